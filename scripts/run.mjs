@@ -1,0 +1,55 @@
+// `npm run <command>` for every command of the project: the set-up it misses, then the command
+// under the Node that npm installed. Node 20 built-ins only.
+import { spawn } from "node:child_process";
+import { delimiter, dirname, join } from "node:path";
+import { modernNode, native, packages, root, SetupError } from "./setup.mjs";
+
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const script = (path) => (node, args) => [node, [join(root, path), ...args]];
+
+/** command → what it needs, and what to execute. */
+const commands = {
+  start: { needs: [native], exec: script("scripts/start.mjs") },
+  worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
+  score: { needs: [native], exec: script("native/src/cli/score.ts") },
+  bench: { needs: [native], exec: script("bench/src/main.ts") },
+  data: { needs: [packages], exec: script("training/src/cli/data.ts") },
+  classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },
+  generate: { needs: [packages], exec: script("scripts/generate.mjs") },
+  check: { needs: [packages], exec: script("scripts/check.mjs") },
+  test: { needs: [native], exec: (node, args) => [node, [bin("vitest"), "run", ...args]] },
+  format: { needs: [packages], exec: (_, args) => [bin("biome"), ["check", "--write", ...args]] },
+};
+
+const [name, ...args] = process.argv.slice(2);
+const command = commands[name];
+if (!command) {
+  process.stderr.write(`unknown command ${name}; one of: ${Object.keys(commands).join(", ")}\n`);
+  process.exit(2);
+}
+
+try {
+  for (const step of command.needs) step();
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}
+
+const node = modernNode();
+const [file, argv] = command.exec(node, args);
+const child = spawn(file, argv, {
+  // Relative paths resolve from the repository root.
+  cwd: root,
+  stdio: "inherit",
+  env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
+});
+// The child decides how to end; this process only passes the outcome on.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    if (signal !== "SIGINT") child.kill(signal);
+  });
+}
+child.on("exit", (code, signal) => {
+  process.exitCode = code ?? (signal === "SIGINT" ? 130 : 143);
+});

@@ -1,0 +1,111 @@
+// Everything a command needs before it can run, each step skipped when it is already done.
+// Node 20 built-ins only: this is what runs on a bare clone.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** A failed set-up step: the message says what to do next. */
+export class SetupError extends Error {}
+
+const say = (line) => process.stderr.write(`${line}\n`);
+
+function run(title, command, args, options = {}) {
+  say(`· ${title}`);
+  const started = Date.now();
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    ...options,
+  });
+  if (result.error || result.status !== 0) {
+    const why = result.error?.message ?? `${result.stdout}\n${result.stderr}`;
+    throw new SetupError(`${title} failed: ${command} ${args.join(" ")}\n${why}`);
+  }
+  say(`  done in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+
+function digest(paths) {
+  const hash = createHash("sha256");
+  const visit = (path) => {
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      const at = join(path, entry.name);
+      if (entry.isDirectory()) visit(at);
+      else hash.update(at.slice(root.length)).update(readFileSync(at));
+    }
+  };
+  for (const path of paths) {
+    const at = join(root, path);
+    if (/\.[a-z]+$/.test(path)) hash.update(path).update(readFileSync(at));
+    else visit(at);
+  }
+  return hash.digest("hex");
+}
+
+/** Runs `step` unless the stamp in `stampFile` says that these inputs were done before. */
+function once(stampFile, inputs, step) {
+  const stamp = join(root, stampFile);
+  const now = digest(inputs);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === now) return;
+  step();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, now);
+}
+
+/** npm packages, exactly as locked. */
+export function packages() {
+  once("node_modules/.anabranch-installed", ["package.json", "package-lock.json"], () =>
+    run("installing npm packages", "npm", ["ci", "--no-audit", "--no-fund"]),
+  );
+}
+
+const has = (command) => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+
+/** The engine and its addon. A machine with nvcc gets the CUDA backend too (CMake decides). */
+export function native() {
+  packages();
+  once(
+    "native/build/.anabranch-built",
+    ["native/CMakeLists.txt", "native/engine", "native/addon"],
+    () => {
+      for (const [tool, hint] of [
+        ["cmake", "install CMake 3.25 or later (Debian: apt-get install cmake)"],
+        ["c++", "install a C++20 compiler (Debian: apt-get install g++)"],
+      ]) {
+        if (!has(tool)) throw new SetupError(`${tool} is missing: ${hint}`);
+      }
+      const generator = has("ninja") ? "Ninja" : "Unix Makefiles";
+      if (generator !== "Ninja" && !has("make")) {
+        throw new SetupError("make or ninja is missing: Debian: apt-get install make");
+      }
+      const fresh = !existsSync(join(root, "native/build/CMakeCache.txt"));
+      if (fresh) {
+        run("configuring the native engine", "cmake", [
+          ...["-S", "native", "-B", "native/build", "-G", generator],
+          "-DCMAKE_BUILD_TYPE=Release",
+          `-DANABRANCH_NODE_MODULES=${join(root, "node_modules")}`,
+        ]);
+      }
+      run("building the native engine", "cmake", [
+        ...["--build", "native/build", "--parallel", String(availableParallelism())],
+      ]);
+    },
+  );
+}
+
+/** The Node that runs our TypeScript: the one npm installed, else this one if it is new enough. */
+export function modernNode() {
+  const installed = join(root, "node_modules", `node-linux-${process.arch}`, "bin", "node");
+  if (existsSync(installed)) return installed;
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major > 22 || (major === 22 && minor >= 18)) return process.execPath;
+  throw new SetupError(
+    `Node ${process.versions.node} is too old here: install Node 22.18 or later`,
+  );
+}
