@@ -1,0 +1,88 @@
+"""The dialect file (`aspd.json` beside a model): markers, opening template, resume rule, caps."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+TITLE_OPEN = "<|title|>"
+TITLE_CLOSE = "<|/title|>"
+FORK = "<|para|>"
+BRANCH_OPEN = "<|branch|>"
+BRANCH_CLOSE = "<|/branch|>"
+JOIN = "<|/para|>"
+SEPARATOR = ": "
+MARKERS = (TITLE_OPEN, TITLE_CLOSE, FORK, BRANCH_OPEN, BRANCH_CLOSE, JOIN)
+
+END_OF_TEXT = "<|endoftext|>"
+TURN_OPEN = "<|im_start|>"
+TURN_CLOSE = "<|im_end|>"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Marker ids. Every marker of ours is one token; the separator is a short run."""
+
+    title_open: int
+    title_close: int
+    fork: int
+    branch_open: int
+    branch_close: int
+    join: int
+    separator: tuple[int, ...]
+    resume: str = "sum"
+
+    @property
+    def markers(self) -> tuple[int, ...]:
+        return (
+            self.title_open,
+            self.title_close,
+            self.fork,
+            self.branch_open,
+            self.branch_close,
+            self.join,
+        )
+
+    @classmethod
+    def of(cls, tokenizer, resume: str = "sum") -> "Dialect":
+        """From a `tokenizers.Tokenizer` that holds the six markers."""
+        ids = [tokenizer.token_to_id(marker) for marker in MARKERS]
+        if any(i is None for i in ids):
+            raise ValueError("the tokenizer lacks a marker")
+        return cls(*ids, separator=tuple(tokenizer.encode(SEPARATOR).ids), resume=resume)
+
+    def to_json(self) -> dict:
+        def marker(token_id: int, text: str) -> dict:
+            return {"ids": [token_id], "text": text}
+
+        return {
+            "version": 1,
+            "name": "aspd",
+            "title_open": marker(self.title_open, TITLE_OPEN),
+            "title_close": marker(self.title_close, TITLE_CLOSE),
+            "fork": marker(self.fork, FORK),
+            "opening": [
+                marker(self.branch_open, BRANCH_OPEN),
+                "title",
+                {"ids": list(self.separator), "text": SEPARATOR},
+            ],
+            "branch_close": marker(self.branch_close, BRANCH_CLOSE),
+            "join": marker(self.join, JOIN),
+            "visible": ["serial", "body"],
+            "resume": self.resume,
+            "caps": {"branches": 10, "title_tokens": 16, "branch_tokens": 512, "stages": 8},
+        }
+
+    @classmethod
+    def load(cls, model: Path) -> "Dialect":
+        d = json.loads((Path(model) / "aspd.json").read_text())
+        opening = d["opening"]
+        return cls(
+            d["title_open"]["ids"][0],
+            d["title_close"]["ids"][0],
+            d["fork"]["ids"][0],
+            opening[0]["ids"][0],
+            d["branch_close"]["ids"][0],
+            d["join"]["ids"][0],
+            separator=tuple(opening[2]["ids"]),
+            resume=d["resume"],
+        )

@@ -1,0 +1,63 @@
+/**
+ * A small seeded generator (mulberry32), so that a data set is a pure function of its seed.
+ * Not for anything secret.
+ */
+export class Random {
+  #state: number;
+
+  constructor(seed: number | string) {
+    this.#state = typeof seed === "string" ? hash(seed) : seed >>> 0;
+  }
+
+  /** A float in [0, 1). */
+  float(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let t = this.#state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  }
+
+  /** An integer in [low, high], both included. */
+  int(low: number, high: number): number {
+    return low + Math.floor(this.float() * (high - low + 1));
+  }
+
+  chance(probability: number): boolean {
+    return this.float() < probability;
+  }
+
+  /** Throws RangeError on an empty list. */
+  pick<T>(list: readonly T[]): T {
+    const value = list[Math.floor(this.float() * list.length)];
+    if (value === undefined) throw new RangeError("pick from an empty list");
+    return value;
+  }
+
+  shuffle<T>(list: readonly T[]): T[] {
+    const copy = [...list];
+    for (let i = copy.length - 1; i > 0; i--) {
+      const j = this.int(0, i);
+      [copy[i], copy[j]] = [copy[j] as T, copy[i] as T];
+    }
+    return copy;
+  }
+
+  /** `count` distinct members, in random order. */
+  sample<T>(list: readonly T[], count: number): T[] {
+    return this.shuffle(list).slice(0, count);
+  }
+}
+
+/** FNV-1a, 32 bits: stable across runs and machines, which the held-out split needs. */
+export function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    h ^= text.charCodeAt(i);
+    h = Math.imul(h, 0x01000193);
+  }
+  h ^= h >>> 16;
+  h = Math.imul(h, 0x85ebca6b);
+  h ^= h >>> 13;
+  return h >>> 0;
+}

@@ -1,0 +1,368 @@
+import { animals, cities, countries, planets } from "./facts.ts";
+import type { Claim, Draw, Task } from "./task.ts";
+import { capitalize, countWord, enumerate, fill, layOut, layoutRequest } from "./task.ts";
+
+/**
+ * Several entities, one part each, then a sentence that needs them all. Facts can't be held out
+ * (a model can't know what it never saw), so combinations and phrasings are.
+ */
+
+interface Part {
+  lead: string;
+  text: string;
+  claims: string[];
+}
+
+interface Topic {
+  /** Plural noun the intro uses: "the three cities". */
+  nouns: string;
+  prompts: readonly string[];
+  intros: readonly string[];
+  parts: Part[];
+  names: string[];
+  ending: string;
+  endingClaims: string[];
+}
+
+const comparePrompts = [
+  "Compare {names}.",
+  "Compare {names} for me.",
+  "Can you compare {names}?",
+  "How do {names} compare?",
+  "Please compare {names}.",
+  "Give me a comparison of {names}.",
+];
+
+const overviewPrompts = [
+  "Tell me about {names}.",
+  "Describe {names}.",
+  "Give me a short overview of {names}.",
+  "What should I know about {names}?",
+  "Write a few words about each of these {nouns}: {names}.",
+  "Describe these {nouns} briefly: {names}.",
+  "I want to learn about {names}. Describe each one.",
+  "Tell me something about each of {names}.",
+];
+
+const compareIntros = ["Here is how the {count} {nouns} compare.\n\n"];
+const overviewIntros = ["Here is a short look at each of the {count} {nouns}.\n\n"];
+
+function pickCount(draw: Draw): number {
+  return draw.random.pick([2, 2, 3, 3, 3, 3, 4, 4, 5, 6]);
+}
+
+/** The names of several entities in an order of their own, unlike any order in the split's twin. */
+function pickEntities<T extends { name: string }>(draw: Draw, all: readonly T[], count: number) {
+  return draw.own(
+    () => draw.random.sample(all, count),
+    (entities) => entities.map((e) => e.name),
+  );
+}
+
+/** The entity with the most of something, or nothing where two tie for it. */
+function leader<T>(entities: readonly T[], size: (entity: T) => number): T | undefined {
+  const sorted = [...entities].sort((a, b) => size(b) - size(a));
+  const [first, second] = sorted;
+  if (first === undefined || second === undefined) return first;
+  return size(first) > size(second) ? first : undefined;
+}
+
+/** `pickEntities`, until no two tie at either end of a scale. */
+function pickRanked<T extends { name: string }>(
+  draw: Draw,
+  all: readonly T[],
+  count: number,
+  size: (entity: T) => number,
+): { entities: T[]; most: T; least: T } {
+  for (;;) {
+    const entities = pickEntities(draw, all, count);
+    const most = leader(entities, size);
+    const least = leader(entities, (e) => -size(e));
+    if (most && least) return { entities, most, least };
+  }
+}
+
+function topicPrompts(comparing: boolean) {
+  return {
+    prompts: comparing ? comparePrompts : overviewPrompts,
+    intros: comparing ? compareIntros : overviewIntros,
+  };
+}
+
+function cityTopic(draw: Draw): Topic {
+  const { entities, most, least } = pickRanked(draw, cities, pickCount(draw), (c) => c.millions);
+  return {
+    ...topicPrompts(draw.random.chance(0.5)),
+    nouns: "cities",
+    names: entities.map((e) => e.name),
+    parts: entities.map((e) => ({
+      lead: e.name,
+      text: `${e.name} is a city in ${e.country} with about ${e.millions} million people. It is known for ${e.sight}, and people pay in ${e.currency}.`,
+      claims: [e.country, `${e.millions} million`, e.currency],
+    })),
+    ending: `Of these, ${most.name} has the most people and ${least.name} has the fewest.`,
+    endingClaims: [`${most.name} has the most people`, `${least.name} has the fewest`],
+  };
+}
+
+function countryTopic(draw: Draw): Topic {
+  const entities = pickEntities(draw, countries, pickCount(draw));
+  const continents = [...new Set(entities.map((e) => e.continent))];
+  const ending =
+    continents.length === 1
+      ? `All of them are in ${continents[0]}.`
+      : `Together they stand for ${countWord(continents.length)} continents: ${enumerate(continents)}.`;
+  return {
+    ...topicPrompts(draw.random.chance(0.5)),
+    nouns: "countries",
+    names: entities.map((e) => e.name),
+    parts: entities.map((e) => ({
+      lead: e.name,
+      text: `${e.name} is a country in ${e.continent} and its capital is ${e.capital}. People there speak ${e.language} and pay with the ${e.currency}.`,
+      claims: [e.continent, e.capital, e.language, e.currency],
+    })),
+    ending,
+    endingClaims: [ending],
+  };
+}
+
+function aspectTopic(draw: Draw): Topic {
+  const entities = pickEntities(draw, countries, pickCount(draw));
+  const aspect = draw.random.pick([
+    {
+      plural: "capitals",
+      one: "capital",
+      sentence: (e: (typeof countries)[number]) =>
+        `The capital of ${e.name} is ${e.capital}, where the government sits.`,
+      value: (e: (typeof countries)[number]) => e.capital,
+      article: "",
+    },
+    {
+      plural: "currencies",
+      one: "currency",
+      sentence: (e: (typeof countries)[number]) =>
+        `The currency of ${e.name} is the ${e.currency}, used all over the country.`,
+      value: (e: (typeof countries)[number]) => e.currency,
+      article: "the ",
+    },
+    {
+      plural: "main languages",
+      one: "main language",
+      sentence: (e: (typeof countries)[number]) =>
+        `The main language of ${e.name} is ${e.language}, which most people there speak.`,
+      value: (e: (typeof countries)[number]) => e.language,
+      article: "",
+    },
+  ]);
+  const values = entities.map((e) => aspect.article + aspect.value(e));
+  const ending = `So in short: ${enumerate(values)}.`;
+  return {
+    nouns: "countries",
+    names: entities.map((e) => e.name),
+    prompts: [
+      `What are the ${aspect.plural} of {names}?`,
+      `Name the ${aspect.one} of each of these countries: {names}.`,
+      `List the ${aspect.plural} of {names}.`,
+      `Tell me the ${aspect.plural} of {names}.`,
+      `For each of {names}, give the ${aspect.one}.`,
+    ],
+    intros: [`Here are the ${aspect.plural} of the {count} countries.\n\n`],
+    parts: entities.map((e) => ({
+      lead: e.name,
+      text: aspect.sentence(e),
+      claims: [aspect.value(e)],
+    })),
+    ending,
+    endingClaims: [ending],
+  };
+}
+
+function animalTopic(draw: Draw): Topic {
+  const { entities, most, least } = pickRanked(draw, animals, pickCount(draw), (a) => a.kilograms);
+  const article = draw.random.chance(0.5);
+  return {
+    ...topicPrompts(draw.random.chance(0.5)),
+    nouns: "animals",
+    names: entities.map((e) => (article ? `the ${e.name}` : plural(e.name))),
+    parts: entities.map((e) => ({
+      lead: capitalize(e.name),
+      text: `The ${e.name} is a ${e.kind} that lives in ${e.home}. It eats ${e.food} and weighs about ${e.kilograms} kg.`,
+      claims: [e.kind, e.home, e.food, `${e.kilograms} kg`],
+    })),
+    ending: `The heaviest of these is the ${most.name}, and the lightest is the ${least.name}.`,
+    endingClaims: [`heaviest of these is the ${most.name}`, `lightest is the ${least.name}`],
+  };
+}
+
+function planetTopic(draw: Draw): Topic {
+  const { entities, most, least } = pickRanked(
+    draw,
+    planets,
+    draw.random.pick([2, 3, 3, 4]),
+    (p) => p.diameter,
+  );
+  const closest = entities.reduce((a, b) => (a.order < b.order ? a : b));
+  return {
+    ...topicPrompts(draw.random.chance(0.5)),
+    nouns: "planets",
+    names: entities.map((e) => e.name),
+    parts: entities.map((e) => ({
+      lead: e.name,
+      text: `${e.name} is the ${e.place} planet from the sun, a world of the ${e.kind} kind. It is about ${e.diameter} km wide and has ${e.moons} known moon${e.moons === 1 ? "" : "s"}.`,
+      claims: [`${e.place} planet`, `${e.diameter} km`, `${e.moons} known`],
+    })),
+    ending: `The largest is ${most.name}, the smallest is ${least.name}, and ${closest.name} is the closest to the sun.`,
+    endingClaims: [
+      `largest is ${most.name}`,
+      `smallest is ${least.name}`,
+      `${closest.name} is the closest`,
+    ],
+  };
+}
+
+export function plural(animal: string): string {
+  if (animal === "wolf") return "wolves";
+  if (animal === "fox" || animal === "ostrich") return `${animal}es`;
+  if (animal === "salmon" || animal === "tuna") return animal;
+  return `${animal}s`;
+}
+
+function task(family: string, topic: Topic, draw: Draw): Task {
+  const { layout, request } = layoutRequest(draw);
+  const slots = {
+    names: enumerate(topic.names),
+    nouns: topic.nouns,
+    count: countWord(topic.parts.length),
+  };
+  const claims: Claim[] = topic.parts.flatMap((part) =>
+    part.claims.map((contains) => ({ contains, near: part.lead })),
+  );
+  if (layout === "sections") for (const claim of claims) delete claim.near;
+  return {
+    family,
+    parallel: true,
+    prompt: capitalize(fill(draw.phrase(topic.prompts), slots)) + request,
+    response:
+      fill(draw.random.pick(topic.intros), slots) + layOut(layout, topic.parts) + topic.ending,
+    claims: [...claims, ...topic.endingClaims.map((contains) => ({ contains }))],
+  };
+}
+
+export const compareCities = (draw: Draw) => task("compare-cities", cityTopic(draw), draw);
+export const compareCountries = (draw: Draw) => task("compare-countries", countryTopic(draw), draw);
+export const countryAspects = (draw: Draw) => task("country-aspects", aspectTopic(draw), draw);
+export const compareAnimals = (draw: Draw) => task("compare-animals", animalTopic(draw), draw);
+export const comparePlanets = (draw: Draw) => task("compare-planets", planetTopic(draw), draw);
+
+/** One entity only: the same facts, and nothing to branch on. */
+export function oneEntity(draw: Draw): Task {
+  const topic = draw.random.pick([cityTopic, countryTopic, animalTopic, planetTopic])(draw);
+  const part = topic.parts[0] as Part;
+  const name = topic.names[0] as string;
+  return {
+    family: "one-entity",
+    parallel: false,
+    prompt: capitalize(
+      fill(
+        draw.phrase([
+          "Tell me about {name}.",
+          "Describe {name}.",
+          "What should I know about {name}?",
+          "Give me a short overview of {name}.",
+          "What can you tell me about {name}?",
+          "I want to learn about {name}.",
+        ]),
+        { name },
+      ),
+    ),
+    response: part.text,
+    claims: part.claims.map((contains) => ({ contains })),
+  };
+}
+
+/** One fact of one entity, or which of two is the larger: a sentence, never a list. */
+export function oneFact(draw: Draw): Task {
+  const kind = draw.random.int(0, 5);
+  const make = (prompts: readonly string[], response: string, contains: string): Task => ({
+    family: "one-fact",
+    parallel: false,
+    prompt: draw.phrase(prompts),
+    response,
+    claims: [{ contains }],
+  });
+  const country = draw.random.pick(countries);
+  switch (kind) {
+    case 0:
+      return make(
+        [
+          `What is the capital of ${country.name}?`,
+          `Which city is the capital of ${country.name}?`,
+          `Name the capital of ${country.name}.`,
+          `Tell me the capital of ${country.name}.`,
+        ],
+        `The capital of ${country.name} is ${country.capital}.`,
+        country.capital,
+      );
+    case 1:
+      return make(
+        [
+          `What is the currency of ${country.name}?`,
+          `Which currency is used in ${country.name}?`,
+          `How do people pay in ${country.name}?`,
+          `Name the currency of ${country.name}.`,
+        ],
+        `The currency of ${country.name} is the ${country.currency}.`,
+        country.currency,
+      );
+    case 2:
+      return make(
+        [
+          `Which language do people speak in ${country.name}?`,
+          `What is the main language of ${country.name}?`,
+          `What language is spoken in ${country.name}?`,
+        ],
+        `The main language of ${country.name} is ${country.language}.`,
+        country.language,
+      );
+    case 3: {
+      const { entities, most } = pickRanked(draw, cities, 2, (c) => c.millions);
+      const [a, b] = entities.map((e) => e.name);
+      const other = entities.find((e) => e !== most) as (typeof entities)[number];
+      return make(
+        [
+          `Which city has more people, ${a} or ${b}?`,
+          `Which is larger, ${a} or ${b}?`,
+          `Is ${a} or ${b} the larger city?`,
+          `Do more people live in ${a} or in ${b}?`,
+        ],
+        `${most.name} is larger, with about ${most.millions} million people against ${other.millions} million in ${other.name}.`,
+        `${most.name} is larger`,
+      );
+    }
+    case 4: {
+      const { entities, most } = pickRanked(draw, animals, 2, (a) => a.kilograms);
+      const [a, b] = entities.map((e) => e.name);
+      return make(
+        [
+          `Which is heavier, the ${a} or the ${b}?`,
+          `Which animal weighs more, the ${a} or the ${b}?`,
+          `Is the ${a} or the ${b} heavier?`,
+        ],
+        `The ${most.name} is heavier, at about ${most.kilograms} kg.`,
+        `The ${most.name} is heavier`,
+      );
+    }
+    default: {
+      const animal = draw.random.pick(animals);
+      return make(
+        [
+          `What does the ${animal.name} eat?`,
+          `What do ${plural(animal.name)} eat?`,
+          `Tell me what the ${animal.name} eats.`,
+        ],
+        `The ${animal.name} eats ${animal.food}.`,
+        animal.food,
+      );
+    }
+  }
+}
