@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
-from .batches import Encoder, collate, marker_bias
-from .dialect import TURN_CLOSE, Dialect
+from .batches import collate, marker_bias
+from .dialect import Dialect
 from .model import Model, Shape
+from .pieces import make_fixture
 from .sample import (
     AFTER_JOIN,
     AFTER_TITLE,
@@ -115,41 +115,9 @@ def same_as_transformers(folder: Path | None) -> float:
 
 def fixture_agrees(model: Path, pieces: Path) -> int:
     """The committed fixture of piecewise ids still says what this code does."""
-    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     fixture = json.loads(pieces.read_text())
-    assert fixture == make_fixture(model, tokenizer, fixture["samples"])
+    assert fixture == make_fixture(model, fixture["samples"])
     return len(fixture["samples"])
-
-
-def make_fixture(model: Path, tokenizer, samples: list[dict]) -> dict:
-    dialect = Dialect.load(model)
-    encoder = Encoder(tokenizer, dialect)
-    out = []
-    for given in samples:
-        prompt = encoder.encode(given["prompt"])
-        s = encode_parts(
-            prompt, given["parts"], encoder.piece, dialect, tokenizer.token_to_id(TURN_CLOSE)
-        )
-        out.append(
-            {
-                "name": given["name"],
-                "prompt": given["prompt"],
-                "response": given["response"],
-                "parts": given["parts"],
-                "prompt_ids": prompt,
-                "ids": s.ids,
-                "positions": s.positions,
-                "lanes": s.lanes,
-                "sampled": [int(x) for x in s.sampled],
-            }
-        )
-    return {
-        "about": "Answers, their parts and the piecewise ids of the serialised form. prompt is the "
-        "rendered chat prompt. sampled is 0 on the prompt and on forced tokens: the training loss "
-        "and the engine's sampling are where it is 1. The last id ends the answer.",
-        "resume": dialect.resume,
-        "samples": out,
-    }
 
 
 def main() -> None:
