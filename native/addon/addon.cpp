@@ -1,0 +1,445 @@
+// The Node-API door to the engine. The engine thread owns all engine state; JavaScript gets one
+// call a step with every request's events packed in one buffer. Nothing that JavaScript passes can
+// abort the process: what can't be used is thrown as an Error with a `code`.
+#include <napi.h>
+
+#include <cmath>
+#include <future>
+#include <memory>
+#include <optional>
+
+#include "cpu/kernels.h"
+#include "engine.h"
+#include "error.h"
+
+namespace {
+
+using anabranch::Error;
+using anabranch::ErrorCode;
+
+Napi::Error js_error(Napi::Env env, const std::exception& error) {
+  const auto* typed = dynamic_cast<const Error*>(&error);
+  Napi::Error out = Napi::Error::New(env, error.what());
+  out.Set("code", anabranch::name_of(typed ? typed->code() : ErrorCode::kInternal));
+  return out;
+}
+
+// ---- reading arguments: every field is checked for type and range --------------------------------
+
+double number(const Napi::Object& object, const char* key, double otherwise, double low,
+              double high) {
+  const Napi::Value value = object.Get(key);
+  if (value.IsUndefined() || value.IsNull()) return otherwise;
+  if (!value.IsNumber()) throw anabranch::bad_argument(std::string(key) + " must be a number");
+  const double out = value.As<Napi::Number>().DoubleValue();
+  if (!(out >= low && out <= high)) {
+    throw anabranch::bad_argument(std::string(key) + " is out of range");
+  }
+  return out;
+}
+
+int integer(const Napi::Object& object, const char* key, int otherwise, int low, int high) {
+  const double out = number(object, key, otherwise, low, high);
+  if (out != std::floor(out)) {
+    throw anabranch::bad_argument(std::string(key) + " must be a whole number");
+  }
+  return static_cast<int>(out);
+}
+
+bool boolean(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (value.IsUndefined() || value.IsNull()) return false;
+  if (!value.IsBoolean()) throw anabranch::bad_argument(std::string(key) + " must be a boolean");
+  return value.As<Napi::Boolean>().Value();
+}
+
+std::string text(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (value.IsUndefined() || value.IsNull()) return "";
+  if (!value.IsString()) throw anabranch::bad_argument(std::string(key) + " must be a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+std::vector<int> ids(const Napi::Value& value, const char* what) {
+  std::vector<int> out;
+  if (value.IsUndefined() || value.IsNull()) return out;
+  const auto refuse = [&] {
+    return anabranch::bad_argument(std::string(what) + " must be a list of token ids");
+  };
+  if (value.IsTypedArray()) {
+    const auto typed = value.As<Napi::TypedArray>();
+    if (typed.TypedArrayType() != napi_uint32_array) throw refuse();
+    const auto words = value.As<Napi::Uint32Array>();
+    for (size_t i = 0; i < words.ElementLength(); ++i) {
+      if (words[i] > 0x7fffffffu) throw refuse();
+      out.push_back(static_cast<int>(words[i]));
+    }
+    return out;
+  }
+  if (!value.IsArray()) throw refuse();
+  const auto list = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Value item = list.Get(i);
+    if (!item.IsNumber()) throw refuse();
+    const double id = item.As<Napi::Number>().DoubleValue();
+    if (!(id >= 0 && id <= 2147483647.0) || id != std::floor(id)) throw refuse();
+    out.push_back(static_cast<int>(id));
+  }
+  return out;
+}
+
+/// [{serial: ids} | {parallel: [ids, …]}, …]
+std::vector<anabranch::StructureRun> structure(const Napi::Value& value) {
+  if (!value.IsArray()) throw anabranch::bad_argument("runs must be a list");
+  std::vector<anabranch::StructureRun> out;
+  const auto list = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Value item = list.Get(i);
+    const std::string where = "run " + std::to_string(i);
+    if (!item.IsObject()) throw anabranch::bad_argument(where + " must be an object");
+    const auto object = item.As<Napi::Object>();
+    auto& run = out.emplace_back();
+    if (object.Has("serial")) {
+      run.tokens.push_back(ids(object.Get("serial"), (where + ".serial").c_str()));
+      continue;
+    }
+    const Napi::Value branches = object.Get("parallel");
+    if (!branches.IsArray()) {
+      throw anabranch::bad_argument(where + " must have \"serial\" or \"parallel\"");
+    }
+    run.parallel = true;
+    for (std::uint32_t b = 0; b < branches.As<Napi::Array>().Length(); ++b) {
+      run.tokens.push_back(ids(branches.As<Napi::Array>().Get(b), (where + ".parallel").c_str()));
+    }
+    if (run.tokens.size() > 4096) throw anabranch::bad_argument(where + " has too many branches");
+  }
+  return out;
+}
+
+anabranch::ResumeRule resume_rule(const std::string& name) {
+  if (name == "sum" || name.empty()) return anabranch::ResumeRule::kSum;
+  if (name == "max") return anabranch::ResumeRule::kMax;
+  throw anabranch::bad_argument("resume must be \"sum\" or \"max\"");
+}
+
+anabranch::Sampling sampling_of(const Napi::Object& o) {
+  anabranch::Sampling out;
+  out.temperature = static_cast<float>(number(o, "temperature", 0, 0, 100));
+  out.top_p = static_cast<float>(number(o, "topP", 1, 0, 1));
+  if (out.top_p <= 0) out.top_p = 1;
+  out.top_k = integer(o, "topK", 0, 0, 1 << 24);
+  out.min_p = static_cast<float>(number(o, "minP", 0, 0, 1));
+  out.presence_penalty = static_cast<float>(number(o, "presencePenalty", 0, -100, 100));
+  out.frequency_penalty = static_cast<float>(number(o, "frequencyPenalty", 0, -100, 100));
+  out.repetition_penalty = static_cast<float>(number(o, "repetitionPenalty", 1, 0, 100));
+  if (out.repetition_penalty <= 0) out.repetition_penalty = 1;
+  out.logprobs = boolean(o, "logprobs");
+  out.top_logprobs = integer(o, "topLogprobs", 0, 0, 64);
+  const Napi::Value bias = o.Get("logitBias");
+  if (bias.IsArray()) {
+    const auto list = bias.As<Napi::Array>();
+    for (std::uint32_t i = 0; i < list.Length(); ++i) {
+      if (!list.Get(i).IsArray()) throw anabranch::bad_argument("logitBias must be pairs");
+      const auto pair = list.Get(i).As<Napi::Array>();
+      if (!pair.Get(0u).IsNumber() || !pair.Get(1u).IsNumber()) {
+        throw anabranch::bad_argument("logitBias must be pairs of numbers");
+      }
+      const double value = pair.Get(1u).As<Napi::Number>().DoubleValue();
+      if (!(std::abs(value) <= 1000)) throw anabranch::bad_argument("logitBias is out of range");
+      out.logit_bias.emplace_back(pair.Get(0u).As<Napi::Number>().Int32Value(),
+                                  static_cast<float>(value));
+    }
+  } else if (!bias.IsUndefined() && !bias.IsNull()) {
+    throw anabranch::bad_argument("logitBias must be a list of pairs");
+  }
+  return out;
+}
+
+anabranch::RequestSpec request_of(const Napi::Object& o) {
+  anabranch::RequestSpec spec;
+  spec.id = static_cast<std::uint32_t>(number(o, "id", 0, 0, 4294967295.0));
+  spec.prompt = ids(o.Get("prompt"), "prompt");
+  const Napi::Value sampling = o.Get("sampling");
+  if (sampling.IsObject()) spec.sampling = sampling_of(sampling.As<Napi::Object>());
+  spec.parallel = boolean(o, "parallel");
+  spec.max_branches = integer(o, "maxBranches", 0, 0, 1 << 16);
+  spec.max_tokens = integer(o, "maxTokens", 0, 0, 1 << 30);
+  spec.choice = static_cast<std::uint32_t>(number(o, "choice", 0, 0, 4294967295.0));
+  spec.stop_tokens = ids(o.Get("stopTokens"), "stopTokens");
+  spec.ignore_eos = boolean(o, "ignoreEos");
+  spec.deadline = std::chrono::milliseconds(integer(o, "deadlineMs", 0, 0, 1 << 30));
+  spec.sequential = boolean(o, "sequential");
+  spec.return_logits = boolean(o, "returnLogits");
+  const Napi::Value seed = o.Get("seed");
+  if (seed.IsBigInt()) {
+    bool lossless = false;
+    spec.seed = seed.As<Napi::BigInt>().Uint64Value(&lossless);
+  } else {
+    spec.seed = static_cast<std::uint64_t>(number(o, "seed", 0, 0, 9007199254740991.0));
+  }
+  if (o.Has("script")) spec.script = structure(o.Get("script"));
+  spec.script_resume = resume_rule(text(o, "resume"));
+  return spec;
+}
+
+// ---- results -------------------------------------------------------------------------------------
+
+class ScoreWorker final : public Napi::AsyncWorker {
+ public:
+  ScoreWorker(Napi::Env env, std::future<anabranch::Score> future,
+              std::vector<anabranch::StructureRun> runs)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        future_(std::move(future)),
+        runs_(std::move(runs)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    try {
+      score_ = future_.get();
+    } catch (const Error& error) {
+      failure_ = error;
+    } catch (const std::exception&) {
+      failure_ = Error(ErrorCode::kUnavailable, "the engine closed before scoring was done");
+    }
+  }
+
+  void OnOK() override {
+    if (failure_) return deferred_.Reject(js_error(Env(), *failure_).Value());
+    Napi::Array runs = Napi::Array::New(Env(), runs_.size());
+    for (size_t r = 0; r < runs_.size(); ++r) {
+      Napi::Object run = Napi::Object::New(Env());
+      if (runs_[r].parallel) {
+        Napi::Array lists = Napi::Array::New(Env(), runs_[r].tokens.size());
+        for (size_t l = 0; l < runs_[r].tokens.size(); ++l) {
+          lists.Set(static_cast<std::uint32_t>(l), list(score_.logprobs[r][l]));
+        }
+        run.Set("parallel", lists);
+      } else {
+        run.Set("serial", list(score_.logprobs[r][0]));
+      }
+      runs.Set(static_cast<std::uint32_t>(r), run);
+    }
+    Napi::Object out = Napi::Object::New(Env());
+    out.Set("runs", runs);
+    if (!score_.logits.empty()) {
+      auto logits = Napi::Float32Array::New(Env(), score_.logits.size());
+      std::copy(score_.logits.begin(), score_.logits.end(), logits.Data());
+      out.Set("logits", logits);
+    }
+    deferred_.Resolve(out);
+  }
+
+ private:
+  Napi::Array list(const std::vector<float>& values) {
+    Napi::Array out = Napi::Array::New(Env(), values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      out.Set(static_cast<std::uint32_t>(i),
+              std::isnan(values[i]) ? Env().Null()
+                                    : Napi::Value(Napi::Number::New(Env(), values[i])));
+    }
+    return out;
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::future<anabranch::Score> future_;
+  std::vector<anabranch::StructureRun> runs_;
+  anabranch::Score score_;
+  std::optional<Error> failure_;
+};
+
+// ---- the engine ----------------------------------------------------------------------------------
+
+class EngineObject final : public Napi::ObjectWrap<EngineObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {InstanceMethod<&EngineObject::info>("info"),
+                        InstanceMethod<&EngineObject::submit>("submit"),
+                        InstanceMethod<&EngineObject::cancel>("cancel"),
+                        InstanceMethod<&EngineObject::load>("load"),
+                        InstanceMethod<&EngineObject::score>("score"),
+                        InstanceMethod<&EngineObject::close>("close")});
+  }
+
+  /// new Engine(options, onEvents(words: Uint32Array), onFault(message: string))
+  explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {
+    Napi::Env env = info.Env();
+    try {
+      if (info.Length() < 3 || !info[0].IsObject() || !info[1].IsFunction() ||
+          !info[2].IsFunction()) {
+        throw anabranch::bad_argument("expected options, onEvents and onFault");
+      }
+      const auto o = info[0].As<Napi::Object>();
+      anabranch::EngineOptions options;
+      options.model = text(o, "model");
+      const std::string dtype = text(o, "dtype");
+      if (dtype == "fp32") options.backend.weights = anabranch::WeightType::kF32;
+      else if (dtype != "bf16" && !dtype.empty()) {
+        throw anabranch::bad_argument("dtype must be \"bf16\" or \"fp32\"");
+      }
+      options.backend.threads = integer(o, "threads", 0, 0, 1024);
+      options.backend.kv_bytes =
+          static_cast<std::uint64_t>(number(o, "kvMib", 0, 0, 1 << 24)) << 20;
+      options.backend.max_rows = integer(o, "maxRows", 512, 256, 65536);
+      options.backend.code_path = text(o, "codePath");
+      options.scheduler.max_running = integer(o, "maxRunning", 64, 1, 65536);
+      options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);
+      options.scheduler.prefill_rows = integer(o, "prefillRows", 128, 1, 65536);
+      options.scheduler.validate = boolean(o, "validate");
+
+      events_ = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(),
+                                              "anabranch events", 0, 1);
+      fault_ = Napi::ThreadSafeFunction::New(env, info[2].As<Napi::Function>(),
+                                             "anabranch fault", 0, 1);
+      open_ = true;
+      engine_ = std::make_unique<anabranch::Engine>(
+          options, [this](std::vector<std::uint32_t> words) { deliver(std::move(words)); },
+          [this](std::string message) { report(std::move(message)); });
+      napi_add_env_cleanup_hook(env, &EngineObject::clean_up, this);
+      hooked_ = true;
+    } catch (const std::exception& error) {
+      shut();
+      throw js_error(env, error);
+    }
+  }
+
+  ~EngineObject() override { shut(); }
+
+ private:
+  static void clean_up(void* data) {
+    auto* self = static_cast<EngineObject*>(data);
+    self->hooked_ = false;
+    self->shut();
+  }
+
+  /// Joins the engine thread first, so that nobody calls into JavaScript after it.
+  void shut() {
+    if (engine_) engine_->close();
+    if (open_) {
+      open_ = false;
+      events_.Release();
+      fault_.Release();
+    }
+    if (hooked_) {
+      hooked_ = false;
+      napi_remove_env_cleanup_hook(Env(), &EngineObject::clean_up, this);
+    }
+  }
+
+  // On the engine thread.
+  void deliver(std::vector<std::uint32_t> words) {
+    auto* data = new std::vector<std::uint32_t>(std::move(words));
+    const auto call = [](Napi::Env env, Napi::Function callback,
+                         std::vector<std::uint32_t>* words) {
+      std::unique_ptr<std::vector<std::uint32_t>> owned(words);
+      if (env == nullptr) return;
+      auto array = Napi::Uint32Array::New(env, words->size());
+      std::copy(words->begin(), words->end(), array.Data());
+      callback.Call({array});
+    };
+    if (events_.NonBlockingCall(data, call) != napi_ok) delete data;
+  }
+  void report(std::string message) {
+    auto* data = new std::string(std::move(message));
+    const auto call = [](Napi::Env env, Napi::Function callback, std::string* message) {
+      std::unique_ptr<std::string> owned(message);
+      if (env != nullptr) callback.Call({Napi::String::New(env, *message)});
+    };
+    if (fault_.NonBlockingCall(data, call) != napi_ok) delete data;
+  }
+
+  Napi::Value info(const Napi::CallbackInfo& call) {
+    const anabranch::EngineInfo& info = engine_->info();
+    Napi::Object out = Napi::Object::New(call.Env());
+    out.Set("backend", info.backend);
+    out.Set("digest", info.digest);
+    out.Set("dialect", info.dialect);
+    out.Set("vocabulary", info.vocabulary);
+    out.Set("context", info.context);
+    out.Set("weightBytes", static_cast<double>(info.weight_bytes));
+    return out;
+  }
+
+  Napi::Value submit(const Napi::CallbackInfo& call) {
+    try {
+      if (call.Length() < 1 || !call[0].IsObject()) {
+        throw anabranch::bad_argument("expected a request");
+      }
+      engine_->submit(request_of(call[0].As<Napi::Object>()));
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw js_error(call.Env(), error);
+    }
+    return call.Env().Undefined();
+  }
+
+  Napi::Value cancel(const Napi::CallbackInfo& call) {
+    if (call.Length() > 0 && call[0].IsNumber()) {
+      engine_->cancel(call[0].As<Napi::Number>().Uint32Value());
+    }
+    return call.Env().Undefined();
+  }
+
+  Napi::Value load(const Napi::CallbackInfo& call) {
+    const anabranch::LoadSnapshot load = engine_->load();
+    Napi::Object out = Napi::Object::New(call.Env());
+    out.Set("running", load.running);
+    out.Set("queued", load.queued);
+    out.Set("liveLanes", load.live_lanes);
+    out.Set("kvFree", load.kv_free);
+    out.Set("kvTotal", load.kv_total);
+    out.Set("steps", static_cast<double>(load.steps));
+    out.Set("decodeRows", static_cast<double>(load.decode_rows));
+    out.Set("prefillRows", static_cast<double>(load.prefill_rows));
+    return out;
+  }
+
+  /// score(runs, resume, wantLogits): Promise<{runs, logits?}>
+  Napi::Value score(const Napi::CallbackInfo& call) {
+    try {
+      if (call.Length() < 2) throw anabranch::bad_argument("expected runs and a resume rule");
+      auto runs = structure(call[0]);
+      const auto rule = resume_rule(call[1].IsString() ? call[1].As<Napi::String>().Utf8Value()
+                                                       : "?");
+      const bool logits = call.Length() > 2 && call[2].ToBoolean().Value();
+      auto* worker = new ScoreWorker(call.Env(), engine_->score(runs, rule, logits), runs);
+      worker->Queue();
+      return worker->promise();
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw js_error(call.Env(), error);
+    }
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& call) {
+    shut();
+    return call.Env().Undefined();
+  }
+
+  std::unique_ptr<anabranch::Engine> engine_;
+  Napi::ThreadSafeFunction events_;
+  Napi::ThreadSafeFunction fault_;
+  bool open_ = false;
+  bool hooked_ = false;
+};
+
+Napi::Value code_paths(const Napi::CallbackInfo& call) {
+  const auto names = anabranch::runnable_kernels();
+  Napi::Array out = Napi::Array::New(call.Env(), names.size());
+  for (size_t i = 0; i < names.size(); ++i) out.Set(static_cast<std::uint32_t>(i), names[i]);
+  return out;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Engine", EngineObject::define(env));
+  exports.Set("codePaths", Napi::Function::New(env, code_paths));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(anabranch, init)

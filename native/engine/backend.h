@@ -1,0 +1,78 @@
+// What computes. The engine knows a backend only through this page.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "blocks.h"
+#include "config.h"
+#include "safetensors.h"
+
+namespace anabranch {
+
+/// A stretch of KV that a row attends to: tokens 0 … length-1 of one segment.
+struct Span {
+  const int* blocks = nullptr;  // [ceil(length / kBlockTokens)]
+  int length = 0;
+};
+
+/// One token to forward. Rows of a step may attend to KV that the same step writes.
+struct Row {
+  int token = 0;
+  int position = 0;
+  int block = 0;   // where its own K and V go
+  int offset = 0;
+  int first_span = 0;  // its context: spans [first_span, first_span + spans) of the batch,
+  int spans = 0;       // in context order, the last one ending with the row itself
+  int logits = -1;     // row of the logits output, -1 for none
+};
+
+/// One ragged step: decode rows of all lanes of all requests, and prefill chunks.
+struct Batch {
+  std::vector<Row> rows;
+  std::vector<Span> spans;
+  int logits_rows = 0;
+
+  void clear() {
+    rows.clear();
+    spans.clear();
+    logits_rows = 0;
+  }
+};
+
+/// Owned and called by one thread. Every output depends only on the model and on the row's own
+/// context: neither on the other rows of the batch nor on their number (docs/design.md, section 5).
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// Words for people and for `Started.backend`, such as "cpu avx2 bf16".
+  virtual std::string name() const = 0;
+  virtual const ModelConfig& config() const = 0;
+  virtual int total_blocks() const = 0;
+  virtual int max_rows() const = 0;  // rows that one forward() takes
+
+  /// Runs the model over the batch. `logits` is [batch.logits_rows, vocabulary] fp32.
+  virtual void forward(const Batch& batch, float* logits) = 0;
+
+  /// Bytes of weights read by one step, for reports of bandwidth.
+  virtual std::uint64_t weight_bytes() const = 0;
+};
+
+enum class WeightType { kF32, kBF16 };
+
+struct BackendOptions {
+  WeightType weights = WeightType::kBF16;  // K and V are kept in the same type
+  int threads = 0;                         // 0: one a core
+  std::uint64_t kv_bytes = 0;              // 0: a quarter of free memory, 1 GiB at the most
+  int max_rows = 512;
+  std::string code_path;                   // empty: the best this CPU has
+};
+
+std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const Checkpoint& weights,
+                                          const BackendOptions& options);
+
+}  // namespace anabranch

@@ -1,0 +1,460 @@
+// The CPU backend: packed weights, the KV cache, and one forward pass over a ragged batch.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "../backend.h"
+#include "../error.h"
+#include "../numbers.h"
+#include "kernels.h"
+#include "team.h"
+
+namespace anabranch {
+namespace {
+
+/// Zeroed memory, on huge pages where the system gives them.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(size_t bytes) : size_(std::max<size_t>(bytes, 1)) {
+    void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+      throw Error(ErrorCode::kResourceExhausted,
+                  "no memory for " + std::to_string(bytes >> 20) + " MiB; give --kv-mib less");
+    }
+#if defined(MADV_HUGEPAGE)
+    ::madvise(at, size_, MADV_HUGEPAGE);
+#endif
+    data_ = static_cast<std::byte*>(at);
+  }
+  ~Buffer() {
+    if (data_) ::munmap(data_, size_);
+  }
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+  float* floats() const { return reinterpret_cast<float*>(data_); }
+
+ private:
+  void swap(Buffer& other) {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// A linear layer's weights in strips for the kernel that reads them.
+struct Packed {
+  int n = 0;       // outputs
+  int k = 0;       // inputs
+  int strips = 0;
+  Buffer data;     // [strips] of strip_bytes
+};
+
+struct Layer {
+  std::vector<float> attention_norm;  // [hidden]
+  Packed qkv;                         // [(heads + 2 · kv_heads) · head_dim, hidden]
+  std::vector<float> qkv_bias;        // the same rows, or empty
+  std::vector<float> q_norm, k_norm;  // [head_dim], or empty
+  Packed output;                      // [hidden, heads · head_dim]
+  std::vector<float> output_bias;     // [hidden], or empty
+  std::vector<float> mlp_norm;        // [hidden]
+  Packed gate, up;                    // [intermediate, hidden]
+  std::vector<float> gate_bias, up_bias, down_bias;
+  Packed down;                        // [hidden, intermediate]
+  Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options)
+      : config_(config),
+        type_(options.weights),
+        kernels_(select_kernels(options.code_path)),
+        max_rows_(std::max(16, options.max_rows)),
+        team_(options.threads > 0
+                  ? options.threads
+                  : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
+    if (config.heads / config.kv_heads > 64) {
+      throw bad_argument("more than 64 query heads share a KV head");
+    }
+    load(weights);
+    allocate_kv(options.kv_bytes);
+    allocate_scratch();
+  }
+
+  std::string name() const override {
+    return std::string("cpu ") + kernels_.name + (type_ == WeightType::kF32 ? " fp32" : " bf16");
+  }
+  const ModelConfig& config() const override { return config_; }
+  int total_blocks() const override { return total_blocks_; }
+  int max_rows() const override { return max_rows_; }
+  std::uint64_t weight_bytes() const override { return weight_bytes_; }
+
+  void forward(const Batch& batch, float* logits) override {
+    if (batch.rows.empty()) return;
+    if (static_cast<int>(batch.rows.size()) > max_rows_) {
+      throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
+    }
+    team_.run([&](Team::Member& member) { run(batch, logits, member); });
+  }
+
+ private:
+  // ---- loading ---------------------------------------------------------------------------------
+
+  float rounded(float value) const {
+    return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
+  }
+
+  std::vector<float> vector_of(const Checkpoint& weights, const std::string& name, int n) const {
+    std::vector<float> out(n);
+    to_float(weights.get(name, {n}), 0, n, out.data());
+    for (float& value : out) value = rounded(value);
+    return out;
+  }
+
+  /// Packs the rows of one or several [n_i, k] matrices under each other.
+  Packed packed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
+                int k) {
+    struct Part {
+      const Tensor* tensor;
+      int first, n;
+    };
+    std::vector<Part> sources;
+    Packed out;
+    out.k = k;
+    for (const auto& [name, n] : parts) {
+      sources.push_back({&weights.get(name, {n, k}), out.n, n});
+      out.n += n;
+    }
+    out.strips = (out.n + kernels_.strip - 1) / kernels_.strip;
+    const size_t bytes = strip_bytes(kernels_, type_, k);
+    out.data = Buffer(bytes * out.strips);
+    weight_bytes_ += out.data.size();
+    team_.run([&](Team::Member& member) {
+      std::vector<float> rows(static_cast<size_t>(kernels_.strip) * k);
+      const auto [begin, end] = member.share(out.strips);
+      for (int strip = begin; strip < end; ++strip) {
+        std::fill(rows.begin(), rows.end(), 0.0f);
+        for (int j = 0; j < kernels_.strip; ++j) {
+          const int row = strip * kernels_.strip + j;
+          for (const Part& part : sources) {
+            if (row < part.first || row >= part.first + part.n) continue;
+            to_float(*part.tensor, static_cast<size_t>(row - part.first) * k, k,
+                     rows.data() + static_cast<size_t>(j) * k);
+          }
+        }
+        kernels_.pack(type_, rows.data(), k, out.data.data() + bytes * strip);
+      }
+    });
+    return out;
+  }
+
+  void load(const Checkpoint& weights) {
+    const ModelConfig& c = config_;
+    const int q = c.heads * c.head_dim;
+    const int kv = c.kv_heads * c.head_dim;
+    embedding_ = weights.get("model.embed_tokens.weight", {c.vocabulary, c.hidden});
+    layers_.resize(c.layers);
+    for (int i = 0; i < c.layers; ++i) {
+      const std::string at = "model.layers." + std::to_string(i) + ".";
+      Layer& layer = layers_[i];
+      layer.attention_norm = vector_of(weights, at + "input_layernorm.weight", c.hidden);
+      layer.mlp_norm = vector_of(weights, at + "post_attention_layernorm.weight", c.hidden);
+      const std::string attention = at + "self_attn.";
+      layer.qkv = packed(weights,
+                         {{attention + "q_proj.weight", q},
+                          {attention + "k_proj.weight", kv},
+                          {attention + "v_proj.weight", kv}},
+                         c.hidden);
+      if (c.qkv_bias) {
+        for (const auto& [name, n] : {std::pair{"q_proj.bias", q}, std::pair{"k_proj.bias", kv},
+                                      std::pair{"v_proj.bias", kv}}) {
+          const auto part = vector_of(weights, attention + name, n);
+          layer.qkv_bias.insert(layer.qkv_bias.end(), part.begin(), part.end());
+        }
+      }
+      if (c.qk_norm) {
+        layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
+        layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
+      }
+      layer.output = packed(weights, {{attention + "o_proj.weight", c.hidden}}, q);
+      if (c.output_bias) {
+        layer.output_bias = vector_of(weights, attention + "o_proj.bias", c.hidden);
+      }
+      const std::string mlp = at + "mlp.";
+      layer.gate = packed(weights, {{mlp + "gate_proj.weight", c.intermediate}}, c.hidden);
+      layer.up = packed(weights, {{mlp + "up_proj.weight", c.intermediate}}, c.hidden);
+      layer.down = packed(weights, {{mlp + "down_proj.weight", c.hidden}}, c.intermediate);
+      if (c.mlp_bias) {
+        layer.gate_bias = vector_of(weights, mlp + "gate_proj.bias", c.intermediate);
+        layer.up_bias = vector_of(weights, mlp + "up_proj.bias", c.intermediate);
+        layer.down_bias = vector_of(weights, mlp + "down_proj.bias", c.hidden);
+      }
+    }
+    final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
+    head_ = packed(weights,
+                   {{c.tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight",
+                     c.vocabulary}},
+                   c.hidden);
+  }
+
+  size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
+
+  void allocate_kv(std::uint64_t bytes) {
+    const size_t block = 2 * element_bytes() * kBlockTokens * config_.kv_heads * config_.head_dim *
+                         static_cast<size_t>(config_.layers);
+    if (bytes == 0) {
+      const auto free = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) *
+                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+      bytes = std::min<std::uint64_t>(free / 4, std::uint64_t{1} << 30);
+    }
+    total_blocks_ = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
+    if (total_blocks_ < 8) {
+      throw Error(ErrorCode::kResourceExhausted,
+                  "the KV budget of " + std::to_string(bytes >> 20) + " MiB holds fewer than 8 "
+                  "blocks of " + std::to_string(block) + " bytes; give --kv-mib more");
+    }
+    for (Layer& layer : layers_) {
+      const size_t half = block / 2 / config_.layers * total_blocks_;
+      layer.k = Buffer(half);
+      layer.v = Buffer(half);
+    }
+  }
+
+  void allocate_scratch() {
+    const ModelConfig& c = config_;
+    const auto rows = static_cast<size_t>(max_rows_);
+    const auto floats = [&](size_t width) { return Buffer(rows * width * sizeof(float)); };
+    x_ = floats(c.hidden);
+    normed_ = floats(c.hidden);
+    qkv_ = floats(static_cast<size_t>(c.heads + 2 * c.kv_heads) * c.head_dim);
+    attended_ = floats(static_cast<size_t>(c.heads) * c.head_dim);
+    gate_ = floats(c.intermediate);
+    up_ = floats(c.intermediate);
+    cos_sin_ = floats(c.head_dim);
+    const size_t group = c.heads / c.kv_heads;
+    attend_stride_ = group * kPieceTokens + 2 * static_cast<size_t>(c.head_dim);
+    attend_scratch_ = Buffer(attend_stride_ * team_.size() * sizeof(float));
+  }
+
+  // ---- one forward pass ------------------------------------------------------------------------
+
+  void multiply(const Packed& w, const float* x, int m, float* out, int ldo, bool accumulate,
+                std::pair<int, int> strips) const {
+    Gemm g;
+    g.x = x;
+    g.ldx = w.k;
+    g.m = m;
+    g.k = w.k;
+    g.w = w.data.data();
+    g.n = w.n;
+    g.first = strips.first;
+    g.last = strips.second;
+    g.accumulate = accumulate;
+    g.out = out;
+    g.ldo = ldo;
+    kernels_.gemm(type_, g);
+  }
+
+  /// Adds bias to the columns that these strips wrote.
+  void add_bias(const std::vector<float>& bias, float* out, int m, int ldo,
+                std::pair<int, int> strips) const {
+    if (bias.empty()) return;
+    const int first = strips.first * kernels_.strip;
+    const int last = std::min(static_cast<int>(bias.size()), strips.second * kernels_.strip);
+    for (int row = 0; row < m; ++row) {
+      for (int j = first; j < last; ++j) out[static_cast<size_t>(row) * ldo + j] += bias[j];
+    }
+  }
+
+  void embed(const Row& row, float* x, float* cos_sin) const {
+    to_float(embedding_, static_cast<size_t>(row.token) * config_.hidden, config_.hidden, x);
+    if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
+      for (int i = 0; i < config_.hidden; ++i) x[i] = rounded(x[i]);
+    }
+    const int half = config_.head_dim / 2;
+    for (int i = 0; i < half; ++i) {
+      const float angle = config_.rope.inverse_frequency[i] * static_cast<float>(row.position);
+      cos_sin[i] = std::cos(angle) * config_.rope.attention_factor;
+      cos_sin[half + i] = std::sin(angle) * config_.rope.attention_factor;
+    }
+  }
+
+  void rotate(float* head, const float* cos_sin) const {
+    const int half = config_.head_dim / 2;
+    for (int i = 0; i < half; ++i) {
+      const float a = head[i], b = head[half + i];
+      head[i] = a * cos_sin[i] - b * cos_sin[half + i];
+      head[half + i] = b * cos_sin[i] + a * cos_sin[half + i];
+    }
+  }
+
+  template <class T, class Convert>
+  void write_kv(const Layer& layer, const Row& row, const float* k, const float* v,
+                Convert convert) const {
+    const int dim = config_.head_dim;
+    for (int h = 0; h < config_.kv_heads; ++h) {
+      const size_t at = (static_cast<size_t>(row.block) * config_.kv_heads + h) * dim *
+                        kBlockTokens;
+      T* keys = reinterpret_cast<T*>(layer.k.data()) + at + row.offset;
+      T* values = reinterpret_cast<T*>(layer.v.data()) + at +
+                  static_cast<size_t>(row.offset) * dim;
+      for (int d = 0; d < dim; ++d) keys[d * kBlockTokens] = convert(k[h * dim + d]);
+      for (int d = 0; d < dim; ++d) values[d] = convert(v[h * dim + d]);
+    }
+  }
+
+  /// q/k norm, RoPE and the KV write of one row; q is scaled for attention.
+  void finish_qkv(const Layer& layer, const Row& row, float* qkv, const float* cos_sin) const {
+    const int dim = config_.head_dim;
+    float* k = qkv + config_.heads * dim;
+    float* v = k + config_.kv_heads * dim;
+    const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+    for (int h = 0; h < config_.heads + config_.kv_heads; ++h) {
+      float* head = qkv + h * dim;
+      const bool query = h < config_.heads;
+      if (config_.qk_norm) {
+        kernels_.rms_norm(head, (query ? layer.q_norm : layer.k_norm).data(), dim,
+                          config_.norm_epsilon, head);
+      }
+      rotate(head, cos_sin);
+      if (query) {
+        for (int d = 0; d < dim; ++d) head[d] *= scale;
+      }
+    }
+    if (type_ == WeightType::kF32) {
+      write_kv<float>(layer, row, k, v, [](float x) { return x; });
+    } else {
+      write_kv<std::uint16_t>(layer, row, k, v, to_bf16);
+    }
+  }
+
+  void attend(const Layer& layer, const Batch& batch, int row, int kv_head, float* scratch) const {
+    const int dim = config_.head_dim;
+    const int group = config_.heads / config_.kv_heads;
+    const size_t width = static_cast<size_t>(config_.heads + 2 * config_.kv_heads) * dim;
+    Attend a;
+    a.q = qkv_.floats() + row * width + static_cast<size_t>(kv_head) * group * dim;
+    a.out = attended_.floats() + (static_cast<size_t>(row) * config_.heads +
+                                  static_cast<size_t>(kv_head) * group) * dim;
+    a.group = group;
+    a.head_dim = dim;
+    a.k = layer.k.data();
+    a.v = layer.v.data();
+    a.kv_heads = config_.kv_heads;
+    a.kv_head = kv_head;
+    a.spans = batch.spans.data() + batch.rows[row].first_span;
+    a.span_count = batch.rows[row].spans;
+    a.scratch = scratch;
+    kernels_.attend(type_, a);
+  }
+
+  void run(const Batch& batch, float* logits, Team::Member& member) {
+    const ModelConfig& c = config_;
+    const int m = static_cast<int>(batch.rows.size());
+    const int width = (c.heads + 2 * c.kv_heads) * c.head_dim;
+    const auto rows = member.share(m);
+    const auto strips = [&](const Packed& w) { return member.share(w.strips); };
+    const auto row_of = [](const Buffer& buffer, int row, int size) {
+      return buffer.floats() + static_cast<size_t>(row) * size;
+    };
+    const auto norm = [&](const std::vector<float>& weight) {
+      for (int row = rows.first; row < rows.second; ++row) {
+        kernels_.rms_norm(row_of(x_, row, c.hidden), weight.data(), c.hidden, c.norm_epsilon,
+                          row_of(normed_, row, c.hidden));
+      }
+      member.sync();
+    };
+
+    for (int row = rows.first; row < rows.second; ++row) {
+      embed(batch.rows[row], row_of(x_, row, c.hidden), row_of(cos_sin_, row, c.head_dim));
+    }
+    for (const Layer& layer : layers_) {
+      norm(layer.attention_norm);
+      multiply(layer.qkv, normed_.floats(), m, qkv_.floats(), width, false, strips(layer.qkv));
+      add_bias(layer.qkv_bias, qkv_.floats(), m, width, strips(layer.qkv));
+      member.sync();
+      for (int row = rows.first; row < rows.second; ++row) {
+        finish_qkv(layer, batch.rows[row], row_of(qkv_, row, width),
+                   row_of(cos_sin_, row, c.head_dim));
+      }
+      member.sync();
+      float* scratch = attend_scratch_.floats() + attend_stride_ * member.index();
+      const auto tasks = member.share(m * c.kv_heads);
+      for (int task = tasks.first; task < tasks.second; ++task) {
+        attend(layer, batch, task / c.kv_heads, task % c.kv_heads, scratch);
+      }
+      member.sync();
+      multiply(layer.output, attended_.floats(), m, x_.floats(), c.hidden, true,
+               strips(layer.output));
+      add_bias(layer.output_bias, x_.floats(), m, c.hidden, strips(layer.output));
+      member.sync();
+      norm(layer.mlp_norm);
+      const auto mlp = strips(layer.gate);
+      multiply(layer.gate, normed_.floats(), m, gate_.floats(), c.intermediate, false, mlp);
+      multiply(layer.up, normed_.floats(), m, up_.floats(), c.intermediate, false, mlp);
+      add_bias(layer.gate_bias, gate_.floats(), m, c.intermediate, mlp);
+      add_bias(layer.up_bias, up_.floats(), m, c.intermediate, mlp);
+      const int first = mlp.first * kernels_.strip;
+      const int last = std::min(c.intermediate, mlp.second * kernels_.strip);
+      for (int row = 0; row < m && first < last; ++row) {
+        kernels_.silu_multiply(row_of(gate_, row, c.intermediate) + first,
+                               row_of(up_, row, c.intermediate) + first, last - first);
+      }
+      member.sync();
+      multiply(layer.down, gate_.floats(), m, x_.floats(), c.hidden, true, strips(layer.down));
+      add_bias(layer.down_bias, x_.floats(), m, c.hidden, strips(layer.down));
+      member.sync();
+    }
+
+    // Only the rows whose logits are wanted go through the head, gathered at the front.
+    if (member.index() == 0) {
+      for (int row = 0; row < m; ++row) {
+        const int wanted = batch.rows[row].logits;
+        if (wanted < 0) continue;
+        kernels_.rms_norm(row_of(x_, row, c.hidden), final_norm_.data(), c.hidden, c.norm_epsilon,
+                          row_of(normed_, wanted, c.hidden));
+      }
+    }
+    member.sync();
+    multiply(head_, normed_.floats(), batch.logits_rows, logits, c.vocabulary, false,
+             strips(head_));
+  }
+
+  ModelConfig config_;
+  WeightType type_;
+  const Kernels& kernels_;
+  int max_rows_;
+  Team team_;
+  Tensor embedding_;  // [vocabulary, hidden], in the mapped checkpoint
+  std::vector<Layer> layers_;
+  std::vector<float> final_norm_;  // [hidden]
+  Packed head_;                    // [vocabulary, hidden]
+  int total_blocks_ = 0;
+  std::uint64_t weight_bytes_ = 0;
+
+  // Scratch of one forward pass, [max_rows, …] fp32.
+  Buffer x_, normed_, qkv_, attended_, gate_, up_;
+  Buffer cos_sin_;  // [max_rows, head_dim]: cosines, then sines
+  Buffer attend_scratch_;
+  size_t attend_stride_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const Checkpoint& weights,
+                                          const BackendOptions& options) {
+  return std::make_unique<CpuBackend>(config, weights, options);
+}
+
+}  // namespace anabranch

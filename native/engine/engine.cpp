@@ -1,0 +1,145 @@
+#include "engine.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "dialect.h"
+#include "error.h"
+#include "numbers.h"
+
+namespace anabranch {
+namespace {
+
+std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  char chunk[4096];
+  while (in.read(chunk, sizeof chunk) || in.gcount() > 0) {
+    state = fnv1a(state, chunk, static_cast<size_t>(in.gcount()));
+  }
+  return state;
+}
+
+std::string digest_of(const std::string& folder, const Checkpoint& weights, WeightType type) {
+  std::uint64_t state = weights.fingerprint();
+  for (const char* name : {"config.json", "aspd.json", "tokenizer.json"}) {
+    state = hash_file(state, folder + "/" + name);
+  }
+  state = fnv1a(state, &type, sizeof type);
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(state));
+  return text;
+}
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_fault)
+    : on_events_(std::move(on_events)), on_fault_(std::move(on_fault)) {
+  if (!std::filesystem::is_directory(options.model)) {
+    throw bad_file(options.model, "is not a model folder");
+  }
+  const ModelConfig config = read_config(options.model);
+  weights_ = std::make_unique<Checkpoint>(options.model);
+  auto dialect = read_dialect(options.model, config.vocabulary);
+  backend_ = make_cpu_backend(config, *weights_, options.backend);
+  info_.backend = backend_->name();
+  info_.digest = digest_of(options.model, *weights_, options.backend.weights);
+  info_.dialect = dialect ? dialect->name : "";
+  info_.vocabulary = config.vocabulary;
+  info_.context = config.context;
+  info_.weight_bytes = backend_->weight_bytes();
+  max_queue_ = options.scheduler.max_queue;
+  scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler);
+  load_ = scheduler_->load();
+  thread_ = std::thread([this] { run(); });
+}
+
+Engine::~Engine() { close(); }
+
+void Engine::submit(RequestSpec spec) {
+  const int blocks = scheduler_->check(spec);
+  std::lock_guard lock(mutex_);
+  if (closing_) throw Error(ErrorCode::kUnavailable, "the engine is closing");
+  if (queued_ >= max_queue_) {
+    throw Error(ErrorCode::kResourceExhausted,
+                "the queue of " + std::to_string(max_queue_) + " requests is full");
+  }
+  ++queued_;
+  commands_.push_back([this, spec = std::move(spec), blocks]() mutable {
+    scheduler_->submit(std::move(spec), blocks);
+  });
+  wake_.notify_one();
+}
+
+void Engine::cancel(std::uint32_t id) {
+  std::lock_guard lock(mutex_);
+  if (closing_) return;
+  commands_.push_back([this, id] { scheduler_->cancel(id); });
+  wake_.notify_one();
+}
+
+std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resume,
+                                 bool want_logits) {
+  auto promise = std::make_shared<std::promise<Score>>();
+  auto future = promise->get_future();
+  std::lock_guard lock(mutex_);
+  if (closing_) throw Error(ErrorCode::kUnavailable, "the engine is closing");
+  commands_.push_back([this, promise, runs = std::move(runs), resume, want_logits] {
+    try {
+      promise->set_value(
+          anabranch::score(*backend_, scheduler_->pool(), runs, resume, want_logits));
+    } catch (...) {
+      promise->set_exception(std::current_exception());
+    }
+  });
+  wake_.notify_one();
+  return future;
+}
+
+LoadSnapshot Engine::load() const {
+  std::lock_guard lock(mutex_);
+  return load_;
+}
+
+void Engine::publish(const LoadSnapshot& load) {
+  std::lock_guard lock(mutex_);
+  load_ = load;
+  queued_ = load.queued + static_cast<int>(commands_.size());
+}
+
+void Engine::run() {
+  Events events;
+  try {
+    while (true) {
+      std::vector<std::function<void()>> commands;
+      bool closing = false;
+      {
+        std::unique_lock lock(mutex_);
+        if (scheduler_->idle()) wake_.wait(lock, [&] { return closing_ || !commands_.empty(); });
+        commands.swap(commands_);
+        closing = closing_;
+      }
+      for (auto& command : commands) command();
+      if (closing) scheduler_->cancel_all();
+      scheduler_->step(events);
+      // The load is known before the events that changed it: who saw an answer end sees its blocks
+      // free.
+      publish(scheduler_->load());
+      if (!events.empty()) on_events_(events.take());
+      if (closing && scheduler_->idle()) return;
+    }
+  } catch (const std::exception& error) {
+    on_fault_(error.what());
+  }
+}
+
+void Engine::close() {
+  {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace anabranch

@@ -1,0 +1,49 @@
+// One error type for everything that can go wrong with what we are given: files, options, requests.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace anabranch {
+
+enum class ErrorCode {
+  kInvalidArgument,    // the caller can mend the request
+  kOutOfRange,         // the prompt or budget does not fit the model
+  kResourceExhausted,  // it would fit another time
+  kFailedPrecondition, // the model or machine can't do this
+  kUnavailable,        // the engine is closing
+  kInternal,           // a bug of ours
+};
+
+/// The wire's name of a code, as gRPC spells it.
+inline const char* name_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidArgument: return "invalid_argument";
+    case ErrorCode::kOutOfRange: return "out_of_range";
+    case ErrorCode::kResourceExhausted: return "resource_exhausted";
+    case ErrorCode::kFailedPrecondition: return "failed_precondition";
+    case ErrorCode::kUnavailable: return "unavailable";
+    case ErrorCode::kInternal: return "internal";
+  }
+  return "internal";
+}
+
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ErrorCode code() const { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+/// A file of a model folder that can't be used: names the file and what in it is wrong.
+inline Error bad_file(const std::string& file, const std::string& what) {
+  return Error(ErrorCode::kFailedPrecondition, file + ": " + what);
+}
+
+inline Error bad_argument(const std::string& what) {
+  return Error(ErrorCode::kInvalidArgument, what);
+}
+
+}  // namespace anabranch

@@ -1,0 +1,91 @@
+// What the engine tells, packed in 32-bit words: one buffer a step, for all requests.
+//
+// Each event is [kind, request, words, …words]. Floats are their bit patterns.
+//   started       prompt_tokens, cached_tokens
+//   tokens        lane, (id, flags[, logprob, n, (id, logprob) × n]) × count
+//   stage_opened  stage, parent lane, n, (lane, titles' length, ids…) × n
+//   branch_closed lane, reason
+//   stage_closed  stage
+//   finished      reason, prompt, completion, visible, cached, steps, stages, branches
+//   logits        lane, the lane's token index, logits × vocabulary
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace anabranch {
+
+enum class EventKind : std::uint32_t {
+  kStarted = 1,
+  kTokens = 2,
+  kStageOpened = 3,
+  kBranchClosed = 4,
+  kStageClosed = 5,
+  kFinished = 6,
+  kLogits = 7,
+};
+
+// The values of FinishReason and CloseReason are those of the wire (generate.proto).
+enum class FinishReason : std::uint32_t { kStop = 1, kLength = 2, kCancelled = 3, kDeadline = 4 };
+enum class CloseReason : std::uint32_t { kMarker = 1, kEos = 2, kCap = 3 };
+
+struct Usage {
+  int prompt_tokens = 0;
+  int completion_tokens = 0;
+  int visible_tokens = 0;
+  int cached_tokens = 0;
+  int steps = 0;
+  int stages = 0;
+  int branches = 0;
+};
+
+struct WrittenToken {
+  static constexpr std::uint32_t kVisible = 1, kForced = 2, kLogprobs = 4;
+  int id = 0;
+  std::uint32_t flags = 0;
+  float logprob = 0;
+  std::vector<std::pair<int, float>> top;
+};
+
+class Events {
+ public:
+  void add(EventKind kind, std::uint32_t request, const std::vector<std::uint32_t>& payload) {
+    words_.push_back(static_cast<std::uint32_t>(kind));
+    words_.push_back(request);
+    words_.push_back(static_cast<std::uint32_t>(payload.size()));
+    words_.insert(words_.end(), payload.begin(), payload.end());
+  }
+
+  void token(std::uint32_t request, int lane, const WrittenToken& token) {
+    std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane),
+                                          static_cast<std::uint32_t>(token.id), token.flags};
+    if (token.flags & WrittenToken::kLogprobs) {
+      payload.push_back(std::bit_cast<std::uint32_t>(token.logprob));
+      payload.push_back(static_cast<std::uint32_t>(token.top.size()));
+      for (const auto& [id, logprob] : token.top) {
+        payload.push_back(static_cast<std::uint32_t>(id));
+        payload.push_back(std::bit_cast<std::uint32_t>(logprob));
+      }
+    }
+    add(EventKind::kTokens, request, payload);
+  }
+
+  void finished(std::uint32_t request, FinishReason reason, const Usage& usage) {
+    std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(reason)};
+    for (int n : {usage.prompt_tokens, usage.completion_tokens, usage.visible_tokens,
+                  usage.cached_tokens, usage.steps, usage.stages, usage.branches}) {
+      payload.push_back(static_cast<std::uint32_t>(n));
+    }
+    add(EventKind::kFinished, request, payload);
+  }
+
+  bool empty() const { return words_.empty(); }
+  std::vector<std::uint32_t> take() { return std::exchange(words_, {}); }
+
+ private:
+  std::vector<std::uint32_t> words_;
+};
+
+}  // namespace anabranch

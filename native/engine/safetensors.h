@@ -1,0 +1,55 @@
+// Hugging Face safetensors, mapped and never trusted.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace anabranch {
+
+enum class Dtype { kF32, kF16, kBF16 };
+
+inline size_t size_of(Dtype dtype) { return dtype == Dtype::kF32 ? 4 : 2; }
+
+/// A view of one tensor in a mapped file. Row-major.
+struct Tensor {
+  Dtype dtype = Dtype::kF32;
+  std::vector<std::int64_t> shape;
+  const std::uint8_t* data = nullptr;  // [product of shape] of dtype, unaligned
+};
+
+/// Writes `count` elements of `tensor` from element `first` on as fp32.
+void to_float(const Tensor& tensor, size_t first, size_t count, float* out);
+
+/// The weights of one model folder: model.safetensors, or the shards that
+/// model.safetensors.index.json names.
+class Checkpoint {
+ public:
+  /// Maps and validates every file. Throws Error naming the file and tensor.
+  explicit Checkpoint(const std::string& folder);
+  ~Checkpoint();
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+
+  bool has(const std::string& name) const { return tensors_.contains(name); }
+
+  /// The tensor `name`, which must have exactly this shape.
+  const Tensor& get(const std::string& name, const std::vector<std::int64_t>& shape) const;
+
+  /// FNV-1a over every file's header and size: which weights these are, without reading them all.
+  std::uint64_t fingerprint() const { return fingerprint_; }
+
+ private:
+  struct File;
+  void open(const std::string& path);
+
+  std::string folder_;
+  std::vector<std::unique_ptr<File>> files_;
+  std::unordered_map<std::string, Tensor> tensors_;
+  std::unordered_map<std::string, std::string> file_of_;
+  std::uint64_t fingerprint_ = 14695981039346656037ull;
+};
+
+}  // namespace anabranch

@@ -1,0 +1,119 @@
+#include "sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace anabranch {
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+void apply_penalties(std::span<float> logits, const Sampling& sampling,
+                     const TokenCounts& counts) {
+  for (const auto& [token, count] : counts) {
+    float& logit = logits[token];
+    if (sampling.repetition_penalty != 1) {
+      logit = logit > 0 ? logit / sampling.repetition_penalty
+                        : logit * sampling.repetition_penalty;
+    }
+    logit -= sampling.frequency_penalty * static_cast<float>(count) + sampling.presence_penalty;
+  }
+  for (const auto& [token, bias] : sampling.logit_bias) logits[token] += bias;
+}
+
+void apply_mask(std::span<float> logits, const Legal& legal) {
+  if (!legal.only.empty()) {
+    std::vector<float> kept;
+    for (int token : legal.only) kept.push_back(logits[token]);
+    std::fill(logits.begin(), logits.end(), kNever);
+    for (size_t i = 0; i < kept.size(); ++i) logits[legal.only[i]] = kept[i];
+  }
+  for (int token : legal.never) logits[token] = kNever;
+}
+
+int greedy(std::span<const float> logits) {
+  return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+double log_sum_exp(std::span<const float> logits) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
+  return top + std::log(sum);
+}
+
+}  // namespace
+
+int choose(std::span<float> logits, const Sampling& sampling, const TokenCounts& counts,
+           const Legal& legal, double uniform) {
+  apply_penalties(logits, sampling, counts);
+  apply_mask(logits, legal);
+  if (sampling.temperature <= 0 || sampling.top_k == 1) return greedy(logits);
+
+  struct Candidate {
+    int token;
+    double weight;  // unnormalised probability
+  };
+  const double top = *std::max_element(logits.begin(), logits.end());
+  std::vector<Candidate> kept;
+  for (size_t token = 0; token < logits.size(); ++token) {
+    if (logits[token] == kNever) continue;
+    const double weight = std::exp((logits[token] - top) / sampling.temperature);
+    if (weight > 0) kept.push_back({static_cast<int>(token), weight});
+  }
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
+  };
+  const bool truncates = sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0;
+  if (truncates) std::sort(kept.begin(), kept.end(), likelier);
+  if (sampling.top_k > 0 && kept.size() > static_cast<size_t>(sampling.top_k)) {
+    kept.resize(sampling.top_k);
+  }
+  if (sampling.top_p < 1) {
+    double total = 0;
+    for (const Candidate& c : kept) total += c.weight;
+    double sum = 0;
+    size_t n = 0;
+    while (n < kept.size() && (n == 0 || sum < sampling.top_p * total)) sum += kept[n++].weight;
+    kept.resize(n);
+  }
+  if (sampling.min_p > 0) {
+    const double least = sampling.min_p * kept.front().weight;
+    std::erase_if(kept, [&](const Candidate& c) { return c.weight < least; });
+  }
+  if (truncates) {
+    std::sort(kept.begin(), kept.end(),
+              [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  }
+  double total = 0;
+  for (const Candidate& c : kept) total += c.weight;
+  double rest = uniform * total;
+  for (const Candidate& c : kept) {
+    if (rest < c.weight) return c.token;
+    rest -= c.weight;
+  }
+  return kept.back().token;  // rounding left a crumb
+}
+
+float log_probability(std::span<const float> logits, int token) {
+  return static_cast<float>(logits[token] - log_sum_exp(logits));
+}
+
+std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits,
+                                                         int count) {
+  std::vector<int> order(logits.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
+  const size_t n = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
+  std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int a, int b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
+  const double total = log_sum_exp(logits);
+  std::vector<std::pair<int, float>> out;
+  for (size_t i = 0; i < n; ++i) {
+    out.emplace_back(order[i], static_cast<float>(logits[order[i]] - total));
+  }
+  return out;
+}
+
+}  // namespace anabranch

@@ -1,0 +1,76 @@
+#include "script_guide.h"
+
+namespace anabranch {
+namespace {
+
+class ScriptGuide final : public Guide {
+ public:
+  explicit ScriptGuide(const RequestSpec& spec)
+      : runs_(spec.script), resume_(spec.script_resume), run_(0), at_(1, spec.prompt.size()) {}
+
+  void step(Request& request, const std::vector<LaneLogits>& lanes, float*, int,
+            Events& events) override {
+    for (const LaneLogits& at : lanes) {
+      Lane& lane = request.tree().lanes()[at.lane];
+      if (lane.id == 0) continue;
+      write_next(request, lane, lane.id - first_branch_, events);
+    }
+    settle(request, events);
+  }
+
+ private:
+  /// The next token of the lane's run, or the lane's end.
+  bool write_next(Request& request, Lane& lane, int index, Events& events) {
+    const std::vector<int>& tokens = runs_[run_].tokens[index];
+    if (at_[index] == tokens.size()) {
+      if (lane.id != 0) request.close_branch(lane, CloseReason::kMarker, events);
+      return false;
+    }
+    const int token = tokens[at_[index]++];
+    lane.pending = {token};
+    request.emit(lane, {token, WrittenToken::kVisible | WrittenToken::kForced, 0, {}}, events);
+    return true;
+  }
+
+  /// Moves the trunk on, over forks, joins and empty runs, until some lane has a token to forward.
+  void settle(Request& request, Events& events) {
+    LaneTree& tree = request.tree();
+    while (true) {
+      if (runs_[run_].parallel) {
+        for (const Lane& lane : tree.branches()) {
+          if (lane.live) return;
+        }
+        request.close_stage(resume_, events);
+      } else if (write_next(request, tree.trunk(), 0, events)) {
+        return;
+      }
+      if (++run_ == runs_.size()) return request.finish(FinishReason::kStop);
+      at_.assign(runs_[run_].tokens.size(), 0);
+      if (!runs_[run_].parallel) continue;
+      std::vector<std::vector<int>> openings;
+      for (const auto& tokens : runs_[run_].tokens) {
+        openings.emplace_back(tokens.begin(), tokens.begin() + (tokens.empty() ? 0 : 1));
+        at_[openings.size() - 1] = openings.back().size();
+      }
+      first_branch_ = static_cast<int>(tree.lanes().size());
+      request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, events);
+      for (Lane& lane : tree.branches()) {
+        if (lane.pending.empty()) request.close_branch(lane, CloseReason::kMarker, events);
+      }
+    }
+  }
+
+  std::vector<StructureRun> runs_;
+  ResumeRule resume_;
+  size_t run_;              // under way
+  std::vector<size_t> at_;  // next token of each lane of the run
+  int first_branch_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Guide> make_script_guide(const RequestSpec& spec) {
+  return std::make_unique<ScriptGuide>(spec);
+}
+
+}  // namespace anabranch

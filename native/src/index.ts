@@ -1,0 +1,245 @@
+// The engine as TypeScript sees it: the addon, its types, and its events unpacked.
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+/** Tokens with their lane structure. */
+export type StructureRun =
+  | { serial: readonly number[] }
+  | { parallel: readonly (readonly number[])[] };
+
+/** The same shape, each token's log-probability in its place; null for the first of every run. */
+export type ScoredRun = { serial: (number | null)[] } | { parallel: (number | null)[][] };
+
+export type Resume = "sum" | "max";
+
+export interface EngineOptions {
+  /** A folder in Hugging Face format. */
+  model: string;
+  dtype?: "bf16" | "fp32";
+  /** 0 or absent: one a core. */
+  threads?: number;
+  /** Memory for KV. 0 or absent: a quarter of what is free, 1 GiB at the most. */
+  kvMib?: number;
+  maxRows?: number;
+  /** One of codePaths(); absent: the best. */
+  codePath?: string;
+  maxRunning?: number;
+  maxQueue?: number;
+  prefillRows?: number;
+  /** Check every invariant after every step (tests). */
+  validate?: boolean;
+}
+
+export interface Sampling {
+  temperature?: number;
+  topP?: number;
+  topK?: number;
+  minP?: number;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+  repetitionPenalty?: number;
+  logitBias?: readonly (readonly [number, number])[];
+  logprobs?: boolean;
+  topLogprobs?: number;
+}
+
+export interface EngineRequest {
+  /** Names the request in events; unique among live requests. */
+  id: number;
+  prompt: readonly number[] | Uint32Array;
+  sampling?: Sampling;
+  parallel?: boolean;
+  maxBranches?: number;
+  maxTokens?: number;
+  seed?: bigint | number;
+  choice?: number;
+  stopTokens?: readonly number[];
+  ignoreEos?: boolean;
+  deadlineMs?: number;
+  /** Debugging: siblings are decoded one after another. */
+  sequential?: boolean;
+  /** Debugging: raw logits of every chosen token. */
+  returnLogits?: boolean;
+  /** Given structure and tokens instead of chosen ones; the first run begins with the prompt. */
+  script?: readonly StructureRun[];
+  resume?: Resume;
+}
+
+export interface EngineInfo {
+  backend: string;
+  digest: string;
+  dialect: string;
+  vocabulary: number;
+  context: number;
+  weightBytes: number;
+}
+
+export interface EngineLoad {
+  running: number;
+  queued: number;
+  liveLanes: number;
+  kvFree: number;
+  kvTotal: number;
+  steps: number;
+  decodeRows: number;
+  prefillRows: number;
+}
+
+export interface EngineUsage {
+  promptTokens: number;
+  completionTokens: number;
+  visibleTokens: number;
+  cachedTokens: number;
+  steps: number;
+  stages: number;
+  branches: number;
+}
+
+export interface EngineToken {
+  id: number;
+  visible: boolean;
+  forced: boolean;
+  logprob?: number;
+  top?: { id: number; logprob: number }[];
+}
+
+/** Values are those of FinishReason and CloseReason in generate.proto. */
+export type EngineEvent =
+  | { kind: "started"; promptTokens: number; cachedTokens: number }
+  | { kind: "token"; lane: number; token: EngineToken }
+  | {
+      kind: "stageOpened";
+      stage: number;
+      parentLane: number;
+      lanes: { lane: number; title: number[] }[];
+    }
+  | { kind: "branchClosed"; lane: number; reason: number }
+  | { kind: "stageClosed"; stage: number }
+  | { kind: "finished"; reason: number; usage: EngineUsage }
+  | { kind: "logits"; lane: number; index: number; logits: Float32Array };
+
+export interface Engine {
+  info(): EngineInfo;
+  /** Throws an Error with `code` (a gRPC status name) where the request can't be served. */
+  submit(request: EngineRequest): void;
+  cancel(id: number): void;
+  load(): EngineLoad;
+  score(
+    runs: readonly StructureRun[],
+    resume: Resume,
+    wantLogits?: boolean,
+  ): Promise<{ runs: ScoredRun[]; logits?: Float32Array }>;
+  /** Cancels everything and joins the engine thread. */
+  close(): void;
+}
+
+interface Addon {
+  Engine: new (
+    options: EngineOptions,
+    onEvents: (words: Uint32Array) => void,
+    onFault: (message: string) => void,
+  ) => Engine;
+  codePaths(): string[];
+}
+
+const addonPath = fileURLToPath(new URL("../build/anabranch.node", import.meta.url));
+const addon = createRequire(import.meta.url)(addonPath) as Addon;
+
+/** Instruction-set paths this CPU runs, best first. */
+export const codePaths = (): string[] => addon.codePaths();
+
+/**
+ * Loads a model and starts its engine thread.
+ * @param onEvents one call a step, with that step's events by request
+ * @param onFault the engine has failed and serves no more
+ * @throws Error with `code`, naming the file and field, or the option
+ */
+export function openEngine(
+  options: EngineOptions,
+  onEvents: (events: Map<number, EngineEvent[]>) => void,
+  onFault: (message: string) => void = (message) => {
+    throw new Error(`engine: ${message}`);
+  },
+): Engine {
+  return new addon.Engine(options, (words) => onEvents(unpack(words)), onFault);
+}
+
+/** The buffer of one step (layout: native/engine/events.h) as events by request, in order. */
+function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
+  const out = new Map<number, EngineEvent[]>();
+  const floats = new Float32Array(words.buffer, words.byteOffset, words.length);
+  let at = 0;
+  const word = (): number => words[at++] ?? 0;
+  const float = (): number => floats[at++] ?? 0;
+  while (at < words.length) {
+    const kind = word();
+    const request = word();
+    const length = word();
+    const end = at + length;
+    const event = unpackOne(kind, end, word, float, () => floats.slice(at, end));
+    at = end;
+    const list = out.get(request);
+    if (list) list.push(event);
+    else out.set(request, [event]);
+  }
+  return out;
+
+  function unpackOne(
+    kind: number,
+    end: number,
+    word: () => number,
+    float: () => number,
+    rest: () => Float32Array,
+  ): EngineEvent {
+    switch (kind) {
+      case 1:
+        return { kind: "started", promptTokens: word(), cachedTokens: word() };
+      case 2: {
+        const lane = word();
+        const id = word();
+        const flags = word();
+        const token: EngineToken = {
+          id,
+          visible: (flags & 1) !== 0,
+          forced: (flags & 2) !== 0,
+        };
+        if (flags & 4) {
+          token.logprob = float();
+          token.top = Array.from({ length: word() }, () => ({ id: word(), logprob: float() }));
+        }
+        return { kind: "token", lane, token };
+      }
+      case 3: {
+        const stage = word();
+        const parentLane = word();
+        const lanes = Array.from({ length: word() }, () => {
+          const lane = word();
+          return { lane, title: Array.from({ length: word() }, word) };
+        });
+        return { kind: "stageOpened", stage, parentLane, lanes };
+      }
+      case 4:
+        return { kind: "branchClosed", lane: word(), reason: word() };
+      case 5:
+        return { kind: "stageClosed", stage: word() };
+      case 6:
+        return {
+          kind: "finished",
+          reason: word(),
+          usage: {
+            promptTokens: word(),
+            completionTokens: word(),
+            visibleTokens: word(),
+            cachedTokens: word(),
+            steps: word(),
+            stages: word(),
+            branches: word(),
+          },
+        };
+      case 7:
+        return { kind: "logits", lane: word(), index: word(), logits: rest() };
+      default:
+        throw new Error(`unknown engine event ${kind} of ${end} words`);
+    }
+  }
+}
