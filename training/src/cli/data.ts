@@ -1,6 +1,5 @@
 import { createReadStream, createWriteStream, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { cut, type Part, plainText } from "../pipeline/parts.ts";
 import { makeTask } from "../tasks/catalogue.ts";
@@ -79,6 +78,26 @@ async function generate(out: string, n: number, seed: number, split: Split): Pro
   return { rows: n, parallel, families };
 }
 
+/** Split at "\\n" alone: node:readline also breaks at U+2028, which JSON strings may hold. */
+async function* rows(file: string): AsyncGenerator<Record<string, unknown>> {
+  let rest = "";
+  let number = 0;
+  const parse = (line: string): Record<string, unknown> => {
+    number++;
+    try {
+      return JSON.parse(line) as Record<string, unknown>;
+    } catch (error) {
+      throw new Error(`${file}, line ${number}: ${(error as Error).message}`);
+    }
+  };
+  for await (const chunk of createReadStream(file, "utf8")) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line.trim() !== "") yield parse(line);
+  }
+  if (rest.trim() !== "") yield parse(rest);
+}
+
 async function extract(input: string, out: string): Promise<ExtractSummary> {
   mkdirSync(dirname(out), { recursive: true });
   const stream = createWriteStream(out);
@@ -92,9 +111,7 @@ async function extract(input: string, out: string): Promise<ExtractSummary> {
   };
   let inside = 0;
   let all = 0;
-  for await (const line of createInterface({ input: createReadStream(input) })) {
-    if (line.trim() === "") continue;
-    const row = JSON.parse(line) as Record<string, unknown>;
+  for await (const row of rows(input)) {
     if (typeof row.response !== "string") continue;
     const { parts, rejections } = cut(row.response);
     const branches = parts.flatMap((part) => ("parallel" in part ? part.parallel : []));
@@ -160,4 +177,9 @@ async function main(): Promise<number> {
   return 0;
 }
 
-if (import.meta.main) process.exitCode = await main();
+if (import.meta.main) {
+  process.exitCode = await main().catch((error: unknown) => {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return 1;
+  });
+}

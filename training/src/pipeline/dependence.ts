@@ -32,16 +32,27 @@ export function dependence(items: readonly Written[]): string | undefined {
     if (reference.test(body)) return "refers to another part";
     const operands = numbersBeforeEquals(body);
     if (operands.some((n) => results.includes(n))) return "uses an earlier result";
-    const result = body.match(/=\s*[$€£]?(\d[\d,]*(?:\.\d+)?)(?!.*=)/s)?.[1];
-    if (result !== undefined) results.push(result.replace(/,/g, ""));
+    const result = numberAfterLastEquals(body);
+    if (result !== undefined) results.push(result);
   }
   return undefined;
 }
 
-/** Every number that takes part in an expression with a result. */
+/** Every number that takes part in an expression with a result. Linear in the text's length. */
 function numbersBeforeEquals(text: string): string[] {
-  const expressions = text.match(/[\d.,\s$€£%+\-*/×÷x()]*\d[\d.,\s$€£%+\-*/×÷x()]*=/g) ?? [];
-  return expressions.flatMap((e) =>
-    (e.match(/\d[\d,]*(?:\.\d+)?/g) ?? []).map((n) => n.replace(/,/g, "")),
-  );
+  const numbers: string[] = [];
+  for (let at = text.indexOf("="); at !== -1; at = text.indexOf("=", at + 1)) {
+    let from = at;
+    while (from > 0 && /[\d.,\s$€£%+\-*/×÷x()]/.test(text[from - 1] ?? "")) from--;
+    for (const [number] of text.slice(from, at).matchAll(/\d[\d,]*(?:\.\d+)?/g)) {
+      numbers.push(number.replaceAll(",", ""));
+    }
+  }
+  return numbers;
+}
+
+function numberAfterLastEquals(text: string): string | undefined {
+  const after = text.slice(text.lastIndexOf("=") + 1);
+  if (after.length === text.length) return undefined;
+  return /^\s*[$€£]?(\d[\d,]*(?:\.\d+)?)/.exec(after)?.[1]?.replaceAll(",", "");
 }

@@ -8,6 +8,7 @@ import type {
   Root,
   RootContent,
 } from "mdast";
+import { dependence } from "./dependence.ts";
 
 /** A run of neighbouring pieces of an answer that may be independent. Offsets are UTF-16. */
 export interface Group {
@@ -144,25 +145,20 @@ function list(node: List, text: string): Group {
 
 const sumLine = /^[^\n=]*\d[\d\s.,+\-*/×÷x()$€£]*=\s*[$€£]?\d[\d.,]*[^\n=]*$/;
 
-/** A paragraph of which every line works out a sum of its own. */
+/** The first lines of a paragraph, as long as each works out a sum of its own. */
 function sums(node: Paragraph, text: string): Group | undefined {
   const start = offset(node, "start");
-  const end = offset(node, "end");
-  const lines = text.slice(start, end).split("\n");
-  if (lines.length < 2 || !lines.every((line) => sumLine.test(line))) return undefined;
+  const items: (Item & { text: string })[] = [];
   let at = start;
-  const items = lines.map((line) => {
-    const item = {
-      title: clean(line.split(/[=:]/)[0] ?? ""),
-      start: at,
-      end: at + line.length + 1,
-    };
+  for (const line of text.slice(start, offset(node, "end")).split("\n")) {
+    const title = clean(line.split(/[=:]/)[0] ?? "");
+    const item = { title, text: line, start: at, end: Math.min(at + line.length + 1, text.length) };
+    if (!sumLine.test(line) || dependence([...items, item]) !== undefined) break;
+    items.push(item);
     at = item.end;
-    return item;
-  });
-  const last = items[items.length - 1] as Item;
-  last.end = Math.min(last.end, text.length);
-  return { kind: "sums", start, end: last.end, items, inner: [] };
+  }
+  if (items.length < 2) return undefined;
+  return { kind: "sums", start, end: at, items, inner: [] };
 }
 
 /**

@@ -55,6 +55,11 @@ describe("an answer's independent parts", () => {
     expect(outline(text)).toEqual(["Let us see.\n\n", ["Apples", "Pears"], "\nTogether 18."]);
   });
 
+  it("are a paragraph's first sums, up to the line that needs them", () => {
+    const text = "Ann has 3 + 4 = 7 apples.\nBob has 5 + 6 = 11 pears.\nTogether 7 + 11 = 18.";
+    expect(outline(text)).toEqual([["Ann has 3 + 4", "Bob has 5 + 6"], "Together 7 + 11 = 18."]);
+  });
+
   it("may come in several groups with text between", () => {
     const list = (a: string, b: string) =>
       `- ${a} is the first thing\n- ${b} is the second thing\n`;
