@@ -1,0 +1,161 @@
+// The engine against Hugging Face transformers in fp32 (make_fixtures.py): serial parts, branches
+// and what follows the join, under both resume rules, past the RoPE scaling thresholds.
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import {
+  codePaths,
+  type EngineEvent,
+  type EngineOptions,
+  openEngine,
+  type Resume,
+  type StructureRun,
+} from "../../src/index.ts";
+
+interface Case {
+  resume: Resume;
+  groups: StructureRun[];
+  hf_bf16_nmse: number;
+}
+
+const fixtures = fileURLToPath(new URL("fixtures", import.meta.url));
+const models = readdirSync(fixtures);
+
+function readLogits(path: string): Float32Array {
+  const file = readFileSync(path);
+  const header = Number(file.readBigUInt64LE(0));
+  return new Float32Array(new Uint8Array(file.subarray(8 + header)).slice().buffer);
+}
+
+/** Normalised mean squared error of one row range. */
+function nmse(got: Float32Array, want: Float32Array): number {
+  expect(got.length).toBe(want.length);
+  let error = 0;
+  let power = 0;
+  for (let i = 0; i < want.length; i++) {
+    error += ((got[i] ?? 0) - (want[i] ?? 0)) ** 2;
+    power += (want[i] ?? 0) ** 2;
+  }
+  return error / power;
+}
+
+/** Row ranges of the serial, branch and joined parts, each of which must agree by itself. */
+function parts(groups: StructureRun[]): { name: string; from: number; to: number }[] {
+  const out: { name: string; from: number; to: number }[] = [];
+  let at = 0;
+  groups.forEach((group, index) => {
+    const lists = "serial" in group ? [group.serial] : group.parallel;
+    lists.forEach((list, branch) => {
+      const name = "serial" in group ? `run ${index}` : `run ${index} branch ${branch}`;
+      if (list.length > 0) out.push({ name, from: at, to: at + list.length });
+      at += list.length;
+    });
+  });
+  return out;
+}
+
+const bound = (dtype: "fp32" | "bf16", reference: Case) =>
+  dtype === "fp32" ? 1e-8 : Math.max(1e-3, 2 * reference.hf_bf16_nmse);
+
+const open: { close(): void }[] = [];
+afterAll(() => {
+  for (const engine of open) engine.close();
+});
+
+/** Forwards the case one token a lane and step, through fork and join, and gathers the logits. */
+async function stepwise(options: EngineOptions, reference: Case): Promise<Float32Array> {
+  const rows = new Map<string, Float32Array>();
+  let resolve: (events: null) => void = () => {};
+  const done = new Promise<null>((r) => {
+    resolve = r;
+  });
+  const engine = openEngine({ ...options, validate: true }, (byRequest) => {
+    for (const event of byRequest.get(1) ?? ([] as EngineEvent[])) {
+      if (event.kind === "logits") rows.set(`${event.lane} ${event.index}`, event.logits);
+      if (event.kind === "finished") resolve(null);
+    }
+  });
+  open.push(engine);
+  const first = reference.groups[0];
+  if (!first || !("serial" in first)) throw new Error("a case begins serially");
+  engine.submit({
+    id: 1,
+    prompt: first.serial.slice(0, 1),
+    script: reference.groups,
+    resume: reference.resume,
+    returnLogits: true,
+  });
+  await done;
+  const load = engine.load();
+  expect(load.kvFree).toBe(load.kvTotal);
+
+  const out: Float32Array[] = [];
+  let trunk = -1; // the prompt's token has index 0 of what follows it
+  let lanes = 0;
+  for (const group of reference.groups) {
+    const lists = "serial" in group ? [group.serial] : group.parallel;
+    for (const list of lists) {
+      if (!("serial" in group)) lanes++;
+      list.forEach((_, i) => {
+        const key = "serial" in group ? `0 ${trunk + 1 + i}` : `${lanes} ${i + 1}`;
+        const row = rows.get(key);
+        if (!row) throw new Error(`no logits for lane and index ${key}`);
+        out.push(row);
+      });
+      if ("serial" in group) trunk += list.length;
+    }
+  }
+  engine.close();
+  const vocabulary = out[0]?.length ?? 0;
+  const joined = new Float32Array(out.length * vocabulary);
+  out.forEach((row, i) => {
+    joined.set(row, i * vocabulary);
+  });
+  return joined;
+}
+
+describe.each(models)("%s", (name) => {
+  const folder = `${fixtures}/${name}`;
+  const cases = readdirSync(folder)
+    .filter((file) => file.startsWith("case-"))
+    .map((file) => file.slice(5, -5));
+
+  describe.each(cases)("%s", (kind) => {
+    const reference = JSON.parse(readFileSync(`${folder}/case-${kind}.json`, "utf8")) as Case;
+    const want = readLogits(`${folder}/logits-${kind}.safetensors`);
+    const rows = parts(reference.groups).at(-1)?.to ?? 0;
+    const vocabulary = want.length / rows;
+
+    const compare = (got: Float32Array, limit: number) => {
+      for (const part of parts(reference.groups)) {
+        const [from, to] = [part.from * vocabulary, part.to * vocabulary];
+        expect(nmse(got.subarray(from, to), want.subarray(from, to)), part.name).toBeLessThan(
+          limit,
+        );
+      }
+    };
+
+    for (const codePath of codePaths()) {
+      for (const dtype of ["fp32", "bf16"] as const) {
+        const options: EngineOptions = { model: folder, dtype, codePath, kvMib: 16, threads: 2 };
+
+        it(`${codePath} ${dtype} agrees in one structured prefill`, async () => {
+          const engine = openEngine(options, () => {});
+          open.push(engine);
+          const scored = await engine.score(reference.groups, reference.resume, true);
+          const load = engine.load();
+          engine.close();
+          compare(scored.logits ?? new Float32Array(), bound(dtype, reference));
+          expect(load.kvTotal).toBeGreaterThan(0);
+        });
+
+        // A request has a prompt, so a case that begins with nothing is for prefill alone.
+        const first = reference.groups[0];
+        if (!first || !("serial" in first) || first.serial.length === 0) continue;
+        it(`${codePath} ${dtype} agrees decoding step by step`, async () => {
+          compare(await stepwise(options, reference), bound(dtype, reference));
+        });
+      }
+    }
+  });
+});
