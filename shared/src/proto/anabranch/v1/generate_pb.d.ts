@@ -292,6 +292,13 @@ export declare type Delta = Message<"anabranch.v1.Delta"> & {
    * @generated from field: uint32 visible_tokens = 5;
    */
   visibleTokens: number;
+
+  /**
+   * for each of token_ids, between engine and worker only
+   *
+   * @generated from field: repeated bool visible = 6;
+   */
+  visible: boolean[];
 };
 
 /**
@@ -327,6 +334,13 @@ export declare type StageOpened = Message<"anabranch.v1.StageOpened"> & {
    * @generated from field: repeated string titles = 4;
    */
   titles: string[];
+
+  /**
+   * the same as ids, between engine and worker only
+   *
+   * @generated from field: repeated anabranch.v1.TokenIds title_tokens = 5;
+   */
+  titleTokens: TokenIds[];
 };
 
 /**
@@ -334,6 +348,22 @@ export declare type StageOpened = Message<"anabranch.v1.StageOpened"> & {
  * Use `create(StageOpenedSchema)` to create a new message.
  */
 export declare const StageOpenedSchema: GenMessage<StageOpened>;
+
+/**
+ * @generated from message anabranch.v1.TokenIds
+ */
+export declare type TokenIds = Message<"anabranch.v1.TokenIds"> & {
+  /**
+   * @generated from field: repeated uint32 ids = 1;
+   */
+  ids: number[];
+};
+
+/**
+ * Describes the message anabranch.v1.TokenIds.
+ * Use `create(TokenIdsSchema)` to create a new message.
+ */
+export declare const TokenIdsSchema: GenMessage<TokenIds>;
 
 /**
  * @generated from message anabranch.v1.BranchClosed

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { GenerateResponseSchema, Mode, Resume, Sampling } from "./generate_pb.js";
+import type { GenerateResponseSchema, Mode, Resume, Sampling, TokenIds } from "./generate_pb.js";
 
 /**
  * Describes the file anabranch/v1/worker.proto.
@@ -54,22 +54,6 @@ export declare type ChatInput = Message<"anabranch.v1.ChatInput"> & {
 export declare const ChatInputSchema: GenMessage<ChatInput>;
 
 /**
- * @generated from message anabranch.v1.TokenInput
- */
-export declare type TokenInput = Message<"anabranch.v1.TokenInput"> & {
-  /**
-   * @generated from field: repeated uint32 ids = 1;
-   */
-  ids: number[];
-};
-
-/**
- * Describes the message anabranch.v1.TokenInput.
- * Use `create(TokenInputSchema)` to create a new message.
- */
-export declare const TokenInputSchema: GenMessage<TokenInput>;
-
-/**
  * @generated from message anabranch.v1.GenerateRequest
  */
 export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & {
@@ -100,9 +84,9 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
     case: "text";
   } | {
     /**
-     * @generated from field: anabranch.v1.TokenInput tokens = 5;
+     * @generated from field: anabranch.v1.TokenIds tokens = 5;
      */
-    value: TokenInput;
+    value: TokenIds;
     case: "tokens";
   } | { case: undefined; value?: undefined };
 

@@ -1,0 +1,300 @@
+// The engine process: one device, one model, the `Engine` service in token ids on a Unix socket.
+// It lives as long as its standard input: when the worker goes, however it goes, so does this.
+import { create } from "@bufbuild/protobuf";
+import {
+  Server,
+  ServerCredentials,
+  type ServerWritableStream,
+  status as Status,
+  type ServiceError,
+  type sendUnaryData,
+} from "@grpc/grpc-js";
+import { type EngineEvent, type EngineToken, openEngine, type Sampling } from "@anabranch/native";
+import { Engine as EngineService } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import {
+  type EngineGenerateRequest,
+  type EngineStatusRequest,
+  type EngineStatusResponse,
+  EngineStatusResponseSchema,
+} from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import {
+  type Event,
+  EventSchema,
+  type GenerateResponse,
+  GenerateResponseSchema,
+  Mode,
+  type Sampling as SamplingMessage,
+  type TokenLogprob,
+  TokenLogprobSchema,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { grpcService } from "../grpc.ts";
+import { EXIT_CANNOT_LOAD, type EngineProcessOptions } from "./options.ts";
+
+type Call = ServerWritableStream<EngineGenerateRequest, GenerateResponse>;
+
+const options = JSON.parse(process.argv[2] ?? "{}") as EngineProcessOptions;
+
+interface Answer {
+  call: Call;
+  seed: bigint;
+  seq: bigint;
+  promptIds: readonly number[];
+}
+
+const answers = new Map<number, Answer>();
+let nextId = 1;
+let tokensPerSecond = 0;
+let tokensSince = 0;
+let rateAt = Date.now();
+
+const engine = (() => {
+  try {
+    return openEngine(options.engine, deliver, (message) => {
+      // Sticky faults can't be mended in place: the supervisor starts another process.
+      process.stderr.write(`engine: ${message}\n`);
+      process.exit(1);
+    });
+  } catch (error) {
+    process.stderr.write(`engine: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(EXIT_CANNOT_LOAD);
+  }
+})();
+const info = engine.info();
+
+// ---- requests in -----------------------------------------------------------------------------
+
+function sampling(message: SamplingMessage | undefined): Sampling {
+  if (!message) return {};
+  return {
+    temperature: message.temperature,
+    topP: message.topP === 0 ? 1 : message.topP,
+    topK: message.topK,
+    minP: message.minP,
+    presencePenalty: message.presencePenalty,
+    frequencyPenalty: message.frequencyPenalty,
+    repetitionPenalty: message.repetitionPenalty === 0 ? 1 : message.repetitionPenalty,
+    logitBias: Object.entries(message.logitBias).map(([id, bias]) => [Number(id), bias] as const),
+    logprobs: message.logprobs,
+    topLogprobs: message.topLogprobs,
+  };
+}
+
+const grpcCodes: Record<string, Status> = {
+  invalid_argument: Status.INVALID_ARGUMENT,
+  out_of_range: Status.OUT_OF_RANGE,
+  resource_exhausted: Status.RESOURCE_EXHAUSTED,
+  failed_precondition: Status.FAILED_PRECONDITION,
+  unavailable: Status.UNAVAILABLE,
+};
+
+function refuse(call: Call, code: Status, message: string): void {
+  call.destroy(Object.assign(new Error(message), { code, details: message }));
+}
+
+function generate(call: Call): void {
+  const request = call.request;
+  if (request.resume) {
+    return refuse(call, Status.UNIMPLEMENTED, "resume is not supported by this engine yet");
+  }
+  const id = nextId;
+  nextId = nextId === 0xffffffff ? 1 : nextId + 1;
+  answers.set(id, { call, seed: request.seed, seq: 0n, promptIds: request.promptTokenIds });
+  try {
+    engine.submit({
+      id,
+      prompt: request.promptTokenIds,
+      sampling: sampling(request.sampling),
+      parallel: request.mode === Mode.PARALLEL,
+      maxBranches: request.maxBranches,
+      maxTokens: request.maxTokens || options.defaultMaxTokens,
+      seed: request.seed,
+      choice: request.choice,
+      stopTokens: request.stopTokenIds,
+      ignoreEos: request.ignoreEos,
+      deadlineMs: request.deadlineMs,
+    });
+  } catch (error) {
+    answers.delete(id);
+    const code = (error as { code?: string }).code ?? "";
+    const message = error instanceof Error ? error.message : String(error);
+    return refuse(call, grpcCodes[code] ?? Status.INTERNAL, message);
+  }
+  call.on("cancelled", () => engine.cancel(id));
+}
+
+function status(
+  _call: { request: EngineStatusRequest },
+  done: sendUnaryData<EngineStatusResponse>,
+): void {
+  const load = engine.load();
+  const now = Date.now();
+  if (now - rateAt >= 1000) {
+    tokensPerSecond = (tokensSince * 1000) / (now - rateAt);
+    tokensSince = 0;
+    rateAt = now;
+  }
+  done(
+    null,
+    create(EngineStatusResponseSchema, {
+      model: {
+        id: options.modelId,
+        digest: info.digest,
+        backend: info.backend,
+        dialect: info.dialect,
+        contextTokens: info.context,
+        defaultMaxTokens: options.defaultMaxTokens,
+      },
+      load: {
+        runningRequests: load.running,
+        queuedRequests: load.queued,
+        liveLanes: load.liveLanes,
+        kvBlocksFree: BigInt(load.kvFree),
+        kvBlocksTotal: BigInt(load.kvTotal),
+        tokensPerSecond,
+      },
+      vocabulary: info.vocabulary,
+    }),
+  );
+}
+
+// ---- events out ------------------------------------------------------------------------------
+
+function logprobOf(token: EngineToken): TokenLogprob {
+  return create(TokenLogprobSchema, {
+    tokenId: token.id,
+    logprob: token.logprob ?? 0,
+    top: (token.top ?? []).map(({ id, logprob }) => ({ tokenId: id, logprob })),
+  });
+}
+
+/** The engine's events of one step for one answer, consecutive tokens of a lane in one delta. */
+function messageOf(answer: Answer, events: EngineEvent[]): GenerateResponse {
+  const out: Event[] = [];
+  const add = (event: Event["event"]) => out.push(create(EventSchema, { event }));
+  for (const event of events) {
+    switch (event.kind) {
+      case "started":
+        add({
+          case: "started",
+          value: {
+            $typeName: "anabranch.v1.Started",
+            promptTokens: event.promptTokens,
+            cachedTokens: event.cachedTokens,
+            seed: answer.seed,
+            modelDigest: info.digest,
+            backend: info.backend,
+            promptTokenIds: [...answer.promptIds],
+          },
+        });
+        break;
+      case "token": {
+        tokensSince++;
+        let last = out.at(-1)?.event;
+        if (last?.case !== "delta" || last.value.lane !== event.lane) {
+          add({
+            case: "delta",
+            value: {
+              $typeName: "anabranch.v1.Delta",
+              lane: event.lane,
+              tokenIds: [],
+              text: "",
+              logprobs: [],
+              visibleTokens: 0,
+              visible: [],
+            },
+          });
+          last = out.at(-1)?.event;
+        }
+        if (last?.case !== "delta") break;
+        last.value.tokenIds.push(event.token.id);
+        last.value.visible.push(event.token.visible);
+        if (event.token.visible) last.value.visibleTokens++;
+        if (event.token.logprob !== undefined) last.value.logprobs.push(logprobOf(event.token));
+        break;
+      }
+      case "stageOpened":
+        add({
+          case: "stageOpened",
+          value: {
+            $typeName: "anabranch.v1.StageOpened",
+            stage: event.stage,
+            parentLane: event.parentLane,
+            lanes: event.lanes.map(({ lane }) => lane),
+            titles: [],
+            titleTokens: event.lanes.map(({ title }) => ({
+              $typeName: "anabranch.v1.TokenIds",
+              ids: title,
+            })),
+          },
+        });
+        break;
+      case "branchClosed":
+        add({
+          case: "branchClosed",
+          value: {
+            $typeName: "anabranch.v1.BranchClosed",
+            lane: event.lane,
+            reason: event.reason,
+          },
+        });
+        break;
+      case "stageClosed":
+        add({
+          case: "stageClosed",
+          value: { $typeName: "anabranch.v1.StageClosed", stage: event.stage },
+        });
+        break;
+      case "finished":
+        add({
+          case: "finished",
+          value: {
+            $typeName: "anabranch.v1.Finished",
+            reason: event.reason,
+            usage: { $typeName: "anabranch.v1.Usage", ...event.usage },
+          },
+        });
+        break;
+      case "logits":
+        break;
+    }
+  }
+  return create(GenerateResponseSchema, { seq: answer.seq++, events: out });
+}
+
+function deliver(events: Map<number, EngineEvent[]>): void {
+  for (const [id, list] of events) {
+    const answer = answers.get(id);
+    if (!answer) continue;
+    const ended = list.some((event) => event.kind === "finished");
+    if (!answer.call.cancelled) answer.call.write(messageOf(answer, list));
+    if (!ended) continue;
+    answers.delete(id);
+    answer.call.end();
+  }
+}
+
+// ---- life ------------------------------------------------------------------------------------
+
+const server = new Server({
+  "grpc.max_receive_message_length": 64 << 20,
+  "grpc.max_send_message_length": 64 << 20,
+});
+server.addService(grpcService(EngineService), { generate, status });
+server.bindAsync(
+  `unix:${options.socket}`,
+  ServerCredentials.createInsecure(),
+  (error: ServiceError | Error | null) => {
+    if (!error) return;
+    process.stderr.write(`engine: can't serve on ${options.socket}: ${error.message}\n`);
+    process.exit(1);
+  },
+);
+
+// A terminal's interrupt reaches the whole process group; the worker decides when to end.
+process.on("SIGINT", () => {});
+process.stdin.resume();
+process.stdin.on("end", () => {
+  engine.close();
+  server.forceShutdown();
+  process.exit(0);
+});
