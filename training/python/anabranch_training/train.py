@@ -130,10 +130,12 @@ def main() -> None:
         samples.sort(key=len)
         heldout = [collate(samples[i : i + 24], pad) for i in range(0, len(samples), 24)]
 
-    def heldout_loss() -> float:
+    def heldout_loss() -> float | None:
+        if not heldout:
+            return None
         with torch.no_grad():
             losses = [loss_of(model, b.to(args.device), bias).item() for b in heldout]
-        return sum(losses) / max(1, len(losses))
+        return sum(losses) / len(losses)
 
     def save() -> None:
         state = {
@@ -176,13 +178,13 @@ def main() -> None:
             running, window, window_tokens, window_clock = 0.0, 0, 0, now
         if now - last_save > args.checkpoint_minutes * 60:
             save()
-            say(f"checkpoint at step {step}, held-out loss {heldout_loss():.4f}")
+            say(f"checkpoint at step {step}, held-out loss {heldout_loss()}")
             last_save = time.monotonic()
     save()
     final = heldout_loss()
     if args.out:
         export(model, tokenizer, args.out)
-    say(f"done: {step} steps, {seen / 1e6:.2f}M tokens, held-out loss {final:.4f}")
+    say(f"done: {step} steps, {seen / 1e6:.2f}M tokens, held-out loss {final}")
     if args.json:
         summary = {
             "parameters": model.parameter_count(),
