@@ -1,21 +1,16 @@
 // The engine process: one device, one model, the `Engine` service in token ids on a Unix socket.
 // It lives as long as its standard input: when the worker goes, however it goes, so does this.
-import { create } from "@bufbuild/protobuf";
-import {
-  Server,
-  ServerCredentials,
-  type ServerWritableStream,
-  status as Status,
-  type ServiceError,
-  type sendUnaryData,
-} from "@grpc/grpc-js";
+
 import { type EngineEvent, type EngineToken, openEngine, type Sampling } from "@anabranch/native";
-import { Engine as EngineService } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
   type EngineGenerateRequest,
+  Engine as EngineService,
   type EngineStatusRequest,
   type EngineStatusResponse,
   EngineStatusResponseSchema,
+  type EngineStopRequest,
+  type EngineStopResponse,
+  EngineStopResponseSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
   type Event,
@@ -27,8 +22,17 @@ import {
   type TokenLogprob,
   TokenLogprobSchema,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { create } from "@bufbuild/protobuf";
+import {
+  Server,
+  ServerCredentials,
+  type ServerWritableStream,
+  type ServiceError,
+  status as Status,
+  type sendUnaryData,
+} from "@grpc/grpc-js";
 import { grpcService } from "../grpc.ts";
-import { EXIT_CANNOT_LOAD, type EngineProcessOptions } from "./options.ts";
+import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 
 type Call = ServerWritableStream<EngineGenerateRequest, GenerateResponse>;
 
@@ -36,12 +40,14 @@ const options = JSON.parse(process.argv[2] ?? "{}") as EngineProcessOptions;
 
 interface Answer {
   call: Call;
+  requestId: string;
   seed: bigint;
   seq: bigint;
   promptIds: readonly number[];
 }
 
 const answers = new Map<number, Answer>();
+const byRequestId = new Map<string, number>();
 let nextId = 1;
 let tokensPerSecond = 0;
 let tokensSince = 0;
@@ -91,14 +97,23 @@ function refuse(call: Call, code: Status, message: string): void {
   call.destroy(Object.assign(new Error(message), { code, details: message }));
 }
 
+function forget(id: number): void {
+  const answer = answers.get(id);
+  answers.delete(id);
+  if (answer && byRequestId.get(answer.requestId) === id) byRequestId.delete(answer.requestId);
+}
+
 function generate(call: Call): void {
   const request = call.request;
   if (request.resume) {
-    return refuse(call, Status.UNIMPLEMENTED, "resume is not supported by this engine yet");
+    refuse(call, Status.UNIMPLEMENTED, "resume is not supported by this engine yet");
+    return;
   }
   const id = nextId;
   nextId = nextId === 0xffffffff ? 1 : nextId + 1;
-  answers.set(id, { call, seed: request.seed, seq: 0n, promptIds: request.promptTokenIds });
+  const { requestId, seed, promptTokenIds: promptIds } = request;
+  answers.set(id, { call, requestId, seed, promptIds, seq: 0n });
+  byRequestId.set(requestId, id);
   try {
     engine.submit({
       id,
@@ -114,12 +129,19 @@ function generate(call: Call): void {
       deadlineMs: request.deadlineMs,
     });
   } catch (error) {
-    answers.delete(id);
+    forget(id);
     const code = (error as { code?: string }).code ?? "";
     const message = error instanceof Error ? error.message : String(error);
-    return refuse(call, grpcCodes[code] ?? Status.INTERNAL, message);
+    refuse(call, grpcCodes[code] ?? Status.INTERNAL, message);
+    return;
   }
   call.on("cancelled", () => engine.cancel(id));
+}
+
+function stop(call: { request: EngineStopRequest }, done: sendUnaryData<EngineStopResponse>): void {
+  const id = byRequestId.get(call.request.requestId);
+  if (id !== undefined) engine.cancel(id);
+  done(null, create(EngineStopResponseSchema));
 }
 
 function status(
@@ -268,7 +290,7 @@ function deliver(events: Map<number, EngineEvent[]>): void {
     const ended = list.some((event) => event.kind === "finished");
     if (!answer.call.cancelled) answer.call.write(messageOf(answer, list));
     if (!ended) continue;
-    answers.delete(id);
+    forget(id);
     answer.call.end();
   }
 }
@@ -279,7 +301,7 @@ const server = new Server({
   "grpc.max_receive_message_length": 64 << 20,
   "grpc.max_send_message_length": 64 << 20,
 });
-server.addService(grpcService(EngineService), { generate, status });
+server.addService(grpcService(EngineService), { generate, stop, status });
 server.bindAsync(
   `unix:${options.socket}`,
   ServerCredentials.createInsecure(),

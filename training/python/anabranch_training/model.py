@@ -131,6 +131,7 @@ class Model(nn.Module):
         }
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         config = {
+            "_name_or_path": "anabranch-demo",  # what clients call it
             "architectures": ["Qwen3ForCausalLM"],
             "model_type": "qwen3",
             **asdict(self.shape),

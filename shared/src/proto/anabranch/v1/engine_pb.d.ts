@@ -17,6 +17,8 @@ export declare const file_anabranch_v1_engine: GenFile;
  */
 export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerateRequest"> & {
   /**
+   * unique among the engine's live requests
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
@@ -89,6 +91,34 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
 export declare const EngineGenerateRequestSchema: GenMessage<EngineGenerateRequest>;
 
 /**
+ * @generated from message anabranch.v1.EngineStopRequest
+ */
+export declare type EngineStopRequest = Message<"anabranch.v1.EngineStopRequest"> & {
+  /**
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineStopRequest.
+ * Use `create(EngineStopRequestSchema)` to create a new message.
+ */
+export declare const EngineStopRequestSchema: GenMessage<EngineStopRequest>;
+
+/**
+ * @generated from message anabranch.v1.EngineStopResponse
+ */
+export declare type EngineStopResponse = Message<"anabranch.v1.EngineStopResponse"> & {
+};
+
+/**
+ * Describes the message anabranch.v1.EngineStopResponse.
+ * Use `create(EngineStopResponseSchema)` to create a new message.
+ */
+export declare const EngineStopResponseSchema: GenMessage<EngineStopResponse>;
+
+/**
  * @generated from message anabranch.v1.EngineStatusRequest
  */
 export declare type EngineStatusRequest = Message<"anabranch.v1.EngineStatusRequest"> & {
@@ -139,6 +169,16 @@ export declare const Engine: GenService<{
     methodKind: "server_streaming";
     input: typeof EngineGenerateRequestSchema;
     output: typeof GenerateResponseSchema;
+  },
+  /**
+   * Ends a request early; its stream still brings `finished` with the usage.
+   *
+   * @generated from rpc anabranch.v1.Engine.Stop
+   */
+  stop: {
+    methodKind: "unary";
+    input: typeof EngineStopRequestSchema;
+    output: typeof EngineStopResponseSchema;
   },
   /**
    * @generated from rpc anabranch.v1.Engine.Status

@@ -10,7 +10,7 @@ import { file_anabranch_v1_worker } from "./worker_pb.js";
  * Describes the file anabranch/v1/engine.proto.
  */
 export const file_anabranch_v1_engine = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEi1AIKFUVuZ2luZUdlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhgKEHByb21wdF90b2tlbl9pZHMYAiADKA0SKAoIc2FtcGxpbmcYAyABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgEIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgFIAEoDRISCgptYXhfdG9rZW5zGAYgASgNEgwKBHNlZWQYByABKAQSDgoGY2hvaWNlGAggASgNEhIKCmNhY2hlX3NhbHQYCSABKAwSFgoOc3RvcF90b2tlbl9pZHMYCiADKA0SEgoKaWdub3JlX2VvcxgLIAEoCBITCgtkZWFkbGluZV9tcxgMIAEoDRIkCgZyZXN1bWUYDSABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lIhUKE0VuZ2luZVN0YXR1c1JlcXVlc3QidAoURW5naW5lU3RhdHVzUmVzcG9uc2USJgoFbW9kZWwYASABKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvEiAKBGxvYWQYAiABKAsyEi5hbmFicmFuY2gudjEuTG9hZBISCgp2b2NhYnVsYXJ5GAMgASgNMqwBCgZFbmdpbmUSUQoIR2VuZXJhdGUSIy5hbmFicmFuY2gudjEuRW5naW5lR2VuZXJhdGVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVzcG9uc2UwARJPCgZTdGF0dXMSIS5hbmFicmFuY2gudjEuRW5naW5lU3RhdHVzUmVxdWVzdBoiLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_generate, file_anabranch_v1_worker]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEi1AIKFUVuZ2luZUdlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhgKEHByb21wdF90b2tlbl9pZHMYAiADKA0SKAoIc2FtcGxpbmcYAyABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgEIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgFIAEoDRISCgptYXhfdG9rZW5zGAYgASgNEgwKBHNlZWQYByABKAQSDgoGY2hvaWNlGAggASgNEhIKCmNhY2hlX3NhbHQYCSABKAwSFgoOc3RvcF90b2tlbl9pZHMYCiADKA0SEgoKaWdub3JlX2VvcxgLIAEoCBITCgtkZWFkbGluZV9tcxgMIAEoDRIkCgZyZXN1bWUYDSABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lIicKEUVuZ2luZVN0b3BSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiFAoSRW5naW5lU3RvcFJlc3BvbnNlIhUKE0VuZ2luZVN0YXR1c1JlcXVlc3QidAoURW5naW5lU3RhdHVzUmVzcG9uc2USJgoFbW9kZWwYASABKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvEiAKBGxvYWQYAiABKAsyEi5hbmFicmFuY2gudjEuTG9hZBISCgp2b2NhYnVsYXJ5GAMgASgNMvcBCgZFbmdpbmUSUQoIR2VuZXJhdGUSIy5hbmFicmFuY2gudjEuRW5naW5lR2VuZXJhdGVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVzcG9uc2UwARJJCgRTdG9wEh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXF1ZXN0GiAuYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXNwb25zZRJPCgZTdGF0dXMSIS5hbmFicmFuY2gudjEuRW5naW5lU3RhdHVzUmVxdWVzdBoiLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_generate, file_anabranch_v1_worker]);
 
 /**
  * Describes the message anabranch.v1.EngineGenerateRequest.
@@ -20,18 +20,32 @@ export const EngineGenerateRequestSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_engine, 0);
 
 /**
+ * Describes the message anabranch.v1.EngineStopRequest.
+ * Use `create(EngineStopRequestSchema)` to create a new message.
+ */
+export const EngineStopRequestSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 1);
+
+/**
+ * Describes the message anabranch.v1.EngineStopResponse.
+ * Use `create(EngineStopResponseSchema)` to create a new message.
+ */
+export const EngineStopResponseSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 2);
+
+/**
  * Describes the message anabranch.v1.EngineStatusRequest.
  * Use `create(EngineStatusRequestSchema)` to create a new message.
  */
 export const EngineStatusRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 1);
+  messageDesc(file_anabranch_v1_engine, 3);
 
 /**
  * Describes the message anabranch.v1.EngineStatusResponse.
  * Use `create(EngineStatusResponseSchema)` to create a new message.
  */
 export const EngineStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 2);
+  messageDesc(file_anabranch_v1_engine, 4);
 
 /**
  * One engine process, spoken to in token ids by the worker that supervises it.

@@ -1,0 +1,147 @@
+// From the engine's ids to the wire's text: one answer's lanes, decoded and in order.
+
+import {
+  type Delta,
+  DeltaSchema,
+  type Event,
+  EventSchema,
+  type Finished,
+  FinishReason,
+  type GenerateResponse,
+  type StageOpened,
+  type TokenLogprob,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { create } from "@bufbuild/protobuf";
+import type { TextModel } from "../model/text_model.ts";
+import { AnswerDocument, type Release } from "./document.ts";
+import { IncrementalText } from "./incremental_text.ts";
+
+const utf8 = new TextEncoder();
+
+export class Answer {
+  readonly #model: TextModel;
+  readonly #document: AnswerDocument;
+  readonly #runs = new Map<number, IncrementalText>(); // by lane: its visible run under way
+  #openStage: number[] = [];
+
+  constructor(model: TextModel, stops: readonly string[]) {
+    this.#model = model;
+    this.#document = new AnswerDocument(stops);
+  }
+
+  /** A stop string has ended the answer: the engine is to be cancelled. */
+  get stopped(): boolean {
+    return this.#document.stopLane !== undefined;
+  }
+
+  /** The engine's events of one step, as the worker sends them. */
+  events(response: GenerateResponse): Event[] {
+    const out: Event[] = [];
+    const add = (event: Event["event"]) => out.push(create(EventSchema, { event }));
+    for (const { event } of response.events) {
+      switch (event.case) {
+        case "delta":
+          add({ case: "delta", value: this.#delta(event.value) });
+          break;
+        case "stageOpened":
+          this.#endRun(0);
+          this.#document.close(0);
+          for (const lane of event.value.lanes) this.#document.open(lane);
+          this.#openStage = event.value.lanes;
+          add({ case: "stageOpened", value: this.#titled(event.value) });
+          break;
+        case "branchClosed":
+          this.#endRun(event.value.lane);
+          this.#document.close(event.value.lane);
+          this.#attach(out, this.#document.release());
+          add(event);
+          break;
+        case "stageClosed":
+          this.#openStage = [];
+          this.#document.open(0);
+          add(event);
+          break;
+        case "finished":
+          for (const lane of [0, ...this.#openStage]) this.#endRun(lane);
+          this.#attach(out, this.stopped ? [] : this.#document.flush());
+          add({ case: "finished", value: this.#finished(event.value) });
+          break;
+        default:
+          if (event.case) add(event);
+      }
+      if (event.case === "delta") this.#attach(out, this.#document.release());
+    }
+    return out;
+  }
+
+  #delta(delta: Delta): Delta {
+    delta.tokenIds.forEach((id, i) => {
+      if (!delta.visible[i]) return;
+      let run = this.#runs.get(delta.lane);
+      if (!run) {
+        run = new IncrementalText((ids) => this.#model.decode(ids));
+        this.#runs.set(delta.lane, run);
+      }
+      this.#document.append(delta.lane, run.push(id), true);
+    });
+    return create(DeltaSchema, {
+      lane: delta.lane,
+      tokenIds: delta.tokenIds,
+      visibleTokens: delta.visibleTokens,
+      logprobs: delta.logprobs.map((logprob) => this.#spelled(logprob)),
+    });
+  }
+
+  #endRun(lane: number): void {
+    const run = this.#runs.get(lane);
+    if (run) this.#document.append(lane, run.end(), false);
+    this.#runs.delete(lane);
+  }
+
+  #titled(stage: StageOpened): StageOpened {
+    return {
+      ...stage,
+      titles: stage.titleTokens.map(({ ids }) => this.#model.decode(ids)),
+      titleTokens: [],
+    };
+  }
+
+  #spelled(logprob: TokenLogprob): TokenLogprob {
+    const text = (id: number) => utf8.encode(this.#model.decode([id]));
+    return {
+      ...logprob,
+      text: text(logprob.tokenId),
+      top: logprob.top.map((alternative) => ({ ...alternative, text: text(alternative.tokenId) })),
+    };
+  }
+
+  #finished(finished: Finished): Finished {
+    const stopLane = this.#document.stopLane;
+    if (stopLane === undefined) return finished;
+    const usage = finished.usage;
+    return {
+      ...finished,
+      reason: FinishReason.STOP,
+      stopLane,
+      ...(usage && { usage: { ...usage, visibleTokens: this.#document.visibleTokens } }),
+    };
+  }
+
+  /** Puts released text on the step's delta of its lane, or on a delta of its own. */
+  #attach(out: Event[], released: Release[]): void {
+    for (const { lane, text } of released) {
+      const last = out.findLast(
+        ({ event }) => event.case === "delta" && event.value.lane === lane,
+      )?.event;
+      // A delta before a boundary of its lane must not take text from after it.
+      if (last?.case === "delta" && out.at(-1)?.event === last) last.value.text += text;
+      else {
+        out.push(
+          create(EventSchema, {
+            event: { case: "delta", value: create(DeltaSchema, { lane, text }) },
+          }),
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+// The text of one answer in document order (serial text, then branch bodies in title order), built
+// from lanes that grow at the same time, and cut where a stop string first stands in it.
+
+/** A run of one lane's visible text: a stretch of the trunk, or a branch's body. */
+interface Piece {
+  lane: number;
+  text: string;
+  released: number; // characters given out
+  closed: boolean;
+  tokenStarts: number[]; // text length before each visible token
+}
+
+export interface Release {
+  lane: number;
+  text: string;
+}
+
+/** Length of the longest suffix of `text` that a stop string begins with, whole stops excluded. */
+function pendingSuffix(text: string, stops: readonly string[]): number {
+  let longest = 0;
+  for (const stop of stops) {
+    for (let n = Math.min(stop.length - 1, text.length); n > longest; n--) {
+      if (text.endsWith(stop.slice(0, n))) {
+        longest = n;
+        break;
+      }
+    }
+  }
+  return longest;
+}
+
+/** Index of the first stop string that ends after `after` in `text`, or -1. */
+function firstStop(text: string, stops: readonly string[], after: number): number {
+  let first = -1;
+  for (const stop of stops) {
+    const at = text.indexOf(stop, Math.max(0, after - stop.length + 1));
+    if (at >= 0 && (first < 0 || at < first)) first = at;
+  }
+  return first;
+}
+
+export class AnswerDocument {
+  readonly #stops: readonly string[];
+  readonly #longest: number;
+  readonly #pieces: Piece[] = [];
+  readonly #current = new Map<number, Piece>(); // by lane
+  #frontier = 0; // the first piece not known to be whole
+  #before = ""; // the end of the document before the frontier, as long as a stop can reach back
+  #stopLane: number | undefined;
+
+  constructor(stops: readonly string[]) {
+    this.#stops = stops.filter((stop) => stop !== "");
+    this.#longest = Math.max(0, ...this.#stops.map((stop) => stop.length));
+    this.open(0);
+  }
+
+  /** The lane in which a stop string ended the document, once every earlier lane is closed. */
+  get stopLane(): number | undefined {
+    return this.#stopLane;
+  }
+
+  /** A new piece at the document's end: the trunk after a join, or the next branch. */
+  open(lane: number): void {
+    const piece: Piece = { lane, text: "", released: 0, closed: false, tokenStarts: [] };
+    this.#pieces.push(piece);
+    this.#current.set(lane, piece);
+  }
+
+  append(lane: number, text: string, visibleToken: boolean): void {
+    const piece = this.#current.get(lane);
+    if (!piece) return;
+    if (visibleToken) piece.tokenStarts.push(piece.text.length);
+    piece.text += text;
+  }
+
+  close(lane: number): void {
+    const piece = this.#current.get(lane);
+    if (piece) piece.closed = true;
+  }
+
+  /** Visible tokens that the document holds, a cut one's later tokens left out. */
+  get visibleTokens(): number {
+    let count = 0;
+    for (const piece of this.#pieces) {
+      const cut = this.#stopLane !== undefined && piece.released < piece.text.length;
+      count += cut
+        ? piece.tokenStarts.filter((start) => start < piece.released).length
+        : piece.tokenStarts.length;
+    }
+    return count;
+  }
+
+  /** Text that can be given out now, by lane: nothing that a stop string may yet cut off. */
+  release(): Release[] {
+    const out: Release[] = [];
+    if (this.#stopLane !== undefined) return out;
+    const give = (piece: Piece, to: number) => {
+      if (to <= piece.released) return;
+      out.push({ lane: piece.lane, text: piece.text.slice(piece.released, to) });
+      piece.released = to;
+    };
+    for (; this.#frontier < this.#pieces.length; this.#frontier++) {
+      const piece = this.#pieces[this.#frontier];
+      if (!piece) break;
+      const text = this.#before + piece.text;
+      const stop = firstStop(text, this.#stops, this.#before.length);
+      if (stop >= 0) {
+        this.#giveUpTo(stop - this.#before.length, give);
+        this.#stopLane = piece.lane;
+        return out;
+      }
+      this.#giveUpTo(piece.text.length - pendingSuffix(text, this.#stops), give);
+      if (!piece.closed) break;
+      this.#before = this.#longest > 1 ? text.slice(-(this.#longest - 1)) : "";
+    }
+    // Later lanes run ahead; each holds back what a stop string in it could cut.
+    for (const piece of this.#pieces.slice(this.#frontier + 1)) {
+      const stop = firstStop(piece.text, this.#stops, 0);
+      give(piece, stop >= 0 ? stop : piece.text.length - pendingSuffix(piece.text, this.#stops));
+    }
+    return out;
+  }
+
+  /** The answer has ended without a stop string: everything held back belongs to it. */
+  flush(): Release[] {
+    for (const piece of this.#pieces) piece.closed = true;
+    const out = this.release();
+    if (this.#stopLane !== undefined) return out;
+    for (const piece of this.#pieces) {
+      if (piece.released >= piece.text.length) continue;
+      out.push({ lane: piece.lane, text: piece.text.slice(piece.released) });
+      piece.released = piece.text.length;
+    }
+    return out;
+  }
+
+  /**
+   * Gives out the document up to an offset from the frontier piece's start. A negative one reaches
+   * back into earlier pieces, whose ends were held while a stop string could still begin there.
+   */
+  #giveUpTo(offset: number, give: (piece: Piece, to: number) => void): void {
+    const held: [Piece, number][] = [];
+    let end = offset;
+    for (let i = this.#frontier; i >= 0; i--) {
+      const piece = this.#pieces[i];
+      if (!piece) break;
+      held.push([piece, Math.max(0, Math.min(piece.text.length, end))]);
+      end += this.#pieces[i - 1]?.text.length ?? 0;
+    }
+    for (const [piece, to] of held.reverse()) give(piece, to);
+  }
+}

@@ -1,0 +1,160 @@
+// Keeps one engine process running, and speaks to it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { EngineOptions } from "@anabranch/native";
+import {
+  type EngineGenerateRequest,
+  Engine as EngineService,
+  EngineStatusRequestSchema,
+  type EngineStatusResponse,
+  EngineStopRequestSchema,
+} from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import type { GenerateResponse } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { create } from "@bufbuild/protobuf";
+import {
+  type ClientReadableStream,
+  credentials,
+  makeGenericClientConstructor,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { grpcService } from "../grpc.ts";
+import { log } from "../log.ts";
+import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
+
+const Client = makeGenericClientConstructor(grpcService(EngineService), "Engine");
+
+export interface SupervisorOptions {
+  modelId: string;
+  defaultMaxTokens: number;
+  engine: EngineOptions;
+}
+
+const FIRST_BACKOFF_MS = 200;
+const LAST_BACKOFF_MS = 10_000;
+const processPath = fileURLToPath(new URL("process.ts", import.meta.url));
+
+export class EngineSupervisor {
+  readonly #options: SupervisorOptions;
+  readonly #folder = mkdtempSync(join(tmpdir(), "anabranch-"));
+  #child: ChildProcess | undefined;
+  #client: InstanceType<typeof Client> | undefined;
+  #backoff = FIRST_BACKOFF_MS;
+  #starts = 0;
+  #closing = false;
+  #ready = false;
+
+  /** Called where the engine can't be started at all; the message says why. */
+  onHopeless: (message: string) => void = (message) => log.error(message);
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** Loaded and answering. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** Starts the process and resolves with its status once the model is loaded. */
+  async start(): Promise<EngineStatusResponse> {
+    const socket = join(this.#folder, `engine-${++this.#starts}.sock`);
+    const options: EngineProcessOptions = { socket, ...this.#options };
+    const child = spawn(process.execPath, [processPath, JSON.stringify(options)], {
+      stdio: ["pipe", "inherit", "inherit"],
+    });
+    this.#child = child;
+    const exited = new Promise<number>((resolve) => {
+      child.on("exit", (code) => resolve(code ?? -1));
+    });
+    const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
+      "grpc.max_receive_message_length": 64 << 20,
+      "grpc.max_send_message_length": 64 << 20,
+      "grpc.initial_reconnect_backoff_ms": 50,
+      "grpc.max_reconnect_backoff_ms": 200,
+    });
+    const loaded = new Promise<void>((resolve, reject) => {
+      client.waitForReady(Date.now() + 30 * 60_000, (error) => {
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+    const outcome = await Promise.race([loaded, exited]);
+    if (typeof outcome === "number") {
+      client.close();
+      throw new Error(
+        outcome === EXIT_CANNOT_LOAD
+          ? "the engine could not load the model (see above)"
+          : `the engine process ended with ${outcome} while starting`,
+      );
+    }
+    this.#client = client;
+    this.#ready = true;
+    this.#backoff = FIRST_BACKOFF_MS;
+    void exited.then((code) => this.#restart(code));
+    return this.status();
+  }
+
+  /** A dead engine's requests fail with UNAVAILABLE by themselves; the next process serves anew. */
+  #restart(code: number): void {
+    this.#ready = false;
+    this.#client?.close();
+    this.#client = undefined;
+    if (this.#closing) return;
+    log.warn(`the engine process ended with ${code}; starting another in ${this.#backoff} ms`);
+    setTimeout(() => {
+      if (this.#closing) return;
+      this.#backoff = Math.min(this.#backoff * 2, LAST_BACKOFF_MS);
+      this.start().catch((error: Error) => {
+        if (!this.#closing) this.onHopeless(error.message);
+      });
+    }, this.#backoff);
+  }
+
+  /** Streams an answer. Destroying or cancelling the stream cancels the request in the engine. */
+  generate(request: EngineGenerateRequest): ClientReadableStream<GenerateResponse> | undefined {
+    const method = this.#client?.generate;
+    if (!this.#client || !method) return undefined;
+    return method.call(this.#client, request) as ClientReadableStream<GenerateResponse>;
+  }
+
+  /** Ends a request early; its stream still brings the usage. */
+  stop(requestId: string): void {
+    const method = this.#client?.stop;
+    if (!this.#client || !method) return;
+    // Where the engine is gone, so is the request.
+    method.call(this.#client, create(EngineStopRequestSchema, { requestId }), () => {});
+  }
+
+  status(): Promise<EngineStatusResponse> {
+    return new Promise((resolve, reject) => {
+      const method = this.#client?.status;
+      if (!this.#client || !method) return reject(new Error("the engine is not running"));
+      method.call(
+        this.#client,
+        create(EngineStatusRequestSchema),
+        { deadline: Date.now() + 5000 },
+        (error: ServiceError | null, response: EngineStatusResponse) => {
+          if (error) reject(error);
+          else resolve(response);
+        },
+      );
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    const child = this.#child;
+    this.#client?.close();
+    if (child && child.exitCode === null && child.signalCode === null) {
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      child.stdin?.end();
+      const kill = setTimeout(() => child.kill("SIGKILL"), 3000);
+      await gone;
+      clearTimeout(kill);
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,173 @@
+// npm run worker: one machine of the pool. Loads a model into a supervised engine process, serves
+// the Worker service to its gateway, and registers there.
+import { randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import { availableParallelism, hostname } from "node:os";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { EngineSupervisor } from "./engine/supervisor.ts";
+import { log } from "./log.ts";
+import { TextModel } from "./model/text_model.ts";
+import { PoolMembership } from "./pool.ts";
+import { routes, type WorkerState } from "./service.ts";
+
+const help = `npm run worker -- --model DIR [options]
+
+Serves one model to a gateway's pool.
+
+  --model DIR         model folder in Hugging Face format
+  --gateway URL       gateway to register with (absent: serve without a pool)
+  --port N            port to listen on (default 0: any free one)
+  --host ADDRESS      address to listen on (default 127.0.0.1)
+  --url URL           how the gateway reaches this worker (default http://HOST:PORT)
+  --id NAME           name in the pool (default: host name and port)
+  --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
+  --dtype TYPE        bf16 or fp32 (default bf16)
+  --threads N         engine threads (default: all cores but one, at least one)
+  --kv-mib N          memory for KV (default: a quarter of what is free, 1 GiB at the most)
+  --max-running N     requests decoded at once (default 64)
+  --max-queue N       requests waiting (default 256)
+  --default-max-tokens N   completion tokens where a request names none (default 1024)
+
+Environment:
+  ANABRANCH_POOL_TOKEN         what the gateway asks of workers; needed with --gateway
+  ANABRANCH_WORKER_CREDENTIAL  what this worker asks of its gateway (default: made anew each start)
+`;
+
+function fail(message: string): never {
+  process.stderr.write(`worker: ${message}\n`);
+  process.exit(2);
+}
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        model: { type: "string" },
+        gateway: { type: "string" },
+        port: { type: "string", default: "0" },
+        host: { type: "string", default: "127.0.0.1" },
+        url: { type: "string" },
+        id: { type: "string" },
+        "model-id": { type: "string" },
+        dtype: { type: "string", default: "bf16" },
+        threads: { type: "string" },
+        "kv-mib": { type: "string" },
+        "max-running": { type: "string" },
+        "max-queue": { type: "string" },
+        "default-max-tokens": { type: "string", default: "1024" },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    return fail(`${error instanceof Error ? error.message : error}; see --help`);
+  }
+}
+
+const args = readOptions();
+if (args.help) {
+  process.stdout.write(help);
+  process.exit(0);
+}
+
+function whole(name: keyof typeof args, low: number, high: number): number | undefined {
+  const text = args[name];
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < low || value > high) {
+    fail(`--${name} must be a whole number from ${low} to ${high}`);
+  }
+  return value;
+}
+
+const folder = resolve(args.model ?? fail("--model is needed; see --help"));
+if (args.dtype !== "bf16" && args.dtype !== "fp32") fail("--dtype is bf16 or fp32");
+const token = process.env.ANABRANCH_POOL_TOKEN ?? "";
+if (args.gateway && token === "") {
+  fail("ANABRANCH_POOL_TOKEN is not set: it is the gateway's secret for workers");
+}
+const port = whole("port", 0, 65535) ?? 0;
+const kvMib = whole("kv-mib", 1, 1 << 24);
+const maxRunning = whole("max-running", 1, 65536);
+const maxQueue = whole("max-queue", 1, 1 << 20);
+
+let model: TextModel;
+try {
+  model = new TextModel(folder, args["model-id"]);
+} catch (error) {
+  fail(error instanceof Error ? error.message : String(error));
+}
+
+const engine = new EngineSupervisor({
+  modelId: model.id,
+  defaultMaxTokens: whole("default-max-tokens", 1, 1 << 24) ?? 1024,
+  engine: {
+    model: folder,
+    dtype: args.dtype,
+    // One core stays free for Node, which would otherwise stall the engine's barriers.
+    threads: whole("threads", 1, 1024) ?? Math.max(1, availableParallelism() - 1),
+    ...(kvMib === undefined ? {} : { kvMib }),
+    ...(maxRunning === undefined ? {} : { maxRunning }),
+    ...(maxQueue === undefined ? {} : { maxQueue }),
+  },
+});
+
+let pool: PoolMembership | undefined;
+const state: WorkerState = {
+  model,
+  engine,
+  credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
+  draining: false,
+  onEnded: () => pool?.nudge(),
+};
+
+const server = createServer(connectNodeAdapter({ routes: routes(state) }));
+
+let closing = false;
+async function close(code: number): Promise<never> {
+  if (closing) return await new Promise<never>(() => {});
+  closing = true;
+  state.draining = true;
+  await pool?.leave();
+  server.close();
+  server.closeAllConnections();
+  await engine.close();
+  process.exit(code);
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void close(0));
+engine.onHopeless = (message) => {
+  log.error(message);
+  void close(1);
+};
+
+log.info(`loading ${folder}`);
+const started = Date.now();
+const status = await engine.start().catch((error: Error) => {
+  log.error(error.message);
+  return close(1);
+});
+server.on("error", (error) => {
+  log.error(`can't listen on ${args.host}:${port}: ${error.message}`);
+  void close(1);
+});
+await new Promise<void>((listening) => server.listen(port, args.host, listening));
+const address = server.address();
+const bound = typeof address === "object" && address ? address.port : port;
+const url = args.url ?? `http://${args.host}:${bound}`;
+log.info(
+  `${model.id} on ${status.model?.backend} after ${Date.now() - started} ms, serving at ${url}`,
+);
+if (args.gateway) {
+  pool = new PoolMembership(
+    {
+      gateway: args.gateway,
+      token,
+      workerId: args.id ?? `${hostname()}-${bound}`,
+      url,
+      credential: state.credential,
+    },
+    () => engine.status(),
+  );
+  pool.join();
+}

@@ -1,0 +1,135 @@
+// How a worker joins its gateway's pool and stays in it.
+
+import type { EngineStatusResponse } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import {
+  DrainRequestSchema,
+  HeartbeatRequestSchema,
+  Pool,
+  RegisterRequestSchema,
+} from "@anabranch/shared/proto/anabranch/v1/pool_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { log } from "./log.ts";
+
+export interface PoolOptions {
+  gateway: string;
+  token: string;
+  workerId: string;
+  url: string; // where the gateway reaches this worker
+  credential: string; // what the gateway presents to it
+}
+
+const RETRY_MS = 1000;
+/** A heartbeat out of turn waits this long for others to join it. */
+const SOON_MS = 50;
+
+export class PoolMembership {
+  readonly #options: PoolOptions;
+  readonly #status: () => Promise<EngineStatusResponse>;
+  readonly #client: Client<typeof Pool>;
+  #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
+  #registered = false;
+  #beating = false;
+  #again = false;
+  #left = false;
+  #every = RETRY_MS;
+
+  constructor(options: PoolOptions, status: () => Promise<EngineStatusResponse>) {
+    this.#options = options;
+    this.#status = status;
+    this.#client = createClient(
+      Pool,
+      createConnectTransport({ baseUrl: options.gateway, httpVersion: "1.1" }),
+    );
+  }
+
+  /** Registers, then sends heartbeats until leave(). Never gives up on an absent gateway. */
+  join(): void {
+    void this.#beat();
+  }
+
+  /** Tells the load soon: room was freed. */
+  nudge(): void {
+    if (!this.#registered || this.#left) return;
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      void this.#beat();
+    }, SOON_MS);
+  }
+
+  /** Takes this worker out of the pool; best effort, since the gateway notices silence anyway. */
+  async leave(): Promise<void> {
+    this.#left = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#soon);
+    if (!this.#registered) return;
+    try {
+      const request = create(DrainRequestSchema, { workerId: this.#options.workerId });
+      await this.#client.drain(request, { ...this.#call(), timeoutMs: 500 });
+    } catch (error) {
+      log.warn(`the gateway did not hear that this worker leaves: ${(error as Error).message}`);
+    }
+  }
+
+  #call() {
+    return {
+      headers: { authorization: `Bearer ${this.#options.token}` },
+      timeoutMs: 5000,
+    };
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#left) return;
+    if (this.#beating) {
+      this.#again = true;
+      return;
+    }
+    this.#beating = true;
+    clearTimeout(this.#timer);
+    try {
+      const status = await this.#status();
+      if (!this.#registered) await this.#register(status);
+      else await this.#heartbeat(status);
+    } catch (error) {
+      if (!this.#left) log.warn(`pool: ${(error as Error).message}`);
+    }
+    this.#beating = false;
+    if (this.#left) return;
+    const wait = this.#again ? SOON_MS : this.#registered ? this.#every : RETRY_MS;
+    this.#again = false;
+    this.#timer = setTimeout(() => void this.#beat(), wait);
+  }
+
+  async #register(status: EngineStatusResponse): Promise<void> {
+    const { workerId, url, credential, gateway } = this.#options;
+    const response = await this.#client.register(
+      create(RegisterRequestSchema, {
+        workerId,
+        url,
+        credential,
+        models: status.model ? [status.model] : [],
+        ...(status.load && { load: status.load }),
+      }),
+      this.#call(),
+    );
+    this.#every = response.heartbeatMs || RETRY_MS;
+    this.#registered = true;
+    log.info(`registered with ${gateway} as ${workerId}`);
+  }
+
+  async #heartbeat(status: EngineStatusResponse): Promise<void> {
+    const response = await this.#client.heartbeat(
+      create(HeartbeatRequestSchema, {
+        workerId: this.#options.workerId,
+        ...(status.load && { load: status.load }),
+      }),
+      this.#call(),
+    );
+    if (!response.known) {
+      this.#registered = false;
+      this.#again = true;
+    }
+  }
+}

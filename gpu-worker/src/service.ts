@@ -1,0 +1,204 @@
+// The Worker service: a request in text, an answer in lanes of text.
+import { randomUUID, timingSafeEqual } from "node:crypto";
+import { EngineGenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import {
+  EventSchema,
+  type GenerateResponse,
+  GenerateResponseSchema,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import {
+  DescribeResponseSchema,
+  type GenerateRequest,
+  Worker,
+} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import { Answer } from "./answer/answer.ts";
+import type { EngineSupervisor } from "./engine/supervisor.ts";
+import { PromptError, type TextModel } from "./model/text_model.ts";
+
+const HEARTBEAT_MS = 250;
+
+export interface WorkerState {
+  model: TextModel;
+  engine: EngineSupervisor;
+  credential: string;
+  draining: boolean;
+  /** Called when an answer has ended, so that the pool hears of the freed room soon. */
+  onEnded: () => void;
+}
+
+function authenticate(state: WorkerState, context: HandlerContext): void {
+  const given = Buffer.from(context.requestHeader.get("authorization") ?? "");
+  const wanted = Buffer.from(`Bearer ${state.credential}`);
+  if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
+    throw new ConnectError("this worker takes work from its gateway only", Code.Unauthenticated);
+  }
+}
+
+function promptIds(model: TextModel, request: GenerateRequest): number[] {
+  try {
+    switch (request.input.case) {
+      case "chat":
+        if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
+        return model.chat(
+          request.input.value.messages.map(({ role, content, name }) => ({
+            role,
+            content,
+            ...(name === "" ? {} : { name }),
+          })),
+        );
+      case "text":
+        return model.text(request.input.value);
+      case "tokens":
+        return request.input.value.ids;
+      default:
+        throw new PromptError("the request has no input");
+    }
+  } catch (error) {
+    if (error instanceof PromptError) throw new ConnectError(error.message, Code.InvalidArgument);
+    throw error;
+  }
+}
+
+/** What waits for the client: at most one message a step, and heartbeats between silent steps. */
+class Outbox {
+  readonly #waiting: GenerateResponse[] = [];
+  #wake: (() => void) | undefined;
+  #ended = false;
+  #error: Error | undefined;
+
+  put(response: GenerateResponse): void {
+    this.#waiting.push(response);
+    this.#wake?.();
+  }
+  end(error?: Error): void {
+    this.#ended = true;
+    this.#error ??= error;
+    this.#wake?.();
+  }
+
+  async *read(): AsyncGenerator<GenerateResponse> {
+    while (true) {
+      let next = this.#waiting.shift();
+      while (next) {
+        yield next;
+        next = this.#waiting.shift();
+      }
+      if (this.#error) throw this.#error;
+      if (this.#ended) return;
+      const silent = await this.#wait();
+      if (silent) yield create(GenerateResponseSchema, { events: [heartbeat()] });
+    }
+  }
+
+  /** Resolves true where nothing came for a heartbeat's time. */
+  #wait(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#wake = undefined;
+        resolve(true);
+      }, HEARTBEAT_MS);
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve(false);
+      };
+    });
+  }
+}
+
+const heartbeat = () =>
+  create(EventSchema, {
+    event: { case: "heartbeat", value: { $typeName: "anabranch.v1.Heartbeat" } },
+  });
+
+async function* generate(
+  state: WorkerState,
+  request: GenerateRequest,
+  context: HandlerContext,
+): AsyncGenerator<GenerateResponse> {
+  authenticate(state, context);
+  if (state.draining) throw new ConnectError("this worker is draining", Code.Unavailable);
+  if (request.model !== state.model.id) {
+    throw new ConnectError(`this worker has no model "${request.model}"`, Code.NotFound);
+  }
+  const requestId = randomUUID();
+  const stream = state.engine.generate(
+    create(EngineGenerateRequestSchema, {
+      requestId,
+      promptTokenIds: promptIds(state.model, request),
+      ...(request.sampling && { sampling: request.sampling }),
+      mode: request.mode,
+      maxBranches: request.maxBranches,
+      maxTokens: request.maxTokens,
+      seed: request.seed,
+      choice: request.choice,
+      cacheSalt: request.cacheSalt,
+      ignoreEos: request.ignoreEos,
+      deadlineMs: request.deadlineMs,
+      ...(request.resume && { resume: request.resume }),
+    }),
+  );
+  if (!stream) throw new ConnectError("the engine is restarting", Code.Unavailable);
+  const leave = () => stream.cancel();
+  context.signal.addEventListener("abort", leave, { once: true });
+  try {
+    yield* answer(state, request, stream, () => state.engine.stop(requestId));
+  } finally {
+    context.signal.removeEventListener("abort", leave);
+    stream.cancel();
+    state.onEnded();
+  }
+}
+
+async function* answer(
+  state: WorkerState,
+  request: GenerateRequest,
+  stream: ClientReadableStream<GenerateResponse>,
+  stop: () => void,
+): AsyncGenerator<GenerateResponse> {
+  const outbox = new Outbox();
+  const answer = new Answer(state.model, request.stop);
+  const receive = (response: GenerateResponse) => {
+    const wasStopped = answer.stopped;
+    const events = answer.events(response);
+    // After a stop string only the end is of interest: it brings the usage.
+    const told = wasStopped ? events.filter(({ event }) => event.case === "finished") : events;
+    if (told.length > 0) {
+      outbox.put(create(GenerateResponseSchema, { seq: response.seq, events: told }));
+    }
+    if (answer.stopped && !wasStopped) stop();
+  };
+  stream.on("data", (response: GenerateResponse) => {
+    try {
+      receive(response);
+    } catch (error) {
+      // A fault in turning ids into text ends this answer, not the worker.
+      outbox.end(ConnectError.from(error, Code.Internal));
+    }
+  });
+  stream.on("error", (error: ServiceError) => {
+    // gRPC's and Connect's codes are the same numbers.
+    outbox.end(new ConnectError(error.details, error.code as unknown as Code));
+  });
+  stream.on("end", () => outbox.end());
+  yield* outbox.read();
+}
+
+export function routes(state: WorkerState): (router: ConnectRouter) => void {
+  return (router) =>
+    router.service(Worker, {
+      generate: (request, context) => generate(state, request, context),
+      async describe(_, context) {
+        authenticate(state, context);
+        const status = await state.engine.status();
+        return create(DescribeResponseSchema, {
+          models: status.model ? [status.model] : [],
+          ...(status.load && { load: status.load }),
+          draining: state.draining,
+        });
+      },
+    });
+}
