@@ -1,0 +1,28 @@
+// `node gateway/local/main.ts [--port N] [--host H] [--state DIR]`: the gateway in the foreground. One
+// JSON line on stdout when it listens; SIGINT or SIGTERM ends it and its workerd.
+import { parseArgs } from "node:util";
+import { serve } from "./serve.ts";
+
+const { values } = parseArgs({
+  options: {
+    port: { type: "string", default: process.env.ANABRANCH_PORT ?? "8787" },
+    host: { type: "string", default: "127.0.0.1" },
+    state: { type: "string", default: ".anabranch" },
+  },
+});
+
+const gateway = await serve({
+  port: Number(values.port),
+  host: values.host,
+  state: values.state,
+});
+process.stdout.write(`${JSON.stringify({ gateway: gateway.url })}\n`);
+
+let closing = false;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (closing) return;
+    closing = true;
+    void gateway.close().finally(() => process.exit(0));
+  });
+}

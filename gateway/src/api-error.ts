@@ -1,0 +1,60 @@
+// The one error type of the gateway, in OpenAI's shape.
+
+export type ErrorType =
+  | "invalid_request_error"
+  | "authentication_error"
+  | "rate_limit_error"
+  | "server_error";
+
+export interface ErrorBody {
+  error: { message: string; type: ErrorType; param: string | null; code: string | null };
+}
+
+export interface ErrorOptions {
+  type?: ErrorType;
+  param?: string | null;
+  code?: string | null;
+  headers?: Record<string, string>;
+}
+
+/** A refusal or failure as the client is told it. `status` matters only before the headers left. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly status: number;
+  readonly type: ErrorType;
+  readonly param: string | null;
+  readonly code: string | null;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, message: string, options: ErrorOptions = {}) {
+    super(message);
+    this.status = status;
+    this.type = options.type ?? (status >= 500 ? "server_error" : "invalid_request_error");
+    this.param = options.param ?? null;
+    this.code = options.code ?? null;
+    this.headers = options.headers ?? {};
+  }
+
+  get body(): ErrorBody {
+    const { message, type, param, code } = this;
+    return { error: { message, type, param, code } };
+  }
+
+  toResponse(): Response {
+    return Response.json(this.body, { status: this.status, headers: this.headers });
+  }
+}
+
+/** A request whose field `param` is missing or wrong. */
+export function badField(param: string, message: string, code: string | null = null): ApiError {
+  return new ApiError(400, message, { param, code });
+}
+
+/** Whatever was thrown, as something that can be told to a client without leaking how we work. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  console.error(error);
+  return new ApiError(500, "The gateway failed while it processed the request.", {
+    code: "internal_error",
+  });
+}

@@ -1,0 +1,66 @@
+// One object per tenant: its remembered answers. An object of its own, because another tenant's
+// entries can't even be addressed from it, because a hit is there for every location as soon as it is
+// written (KV takes a minute to agree, the Cache API never does), and because D1's one thread is kept
+// for what only it can do.
+import { DurableObject } from "cloudflare:workers";
+import type { Environment } from "../environment.ts";
+
+/** Larger logs are not kept: a row of an object holds at most 2 MB. */
+export const largestEntry = 1_000_000;
+const capacityBytes = 64_000_000;
+const lifetimeMs = 24 * 3_600_000;
+
+export class AnswersObject extends DurableObject<Environment> {
+  readonly #sql: SqlStorage;
+
+  constructor(state: DurableObjectState, env: Environment) {
+    super(state, env);
+    this.#sql = state.storage.sql;
+    this.#sql.exec(`CREATE TABLE IF NOT EXISTS answers (
+      key TEXT PRIMARY KEY, log BLOB NOT NULL, bytes INTEGER NOT NULL, expires INTEGER NOT NULL)`);
+    this.#sql.exec("CREATE INDEX IF NOT EXISTS answers_by_expiry ON answers (expires)");
+  }
+
+  read(key: string): ArrayBuffer | null {
+    const [row] = this.#sql.exec<{ log: ArrayBuffer }>(
+      "SELECT log FROM answers WHERE key = ? AND expires > ?",
+      key,
+      Date.now(),
+    );
+    return row?.log ?? null;
+  }
+
+  async write(key: string, log: ArrayBuffer): Promise<void> {
+    if (log.byteLength > largestEntry) return;
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
+      ...[key, log, log.byteLength, Date.now() + lifetimeMs],
+    );
+    this.#shrink(capacityBytes);
+    if ((await this.ctx.storage.getAlarm()) === null) {
+      await this.ctx.storage.setAlarm(Date.now() + lifetimeMs);
+    }
+  }
+
+  override async alarm(): Promise<void> {
+    this.#sql.exec("DELETE FROM answers WHERE expires <= ?", Date.now());
+    const [next] = this.#sql.exec<{ at: number | null }>("SELECT min(expires) AS at FROM answers");
+    if (next?.at) await this.ctx.storage.setAlarm(next.at);
+  }
+
+  /** The oldest go first: every entry lives equally long, so they are the next to expire anyway. */
+  #shrink(bytes: number): void {
+    const [total] = this.#sql.exec<{ bytes: number | null }>(
+      "SELECT sum(bytes) AS bytes FROM answers",
+    );
+    let over = (total?.bytes ?? 0) - bytes;
+    while (over > 0) {
+      const [oldest] = this.#sql.exec<{ key: string; bytes: number }>(
+        "SELECT key, bytes FROM answers ORDER BY expires LIMIT 1",
+      );
+      if (!oldest) return;
+      this.#sql.exec("DELETE FROM answers WHERE key = ?", oldest.key);
+      over -= oldest.bytes;
+    }
+  }
+}

@@ -1,0 +1,153 @@
+// Brings an answer to its client: as a stream of events, or whole. Whatever happens on the way, the
+// account is closed once, and a client that leaves stops the worker.
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { Fragment, Presenter } from "../aggregation/fragment.ts";
+import { LanesPresenter } from "../aggregation/lanes-presenter.ts";
+import { OrderedPresenter } from "../aggregation/ordered-presenter.ts";
+import { type ApiError, asApiError } from "../api-error.ts";
+import { EventStream } from "../streams/event-stream.ts";
+import type { Answer, Surroundings } from "./answer.ts";
+import type { Settings } from "./parameters.ts";
+import type { Renderer } from "./renderer.ts";
+
+/** A whole answer that takes longer than this sends its head and then blanks, so that the client's
+ * leaving is noticed and nothing on the way takes the silence for death. */
+const patienceMs = 1_000;
+
+/** Usage is recorded before the client can ask for it, but no client waits long for that. */
+const recordMs = 2_000;
+
+function answerHeaders(answer: Answer, contentType: string): Record<string, string> {
+  return {
+    "content-type": contentType,
+    "cache-control": "no-cache",
+    "x-request-id": answer.requestId,
+    "x-anabranch-cache": answer.account.cache,
+    "x-anabranch-mode": answer.account.mode,
+  };
+}
+
+const late = Symbol("late");
+const after = (ms: number) => scheduler.wait(ms).then((): typeof late => late);
+
+async function record(answer: Answer, status: number, { waitUntil }: Surroundings): Promise<void> {
+  const ended = answer.account
+    .ended(status, answer.counts)
+    .catch((error) => console.error(`usage of ${answer.requestId} was lost`, error));
+  waitUntil(ended);
+  await Promise.race([ended, after(recordMs)]);
+}
+
+export function deliverStream(
+  answer: Answer,
+  renderer: Renderer,
+  settings: Settings,
+  around: Surroundings,
+): Response {
+  const events = new EventStream(around.signal);
+  around.waitUntil(pump(answer, renderer, settings, around, events));
+  const headers = answerHeaders(answer, "text/event-stream; charset=utf-8");
+  return new Response(events.body, { headers: { ...headers, "x-accel-buffering": "no" } });
+}
+
+async function pump(
+  answer: Answer,
+  renderer: Renderer,
+  settings: Settings,
+  around: Surroundings,
+  events: EventStream,
+): Promise<void> {
+  const lanes = settings.lanes ? new LanesPresenter() : null;
+  const presenter: Presenter = lanes ?? new OrderedPresenter(answer.document);
+  events.left.addEventListener("abort", () => answer.cancel());
+  try {
+    const opening = renderer.opening(lanes?.lastMark(null));
+    if (opening) await events.send([opening]);
+    let reason = FinishReason.STOP;
+    let mark: Fragment["mark"];
+    for await (const changes of answer.steps()) {
+      if (events.left.aborted) break;
+      const fragments = changes.flatMap((change) => presenter.push(change));
+      if (fragments.length > 0) answer.account.firstText();
+      await events.send(fragments.map((fragment) => renderer.fragment(fragment)));
+      await answer.account.stillRunning();
+      for (const change of changes) {
+        if (change.kind !== "finished") continue;
+        reason = change.finished.reason;
+        mark = lanes?.lastMark(change.stoppedIn);
+      }
+    }
+    if (events.left.aborted) return await record(answer, 499, around);
+    await events.send([renderer.closing(reason, mark)]);
+    await record(answer, 200, around);
+    if (settings.includeUsage) await events.send([renderer.usage(answer.counts)]);
+    await events.sendText("data: [DONE]\n\n");
+  } catch (error) {
+    if (events.left.aborted) return await record(answer, 499, around);
+    const failure = asApiError(error);
+    answer.cancel();
+    await record(answer, failure.status, around);
+    await events.send([failure.body]);
+    await events.sendText("data: [DONE]\n\n");
+  } finally {
+    await events.close();
+  }
+}
+
+export async function deliverWhole(
+  answer: Answer,
+  renderer: Renderer,
+  around: Surroundings,
+): Promise<Response> {
+  const headers = answerHeaders(answer, "application/json");
+  const left = new AbortController();
+  const leave = () => {
+    left.abort();
+    answer.cancel();
+  };
+  around.signal.addEventListener("abort", leave);
+  const whole = collect(answer, renderer, around, left.signal);
+  const first = await Promise.race([whole, after(patienceMs)]);
+  if (first !== late) {
+    around.signal.removeEventListener("abort", leave);
+    if (first.failure) return first.failure.toResponse();
+    return new Response(first.text, { headers });
+  }
+  const body = new EventStream(around.signal, " ");
+  body.left.addEventListener("abort", leave);
+  around.waitUntil(
+    whole.then(async ({ text, failure }) => {
+      // The status has left with the head. A body that breaks off is a failure to every client;
+      // one that held an error would be an answer without choices to most.
+      if (failure) return await body.abort(failure);
+      await body.sendText(text);
+      await body.close();
+    }),
+  );
+  return new Response(body.body, { headers });
+}
+
+/** Never rejects. */
+async function collect(
+  answer: Answer,
+  renderer: Renderer,
+  around: Surroundings,
+  left: AbortSignal,
+): Promise<{ text: string; failure: ApiError | null }> {
+  try {
+    for await (const changes of answer.steps()) {
+      if (changes.some(({ kind }) => kind === "text")) answer.account.firstText();
+      await answer.account.stillRunning();
+    }
+    await record(answer, 200, around);
+    const { document, counts, finished } = answer;
+    const reason = finished?.reason ?? FinishReason.STOP;
+    const whole = renderer.whole(document.text, document.logprobs, reason, counts);
+    return { text: JSON.stringify(whole), failure: null };
+  } catch (error) {
+    const failure = asApiError(error);
+    answer.cancel();
+    await record(answer, left.aborted ? 499 : failure.status, around);
+    return { text: "", failure };
+  }
+}

@@ -1,0 +1,38 @@
+// Log-probabilities as OpenAI's two endpoints show them.
+import type {
+  Alternative,
+  TokenLogprob,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+
+const decoder = new TextDecoder();
+
+/** A token that is part of a character shows a replacement character here; its bytes are exact. */
+const shown = ({ text }: Alternative | TokenLogprob) => decoder.decode(text);
+
+const one = (each: Alternative | TokenLogprob) => ({
+  token: shown(each),
+  logprob: each.logprob,
+  bytes: [...each.text],
+});
+
+export function chatLogprobs(logprobs: readonly TokenLogprob[]) {
+  const content = logprobs.map((each) => ({ ...one(each), top_logprobs: each.top.map(one) }));
+  return { content, refusal: null };
+}
+
+export function textLogprobs(logprobs: readonly TokenLogprob[], offset: number) {
+  const tokens = logprobs.map(shown);
+  let at = offset;
+  return {
+    tokens,
+    token_logprobs: logprobs.map(({ logprob }) => logprob),
+    top_logprobs: logprobs.map(({ top }) =>
+      Object.fromEntries(top.map((each) => [shown(each), each.logprob])),
+    ),
+    text_offset: tokens.map((token) => {
+      const start = at;
+      at += token.length;
+      return start;
+    }),
+  };
+}

@@ -1,0 +1,118 @@
+// Request fields that both completion endpoints share: OpenAI's, a few that open engines agree on, and
+// ours under `anabranch`. Fields that nobody knows are ignored, as OpenAI does; known ones that we
+// can't honour are refused by name, as an answer that ignored them would be wrong.
+
+import type { SamplingSchema } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { z } from "@hono/zod-openapi";
+import { badField } from "../api-error.ts";
+
+const anabranch = z
+  .object({
+    mode: z.enum(["serial", "parallel", "auto"]).nullish(),
+    max_branches: z.int().min(1).max(256).nullish(),
+    cache: z.enum(["use", "bypass"]).nullish(),
+    stream: z.enum(["ordered", "lanes"]).nullish(),
+  })
+  .nullish()
+  .openapi("AnabranchOptions");
+
+export const parameters = {
+  model: z.string().min(1),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  top_k: z.int().min(-1).max(1_000_000).nullish().openapi({ description: "-1 and 0: off" }),
+  min_p: z.number().min(0).max(1).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  repetition_penalty: z.number().gt(0).max(10).nullish(),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,9}$/, "keys are token ids"), z.number().min(-100).max(100))
+    .nullish(),
+  seed: z.int().nullish(),
+  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).nullish(),
+  n: z.literal(1, { error: "only 1 is supported" }).nullish(),
+  max_tokens: z.int().min(1).max(2_147_483_647).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  user: z.string().nullish(),
+  anabranch,
+};
+
+const shared = z.object(parameters);
+type Parameters = z.output<typeof shared>;
+
+/** What both endpoints understand of a request, in one form. */
+export interface Settings {
+  sampling: MessageInitShape<typeof SamplingSchema>;
+  /** null: the model's default, which is then enforced. */
+  maxTokens: number | null;
+  seed: bigint | null;
+  stop: string[];
+  mode: "serial" | "parallel" | "auto";
+  /** 0: the dialect's cap. */
+  maxBranches: number;
+  cache: "use" | "bypass";
+  stream: boolean;
+  lanes: boolean;
+  includeUsage: boolean;
+  /** The same request gets the same answer: temperature 0, or a seed was given. */
+  deterministic: boolean;
+}
+
+export interface Logprobs {
+  logprobs: boolean;
+  topLogprobs: number;
+}
+
+export function settingsOf(
+  fields: Parameters,
+  maxTokens: number | null,
+  { logprobs, topLogprobs }: Logprobs,
+): Settings {
+  const stream = fields.stream ?? false;
+  if (fields.stream_options && !stream) {
+    throw badField("stream_options", "'stream_options' is only allowed when 'stream' is enabled.");
+  }
+  const temperature = fields.temperature ?? 1;
+  const seed = fields.seed ?? null;
+  const stop = fields.stop ?? [];
+  const options = fields.anabranch ?? {};
+  return {
+    sampling: {
+      temperature,
+      topP: fields.top_p ?? 1,
+      topK: Math.max(0, fields.top_k ?? 0),
+      minP: fields.min_p ?? 0,
+      presencePenalty: fields.presence_penalty ?? 0,
+      frequencyPenalty: fields.frequency_penalty ?? 0,
+      repetitionPenalty: fields.repetition_penalty ?? 1,
+      logitBias: fields.logit_bias ?? {},
+      logprobs,
+      topLogprobs,
+    },
+    maxTokens,
+    seed: seed === null ? null : BigInt.asUintN(64, BigInt(seed)),
+    stop: typeof stop === "string" ? [stop] : stop,
+    mode: options.mode ?? "auto",
+    maxBranches: options.max_branches ?? 0,
+    cache: options.cache ?? "use",
+    stream,
+    lanes: options.stream === "lanes",
+    includeUsage: fields.stream_options?.include_usage ?? false,
+    deterministic: temperature === 0 || seed !== null,
+  };
+}
+
+/** Refuses what is known to OpenAI's clients and would change the answer, but is not built. */
+export function refuseUnsupported(fields: object, names: readonly string[]): void {
+  for (const name of names) {
+    const value: unknown = Reflect.get(fields, name);
+    const unset =
+      value === undefined ||
+      value === null ||
+      value === false ||
+      (Array.isArray(value) && value.length === 0);
+    if (!unset) throw badField(name, `'${name}' is not supported.`, "unsupported_parameter");
+  }
+}

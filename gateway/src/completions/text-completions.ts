@@ -1,0 +1,130 @@
+// POST /v1/completions
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { createRoute, z } from "@hono/zod-openapi";
+import { badField } from "../api-error.ts";
+import { readBody } from "../http/body.ts";
+import { errorResponses } from "../http/error-responses.ts";
+import { type AnswerRequest, openAnswer, type Surroundings } from "./answer.ts";
+import { deliverStream, deliverWhole } from "./deliver.ts";
+import { textLogprobs } from "./logprobs.ts";
+import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
+import { finishWord, type Renderer, usageBlock } from "./renderer.ts";
+
+const tokens = z.array(z.int().min(0).max(4_294_967_295)).min(1);
+
+export const body = z
+  .object({
+    ...parameters,
+    prompt: z.union([
+      z.string().min(1, "an empty prompt can't be completed"),
+      z.array(z.string()).min(1),
+      tokens,
+      z.array(tokens).min(1),
+    ]),
+    logprobs: z.int().min(0).max(5).nullish(),
+    best_of: z.literal(1, "only 1 is supported").nullish(),
+  })
+  .openapi("CompletionRequest");
+
+const unsupported = ["echo", "suffix"];
+
+type Body = z.output<typeof body>;
+
+export const route = createRoute({
+  method: "post",
+  path: "/v1/completions",
+  summary: "Continues a text",
+  security: [{ key: [] }],
+  request: { body: { required: true, content: { "application/json": { schema: body } } } },
+  responses: {
+    200: {
+      description: "A text_completion, or with `stream` its chunks as server-sent events",
+      content: { "application/json": { schema: z.looseObject({}) } },
+    },
+    ...errorResponses,
+  },
+});
+
+/** OpenAI takes several prompts at once; one is what is built. */
+function onlyPrompt(prompt: Body["prompt"]): string | number[] {
+  if (typeof prompt === "string") return prompt;
+  const [first] = prompt;
+  if (typeof first === "number") return prompt as number[];
+  if (prompt.length > 1) throw badField("prompt", "Only one prompt a request is supported.");
+  if (first === undefined || first.length === 0) throw badField("prompt", "'prompt' is empty.");
+  return first;
+}
+
+function answerRequest(fields: Body, requestId: string): AnswerRequest {
+  const prompt = onlyPrompt(fields.prompt);
+  const plain = typeof prompt === "string";
+  const topLogprobs = fields.logprobs ?? 0;
+  const logprobs = fields.logprobs !== null && fields.logprobs !== undefined;
+  return {
+    requestId,
+    endpoint: "completions",
+    model: fields.model,
+    input: plain ? { case: "text", value: prompt } : { case: "tokens", value: { ids: prompt } },
+    promptField: "prompt",
+    // One more for a token that opens every sequence.
+    promptBytes: 1 + (plain ? new TextEncoder().encode(prompt).byteLength : prompt.length),
+    question: plain ? prompt : null,
+    // OpenAI's own default here is 16; ours is the model's, as everywhere.
+    settings: settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),
+  };
+}
+
+function textRenderer(
+  id: string,
+  model: string,
+  created: number,
+  logprobsAsked: boolean,
+  includeUsage: boolean,
+): Renderer {
+  const head = { id, object: "text_completion", created, model };
+  const noUsage = includeUsage ? { usage: null } : {};
+  let offset = 0;
+  const shown = (logprobs: readonly TokenLogprob[]) => {
+    if (!logprobsAsked) return null;
+    const block = textLogprobs(logprobs, offset);
+    offset += block.tokens.join("").length;
+    return block;
+  };
+  const chunk = (
+    text: string,
+    logprobs: object | null,
+    finish_reason: string | null,
+    mark: object | undefined,
+  ) => ({
+    ...head,
+    choices: [{ index: 0, text, logprobs, finish_reason }],
+    ...noUsage,
+    ...(mark ? { anabranch: mark } : {}),
+  });
+  return {
+    opening: () => null,
+    fragment: ({ text, logprobs, mark }) =>
+      chunk(text, logprobs.length > 0 ? shown(logprobs) : null, null, mark),
+    closing: (reason, mark) => chunk("", null, finishWord(reason), mark),
+    usage: (counts) => ({ ...head, choices: [], usage: usageBlock(counts) }),
+    whole: (text, logprobs, reason, counts) => ({
+      ...head,
+      choices: [{ index: 0, text, logprobs: shown(logprobs), finish_reason: finishWord(reason) }],
+      usage: usageBlock(counts),
+    }),
+  };
+}
+
+export async function handle(request: Request, around: Surroundings): Promise<Response> {
+  const fields = await readBody(request, body);
+  refuseUnsupported(fields, unsupported);
+  const asked = answerRequest(fields, `cmpl-${crypto.randomUUID().replaceAll("-", "")}`);
+  const answer = await openAnswer(asked, around);
+  const { settings } = asked;
+  const { requestId, model, createdAt } = answer;
+  const logprobs = settings.sampling.logprobs ?? false;
+  const renderer = textRenderer(requestId, model, createdAt, logprobs, settings.includeUsage);
+  return settings.stream
+    ? deliverStream(answer, renderer, settings, around)
+    : deliverWhole(answer, renderer, around);
+}

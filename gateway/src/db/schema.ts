@@ -1,0 +1,60 @@
+// What is kept in D1. `tenant_id` stands on every row.
+import { index, integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+
+export const tenants = sqliteTable("tenants", {
+  tenantId: text("tenant_id").primaryKey(),
+  createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+});
+
+export const keys = sqliteTable(
+  "keys",
+  {
+    /** The public part of the key. */
+    keyId: text("key_id").primaryKey(),
+    tenantId: text("tenant_id")
+      .notNull()
+      .references(() => tenants.tenantId),
+    /** HMAC-SHA-256 of the whole key under the environment's secret, in hex. */
+    hash: text("hash").notNull(),
+    /** Requests a minute; null: no limit. */
+    rpm: integer("rpm"),
+    /** Tokens a minute; null: no limit. */
+    tpm: integer("tpm"),
+    createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+  },
+  (table) => [index("keys_by_tenant").on(table.tenantId)],
+);
+
+/** One row per request that was let in. */
+export const usage = sqliteTable(
+  "usage",
+  {
+    requestId: text("request_id").primaryKey(),
+    tenantId: text("tenant_id").notNull(),
+    keyId: text("key_id").notNull(),
+    model: text("model").notNull(),
+    endpoint: text("endpoint").notNull(),
+    /** When the request came, ms since the epoch. */
+    at: integer("at").notNull(),
+    /** HTTP's word for how it ended: 200, 499 when the client left, else the error's status. */
+    status: integer("status").notNull(),
+    /** hit, miss or bypass */
+    cache: text("cache").notNull(),
+    /** serial or parallel: what was decided, whoever decided it. */
+    mode: text("mode").notNull(),
+    stream: integer("stream", { mode: "boolean" }).notNull(),
+    worker: text("worker"),
+    promptTokens: integer("prompt_tokens").notNull(),
+    completionTokens: integer("completion_tokens").notNull(),
+    visibleTokens: integer("visible_tokens").notNull(),
+    cachedTokens: integer("cached_tokens").notNull(),
+    steps: integer("steps").notNull(),
+    stages: integer("stages").notNull(),
+    branches: integer("branches").notNull(),
+    /** ms from the request's arrival; null where it never got so far. */
+    startedMs: integer("started_ms"),
+    firstTextMs: integer("first_text_ms"),
+    totalMs: integer("total_ms").notNull(),
+  },
+  (table) => [index("usage_by_tenant_and_time").on(table.tenantId, table.at)],
+);

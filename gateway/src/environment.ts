@@ -1,0 +1,31 @@
+// What the gateway is given by its surroundings: bindings from wrangler.toml and secrets. The one
+// place that reads them by name.
+import type { AnswersObject } from "./cache/answers-object.ts";
+import type { TenantObject } from "./limits/tenant-object.ts";
+import type { PoolObject } from "./pool/pool-object.ts";
+
+export interface Environment {
+  DB: D1Database;
+  POOL: DurableObjectNamespace<PoolObject>;
+  TENANT: DurableObjectNamespace<TenantObject>;
+  ANSWERS: DurableObjectNamespace<AnswersObject>;
+  ANABRANCH_KEY_SECRET: string;
+  ANABRANCH_ADMIN_TOKEN: string;
+  ANABRANCH_POOL_TOKEN: string;
+}
+
+/** The pool has one object, wherever the workers are. */
+export function poolObject(env: Environment): DurableObjectStub<PoolObject> {
+  return env.POOL.get(env.POOL.idFromName("pool"));
+}
+
+export function tenantObject(env: Environment, tenantId: string): DurableObjectStub<TenantObject> {
+  return env.TENANT.get(env.TENANT.idFromName(tenantId));
+}
+
+export function answersObject(
+  env: Environment,
+  tenantId: string,
+): DurableObjectStub<AnswersObject> {
+  return env.ANSWERS.get(env.ANSWERS.idFromName(tenantId));
+}

@@ -1,0 +1,118 @@
+// Request bodies: bounded, valid UTF-8, JSON, and of the declared shape; each refusal says which.
+import type { z } from "zod";
+import { ApiError, badField } from "../api-error.ts";
+
+/** Bodies of this many bytes or more are refused. */
+export const bodyLimit = 10_000_000;
+/** How much of a refused body is still read, so that its sender gets to see the answer. */
+const discardLimit = 64_000_000;
+
+const tooLarge = () =>
+  new ApiError(413, `The request body must be smaller than ${bodyLimit} bytes.`, {
+    code: "request_too_large",
+  });
+
+/** Counts what really arrives: a Content-Length is a claim, and chunked bodies make none. */
+async function readBytes(request: Request): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of request.body ?? []) {
+    size += part.byteLength;
+    if (size < bodyLimit) parts.push(part);
+    else parts.length = 0;
+    if (size >= discardLimit) break;
+  }
+  if (size >= bodyLimit) throw tooLarge();
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.byteLength;
+  }
+  return bytes;
+}
+
+async function readJson(request: Request): Promise<unknown> {
+  const bytes = await readBytes(request);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw new ApiError(400, "The request body is not valid UTF-8.", { code: "invalid_utf8" });
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ApiError(400, "We could not parse the JSON body of your request.", {
+      code: "invalid_json",
+    });
+  }
+}
+
+/** `["messages", 0, "content"]` → `messages[0].content` */
+function pathName(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((name, part) => {
+    if (typeof part === "number") return `${name}[${part}]`;
+    return name === "" ? String(part) : `${name}.${String(part)}`;
+  }, "");
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** Of a union's alternatives the one that got furthest says best what is wrong. */
+function deepest(issue: Issue): { path: PropertyKey[]; issue: Issue } {
+  if (issue.code !== "invalid_union") return { path: issue.path, issue };
+  let best = { path: issue.path, issue: issue as Issue };
+  for (const alternative of issue.errors) {
+    const [first] = alternative;
+    if (!first) continue;
+    const found = deepest(first);
+    if (issue.path.length + found.path.length > best.path.length) {
+      best = { path: [...issue.path, ...found.path], issue: found.issue };
+    }
+  }
+  return best;
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at = value;
+  for (const part of path) {
+    if (typeof at !== "object" || at === null) return undefined;
+    at = Reflect.get(at, part);
+  }
+  return at;
+}
+
+function refusal(error: z.ZodError, value: unknown): ApiError {
+  const [first] = error.issues;
+  if (!first) return new ApiError(400, "The request body is invalid.");
+  const { path, issue } = deepest(first);
+  const name = pathName(path);
+  if (name === "") return new ApiError(400, "The request body must be a JSON object.");
+  if (valueAt(value, path) === undefined) {
+    return badField(name, `Missing required parameter: '${name}'.`, "missing_required_parameter");
+  }
+  return badField(name, `Invalid value for '${name}': ${issue.message}.`, "invalid_value");
+}
+
+/** Reads a request's body as `schema` says, or throws what the client is to be told. */
+export async function readBody<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const value = await readJson(request);
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw refusal(parsed.error, value);
+  return parsed.data;
+}
+
+/** The same for a query string. */
+export function readQuery<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+): z.output<Schema> {
+  const value = Object.fromEntries(new URL(request.url).searchParams);
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw refusal(parsed.error, value);
+  return parsed.data;
+}

@@ -1,0 +1,25 @@
+import { z } from "@hono/zod-openapi";
+
+const error = z
+  .object({
+    error: z.object({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string().nullable(),
+    }),
+  })
+  .openapi("Error");
+
+const response = (description: string) => ({
+  description,
+  content: { "application/json": { schema: error } },
+});
+
+/** What every route may answer instead, for the OpenAPI document. */
+export const errorResponses = {
+  400: response("A field is missing, wrong or not supported; `param` names it"),
+  401: response("The credential is missing or unknown"),
+  429: response("The key's limit is reached; `Retry-After` says for how long"),
+  503: response("Nothing can answer now; `Retry-After` says when to try again"),
+};

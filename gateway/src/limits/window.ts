@@ -1,0 +1,108 @@
+// Requests and tokens a minute, held exactly: a sliding window over an object's own table. Tokens are
+// reserved before anything runs, so that concurrent requests can't spend the same ones, and settled
+// to what was really used.
+
+const windowMs = 60_000;
+/** A reservation whose request never comes back (its isolate died) counts as spent after this. */
+const leaseMs = 180_000;
+
+export interface Limits {
+  rpm: number | null;
+  tpm: number | null;
+}
+
+export interface Refusal {
+  kind: "requests" | "tokens";
+  limit: number;
+  used: number;
+  requested: number;
+  /** When it may succeed, in ms from now; null: never, it asks for more than the whole limit. */
+  retryAfterMs: number | null;
+}
+
+type Row = { at: number; tokens: number; settled: number };
+
+export class LimitWindow {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    // settled: when the tokens were settled; for an open reservation, when its lease ends.
+    sql.exec(`CREATE TABLE IF NOT EXISTS spending (
+      request_id TEXT PRIMARY KEY, key_id TEXT NOT NULL, at INTEGER NOT NULL,
+      tokens INTEGER NOT NULL, settled INTEGER NOT NULL, open INTEGER NOT NULL)`);
+    sql.exec("CREATE INDEX IF NOT EXISTS spending_by_key ON spending (key_id, settled)");
+  }
+
+  /** Takes one request and `tokens` from the key's minute; null where that succeeded. */
+  reserve(
+    requestId: string,
+    keyId: string,
+    tokens: number,
+    { rpm, tpm }: Limits,
+    now = Date.now(),
+  ): Refusal | null {
+    const since = now - windowMs;
+    this.#sql.exec("DELETE FROM spending WHERE settled <= ? AND at <= ?", since, since);
+    const rows = this.#sql
+      .exec<Row>(
+        "SELECT at, tokens, settled FROM spending WHERE key_id = ? ORDER BY settled",
+        keyId,
+      )
+      .toArray();
+
+    if (rpm !== null) {
+      const starts = rows.map(({ at }) => at).filter((at) => at > since);
+      if (starts.length >= rpm) {
+        starts.sort((a, b) => a - b);
+        const frees = starts[starts.length - rpm];
+        const retryAfterMs = rpm === 0 || frees === undefined ? null : frees + windowMs - now;
+        return { kind: "requests", limit: rpm, used: starts.length, requested: 1, retryAfterMs };
+      }
+    }
+    if (tpm !== null) {
+      const counted = rows.filter(({ settled }) => settled > since);
+      const used = counted.reduce((sum, row) => sum + row.tokens, 0);
+      if (used + tokens > tpm) {
+        const refusal = { kind: "tokens" as const, limit: tpm, used, requested: tokens };
+        if (tokens > tpm) return { ...refusal, retryAfterMs: null };
+        let left = used;
+        for (const row of counted) {
+          // Something still running may settle, and free most of what it reserved, any moment.
+          if (row.settled > now) return { ...refusal, retryAfterMs: 2_000 };
+          left -= row.tokens;
+          if (left + tokens <= tpm) {
+            return { ...refusal, retryAfterMs: row.settled + windowMs - now };
+          }
+        }
+        return { ...refusal, retryAfterMs: 2_000 };
+      }
+    }
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO spending VALUES (?, ?, ?, ?, ?, 1)",
+      ...[requestId, keyId, now, tokens, now + leaseMs],
+    );
+    return null;
+  }
+
+  /** The reservation was a guess, and now more is known; also keeps a long request's lease. */
+  correct(requestId: string, tokens: number | null, now = Date.now()): void {
+    this.#sql.exec(
+      "UPDATE spending SET tokens = coalesce(?, tokens), settled = ? WHERE request_id = ? AND open = 1",
+      ...[tokens, now + leaseMs, requestId],
+    );
+  }
+
+  /** What the request really cost. */
+  settle(requestId: string, tokens: number, now = Date.now()): void {
+    this.#sql.exec(
+      "UPDATE spending SET tokens = ?, settled = ?, open = 0 WHERE request_id = ? AND open = 1",
+      ...[tokens, now, requestId],
+    );
+  }
+
+  /** As if it had never been: for a request that was refused before anything ran. */
+  release(requestId: string): void {
+    this.#sql.exec("DELETE FROM spending WHERE request_id = ? AND open = 1", requestId);
+  }
+}

@@ -1,0 +1,13 @@
+// The Worker: what wrangler.toml names.
+import { createApp } from "./app.ts";
+import type { Environment } from "./environment.ts";
+
+export { AnswersObject } from "./cache/answers-object.ts";
+export { TenantObject } from "./limits/tenant-object.ts";
+export { PoolObject } from "./pool/pool-object.ts";
+
+const app = createApp();
+
+export default {
+  fetch: (request, env, context) => app.fetch(request, env, context),
+} satisfies ExportedHandler<Environment>;

@@ -1,0 +1,113 @@
+// The pool's one object: which workers there are, what they serve and how busy they are.
+import { DurableObject } from "cloudflare:workers";
+import type { Environment } from "../environment.ts";
+import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool-view.ts";
+
+/** How often workers are asked to report. */
+export const heartbeatMs = 500;
+/** A worker that missed this many reports is not chosen. */
+const missed = 3;
+/** A worker unheard of for this long is forgotten. */
+const forgetMs = 600_000;
+/** A drained worker that fell silent is forgotten after this. */
+const forgetDrainedMs = 10_000;
+/** How often at most a heartbeat is written down; in between it is only remembered. */
+const writeMs = 10_000;
+/** After a restart of this object a worker counts as heard from if it was this lately. */
+const restartGraceMs = writeMs + 5_000;
+
+export interface Registration {
+  id: string;
+  url: string;
+  credential: string;
+  models: Model[];
+  load: WorkerLoad;
+}
+
+interface Entry {
+  worker: Omit<PoolWorker, "healthy">;
+  writtenAt: number;
+  /** Heard from since this object started; before that, a longer silence is forgiven. */
+  heard: boolean;
+}
+
+export class PoolObject extends DurableObject<Environment> {
+  readonly #entries = new Map<string, Entry>();
+  readonly #sql: SqlStorage;
+
+  constructor(state: DurableObjectState, env: Environment) {
+    super(state, env);
+    this.#sql = state.storage.sql;
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS workers (id TEXT PRIMARY KEY, worker TEXT NOT NULL)",
+    );
+    for (const row of this.#sql.exec<{ id: string; worker: string }>("SELECT * FROM workers")) {
+      const worker: Entry["worker"] = JSON.parse(row.worker);
+      this.#entries.set(row.id, { worker, writtenAt: worker.seenAt, heard: false });
+    }
+  }
+
+  register({ id, url, credential, models, load }: Registration): { heartbeatMs: number } {
+    const now = Date.now();
+    // A worker that comes back at the same address replaces what was there under another name.
+    for (const [other, { worker }] of this.#entries) {
+      if (other !== id && worker.url === url) this.#forget(other);
+    }
+    const at = { draining: false, registeredAt: now, seenAt: now };
+    const worker = { id, url, credential, models, load, ...at };
+    this.#entries.set(id, { worker, writtenAt: 0, heard: true });
+    this.#write(id);
+    return { heartbeatMs };
+  }
+
+  /** False: the pool does not know this worker, which is to register again. */
+  heartbeat(id: string, load: WorkerLoad | null, draining: boolean): boolean {
+    const entry = this.#entries.get(id);
+    if (!entry) return false;
+    const changed = draining && !entry.worker.draining;
+    entry.worker.seenAt = Date.now();
+    entry.heard = true;
+    if (load) entry.worker.load = load;
+    if (changed) entry.worker.draining = true;
+    if (changed || entry.worker.seenAt - entry.writtenAt >= writeMs) this.#write(id);
+    return true;
+  }
+
+  drain(id: string): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    entry.worker.draining = true;
+    this.#write(id);
+  }
+
+  view(): PoolView {
+    const now = Date.now();
+    const workers: PoolWorker[] = [];
+    for (const [id, { worker, heard }] of this.#entries) {
+      const silence = now - worker.seenAt;
+      if (silence > (worker.draining ? forgetDrainedMs : forgetMs)) {
+        this.#forget(id);
+        continue;
+      }
+      const healthy = silence <= (heard ? heartbeatMs * (missed + 0.5) : restartGraceMs);
+      workers.push({ ...worker, healthy });
+    }
+    return { workers };
+  }
+
+  #write(id: string): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    entry.writtenAt = entry.worker.seenAt;
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO workers (id, worker) VALUES (?, ?)",
+      id,
+      JSON.stringify(entry.worker),
+    );
+  }
+
+  #forget(id: string): void {
+    this.#entries.delete(id);
+    this.#sql.exec("DELETE FROM workers WHERE id = ?", id);
+  }
+}

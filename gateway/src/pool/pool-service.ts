@@ -1,0 +1,90 @@
+// The Pool RPC (pool.proto): a thin transport to the pool's object.
+import { Pool } from "@anabranch/shared/proto/anabranch/v1/pool_pb.js";
+import type { Load, ModelInfo } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import { createFetchHandler } from "@connectrpc/connect/protocol";
+import { sameSecret } from "../auth/api-key.ts";
+import { type Environment, poolObject } from "../environment.ts";
+import type { Model, WorkerLoad } from "./pool-view.ts";
+
+export function modelOf(info: ModelInfo): Model {
+  const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;
+  return { id, digest, backend, dialect, contextTokens, defaultMaxTokens };
+}
+
+export function loadOf(load: Load): WorkerLoad {
+  return {
+    runningRequests: load.runningRequests,
+    queuedRequests: load.queuedRequests,
+    liveLanes: load.liveLanes,
+    kvBlocksFree: Number(load.kvBlocksFree),
+    kvBlocksTotal: Number(load.kvBlocksTotal),
+    tokensPerSecond: load.tokensPerSecond,
+  };
+}
+
+const idle: WorkerLoad = {
+  runningRequests: 0,
+  queuedRequests: 0,
+  liveLanes: 0,
+  kvBlocksFree: 0,
+  kvBlocksTotal: 0,
+  tokensPerSecond: 0,
+};
+
+function required(name: string, value: string): string {
+  if (value === "") throw new ConnectError(`${name} is missing`, Code.InvalidArgument);
+  return value;
+}
+
+/** An http(s) address without a path, as the edge will put service names behind it. */
+function workerUrl(text: string): string {
+  const url = URL.parse(required("url", text));
+  if (!url || !["http:", "https:"].includes(url.protocol)) {
+    throw new ConnectError("url is not an http(s) address", Code.InvalidArgument);
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+async function admit(env: Environment, context: HandlerContext): Promise<void> {
+  const given = /^bearer\s+(\S+)$/i.exec(context.requestHeader.get("authorization") ?? "")?.[1];
+  if (!given || !env.ANABRANCH_POOL_TOKEN || !(await sameSecret(given, env.ANABRANCH_POOL_TOKEN))) {
+    throw new ConnectError("this needs the pool token", Code.Unauthenticated);
+  }
+}
+
+function routes(env: Environment) {
+  const router = createConnectRouter();
+  router.service(Pool, {
+    async register(request, context) {
+      await admit(env, context);
+      return poolObject(env).register({
+        id: required("worker_id", request.workerId),
+        url: workerUrl(request.url),
+        credential: required("credential", request.credential),
+        models: request.models.map(modelOf),
+        load: request.load ? loadOf(request.load) : idle,
+      });
+    },
+    async heartbeat(request, context) {
+      await admit(env, context);
+      const load = request.load ? loadOf(request.load) : null;
+      const known = await poolObject(env).heartbeat(request.workerId, load, request.draining);
+      return { known };
+    },
+    async drain(request, context) {
+      await admit(env, context);
+      await poolObject(env).drain(request.workerId);
+      return {};
+    },
+  });
+  return new Map(
+    router.handlers.map((handler) => [handler.requestPath, createFetchHandler(handler)]),
+  );
+}
+
+/** Answers a Pool call; null where the path is none of its methods. */
+export async function servePool(request: Request, env: Environment): Promise<Response | null> {
+  const handler = routes(env).get(new URL(request.url).pathname);
+  return handler ? handler(request) : null;
+}

@@ -1,0 +1,133 @@
+// Opens an answer's stream on some worker: tries the best candidate, and others while nothing has
+// begun.
+import type {
+  GenerateResponse,
+  Started,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ApiError, badField } from "../api-error.ts";
+import type { PoolWorker } from "../pool/pool-view.ts";
+import { reportFailure, reportSuccess } from "./breaker.ts";
+import { begin } from "./candidates.ts";
+import { credentials, workerClient } from "./worker-client.ts";
+
+/** How long a request may wait for its Started in all. */
+const startMs = 30_000;
+/** How long one worker may say nothing at all, not even a heartbeat, while others could be tried. */
+const firstWordMs = 5_000;
+
+export type WorkerRequest = MessageInitShape<typeof GenerateRequestSchema>;
+
+/** An answer that a worker has begun. */
+export interface WorkerStream {
+  worker: PoolWorker;
+  started: Started;
+  /** The messages so far, the one with Started last. */
+  head: GenerateResponse[];
+  rest: AsyncIterator<GenerateResponse>;
+  /** Aborts the call: the worker stops at its next step. */
+  cancel(): void;
+  /** To be called once the stream is over, however it ended. */
+  ended(): void;
+}
+
+function startedIn(message: GenerateResponse): Started | null {
+  for (const { event } of message.events) if (event.case === "started") return event.value;
+  return null;
+}
+
+/** Tries one worker. Throws what ended the call, a ConnectError where it was the worker's word. */
+async function attempt(
+  worker: PoolWorker,
+  request: WorkerRequest,
+  deadline: number,
+  hurry: boolean,
+  signal: AbortSignal,
+): Promise<WorkerStream> {
+  const controller = new AbortController();
+  const cancel = () => controller.abort();
+  const ended = begin(worker.id);
+  signal.addEventListener("abort", cancel);
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const allow = (ms: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(cancel, ms);
+  };
+  try {
+    const left = deadline - Date.now();
+    allow(hurry ? Math.min(firstWordMs, left) : left);
+    const stream = workerClient(worker.url).generate(request, {
+      headers: credentials(worker),
+      signal: controller.signal,
+    });
+    const rest = stream[Symbol.asyncIterator]();
+    const head: GenerateResponse[] = [];
+    for (;;) {
+      const next = await rest.next();
+      if (next.done) throw new ConnectError("the stream ended before it began", Code.Unavailable);
+      head.push(next.value);
+      const started = startedIn(next.value);
+      if (started) return { worker, started, head, rest, cancel, ended };
+      allow(deadline - Date.now());
+    }
+  } catch (error) {
+    cancel();
+    ended();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** What a worker may refuse for reasons that every other worker would share. */
+function refusal(error: ConnectError, promptField: string): ApiError | null {
+  const { code, rawMessage } = error;
+  if (code === Code.OutOfRange) return badField(promptField, rawMessage, "context_length_exceeded");
+  if (code === Code.InvalidArgument) {
+    const field = /^['"`]?([a-z_]+(?:[.[][\w.[\]]*)?)['"`]?\b/.exec(rawMessage)?.[1];
+    return new ApiError(400, rawMessage, { param: field ?? null, code: "invalid_value" });
+  }
+  return null;
+}
+
+const unavailable = (message: string, code: string) =>
+  new ApiError(503, message, { code, headers: { "retry-after": "1" } });
+
+/**
+ * The first of `workers` that begins the answer. `promptField` is what the client calls its prompt.
+ * Throws ApiError: the refusal of a worker, or 503 where none could.
+ */
+export async function openStream(
+  workers: readonly PoolWorker[],
+  request: WorkerRequest,
+  promptField: string,
+  signal: AbortSignal,
+): Promise<WorkerStream> {
+  const deadline = Date.now() + startMs;
+  let overloaded = false;
+  for (const [index, worker] of workers.entries()) {
+    if (signal.aborted || Date.now() >= deadline) break;
+    try {
+      const hurry = index < workers.length - 1;
+      const stream = await attempt(worker, request, deadline, hurry, signal);
+      reportSuccess(worker);
+      return stream;
+    } catch (error) {
+      if (signal.aborted) break;
+      const cause = ConnectError.from(error);
+      const refused = refusal(cause, promptField);
+      if (refused) throw refused;
+      if (cause.code === Code.ResourceExhausted) overloaded = true;
+      // Its view of itself is newer than ours, and it answers: nothing is broken.
+      else if (cause.code !== Code.NotFound) reportFailure(worker);
+      console.warn(`worker ${worker.id} did not begin an answer: ${cause.message}`);
+    }
+  }
+  if (signal.aborted) throw new ApiError(499, "The client left.", { code: "client_closed" });
+  if (Date.now() >= deadline) throw unavailable("No worker began in time; try again.", "timeout");
+  if (overloaded) throw unavailable("The model is overloaded; try again.", "overloaded");
+  throw unavailable("No worker with this model can be reached; try again.", "no_worker");
+}

@@ -1,0 +1,82 @@
+// Usage rows between a request's end and D1: kept in the tenant's own object, so that a slow or
+// absent D1 delays them and loses none, and written in batches, since D1 takes one query at a time.
+import { drizzle } from "drizzle-orm/d1";
+import { usage } from "../db/schema.ts";
+import type { UsageRow } from "./usage-row.ts";
+
+const flushAfterMs = 500;
+const longestRetryMs = 60_000;
+/** D1 binds at most 100 parameters a query, and a row has 21. */
+const rowsPerInsert = 4;
+const insertsPerBatch = 25;
+
+export class UsageOutbox {
+  readonly #storage: DurableObjectStorage;
+  readonly #db: D1Database;
+  #failures = 0;
+  #flushing: Promise<void> | undefined;
+
+  constructor(storage: DurableObjectStorage, db: D1Database) {
+    this.#storage = storage;
+    this.#db = db;
+    storage.sql.exec(
+      "CREATE TABLE IF NOT EXISTS outbox (request_id TEXT PRIMARY KEY, usage TEXT NOT NULL)",
+    );
+  }
+
+  async put(row: UsageRow): Promise<void> {
+    this.#storage.sql.exec(
+      "INSERT OR IGNORE INTO outbox VALUES (?, ?)",
+      row.requestId,
+      JSON.stringify(row),
+    );
+    if ((await this.#storage.getAlarm()) === null) {
+      await this.#storage.setAlarm(Date.now() + flushAfterMs);
+    }
+  }
+
+  /** Two flushes at once would write the same rows twice: the later one waits for the first. */
+  async flush(): Promise<void> {
+    while (this.#flushing) await this.#flushing.catch(() => undefined);
+    this.#flushing = this.#writeAll().finally(() => {
+      this.#flushing = undefined;
+    });
+    await this.#flushing;
+  }
+
+  async onAlarm(): Promise<void> {
+    try {
+      await this.flush();
+      this.#failures = 0;
+    } catch (error) {
+      // Alarms give up after some retries of their own; these rows are not to be given up.
+      console.error("usage was not written; it will be tried again", error);
+      const wait = Math.min(longestRetryMs, 1_000 * 2 ** this.#failures++);
+      await this.#storage.setAlarm(Date.now() + wait);
+    }
+  }
+
+  async #writeAll(): Promise<void> {
+    const db = drizzle(this.#db);
+    for (;;) {
+      const rows = this.#storage.sql
+        .exec<{ usage: string }>(
+          "SELECT usage FROM outbox LIMIT ?",
+          rowsPerInsert * insertsPerBatch,
+        )
+        .toArray()
+        .map((row): UsageRow => JSON.parse(row.usage));
+      const inserts = [];
+      for (let at = 0; at < rows.length; at += rowsPerInsert) {
+        const some = rows.slice(at, at + rowsPerInsert);
+        inserts.push(db.insert(usage).values(some).onConflictDoNothing());
+      }
+      const [first, ...rest] = inserts;
+      if (!first) return;
+      await db.batch([first, ...rest]);
+      for (const { requestId } of rows) {
+        this.#storage.sql.exec("DELETE FROM outbox WHERE request_id = ?", requestId);
+      }
+    }
+  }
+}
