@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   CloseReason,
+  type EventSchema,
   FinishReason,
   type GenerateResponseSchema,
   type UsageSchema,
@@ -14,28 +15,10 @@ import { type GenerateRequest, Worker } from "@anabranch/shared/proto/anabranch/
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-
-/** What a prompt may ask of the fake worker, as JSON in the last message. */
-export interface Script {
-  /** Trunk text before the stage; a token is a word. */
-  serial?: string;
-  /** Title → body. */
-  stage?: Record<string, string>;
-  tail?: string;
-  stepMs?: number;
-  /** Says nothing but heartbeats for so long, after Started. */
-  silentMs?: number;
-  /** Refuses before Started. */
-  refuse?: "invalid_argument" | "out_of_range" | "resource_exhausted" | "unavailable";
-  message?: string;
-  /** Fails before this step. */
-  dieAt?: number;
-  /** A stop string ended the answer in this lane. */
-  stopLane?: number;
-}
+import { fakeModel, type Script } from "./fake-script.ts";
 
 type Response = MessageInitShape<typeof GenerateResponseSchema>;
-type Events = NonNullable<Response["events"]>;
+type Events = MessageInitShape<typeof EventSchema>[];
 type Usage = MessageInitShape<typeof UsageSchema>;
 
 const codes = {
@@ -43,15 +26,6 @@ const codes = {
   out_of_range: Code.OutOfRange,
   resource_exhausted: Code.ResourceExhausted,
   unavailable: Code.Unavailable,
-};
-
-export const fakeModel = {
-  id: "fake",
-  digest: "digest-of-fake",
-  backend: "fake",
-  dialect: "aspd",
-  contextTokens: 4_096,
-  defaultMaxTokens: 1_024,
 };
 
 export interface FakeWorker {

@@ -50,10 +50,7 @@ function cost(worker: PoolWorker): number {
 /** Workers that have `model` and may be tried, the least loaded first. */
 export function candidates(view: PoolView, model: string): PoolWorker[] {
   const able = view.workers.filter(
-    (worker) =>
-      worker.healthy &&
-      !worker.draining &&
-      worker.models.some(({ id }) => id === model),
+    (worker) => worker.healthy && !worker.draining && worker.models.some(({ id }) => id === model),
   );
   const scored = able.map((worker) => ({
     worker,

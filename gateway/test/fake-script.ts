@@ -1,0 +1,29 @@
+// What the fake worker has, and what it can be told: known on both sides of the network.
+
+export const fakeModel = {
+  id: "fake",
+  digest: "digest-of-fake",
+  backend: "fake",
+  dialect: "aspd",
+  contextTokens: 4_096,
+  defaultMaxTokens: 1_024,
+};
+
+/** What a prompt may ask of the fake worker, as JSON in the last message. */
+export interface Script {
+  /** Trunk text before the stage; a token is a word. */
+  serial?: string;
+  /** Title → body. */
+  stage?: Record<string, string>;
+  tail?: string;
+  stepMs?: number;
+  /** Says nothing but heartbeats for so long, after Started. */
+  silentMs?: number;
+  /** Refuses before Started. */
+  refuse?: "invalid_argument" | "out_of_range" | "resource_exhausted" | "unavailable";
+  message?: string;
+  /** Fails before this step. */
+  dieAt?: number;
+  /** A stop string ended the answer in this lane. */
+  stopLane?: number;
+}
