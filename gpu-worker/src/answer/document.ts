@@ -29,12 +29,22 @@ function pendingSuffix(text: string, stops: readonly string[]): number {
   return longest;
 }
 
-/** Index of the first stop string that ends after `after` in `text`, or -1. */
+/**
+ * Start of the stop string that is complete first in `text`, of those that end after `after`, or
+ * -1. Of two that end together the longer one counts. The choice does not depend on how the text
+ * was cut into tokens.
+ */
 function firstStop(text: string, stops: readonly string[], after: number): number {
   let first = -1;
+  let firstEnd = Number.POSITIVE_INFINITY;
   for (const stop of stops) {
     const at = text.indexOf(stop, Math.max(0, after - stop.length + 1));
-    if (at >= 0 && (first < 0 || at < first)) first = at;
+    if (at < 0) continue;
+    const end = at + stop.length;
+    if (end < firstEnd || (end === firstEnd && at < first)) {
+      first = at;
+      firstEnd = end;
+    }
   }
   return first;
 }
@@ -105,8 +115,7 @@ export class AnswerDocument {
       const text = this.#before + piece.text;
       const stop = firstStop(text, this.#stops, this.#before.length);
       if (stop >= 0) {
-        this.#giveUpTo(stop - this.#before.length, give);
-        this.#stopLane = piece.lane;
+        this.#stopLane = this.#giveUpTo(stop - this.#before.length, give);
         return out;
       }
       this.#giveUpTo(piece.text.length - pendingSuffix(text, this.#stops), give);
@@ -137,16 +146,20 @@ export class AnswerDocument {
   /**
    * Gives out the document up to an offset from the frontier piece's start. A negative one reaches
    * back into earlier pieces, whose ends were held while a stop string could still begin there.
+   * Returns the lane in which that offset lies.
    */
-  #giveUpTo(offset: number, give: (piece: Piece, to: number) => void): void {
+  #giveUpTo(offset: number, give: (piece: Piece, to: number) => void): number {
     const held: [Piece, number][] = [];
     let end = offset;
+    let lane: number | undefined;
     for (let i = this.#frontier; i >= 0; i--) {
       const piece = this.#pieces[i];
       if (!piece) break;
+      if (end >= 0) lane ??= piece.lane;
       held.push([piece, Math.max(0, Math.min(piece.text.length, end))]);
       end += this.#pieces[i - 1]?.text.length ?? 0;
     }
     for (const [piece, to] of held.reverse()) give(piece, to);
+    return lane ?? 0;
   }
 }
