@@ -135,7 +135,9 @@ describe("cut at random places", () => {
         reader.end();
       }
       const stopLane = reader.document.stopLane ?? 3;
-      const got = [0, ...lanes.filter((lane) => lane <= stopLane)].map((l) => reader.of(l)).join("");
+      const got = [0, ...lanes.filter((lane) => lane <= stopLane)]
+        .map((l) => reader.of(l))
+        .join("");
       expect(got, JSON.stringify({ seed, stops, texts })).toBe(want);
     }
   });

@@ -94,7 +94,7 @@ const grpcCodes: Record<string, Status> = {
 };
 
 function refuse(call: Call, code: Status, message: string): void {
-  call.destroy(Object.assign(new Error(message), { code, details: message }));
+  call.emit("error", { code, details: message });
 }
 
 function forget(id: number): void {

@@ -1,0 +1,228 @@
+// The worker as its gateway meets it: real processes, the real demo model.
+
+import {
+  type Event,
+  FinishReason,
+  Mode,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { demoModel, WorkerProcess } from "./worker_process.ts";
+
+let worker: WorkerProcess;
+beforeAll(async () => {
+  worker = await WorkerProcess.start();
+});
+afterAll(async () => {
+  await worker.stop();
+});
+
+const question = "Compare Tokyo, Paris and Cairo.";
+
+interface Asked {
+  model?: string;
+  content?: string;
+  mode?: Mode;
+  maxTokens?: number;
+  stop?: string[];
+}
+
+const ask = (
+  asked: Asked = {},
+  options: { signal?: AbortSignal; headers?: Record<string, string> } = {},
+) =>
+  worker.client.generate(
+    {
+      model: asked.model ?? "anabranch-demo",
+      input: {
+        case: "chat",
+        value: { messages: [{ role: "user", content: asked.content ?? question }] },
+      },
+      mode: asked.mode ?? Mode.PARALLEL,
+      maxTokens: asked.maxTokens ?? 400,
+      stop: asked.stop ?? [],
+    },
+    { headers: worker.headers, ...options },
+  );
+
+async function all(stream: AsyncIterable<{ events: Event[] }>): Promise<Event["event"][]> {
+  const out: Event["event"][] = [];
+  for await (const { events } of stream) out.push(...events.map(({ event }) => event));
+  return out;
+}
+
+async function refusal(stream: AsyncIterable<unknown>): Promise<ConnectError> {
+  try {
+    for await (const _ of stream);
+  } catch (error) {
+    return ConnectError.from(error);
+  }
+  throw new Error("it was not refused");
+}
+
+/** The load once no request is left, however long that takes within the test's time. */
+async function settled() {
+  while (true) {
+    const { load } = await worker.client.describe({}, { headers: worker.headers });
+    if (load?.runningRequests === 0 && load.queuedRequests === 0) return load;
+  }
+}
+
+/** Text by lane, and in document order. */
+function read(events: Event["event"][]) {
+  const order: number[] = [0];
+  const runs: { lane: number; text: string }[] = [{ lane: 0, text: "" }];
+  for (const event of events) {
+    if (event.case === "stageOpened") {
+      for (const lane of event.value.lanes) runs.push({ lane, text: "" });
+      order.push(...event.value.lanes);
+    }
+    if (event.case === "stageClosed") runs.push({ lane: 0, text: "" });
+    if (event.case !== "delta") continue;
+    const run = runs.findLast(({ lane }) => lane === event.value.lane);
+    if (run) run.text += event.value.text;
+  }
+  return { text: runs.map(({ text }) => text).join(""), runs };
+}
+
+describe("an answer", () => {
+  it("begins with Started, ends with Finished, and its usage counts every token told", async () => {
+    const events = await all(ask());
+    expect(events[0]?.case).toBe("started");
+    const last = events.at(-1);
+    if (last?.case !== "finished") throw new Error("no end");
+    const usage = last.value.usage;
+    const deltas = events.flatMap((event) => (event.case === "delta" ? [event.value] : []));
+    expect(usage?.completionTokens).toBe(
+      deltas.reduce((n, { tokenIds }) => n + tokenIds.length, 0),
+    );
+    expect(usage?.visibleTokens).toBe(deltas.reduce((n, delta) => n + delta.visibleTokens, 0));
+    expect(usage?.stages).toBe(events.filter(({ case: kind }) => kind === "stageOpened").length);
+    expect(usage?.stages).toBeGreaterThan(0);
+    expect(usage?.steps).toBeLessThan(usage?.visibleTokens ?? 0);
+  });
+
+  it("says the same text on every run, and no branch opens in serial mode", async () => {
+    const [first, second] = [await all(ask()), await all(ask())];
+    expect(read(first).text).toBe(read(second).text);
+    const serial = await all(ask({ mode: Mode.SERIAL }));
+    expect(serial.some(({ case: kind }) => kind === "stageOpened")).toBe(false);
+    expect(read(serial).text).not.toContain("<|");
+  });
+
+  it("is the same beside others as alone", async () => {
+    const alone = read(await all(ask())).text;
+    const company = ["Compare Oslo and Rome.", "Tell me about Lima.", question, "What is 3 + 4?"];
+    const texts = await Promise.all(company.map((content) => all(ask({ content }))));
+    expect(read(texts[2] ?? []).text).toBe(alone);
+  });
+
+  it("is cut where a stop string first stands in document order", async () => {
+    const whole = read(await all(ask())).text;
+    const stop = whole.slice(whole.length >> 1, (whole.length >> 1) + 6);
+    const events = await all(ask({ stop: [stop] }));
+    const last = events.at(-1);
+    if (last?.case !== "finished") throw new Error("no end");
+    expect(last.value.reason).toBe(FinishReason.STOP);
+    const { runs } = read(events);
+    const end = runs.findIndex(({ lane }) => lane === last.value.stopLane);
+    const kept = runs.slice(0, end + 1).map(({ text }) => text);
+    // The trunk has several runs; where it is the stop lane, its last one counts.
+    const text = last.value.stopLane === 0 ? runs.map((run) => run.text).join("") : kept.join("");
+    expect(text).toBe(whole.slice(0, whole.indexOf(stop)));
+  });
+});
+
+describe("a client that leaves", () => {
+  it("frees every block", async () => {
+    for (const messages of [1, 3, 12]) {
+      const leave = new AbortController();
+      let seen = 0;
+      await refusal(
+        (async function* () {
+          for await (const message of ask({}, { signal: leave.signal })) {
+            if (++seen === messages) leave.abort();
+            yield message;
+          }
+        })(),
+      );
+      const load = await settled();
+      expect(load.kvBlocksFree).toBe(load.kvBlocksTotal);
+    }
+  });
+});
+
+describe("what is refused", () => {
+  it("a caller without the credential", async () => {
+    for (const authorization of ["", "Bearer x", `${worker.headers.authorization}x`]) {
+      const error = await refusal(ask({}, { headers: { authorization } }));
+      expect(error.code).toBe(Code.Unauthenticated);
+    }
+  });
+
+  it.each([
+    ["another model", { model: "gpt-4" }, Code.NotFound, /gpt-4/],
+    ["too long a prompt", { content: "word ".repeat(3000) }, Code.OutOfRange, /context/],
+  ])("%s", async (_, asked, code, message) => {
+    const error = await refusal(ask(asked));
+    expect(error.code).toBe(code);
+    expect(error.rawMessage).toMatch(message);
+  });
+
+  it("no messages, no input, and token ids outside the vocabulary", async () => {
+    const inputs = [
+      { case: "chat", value: { messages: [] } },
+      { case: undefined },
+      { case: "tokens", value: { ids: [5_000_000] } },
+      { case: "tokens", value: { ids: [0xffffffff] } },
+    ] satisfies MessageInitShape<typeof GenerateRequestSchema>["input"][];
+    for (const input of inputs) {
+      const error = await refusal(
+        worker.client.generate(
+          { model: "anabranch-demo", input, maxTokens: 4 },
+          { headers: worker.headers },
+        ),
+      );
+      expect(error.code).toBe(Code.InvalidArgument);
+    }
+    const load = await settled();
+    expect(load.kvBlocksFree).toBe(load.kvBlocksTotal);
+  });
+});
+
+describe("processes", () => {
+  it("an engine that dies ends its answers as unavailable and is replaced", async () => {
+    const stream = ask({ maxTokens: 900, content: "Count." })[Symbol.asyncIterator]();
+    await stream.next();
+    for (const pid of worker.children()) process.kill(pid, "SIGKILL");
+    const error = await refusal({ [Symbol.asyncIterator]: () => stream });
+    expect(error.code).toBe(Code.Unavailable);
+    while (true) {
+      try {
+        expect(read(await all(ask())).text).not.toBe("");
+        return;
+      } catch (again) {
+        if (ConnectError.from(again).code !== Code.Unavailable) throw again;
+      }
+    }
+  });
+
+  it("SIGTERM ends the worker and its engine", async () => {
+    const other = await WorkerProcess.start();
+    const [engine] = other.children();
+    expect(engine).toBeGreaterThan(0);
+    expect(await other.stop()).toBe(0);
+    expect(() => process.kill(engine ?? 0, 0)).toThrow(/ESRCH/);
+  });
+
+  it.each([
+    [["--model", "/nowhere"], /tokenizer\.json/],
+    [["--model", demoModel, "--port", "no"], /--port/],
+    [["--model", demoModel, "--gateway", "http://127.0.0.1:1"], /ANABRANCH_POOL_TOKEN/],
+    [["--bogus"], /--help/],
+  ])("%j is refused with what to do", async (args, message) => {
+    await expect(WorkerProcess.start(args)).rejects.toThrow(message);
+  });
+});
