@@ -72,7 +72,8 @@ async function viewWith(
   return { view: newest, model: findModel(newest, id) };
 }
 
-export type CacheState = "hit" | "miss" | "bypass";
+/** Keeps a complete answer; never rejects. */
+type Store = (log: readonly GenerateResponse[]) => Promise<void>;
 
 /** An answer that has begun. */
 export class Answer {
@@ -88,7 +89,8 @@ export class Answer {
   readonly #log: GenerateResponse[] = [];
   readonly #source: AsyncIterator<GenerateResponse>;
   readonly #stream: WorkerStream | null;
-  readonly #store: ((log: readonly GenerateResponse[]) => void) | null;
+  readonly #store: Store | null;
+  #stored: Promise<void> = Promise.resolve();
 
   constructor(
     request: AnswerRequest,
@@ -97,7 +99,7 @@ export class Answer {
     head: readonly GenerateResponse[],
     source: AsyncIterator<GenerateResponse>,
     stream: WorkerStream | null,
-    store: ((log: readonly GenerateResponse[]) => void) | null,
+    store: Store | null,
   ) {
     this.requestId = request.requestId;
     this.model = request.model;
@@ -106,6 +108,11 @@ export class Answer {
     this.#source = chain(head, source);
     this.#stream = stream;
     this.#store = store;
+  }
+
+  /** Resolves when a complete answer is in the cache, where it belongs there. */
+  get stored(): Promise<void> {
+    return this.#stored;
   }
 
   get finished(): Finished | undefined {
@@ -123,7 +130,7 @@ export class Answer {
         if (next.done) throw new Error("the stream ended before the answer did");
         yield this.#apply(next.value);
       }
-      this.#store?.(this.#log);
+      if (this.#store) this.#stored = this.#store(this.#log);
     } catch (error) {
       if (error instanceof ApiError) throw error;
       if (this.#cancelled) throw new ApiError(499, "The client left.", { code: "client_closed" });
@@ -213,7 +220,7 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
     account.mode = decideMode(judged);
     const seed = settings.seed ?? newSeed();
 
-    let store: ((log: readonly GenerateResponse[]) => void) | null = null;
+    let store: Store | null = null;
     if (settings.deterministic && settings.cache === "use") {
       const key = await answerKey({
         tenantId: caller.tenantId,
@@ -235,7 +242,7 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
         return new Answer(request, account, around.at, log, nothingMore(), null, null);
       }
       account.cache = "miss";
-      store = (complete) => waitUntil(remember(env, caller.tenantId, key, complete));
+      store = (complete) => remember(env, caller.tenantId, key, complete);
     }
 
     const salt = await keyedHash(env.ANABRANCH_KEY_SECRET, `cache-salt:${caller.tenantId}`);

@@ -23,7 +23,7 @@ const message = z.discriminatedUnion("role", [
 ]);
 
 export const body = z
-  .object({
+  .looseObject({
     ...parameters,
     messages: z.array(message).min(1, "at least one message is needed"),
     max_completion_tokens: parameters.max_tokens,

@@ -14,7 +14,8 @@ import type { Renderer } from "./renderer.ts";
  * leaving is noticed and nothing on the way takes the silence for death. */
 const patienceMs = 1_000;
 
-/** Usage is recorded before the client can ask for it, but no client waits long for that. */
+/** Usage is recorded, and the answer remembered, before the client can ask for either again; but no
+ * client waits long for that. */
 const recordMs = 2_000;
 
 function answerHeaders(answer: Answer, contentType: string): Record<string, string> {
@@ -34,8 +35,9 @@ async function record(answer: Answer, status: number, { waitUntil }: Surrounding
   const ended = answer.account
     .ended(status, answer.counts)
     .catch((error) => console.error(`usage of ${answer.requestId} was lost`, error));
-  waitUntil(ended);
-  await Promise.race([ended, after(recordMs)]);
+  const kept = Promise.all([ended, answer.stored]);
+  waitUntil(kept);
+  await Promise.race([kept, after(recordMs)]);
 }
 
 export function deliverStream(

@@ -13,7 +13,7 @@ import { finishWord, type Renderer, usageBlock } from "./renderer.ts";
 const tokens = z.array(z.int().min(0).max(4_294_967_295)).min(1);
 
 export const body = z
-  .object({
+  .looseObject({
     ...parameters,
     prompt: z.union([
       z.string().min(1, "an empty prompt can't be completed"),

@@ -1,0 +1,276 @@
+import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
+import {
+  CloseReason,
+  type Event,
+  EventSchema,
+  FinishReason,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { AnswerDocument, LaneEventError } from "./document.ts";
+import type { Fragment, Presenter } from "./fragment.ts";
+import { LanesPresenter } from "./lanes-presenter.ts";
+import { OrderedPresenter } from "./ordered-presenter.ts";
+
+type EventInit = NonNullable<MessageInitShape<typeof EventSchema>["event"]>;
+
+const event = (init: EventInit): Event => create(EventSchema, { event: init });
+const text = (lane: number, said: string, tokenIds = [1]) =>
+  event({ case: "delta", value: { lane, text: said, tokenIds, visibleTokens: 1 } });
+const opened = (stage: number, lanes: number[], parentLane = 0) =>
+  event({
+    case: "stageOpened",
+    value: { stage, parentLane, lanes, titles: lanes.map((lane) => `T${lane}`) },
+  });
+const branchClosed = (lane: number) =>
+  event({ case: "branchClosed", value: { lane, reason: CloseReason.MARKER } });
+const stageClosed = (stage: number) => event({ case: "stageClosed", value: { stage } });
+const finished = (stopLane?: number) =>
+  event({
+    case: "finished",
+    value: { reason: FinishReason.STOP, ...(stopLane === undefined ? {} : { stopLane }) },
+  });
+
+/** Each event's fragments in an `ordered` and in a `lanes` stream, and the whole. */
+function present(events: Event[]) {
+  const document = new AnswerDocument();
+  const ordered: Presenter = new OrderedPresenter(document);
+  const lanes = new LanesPresenter();
+  const orderedText: string[] = [];
+  const chunks: Fragment[] = [];
+  const whole = new AnswerDocument();
+  for (const each of events) {
+    whole.apply(each);
+    const change = document.apply(each);
+    const fragments = change ? ordered.push(change) : [];
+    orderedText.push(fragments.map((fragment) => fragment.text).join(""));
+    if (change) chunks.push(...lanes.push(change));
+    if (change?.kind === "finished") {
+      const mark = lanes.lastMark(change.stoppedIn);
+      chunks.push({ text: "", logprobs: [], ...(mark ? { mark } : {}) });
+    }
+  }
+  return { ordered: orderedText, chunks, whole: whole.text, tally: whole.tally };
+}
+
+const chunkOf = ({ text: content, mark }: Fragment): LaneChunk => {
+  const chunk = { choices: [{ delta: { content } }], anabranch: mark };
+  return chunk;
+};
+
+function collect(chunks: readonly Fragment[]): LaneAnswer {
+  const answer = new LaneAnswer();
+  for (const chunk of chunks) answer.push(chunkOf(chunk));
+  return answer;
+}
+
+describe("an ordered stream", () => {
+  it("streams the first open branch live, and holds and releases the others in turn", () => {
+    const { ordered } = present([
+      text(0, "Intro. "),
+      opened(1, [1, 2, 3]),
+      text(1, "a1 "),
+      text(2, "b1 "),
+      text(3, "c1 "),
+      branchClosed(3),
+      text(1, "a2 "),
+      branchClosed(1),
+      text(2, "b2 "),
+      branchClosed(2),
+      stageClosed(1),
+      text(0, "End."),
+      finished(),
+    ]);
+    expect(ordered).toEqual(
+      // biome-ignore format: one entry per event above
+      ["Intro. ", "", "a1 ", "", "", "", "a2 ", "b1 ", "b2 ", "c1 ", "", "End.", ""],
+    );
+  });
+
+  it("never sends what stands behind a stop string", () => {
+    const { ordered, whole } = present([
+      text(0, "Intro. "),
+      opened(1, [1, 2]),
+      text(2, "void"),
+      text(1, "cut he"),
+      finished(1),
+    ]);
+    expect(ordered.join("")).toBe("Intro. cut he");
+    expect(whole).toBe("Intro. cut he");
+  });
+
+  it("puts trunk text that was held back before the stage", () => {
+    const { ordered, whole, chunks } = present([
+      text(0, "Intro"),
+      opened(1, [1, 2]),
+      text(0, ". "),
+      text(1, "a "),
+      text(2, "b "),
+      branchClosed(1),
+      branchClosed(2),
+      stageClosed(1),
+      finished(),
+    ]);
+    expect(ordered.join("")).toBe("Intro. a b ");
+    expect(whole).toBe("Intro. a b ");
+    expect(collect(chunks).text).toBe("Intro. a b ");
+  });
+
+  it("brings an answer whose stage was never closed to its end", () => {
+    const { ordered } = present([opened(1, [1, 2]), text(2, "b"), text(1, "a"), finished()]);
+    expect(ordered.join("")).toBe("ab");
+  });
+});
+
+describe("a lanes stream", () => {
+  it("says of each chunk where it belongs", () => {
+    const { chunks } = present([
+      text(0, "x"),
+      opened(1, [1, 2]),
+      text(2, "b"),
+      branchClosed(2),
+      branchClosed(1),
+      stageClosed(1),
+      finished(),
+    ]);
+    expect(chunks.map(({ mark }) => mark)).toEqual([
+      { event: "delta", lane: 0, stage: null, title: null },
+      {
+        ...{ event: "stage_opened", lane: 0, stage: 1, title: null },
+        ...{ lanes: [1, 2], titles: ["T1", "T2"] },
+      },
+      { event: "delta", lane: 2, stage: 1, title: "T2" },
+      { event: "branch_closed", lane: 2, stage: 1, title: "T2", reason: "marker" },
+      { event: "branch_closed", lane: 1, stage: 1, title: "T1", reason: "marker" },
+      { event: "stage_closed", lane: 0, stage: 1, title: null },
+      { event: "delta", lane: 0, stage: null, title: null },
+    ]);
+  });
+
+  it("is put together by the client library, branches and all", () => {
+    const answer = collect(
+      present([
+        text(0, "x "),
+        opened(1, [1, 2]),
+        text(2, "b "),
+        text(1, "a "),
+        branchClosed(1),
+        text(2, "bb "),
+        finished(2),
+      ]).chunks,
+    );
+    expect(answer.text).toBe("x a b bb ");
+    expect(answer.stages).toMatchObject([
+      {
+        branches: [{ title: "T1", text: "a ", closed: true, reason: "marker" }, { closed: false }],
+      },
+    ]);
+  });
+});
+
+describe("the document", () => {
+  it("refuses events that fit no answer", () => {
+    for (const events of [
+      [text(4, "x")],
+      [branchClosed(1)],
+      [stageClosed(1)],
+      [opened(1, [1]), opened(2, [1])],
+    ]) {
+      const document = new AnswerDocument();
+      expect(() => events.map((each) => document.apply(each))).toThrow(LaneEventError);
+    }
+  });
+
+  it("counts what an answer that was cut off has used", () => {
+    const { tally } = present([
+      text(0, "x", [1, 2]),
+      opened(1, [1, 2]),
+      text(1, "a", [3, 4, 5]),
+      text(2, "b", [6]),
+    ]);
+    expect(tally).toEqual({
+      completionTokens: 6,
+      visibleTokens: 3,
+      stages: 1,
+      branches: 2,
+      steps: 5,
+    });
+  });
+});
+
+/** Deterministic, so that a failure can be seen again: mulberry32. */
+function randomness(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+/** Some answer's events, and the text that its parts are known to make. */
+function randomAnswer(seed: number): { events: Event[]; text: string } {
+  const below = randomness(seed);
+  const events: Event[] = [];
+  let said = "";
+  let lane = 0;
+  let word = 0;
+  const stages = below(4);
+  for (let stage = 1; stage <= stages + 1; stage++) {
+    for (let count = below(3); count > 0; count--) {
+      const serial = `s${word++} `;
+      events.push(text(0, serial));
+      said += serial;
+    }
+    if (stage > stages) break;
+    const branches = Array.from({ length: 2 + below(4) }, () => ({
+      lane: ++lane,
+      left: Array.from({ length: below(5) }, () => `w${word++} `),
+    }));
+    events.push(
+      opened(
+        stage,
+        branches.map((branch) => branch.lane),
+      ),
+    );
+    said += branches.flatMap(({ left }) => left).join("");
+    const open = [...branches];
+    while (open.length > 0) {
+      const index = below(open.length);
+      const branch = open[index];
+      const next = branch?.left.shift();
+      if (branch && next !== undefined) events.push(text(branch.lane, next));
+      else if (branch) {
+        events.push(branchClosed(branch.lane));
+        open.splice(index, 1);
+      }
+    }
+    events.push(stageClosed(stage));
+  }
+  events.push(finished());
+  return { events, text: said };
+}
+
+describe("any answer", () => {
+  it("is the same text ordered, in lanes and whole", () => {
+    for (let seed = 0; seed < 500; seed++) {
+      const answer = randomAnswer(seed);
+      const { ordered, whole, chunks } = present(answer.events);
+      expect(ordered.join(""), `seed ${seed}, ordered`).toBe(answer.text);
+      expect(whole, `seed ${seed}, whole`).toBe(answer.text);
+      expect(collect(chunks).text, `seed ${seed}, lanes`).toBe(answer.text);
+    }
+  });
+
+  it("has an append-only prefix in document order out at every moment", () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const answer = randomAnswer(seed);
+      let out = "";
+      for (const piece of present(answer.events).ordered) {
+        out += piece;
+        expect(answer.text.startsWith(out), `seed ${seed}`).toBe(true);
+      }
+    }
+  });
+});

@@ -1,0 +1,252 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { bearer, call, chat, events, makeKey, register } from "../../test/gateway-client.ts";
+
+let key = "";
+beforeAll(async () => {
+  await register(0);
+  key = (await makeKey("completions")).key;
+});
+
+const post = (path: string, body: BodyInit) =>
+  call(path, { method: "POST", headers: bearer(key), body });
+const user = (content: unknown) => [{ role: "user", content }];
+
+describe("bad input", () => {
+  it.each<[string, object, number, string | null]>([
+    ["no model", { messages: user("x") }, 400, "model"],
+    ["a model that nobody has", { model: "none", messages: user("x") }, 404, "model"],
+    ["a model of the wrong type", { model: 5, messages: user("x") }, 400, "model"],
+    ["no messages", { model: "fake" }, 400, "messages"],
+    ["empty messages", { model: "fake", messages: [] }, 400, "messages"],
+    ["messages of the wrong type", { model: "fake", messages: "x" }, 400, "messages"],
+    ["a null message", { model: "fake", messages: [null] }, 400, "messages[0]"],
+    ["content of the wrong type", { model: "fake", messages: user(5) }, 400, "messages[0].content"],
+    ["no content", { model: "fake", messages: [{ role: "user" }] }, 400, "messages[0].content"],
+    ["no role", { model: "fake", messages: [{ content: "x" }] }, 400, "messages[0].role"],
+    [
+      "a picture",
+      { model: "fake", messages: user([{ type: "image_url", image_url: { url: "x" } }]) },
+      400,
+      "messages[0].content[0].type",
+    ],
+  ])("answers %s by its field", async (_, body, status, param) => {
+    const response = await post("/v1/chat/completions", JSON.stringify(body));
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({
+      error: { message: expect.any(String), type: "invalid_request_error", param },
+    });
+  });
+
+  it.each<[object, string]>([
+    [{ max_tokens: 0 }, "max_tokens"],
+    [{ max_tokens: -5 }, "max_tokens"],
+    [{ max_tokens: 1.5 }, "max_tokens"],
+    [{ max_tokens: "5" }, "max_tokens"],
+    [{ max_completion_tokens: 0 }, "max_completion_tokens"],
+    [{ temperature: -1 }, "temperature"],
+    [{ temperature: "hot" }, "temperature"],
+    [{ top_p: 0 }, "top_p"],
+    [{ n: 2 }, "n"],
+    [{ seed: 0.5 }, "seed"],
+    [{ stop: [1] }, "stop[0]"],
+    [{ stop: ["a", "b", "c", "d", "e"] }, "stop"],
+    [{ stream: "yes" }, "stream"],
+    [{ stream_options: { include_usage: true } }, "stream_options"],
+    [{ top_logprobs: 3 }, "top_logprobs"],
+    [{ logprobs: true, top_logprobs: 21 }, "top_logprobs"],
+    [{ logit_bias: { x: 1 } }, "logit_bias.x"],
+    [{ logit_bias: { 1: 101 } }, "logit_bias.1"],
+    [{ response_format: { type: "json_object" } }, "response_format.type"],
+    [{ tools: [{ type: "function" }] }, "tools"],
+    [{ anabranch: "parallel" }, "anabranch"],
+    [{ anabranch: { mode: "fast" } }, "anabranch.mode"],
+    [{ anabranch: { cache: "no" } }, "anabranch.cache"],
+    [{ anabranch: { stream: "tree" } }, "anabranch.stream"],
+    [{ anabranch: { max_branches: 0 } }, "anabranch.max_branches"],
+  ])("answers %j with 400, naming the field", async (fields, param) => {
+    const response = await chat(key, "hi", fields);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { param } });
+  });
+
+  it("ignores fields that nobody knows, and nulls", async () => {
+    const fields = { store: true, metadata: { a: "b" }, temperature: null, stop: null, tools: [] };
+    expect((await chat(key, "hi", fields)).status).toBe(200);
+  });
+
+  it("refuses what is not JSON, not UTF-8, or not an object", async () => {
+    const invalid = new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x7d]);
+    for (const [body, code] of [
+      ["", "invalid_json"],
+      ["{", "invalid_json"],
+      [invalid, "invalid_utf8"],
+    ] as const) {
+      const response = await post("/v1/chat/completions", body);
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { code } });
+    }
+    for (const body of ["[]", "5", "null", '"x"']) {
+      expect((await post("/v1/chat/completions", body)).status).toBe(400);
+    }
+  });
+
+  it("refuses a body of 10 MB by counting it, whatever it claims", async () => {
+    const chunk = new Uint8Array(1_000_000).fill(0x20);
+    let sent = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (sent++ < 10) controller.enqueue(chunk);
+        else controller.close();
+      },
+    });
+    const response = await post("/v1/chat/completions", body);
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({ error: { code: "request_too_large" } });
+  });
+
+  it("passes on what a worker refuses, naming the field", async () => {
+    const long = { refuse: "out_of_range", message: "the prompt has 9000 tokens" } as const;
+    const refused = await chat(key, long);
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({
+      error: { param: "messages", code: "context_length_exceeded" },
+    });
+    const odd = { refuse: "invalid_argument", message: "logit_bias names token 99" } as const;
+    expect(await (await chat(key, odd)).json()).toMatchObject({ error: { param: "logit_bias" } });
+    const full = await chat(key, { refuse: "resource_exhausted" });
+    expect(full.status).toBe(503);
+    expect(full.headers.get("retry-after")).toBe("1");
+  });
+
+  it("answers an unknown path in the same shape", async () => {
+    const response = await call("/v1/embeddings");
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ error: { code: "unknown_url" } });
+  });
+});
+
+describe("a chat completion", () => {
+  const script = { serial: "Once ", stage: { A: "a b c ", B: "d e " }, tail: "end." };
+
+  it("streams chunks that each have one choice, then usage, then [DONE]", async () => {
+    const stream_options = { include_usage: true };
+    const anabranch = { mode: "parallel", stream: "lanes" };
+    const response = await chat(key, script, { stream: true, stream_options, anabranch });
+    expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    const chunks = await events(response);
+    const usage = chunks.pop();
+    expect(usage).toMatchObject({ choices: [], usage: { anabranch: { branches: 2 } } });
+    for (const chunk of chunks) {
+      expect(chunk).toMatchObject({
+        object: "chat.completion.chunk",
+        usage: null,
+        choices: [{ index: 0, delta: expect.any(Object) }],
+        anabranch: { event: expect.any(String), lane: expect.any(Number) },
+      });
+    }
+    expect(chunks[0]).toMatchObject({ choices: [{ delta: { role: "assistant", content: "" } }] });
+    expect(chunks.at(-1)).toMatchObject({ choices: [{ delta: {}, finish_reason: "stop" }] });
+  });
+
+  it("opens no branch in serial mode, and says the same", async () => {
+    const texts: string[] = [];
+    for (const mode of ["serial", "parallel"]) {
+      const response = await chat(key, script, { anabranch: { mode } });
+      expect(response.headers.get("x-anabranch-mode")).toBe(mode);
+      const body = await response.json<{
+        choices: { message: { content: string } }[];
+        usage: { anabranch: { branches: number } };
+      }>();
+      expect(body.usage.anabranch.branches).toBe(mode === "serial" ? 0 : 2);
+      texts.push(body.choices[0]?.message.content ?? "");
+    }
+    expect(texts).toEqual(["Once a b c d e end.", "Once a b c d e end."]);
+  });
+
+  it("tells log-probabilities in document order", async () => {
+    const response = await chat(key, script, { logprobs: true, top_logprobs: 1 });
+    const { choices } = await response.json<{
+      choices: { logprobs: { content: { token: string; bytes: number[] }[] } }[];
+    }>();
+    const tokens = choices[0]?.logprobs.content ?? [];
+    expect(tokens.map(({ token }) => token).join("")).toBe("Once a b c d e end.");
+    expect(tokens[0]).toEqual({
+      token: "Once ",
+      logprob: -0.5,
+      bytes: [79, 110, 99, 101, 32],
+      top_logprobs: [{ token: "Once ", logprob: -0.5, bytes: [79, 110, 99, 101, 32] }],
+    });
+  });
+
+  it("ends with an error event, not a cut stream, where the worker is lost", async () => {
+    const response = await chat(key, { serial: "a b c", dieAt: 2 }, { stream: true });
+    expect(response.status).toBe(200);
+    expect((await events(response)).at(-1)).toMatchObject({ error: { type: "server_error" } });
+  });
+
+  it("answers with a status where the worker is lost before anything was sent", async () => {
+    expect((await chat(key, { serial: "a b c", dieAt: 2 })).status).toBe(502);
+  });
+
+  it("writes keep-alive comments into silence", async () => {
+    const response = await chat(key, { serial: "late", silentMs: 900 }, { stream: true });
+    const comments = (await response.text()).match(/^: keep-alive$/gm) ?? [];
+    expect(comments.length).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe("a text completion", () => {
+  it("continues a text", async () => {
+    const body = JSON.stringify({ model: "fake", prompt: "Say:", logprobs: 1 });
+    const response = await post("/v1/completions", body);
+    expect(await response.json()).toMatchObject({
+      object: "text_completion",
+      choices: [
+        {
+          text: "Hello, world. Bye.",
+          finish_reason: "stop",
+          logprobs: { tokens: ["Hello, ", "world. ", "Bye."], text_offset: [0, 7, 14] },
+        },
+      ],
+      usage: { prompt_tokens: 1, completion_tokens: 3 },
+    });
+  });
+
+  it("streams", async () => {
+    const body = JSON.stringify({ model: "fake", prompt: ["Say:"], stream: true });
+    const chunks = await events(await post("/v1/completions", body));
+    const texts = chunks.map(({ choices }) => (choices as { text: string }[])[0]?.text);
+    expect(texts.join("")).toBe("Hello, world. Bye.");
+    expect(chunks.at(-1)).toMatchObject({ choices: [{ finish_reason: "stop" }] });
+  });
+
+  it.each<[object, string]>([
+    [{}, "prompt"],
+    [{ prompt: "" }, "prompt"],
+    [{ prompt: [] }, "prompt"],
+    [{ prompt: ["a", "b"] }, "prompt"],
+    [{ prompt: "x", echo: true }, "echo"],
+    [{ prompt: "x", best_of: 3 }, "best_of"],
+    [{ prompt: "x", max_tokens: 0 }, "max_tokens"],
+  ])("answers %j with 400, naming the field", async (fields, param) => {
+    const body = JSON.stringify({ model: "fake", ...fields });
+    const response = await post("/v1/completions", body);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { param } });
+  });
+});
+
+describe("the OpenAPI document", () => {
+  it("describes every route", async () => {
+    const document = await (await call("/openapi.json")).json<{ paths: object }>();
+    expect(Object.keys(document.paths).sort()).toEqual([
+      "/admin/v1/keys",
+      "/admin/v1/pool",
+      "/health",
+      "/v1/chat/completions",
+      "/v1/completions",
+      "/v1/models",
+      "/v1/usage",
+    ]);
+  });
+});

@@ -1,0 +1,150 @@
+import { env } from "cloudflare:workers";
+import { beforeEach, describe, expect, it } from "vitest";
+import { fakeModel } from "../../test/fake-script.ts";
+import {
+  adminHeaders,
+  bearer,
+  call,
+  chat,
+  type MadeKey,
+  makeKey,
+  pool,
+  poolHeaders,
+  register,
+} from "../../test/gateway-client.ts";
+import { forgetPool } from "./pool-view.ts";
+
+interface Shown {
+  id: string;
+  healthy: boolean;
+  draining: boolean;
+  models: string[];
+  kv: { free: number; total: number };
+}
+
+const shown = async (): Promise<Shown[]> => {
+  const response = await call("/admin/v1/pool", { headers: adminHeaders });
+  return (await response.json<{ workers: Shown[] }>()).workers;
+};
+
+/** Which worker answered, by the usage row. */
+const answeredBy = async ({ key, tenant }: MadeKey): Promise<string> => {
+  const response = await chat(key, "hi");
+  expect(response.status).toBe(200);
+  const id = (await response.json<{ id: string }>()).id;
+  await call("/v1/usage", { headers: bearer(key) });
+  const row = await env.DB.prepare("SELECT worker FROM usage WHERE request_id = ?").bind(id);
+  return (await row.first<{ worker: string }>())?.worker ?? `nobody for ${tenant}`;
+};
+
+let key: MadeKey;
+beforeEach(async () => {
+  key = await makeKey("pool");
+  for (const { id } of await shown()) await pool.drain({ workerId: id }, { headers: poolHeaders });
+  forgetPool();
+});
+
+describe("the pool", () => {
+  it("takes workers with the pool token only", async () => {
+    const registration = { workerId: "x", url: "http://127.0.0.1:1", credential: "x" };
+    await expect(pool.register(registration)).rejects.toThrow(/unauthenticated/);
+    const headers = bearer(env.ANABRANCH_ADMIN_TOKEN);
+    await expect(pool.register(registration, { headers })).rejects.toThrow(/unauthenticated/);
+    await expect(pool.heartbeat({ workerId: "x" })).rejects.toThrow(/unauthenticated/);
+    await expect(pool.drain({ workerId: "x" })).rejects.toThrow(/unauthenticated/);
+  });
+
+  it.each([
+    [{ workerId: "", url: "http://a", credential: "c" }],
+    [{ workerId: "a", url: "", credential: "c" }],
+    [{ workerId: "a", url: "ftp://a", credential: "c" }],
+    [{ workerId: "a", url: "http://a", credential: "" }],
+  ])("refuses the registration %j", async (registration) => {
+    await expect(pool.register(registration, { headers: poolHeaders })).rejects.toThrow(
+      /invalid_argument/,
+    );
+  });
+
+  it("shows each worker with its models and free KV", async () => {
+    await register(0, {}, "shown");
+    expect((await shown()).find(({ id }) => id === "shown")).toMatchObject({
+      healthy: true,
+      draining: false,
+      models: ["fake"],
+      kv: { free: 100, total: 100 },
+    });
+  });
+
+  it("asks a worker that it does not know to register", async () => {
+    const call = pool.heartbeat({ workerId: "stranger" }, { headers: poolHeaders });
+    expect(await call).toMatchObject({ known: false });
+  });
+
+  it("spreads requests over workers that are equally busy", async () => {
+    await register(0);
+    await register(1);
+    const answers = await Promise.all(Array.from({ length: 6 }, () => answeredBy(key)));
+    expect(answers.filter((id) => id === "fake-0")).toHaveLength(3);
+    expect(answers.filter((id) => id === "fake-1")).toHaveLength(3);
+  });
+
+  it("chooses the least loaded", async () => {
+    await register(0, { runningRequests: 9 });
+    await register(1, { runningRequests: 2 });
+    const answers = [await answeredBy(key), await answeredBy(key), await answeredBy(key)];
+    expect(answers).toEqual(["fake-1", "fake-1", "fake-1"]);
+  });
+
+  it("never chooses a draining one", async () => {
+    await register(0, { runningRequests: 9 });
+    await register(1);
+    await pool.drain({ workerId: "fake-1" }, { headers: poolHeaders });
+    forgetPool();
+    expect(await answeredBy(key)).toBe("fake-0");
+  });
+
+  it("tries another worker where one can't be reached", async () => {
+    const gone = { workerId: "gone", url: "http://127.0.0.1:1", credential: "c" };
+    const registration = { ...gone, models: [fakeModel], load: {} };
+    await pool.register(registration, { headers: poolHeaders });
+    await register(0, { runningRequests: 9 });
+    for (let count = 0; count < 3; count++) expect(await answeredBy(key)).toBe("fake-0");
+  });
+
+  it("says 503 where nobody can answer, and 404 where nobody ever could", async () => {
+    await register(0);
+    await pool.drain({ workerId: "fake-0" }, { headers: poolHeaders });
+    forgetPool();
+    const response = await chat(key.key, "hi");
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).toBe("1");
+    expect((await chat(key.key, "hi", { model: "none" })).status).toBe(404);
+  });
+
+  it("lists the models of healthy workers", async () => {
+    await register(0);
+    const response = await call("/v1/models", { headers: bearer(key.key) });
+    expect(await response.json()).toMatchObject({
+      object: "list",
+      data: [{ id: "fake", object: "model", owned_by: "anabranch" }],
+    });
+  });
+
+  it("does not choose a worker that fell silent", async () => {
+    await register(0);
+    await register(1);
+    const beat = setInterval(
+      () => pool.heartbeat({ workerId: "fake-1" }, { headers: poolHeaders }),
+      300,
+    );
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 2_200));
+      const silent = (await shown()).find(({ id }) => id === "fake-0");
+      expect(silent).toMatchObject({ healthy: false });
+      expect(await answeredBy(key)).toBe("fake-1");
+      expect(await answeredBy(key)).toBe("fake-1");
+    } finally {
+      clearInterval(beat);
+    }
+  });
+});

@@ -1,0 +1,106 @@
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, it } from "vitest";
+import { bearer, call, chat, events, makeKey, register } from "../../test/gateway-client.ts";
+import { tenantObject } from "../environment.ts";
+
+beforeAll(() => register(0));
+
+interface Block {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  anabranch: Record<"steps" | "stages" | "branches" | "visible_tokens" | "cached_tokens", number>;
+}
+
+const usageOf = async (key: string, query = "") => {
+  const response = await call(`/v1/usage${query}`, { headers: bearer(key) });
+  const body = await response.json<{ totals: object; data: { start: number }[]; error: object }>();
+  return { status: response.status, body };
+};
+
+const script = { serial: "one two ", stage: { A: "a b c ", B: "d e " }, tail: "end" };
+const parallel = { anabranch: { mode: "parallel" } };
+
+describe("usage", () => {
+  it("is the sum of the usage blocks that the client saw", async () => {
+    const { key, id } = await makeKey("usage-sum");
+    const blocks: Block[] = [];
+    for (const fields of [parallel, { temperature: 0, ...parallel }, { max_tokens: 2 }]) {
+      for (let twice = 0; twice < 2; twice++) {
+        const whole = await chat(key, script, fields);
+        blocks.push((await whole.json<{ usage: Block }>()).usage);
+        const stream_options = { include_usage: true };
+        const stream = await chat(key, script, { ...fields, stream: true, stream_options });
+        const last = (await events(stream)).at(-1);
+        expect(last).toMatchObject({ choices: [] });
+        blocks.push(last?.usage as Block);
+      }
+    }
+    const sum = (of: (block: Block) => number) => blocks.reduce((all, each) => all + of(each), 0);
+    for (const by of ["hour", "day"]) {
+      const { body } = await usageOf(key, `?by=${by}`);
+      const expected = {
+        requests: blocks.length,
+        prompt_tokens: sum((block) => block.prompt_tokens),
+        completion_tokens: sum((block) => block.completion_tokens),
+        total_tokens: sum((block) => block.total_tokens),
+        visible_tokens: sum((block) => block.anabranch.visible_tokens),
+        steps: sum((block) => block.anabranch.steps),
+        stages: sum((block) => block.anabranch.stages),
+        branches: sum((block) => block.anabranch.branches),
+        cache_hits: 3,
+      };
+      expect(body.totals).toMatchObject(expected);
+      expect(body.data).toMatchObject([{ ...expected, model: "fake", key: id }]);
+      const [row] = body.data;
+      expect(row && row.start % (by === "hour" ? 3_600 : 86_400)).toBe(0);
+    }
+  });
+
+  it("shows a tenant nothing of another", async () => {
+    const mine = await makeKey("usage-mine");
+    const theirs = await makeKey("usage-theirs");
+    await (await chat(theirs.key, "hi")).text();
+    expect((await usageOf(mine.key)).body).toMatchObject({ data: [], totals: { requests: 0 } });
+    expect((await usageOf(mine.key, `?key=${theirs.id}`)).body).toMatchObject({ data: [] });
+  });
+
+  it("counts an answer that failed in the middle apart", async () => {
+    const { key } = await makeKey("usage-failed");
+    await (await chat(key, { serial: "a b c d", dieAt: 2 }, { stream: true })).text();
+    expect((await usageOf(key)).body.totals).toMatchObject({
+      requests: 0,
+      completion_tokens: 0,
+      incomplete: { requests: 1, completion_tokens: 2 },
+    });
+    const row = await env.DB.prepare("SELECT * FROM usage WHERE tenant_id = ?")
+      .bind("usage-failed")
+      .first();
+    expect(row).toMatchObject({ status: 502, completion_tokens: 2, worker: "fake-0" });
+  });
+
+  it("names the wrong parameter", async () => {
+    const { key } = await makeKey("usage-query");
+    expect(await usageOf(key, "?by=year")).toMatchObject({
+      status: 400,
+      body: { error: { param: "by" } },
+    });
+    expect(await usageOf(key, "?start=x")).toMatchObject({
+      status: 400,
+      body: { error: { param: "start" } },
+    });
+  });
+
+  it("is kept while D1 is away, and written when it is back", async () => {
+    const { key, tenant } = await makeKey("usage-away");
+    await env.DB.prepare("ALTER TABLE usage RENAME TO usage_away").run();
+    try {
+      const answers = await Promise.all(Array.from({ length: 7 }, () => chat(key, "hi")));
+      expect(answers.map(({ status }) => status)).toEqual(Array(7).fill(200));
+      await expect(Promise.resolve(tenantObject(env, tenant).flush())).rejects.toThrow();
+    } finally {
+      await env.DB.prepare("ALTER TABLE usage_away RENAME TO usage").run();
+    }
+    expect((await usageOf(key)).body.totals).toMatchObject({ requests: 7 });
+  });
+});

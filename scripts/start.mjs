@@ -1,0 +1,116 @@
+// npm start: the gateway and one worker with the demo model, until SIGINT or SIGTERM. Ends its
+// start-up with one line on stdout, `ready {…}`; everything else goes to stderr.
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { secrets } from "../gateway/local/secrets.ts";
+import { root } from "./setup.mjs";
+
+const state = join(root, ".anabranch");
+const keyFile = join(state, "start-key.json");
+const workerId = "local";
+/** A child that has not ended by then is killed: the whole stop is to take less than 5 s. */
+const stopMs = 4_000;
+
+const say = (line) => process.stderr.write(`${line}\n`);
+const began = Date.now();
+
+/** name → running child */
+const children = new Map();
+let stopping = false;
+
+function start(name, file, args, env = {}) {
+  const child = spawn(process.execPath, [join(root, file), ...args], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env },
+  });
+  children.set(name, child);
+  child.on("exit", (code, signal) => {
+    children.delete(name);
+    if (stopping) return;
+    say(`the ${name} ended on its own (${signal ?? `code ${code}`}); stopping`);
+    void stop(1);
+  });
+  return child;
+}
+
+async function stop(code) {
+  if (stopping) return;
+  stopping = true;
+  const running = [...children.values()];
+  const ended = running.map((child) => new Promise((done) => child.once("exit", done)));
+  for (const child of running) child.kill("SIGTERM");
+  await Promise.race([Promise.all(ended), sleep(stopMs)]);
+  for (const child of children.values()) child.kill("SIGKILL");
+  process.exit(code);
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => void stop(0));
+
+/** The first line of a child's stdout; what follows goes to stderr. */
+function firstLine(child) {
+  return new Promise((resolve) => {
+    let text = "";
+    child.stdout.setEncoding("utf8");
+    child.stdout.on("data", (more) => {
+      const known = text.includes("\n");
+      text += more;
+      if (known) process.stderr.write(more);
+      else if (text.includes("\n")) resolve(text.slice(0, text.indexOf("\n")));
+    });
+  });
+}
+
+async function ask(url, credential, init = {}) {
+  const headers = { authorization: `Bearer ${credential}` };
+  const response = await fetch(url, { ...init, headers });
+  return { status: response.status, body: await response.json() };
+}
+
+/** A key without limits, made once and kept. */
+async function unlimitedKey(gateway, admin) {
+  const kept = existsSync(keyFile) ? JSON.parse(readFileSync(keyFile, "utf8")).key : null;
+  if (kept && (await ask(`${gateway}/v1/models`, kept)).status === 200) return kept;
+  const body = JSON.stringify({ tenant: "local" });
+  const made = await ask(`${gateway}/admin/v1/keys`, admin, { method: "POST", body });
+  if (made.status !== 201) throw new Error(`no key could be made: ${JSON.stringify(made.body)}`);
+  writeFileSync(keyFile, `${JSON.stringify({ key: made.body.key })}\n`, { mode: 0o600 });
+  return made.body.key;
+}
+
+/** The worker's model, once it is registered: a worker registers when its model is loaded. */
+async function registeredModel(gateway, admin) {
+  for (;;) {
+    const { body } = await ask(`${gateway}/admin/v1/pool`, admin);
+    const worker = body.workers.find(({ id }) => id === workerId);
+    if (worker?.healthy && worker.registered_at >= began) return worker.models[0];
+    await sleep(50);
+  }
+}
+
+try {
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  const kept = secrets(join(state, "secrets.json"));
+  say("· starting the gateway");
+  const listening = firstLine(start("gateway", "gateway/local/main.ts", []));
+  const { gateway } = JSON.parse(await listening);
+  say(`  listening at ${gateway}`);
+  say("· starting a worker with models/demo");
+  const worker = start(
+    "worker",
+    "gpu-worker/src/main.ts",
+    ["--gateway", gateway, "--model", "models/demo", "--port", "0", "--id", workerId],
+    { ANABRANCH_POOL_TOKEN: kept.ANABRANCH_POOL_TOKEN },
+  );
+  worker.stdout.pipe(process.stderr);
+  const admin = kept.ANABRANCH_ADMIN_TOKEN;
+  const key = await unlimitedKey(gateway, admin);
+  const model = await registeredModel(gateway, admin);
+  say(`  up after ${((Date.now() - began) / 1_000).toFixed(1)} s`);
+  process.stdout.write(`ready ${JSON.stringify({ gateway, key, admin, model })}\n`);
+} catch (error) {
+  if (!stopping) say(`start-up failed: ${error.stack ?? error}`);
+  await stop(1);
+}
