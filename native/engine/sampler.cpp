@@ -32,8 +32,19 @@ void apply_mask(std::span<float> logits, const Legal& legal) {
   for (int token : legal.never) logits[token] = kNever;
 }
 
-int greedy(std::span<const float> logits) {
-  return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+/// The likeliest legal token. NaN, which a broken checkpoint gives, never wins.
+int greedy(std::span<const float> logits, const Legal& legal) {
+  int best = -1;
+  for (size_t token = 0; token < logits.size(); ++token) {
+    if (std::isnan(logits[token]) || logits[token] == kNever) continue;
+    if (best < 0 || logits[token] > logits[best]) best = static_cast<int>(token);
+  }
+  if (best >= 0) return best;
+  if (!legal.only.empty()) return legal.only.front();
+  for (int token = 0; token < static_cast<int>(logits.size()); ++token) {
+    if (std::find(legal.never.begin(), legal.never.end(), token) == legal.never.end()) return token;
+  }
+  return 0;
 }
 
 double log_sum_exp(std::span<const float> logits) {
@@ -49,19 +60,20 @@ int choose(std::span<float> logits, const Sampling& sampling, const TokenCounts&
            const Legal& legal, double uniform) {
   apply_penalties(logits, sampling, counts);
   apply_mask(logits, legal);
-  if (sampling.temperature <= 0 || sampling.top_k == 1) return greedy(logits);
+  if (sampling.temperature <= 0 || sampling.top_k == 1) return greedy(logits, legal);
 
   struct Candidate {
     int token;
     double weight;  // unnormalised probability
   };
-  const double top = *std::max_element(logits.begin(), logits.end());
+  const double top = logits[greedy(logits, legal)];
   std::vector<Candidate> kept;
   for (size_t token = 0; token < logits.size(); ++token) {
     if (logits[token] == kNever) continue;
     const double weight = std::exp((logits[token] - top) / sampling.temperature);
     if (weight > 0) kept.push_back({static_cast<int>(token), weight});
   }
+  if (kept.empty()) return greedy(logits, legal);  // nothing finite: a broken checkpoint
   const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
   };
@@ -105,8 +117,9 @@ std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> 
   std::vector<int> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
   const size_t n = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
+  const auto rank = [&](int token) { return std::isnan(logits[token]) ? kNever : logits[token]; };
   std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int a, int b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+    return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
   });
   const double total = log_sum_exp(logits);
   std::vector<std::pair<int, float>> out;
