@@ -107,6 +107,7 @@ Score score(Backend& backend, BlockPool& pool, const std::vector<StructureRun>& 
   };
   for (size_t r = 0; r < runs.size(); ++r) {
     if (!runs[r].parallel) {
+      if (r > 0 && !runs[r - 1].parallel) tree.begin_segment();
       tree.trunk().pending = runs[r].tokens[0];
       add(r, 0);
       continue;

@@ -20,7 +20,8 @@ struct Score {
 void check_structure(const std::vector<StructureRun>& runs, int vocabulary, int context);
 
 /// All branches of a group start at the next trunk position; the next serial run starts at that
-/// position plus the sum, or the maximum, of the branches' lengths. Empty runs are legal.
+/// position plus the sum, or the maximum, of the branches' lengths. Each run is a segment of its
+/// own, as a plan is when it is decoded. Empty runs are legal.
 Score score(Backend& backend, BlockPool& pool, const std::vector<StructureRun>& runs,
             ResumeRule resume, bool want_logits);
 

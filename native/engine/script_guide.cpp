@@ -46,7 +46,10 @@ class ScriptGuide final : public Guide {
       }
       if (++run_ == runs_.size()) return request.finish(FinishReason::kStop);
       at_.assign(runs_[run_].tokens.size(), 0);
-      if (!runs_[run_].parallel) continue;
+      if (!runs_[run_].parallel) {
+        if (!runs_[run_ - 1].parallel) tree.begin_segment();
+        continue;
+      }
       std::vector<std::vector<int>> openings;
       for (const auto& tokens : runs_[run_].tokens) {
         openings.emplace_back(tokens.begin(), tokens.begin() + (tokens.empty() ? 0 : 1));
