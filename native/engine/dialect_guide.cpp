@@ -18,12 +18,16 @@ class DialectGuide final : public Guide {
     for (int token : spec.stop_tokens) {
       if (!contains(ends_, token)) ends_.push_back(token);
     }
+    if (spec.ignore_eos) {
+      // The model's own ends are not to be chosen; what the caller named still ends the answer.
+      ignored_ = eos;
+      std::erase_if(ignored_, [&](int token) { return contains(spec.stop_tokens, token); });
+    }
     if (dialect_) {
       cap_ = dialect_->max_branches;
       if (spec.max_branches > 0) cap_ = std::min(cap_, spec.max_branches);
     }
     may_branch_ = dialect_ && spec.parallel && cap_ >= 2;
-    ignore_ends_ = spec.ignore_eos;
   }
 
   void step(Request& request, const std::vector<LaneLogits>& lanes, float* logits, int vocabulary,
@@ -51,9 +55,8 @@ class DialectGuide final : public Guide {
         if (marker != allowed) legal.never.push_back(marker);
       }
     }
-    if (no_end || ignore_ends_) {
-      legal.never.insert(legal.never.end(), ends_.begin(), ends_.end());
-    }
+    const std::vector<int>& ends = no_end ? ends_ : ignored_;
+    legal.never.insert(legal.never.end(), ends.begin(), ends.end());
     return legal;
   }
 
@@ -97,7 +100,10 @@ class DialectGuide final : public Guide {
     const bool may_plan = may_branch_ && !just_joined_ &&
                           request.tree().stages() < dialect_->max_stages;
     just_joined_ = false;
-    if (may_plan) before_plan_.assign(row.begin(), row.end());
+    if (may_plan) {
+      before_plan_.assign(row.begin(), row.end());
+      counts_before_plan_ = request.counts(lane);
+    }
     const int open = may_plan ? dialect_->title_open : -1;
     const int token =
         sample(request, lane, row, ordinary(open, false), events, [&](int id) {
@@ -169,11 +175,12 @@ class DialectGuide final : public Guide {
   }
 
   /// An unusable plan: its segment goes, markers are masked from here on, and the trunk continues
-  /// from the logits that stood before the plan. Sampling indices go on counting.
+  /// from the logits and counts that stood before the plan. Sampling indices go on counting.
   void drop_plan(Request& request, Lane& lane, Events& events) {
     may_branch_ = false;
     state_ = State::kText;
     request.tree().drop_segment();
+    request.counts(lane) = counts_before_plan_;
     if (request.remaining() < 1) return request.finish(FinishReason::kLength);
     text(request, lane, before_plan_, events);
   }
@@ -215,14 +222,15 @@ class DialectGuide final : public Guide {
   }
 
   const Dialect* dialect_;
-  std::vector<int> ends_;
-  bool ignore_ends_ = false;
+  std::vector<int> ends_;     // the model's own and the request's
+  std::vector<int> ignored_;  // of them, those that the request wants never chosen
   bool may_branch_ = false;
   int cap_ = 0;
   State state_ = State::kText;
   bool just_joined_ = false;
   std::vector<std::vector<int>> titles_;  // of the plan under way
   std::vector<float> before_plan_;        // [vocabulary] raw logits where the plan began
+  TokenCounts counts_before_plan_;
 };
 
 }  // namespace
