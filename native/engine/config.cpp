@@ -190,6 +190,9 @@ ModelConfig read_config(const std::string& folder) {
   config.vocabulary = size("vocab_size");
   config.context = size("max_position_embeddings");
   config.norm_epsilon = static_cast<float>(json.real_or("rms_norm_eps", 1e-6));
+  if (!(config.norm_epsilon >= 0 && config.norm_epsilon <= 1)) {
+    json.at("rms_norm_eps").fail("must be between 0 and 1");
+  }
   config.tied_embeddings = json.boolean_or("tie_word_embeddings", false);
   config.mlp_bias = json.boolean_or("mlp_bias", false);
   switch (config.family) {

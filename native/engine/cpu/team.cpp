@@ -1,6 +1,10 @@
 #include "team.h"
 
+#include <string>
+#include <system_error>
 #include <utility>
+
+#include "../error.h"
 
 namespace anabranch {
 namespace {
@@ -40,15 +44,24 @@ void Team::Member::sync() {
 }
 
 Team::Team(int threads) {
-  for (int index = 1; index < threads; ++index) {
-    threads_.emplace_back([this, index] { serve(index); });
+  try {
+    for (int index = 1; index < threads; ++index) {
+      threads_.emplace_back([this, index] { serve(index); });
+    }
+  } catch (const std::system_error&) {
+    close();
+    throw Error(ErrorCode::kResourceExhausted,
+                "the system gives no " + std::to_string(threads) + " threads");
   }
 }
 
-Team::~Team() {
+Team::~Team() { close(); }
+
+void Team::close() {
   closing_.store(true);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
+  threads_.clear();
 }
 
 void Team::serve(int index) {

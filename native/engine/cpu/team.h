@@ -48,6 +48,7 @@ class Team {
 
  private:
   void serve(int index);
+  void close();
 
   std::vector<std::jthread> threads_;
   const std::function<void(Member&)>* work_ = nullptr;
