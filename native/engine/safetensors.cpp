@@ -80,8 +80,7 @@ void Checkpoint::open(const std::string& path) {
     throw bad_file(path, "header length " + std::to_string(header) + " is beyond the file");
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data + 8), header);
-  fingerprint_ = fnv1a(fingerprint_, text.data(), text.size());
-  fingerprint_ = fnv1a(fingerprint_, &file.size, sizeof file.size);
+  fingerprint_ = hash_bulk(fingerprint_, file.data, file.size);
 
   const std::uint8_t* body = file.data + 8 + header;
   const std::uint64_t body_size = file.size - 8 - header;
@@ -126,7 +125,9 @@ void Checkpoint::open(const std::string& path) {
     file_of_[name] = path;
   }
   std::sort(ranges.begin(), ranges.end(),
-            [](const Range& a, const Range& b) { return a.begin < b.begin; });
+            [](const Range& a, const Range& b) {
+              return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+            });
   for (size_t i = 1; i < ranges.size(); ++i) {
     if (ranges[i].begin < ranges[i - 1].end) {
       throw bad_file(path, "tensors \"" + ranges[i - 1].name + "\" and \"" + ranges[i].name +

@@ -38,7 +38,7 @@ class Checkpoint {
   /// The tensor `name`, which must have exactly this shape.
   const Tensor& get(const std::string& name, const std::vector<std::int64_t>& shape) const;
 
-  /// FNV-1a over every file's header and size: which weights these are, without reading them all.
+  /// A hash of every byte of every file: checkpoints of one shape differ in their weights alone.
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
