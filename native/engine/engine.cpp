@@ -22,7 +22,7 @@ std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
 
 std::string digest_of(const std::string& folder, const Checkpoint& weights, WeightType type) {
   std::uint64_t state = weights.fingerprint();
-  for (const char* name : {"config.json", "aspd.json", "tokenizer.json"}) {
+  for (const char* name : {"config.json", "generation_config.json", "aspd.json", "tokenizer.json"}) {
     state = hash_file(state, folder + "/" + name);
   }
   state = fnv1a(state, &type, sizeof type);
@@ -65,6 +65,7 @@ void Engine::submit(RequestSpec spec) {
                 "the queue of " + std::to_string(max_queue_) + " requests is full");
   }
   ++queued_;
+  ++arriving_;
   commands_.push_back([this, spec = std::move(spec), blocks]() mutable {
     scheduler_->submit(std::move(spec), blocks);
   });
@@ -104,7 +105,7 @@ LoadSnapshot Engine::load() const {
 void Engine::publish(const LoadSnapshot& load) {
   std::lock_guard lock(mutex_);
   load_ = load;
-  queued_ = load.queued + static_cast<int>(commands_.size());
+  queued_ = load.queued + arriving_;
 }
 
 void Engine::run() {
@@ -117,6 +118,7 @@ void Engine::run() {
         std::unique_lock lock(mutex_);
         if (scheduler_->idle()) wake_.wait(lock, [&] { return closing_ || !commands_.empty(); });
         commands.swap(commands_);
+        arriving_ = 0;
         closing = closing_;
       }
       for (auto& command : commands) command();
@@ -129,6 +131,12 @@ void Engine::run() {
       if (closing && scheduler_->idle()) return;
     }
   } catch (const std::exception& error) {
+    {
+      // Nobody will serve what waits: whoever asked for a score learns it from the broken promise.
+      std::lock_guard lock(mutex_);
+      closing_ = true;
+      commands_.clear();
+    }
     on_fault_(error.what());
   }
 }

@@ -77,6 +77,7 @@ class Engine {
   std::vector<std::function<void()>> commands_;  // run on the engine thread, in order
   LoadSnapshot load_;
   int queued_ = 0;     // submitted and not yet admitted, as known to submit()
+  int arriving_ = 0;   // of these, not yet seen by the engine thread
   int max_queue_ = 0;
   bool closing_ = false;
   std::thread thread_;

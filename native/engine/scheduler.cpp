@@ -179,6 +179,8 @@ void Scheduler::retire(Events& events) {
 }
 
 void Scheduler::step(Events& events) {
+  const auto began = std::chrono::steady_clock::now();
+  const std::uint64_t prefilled = counters_.prefill_rows;
   end_overdue(events);
   retire(events);
   admit(events);
@@ -196,6 +198,13 @@ void Scheduler::step(Events& events) {
       return std::find(in_batch_.begin(), in_batch_.end(), request.get()) == in_batch_.end();
     });
     retire(events);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    if (counters_.prefill_rows == prefilled) {
+      ++counters_.decode_steps;
+      counters_.decode_seconds += took.count();
+    } else {
+      counters_.prefill_seconds += took.count();
+    }
   }
   if (options_.validate) {
     std::vector<const Request*> all;

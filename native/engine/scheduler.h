@@ -30,6 +30,9 @@ struct LoadSnapshot {
   std::uint64_t steps = 0;
   std::uint64_t decode_rows = 0;
   std::uint64_t prefill_rows = 0;
+  std::uint64_t decode_steps = 0;  // steps without prefill rows,
+  double decode_seconds = 0;       // and the time they took
+  double prefill_seconds = 0;      // time of the other steps
 };
 
 class Scheduler {
