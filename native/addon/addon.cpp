@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <unordered_set>
 
 #include "cpu/kernels.h"
 #include "engine.h"
@@ -26,6 +27,8 @@ Napi::Error js_error(Napi::Env env, const std::exception& error) {
 
 // ---- reading arguments: every field is checked for type and range --------------------------------
 
+bool absent(const Napi::Value& value) { return value.IsUndefined() || value.IsNull(); }
+
 double number(const Napi::Object& object, const char* key, double otherwise, double low,
               double high) {
   const Napi::Value value = object.Get(key);
@@ -38,12 +41,35 @@ double number(const Napi::Object& object, const char* key, double otherwise, dou
   return out;
 }
 
-int integer(const Napi::Object& object, const char* key, int otherwise, int low, int high) {
+double whole(const Napi::Object& object, const char* key, double otherwise, double high,
+             double low = 0) {
   const double out = number(object, key, otherwise, low, high);
   if (out != std::floor(out)) {
     throw anabranch::bad_argument(std::string(key) + " must be a whole number");
   }
-  return static_cast<int>(out);
+  return out;
+}
+
+int integer(const Napi::Object& object, const char* key, int otherwise, int low, int high) {
+  return static_cast<int>(whole(object, key, otherwise, high, low));
+}
+
+constexpr double kMaxWord = 4294967295.0;
+constexpr std::uint32_t kMaxList = 1 << 24;  // tokens, runs or pairs in one list
+
+std::uint32_t length_of(const Napi::Array& list, const char* what) {
+  const std::uint32_t length = list.Length();
+  if (length > kMaxList) throw anabranch::bad_argument(std::string(what) + " is too long");
+  return length;
+}
+
+/// A token id. Whether the model has it is the engine's to check.
+int token_id(const Napi::Value& value, const char* what) {
+  const double id = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(id >= 0 && id <= 2147483647.0) || id != std::floor(id)) {
+    throw anabranch::bad_argument(std::string(what) + " holds what is not a token id");
+  }
+  return static_cast<int>(id);
 }
 
 bool boolean(const Napi::Object& object, const char* key) {
@@ -62,7 +88,6 @@ std::string text(const Napi::Object& object, const char* key) {
 
 std::vector<int> ids(const Napi::Value& value, const char* what) {
   std::vector<int> out;
-  if (value.IsUndefined() || value.IsNull()) return out;
   const auto refuse = [&] {
     return anabranch::bad_argument(std::string(what) + " must be a list of token ids");
   };
@@ -70,6 +95,7 @@ std::vector<int> ids(const Napi::Value& value, const char* what) {
     const auto typed = value.As<Napi::TypedArray>();
     if (typed.TypedArrayType() != napi_uint32_array) throw refuse();
     const auto words = value.As<Napi::Uint32Array>();
+    if (words.ElementLength() > kMaxList) throw refuse();
     for (size_t i = 0; i < words.ElementLength(); ++i) {
       if (words[i] > 0x7fffffffu) throw refuse();
       out.push_back(static_cast<int>(words[i]));
@@ -78,22 +104,20 @@ std::vector<int> ids(const Napi::Value& value, const char* what) {
   }
   if (!value.IsArray()) throw refuse();
   const auto list = value.As<Napi::Array>();
-  for (std::uint32_t i = 0; i < list.Length(); ++i) {
-    const Napi::Value item = list.Get(i);
-    if (!item.IsNumber()) throw refuse();
-    const double id = item.As<Napi::Number>().DoubleValue();
-    if (!(id >= 0 && id <= 2147483647.0) || id != std::floor(id)) throw refuse();
-    out.push_back(static_cast<int>(id));
-  }
+  const std::uint32_t length = length_of(list, what);
+  for (std::uint32_t i = 0; i < length; ++i) out.push_back(token_id(list.Get(i), what));
   return out;
 }
+
+constexpr std::uint32_t kMaxBranches = 4096;  // of one group
 
 /// [{serial: ids} | {parallel: [ids, …]}, …]
 std::vector<anabranch::StructureRun> structure(const Napi::Value& value) {
   if (!value.IsArray()) throw anabranch::bad_argument("runs must be a list");
   std::vector<anabranch::StructureRun> out;
   const auto list = value.As<Napi::Array>();
-  for (std::uint32_t i = 0; i < list.Length(); ++i) {
+  const std::uint32_t length = length_of(list, "runs");
+  for (std::uint32_t i = 0; i < length; ++i) {
     const Napi::Value item = list.Get(i);
     const std::string where = "run " + std::to_string(i);
     if (!item.IsObject()) throw anabranch::bad_argument(where + " must be an object");
@@ -108,10 +132,15 @@ std::vector<anabranch::StructureRun> structure(const Napi::Value& value) {
       throw anabranch::bad_argument(where + " must have \"serial\" or \"parallel\"");
     }
     run.parallel = true;
-    for (std::uint32_t b = 0; b < branches.As<Napi::Array>().Length(); ++b) {
-      run.tokens.push_back(ids(branches.As<Napi::Array>().Get(b), (where + ".parallel").c_str()));
+    const auto listed = branches.As<Napi::Array>();
+    const std::uint32_t count = listed.Length();
+    if (count < 1 || count > kMaxBranches) {
+      throw anabranch::bad_argument(where + " must have 1 to " + std::to_string(kMaxBranches) +
+                                    " branches");
     }
-    if (run.tokens.size() > 4096) throw anabranch::bad_argument(where + " has too many branches");
+    for (std::uint32_t b = 0; b < count; ++b) {
+      run.tokens.push_back(ids(listed.Get(b), (where + ".parallel").c_str()));
+    }
   }
   return out;
 }
@@ -138,16 +167,15 @@ anabranch::Sampling sampling_of(const Napi::Object& o) {
   const Napi::Value bias = o.Get("logitBias");
   if (bias.IsArray()) {
     const auto list = bias.As<Napi::Array>();
-    for (std::uint32_t i = 0; i < list.Length(); ++i) {
-      if (!list.Get(i).IsArray()) throw anabranch::bad_argument("logitBias must be pairs");
-      const auto pair = list.Get(i).As<Napi::Array>();
-      if (!pair.Get(0u).IsNumber() || !pair.Get(1u).IsNumber()) {
-        throw anabranch::bad_argument("logitBias must be pairs of numbers");
-      }
-      const double value = pair.Get(1u).As<Napi::Number>().DoubleValue();
+    const std::uint32_t length = length_of(list, "logitBias");
+    for (std::uint32_t i = 0; i < length; ++i) {
+      const Napi::Value item = list.Get(i);
+      if (!item.IsArray()) throw anabranch::bad_argument("logitBias must be a list of pairs");
+      const auto pair = item.As<Napi::Array>();
+      const Napi::Value bias = pair.Get(1u);
+      const double value = bias.IsNumber() ? bias.As<Napi::Number>().DoubleValue() : INFINITY;
       if (!(std::abs(value) <= 1000)) throw anabranch::bad_argument("logitBias is out of range");
-      out.logit_bias.emplace_back(pair.Get(0u).As<Napi::Number>().Int32Value(),
-                                  static_cast<float>(value));
+      out.logit_bias.emplace_back(token_id(pair.Get(0u), "logitBias"), static_cast<float>(value));
     }
   } else if (!bias.IsUndefined() && !bias.IsNull()) {
     throw anabranch::bad_argument("logitBias must be a list of pairs");
@@ -157,15 +185,21 @@ anabranch::Sampling sampling_of(const Napi::Object& o) {
 
 anabranch::RequestSpec request_of(const Napi::Object& o) {
   anabranch::RequestSpec spec;
-  spec.id = static_cast<std::uint32_t>(number(o, "id", 0, 0, 4294967295.0));
+  if (absent(o.Get("id"))) throw anabranch::bad_argument("id is missing");
+  spec.id = static_cast<std::uint32_t>(whole(o, "id", 0, kMaxWord));
   spec.prompt = ids(o.Get("prompt"), "prompt");
   const Napi::Value sampling = o.Get("sampling");
-  if (sampling.IsObject()) spec.sampling = sampling_of(sampling.As<Napi::Object>());
+  if (sampling.IsObject()) {
+    spec.sampling = sampling_of(sampling.As<Napi::Object>());
+  } else if (!absent(sampling)) {
+    throw anabranch::bad_argument("sampling must be an object");
+  }
   spec.parallel = boolean(o, "parallel");
   spec.max_branches = integer(o, "maxBranches", 0, 0, 1 << 16);
   spec.max_tokens = integer(o, "maxTokens", 0, 0, 1 << 30);
-  spec.choice = static_cast<std::uint32_t>(number(o, "choice", 0, 0, 4294967295.0));
-  spec.stop_tokens = ids(o.Get("stopTokens"), "stopTokens");
+  spec.choice = static_cast<std::uint32_t>(whole(o, "choice", 0, kMaxWord));
+  const Napi::Value stops = o.Get("stopTokens");
+  if (!absent(stops)) spec.stop_tokens = ids(stops, "stopTokens");
   spec.ignore_eos = boolean(o, "ignoreEos");
   spec.deadline = std::chrono::milliseconds(integer(o, "deadlineMs", 0, 0, 1 << 30));
   spec.sequential = boolean(o, "sequential");
@@ -174,10 +208,12 @@ anabranch::RequestSpec request_of(const Napi::Object& o) {
   if (seed.IsBigInt()) {
     bool lossless = false;
     spec.seed = seed.As<Napi::BigInt>().Uint64Value(&lossless);
+    if (!lossless) throw anabranch::bad_argument("seed must be between 0 and 2^64 - 1");
   } else {
-    spec.seed = static_cast<std::uint64_t>(number(o, "seed", 0, 0, 9007199254740991.0));
+    spec.seed = static_cast<std::uint64_t>(whole(o, "seed", 0, 9007199254740991.0));
   }
-  if (o.Has("script")) spec.script = structure(o.Get("script"));
+  const Napi::Value script = o.Get("script");
+  if (!absent(script)) spec.script = structure(script);
   spec.script_resume = resume_rule(text(o, "resume"));
   return spec;
 }
@@ -200,8 +236,12 @@ class ScoreWorker final : public Napi::AsyncWorker {
       score_ = future_.get();
     } catch (const Error& error) {
       failure_ = error;
-    } catch (const std::exception&) {
+    } catch (const std::future_error&) {
       failure_ = Error(ErrorCode::kUnavailable, "the engine closed before scoring was done");
+    } catch (const std::bad_alloc&) {
+      failure_ = Error(ErrorCode::kResourceExhausted, "no memory for this many logits");
+    } catch (const std::exception& error) {
+      failure_ = Error(ErrorCode::kInternal, error.what());
     }
   }
 
@@ -291,9 +331,13 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 
       events_ = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(),
                                               "anabranch events", 0, 1);
+      live_->events = events_;
       fault_ = Napi::ThreadSafeFunction::New(env, info[2].As<Napi::Function>(),
                                              "anabranch fault", 0, 1);
       open_ = true;
+      // An engine with nothing to do keeps no process alive.
+      events_.Unref(env);
+      fault_.Unref(env);
       engine_ = std::make_unique<anabranch::Engine>(
           options, [this](std::vector<std::uint32_t> words) { deliver(std::move(words)); },
           [this](std::string message) { report(std::move(message)); });
@@ -328,24 +372,57 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     }
   }
 
+  /// Requests whose end JavaScript has not seen. Used on JavaScript's thread only, and kept by the
+  /// calls under way, which may outlive the engine object.
+  struct Live {
+    std::unordered_set<std::uint32_t> ids;
+    Napi::ThreadSafeFunction events;
+
+    void begin(Napi::Env env, std::uint32_t id) {
+      if (ids.empty()) events.Ref(env);
+      ids.insert(id);
+    }
+    void end_finished(Napi::Env env, const std::vector<std::uint32_t>& words) {
+      if (ids.empty()) return;
+      for (size_t at = 0; at + 2 < words.size(); at += 3 + words[at + 2]) {
+        if (words[at] == static_cast<std::uint32_t>(anabranch::EventKind::kFinished)) {
+          ids.erase(words[at + 1]);
+        }
+      }
+      if (ids.empty()) events.Unref(env);
+    }
+  };
+  struct Step {
+    std::vector<std::uint32_t> words;
+    std::shared_ptr<Live> live;
+  };
+
+  /// What a callback throws is an uncaught exception, as from any other event.
+  static void call_back(Napi::Env env, const Napi::Function& callback, Napi::Value argument) {
+    try {
+      callback.Call({argument});
+    } catch (const Napi::Error& error) {
+      napi_fatal_exception(env, error.Value());
+    }
+  }
+
   // On the engine thread.
   void deliver(std::vector<std::uint32_t> words) {
-    auto* data = new std::vector<std::uint32_t>(std::move(words));
-    const auto call = [](Napi::Env env, Napi::Function callback,
-                         std::vector<std::uint32_t>* words) {
-      std::unique_ptr<std::vector<std::uint32_t>> owned(words);
-      if (env == nullptr) return;
-      auto array = Napi::Uint32Array::New(env, words->size());
-      std::copy(words->begin(), words->end(), array.Data());
-      callback.Call({array});
+    auto* step = new Step{std::move(words), live_};
+    const auto call = [](Napi::Env env, Napi::Function callback, Step* step) {
+      std::unique_ptr<Step> owned(step);
+      auto array = Napi::Uint32Array::New(env, step->words.size());
+      std::copy(step->words.begin(), step->words.end(), array.Data());
+      step->live->end_finished(env, step->words);
+      call_back(env, callback, array);
     };
-    if (events_.NonBlockingCall(data, call) != napi_ok) delete data;
+    if (events_.NonBlockingCall(step, call) != napi_ok) delete step;
   }
   void report(std::string message) {
     auto* data = new std::string(std::move(message));
     const auto call = [](Napi::Env env, Napi::Function callback, std::string* message) {
       std::unique_ptr<std::string> owned(message);
-      if (env != nullptr) callback.Call({Napi::String::New(env, *message)});
+      call_back(env, callback, Napi::String::New(env, *message));
     };
     if (fault_.NonBlockingCall(data, call) != napi_ok) delete data;
   }
@@ -367,7 +444,13 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       if (call.Length() < 1 || !call[0].IsObject()) {
         throw anabranch::bad_argument("expected a request");
       }
-      engine_->submit(request_of(call[0].As<Napi::Object>()));
+      auto spec = request_of(call[0].As<Napi::Object>());
+      const std::uint32_t id = spec.id;
+      if (live_->ids.contains(id)) {
+        throw anabranch::bad_argument("id " + std::to_string(id) + " is in use");
+      }
+      engine_->submit(std::move(spec));
+      live_->begin(call.Env(), id);
     } catch (const Napi::Error&) {
       throw;
     } catch (const std::exception& error) {
@@ -377,9 +460,13 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   }
 
   Napi::Value cancel(const Napi::CallbackInfo& call) {
-    if (call.Length() > 0 && call[0].IsNumber()) {
-      engine_->cancel(call[0].As<Napi::Number>().Uint32Value());
+    const double id = call.Length() > 0 && call[0].IsNumber()
+                          ? call[0].As<Napi::Number>().DoubleValue()
+                          : -1;
+    if (!(id >= 0 && id <= kMaxWord) || id != std::floor(id)) {
+      throw js_error(call.Env(), anabranch::bad_argument("id must be a whole number"));
     }
+    engine_->cancel(static_cast<std::uint32_t>(id));
     return call.Env().Undefined();
   }
 
@@ -394,6 +481,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("steps", static_cast<double>(load.steps));
     out.Set("decodeRows", static_cast<double>(load.decode_rows));
     out.Set("prefillRows", static_cast<double>(load.prefill_rows));
+    out.Set("decodeSteps", static_cast<double>(load.decode_steps));
+    out.Set("decodeSeconds", load.decode_seconds);
+    out.Set("prefillSeconds", load.prefill_seconds);
     return out;
   }
 
@@ -423,6 +513,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   std::unique_ptr<anabranch::Engine> engine_;
   Napi::ThreadSafeFunction events_;
   Napi::ThreadSafeFunction fault_;
+  std::shared_ptr<Live> live_ = std::make_shared<Live>();
   bool open_ = false;
   bool hooked_ = false;
 };

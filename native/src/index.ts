@@ -83,6 +83,11 @@ export interface EngineLoad {
   steps: number;
   decodeRows: number;
   prefillRows: number;
+  /** Steps without prefill rows, and the time they took. */
+  decodeSteps: number;
+  decodeSeconds: number;
+  /** Time of the steps with prefill rows. */
+  prefillSeconds: number;
 }
 
 export interface EngineUsage {
