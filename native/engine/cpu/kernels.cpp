@@ -1,7 +1,10 @@
 // Compiled once per instruction set; ANABRANCH_PATH names the copy (see CMakeLists.txt).
+// ANABRANCH_DOT says that bf16 products go two by two through a dot-product instruction; without
+// the instruction the same arithmetic is spelled out, which lets any CPU check that copy's logic.
 #include "kernels.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -39,6 +42,10 @@ inline Vec splat(float value) {
 #else
   return Vec{value, value, value, value, value, value, value, value};
 #endif
+}
+
+inline Bits splat_bits(std::uint32_t value) {
+  return reinterpret_cast<Bits>(splat(std::bit_cast<float>(value)));
 }
 
 /// a · b + c, fused where the instruction set fuses; the same in every instantiation.
@@ -111,6 +118,7 @@ struct F32Weights {
   }
 };
 
+#if !defined(ANABRANCH_DOT)
 struct Bf16Weights {
   static constexpr size_t step = kStrip * 2;
   static void load_pair(const std::byte* at, Vec& low, Vec& high) {
@@ -119,8 +127,44 @@ struct Bf16Weights {
     high = reinterpret_cast<Vec>(words & 0xffff0000u);
   }
 };
+#endif
+
+#if defined(ANABRANCH_DOT)
+
+/// Two vectors of words per pair of k, a column's two bf16 weights in one word.
+struct DotWeights {
+  static constexpr size_t step = kStrip * 4;  // bytes per pair of k
+  static void pack(const float* rows, int k, std::byte* out) {
+    for (int i = 0; i < k; i += 2) {
+      for (int j = 0; j < kStrip; ++j) {
+        const float* at = rows + static_cast<size_t>(j) * k + i;
+        const std::uint32_t word =
+            to_bf16(at[0]) | static_cast<std::uint32_t>(i + 1 < k ? to_bf16(at[1]) : 0) << 16;
+        std::memcpy(out + i / 2 * step + j * 4, &word, 4);
+      }
+    }
+  }
+};
+
+/// acc + the dot product of two bf16 pairs a word.
+inline Vec dot(Vec acc, Bits a, Bits b) {
+#if defined(__AVX512BF16__)
+  return reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(acc),
+                                                reinterpret_cast<__m512bh>(a),
+                                                reinterpret_cast<__m512bh>(b)));
+#else
+  const Bits high = splat_bits(0xffff0000u);
+  acc = fma(reinterpret_cast<Vec>(a << 16), reinterpret_cast<Vec>(b << 16), acc);
+  return fma(reinterpret_cast<Vec>(a & high), reinterpret_cast<Vec>(b & high), acc);
+#endif
+}
+
+#endif
 
 void pack(WeightType type, const float* rows, int k, std::byte* out) {
+#if defined(ANABRANCH_DOT)
+  if (type == WeightType::kBF16) return DotWeights::pack(rows, k, out);
+#endif
   for (int i = 0; i < k; ++i) {
     for (int j = 0; j < W; ++j) {
       const float low = rows[static_cast<size_t>(j) * k + i];
@@ -129,15 +173,31 @@ void pack(WeightType type, const float* rows, int k, std::byte* out) {
         std::memcpy(out + i * F32Weights::step + j * 4, &low, 4);
         std::memcpy(out + i * F32Weights::step + (j + W) * 4, &high, 4);
       } else {
+        // A word for each of the strip's column pairs.
         const std::uint32_t word =
             to_bf16(low) | static_cast<std::uint32_t>(to_bf16(high)) << 16;
-        std::memcpy(out + i * Bf16Weights::step + j * 4, &word, 4);
+        std::memcpy(out + static_cast<size_t>(i) * kStrip * 2 + j * 4, &word, 4);
       }
     }
   }
 }
 
 // ---- matrix products ---------------------------------------------------------------------------
+
+/// Writes, or adds, one row's sums of one strip.
+inline void finish(const Gemm& g, int row, int strip, Vec low, Vec high) {
+  const int column = strip * kStrip;
+  float* out = g.out + row * g.ldo + column;
+  float values[kStrip];
+  store(values, low);
+  store(values + W, high);
+  const int width = std::min(kStrip, g.n - column);
+  if (g.accumulate) {
+    for (int j = 0; j < width; ++j) out[j] += values[j];
+  } else {
+    for (int j = 0; j < width; ++j) out[j] = values[j];
+  }
+}
 
 /// M rows by S strips, held in registers over all of K.
 template <class Weights, int M, int S>
@@ -165,21 +225,91 @@ void tile(const Gemm& g, int row, int strip) {
     }
   }
   for (int m = 0; m < M; ++m) {
+    for (int s = 0; s < S; ++s) finish(g, row + m, strip + s, acc[m][s][0], acc[m][s][1]);
+  }
+}
+
+#if defined(ANABRANCH_DOT)
+
+/// The same for pairs of bf16: `x` holds this panel's rows as words, [rows, (k + 1) / 2].
+template <int M, int S>
+void dot_tile(const Gemm& g, const std::uint32_t* x, int row, int strip) {
+  Vec acc[M][S][2];
+  for (auto& by_strip : acc) {
+    for (auto& pair : by_strip) pair[0] = pair[1] = splat(0.0f);
+  }
+  const int pairs = (g.k + 1) / 2;
+  const size_t stride = DotWeights::step * static_cast<size_t>(pairs);
+  const std::byte* w = g.w + stride * static_cast<size_t>(strip);
+  for (int i = 0; i < pairs; ++i) {
+    Bits in[M];
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) in[m] = splat_bits(x[static_cast<size_t>(m) * pairs + i]);
+#pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
-      const int column = (strip + s) * kStrip;
-      float* out = g.out + (row + m) * g.ldo + column;
-      float values[kStrip];
-      store(values, acc[m][s][0]);
-      store(values + W, acc[m][s][1]);
-      const int width = std::min(kStrip, g.n - column);
-      if (g.accumulate) {
-        for (int j = 0; j < width; ++j) out[j] += values[j];
-      } else {
-        for (int j = 0; j < width; ++j) out[j] = values[j];
+      const std::byte* at = w + s * stride + static_cast<size_t>(i) * DotWeights::step;
+      const Bits low = load<Bits>(at);
+      const Bits high = load<Bits>(at + W * 4);
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) {
+        acc[m][s][0] = dot(acc[m][s][0], in[m], low);
+        acc[m][s][1] = dot(acc[m][s][1], in[m], high);
+      }
+    }
+  }
+  for (int m = 0; m < M; ++m) {
+    for (int s = 0; s < S; ++s) finish(g, row + m, strip + s, acc[m][s][0], acc[m][s][1]);
+  }
+}
+
+/// Rows a tile holds: 32 vector registers take 8 rows by two accumulators and their inputs.
+constexpr int kDotRows = 8;
+
+template <int S>
+void dot_rows(const Gemm& g, const std::uint32_t* x, int row, int rows, int strip) {
+  switch (rows) {
+    case 1: return dot_tile<1, S>(g, x, row, strip);
+    case 2: return dot_tile<2, S>(g, x, row, strip);
+    case 3: return dot_tile<3, S>(g, x, row, strip);
+    case 4: return dot_tile<4, S>(g, x, row, strip);
+    case 5: return dot_tile<5, S>(g, x, row, strip);
+    case 6: return dot_tile<6, S>(g, x, row, strip);
+    case 7: return dot_tile<7, S>(g, x, row, strip);
+    default: return dot_tile<8, S>(g, x, row, strip);
+  }
+}
+
+void gemm_dot(const Gemm& g) {
+  constexpr int kPanel = 96;
+  const int pairs = (g.k + 1) / 2;
+  thread_local std::vector<std::uint32_t> words;
+  for (int panel = 0; panel < g.m; panel += kPanel) {
+    const int end = std::min(g.m, panel + kPanel);
+    words.resize(static_cast<size_t>(end - panel) * pairs);
+    for (int row = panel; row < end; ++row) {
+      const float* x = g.x + row * g.ldx;
+      std::uint32_t* out = words.data() + static_cast<size_t>(row - panel) * pairs;
+      for (int i = 0; i < g.k / 2; ++i) {
+        out[i] = to_bf16(x[2 * i]) | static_cast<std::uint32_t>(to_bf16(x[2 * i + 1])) << 16;
+      }
+      if (g.k % 2) out[pairs - 1] = to_bf16(x[g.k - 1]);
+    }
+    const auto at = [&](int row) {
+      return words.data() + static_cast<size_t>(row - panel) * pairs;
+    };
+    int strip = g.first;
+    if (end - panel <= 4) {
+      for (; strip + 2 <= g.last; strip += 2) dot_rows<2>(g, at(panel), panel, end - panel, strip);
+    }
+    for (; strip < g.last; ++strip) {
+      for (int row = panel; row < end; row += kDotRows) {
+        dot_rows<1>(g, at(row), row, std::min(kDotRows, end - row), strip);
       }
     }
   }
 }
+
+#endif
 
 /// Several strips at once while rows are few, so that enough sums are under way to hide latency.
 template <class Weights, int M, int S>
@@ -219,8 +349,12 @@ void gemm_of(const Gemm& g) {
 }
 
 void gemm(WeightType type, const Gemm& g) {
-  if (type == WeightType::kF32) gemm_of<F32Weights>(g);
-  else gemm_of<Bf16Weights>(g);
+  if (type == WeightType::kF32) return gemm_of<F32Weights>(g);
+#if defined(ANABRANCH_DOT)
+  gemm_dot(g);
+#else
+  gemm_of<Bf16Weights>(g);
+#endif
 }
 
 // ---- row operations ----------------------------------------------------------------------------

@@ -58,12 +58,12 @@ struct Kernels {
   void (*attend)(WeightType type, const Attend& attend);
 };
 
-/// Bytes of one packed strip.
+/// Bytes of one packed strip; an odd k is padded to a pair.
 inline size_t strip_bytes(const Kernels& kernels, WeightType type, int k) {
-  return static_cast<size_t>(kernels.strip) * k * (type == WeightType::kF32 ? 4 : 2);
+  return static_cast<size_t>(kernels.strip) * (k + k % 2) * (type == WeightType::kF32 ? 4 : 2);
 }
 
-/// The table named `path` ("avx512", "avx2", "plain"), or the best one for an empty name.
+/// The table named `path` ("avx512bf16", "avx512", "avx2", "plain"), or the best one for an empty name.
 /// Throws Error where this CPU can't run it.
 const Kernels& select_kernels(const std::string& path);
 

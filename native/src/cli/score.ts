@@ -14,7 +14,7 @@ and the answer has the same shape with each token's log-probability, null for th
   --dtype TYPE      fp32 or bf16 (default bf16)
   --resume RULE     where the trunk goes on after branches: sum or max (default sum)
   --logits FILE     also write every row's logits, as safetensors "logits" [tokens, vocabulary]
-  --code-path NAME  avx512, avx2 or plain (default: the best this CPU has)
+  --code-path NAME  avx512bf16, avx512, avx2 or plain (default: the best this CPU has)
   --json            one JSON value on stdout
 `;
 
