@@ -1,0 +1,239 @@
+// An OpenAI client, the gateway, real workers, the native engine: what the parts promise each other.
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { collectLanes } from "@anabranch/shared/client.ts";
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openRiver, type River } from "./river.ts";
+
+const model = "anabranch-demo";
+const parallelPrompt = "Describe Mercury, Earth and Mars. Give each its own section.";
+const user = (content: string) => [{ role: "user" as const, content }];
+
+/** OpenAI's usage, and ours in it. */
+interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  anabranch: { steps: number; stages: number; branches: number; visible_tokens: number };
+}
+
+/** Our field of the request, which OpenAI's types do not know. */
+const ours = (anabranch: object) => ({ anabranch }) as object;
+const usageOf = ({ usage }: { usage?: unknown }) => usage as Usage;
+
+let river: River;
+let first: ChildProcess;
+const clients = new Map<string, OpenAI>();
+
+async function client(tenant: string): Promise<OpenAI> {
+  const known = clients.get(tenant);
+  if (known) return known;
+  const apiKey = await river.key(tenant);
+  const made = new OpenAI({ baseURL: `${river.url}/v1`, apiKey, maxRetries: 0 });
+  clients.set(tenant, made);
+  return made;
+}
+
+beforeAll(async () => {
+  river = await openRiver();
+  first = await river.addWorker("first");
+}, 120_000);
+afterAll(() => river.close());
+
+describe("with one worker", () => {
+  it("answers a parallel question with fewer steps than visible tokens", async () => {
+    const openai = await client("plain");
+    const request = { model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) };
+    const answer = await openai.chat.completions.create({
+      ...request,
+      ...ours({ mode: "parallel", cache: "bypass" }),
+    });
+    const { anabranch } = usageOf(answer);
+    expect(answer.choices[0]?.finish_reason).toBe("stop");
+    expect(anabranch.branches).toBeGreaterThanOrEqual(2);
+    expect(anabranch.steps).toBeLessThan(anabranch.visible_tokens);
+  });
+
+  it("gives the same text whole, ordered and in lanes, and lanes interleave", async () => {
+    const openai = await client("plain");
+    const request = {
+      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) },
+      ...ours({ mode: "parallel", cache: "bypass" }),
+    };
+    const whole = await openai.chat.completions.create(request);
+    const stream_options = { include_usage: true };
+    const ordered = await openai.chat.completions.create({
+      ...request,
+      stream: true,
+      stream_options,
+    });
+    let text = "";
+    let usage: Usage | undefined;
+    for await (const chunk of ordered) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      if (chunk.usage) {
+        expect(chunk.choices).toEqual([]);
+        usage = usageOf(chunk);
+      }
+    }
+    expect(text).toBe(whole.choices[0]?.message.content);
+    expect(usage?.completion_tokens).toBe(whole.usage?.completion_tokens);
+
+    const lanes = await openai.chat.completions.create({
+      ...request,
+      ...ours({ mode: "parallel", cache: "bypass", stream: "lanes" }),
+      stream: true,
+    });
+    const order: number[] = [];
+    const answer = await collectLanes(
+      (async function* () {
+        for await (const chunk of lanes) {
+          const { event, lane } = Reflect.get(chunk, "anabranch");
+          if (event === "delta" && chunk.choices[0]?.delta.content) order.push(lane);
+          yield chunk;
+        }
+      })(),
+    );
+    expect(answer.text).toBe(text);
+    expect(answer.stages[0]?.branches.length).toBeGreaterThanOrEqual(2);
+    const runs = order.filter((lane, index) => lane !== order[index - 1]).length;
+    expect(runs).toBeGreaterThan(new Set(order).size + 2);
+  });
+
+  it("opens no branch in serial mode", async () => {
+    const openai = await client("plain");
+    const answer = await openai.chat.completions.create({
+      ...{ model, temperature: 0, max_tokens: 200, messages: user(parallelPrompt) },
+      ...ours({ mode: "serial" }),
+    });
+    expect(usageOf(answer).anabranch).toMatchObject({ stages: 0, branches: 0 });
+  });
+
+  it("stops at a stop string in any branch, as the whole text would", async () => {
+    const openai = await client("plain");
+    const request = {
+      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) },
+      ...ours({ mode: "parallel", cache: "bypass" }),
+    };
+    const whole = await openai.chat.completions.create(request);
+    const text = whole.choices[0]?.message.content ?? "";
+    // A stop that first stands well inside the answer, so most likely inside a branch.
+    const stop = text.slice(Math.floor(text.length / 2)).match(/[a-z]{4,} [a-z]{3,}/)?.[0] ?? "";
+    expect(stop).not.toBe("");
+    const expected = text.slice(0, text.indexOf(stop));
+    for (const stream of ["ordered", "lanes"]) {
+      const chunks = await openai.chat.completions.create({
+        ...request,
+        ...ours({ mode: "parallel", cache: "bypass", stream }),
+        stop,
+        stream: true,
+      });
+      const cut = await collectLanes(chunks);
+      expect(cut.text, stream).toBe(expected);
+      expect(cut.finishReason).toBe("stop");
+    }
+  });
+
+  it("refuses what the model can't take, by its field", async () => {
+    const openai = await client("plain");
+    const long = "word ".repeat(20_000);
+    const request = { model, messages: user(long) };
+    await expect(openai.chat.completions.create(request)).rejects.toMatchObject({
+      status: 400,
+      param: "messages",
+      code: "context_length_exceeded",
+    });
+    const nobody = { model: "nobody", messages: user("x") };
+    await expect(openai.chat.completions.create(nobody)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it("frees every KV block within a second of a client's leaving", async () => {
+    const openai = await client("leaving");
+    const stream = await openai.chat.completions.create({
+      ...{ model, max_tokens: 500, stream: true, messages: user(parallelPrompt) },
+      ...ours({ mode: "parallel" }),
+    });
+    for await (const _ of stream) break;
+    stream.controller.abort();
+    const left = Date.now();
+    await expect
+      .poll(async () => (await river.pool())[0]?.kv, { timeout: 1_000, interval: 50 })
+      .toSatisfy(({ free, total }) => free === total && total > 0);
+    process.stderr.write(`KV was free ${Date.now() - left} ms after the client left\n`);
+    expect(await river.usage(openai.apiKey as string)).toMatchObject({
+      requests: 0,
+      incomplete: { requests: 1 },
+    });
+  });
+
+  it("remembers a deterministic answer for its tenant, and for no other", async () => {
+    const request = { model, temperature: 0, max_tokens: 60, messages: user("Describe China.") };
+    const states: (string | null)[] = [];
+    for (const tenant of ["cache-a", "cache-a", "cache-b"]) {
+      const openai = await client(tenant);
+      const { response } = await openai.chat.completions.create(request).withResponse();
+      states.push(response.headers.get("x-anabranch-cache"));
+    }
+    expect(states).toEqual(["miss", "hit", "miss"]);
+  });
+
+  it("adds usage up to what the client saw", async () => {
+    const openai = await client("usage");
+    const seen = { requests: 0, prompt_tokens: 0, completion_tokens: 0, steps: 0, branches: 0 };
+    for (const mode of ["serial", "parallel", "auto", "parallel"]) {
+      const { prompt_tokens, completion_tokens, anabranch } = usageOf(
+        await openai.chat.completions.create({
+          ...{ model, temperature: 0, max_tokens: 150, messages: user(parallelPrompt) },
+          ...ours({ mode }),
+        }),
+      );
+      seen.requests++;
+      seen.prompt_tokens += prompt_tokens;
+      seen.completion_tokens += completion_tokens;
+      seen.steps += anabranch.steps;
+      seen.branches += anabranch.branches;
+    }
+    expect(await river.usage(openai.apiKey as string)).toMatchObject(seen);
+  });
+
+  it("answers 429 over a key's limit, and says when to come back", async () => {
+    const apiKey = await river.key("limited", { rpm: 2 });
+    const openai = new OpenAI({ baseURL: `${river.url}/v1`, apiKey, maxRetries: 0 });
+    const request = { model, max_tokens: 5, messages: user("Describe China.") };
+    await openai.chat.completions.create(request);
+    await openai.chat.completions.create(request);
+    await expect(openai.chat.completions.create(request)).rejects.toMatchObject({
+      status: 429,
+      headers: expect.toSatisfy((headers: Headers) => Number(headers.get("retry-after")) > 50),
+    });
+  });
+});
+
+describe("with two workers", () => {
+  it("spreads requests, and goes on when one is gone", async () => {
+    const openai = await client("two");
+    const request = { model, max_tokens: 200, messages: user(parallelPrompt) };
+    await river.addWorker("second");
+    const busy = new Set<string>();
+    const watching = (async () => {
+      for (let look = 0; look < 20; look++) {
+        for (const { id, kv } of await river.pool()) if (kv.free < kv.total) busy.add(id);
+        await sleep(10);
+      }
+    })();
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => openai.chat.completions.create(request)),
+    );
+    await watching;
+    expect(answers.map(({ choices }) => choices.length)).toEqual(Array(6).fill(1));
+    expect([...busy].sort()).toEqual(["first", "second"]);
+
+    first.kill("SIGKILL");
+    await once(first, "exit");
+    for (let count = 0; count < 4; count++) {
+      const answer = await openai.chat.completions.create(request);
+      expect(answer.choices[0]?.message.content).not.toBe("");
+    }
+  });
+});

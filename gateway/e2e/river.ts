@@ -1,0 +1,88 @@
+// The whole system for a test: the gateway on workerd and real workers with the demo model, each
+// under its own process, all on ports that are free.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { root } from "../local/bundle.ts";
+import { type LocalGateway, serve } from "../local/serve.ts";
+
+export interface PoolRow {
+  id: string;
+  healthy: boolean;
+  draining: boolean;
+  kv: { free: number; total: number };
+}
+
+export interface River {
+  url: string;
+  addWorker(id: string): Promise<ChildProcess>;
+  key(tenant: string, limits?: { rpm?: number; tpm?: number }): Promise<string>;
+  pool(): Promise<PoolRow[]>;
+  usage(key: string): Promise<Totals>;
+  close(): Promise<void>;
+}
+
+export interface Totals {
+  requests: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+  steps: number;
+  branches: number;
+  cache_hits: number;
+  incomplete: { requests: number; completion_tokens: number };
+}
+
+export async function openRiver(): Promise<River> {
+  const state = mkdtempSync(join(tmpdir(), "anabranch-e2e-"));
+  const gateway: LocalGateway = await serve({ port: 0, state });
+  const workers: ChildProcess[] = [];
+  const { ANABRANCH_ADMIN_TOKEN: admin, ANABRANCH_POOL_TOKEN } = gateway.secrets;
+
+  async function call<T>(path: string, credential: string, init: RequestInit = {}): Promise<T> {
+    const headers = { authorization: `Bearer ${credential}` };
+    const response = await fetch(`${gateway.url}${path}`, { ...init, headers });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+
+  const pool = async () => (await call<{ workers: PoolRow[] }>("/admin/v1/pool", admin)).workers;
+
+  return {
+    url: gateway.url,
+    pool,
+    async addWorker(id) {
+      const main = join(root, "gpu-worker/src/main.ts");
+      const options = ["--gateway", gateway.url, "--model", "models/demo", "--id", id];
+      const child = spawn(process.execPath, [main, ...options, "--threads", "1"], {
+        cwd: root,
+        stdio: ["ignore", "ignore", "inherit"],
+        env: { ...process.env, ANABRANCH_POOL_TOKEN },
+      });
+      workers.push(child);
+      while (!(await pool()).some((row) => row.id === id && row.healthy)) {
+        if (child.exitCode !== null) throw new Error(`worker ${id} ended with ${child.exitCode}`);
+        await sleep(50);
+      }
+      return child;
+    },
+    async key(tenant, limits = {}) {
+      const init = { method: "POST", body: JSON.stringify({ tenant, ...limits }) };
+      return (await call<{ key: string }>("/admin/v1/keys", admin, init)).key;
+    },
+    async usage(key) {
+      return (await call<{ totals: Totals }>("/v1/usage?by=hour", key)).totals;
+    },
+    async close() {
+      for (const child of workers) {
+        if (child.exitCode !== null || child.signalCode !== null) continue;
+        child.kill("SIGTERM");
+        await once(child, "exit");
+      }
+      await gateway.close();
+      rmSync(state, { recursive: true, force: true });
+    },
+  };
+}
