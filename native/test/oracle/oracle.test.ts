@@ -65,16 +65,15 @@ afterAll(() => {
 /** Forwards the case one token a lane and step, through fork and join, and gathers the logits. */
 async function stepwise(options: EngineOptions, reference: Case): Promise<Float32Array> {
   const rows = new Map<string, Float32Array>();
-  let resolve: (events: null) => void = () => {};
-  const done = new Promise<null>((r) => {
-    resolve = r;
-  });
-  const engine = openEngine({ ...options, validate: true }, (byRequest) => {
-    for (const event of byRequest.get(1) ?? ([] as EngineEvent[])) {
+  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+  const onEvents = (byRequest: Map<number, EngineEvent[]>) => {
+    for (const event of byRequest.get(1) ?? []) {
       if (event.kind === "logits") rows.set(`${event.lane} ${event.index}`, event.logits);
-      if (event.kind === "finished") resolve(null);
+      if (event.kind === "finished") resolve();
     }
-  });
+  };
+  const onFault = (message: string) => reject(new Error(message));
+  const engine = openEngine({ ...options, validate: true }, onEvents, onFault);
   open.push(engine);
   const first = reference.groups[0];
   if (!first || !("serial" in first)) throw new Error("a case begins serially");
@@ -85,7 +84,7 @@ async function stepwise(options: EngineOptions, reference: Case): Promise<Float3
     resume: reference.resume,
     returnLogits: true,
   });
-  await done;
+  await ended;
   const load = engine.load();
   expect(load.kvFree).toBe(load.kvTotal);
 
