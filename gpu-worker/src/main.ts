@@ -10,6 +10,7 @@ import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
 import { TextModel } from "./model/text_model.ts";
 import { PoolMembership } from "./pool.ts";
+import { poolToken } from "./pool_token.ts";
 import { routes, type WorkerState } from "./service.ts";
 
 const help = `npm run worker -- --model DIR [options]
@@ -31,7 +32,8 @@ Serves one model to a gateway's pool.
   --default-max-tokens N   completion tokens where a request names none (default 1024)
 
 Environment:
-  ANABRANCH_POOL_TOKEN         what the gateway asks of workers; needed with --gateway
+  ANABRANCH_POOL_TOKEN         what the gateway asks of workers; needed with --gateway, unless the
+                               gateway was started from this checkout on this machine
   ANABRANCH_WORKER_CREDENTIAL  what this worker asks of its gateway (default: made anew each start)
 `;
 
@@ -83,7 +85,8 @@ function whole(name: keyof typeof args, low: number, high: number): number | und
 
 const folder = resolve(args.model ?? fail("--model is needed; see --help"));
 if (args.dtype !== "bf16" && args.dtype !== "fp32") fail("--dtype is bf16 or fp32");
-const token = process.env.ANABRANCH_POOL_TOKEN ?? "";
+if (args.gateway && !URL.canParse(args.gateway)) fail("--gateway must be a URL");
+const token = args.gateway ? poolToken(args.gateway) : "";
 if (args.gateway && token === "") {
   fail("ANABRANCH_POOL_TOKEN is not set: it is the gateway's secret for workers");
 }

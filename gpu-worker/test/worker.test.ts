@@ -220,7 +220,7 @@ describe("processes", () => {
   it.each([
     [["--model", "/nowhere"], /tokenizer\.json/],
     [["--model", demoModel, "--port", "no"], /--port/],
-    [["--model", demoModel, "--gateway", "http://127.0.0.1:1"], /ANABRANCH_POOL_TOKEN/],
+    [["--model", demoModel, "--gateway", "http://gateway.invalid"], /ANABRANCH_POOL_TOKEN/],
     [["--bogus"], /--help/],
   ])("%j is refused with what to do", async (args, message) => {
     await expect(WorkerProcess.start(args)).rejects.toThrow(message);
