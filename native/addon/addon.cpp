@@ -321,7 +321,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       }
       options.backend.threads = integer(o, "threads", 0, 0, 1024);
       options.backend.kv_bytes =
-          static_cast<std::uint64_t>(number(o, "kvMib", 0, 0, 1 << 24)) << 20;
+          static_cast<std::uint64_t>(number(o, "kvMib", 0, 0, 1 << 24) * (1 << 20));
       options.backend.max_rows = integer(o, "maxRows", 512, 256, 65536);
       options.backend.code_path = text(o, "codePath");
       options.scheduler.max_running = integer(o, "maxRunning", 64, 1, 65536);

@@ -1,0 +1,271 @@
+// Set-up that the engine's tests share: engines that check their invariants, the answers of their
+// requests by lane, and small model folders to break.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, expect, vi } from "vitest";
+import {
+  type Engine,
+  type EngineEvent,
+  type EngineOptions,
+  type EngineRequest,
+  type EngineToken,
+  type EngineUsage,
+  openEngine,
+  type StructureRun,
+} from "../src/index.ts";
+
+// Small machines, plain code paths and busy neighbours: time proves nothing here.
+vi.setConfig({ testTimeout: 120_000 });
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+/** The committed model: really trained, branches on comparisons and lists. */
+export const demo = path("../../models/demo");
+/** A random model of 192 tokens and 512 positions, from the oracle. */
+export const tiny = path("oracle/fixtures/llama-default");
+
+export const finish = { stop: 1, length: 2, cancelled: 3, deadline: 4 } as const;
+export const close = { marker: 1, eos: 2, cap: 3 } as const;
+
+interface Sample {
+  name: string;
+  prompt_ids: number[];
+}
+const samples = (
+  JSON.parse(readFileSync(path("../../shared/fixtures/pieces.json"), "utf8")) as {
+    samples: Sample[];
+  }
+).samples;
+
+/** Chat prompts of the demo model, as ids. */
+export function prompt(name: string): number[] {
+  const sample = samples.find((s) => s.name === name);
+  if (!sample) throw new Error(`no sample ${name}`);
+  return sample.prompt_ids;
+}
+export const prompts = samples.map((sample) => sample.prompt_ids);
+
+/** One finished request, as its events tell it. */
+export interface Answer {
+  events: EngineEvent[];
+  /** Calls into JavaScript that held a token of it. */
+  batches: number;
+  /** Tokens by lane, in order. */
+  lanes: EngineToken[][];
+  reason: number;
+  usage: EngineUsage;
+}
+
+const code = (error: unknown): string =>
+  error instanceof Error && "code" in error ? String(error.code) : `no code: ${String(error)}`;
+
+/** The code of the error that `act` throws; "nothing" where it throws none. */
+export function refusal(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    return code(error);
+  }
+  return "nothing";
+}
+
+export interface Asked {
+  id: number;
+  answer: Promise<Answer>;
+  /** Resolves when an event of this kind has come. */
+  seen: (kind: EngineEvent["kind"]) => Promise<void>;
+}
+
+/** An engine that checks every invariant after every step. */
+export class Serving {
+  readonly engine: Engine;
+  readonly #live = new Map<number, (events: EngineEvent[]) => void>();
+  readonly #broken: ((error: Error) => void)[] = [];
+  #next = 1;
+
+  constructor(options: Partial<EngineOptions> = {}) {
+    this.engine = openEngine(
+      { model: demo, kvMib: 32, threads: 1, validate: true, ...options },
+      (byRequest) => {
+        for (const [id, events] of byRequest) this.#live.get(id)?.(events);
+      },
+      (message) => {
+        for (const reject of this.#broken) reject(new Error(message));
+      },
+    );
+    opened.push(this.engine);
+  }
+
+  /** Submits a request. `onEvents` runs inside the engine's call, before anything awaits. */
+  ask(
+    request: Omit<EngineRequest, "id"> & { id?: number },
+    onEvents?: (events: EngineEvent[], id: number) => void,
+  ): Asked {
+    const id = request.id ?? this.#next++;
+    const waiting = new Map<string, (() => void)[]>();
+    const kinds = new Set<string>();
+    const events: EngineEvent[] = [];
+    let batches = 0;
+    this.engine.submit({ ...request, id });
+    const answer = new Promise<Answer>((resolve, reject) => {
+      this.#broken.push(reject);
+      this.#live.set(id, (batch) => {
+        events.push(...batch);
+        if (batch.some((event) => event.kind === "token")) batches++;
+        onEvents?.(batch, id);
+        for (const { kind } of batch) {
+          kinds.add(kind);
+          for (const wake of waiting.get(kind) ?? []) wake();
+          waiting.delete(kind);
+        }
+        const last = batch.at(-1);
+        if (last?.kind !== "finished") return;
+        this.#live.delete(id);
+        resolve({ events, batches, lanes: byLane(events), reason: last.reason, usage: last.usage });
+      });
+    });
+    const seen = (kind: EngineEvent["kind"]) =>
+      new Promise<void>((resolve) => {
+        if (kinds.has(kind)) resolve();
+        else waiting.set(kind, [...(waiting.get(kind) ?? []), resolve]);
+      });
+    return { id, answer, seen };
+  }
+
+  answer(request: Omit<EngineRequest, "id">): Promise<Answer> {
+    return this.ask(request).answer;
+  }
+
+  expectAllFree(): void {
+    const load = this.engine.load();
+    expect(load.kvFree).toBe(load.kvTotal);
+    expect(load.running + load.queued).toBe(0);
+  }
+}
+
+const opened: Engine[] = [];
+const folders: string[] = [];
+afterAll(() => {
+  for (const engine of opened) engine.close();
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+export function byLane(events: readonly EngineEvent[]): EngineToken[][] {
+  const lanes: EngineToken[][] = [[]];
+  for (const event of events) {
+    if (event.kind === "stageOpened") for (const { lane } of event.lanes) lanes[lane] = [];
+    if (event.kind === "token") lanes[event.lane]?.push(event.token);
+  }
+  return lanes;
+}
+
+export const idsOf = (tokens: readonly EngineToken[] | undefined): number[] =>
+  (tokens ?? []).map((token) => token.id);
+
+/** Ids and log-probabilities of every lane: what must not change by a bit. */
+export const written = (answer: Answer) =>
+  answer.lanes.map((lane) => lane.map((token) => [token.id, token.logprob, token.forced]));
+
+/** A copy of a model folder that a test may change. */
+export function folderLike(model: string, files: Record<string, string | Uint8Array> = {}): string {
+  const folder = mkdtempSync(join(tmpdir(), "anabranch-model-"));
+  folders.push(folder);
+  cpSync(model, folder, { recursive: true });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  return folder;
+}
+
+/** Marker ids of the dialect that `branching()` gives the tiny model. */
+export const markers = {
+  titleOpen: 10,
+  titleClose: 11,
+  fork: 12,
+  branchOpen: 13,
+  branchClose: 14,
+  join: 15,
+} as const;
+/** The model's own end. */
+export const eos = 2;
+
+export const aspd = {
+  version: 1,
+  name: "aspd",
+  title_open: { ids: [markers.titleOpen] },
+  title_close: { ids: [markers.titleClose] },
+  fork: { ids: [markers.fork] },
+  opening: [{ ids: [markers.branchOpen] }, "title", { ids: [20, 21] }],
+  branch_close: { ids: [markers.branchClose] },
+  join: { ids: [markers.join] },
+  visible: ["serial", "body"],
+  resume: "sum",
+  caps: { branches: 4, title_tokens: 3, branch_tokens: 12, stages: 2 },
+};
+
+/** The tiny random model with a dialect. It branches where a bias makes it. */
+export const branching = (change: Partial<Record<keyof typeof aspd, unknown>> = {}): string =>
+  folderLike(tiny, { "aspd.json": JSON.stringify({ ...aspd, ...change }) });
+
+/** Biases that open a plan at once, close each title after one token and each branch after `body`. */
+export const eager: readonly (readonly [number, number])[] = [
+  [markers.titleOpen, 900],
+  [markers.titleClose, 800],
+];
+
+/**
+ * The structure of a finished answer as its events tell it: plans are runs of their own, dropped
+ * ones stand nowhere. `places` names each row of the serialised form by lane and the lane's index
+ * of the next token.
+ */
+export function structureOf(
+  promptIds: readonly number[],
+  answer: Answer,
+  titleOpen: number,
+): { runs: StructureRun[]; places: string[] } {
+  const runs: StructureRun[] = [];
+  const places: string[] = [];
+  let serial = [...promptIds];
+  let serialPlaces = promptIds.map((_, i) => `0 ${i + 1 - promptIds.length}`);
+  let plan: number[] | undefined;
+  let planPlaces: string[] = [];
+  let branches: { lane: number; ids: number[] }[] = [];
+  const written: number[] = [0];
+  const endSerial = () => {
+    runs.push({ serial });
+    places.push(...serialPlaces);
+    serial = [];
+    serialPlaces = [];
+  };
+  for (const event of answer.events) {
+    if (event.kind === "token") {
+      const index = (written[event.lane] ?? 0) + 1;
+      written[event.lane] = index;
+      const at = `${event.lane} ${index}`;
+      const branch = branches.find(({ lane }) => lane === event.lane);
+      if (branch) {
+        branch.ids.push(event.token.id);
+        continue;
+      }
+      if (event.token.id === titleOpen && !plan) {
+        plan = [];
+        planPlaces = [];
+      }
+      if (plan && event.token.visible) plan = undefined; // serial text again: it was dropped
+      (plan ?? serial).push(event.token.id);
+      (plan ? planPlaces : serialPlaces).push(at);
+    } else if (event.kind === "stageOpened") {
+      endSerial();
+      runs.push({ serial: plan ?? [] });
+      places.push(...planPlaces);
+      plan = undefined;
+      branches = event.lanes.map(({ lane }) => ({ lane, ids: [] }));
+    } else if (event.kind === "stageClosed") {
+      runs.push({ parallel: branches.map(({ ids }) => ids) });
+      for (const { lane, ids } of branches) places.push(...ids.map((_, i) => `${lane} ${i + 1}`));
+      branches = [];
+    }
+  }
+  endSerial();
+  return { runs, places };
+}

@@ -1,0 +1,412 @@
+// The dialect machine, rule by rule (docs/design.md, section 4). A tiny random model says nothing
+// sensible, so biases steer it into each case; masks still hold, however large the bias.
+import { describe, expect, it } from "vitest";
+import type { EngineEvent, EngineRequest, Sampling } from "../src/index.ts";
+import {
+  type Answer,
+  aspd,
+  branching,
+  byLane,
+  close,
+  eager,
+  eos,
+  finish,
+  folderLike,
+  idsOf,
+  markers,
+  prompts,
+  Serving,
+  tiny,
+} from "./answers.ts";
+
+const { titleOpen, titleClose, fork, branchOpen, branchClose, join } = markers;
+const everyMarker = Object.values(markers);
+const model = branching();
+const serving = new Serving({ model });
+
+type Bias = readonly (readonly [number, number])[];
+
+/** Greedy with a penalty, so that no free token comes twice and titles differ. */
+const varied = (logitBias: Bias, more: Sampling = {}): Sampling => ({
+  frequencyPenalty: 50,
+  logitBias,
+  ...more,
+});
+
+const ask = (
+  logitBias: Bias,
+  more: Partial<EngineRequest> & { sampling?: Sampling } = {},
+  by = serving,
+): Promise<Answer> =>
+  by.answer({
+    prompt: [5, 6, 7, 40],
+    parallel: true,
+    maxTokens: 200,
+    ...more,
+    sampling: varied(logitBias, more.sampling),
+  });
+
+const trunk = (answer: Answer) => idsOf(answer.lanes[0]);
+const count = (ids: readonly number[], id: number) => ids.filter((other) => other === id).length;
+const of = <K extends EngineEvent["kind"]>(answer: Answer, kind: K) =>
+  answer.events.filter((event): event is Extract<EngineEvent, { kind: K }> => event.kind === kind);
+const reasons = (answer: Answer) => of(answer, "branchClosed").map((event) => event.reason);
+/** Index of the first token of the n-th plan, or -1. */
+const planAt = (answer: Answer) => trunk(answer).indexOf(titleOpen);
+/** Trunk indices at which logits were asked for. */
+const indices = (answer: Answer, lane = 0) =>
+  of(answer, "logits").flatMap((event) => (event.lane === lane ? [event.index] : []));
+
+/** Usage as the event log alone tells it. */
+function expectExactUsage(answer: Answer, maxTokens: number): void {
+  const tokens = answer.lanes.flat();
+  expect(answer.usage).toMatchObject({
+    completionTokens: tokens.length,
+    visibleTokens: tokens.filter((token) => token.visible).length,
+    stages: of(answer, "stageOpened").length,
+    branches: answer.lanes.length - 1,
+    // The first token comes out of prefill; every later call into JavaScript is one step.
+    steps: answer.batches - 1,
+  });
+  expect(tokens.length).toBeLessThanOrEqual(maxTokens);
+}
+
+describe("serial mode", () => {
+  it("opens nothing, however much the model wants to", async () => {
+    const answer = await ask(
+      everyMarker.map((id) => [id, 1000] as const),
+      { parallel: false, maxTokens: 60 },
+    );
+    expect(answer.lanes).toHaveLength(1);
+    expect(trunk(answer).filter((id) => everyMarker.includes(id as 10))).toEqual([]);
+    expect(answer.usage).toMatchObject({ completionTokens: 60, visibleTokens: 60, stages: 0 });
+  });
+
+  it("is what a model without a dialect does", async () => {
+    const plain = new Serving({ model: tiny });
+    const answer = await ask([], { maxTokens: 30 }, plain);
+    expect(answer.usage).toMatchObject({ completionTokens: 30, stages: 0, branches: 0 });
+  });
+});
+
+describe("a plan and its fork", () => {
+  it("writes title after title, at the cap only the fork, and opens branches in title order", async () => {
+    const answer = await ask([...eager, [fork, -1000]]);
+    const [opened] = of(answer, "stageOpened");
+    expect(opened).toMatchObject({ stage: 1, parentLane: 0 });
+    expect(opened?.lanes.map(({ lane }) => lane)).toEqual([1, 2, 3, 4]);
+    const titles = opened?.lanes.map(({ title }) => title) ?? [];
+    const plan = titles.flatMap((title) => [titleOpen, ...title, titleClose]);
+    expect(trunk(answer).slice(0, plan.length + 1)).toEqual([...plan, fork]);
+    expectExactUsage(answer, 200);
+  });
+
+  it("forces each branch's opening, title copied, and hides it", async () => {
+    const answer = await ask(eager);
+    for (const { lane, title } of of(answer, "stageOpened")[0]?.lanes ?? []) {
+      const forced = answer.lanes[lane]?.slice(0, title.length + 3) ?? [];
+      expect(idsOf(forced)).toEqual([branchOpen, ...title, 20, 21]);
+      expect(forced.every((token) => token.forced && !token.visible)).toBe(true);
+    }
+    const seen = answer.lanes.flat().filter((token) => token.visible);
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen.some((token) => everyMarker.includes(token.id as 10))).toBe(false);
+  });
+
+  it("honours max_branches below the model's own cap, and no more than that cap above it", async () => {
+    for (const [maxBranches, branches] of [
+      [2, 2],
+      [3, 3],
+      [1000, 4],
+    ] as const) {
+      const answer = await ask(eager, { maxBranches });
+      expect(of(answer, "stageOpened")[0]?.lanes).toHaveLength(branches);
+    }
+    expect((await ask(eager, { maxBranches: 1 })).usage.stages).toBe(0);
+  });
+
+  it("opens no branch for a title that was there already, and keeps its plan", async () => {
+    // Two words for three titles.
+    const words: Bias = [
+      [100, 500],
+      [101, 500],
+    ];
+    let met = false;
+    for (let seed = 0; seed < 40 && !met; seed++) {
+      const answer = await ask([...eager, ...words], {
+        maxBranches: 3,
+        seed,
+        sampling: { temperature: 20, frequencyPenalty: 0 },
+      });
+      const [opened] = of(answer, "stageOpened");
+      if (!opened) continue; // one word three times
+      met = true;
+      expect(opened.lanes).toHaveLength(2);
+      expect(new Set(opened.lanes.map(({ title }) => title.join())).size).toBe(2);
+      expect(count(trunk(answer).slice(0, 10), titleOpen)).toBe(3);
+      expect(answer.usage.branches).toBe(answer.lanes.length - 1);
+      expectExactUsage(answer, 200);
+    }
+    expect(met).toBe(true);
+  });
+
+  it("counts a stage's steps once for all branches", async () => {
+    const answer = await ask(eager);
+    expect(answer.usage.steps).toBeLessThan(answer.usage.visibleTokens + 20);
+    const visibleInBranches = answer.lanes
+      .slice(1)
+      .flat()
+      .filter((t) => t.visible).length;
+    expect(visibleInBranches).toBeGreaterThan(20);
+    expect(answer.usage.steps).toBeLessThan(answer.usage.completionTokens / 1.5);
+  });
+});
+
+describe("a plan that can't be used is dropped", () => {
+  const cases: { name: string; bias: Bias; sampling?: Sampling; plan: number }[] = [
+    {
+      name: "of one title",
+      bias: [...eager, [fork, 950]],
+      plan: 4,
+    },
+    {
+      name: "of one title, repeated",
+      bias: [...eager, [100, 700]],
+      sampling: { frequencyPenalty: 0 },
+      plan: 13,
+    },
+    {
+      name: "with a title that is too long",
+      bias: [[titleOpen, 900]],
+      plan: 5,
+    },
+  ];
+  it.each(cases)("$name", async ({ bias, sampling, plan }) => {
+    const answer = await ask(bias, {
+      maxTokens: 60,
+      returnLogits: true,
+      ...(sampling ? { sampling } : {}),
+    });
+    const ids = trunk(answer);
+    expect(planAt(answer)).toBe(0);
+    expect(ids.slice(plan).filter((id) => everyMarker.includes(id as 10))).toEqual([]);
+    expect(answer.usage).toMatchObject({ stages: 0, branches: 0, completionTokens: 60 });
+    expect(answer.usage.visibleTokens).toBe(60 - plan);
+    // The step that drops the plan also goes on, from the logits that stood before it.
+    const at = indices(answer);
+    expect(at).toEqual([...at].sort((a, b) => a - b));
+    expect(new Set(at).size).toBe(at.length);
+    expect(at).not.toContain(plan);
+    // What follows is what the same model says that never planned.
+    const serial = await ask(bias, {
+      maxTokens: 60 - plan,
+      parallel: false,
+      ...(sampling ? { sampling } : {}),
+    });
+    expect(ids.slice(plan)).toEqual(trunk(serial));
+  });
+
+  it("and the answer ends with length where nothing is left for what follows", async () => {
+    const answer = await ask([[titleOpen, 900]], { maxTokens: 5 });
+    expect(answer.reason).toBe(finish.length);
+    expect(answer.usage).toMatchObject({ completionTokens: 5, visibleTokens: 0 });
+    serving.expectAllFree();
+  });
+});
+
+describe("inside a branch", () => {
+  it("the end of the answer becomes the end of the branch, and is never written", async () => {
+    const answer = await ask([...eager, [eos, 700]]);
+    expect(reasons(answer).slice(0, 4)).toEqual([close.eos, close.eos, close.eos, close.eos]);
+    for (const lane of answer.lanes.slice(1)) {
+      expect(idsOf(lane)).not.toContain(eos);
+      expect(lane.at(-1)).toMatchObject({ id: branchClose, forced: true, visible: false });
+    }
+    expect(answer.reason).toBe(finish.stop); // the trunk may end, and does
+    expect(trunk(answer).at(-1)).toBe(eos);
+    expectExactUsage(answer, 200);
+  });
+
+  it("so does a stop token of the request's own", async () => {
+    const answer = await ask([...eager, [77, 700]], { stopTokens: [77] });
+    expect(reasons(answer)[0]).toBe(close.eos);
+    expect(answer.lanes.slice(1).flatMap(idsOf)).not.toContain(77);
+    expect(answer.reason).toBe(finish.stop);
+  });
+
+  it("the cap closes a branch at its last token", async () => {
+    const answer = await ask([...eager, [branchClose, -1000]]);
+    expect(reasons(answer)[0]).toBe(close.cap);
+    for (const lane of answer.lanes.slice(1, 5)) {
+      expect(lane).toHaveLength(aspd.caps.branch_tokens);
+      expect(lane.at(-1)).toMatchObject({ id: branchClose, forced: true });
+    }
+  });
+
+  it("the model's own marker closes it, and no other marker can come", async () => {
+    const answer = await ask([
+      [titleClose, 1000],
+      [titleOpen, 900],
+      [join, 1000],
+      [fork, 800],
+      [branchOpen, 1000],
+      [branchClose, 700],
+    ]);
+    expect(reasons(answer)[0]).toBe(close.marker);
+    for (const lane of answer.lanes.slice(1)) {
+      expect(idsOf(lane).slice(4)).toEqual([branchClose]);
+      expect(lane.at(-1)?.forced).toBe(false);
+    }
+  });
+});
+
+describe("after the join", () => {
+  it("no plan follows at once, one may follow later, and max_stages ends it", async () => {
+    const answer = await ask(eager);
+    const ids = trunk(answer);
+    expect(count(ids, join)).toBe(2);
+    expect(answer.usage.stages).toBe(aspd.caps.stages);
+    const first = ids.indexOf(join);
+    expect(ids[first + 1]).not.toBe(titleOpen);
+    expect(ids[first + 2]).toBe(titleOpen);
+    expect(ids.slice(ids.lastIndexOf(join)).includes(titleOpen)).toBe(false);
+    expect(answer.lanes[0]?.[first]).toMatchObject({ forced: true, visible: false });
+    expectExactUsage(answer, 200);
+  });
+
+  it("markers of several tokens are forced whole", async () => {
+    const long = new Serving({
+      model: branching({
+        opening: [{ ids: [13, 50, 51] }, "title", { ids: [20] }, { ids: [22] }],
+        join: { ids: [15, 16, 17] },
+      }),
+    });
+    const answer = await ask(eager, { maxBranches: 2 }, long);
+    const ids = trunk(answer);
+    expect(ids.slice(ids.indexOf(15), ids.indexOf(15) + 3)).toEqual([15, 16, 17]);
+    expect(idsOf(answer.lanes[1]).slice(0, 3)).toEqual([13, 50, 51]);
+    expect(idsOf(answer.lanes[1]).slice(4, 6)).toEqual([20, 22]);
+    long.expectAllFree();
+  });
+});
+
+describe("the budget", () => {
+  it("is kept to the token at every size, and ends with length", async () => {
+    const full = await ask(eager, { ignoreEos: true });
+    expect(full.reason).toBe(finish.length);
+    expect(full.usage.completionTokens).toBe(200);
+    for (let maxTokens = 1; maxTokens <= 90; maxTokens++) {
+      const answer = await ask(eager, { maxTokens, ignoreEos: true });
+      expect(answer.reason).toBe(finish.length);
+      expectExactUsage(answer, maxTokens);
+      // What was written is a beginning of the full answer, lane by lane.
+      answer.lanes.forEach((lane, i) => {
+        expect(idsOf(lane)).toEqual(idsOf(full.lanes[i]).slice(0, lane.length));
+      });
+      // Live lanes advanced together or not at all: the rest was too small for one more step.
+      const open =
+        of(answer, "stageOpened").flatMap(({ lanes }) => lanes).length -
+        of(answer, "branchClosed").length;
+      if (open > 0) expect(maxTokens - answer.usage.completionTokens).toBeLessThan(open);
+    }
+    serving.expectAllFree();
+  });
+
+  it("leaves room for the prompt in the model's context", async () => {
+    const answer = await ask([], { prompt: new Array(500).fill(9), maxTokens: 10_000 });
+    expect(answer.usage.completionTokens).toBe(12);
+    expect(answer.reason).toBe(finish.length);
+  });
+});
+
+describe("ends and biases", () => {
+  it("the model's own end stops the answer and is not visible", async () => {
+    const answer = await ask([[eos, 900]]);
+    expect(answer.reason).toBe(finish.stop);
+    expect(answer.usage).toMatchObject({ completionTokens: 1, visibleTokens: 0, steps: 0 });
+  });
+
+  it("ignoreEos masks it everywhere, and stop tokens of the request's own still end", async () => {
+    const on = await ask([...eager, [eos, 700]], { ignoreEos: true });
+    expect(on.lanes.flatMap(idsOf)).not.toContain(eos);
+    expect(on.reason).toBe(finish.length);
+    const stopped = await ask([[77, 700]], { ignoreEos: true, stopTokens: [77] });
+    expect(stopped.reason).toBe(finish.stop);
+  });
+
+  it("logit_bias moves greedy choices, and log-probabilities stay those of the raw logits", async () => {
+    const plain = await ask([], { maxTokens: 1, sampling: { logprobs: true, topLogprobs: 5 } });
+    const first = plain.lanes[0]?.[0];
+    const other = first?.top?.[3];
+    expect(first?.top?.[0]).toEqual({ id: first?.id, logprob: first?.logprob });
+    const biased = await ask([[other?.id ?? 0, 500]], {
+      maxTokens: 1,
+      sampling: { logprobs: true, topLogprobs: 5 },
+    });
+    expect(biased.lanes[0]?.[0]).toMatchObject({ ...other, top: first?.top });
+  });
+
+  it("penalties keep tokens from coming twice, skip markers, and count every branch after a join", async () => {
+    const without = await ask([[100, 100]], { maxTokens: 9, sampling: { frequencyPenalty: 0 } });
+    expect(new Set(trunk(without)).size).toBe(1);
+    const answer = await ask(eager, { maxTokens: 150, sampling: { frequencyPenalty: 100 } });
+    const free = (lane: number) =>
+      (answer.lanes[lane] ?? [])
+        .filter((token) => !token.forced && !everyMarker.includes(token.id as 10))
+        .map((token) => token.id);
+    const afterJoin = trunk(answer).slice(trunk(answer).indexOf(join) + 1);
+    const before = new Set([
+      ...trunk(answer).slice(0, trunk(answer).indexOf(join)),
+      ...[1, 2, 3, 4].flatMap(free),
+    ]);
+    for (let lane = 1; lane <= 4; lane++) {
+      expect(new Set(free(lane)).size, `lane ${lane}`).toBe(free(lane).length);
+    }
+    const [next] = afterJoin;
+    expect(before.has(next ?? -1)).toBe(false);
+    expect(answer.usage.stages, "markers come again all the same").toBe(2);
+  });
+});
+
+describe("a checkpoint that computes no numbers", () => {
+  it("still ends its answers, legally", async () => {
+    const broken = await brokenModel();
+    const at = new Serving({ model: broken });
+    for (const temperature of [0, 1]) {
+      const answer = await at.answer({
+        prompt: [5],
+        parallel: true,
+        maxTokens: 40,
+        sampling: { temperature, topP: 0.9, logprobs: true, topLogprobs: 3, logitBias: eager },
+      });
+      expect(answer.usage.completionTokens).toBe(40);
+    }
+    at.expectAllFree();
+  });
+
+  /** The tiny model with every weight a NaN. */
+  async function brokenModel(): Promise<string> {
+    const { readFileSync } = await import("node:fs");
+    const file = readFileSync(`${tiny}/model.safetensors`);
+    file.fill(0xff, 8 + Number(file.readBigUInt64LE(0)));
+    return folderLike(model, { "model.safetensors": file });
+  }
+});
+
+describe("the demo model", () => {
+  it("decodes a branching answer in fewer steps than it has visible tokens", async () => {
+    const demoServing = new Serving();
+    let branched = 0;
+    for (const ids of prompts) {
+      const maxTokens = 400;
+      const answer = await demoServing.answer({ prompt: ids, parallel: true, maxTokens });
+      expectExactUsage(answer, maxTokens);
+      expect(answer.lanes).toEqual(byLane(answer.events));
+      if (answer.usage.branches === 0) continue;
+      branched++;
+      expect(answer.usage.steps).toBeLessThan(answer.usage.visibleTokens);
+    }
+    expect(branched).toBeGreaterThan(0);
+    demoServing.expectAllFree();
+  });
+});

@@ -1,0 +1,159 @@
+// Decoding in parallel changes when tokens are computed, never which or with what probability.
+import { describe, expect, it } from "vitest";
+import { codePaths, type Sampling } from "../src/index.ts";
+import {
+  type Answer,
+  branching,
+  demo,
+  eager,
+  markers,
+  prompt,
+  prompts,
+  Serving,
+  structureOf,
+  tiny,
+  written,
+} from "./answers.ts";
+
+const compare = prompt("compare-cities");
+const greedy: Sampling = { logprobs: true, topLogprobs: 3 };
+const seeded: Sampling = { ...greedy, temperature: 0.8, topP: 0.95, topK: 40 };
+
+const ask = (sampling: Sampling, sequential = false) => ({
+  prompt: compare,
+  sampling,
+  seed: 20n,
+  parallel: true,
+  maxTokens: 320,
+  sequential,
+});
+
+describe.each(codePaths())("%s", (codePath) => {
+  describe.each(["fp32", "bf16"] as const)("%s", (dtype) => {
+    for (const [kind, sampling] of Object.entries({ greedy, seeded })) {
+      it(`${kind}: siblings together, one after another, in company and in other chunks agree bit for bit`, async () => {
+        const alone = new Serving({ codePath, dtype });
+        const reference = await alone.answer(ask(sampling));
+        expect(reference.usage.branches, "the model branches").toBeGreaterThanOrEqual(2);
+        const want = written(reference);
+
+        const apart = await alone.answer(ask(sampling, true));
+        expect(written(apart)).toEqual(want);
+        expect(apart.usage.steps).toBeGreaterThan(reference.usage.steps);
+
+        const crowd = new Serving({ codePath, dtype, threads: 2, prefillRows: 7, maxRows: 256 });
+        const company = prompts.map((ids, i) =>
+          crowd.answer({
+            ...ask(i % 2 ? greedy : seeded, i % 3 === 0),
+            prompt: ids,
+            seed: i,
+            maxTokens: 100,
+          }),
+        );
+        const crowded = await Promise.all([
+          crowd.answer(ask(sampling)),
+          crowd.answer(ask(sampling, true)),
+        ]);
+        await Promise.all(company);
+        for (const answer of crowded) expect(written(answer)).toEqual(want);
+        alone.expectAllFree();
+        crowd.expectAllFree();
+      });
+    }
+
+    it("structured prefill of a finished branching answer gives its logits bit for bit", async () => {
+      const serving = new Serving({ codePath, dtype });
+      const answer = await serving.answer({ ...ask(seeded), returnLogits: true });
+      expect(answer.usage.stages).toBeGreaterThan(0);
+      await expectSameLogits(serving, compare, answer, 3);
+    });
+  });
+});
+
+/** Every row of logits that decoding saw is the one that one masked pass computes. */
+async function expectSameLogits(
+  serving: Serving,
+  promptIds: readonly number[],
+  answer: Answer,
+  titleOpen: number,
+  resume: "sum" | "max" = "sum",
+): Promise<void> {
+  const { runs, places } = structureOf(promptIds, answer, titleOpen);
+  const scored = await serving.engine.score(runs, resume, true);
+  const logits = scored.logits ?? new Float32Array();
+  const vocabulary = serving.engine.info().vocabulary;
+  const rowOf = new Map(places.map((place, row) => [place, row]));
+  const differing: string[] = [];
+  let compared = 0;
+  for (const event of answer.events) {
+    if (event.kind !== "logits") continue;
+    const row = rowOf.get(`${event.lane} ${event.index}`);
+    if (row === undefined) continue; // of a dropped plan
+    const want = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+    compared++;
+    if (Buffer.compare(bytes(event.logits), bytes(want)) !== 0) {
+      differing.push(`lane ${event.lane} index ${event.index}`);
+    }
+  }
+  expect(differing).toEqual([]);
+  expect(compared).toBeGreaterThan(10);
+}
+
+const bytes = (floats: Float32Array) =>
+  Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);
+
+describe("after the join", () => {
+  it.each(["sum", "max"] as const)("the trunk resumes at start plus the %s", async (resume) => {
+    const model = branching({ resume, caps: { branches: 3, branch_tokens: 40, stages: 2 } });
+    const serving = new Serving({ model, dtype: "fp32" });
+    const promptIds = [5, 6, 7, 30, 31];
+    const answer = await serving.answer({
+      prompt: promptIds,
+      parallel: true,
+      maxTokens: 200,
+      // Branches end where their own logits say so: of different lengths.
+      sampling: {
+        temperature: 1,
+        frequencyPenalty: 1,
+        logitBias: [...eager, [markers.branchClose, 2]],
+      },
+      seed: 9,
+      returnLogits: true,
+    });
+    expect(answer.usage.stages).toBe(2);
+    const lengths = answer.lanes.slice(1).map((lane) => lane.length);
+    expect(new Set(lengths).size, "branches of different lengths").toBeGreaterThan(1);
+    await expectSameLogits(serving, promptIds, answer, markers.titleOpen, resume);
+    const other = resume === "sum" ? "max" : "sum";
+    await expect(
+      expectSameLogits(serving, promptIds, answer, markers.titleOpen, other),
+    ).rejects.toThrow();
+  });
+});
+
+describe("no result depends on company", () => {
+  it("a serial answer is the same alone and among 40 others", async () => {
+    const serving = new Serving({ model: tiny, threads: 2 });
+    const request = (seed: number) => ({
+      prompt: [1, 2, 3, 4 + seed],
+      seed,
+      maxTokens: 40,
+      sampling: { temperature: 1, logprobs: true },
+    });
+    const alone = await serving.answer(request(0));
+    const crowd = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => serving.answer(request(i % 20))),
+    );
+    for (const i of [0, 20]) expect(written(crowd[i] ?? alone)).toEqual(written(alone));
+    expect(written(crowd[1] ?? alone)).not.toEqual(written(alone));
+    serving.expectAllFree();
+  });
+
+  it("the demo model answers with its markers only where it may branch", async () => {
+    const serving = new Serving({ model: demo });
+    const serial = await serving.answer({ ...ask(greedy), parallel: false });
+    expect(serial.usage.stages).toBe(0);
+    expect(serial.lanes).toHaveLength(1);
+    expect(serial.lanes[0]?.filter(({ id }) => id >= 3 && id <= 8)).toEqual([]);
+  });
+});
