@@ -9,6 +9,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "cpu/bandwidth.h"
 #include "cpu/kernels.h"
 #include "engine.h"
 #include "error.h"
@@ -525,9 +526,31 @@ Napi::Value code_paths(const Napi::CallbackInfo& call) {
   return out;
 }
 
+/// readBandwidth(threads, mib, passes): bytes a second
+Napi::Value read_bandwidth(const Napi::CallbackInfo& call) {
+  try {
+    const auto argument = [&](size_t index, double high) {
+      const double value = call.Length() > index && call[index].IsNumber()
+                               ? call[index].As<Napi::Number>().DoubleValue()
+                               : 0;
+      if (!(value >= 1 && value <= high) || value != std::floor(value)) {
+        throw anabranch::bad_argument("expected threads, MiB and passes");
+      }
+      return static_cast<int>(value);
+    };
+    const int threads = argument(0, 1024), mib = argument(1, 1 << 20), passes = argument(2, 1000);
+    const double rate =
+        anabranch::read_bandwidth(threads, static_cast<std::uint64_t>(mib) << 20, passes);
+    return Napi::Number::New(call.Env(), rate);
+  } catch (const Error& error) {
+    throw js_error(call.Env(), error);
+  }
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineObject::define(env));
   exports.Set("codePaths", Napi::Function::New(env, code_paths));
+  exports.Set("readBandwidth", Napi::Function::New(env, read_bandwidth));
   return exports;
 }
 

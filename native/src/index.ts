@@ -145,6 +145,7 @@ interface Addon {
     onFault: (message: string) => void,
   ) => Engine;
   codePaths(): string[];
+  readBandwidth(threads: number, mib: number, passes: number): number;
 }
 
 const addonPath = fileURLToPath(new URL("../build/anabranch.node", import.meta.url));
@@ -152,6 +153,13 @@ const addon = createRequire(import.meta.url)(addonPath) as Addon;
 
 /** Instruction-set paths this CPU runs, best first. */
 export const codePaths = (): string[] => addon.codePaths();
+
+/**
+ * Bytes a second that `threads` threads read from `mib` MiB of memory: the best of `passes`.
+ * Blocks until it is done.
+ */
+export const readBandwidth = (threads: number, mib: number, passes: number): number =>
+  addon.readBandwidth(threads, mib, passes);
 
 /**
  * Loads a model and starts its engine thread.

@@ -1,5 +1,4 @@
 // The CPU backend: packed weights, the KV cache, and one forward pass over a ragged batch.
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,47 +9,12 @@
 #include "../backend.h"
 #include "../error.h"
 #include "../numbers.h"
+#include "buffer.h"
 #include "kernels.h"
 #include "team.h"
 
 namespace anabranch {
 namespace {
-
-/// Zeroed memory, on huge pages where the system gives them.
-class Buffer {
- public:
-  Buffer() = default;
-  explicit Buffer(size_t bytes) : size_(std::max<size_t>(bytes, 1)) {
-    void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) {
-      throw Error(ErrorCode::kResourceExhausted,
-                  "no memory for " + std::to_string(bytes >> 20) + " MiB; give --kv-mib less");
-    }
-#if defined(MADV_HUGEPAGE)
-    ::madvise(at, size_, MADV_HUGEPAGE);
-#endif
-    data_ = static_cast<std::byte*>(at);
-  }
-  ~Buffer() {
-    if (data_) ::munmap(data_, size_);
-  }
-  Buffer(Buffer&& other) noexcept { swap(other); }
-  Buffer& operator=(Buffer&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-  std::byte* data() const { return data_; }
-  size_t size() const { return size_; }
-  float* floats() const { return reinterpret_cast<float*>(data_); }
-
- private:
-  void swap(Buffer& other) {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-  }
-  std::byte* data_ = nullptr;
-  size_t size_ = 0;
-};
 
 /// A linear layer's weights in strips for the kernel that reads them.
 struct Packed {

@@ -1,0 +1,409 @@
+// Checks the inner loops on every code path that this CPU runs, against plain loops in double, and
+// that what they give a row does not depend on the rows beside it. No Node, no model.
+//   engine-check          prints one line a check; exit status 1 where one fails
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "../cpu/kernels.h"
+#include "../numbers.h"
+#include "../philox.h"
+#include "../sampler.h"
+
+namespace anabranch {
+namespace {
+
+int failures = 0;
+
+void report(const std::string& name, const std::string& wrong) {
+  if (!wrong.empty()) ++failures;
+  std::printf("%s %s%s%s\n", wrong.empty() ? "ok  " : "FAIL", name.c_str(),
+              wrong.empty() ? "" : ": ", wrong.c_str());
+}
+
+/// Numbers in [-1, 1), the same in every run.
+class Numbers {
+ public:
+  explicit Numbers(std::uint64_t seed) : seed_(seed) {}
+  float operator()() { return static_cast<float>(2 * uniform(seed_, 0, 0, next_++) - 1); }
+  std::vector<float> list(size_t n, float scale = 1) {
+    std::vector<float> out(n);
+    for (float& value : out) value = (*this)() * scale;
+    return out;
+  }
+
+ private:
+  std::uint64_t seed_;
+  std::uint32_t next_ = 0;
+};
+
+float stored(WeightType type, float value) {
+  return type == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
+}
+
+const char* name_of(WeightType type) { return type == WeightType::kBF16 ? "bf16" : "fp32"; }
+
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::string at(const char* what, int i, int j, double got, double want) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%s [%d, %d] is %.9g, not %.9g", what, i, j, got, want);
+  return text;
+}
+
+// ---- Philox --------------------------------------------------------------------------------------
+
+void check_philox() {
+  struct Known {
+    std::array<std::uint32_t, 4> counter;
+    std::array<std::uint32_t, 2> key;
+    std::array<std::uint32_t, 4> out;
+  };
+  // kat_vectors of Random123.
+  const Known known[] = {
+      {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+      {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+       {0xffffffff, 0xffffffff},
+       {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xa4093822, 0x299f31d0},
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+  };
+  std::string wrong;
+  for (const Known& k : known) {
+    if (philox4x32_10(k.counter, k.key) != k.out) wrong = "a known answer differs";
+  }
+  for (std::uint32_t i = 0; i < 100000; ++i) {
+    const double u = uniform(1, 2, 3, i);
+    if (!(u >= 0 && u < 1)) wrong = "uniform leaves [0, 1)";
+  }
+  report("philox4x32-10", wrong);
+}
+
+// ---- the sampler at its edges --------------------------------------------------------------------
+
+void check_sampler() {
+  const float inf = INFINITY, nan = NAN;
+  struct Case {
+    const char* name;
+    std::vector<float> logits;
+    Legal legal;
+    float temperature;
+    int want;
+  };
+  const Case cases[] = {
+      {"greedy takes the lowest of equals", {1, 3, 3, 2}, {}, 0, 1},
+      {"a masked token loses", {1, 9, 3, 2}, {{}, {1}}, 0, 2},
+      {"only the legal one", {1, 9, 3, 2}, {{3}, {}}, 0, 3},
+      {"NaN never wins", {nan, 0, nan, -1}, {}, 0, 1},
+      {"all NaN gives a legal one", {nan, nan, nan, nan}, {{}, {0, 1}}, 0, 2},
+      {"all NaN, sampled", {nan, nan, nan, nan}, {{2}, {}}, 1, 2},
+      {"an infinite logit, sampled", {0, inf, 0, 0}, {}, 1, 1},
+      {"minus infinity everywhere", {-inf, -inf, -inf, -inf}, {{}, {0}}, 1, 1},
+      {"a tiny temperature", {0, 1, 0, 0}, {}, 1e-30f, 1},
+  };
+  std::string wrong;
+  for (const Case& c : cases) {
+    for (double u : {0.0, 0.5, 0.999999999}) {
+      auto logits = c.logits;
+      Sampling sampling;
+      sampling.temperature = c.temperature;
+      sampling.top_p = 0.9f;
+      if (choose(logits, sampling, {}, c.legal, u) != c.want) wrong = c.name;
+    }
+  }
+  report("sampler", wrong);
+}
+
+// ---- matrix products -----------------------------------------------------------------------------
+
+struct Weights {
+  std::vector<float> values;      // [n, k] as stored
+  std::vector<std::byte> packed;  // strips
+  int strips = 0;
+};
+
+Weights make_weights(const Kernels& kernels, WeightType type, int n, int k, Numbers& numbers) {
+  Weights out;
+  out.values = numbers.list(static_cast<size_t>(n) * k);
+  for (float& value : out.values) value = stored(type, value);
+  out.strips = (n + kernels.strip - 1) / kernels.strip;
+  const size_t bytes = strip_bytes(kernels, type, k);
+  out.packed.resize(bytes * out.strips);
+  std::vector<float> rows(static_cast<size_t>(kernels.strip) * k);
+  for (int strip = 0; strip < out.strips; ++strip) {
+    std::fill(rows.begin(), rows.end(), 0.0f);
+    for (int j = 0; j < kernels.strip && strip * kernels.strip + j < n; ++j) {
+      std::copy_n(out.values.begin() + static_cast<size_t>(strip * kernels.strip + j) * k, k,
+                  rows.begin() + static_cast<size_t>(j) * k);
+    }
+    kernels.pack(type, rows.data(), k, out.packed.data() + bytes * strip);
+  }
+  return out;
+}
+
+std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int most) {
+  Numbers numbers(static_cast<std::uint64_t>(n) * 1000 + k);
+  const Weights weights = make_weights(kernels, type, n, k, numbers);
+  const auto x = numbers.list(static_cast<size_t>(most) * k);
+  const auto before = numbers.list(static_cast<size_t>(most) * n);
+  const auto run = [&](int row, int m, int first, int last, bool accumulate,
+                       std::vector<float>& out) {
+    Gemm g;
+    g.x = x.data() + static_cast<size_t>(row) * k;
+    g.ldx = k;
+    g.m = m;
+    g.k = k;
+    g.w = weights.packed.data();
+    g.n = n;
+    g.first = first;
+    g.last = last;
+    g.accumulate = accumulate;
+    g.out = out.data();
+    g.ldo = n;
+    kernels.gemm(type, g);
+  };
+  for (bool accumulate : {false, true}) {
+    // Each row by itself is the reference for bits; double is the reference for values.
+    std::vector<float> alone(static_cast<size_t>(most) * n);
+    for (int i = 0; i < most; ++i) {
+      std::vector<float> row(before.begin() + static_cast<size_t>(i) * n,
+                             before.begin() + static_cast<size_t>(i + 1) * n);
+      run(i, 1, 0, weights.strips, accumulate, row);
+      std::copy(row.begin(), row.end(), alone.begin() + static_cast<size_t>(i) * n);
+      for (int j = 0; j < n; ++j) {
+        double want = accumulate ? before[static_cast<size_t>(i) * n + j] : 0, size = std::abs(want);
+        for (int c = 0; c < k; ++c) {
+          const double term = static_cast<double>(x[static_cast<size_t>(i) * k + c]) *
+                              weights.values[static_cast<size_t>(j) * k + c];
+          want += term;
+          size += std::abs(term);
+        }
+        if (!(std::abs(row[j] - want) <= 1e-6 * size + 1e-30)) return at("out", i, j, row[j], want);
+      }
+    }
+    for (int m = 1; m <= most; ++m) {
+      std::vector<float> together(before.begin(), before.begin() + static_cast<size_t>(m) * n);
+      run(0, m, 0, weights.strips, accumulate, together);
+      std::vector<float> split(before.begin(), before.begin() + static_cast<size_t>(m) * n);
+      const int half = weights.strips / 2;
+      run(0, m, half, weights.strips, accumulate, split);
+      run(0, m, 0, half, accumulate, split);
+      const std::vector<float> want(alone.begin(), alone.begin() + static_cast<size_t>(m) * n);
+      if (!same(together, want)) return std::to_string(m) + " rows differ from each by itself";
+      if (!same(split, want)) return std::to_string(m) + " rows differ where threads share strips";
+    }
+  }
+  return "";
+}
+
+void check_gemm(const Kernels& kernels, WeightType type) {
+  std::string wrong;
+  for (const auto& [n, k, most] : std::vector<std::array<int, 3>>{
+           {1, 1, 13}, {7, 3, 13}, {33, 65, 13}, {64, 64, 13}, {131, 257, 13}, {300, 96, 110}}) {
+    if (wrong.empty()) {
+      wrong = gemm_wrong(kernels, type, n, k, most);
+      if (!wrong.empty()) wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) + ": " + wrong;
+    }
+  }
+  report(std::string(kernels.name) + " " + name_of(type) + " gemm", wrong);
+}
+
+// ---- row operations ------------------------------------------------------------------------------
+
+void check_rms_norm(const Kernels& kernels) {
+  std::string wrong;
+  for (int n : {1, 2, 15, 16, 17, 64, 65, 896, 1001}) {
+    Numbers numbers(n);
+    const auto x = numbers.list(n, 5), weight = numbers.list(n);
+    std::vector<float> out(n), in_place = x;
+    kernels.rms_norm(x.data(), weight.data(), n, 1e-6f, out.data());
+    kernels.rms_norm(in_place.data(), weight.data(), n, 1e-6f, in_place.data());
+    double squares = 0;
+    for (float value : x) squares += static_cast<double>(value) * value;
+    const double scale = 1 / std::sqrt(squares / n + 1e-6);
+    for (int i = 0; i < n; ++i) {
+      const double want = x[i] * scale * weight[i];
+      if (!(std::abs(out[i] - want) <= 1e-6 * std::abs(want) + 1e-12)) {
+        wrong = at("out", n, i, out[i], want);
+      }
+    }
+    if (!same(out, in_place)) wrong = "in place differs";
+  }
+  report(std::string(kernels.name) + " rms_norm", wrong);
+}
+
+/// The exponential, as far as others see it: silu(g) · u.
+void check_silu(const Kernels& kernels) {
+  std::string wrong;
+  std::vector<float> gates;
+  for (int i = -2000; i <= 2000; ++i) gates.push_back(static_cast<float>(i) * 0.05f);
+  for (float value : {-1e30f, -1e4f, -88.0f, -87.0f, -86.99f, -0.0f, 1e-30f, 87.0f, 88.8f, 1e30f}) {
+    gates.push_back(value);
+  }
+  const int n = static_cast<int>(gates.size());
+  Numbers numbers(3);
+  const auto up = numbers.list(n);
+  auto whole = gates;
+  kernels.silu_multiply(whole.data(), up.data(), n);
+  for (int i = 0; i < n; ++i) {
+    const double g = gates[i];
+    const double want = (g < -700 ? 0 : g / (1 + std::exp(-g))) * up[i];
+    if (!(std::abs(whole[i] - want) <= 5e-7 * std::abs(want) + 1e-35)) {
+      wrong = at("silu", 0, i, whole[i], want);
+    }
+    float one = gates[i];
+    kernels.silu_multiply(&one, &up[i], 1);
+    if (std::memcmp(&one, &whole[i], 4) != 0) wrong = "one value differs from the same in a row";
+  }
+  report(std::string(kernels.name) + " silu_multiply", wrong);
+}
+
+// ---- attention -----------------------------------------------------------------------------------
+
+struct Cache {
+  std::vector<std::byte> k, v;
+  std::vector<std::vector<int>> blocks;      // of each segment
+  std::vector<Span> spans;
+  std::vector<std::vector<float>> keys, values;  // [tokens][head_dim], as stored
+};
+
+Cache make_cache(WeightType type, const std::vector<int>& lengths, int head_dim, int kv_heads,
+                 int kv_head, float scale, Numbers& numbers) {
+  Cache cache;
+  const size_t element = type == WeightType::kF32 ? 4 : 2;
+  const size_t tile = static_cast<size_t>(kBlockTokens) * head_dim;
+  int total = 0;
+  for (int length : lengths) {
+    auto& blocks = cache.blocks.emplace_back();
+    for (int t = 0; t < length; t += kBlockTokens) blocks.push_back(total++);
+  }
+  // Blocks of a segment lie anywhere.
+  for (auto& blocks : cache.blocks) {
+    for (int& block : blocks) block = (block * 7 + 3) % (total % 7 ? total : total + 1);
+  }
+  cache.k.resize((total + 1) * kv_heads * tile * element);
+  cache.v.resize(cache.k.size());
+  // What no token was written to must not matter: NaN.
+  std::memset(cache.k.data(), 0, cache.k.size());
+  std::memset(cache.v.data(), 0xff, cache.v.size());
+  const auto put = [&](std::vector<std::byte>& to, size_t index, float value) {
+    if (type == WeightType::kF32) {
+      std::memcpy(to.data() + index * 4, &value, 4);
+    } else {
+      const std::uint16_t bits = to_bf16(value);
+      std::memcpy(to.data() + index * 2, &bits, 2);
+    }
+  };
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    for (int t = 0; t < lengths[s]; ++t) {
+      const size_t base =
+          (static_cast<size_t>(cache.blocks[s][t / kBlockTokens]) * kv_heads + kv_head) * tile;
+      const int offset = t % kBlockTokens;
+      auto& key = cache.keys.emplace_back(numbers.list(head_dim, scale));
+      auto& value = cache.values.emplace_back(numbers.list(head_dim));
+      for (int d = 0; d < head_dim; ++d) {
+        put(cache.k, base + static_cast<size_t>(d) * kBlockTokens + offset, key[d]);
+        put(cache.v, base + static_cast<size_t>(offset) * head_dim + d, value[d]);
+        key[d] = stored(type, key[d]);
+        value[d] = stored(type, value[d]);
+      }
+    }
+  }
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    cache.spans.push_back({cache.blocks[s].data(), lengths[s]});
+  }
+  return cache;
+}
+
+std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vector<int>& lengths,
+                         int head_dim, int group, float scale) {
+  Numbers numbers(static_cast<std::uint64_t>(head_dim) * 100 + group);
+  constexpr int kHeads = 3, kHead = 1;
+  const Cache cache = make_cache(type, lengths, head_dim, kHeads, kHead, scale, numbers);
+  const auto q = numbers.list(static_cast<size_t>(group) * head_dim);
+  const auto run = [&](int first, int count) {
+    std::vector<float> out(static_cast<size_t>(count) * head_dim);
+    std::vector<float> scratch(static_cast<size_t>(count) * kPieceTokens + 2 * head_dim);
+    Attend a;
+    a.q = q.data() + static_cast<size_t>(first) * head_dim;
+    a.out = out.data();
+    a.group = count;
+    a.head_dim = head_dim;
+    a.k = cache.k.data();
+    a.v = cache.v.data();
+    a.kv_heads = kHeads;
+    a.kv_head = kHead;
+    a.spans = cache.spans.data();
+    a.span_count = static_cast<int>(cache.spans.size());
+    a.scratch = scratch.data();
+    kernels.attend(type, a);
+    return out;
+  };
+  const auto together = run(0, group);
+  for (int g = 0; g < group; ++g) {
+    const std::vector<float> mine(together.begin() + static_cast<size_t>(g) * head_dim,
+                                  together.begin() + static_cast<size_t>(g + 1) * head_dim);
+    if (!same(run(g, 1), mine)) return "a head differs from the same head alone";
+    std::vector<double> weights;
+    double top = -INFINITY, total = 0;
+    for (const auto& key : cache.keys) {
+      double score = 0;
+      for (int d = 0; d < head_dim; ++d) {
+        score += static_cast<double>(q[static_cast<size_t>(g) * head_dim + d]) * key[d];
+      }
+      weights.push_back(score);
+      top = std::max(top, score);
+    }
+    for (double& weight : weights) total += weight = std::exp(weight - top);
+    for (int d = 0; d < head_dim; ++d) {
+      double want = 0;
+      for (size_t t = 0; t < weights.size(); ++t) want += weights[t] / total * cache.values[t][d];
+      // Scores of size s carry an error of about s · 2^-23 into the weights.
+      if (!(std::abs(mine[d] - want) <= 1e-6 * (1 + scale * std::sqrt(head_dim)))) return at("out", g, d, mine[d], want);
+    }
+  }
+  return "";
+}
+
+void check_attend(const Kernels& kernels, WeightType type) {
+  const std::vector<std::vector<int>> contexts = {
+      {1}, {16}, {17}, {255}, {256}, {257}, {600}, {1, 1, 1}, {33, 5, 300, 16, 1}, {256, 256, 7},
+      {40, 3, 3, 3, 3, 3, 3, 3, 3, 90}};
+  std::string wrong;
+  for (const auto& lengths : contexts) {
+    for (int head_dim : {2, 16, 24, 64, 80, 128}) {
+      for (int group : {1, 3, 4, 7, 16}) {
+        for (float scale : {1.0f, 40.0f}) {
+          if (wrong.empty()) wrong = attend_wrong(kernels, type, lengths, head_dim, group, scale);
+        }
+      }
+    }
+  }
+  report(std::string(kernels.name) + " " + name_of(type) + " attend", wrong);
+}
+
+}  // namespace
+}  // namespace anabranch
+
+int main() {
+  using namespace anabranch;
+  check_philox();
+  check_sampler();
+  for (const std::string& path : runnable_kernels()) {
+    const Kernels& kernels = select_kernels(path);
+    check_rms_norm(kernels);
+    check_silu(kernels);
+    for (WeightType type : {WeightType::kF32, WeightType::kBF16}) {
+      check_gemm(kernels, type);
+      check_attend(kernels, type);
+    }
+  }
+  std::printf("%s\n", failures == 0 ? "all checks passed" : "checks failed");
+  return failures == 0 ? 0 : 1;
+}
