@@ -24,13 +24,14 @@ describe("engine-check", () => {
 describe("read bandwidth", () => {
   it("is a rate above nothing, and refuses odd arguments", () => {
     expect(readBandwidth(1, 16, 1)).toBeGreaterThan(1e6);
-    for (const args of [
+    const odd = [
       [0, 1, 1],
       [1, 0, 1],
       [1, 1, 0.5],
       [Number.NaN, 1, 1],
-    ] as const) {
-      expect(refusal(() => readBandwidth(...args))).toBe("invalid_argument");
+    ] as const;
+    for (const [threads, mib, passes] of odd) {
+      expect(refusal(() => readBandwidth(threads, mib, passes))).toBe("invalid_argument");
     }
   });
 });

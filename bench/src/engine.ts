@@ -1,0 +1,221 @@
+// npm run bench -- engine: how fast the engine decodes several lanes over one prefix, and prefills.
+import { availableParallelism, cpus } from "node:os";
+import { parseArgs } from "node:util";
+import {
+  codePaths,
+  type Engine,
+  type EngineLoad,
+  openEngine,
+  readBandwidth,
+} from "@anabranch/native";
+import { shapeFolder, shapes } from "./shapes.ts";
+
+const help = `npm run bench -- engine [options]
+
+Random weights in a known model's shape; a prefix is prefilled, forked into lanes, and each lane is
+decoded for some tokens by script, through the engine as it serves. Loading and prefill are not part
+of the decoding figures. tokens_s counts all lanes together; gb_s is the weights and the KV that a
+step must read at least once, over its time; bandwidth_gb_s is what the same threads reach reading.
+
+  --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
+  --dtype TYPE      bf16 or fp32 (default bf16)
+  --lanes LIST      lanes decoded together (default 1,2,4,8)
+  --prefix N        tokens of common prefix (default 512)
+  --tokens N        tokens decoded in each lane (default 32)
+  --repeat N        runs, of which the median counts (default 3)
+  --threads N       threads of the engine (default: one a core)
+  --code-path NAME  ${codePaths().join(", ")} (default: the first)
+  --json            one JSON value on stdout
+`;
+
+interface Decoded {
+  lanes: number;
+  tokens_s: number;
+  step_ms: number;
+  gb_s: number;
+}
+
+/** What the command prints with --json. */
+export interface EngineFigures {
+  machine: { cpu: string; cores: number; threads: number };
+  model: { shape: string; dtype: string; backend: string; weight_bytes: number };
+  prefix: number;
+  tokens: number;
+  repeat: number;
+  bandwidth_gb_s: number;
+  ours: Decoded[];
+  prefill: { ours_tokens_s: number };
+}
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+function whole(name: string, text: string, low: number, high: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= low && value <= high) return value;
+  throw new Error(`--${name} must be a whole number from ${low} to ${high}, not ${text}`);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+}
+
+export async function benchEngine(argv: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      shape: { type: "string", default: "qwen2.5-0.5b" },
+      dtype: { type: "string", default: "bf16" },
+      lanes: { type: "string", default: "1,2,4,8" },
+      prefix: { type: "string", default: "512" },
+      tokens: { type: "string", default: "32" },
+      repeat: { type: "string", default: "3" },
+      threads: { type: "string", default: String(availableParallelism()) },
+      "code-path": { type: "string", default: "" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(help);
+    return;
+  }
+  const shape = Object.hasOwn(shapes, values.shape) ? shapes[values.shape] : undefined;
+  if (!shape)
+    throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes).join(", ")}`);
+  const dtype = values.dtype;
+  if (dtype !== "bf16" && dtype !== "fp32") throw new Error("--dtype is bf16 or fp32");
+  const lanes = values.lanes.split(",").map((text) => whole("lanes", text, 1, 256));
+  const prefix = whole("prefix", values.prefix, 1, shape.max_position_embeddings);
+  const tokens = whole("tokens", values.tokens, 1, shape.max_position_embeddings);
+  const repeat = whole("repeat", values.repeat, 1, 1000);
+  const threads = whole("threads", values.threads, 1, 1024);
+
+  const folder = shapeFolder(values.shape, shape, say);
+  say(`measuring read bandwidth with ${threads} threads`);
+  const bandwidth = () => readBandwidth(threads, 1024, 3);
+  const before = bandwidth();
+
+  // K and V of one token in every layer, in bytes.
+  const kvToken =
+    2 *
+    shape.num_hidden_layers *
+    shape.num_key_value_heads *
+    shape.head_dim *
+    (dtype === "bf16" ? 2 : 4);
+  const mostTokens = prefix + Math.max(...lanes) * (tokens + 32) + 256;
+  say(`loading ${folder} in ${dtype}`);
+  const run = new ScriptedEngine({
+    model: folder,
+    dtype,
+    threads,
+    kvMib: Math.ceil((mostTokens * kvToken) / 2 ** 20) + 1,
+    ...(values["code-path"] ? { codePath: values["code-path"] } : {}),
+  });
+  const info = run.engine.info();
+  say(`decoding on ${info.backend}`);
+
+  const prompt = Array.from({ length: prefix }, (_, i) => (i * 7919 + 13) % shape.vocab_size);
+  const prefillRates: number[] = [];
+  const ours: Decoded[] = [];
+  for (const count of lanes) {
+    const steps: number[] = [];
+    for (let i = 0; i < repeat; i++) {
+      const spent = await run.decode(prompt, count, tokens);
+      if (spent.decodeSteps !== tokens)
+        throw new Error("the engine took other steps than asked for");
+      steps.push(spent.decodeSeconds / spent.decodeSteps);
+      prefillRates.push(prefix / spent.prefillSeconds);
+    }
+    const step = median(steps);
+    const bytes = info.weightBytes + (prefix + (count * tokens) / 2) * kvToken;
+    ours.push({
+      lanes: count,
+      tokens_s: round(count / step),
+      step_ms: round(step * 1e3),
+      gb_s: round(bytes / step / 1e9),
+    });
+    say(`  ${count} lanes: ${(count / step).toFixed(1)} tokens/s`);
+  }
+  run.engine.close();
+
+  const figures: EngineFigures = {
+    machine: { cpu: cpus()[0]?.model.trim() ?? "", cores: availableParallelism(), threads },
+    model: { shape: values.shape, dtype, backend: info.backend, weight_bytes: info.weightBytes },
+    prefix,
+    tokens,
+    repeat,
+    bandwidth_gb_s: round(Math.max(before, bandwidth()) / 1e9),
+    ours,
+    prefill: { ours_tokens_s: round(median(prefillRates)) },
+  };
+  process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : table(figures));
+}
+
+const round = (value: number) => Number(value.toFixed(3));
+
+/** An engine that decodes given tokens, and tells what that took. */
+class ScriptedEngine {
+  readonly engine: Engine;
+  #ended: (() => void) | undefined;
+  #failed: ((error: Error) => void) | undefined;
+
+  constructor(options: Parameters<typeof openEngine>[0]) {
+    this.engine = openEngine(
+      options,
+      (events) => {
+        for (const list of events.values()) {
+          if (list.some((event) => event.kind === "finished")) this.#ended?.();
+        }
+      },
+      (message) => this.#failed?.(new Error(message)),
+    );
+  }
+
+  /** Forks `lanes` lanes of `tokens` tokens each after the prompt: one step a token. */
+  async decode(
+    prompt: readonly number[],
+    lanes: number,
+    tokens: number,
+  ): Promise<Pick<EngineLoad, "decodeSteps" | "decodeSeconds" | "prefillSeconds">> {
+    const before = this.engine.load();
+    const ended = new Promise<void>((resolve, reject) => {
+      this.#ended = resolve;
+      this.#failed = reject;
+    });
+    this.engine.submit({
+      id: 1,
+      prompt,
+      script: [
+        { serial: prompt },
+        {
+          parallel: Array.from({ length: lanes }, (_, lane) =>
+            Array.from({ length: tokens }, (_, i) => (lane * 31 + i * 17 + 5) % 1000),
+          ),
+        },
+      ],
+    });
+    await ended;
+    const after = this.engine.load();
+    return {
+      decodeSteps: after.decodeSteps - before.decodeSteps,
+      decodeSeconds: after.decodeSeconds - before.decodeSeconds,
+      prefillSeconds: after.prefillSeconds - before.prefillSeconds,
+    };
+  }
+}
+
+function table(f: EngineFigures): string {
+  const rows = f.ours.map((row) =>
+    [row.lanes, row.tokens_s.toFixed(1), row.step_ms.toFixed(2), row.gb_s.toFixed(2)].map(String),
+  );
+  const lines = [["lanes", "tokens/s", "ms/step", "GB/s"], ...rows].map((row) =>
+    row.map((cell) => cell.padStart(10)).join(""),
+  );
+  return `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads, prefix ${f.prefix}
+read bandwidth ${f.bandwidth_gb_s.toFixed(1)} GB/s, prefill ${f.prefill.ours_tokens_s.toFixed(0)} tokens/s
+${lines.join("\n")}
+`;
+}

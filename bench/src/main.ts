@@ -1,0 +1,32 @@
+// npm run bench -- <subject>: every number we claim, as a command.
+import { benchEngine } from "./engine.ts";
+
+/** Each takes its own arguments and answers `--help`. */
+const subjects: Record<string, { about: string; run: (args: string[]) => Promise<void> }> = {
+  engine: { about: "decoding and prefill speed of the native engine", run: benchEngine },
+};
+
+const help = `npm run bench -- SUBJECT [options]
+
+${Object.entries(subjects)
+  .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
+  .join("\n")}
+
+npm run bench -- SUBJECT --help tells its options.
+`;
+
+const [name = "--help", ...args] = process.argv.slice(2);
+const subject = Object.hasOwn(subjects, name) ? subjects[name] : undefined;
+if (subject) {
+  try {
+    await subject.run(args);
+  } catch (error) {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+} else if (name === "--help") {
+  process.stdout.write(help);
+} else {
+  process.stderr.write(`bench: unknown subject ${name}\n\n${help}`);
+  process.exitCode = 2;
+}
