@@ -11,6 +11,7 @@ import * as textCompletions from "./completions/text-completions.ts";
 import type { Environment } from "./environment.ts";
 import * as health from "./health.ts";
 import * as listModels from "./models/list-models.ts";
+import * as showModel from "./models/show-model.ts";
 import { servePool } from "./pool/pool-service.ts";
 import * as showUsage from "./usage/show-usage.ts";
 
@@ -39,6 +40,11 @@ export function createApp() {
     await surroundings(c);
     return listModels.handle(c.env, waitUntil(c));
   });
+  // Model names may hold slashes.
+  app.get("/v1/models/:model{.+}", async (c) => {
+    await surroundings(c);
+    return showModel.handle(c.req.param("model"), c.env, waitUntil(c));
+  });
   app.get(showUsage.route.path, async (c) => {
     const { caller } = await surroundings(c);
     return showUsage.handle(c.req.raw, c.env, caller);
@@ -62,6 +68,7 @@ export function createApp() {
     chatCompletions,
     textCompletions,
     listModels,
+    showModel,
     showUsage,
     createKey,
     showPool,

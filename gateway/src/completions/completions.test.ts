@@ -246,6 +246,7 @@ describe("the OpenAPI document", () => {
       "/v1/chat/completions",
       "/v1/completions",
       "/v1/models",
+      "/v1/models/{model}",
       "/v1/usage",
     ]);
   });

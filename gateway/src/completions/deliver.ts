@@ -14,10 +14,6 @@ import type { Renderer } from "./renderer.ts";
  * leaving is noticed and nothing on the way takes the silence for death. */
 const patienceMs = 1_000;
 
-/** Usage is recorded, and the answer remembered, before the client can ask for either again; but no
- * client waits long for that. */
-const recordMs = 2_000;
-
 function answerHeaders(answer: Answer, contentType: string): Record<string, string> {
   return {
     "content-type": contentType,
@@ -31,13 +27,17 @@ function answerHeaders(answer: Answer, contentType: string): Record<string, stri
 const late = Symbol("late");
 const after = (ms: number) => scheduler.wait(ms).then((): typeof late => late);
 
-async function record(answer: Answer, status: number, { waitUntil }: Surroundings): Promise<void> {
-  const ended = answer.account
-    .ended(status, answer.counts)
-    .catch((error) => console.error(`usage of ${answer.requestId} was lost`, error));
-  const kept = Promise.all([ended, answer.stored]);
-  waitUntil(kept);
-  await Promise.race([kept, after(recordMs)]);
+/**
+ * Sends the answer's usage and log on their way. Not awaited: both are calls to objects that take them
+ * in order, so whoever asks for them after the answer's end is behind them in the queue.
+ */
+function record(answer: Answer, status: number, { waitUntil }: Surroundings): void {
+  waitUntil(
+    answer.account
+      .ended(status, answer.counts)
+      .catch((error) => console.error(`usage of ${answer.requestId} was lost`, error)),
+  );
+  waitUntil(answer.stored);
 }
 
 export function deliverStream(
@@ -79,16 +79,16 @@ async function pump(
         mark = lanes?.lastMark(change.stoppedIn);
       }
     }
-    if (events.left.aborted) return await record(answer, 499, around);
+    if (events.left.aborted) return record(answer, 499, around);
     await events.send([renderer.closing(reason, mark)]);
-    await record(answer, 200, around);
+    record(answer, 200, around);
     if (settings.includeUsage) await events.send([renderer.usage(answer.counts)]);
     await events.sendText("data: [DONE]\n\n");
   } catch (error) {
-    if (events.left.aborted) return await record(answer, 499, around);
+    if (events.left.aborted) return record(answer, 499, around);
     const failure = asApiError(error);
     answer.cancel();
-    await record(answer, failure.status, around);
+    record(answer, failure.status, around);
     await events.send([failure.body]);
     await events.sendText("data: [DONE]\n\n");
   } finally {
@@ -141,7 +141,7 @@ async function collect(
       if (changes.some(({ kind }) => kind === "text")) answer.account.firstText();
       await answer.account.stillRunning();
     }
-    await record(answer, 200, around);
+    record(answer, 200, around);
     const { document, counts, finished } = answer;
     const reason = finished?.reason ?? FinishReason.STOP;
     const whole = renderer.whole(document.text, document.logprobs, reason, counts);
@@ -149,7 +149,7 @@ async function collect(
   } catch (error) {
     const failure = asApiError(error);
     answer.cancel();
-    await record(answer, left.aborted ? 499 : failure.status, around);
+    record(answer, left.aborted ? 499 : failure.status, around);
     return { text: "", failure };
   }
 }

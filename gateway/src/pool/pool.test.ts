@@ -128,6 +128,10 @@ describe("the pool", () => {
       object: "list",
       data: [{ id: "fake", object: "model", owned_by: "anabranch" }],
     });
+    const one = await call("/v1/models/fake", { headers: bearer(key.key) });
+    expect(await one.json()).toMatchObject({ id: "fake", object: "model" });
+    const none = await call("/v1/models/some/other", { headers: bearer(key.key) });
+    expect(none.status).toBe(404);
   });
 
   it("does not choose a worker that fell silent", async () => {

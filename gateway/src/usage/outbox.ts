@@ -14,6 +14,8 @@ export class UsageOutbox {
   readonly #storage: DurableObjectStorage;
   readonly #db: D1Database;
   #failures = 0;
+  /** Known to be set: asking for it again would cost every request a look into storage. */
+  #alarmed = false;
   #flushing: Promise<void> | undefined;
 
   constructor(storage: DurableObjectStorage, db: D1Database) {
@@ -30,9 +32,9 @@ export class UsageOutbox {
       row.requestId,
       JSON.stringify(row),
     );
-    if ((await this.#storage.getAlarm()) === null) {
-      await this.#storage.setAlarm(Date.now() + flushAfterMs);
-    }
+    if (this.#alarmed) return;
+    this.#alarmed = true;
+    await this.#storage.setAlarm(Date.now() + flushAfterMs);
   }
 
   /** Two flushes at once would write the same rows twice: the later one waits for the first. */
@@ -45,6 +47,7 @@ export class UsageOutbox {
   }
 
   async onAlarm(): Promise<void> {
+    this.#alarmed = false;
     try {
       await this.flush();
       this.#failures = 0;
@@ -52,6 +55,7 @@ export class UsageOutbox {
       // Alarms give up after some retries of their own; these rows are not to be given up.
       console.error("usage was not written; it will be tried again", error);
       const wait = Math.min(longestRetryMs, 1_000 * 2 ** this.#failures++);
+      this.#alarmed = true;
       await this.#storage.setAlarm(Date.now() + wait);
     }
   }

@@ -1,0 +1,32 @@
+import { z } from "@hono/zod-openapi";
+import type { Environment } from "../environment.ts";
+import { poolView } from "../pool/pool-view.ts";
+
+export const model = z
+  .object({
+    id: z.string(),
+    object: z.literal("model"),
+    created: z.int(),
+    owned_by: z.string(),
+    anabranch: z.object({ dialect: z.string().nullable(), context_tokens: z.int() }),
+  })
+  .openapi("Model");
+
+/** The models that some healthy worker has, by name. */
+export async function availableModels(
+  env: Environment,
+  waitUntil: (promise: Promise<unknown>) => void,
+): Promise<z.output<typeof model>[]> {
+  const { workers } = await poolView(env, waitUntil, true);
+  const models = new Map<string, z.output<typeof model>>();
+  for (const worker of workers) {
+    if (!worker.healthy || worker.draining) continue;
+    for (const { id, dialect, contextTokens } of worker.models) {
+      const created = Math.floor(worker.registeredAt / 1_000);
+      if ((models.get(id)?.created ?? Number.POSITIVE_INFINITY) <= created) continue;
+      const anabranch = { dialect: dialect || null, context_tokens: contextTokens };
+      models.set(id, { id, object: "model", created, owned_by: "anabranch", anabranch });
+    }
+  }
+  return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
