@@ -8,7 +8,7 @@ import {
   Mode,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { AnswerDocument, type Change, LaneEventError } from "../aggregation/document.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, badField } from "../api-error.ts";
 import { keyedHash } from "../auth/api-key.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { answerKey } from "../cache/answer-key.ts";
@@ -45,6 +45,10 @@ export interface Surroundings {
   signal: AbortSignal;
   waitUntil(promise: Promise<unknown>): void;
 }
+
+/** More bytes than this for each token of the model's context can't be a prompt that fits; they are
+ * refused here, as a worker would have to tokenize megabytes to say the same. */
+const bytesPerToken = 64;
 
 const isHeartbeat = ({ event }: Event) => event.case === "heartbeat";
 
@@ -200,6 +204,14 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
   const { env, caller, waitUntil } = around;
   const { settings, requestId, endpoint, model: modelId } = request;
   const { view, model } = await viewWith(around, modelId);
+
+  if (model.contextTokens > 0 && request.promptBytes > model.contextTokens * bytesPerToken) {
+    throw badField(
+      request.promptField,
+      `The prompt has ${request.promptBytes} bytes, which is more than fits into the model's context of ${model.contextTokens} tokens.`,
+      "context_length_exceeded",
+    );
+  }
 
   const asked = settings.maxTokens ?? model.defaultMaxTokens;
   const maxTokens = model.contextTokens > 0 ? Math.min(asked, model.contextTokens) : asked;

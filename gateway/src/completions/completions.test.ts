@@ -118,6 +118,14 @@ describe("bad input", () => {
     expect(full.headers.get("retry-after")).toBe("1");
   });
 
+  it("refuses a prompt that can't fit without asking a worker", async () => {
+    const response = await chat(key, "word ".repeat(100_000));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { param: "messages", code: "context_length_exceeded" },
+    });
+  });
+
   it("answers an unknown path in the same shape", async () => {
     const response = await call("/v1/embeddings");
     expect(response.status).toBe(404);
