@@ -11,10 +11,10 @@ const { values } = parseArgs({
   },
 });
 
-const gateway = await serve({
-  port: Number(values.port),
-  host: values.host,
-  state: values.state,
+const { host, state } = values;
+const gateway = await serve({ port: Number(values.port), host, state }).catch((error: Error) => {
+  process.stderr.write(`the gateway did not start: ${error.message}\n`);
+  process.exit(1);
 });
 process.stdout.write(`${JSON.stringify({ gateway: gateway.url })}\n`);
 
