@@ -75,7 +75,7 @@ async function unlimitedKey(gateway, admin) {
   if (kept && (await ask(`${gateway}/v1/models`, kept)).status === 200) return kept;
   const body = JSON.stringify({ tenant: "local" });
   const made = await ask(`${gateway}/admin/v1/keys`, admin, { method: "POST", body });
-  if (made.status !== 201) throw new Error(`no key could be made: ${JSON.stringify(made.body)}`);
+  if (made.status !== 200) throw new Error(`no key could be made: ${JSON.stringify(made.body)}`);
   writeFileSync(keyFile, `${JSON.stringify({ key: made.body.key })}\n`, { mode: 0o600 });
   return made.body.key;
 }

@@ -2,7 +2,15 @@
 // itself takes seconds to load, so it is asked only when something it looks at has changed.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -65,9 +73,13 @@ export async function bundle(folder: string): Promise<Bundle> {
   const now = digest();
   if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== now) {
     process.stderr.write("· bundling the gateway\n");
-    mkdirSync(folder, { recursive: true });
-    await build(folder);
-    writeFileSync(stamp, now);
+    // Several gateways may start at once (tests do): each builds aside, and the last one stays.
+    const aside = `${folder}.${process.pid}`;
+    mkdirSync(aside, { recursive: true });
+    await build(aside);
+    writeFileSync(join(aside, "stamp"), now);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(aside, folder);
   }
   return {
     script: readFileSync(join(folder, "main.js"), "utf8"),

@@ -46,7 +46,7 @@ export async function makeKey(
 ): Promise<MadeKey> {
   const body = JSON.stringify({ tenant, ...limits });
   const response = await call("/admin/v1/keys", { method: "POST", headers: adminHeaders, body });
-  if (response.status !== 201) throw new Error(await response.text());
+  if (!response.ok) throw new Error(await response.text());
   return response.json();
 }
 

@@ -32,7 +32,7 @@ export const route = createRoute({
   security: [{ admin: [] }],
   request: { body: { required: true, content: { "application/json": { schema: body } } } },
   responses: {
-    201: { description: "The key", content: { "application/json": { schema: created } } },
+    200: { description: "The key", content: { "application/json": { schema: created } } },
     ...errorResponses,
   },
 });
@@ -41,5 +41,5 @@ export async function handle(request: Request, env: Environment): Promise<Respon
   const { tenant, rpm = null, tpm = null } = await readBody(request, body);
   const { key, keyId } = await createKey(env, tenant, { rpm, tpm });
   const answer: z.output<typeof created> = { key, id: keyId, tenant, rpm, tpm };
-  return Response.json(answer, { status: 201 });
+  return Response.json(answer);
 }

@@ -1,5 +1,6 @@
 // The pool as a request sees it: plain values, remembered by the isolate for a moment so that most
 // requests cost no call to the pool's object.
+import { ApiError } from "../api-error.ts";
 import { type Environment, poolObject } from "../environment.ts";
 
 export interface Model {
@@ -43,19 +44,28 @@ export interface PoolView {
 const freshMs = 200;
 /** Younger than this, it is used while a newer one is fetched. */
 const usableMs = 1_500;
+/** Younger than this, it is used where the pool's object does not answer. */
+const lastResortMs = 60_000;
 const timeoutMs = 5_000;
 
 let remembered: { view: PoolView; at: number } | undefined;
 let asking: Promise<PoolView> | undefined;
 
+/** Throws a 503 ApiError where the pool's object does not answer. */
 async function ask(env: Environment): Promise<PoolView> {
   const at = Date.now();
-  const view = await Promise.race([
-    poolObject(env).view(),
-    scheduler.wait(timeoutMs).then(() => Promise.reject(new Error("the pool did not answer"))),
-  ]);
-  remembered = { view, at };
-  return view;
+  try {
+    const late = scheduler.wait(timeoutMs).then(() => Promise.reject(new Error("timeout")));
+    const view = await Promise.race([poolObject(env).view(), late]);
+    remembered = { view, at };
+    return view;
+  } catch (error) {
+    console.error("the pool's object did not answer", error);
+    throw new ApiError(503, "The pool can't be seen; try again.", {
+      code: "pool_unavailable",
+      headers: { "retry-after": "1" },
+    });
+  }
 }
 
 /** `newest` waits for a view no older than the call. */
@@ -65,8 +75,8 @@ export async function poolView(
   newest = false,
 ): Promise<PoolView> {
   const age = remembered ? Date.now() - remembered.at : Number.POSITIVE_INFINITY;
-  if (remembered && !newest && age < freshMs) return remembered.view;
   if (newest) return ask(env);
+  if (remembered && age < freshMs) return remembered.view;
   // One isolate asks once at a time. A promise that another request began must not be awaited in
   // workerd, so only a view that can be used at once is shared.
   if (remembered && age < usableMs) {
@@ -78,7 +88,13 @@ export async function poolView(
     }
     return remembered.view;
   }
-  return ask(env);
+  try {
+    return await ask(env);
+  } catch (error) {
+    // Workers rarely move: an old view that may be right beats none.
+    if (remembered && age < lastResortMs) return remembered.view;
+    throw error;
+  }
 }
 
 export function forgetPool(): void {
