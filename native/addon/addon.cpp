@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <cmath>
+#include <cstring>
 #include <future>
 #include <memory>
 #include <optional>
@@ -398,13 +399,16 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     std::shared_ptr<Live> live;
   };
 
-  /// What a callback throws is an uncaught exception, as from any other event.
-  static void call_back(Napi::Env env, const Napi::Function& callback, Napi::Value argument) {
-    try {
-      callback.Call({argument});
-    } catch (const Napi::Error& error) {
-      napi_fatal_exception(env, error.Value());
-    }
+  /// What a callback throws is an uncaught exception, as from any other event. Plain Node-API here:
+  /// where a worker thread is being terminated every call fails, and none of that may be thrown.
+  static void call_back(napi_env env, napi_value callback, napi_value argument) {
+    napi_value global = nullptr, error = nullptr;
+    bool thrown = false;
+    if (napi_get_global(env, &global) != napi_ok) return;
+    if (napi_call_function(env, global, callback, 1, &argument, nullptr) == napi_ok) return;
+    if (napi_is_exception_pending(env, &thrown) != napi_ok || !thrown) return;
+    if (napi_get_and_clear_last_exception(env, &error) != napi_ok) return;
+    napi_fatal_exception(env, error);
   }
 
   // On the engine thread.
@@ -412,9 +416,16 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     auto* step = new Step{std::move(words), live_};
     const auto call = [](Napi::Env env, Napi::Function callback, Step* step) {
       std::unique_ptr<Step> owned(step);
-      auto array = Napi::Uint32Array::New(env, step->words.size());
-      std::copy(step->words.begin(), step->words.end(), array.Data());
       step->live->end_finished(env, step->words);
+      const size_t bytes = step->words.size() * sizeof(std::uint32_t);
+      void* data = nullptr;
+      napi_value buffer = nullptr, array = nullptr;
+      if (napi_create_arraybuffer(env, bytes, &data, &buffer) != napi_ok) return;
+      std::memcpy(data, step->words.data(), bytes);
+      if (napi_create_typedarray(env, napi_uint32_array, step->words.size(), buffer, 0, &array) !=
+          napi_ok) {
+        return;
+      }
       call_back(env, callback, array);
     };
     if (events_.NonBlockingCall(step, call) != napi_ok) delete step;
@@ -423,7 +434,10 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     auto* data = new std::string(std::move(message));
     const auto call = [](Napi::Env env, Napi::Function callback, std::string* message) {
       std::unique_ptr<std::string> owned(message);
-      call_back(env, callback, Napi::String::New(env, *message));
+      napi_value text = nullptr;
+      if (napi_create_string_utf8(env, message->data(), message->size(), &text) == napi_ok) {
+        call_back(env, callback, text);
+      }
     };
     if (fault_.NonBlockingCall(data, call) != napi_ok) delete data;
   }

@@ -119,7 +119,7 @@ describe("the process ends cleanly", () => {
       "when worker threads with live engines are terminated",
       `
        import { Worker } from "node:worker_threads";
-       for (let i = 0; i < 3; i++) {
+       for (let i = 0; i < 6; i++) {
          const worker = new Worker(\`
            import { parentPort } from "node:worker_threads";
            import { openEngine } from ${JSON.stringify(index)};
@@ -127,6 +127,7 @@ describe("the process ends cleanly", () => {
              () => parentPort.postMessage("token"));
            for (let id = 1; id <= 3; id++) engine.submit({
              id, prompt: [5, 6, 7], maxTokens: 900, ignoreEos: true });
+           for (let i = 0; i < 4; i++) engine.score([{ serial: new Array(200).fill(5) }], "sum");
          \`, { eval: true, execArgv: ["--input-type=module"] });
          await new Promise((resolve, reject) => {
            worker.once("message", resolve); worker.once("error", reject);
