@@ -199,6 +199,10 @@ inline void finish(const Gemm& g, int row, int strip, Vec low, Vec high) {
   }
 }
 
+/// Bytes that weights are asked for ahead of their use; the next strip follows this one. What the
+/// processor fetches by itself leaves a third of the bandwidth unused once rows keep it busy.
+constexpr size_t kPrefetch = 2048;
+
 /// M rows by S strips, held in registers over all of K.
 template <class Weights, int M, int S>
 void tile(const Gemm& g, int row, int strip) {
@@ -206,21 +210,22 @@ void tile(const Gemm& g, int row, int strip) {
   for (auto& by_strip : acc) {
     for (auto& pair : by_strip) pair[0] = pair[1] = splat(0.0f);
   }
-  const size_t stride = Weights::step * static_cast<size_t>(g.k);
+  const size_t stride = Weights::step * static_cast<size_t>(g.k + g.k % 2);  // as strip_bytes pads
   const std::byte* w = g.w + stride * static_cast<size_t>(strip);
   const float* x = g.x + row * g.ldx;
   for (int i = 0; i < g.k; ++i) {
-    Vec in[M];
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) in[m] = splat(x[m * g.ldx + i]);
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
       Vec low, high;
-      Weights::load_pair(w + s * stride + static_cast<size_t>(i) * Weights::step, low, high);
+      const std::byte* at = w + s * stride + static_cast<size_t>(i) * Weights::step;
+      __builtin_prefetch(at + kPrefetch);
+      Weights::load_pair(at, low, high);
+      // One input at a time: beside the sums, all M of them would not fit 16 registers.
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
-        acc[m][s][0] = fma(in[m], low, acc[m][s][0]);
-        acc[m][s][1] = fma(in[m], high, acc[m][s][1]);
+        const Vec in = splat(x[m * g.ldx + i]);
+        acc[m][s][0] = fma(in, low, acc[m][s][0]);
+        acc[m][s][1] = fma(in, high, acc[m][s][1]);
       }
     }
   }
@@ -311,38 +316,43 @@ void gemm_dot(const Gemm& g) {
 
 #endif
 
+/// Rows whose sums, two vectors each, fit the registers beside two of weights and one input.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 12;
+#else
+constexpr int kTileRows = 6;
+#endif
+
 /// Several strips at once while rows are few, so that enough sums are under way to hide latency.
 template <class Weights, int M, int S>
-void strips(const Gemm& g, int row) {
+void strips(const Gemm& g) {
   int strip = g.first;
-  for (; strip + S <= g.last; strip += S) tile<Weights, M, S>(g, row, strip);
-  for (; strip < g.last; ++strip) tile<Weights, M, 1>(g, row, strip);
+  for (; strip + S <= g.last; strip += S) tile<Weights, M, S>(g, 0, strip);
+  for (; strip < g.last; ++strip) tile<Weights, M, 1>(g, 0, strip);
+}
+
+template <class Weights, int M = kTileRows>
+void tile_of(const Gemm& g, int row, int rows, int strip) {
+  if constexpr (M > 1) {
+    if (rows < M) return tile_of<Weights, M - 1>(g, row, rows, strip);
+  }
+  tile<Weights, M, 1>(g, row, strip);
 }
 
 template <class Weights>
 void gemm_of(const Gemm& g) {
-  switch (g.m) {
-    case 0: return;
-    case 1: return strips<Weights, 1, 4>(g, 0);
-    case 2: return strips<Weights, 2, 2>(g, 0);
-    case 3: return strips<Weights, 3, 2>(g, 0);
-    default: break;
-  }
+  if (g.m == 1) return strips<Weights, 1, 4>(g);
+  if (g.m == 2) return strips<Weights, 2, 2>(g);
   // A strip is read from memory once and then from cache for all its row tiles; rows are walked in
   // panels that stay in cache while the strips pass.
   constexpr int kPanel = 96;
   for (int panel = 0; panel < g.m; panel += kPanel) {
-    const int end = std::min(g.m, panel + kPanel);
+    const int rows = std::min(g.m - panel, kPanel);
+    const int tiles = (rows + kTileRows - 1) / kTileRows;  // of about equal size
     for (int strip = g.first; strip < g.last; ++strip) {
-      int row = panel;
-      for (; row + 6 <= end; row += 6) tile<Weights, 6, 1>(g, row, strip);
-      switch (end - row) {
-        case 1: tile<Weights, 1, 1>(g, row, strip); break;
-        case 2: tile<Weights, 2, 1>(g, row, strip); break;
-        case 3: tile<Weights, 3, 1>(g, row, strip); break;
-        case 4: tile<Weights, 4, 1>(g, row, strip); break;
-        case 5: tile<Weights, 5, 1>(g, row, strip); break;
-        default: break;
+      for (int t = 0; t < tiles; ++t) {
+        const int first = rows * t / tiles;
+        tile_of<Weights>(g, panel + first, rows * (t + 1) / tiles - first, strip);
       }
     }
   }
