@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { collectLanes, LaneAnswer, type LaneChunk, type LaneMark } from "./client.ts";
+
+const chunk = (content: string, mark?: Partial<LaneMark>): LaneChunk => {
+  const anabranch = { event: "delta", lane: 0, stage: null, title: null, ...mark };
+  const made = { choices: [{ delta: { content } }], ...(mark ? { anabranch } : {}) };
+  return made;
+};
+const opened: Partial<LaneMark> = {
+  ...{ event: "stage_opened", stage: 1, lanes: [1, 2], titles: ["A", "B"] },
+};
+
+function collect(...chunks: LaneChunk[]): LaneAnswer {
+  const answer = new LaneAnswer();
+  for (const each of chunks) answer.push(each);
+  return answer;
+}
+
+describe("the client library", () => {
+  it("puts interleaved branches into document order", () => {
+    const answer = collect(
+      chunk("x ", {}),
+      chunk("", opened),
+      chunk("b1 ", { lane: 2, stage: 1, title: "B" }),
+      chunk("a1 ", { lane: 1, stage: 1, title: "A" }),
+      chunk("b2 ", { lane: 2, stage: 1, title: "B" }),
+      chunk("", { event: "branch_closed", lane: 2, stage: 1, title: "B", reason: "marker" }),
+      chunk("", { event: "branch_closed", lane: 1, stage: 1, title: "A", reason: "cap" }),
+      chunk("", { event: "stage_closed", stage: 1 }),
+      chunk("y", {}),
+    );
+    expect(answer.text).toBe("x a1 b1 b2 y");
+    expect(answer.parts).toMatchObject([
+      { kind: "serial", text: "x " },
+      {
+        kind: "stage",
+        closed: true,
+        branches: [
+          { title: "A", text: "a1 ", closed: true, reason: "cap" },
+          { title: "B", text: "b1 b2 ", closed: true, reason: "marker" },
+        ],
+      },
+      { kind: "serial", text: "y" },
+    ]);
+  });
+
+  it("leaves out what stands behind a stop string", () => {
+    const branch = collect(
+      chunk("", opened),
+      chunk("b ", { lane: 2, stage: 1 }),
+      chunk("a ", { lane: 1, stage: 1 }),
+      chunk("", { lane: 1, stage: 1, stop_lane: 1 }),
+    );
+    expect(branch.text).toBe("a ");
+    expect(branch.stages[0]?.branches[1]).toMatchObject({ text: "b ", void: true });
+
+    const trunk = collect(
+      chunk("x", {}),
+      chunk("", opened),
+      chunk("b ", { lane: 2, stage: 1 }),
+      chunk("", { stop_lane: 0 }),
+    );
+    expect(trunk.text).toBe("x");
+  });
+
+  it("takes streams without branches, chat and text, as serial text", async () => {
+    async function* plain(): AsyncGenerator<LaneChunk> {
+      yield chunk("one ");
+      yield { choices: [{ text: "two" }] };
+      yield { choices: [{ delta: {}, finish_reason: "stop" }] };
+      yield { choices: [] };
+    }
+    const answer = await collectLanes(plain());
+    expect(answer.text).toBe("one two");
+    expect(answer.finishReason).toBe("stop");
+    expect(answer.stages).toEqual([]);
+  });
+});
