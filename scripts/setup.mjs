@@ -61,7 +61,7 @@ function once(stampFile, inputs, step) {
 /** npm packages, exactly as locked. */
 export function packages() {
   once("node_modules/.anabranch-installed", ["package.json", "package-lock.json"], () =>
-    run("installing npm packages", "npm", ["ci", "--no-audit", "--no-fund"]),
+    run("installing npm packages", "npm", ["ci", "--loglevel", "error", "--no-audit", "--no-fund"]),
   );
 }
 
