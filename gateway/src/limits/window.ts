@@ -5,6 +5,8 @@
 const windowMs = 60_000;
 /** A reservation whose request never comes back (its isolate died) counts as spent after this. */
 const leaseMs = 180_000;
+/** When to try again where running requests hold the tokens. */
+const soonMs = 2_000;
 
 export interface Limits {
   rpm: number | null;
@@ -20,8 +22,6 @@ export interface Refusal {
   retryAfterMs: number | null;
 }
 
-type Row = { at: number; tokens: number; settled: number };
-
 export class LimitWindow {
   readonly #sql: SqlStorage;
 
@@ -31,7 +31,8 @@ export class LimitWindow {
     sql.exec(`CREATE TABLE IF NOT EXISTS spending (
       request_id TEXT PRIMARY KEY, key_id TEXT NOT NULL, at INTEGER NOT NULL,
       tokens INTEGER NOT NULL, settled INTEGER NOT NULL, open INTEGER NOT NULL)`);
-    sql.exec("CREATE INDEX IF NOT EXISTS spending_by_key ON spending (key_id, settled)");
+    sql.exec("CREATE INDEX IF NOT EXISTS spending_by_key ON spending (key_id, at)");
+    sql.exec("CREATE INDEX IF NOT EXISTS spending_by_settled ON spending (settled)");
   }
 
   /** Takes one request and `tokens` from the key's minute; null where that succeeded. */
@@ -44,45 +45,56 @@ export class LimitWindow {
   ): Refusal | null {
     const since = now - windowMs;
     this.#sql.exec("DELETE FROM spending WHERE settled <= ? AND at <= ?", since, since);
-    const rows = this.#sql
-      .exec<Row>(
-        "SELECT at, tokens, settled FROM spending WHERE key_id = ? ORDER BY settled",
-        keyId,
+    const { requests, used } = this.#sql
+      .exec<{ requests: number; used: number }>(
+        `SELECT count(CASE WHEN at > ? THEN 1 END) AS requests,
+          coalesce(sum(CASE WHEN settled > ? THEN tokens END), 0) AS used
+        FROM spending WHERE key_id = ?`,
+        ...[since, since, keyId],
       )
-      .toArray();
-
-    if (rpm !== null) {
-      const starts = rows.map(({ at }) => at).filter((at) => at > since);
-      if (starts.length >= rpm) {
-        starts.sort((a, b) => a - b);
-        const frees = starts[starts.length - rpm];
-        const retryAfterMs = rpm === 0 || frees === undefined ? null : frees + windowMs - now;
-        return { kind: "requests", limit: rpm, used: starts.length, requested: 1, retryAfterMs };
-      }
+      .one();
+    if (rpm !== null && requests >= rpm) {
+      const retryAfterMs = this.#requestFreed(keyId, since, requests - rpm) - since;
+      return { kind: "requests", limit: rpm, used: requests, requested: 1, retryAfterMs };
     }
-    if (tpm !== null) {
-      const counted = rows.filter(({ settled }) => settled > since);
-      const used = counted.reduce((sum, row) => sum + row.tokens, 0);
-      if (used + tokens > tpm) {
-        const refusal = { kind: "tokens" as const, limit: tpm, used, requested: tokens };
-        if (tokens > tpm) return { ...refusal, retryAfterMs: null };
-        let left = used;
-        for (const row of counted) {
-          // Something still running may settle, and free most of what it reserved, any moment.
-          if (row.settled > now) return { ...refusal, retryAfterMs: 2_000 };
-          left -= row.tokens;
-          if (left + tokens <= tpm) {
-            return { ...refusal, retryAfterMs: row.settled + windowMs - now };
-          }
-        }
-        return { ...refusal, retryAfterMs: 2_000 };
-      }
+    if (tpm !== null && used + tokens > tpm) {
+      const refusal = { kind: "tokens" as const, limit: tpm, used, requested: tokens };
+      if (tokens > tpm) return { ...refusal, retryAfterMs: null };
+      const retryAfterMs = this.#tokensFreed(keyId, now, used + tokens - tpm) - now;
+      return { ...refusal, retryAfterMs };
     }
     this.#sql.exec(
       "INSERT OR REPLACE INTO spending VALUES (?, ?, ?, ?, ?, 1)",
       ...[requestId, keyId, now, tokens, now + leaseMs],
     );
     return null;
+  }
+
+  /** When the request came that must leave the window for one more to have room. */
+  #requestFreed(keyId: string, since: number, older: number): number {
+    const { at } = this.#sql
+      .exec<{ at: number }>(
+        "SELECT at FROM spending WHERE key_id = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?",
+        ...[keyId, since, older],
+      )
+      .one();
+    return at;
+  }
+
+  /** When `tokens` of what is counted now will have left the window. */
+  #tokensFreed(keyId: string, now: number, tokens: number): number {
+    let left = tokens;
+    const counted = this.#sql.exec<{ tokens: number; settled: number }>(
+      "SELECT tokens, settled FROM spending WHERE key_id = ? AND settled > ? ORDER BY settled",
+      ...[keyId, now - windowMs],
+    );
+    for (const row of counted) {
+      // Something still running may settle, and free most of what it reserved, any moment.
+      if (row.settled > now) break;
+      left -= row.tokens;
+      if (left <= 0) return row.settled + windowMs;
+    }
+    return now + soonMs;
   }
 
   /** The reservation was a guess, and now more is known; also keeps a long request's lease. */
