@@ -23,6 +23,8 @@ export class Answer {
   readonly #document: AnswerDocument;
   readonly #runs = new Map<number, IncrementalText>(); // by lane: its visible run under way
   #openStage: number[] = [];
+  /** Ends of branches and stages that wait for held-back text which stands before them. */
+  readonly #ends: Event[] = [];
 
   constructor(model: TextModel, stops: readonly string[]) {
     this.#model = model;
@@ -39,6 +41,8 @@ export class Answer {
     const out: Event[] = [];
     const add = (event: Event["event"]) => out.push(create(EventSchema, { event }));
     for (const { event } of response.events) {
+      // Behind a stop string there is nothing but the end.
+      if (this.stopped && event.case !== "finished") continue;
       switch (event.case) {
         case "delta":
           add({ case: "delta", value: this.#delta(event.value) });
@@ -46,6 +50,8 @@ export class Answer {
         case "stageOpened":
           this.#endRun(0);
           this.#document.close(0);
+          // Ends that wait even now would need a stop string over two stages and all between them.
+          out.push(...this.#ends.splice(0));
           for (const lane of event.value.lanes) this.#document.open(lane);
           this.#openStage = event.value.lanes;
           add({ case: "stageOpened", value: this.#titled(event.value) });
@@ -53,13 +59,14 @@ export class Answer {
         case "branchClosed":
           this.#endRun(event.value.lane);
           this.#document.close(event.value.lane);
+          this.#ends.push(create(EventSchema, { event }));
           this.#attach(out, this.#document.release());
-          add(event);
           break;
         case "stageClosed":
           this.#openStage = [];
           this.#document.open(0);
-          add(event);
+          this.#ends.push(create(EventSchema, { event }));
+          this.#attach(out, []);
           break;
         case "finished":
           for (const lane of [0, ...this.#openStage]) this.#endRun(lane);
@@ -127,9 +134,21 @@ export class Answer {
     };
   }
 
+  /** Tells the ends that are due: all text of a branch comes before its end. */
+  #tellEnds(out: Event[], coming: readonly Release[]): void {
+    for (let end = this.#ends[0]; end; end = this.#ends[0]) {
+      if (end.event.case === "branchClosed") {
+        const { lane } = end.event.value;
+        if (!this.#document.isReleased(lane) || coming.some((each) => each.lane === lane)) return;
+      }
+      this.#ends.shift();
+      out.push(end);
+    }
+  }
+
   /** Puts released text on the step's delta of its lane, or on a delta of its own. */
   #attach(out: Event[], released: Release[]): void {
-    for (const { lane, text } of released) {
+    for (const [index, { lane, text }] of released.entries()) {
       const last = out.findLast(
         ({ event }) => event.case === "delta" && event.value.lane === lane,
       )?.event;
@@ -142,6 +161,8 @@ export class Answer {
           }),
         );
       }
+      this.#tellEnds(out, released.slice(index + 1));
     }
+    this.#tellEnds(out, []);
   }
 }

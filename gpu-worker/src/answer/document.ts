@@ -88,6 +88,12 @@ export class AnswerDocument {
     if (piece) piece.closed = true;
   }
 
+  /** Whether a lane is closed and all its text was given out: none held back for a stop string. */
+  isReleased(lane: number): boolean {
+    const piece = this.#current.get(lane);
+    return piece === undefined || (piece.closed && piece.released === piece.text.length);
+  }
+
   /** Visible tokens that the document holds, a cut one's later tokens left out. */
   get visibleTokens(): number {
     let count = 0;

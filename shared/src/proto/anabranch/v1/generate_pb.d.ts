@@ -366,6 +366,9 @@ export declare type TokenIds = Message<"anabranch.v1.TokenIds"> & {
 export declare const TokenIdsSchema: GenMessage<TokenIds>;
 
 /**
+ * Comes after all of the branch's text; StageClosed after all of its branches' ends. A lane in which a
+ * stop string ended the answer has no end.
+ *
  * @generated from message anabranch.v1.BranchClosed
  */
 export declare type BranchClosed = Message<"anabranch.v1.BranchClosed"> & {
