@@ -143,6 +143,23 @@ describe("with one worker", () => {
     }
   });
 
+  it("tells log-probabilities of the text's tokens, and of no other", async () => {
+    const openai = await client("plain");
+    const answer = await openai.chat.completions.create({
+      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) },
+      ...{ logprobs: true, top_logprobs: 2 },
+      ...ours({ mode: "parallel" }),
+    });
+    const [choice] = answer.choices;
+    const tokens = choice?.logprobs?.content ?? [];
+    expect(tokens.map(({ token }) => token).join("")).toBe(choice?.message.content);
+    expect(tokens).toHaveLength(usageOf(answer).anabranch.visible_tokens);
+    for (const { logprob, top_logprobs } of tokens) {
+      expect(logprob).toBeLessThanOrEqual(0);
+      expect(top_logprobs).toHaveLength(2);
+    }
+  });
+
   it("refuses what the model can't take, by its field", async () => {
     const openai = await client("plain");
     const long = "word ".repeat(20_000);

@@ -1,5 +1,7 @@
 // Stop strings, worker and gateway together: the worker holds text back, the gateway puts lanes into
 // order, and what comes out is the document cut where OpenAI means it, however lanes interleave.
+
+import { LaneAnswer } from "@anabranch/shared/client.ts";
 import {
   CloseReason,
   type Event,
@@ -13,6 +15,8 @@ import { describe, expect, it } from "vitest";
 import { Answer } from "../../gpu-worker/src/answer/answer.ts";
 import type { TextModel } from "../../gpu-worker/src/model/text_model.ts";
 import { AnswerDocument } from "../src/aggregation/document.ts";
+import type { Fragment } from "../src/aggregation/fragment.ts";
+import { LanesPresenter } from "../src/aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../src/aggregation/ordered-presenter.ts";
 
 type EventInit = NonNullable<MessageInitShape<typeof EventSchema>["event"]>;
@@ -104,17 +108,26 @@ function deliver(steps: readonly GenerateResponse[], stops: string[]) {
   const worker = new Answer(letters, stops);
   const document = new AnswerDocument();
   const presenter = new OrderedPresenter(document);
+  const lanes = new LanesPresenter();
+  const client = new LaneAnswer();
   let ordered = "";
+  const tell = (text: string, mark: Fragment["mark"]) => {
+    const chunk = { choices: [{ delta: { content: text } }], anabranch: mark };
+    client.push(chunk);
+  };
   for (const step of steps) {
     // As the worker's service does: behind a stop only the end is sent.
     const stopped = worker.stopped;
     const told = worker.events(step);
     for (const each of stopped ? told.filter(({ event: it }) => it.case === "finished") : told) {
       const change = document.apply(each);
-      for (const { text } of change ? presenter.push(change) : []) ordered += text;
+      if (!change) continue;
+      for (const { text } of presenter.push(change)) ordered += text;
+      for (const { text, mark } of lanes.push(change)) tell(text, mark);
+      if (change.kind === "finished") tell("", lanes.lastMark(change.stoppedIn));
     }
   }
-  return { ordered, whole: document.text };
+  return { ordered, whole: document.text, lanes: client.text };
 }
 
 describe("stop strings", () => {
@@ -127,7 +140,11 @@ describe("stop strings", () => {
       const expected = cut(text, stops);
       if (expected !== text) cuts++;
       const said = `seed ${seed}, ${JSON.stringify({ text, stops })}`;
-      expect(deliver(steps, stops), said).toEqual({ ordered: expected, whole: expected });
+      expect(deliver(steps, stops), said).toEqual({
+        ordered: expected,
+        whole: expected,
+        lanes: expected,
+      });
     }
     expect(cuts).toBeGreaterThan(1_000);
   });

@@ -82,15 +82,15 @@ async function attempt(
   }
 }
 
+/** Request fields that a worker may find wrong where the gateway could not: it knows the model. */
+const workerFields = ["logit_bias", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"];
+
 /** What a worker may refuse for reasons that every other worker would share. */
-function refusal(error: ConnectError, promptField: string): ApiError | null {
-  const { code, rawMessage } = error;
+function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiError | null {
   if (code === Code.OutOfRange) return badField(promptField, rawMessage, "context_length_exceeded");
-  if (code === Code.InvalidArgument) {
-    const field = /^['"`]?([a-z_]+(?:[.[][\w.[\]]*)?)['"`]?\b/.exec(rawMessage)?.[1];
-    return new ApiError(400, rawMessage, { param: field ?? null, code: "invalid_value" });
-  }
-  return null;
+  if (code !== Code.InvalidArgument) return null;
+  const named = workerFields.find((field) => rawMessage.startsWith(field));
+  return badField(named ?? promptField, rawMessage, "invalid_value");
 }
 
 const unavailable = (message: string, code: string) =>

@@ -230,7 +230,8 @@ function messageOf(answer: Answer, events: EngineEvent[]): GenerateResponse {
         if (last?.case !== "delta") break;
         last.value.tokenIds.push(event.token.id);
         last.value.visible.push(event.token.visible);
-        if (event.token.visible) last.value.visibleTokens++;
+        if (!event.token.visible) break;
+        last.value.visibleTokens++;
         if (event.token.logprob !== undefined) last.value.logprobs.push(logprobOf(event.token));
         break;
       }

@@ -282,6 +282,8 @@ export declare type Delta = Message<"anabranch.v1.Delta"> & {
   text: string;
 
   /**
+   * where asked for: of the visible ones of token_ids
+   *
    * @generated from field: repeated anabranch.v1.TokenLogprob logprobs = 4;
    */
   logprobs: TokenLogprob[];
