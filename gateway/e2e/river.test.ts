@@ -17,7 +17,8 @@ const user = (content: string) => [{ role: "user" as const, content }];
 const generation = JSON.parse(
   readFileSync(join(root, "models/demo/generation_config.json"), "utf8"),
 ) as { eos_token_id: number | number[] };
-const endIds = [generation.eos_token_id].flat();
+/** A bias with which no answer ends by itself. */
+const endless = Object.fromEntries([generation.eos_token_id].flat().map((id) => [id, -100]));
 
 /** OpenAI's usage, and ours in it. */
 interface Usage {
@@ -31,7 +32,7 @@ const ours = (anabranch: object) => ({ anabranch }) as object;
 const usageOf = ({ usage }: { usage?: unknown }) => usage as Usage;
 
 let river: River;
-let first: ChildProcess;
+const workers = new Map<string, ChildProcess>();
 const clients = new Map<string, OpenAI>();
 
 async function client(tenant: string): Promise<OpenAI> {
@@ -43,9 +44,17 @@ async function client(tenant: string): Promise<OpenAI> {
   return made;
 }
 
+async function addWorker(id: string): Promise<void> {
+  workers.set(id, await river.addWorker(id));
+}
+
+async function busyWorkers(): Promise<string[]> {
+  return (await river.pool()).filter(({ kv }) => kv.free < kv.total).map(({ id }) => id);
+}
+
 beforeAll(async () => {
   river = await openRiver();
-  first = await river.addWorker("first");
+  await addWorker("first");
 }, 120_000);
 afterAll(() => river.close());
 
@@ -177,8 +186,8 @@ describe("with one worker", () => {
     const openai = await client("leaving");
     const request = {
       ...{ model, max_tokens: 900, messages: user(parallelPrompt), stream: true as const },
-      // None may end by itself: left alone, these would take several seconds.
-      logit_bias: Object.fromEntries(endIds.map((id) => [id, -100])),
+      // Left alone, these would take several seconds.
+      logit_bias: endless,
       ...ours({ mode: "serial" }),
     };
     const streams = await Promise.all(
@@ -243,14 +252,14 @@ describe("with one worker", () => {
 });
 
 describe("with two workers", () => {
-  it("spreads requests, and goes on when one is gone", async () => {
+  it("spreads requests over both", async () => {
     const openai = await client("two");
     const request = { model, max_tokens: 200, messages: user(parallelPrompt) };
-    await river.addWorker("second");
+    await addWorker("second");
     const busy = new Set<string>();
     const watching = (async () => {
       for (let look = 0; look < 20; look++) {
-        for (const { id, kv } of await river.pool()) if (kv.free < kv.total) busy.add(id);
+        for (const id of await busyWorkers()) busy.add(id);
         await sleep(10);
       }
     })();
@@ -260,11 +269,31 @@ describe("with two workers", () => {
     await watching;
     expect(answers.map(({ choices }) => choices.length)).toEqual(Array(6).fill(1));
     expect([...busy].sort()).toEqual(["first", "second"]);
+  });
 
-    first.kill("SIGKILL");
-    await once(first, "exit");
+  it("goes on where one is killed: its answer, to the same end, and new ones", async () => {
+    const openai = await client("two");
+    const request = {
+      ...{ model, seed: 11, temperature: 1, max_tokens: 500, messages: user(parallelPrompt) },
+      logit_bias: endless,
+      ...ours({ mode: "serial", cache: "bypass" }),
+    };
+    const undisturbed = await openai.chat.completions.create(request);
+    const stream = await openai.chat.completions.create({ ...request, stream: true });
+    let text = "";
+    let chunks = 0;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      if (++chunks !== 20) continue;
+      const [busy = ""] = await busyWorkers();
+      const worker = workers.get(busy);
+      if (!worker) throw new Error("no worker is busy with the answer");
+      worker.kill("SIGKILL");
+      await once(worker, "exit");
+    }
+    expect(text).toBe(undisturbed.choices[0]?.message.content);
     for (let count = 0; count < 4; count++) {
-      const answer = await openai.chat.completions.create(request);
+      const answer = await openai.chat.completions.create({ ...request, max_tokens: 20 });
       expect(answer.choices[0]?.message.content).not.toBe("");
     }
   });

@@ -24,6 +24,10 @@ export interface Script {
   message?: string;
   /** Fails before this step. */
   dieAt?: number;
+  /** Fails before this step the first time it answers this request, and not again. */
+  dieOnceAt?: number;
+  /** Says other words when it answers a request again. */
+  forgetful?: boolean;
   /** A stop string ended the answer in this lane. */
   stopLane?: number;
 }

@@ -136,6 +136,9 @@ function* steps(script: Script, request: GenerateRequest): Generator<Events> {
   yield [finish(FinishReason.STOP)];
 }
 
+/** Requests that some fake worker of this process has been asked. */
+const asked = new Set<string>();
+
 async function* answer(
   request: GenerateRequest,
   context: HandlerContext,
@@ -146,6 +149,9 @@ async function* answer(
   }
   const prompt = lastPrompt(request);
   const script = scriptOf(prompt);
+  const again = asked.has(request.requestId);
+  asked.add(request.requestId);
+  if (script.forgetful && again) script.serial = script.serial?.toUpperCase() ?? "";
   if (script.refuse) throw new ConnectError(script.message ?? "no", codes[script.refuse]);
   worker.begun++;
   worker.running++;
@@ -164,7 +170,9 @@ async function* answer(
     }
     let step = 0;
     for (const events of steps(script, request)) {
-      if (step++ === script.dieAt) throw new ConnectError("the engine died", Code.Internal);
+      const dies = step === script.dieAt || (step === script.dieOnceAt && !again);
+      if (dies) throw new ConnectError("the engine died", Code.Internal);
+      step++;
       if (script.stepMs) await sleep(script.stepMs, undefined, { signal: context.signal });
       yield { seq: seq++, events };
     }

@@ -1,9 +1,10 @@
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { adminHeaders, bearer, call, chat, makeKey, register } from "../../test/gateway-client.ts";
 import { forgetKeys } from "./key-store.ts";
 
-beforeAll(() => register(0));
+// Workers fall silent soon, so each test has one that was just heard from.
+beforeEach(() => register(0));
 
 describe("keys", () => {
   it("opens the gateway for the key that was made", async () => {

@@ -1,11 +1,12 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { chat, events, type MadeKey, makeKey, register } from "../../test/gateway-client.ts";
 import { answersObject } from "../environment.ts";
 import { type AnswerKey, answerKey } from "./answer-key.ts";
 
-beforeAll(() => register(0));
+// Workers fall silent soon, so each test has one that was just heard from.
+beforeEach(() => register(0));
 
 let mine: MadeKey;
 let theirs: MadeKey;

@@ -8,6 +8,7 @@ import {
   Mode,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { AnswerDocument, type Change, LaneEventError } from "../aggregation/document.ts";
+import { Replay, ReplayError } from "../aggregation/replay.ts";
 import { ApiError, badField } from "../api-error.ts";
 import { keyedHash } from "../auth/api-key.ts";
 import type { Caller } from "../auth/key-store.ts";
@@ -50,6 +51,10 @@ export interface Surroundings {
  * refused here, as a worker would have to tokenize megabytes to say the same. */
 const bytesPerToken = 64;
 
+/** How long an answer that lost its worker looks for another: an engine restarts in about a second. */
+const reopenMs = 10_000;
+const reopenPauseMs = 250;
+
 const isHeartbeat = ({ event }: Event) => event.case === "heartbeat";
 
 function findModel(view: PoolView, id: string): Model {
@@ -79,6 +84,17 @@ async function viewWith(
 /** Keeps a complete answer; never rejects. */
 type Store = (log: readonly GenerateResponse[]) => Promise<void>;
 
+/** Opens the same answer on some worker once more; rejects where none can. */
+type Reopen = (signal: AbortSignal) => Promise<WorkerStream>;
+
+/** What an answer is read from: a worker's stream, or a log that was kept. */
+type Source =
+  | { kind: "stream"; stream: WorkerStream; reopen: Reopen }
+  | { kind: "log"; log: readonly GenerateResponse[] };
+
+/** How often one answer may lose its worker. */
+const mostLosses = 3;
+
 /** An answer that has begun. */
 export class Answer {
   readonly requestId: string;
@@ -89,28 +105,26 @@ export class Answer {
   #promptTokens = 0;
   #cachedTokens = 0;
   #finished: Finished | undefined;
-  #cancelled = false;
   readonly #log: GenerateResponse[] = [];
-  readonly #source: AsyncIterator<GenerateResponse>;
-  readonly #stream: WorkerStream | null;
+  readonly #source: Source;
   readonly #store: Store | null;
+  readonly #cancelled = new AbortController();
+  #stream: WorkerStream | null;
   #stored: Promise<void> = Promise.resolve();
 
   constructor(
     request: AnswerRequest,
     account: Account,
     at: number,
-    head: readonly GenerateResponse[],
-    source: AsyncIterator<GenerateResponse>,
-    stream: WorkerStream | null,
+    source: Source,
     store: Store | null,
   ) {
     this.requestId = request.requestId;
     this.model = request.model;
     this.account = account;
     this.createdAt = Math.floor(at / 1_000);
-    this.#source = chain(head, source);
-    this.#stream = stream;
+    this.#source = source;
+    this.#stream = source.kind === "stream" ? source.stream : null;
     this.#store = store;
   }
 
@@ -129,22 +143,47 @@ export class Answer {
    */
   async *steps(): AsyncGenerator<Change[]> {
     try {
-      while (!this.#finished) {
-        const next = await this.#source.next();
-        if (next.done) throw new Error("the stream ended before the answer did");
-        yield this.#apply(next.value);
-      }
+      for await (const message of this.#messages()) yield this.#apply(message);
       if (this.#store) this.#stored = this.#store(this.#log);
     } catch (error) {
       if (error instanceof ApiError) throw error;
-      if (this.#cancelled) throw new ApiError(499, "The client left.", { code: "client_closed" });
-      if (this.#stream && !(error instanceof LaneEventError)) reportFailure(this.#stream.worker);
+      if (this.#cancelled.signal.aborted) {
+        throw new ApiError(499, "The client left.", { code: "client_closed" });
+      }
       console.error(`request ${this.requestId} was lost`, error);
       throw new ApiError(502, "The worker was lost in the middle of the answer.", {
         code: "worker_lost",
       });
     } finally {
       this.#stream?.ended();
+    }
+  }
+
+  /** Until the answer has finished, from as many workers as it takes. */
+  async *#messages(): AsyncGenerator<GenerateResponse> {
+    if (this.#source.kind === "log") return yield* this.#source.log;
+    const { reopen } = this.#source;
+    let replay: Replay | null = null;
+    for (let losses = 0; ; ) {
+      try {
+        for await (const message of messagesOf(this.#stream)) {
+          yield replay ? restOf(message, replay) : message;
+          if (this.#finished) return;
+        }
+        throw new Error("the stream ended before the answer did");
+      } catch (error) {
+        if (!this.#stream || this.#cancelled.signal.aborted) throw error;
+        if (error instanceof ReplayError || error instanceof LaneEventError) throw error;
+        reportFailure(this.#stream.worker);
+        this.#stream.cancel();
+        this.#stream.ended();
+        if (++losses > mostLosses) throw error;
+        console.warn(`request ${this.requestId} lost its worker and goes on elsewhere: ${error}`);
+        const stream = await reopen(this.#cancelled.signal).catch(() => Promise.reject(error));
+        this.#stream = stream;
+        this.account.worker = stream.worker.id;
+        replay = new Replay(this.#log.flatMap(({ events }) => events));
+      }
     }
   }
 
@@ -179,20 +218,27 @@ export class Answer {
 
   /** Stops the worker at its next step. */
   cancel(): void {
-    this.#cancelled = true;
+    this.#cancelled.abort();
     this.#stream?.cancel();
   }
 }
 
-async function* chain(
-  head: readonly GenerateResponse[],
-  rest: AsyncIterator<GenerateResponse>,
-): AsyncGenerator<GenerateResponse> {
-  yield* head;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+async function* messagesOf(stream: WorkerStream | null): AsyncGenerator<GenerateResponse> {
+  if (!stream) return;
+  yield* stream.head;
+  for (let next = await stream.rest.next(); !next.done; next = await stream.rest.next()) {
+    yield next.value;
+  }
 }
 
-async function* nothingMore(): AsyncGenerator<GenerateResponse> {}
+/** A message without what the client was told before. */
+function restOf(message: GenerateResponse, replay: Replay): GenerateResponse {
+  const isRepeated = ({ event }: Event) => event.case === "started";
+  const events = message.events.flatMap((event) =>
+    isRepeated(event) ? [] : (replay.rest(event) ?? []),
+  );
+  return { ...message, events };
+}
 
 function newSeed(): bigint {
   const [seed = 0n] = crypto.getRandomValues(new BigUint64Array(1));
@@ -251,27 +297,28 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
       if (log) {
         account.cache = "hit";
         await account.started(0);
-        return new Answer(request, account, around.at, log, nothingMore(), null, null);
+        return new Answer(request, account, around.at, { kind: "log", log }, null);
       }
       account.cache = "miss";
       store = (complete) => remember(env, caller.tenantId, key, complete);
     }
 
     const salt = await keyedHash(env.ANABRANCH_KEY_SECRET, `cache-salt:${caller.tenantId}`);
+    const asked: WorkerRequest = {
+      requestId,
+      model: modelId,
+      input: request.input,
+      sampling: settings.sampling,
+      mode: account.mode === "parallel" ? Mode.PARALLEL : Mode.SERIAL,
+      maxBranches: settings.maxBranches,
+      maxTokens,
+      seed,
+      cacheSalt: salt.slice(0, 16),
+      stop: settings.stop,
+    };
     const stream = await openStream(
       candidates(view, modelId),
-      {
-        requestId,
-        model: modelId,
-        input: request.input,
-        sampling: settings.sampling,
-        mode: account.mode === "parallel" ? Mode.PARALLEL : Mode.SERIAL,
-        maxBranches: settings.maxBranches,
-        maxTokens,
-        seed,
-        cacheSalt: salt.slice(0, 16),
-        stop: settings.stop,
-      },
+      asked,
       request.promptField,
       around.signal,
     );
@@ -280,7 +327,29 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
     // The answer of another build of the model is not what the key promises.
     if (modelDigest !== model.digest) store = null;
     waitUntil(account.started(promptTokens + maxTokens));
-    return new Answer(request, account, around.at, stream.head, stream.rest, stream, store);
+    const reopen = (signal: AbortSignal) => openAgain(asked, modelDigest, signal);
+    return new Answer(request, account, around.at, { kind: "stream", stream, reopen }, store);
+  }
+
+  /** The same request on whichever worker has the same model, the one that was lost included. */
+  async function openAgain(
+    asked: WorkerRequest,
+    digest: string,
+    signal: AbortSignal,
+  ): Promise<WorkerStream> {
+    const until = Date.now() + reopenMs;
+    for (;;) {
+      try {
+        const newest = await poolView(env, waitUntil, true);
+        const same = candidates(newest, modelId).filter(({ models }) =>
+          models.some((each) => each.id === modelId && each.digest === digest),
+        );
+        return await openStream(same, asked, request.promptField, signal);
+      } catch (error) {
+        if (signal.aborted || Date.now() >= until) throw error;
+        await scheduler.wait(reopenPauseMs);
+      }
+    }
   }
 
   function decideMode(judged: boolean): "serial" | "parallel" {

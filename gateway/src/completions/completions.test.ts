@@ -1,11 +1,13 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { bearer, call, chat, events, makeKey, register } from "../../test/gateway-client.ts";
 
 let key = "";
 beforeAll(async () => {
-  await register(0);
   key = (await makeKey("completions")).key;
 });
+// Workers fall silent soon, so each test has one that was just heard from.
+beforeEach(() => register(0));
 
 const post = (path: string, body: BodyInit) =>
   call(path, { method: "POST", headers: bearer(key), body });
@@ -184,6 +186,29 @@ describe("a chat completion", () => {
       bytes: [79, 110, 99, 101, 32],
       top_logprobs: [{ token: "Once ", logprob: -0.5, bytes: [79, 110, 99, 101, 32] }],
     });
+  });
+
+  it("goes on with the same text where a worker is lost and another can be asked", async () => {
+    for (let step = 0; step < 11; step++) {
+      await register(0);
+      for (const stream of ["ordered", "lanes"]) {
+        const anabranch = { mode: "parallel", stream };
+        const fields = { stream: true, stream_options: { include_usage: true }, anabranch };
+        const chunks = await events(await chat(key, { ...script, dieOnceAt: step }, fields));
+        const answer = new LaneAnswer();
+        for (const chunk of chunks) answer.push(chunk as unknown as LaneChunk);
+        expect(answer.text, `${stream}, lost before step ${step}`).toBe("Once a b c d e end.");
+        expect(chunks.at(-1)).toMatchObject({
+          usage: { completion_tokens: 13, anabranch: { branches: 2, visible_tokens: 7 } },
+        });
+      }
+    }
+  });
+
+  it("ends with an error event where the answer would go on differently", async () => {
+    const odd = { serial: "a b c d", dieOnceAt: 2, forgetful: true };
+    const chunks = await events(await chat(key, odd, { stream: true }));
+    expect(chunks.at(-1)).toMatchObject({ error: { code: "worker_lost" } });
   });
 
   it("ends with an error event, not a cut stream, where the worker is lost", async () => {

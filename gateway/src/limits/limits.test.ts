@@ -1,11 +1,12 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { chat, makeKey, register } from "../../test/gateway-client.ts";
 import { tenantObject } from "../environment.ts";
 import { LimitWindow } from "./window.ts";
 
-beforeAll(() => register(0));
+// Workers fall silent soon, so each test has one that was just heard from.
+beforeEach(() => register(0));
 
 let names = 0;
 /** A window of its own for each test, with a clock in the test's hand. */

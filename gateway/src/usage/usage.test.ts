@@ -1,9 +1,10 @@
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { bearer, call, chat, events, makeKey, register } from "../../test/gateway-client.ts";
 import { tenantObject } from "../environment.ts";
 
-beforeAll(() => register(0));
+// Workers fall silent soon, so each test has one that was just heard from.
+beforeEach(() => register(0));
 
 interface Block {
   prompt_tokens: number;

@@ -1,0 +1,72 @@
+import { type Event, EventSchema } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { AnswerDocument } from "./document.ts";
+import { Replay, ReplayError } from "./replay.ts";
+
+type EventInit = NonNullable<MessageInitShape<typeof EventSchema>["event"]>;
+const event = (init: EventInit): Event => create(EventSchema, { event: init });
+const delta = (lane: number, text: string, tokenIds = [...text].map((c) => c.charCodeAt(0))) =>
+  event({ case: "delta", value: { lane, text, tokenIds, visibleTokens: tokenIds.length } });
+const opened = event({
+  case: "stageOpened",
+  value: { stage: 1, parentLane: 0, lanes: [1, 2], titles: ["A", "B"] },
+});
+const closed = (lane: number) => event({ case: "branchClosed", value: { lane } });
+const stageClosed = event({ case: "stageClosed", value: { stage: 1 } });
+
+const answer = [
+  delta(0, "in"),
+  opened,
+  delta(1, "a1"),
+  delta(2, "b1"),
+  delta(1, "a2"),
+  closed(1),
+  delta(2, "b2"),
+  closed(2),
+  stageClosed,
+  delta(0, "out"),
+];
+
+function documentOf(events: readonly Event[]) {
+  const document = new AnswerDocument();
+  for (const each of events) document.apply(each);
+  return { text: document.text, tally: document.tally };
+}
+
+describe("a replay", () => {
+  it("goes on wherever the first run was lost", () => {
+    for (let lost = 0; lost <= answer.length; lost++) {
+      const told = answer.slice(0, lost);
+      const replay = new Replay(told);
+      const rest = answer.flatMap((each) => replay.rest(each) ?? []);
+      expect(rest).toHaveLength(answer.length - lost);
+      expect(documentOf([...told, ...rest])).toEqual(documentOf(answer));
+    }
+  });
+
+  it("goes on where the second run cuts its words in other places", () => {
+    const told = [delta(0, "in"), opened, delta(1, "a1"), delta(2, "b"), delta(1, "a")];
+    const again = [
+      ...[delta(0, "i"), delta(0, "n"), opened, delta(2, "b1b2"), delta(1, "a1a2")],
+      ...[closed(1), closed(2), stageClosed, delta(0, "out")],
+    ];
+    const replay = new Replay(told);
+    const rest = again.flatMap((each) => replay.rest(each) ?? []);
+    expect(documentOf([...told, ...rest]).text).toBe("ina1a2b1b2out");
+  });
+
+  it("keeps text apart from the tokens it lags behind", () => {
+    const told = [delta(0, "", [1, 2]), delta(0, "ab", [3])];
+    const replay = new Replay(told);
+    const rest = [delta(0, "a", [1, 2, 3]), delta(0, "bcd", [4])].flatMap(
+      (each) => replay.rest(each) ?? [],
+    );
+    expect(rest.map(({ event: it }) => it.value)).toMatchObject([{ text: "cd", tokenIds: [4] }]);
+  });
+
+  it("refuses a run that says something else", () => {
+    expect(() => new Replay(answer).rest(delta(0, "on"))).toThrow(ReplayError);
+    expect(() => new Replay(answer).rest(delta(0, "in", [1, 2]))).toThrow(ReplayError);
+  });
+});
