@@ -5,6 +5,8 @@ import { usage } from "../db/schema.ts";
 import type { UsageRow } from "./usage-row.ts";
 
 const flushAfterMs = 500;
+/** Rows that come together are written down together: a write costs about the same for one or many. */
+const gatherMs = 50;
 const longestRetryMs = 60_000;
 /** D1 binds at most 100 parameters a query, and a row has 21. */
 const rowsPerInsert = 4;
@@ -13,6 +15,8 @@ const insertsPerBatch = 25;
 export class UsageOutbox {
   readonly #storage: DurableObjectStorage;
   readonly #db: D1Database;
+  #gathered: UsageRow[] = [];
+  #keeping: Promise<void> | undefined;
   #failures = 0;
   /** Known to be set: asking for it again would cost every request a look into storage. */
   #alarmed = false;
@@ -21,17 +25,24 @@ export class UsageOutbox {
   constructor(storage: DurableObjectStorage, db: D1Database) {
     this.#storage = storage;
     this.#db = db;
-    storage.sql.exec(
-      "CREATE TABLE IF NOT EXISTS outbox (request_id TEXT PRIMARY KEY, usage TEXT NOT NULL)",
-    );
+    storage.sql.exec(`CREATE TABLE IF NOT EXISTS waiting_usage (
+      number INTEGER PRIMARY KEY AUTOINCREMENT, usage TEXT NOT NULL)`);
   }
 
-  async put(row: UsageRow): Promise<void> {
-    this.#storage.sql.exec(
-      "INSERT OR IGNORE INTO outbox VALUES (?, ?)",
-      row.requestId,
-      JSON.stringify(row),
-    );
+  /** Resolves when the row is safe. */
+  put(row: UsageRow): Promise<void> {
+    this.#gathered.push(row);
+    this.#keeping ??= scheduler.wait(gatherMs).then(() => this.#keep());
+    return this.#keeping;
+  }
+
+  async #keep(): Promise<void> {
+    this.#keeping = undefined;
+    const rows = this.#gathered.splice(0);
+    if (rows.length === 0) return;
+    for (const row of rows) {
+      this.#storage.sql.exec("INSERT INTO waiting_usage (usage) VALUES (?)", JSON.stringify(row));
+    }
     if (this.#alarmed) return;
     this.#alarmed = true;
     await this.#storage.setAlarm(Date.now() + flushAfterMs);
@@ -39,6 +50,7 @@ export class UsageOutbox {
 
   /** Two flushes at once would write the same rows twice: the later one waits for the first. */
   async flush(): Promise<void> {
+    await this.#keep();
     while (this.#flushing) await this.#flushing.catch(() => undefined);
     this.#flushing = this.#writeAll().finally(() => {
       this.#flushing = undefined;
@@ -63,24 +75,24 @@ export class UsageOutbox {
   async #writeAll(): Promise<void> {
     const db = drizzle(this.#db);
     for (;;) {
-      const rows = this.#storage.sql
-        .exec<{ usage: string }>(
-          "SELECT usage FROM outbox LIMIT ?",
+      const kept = this.#storage.sql
+        .exec<{ number: number; usage: string }>(
+          "SELECT number, usage FROM waiting_usage ORDER BY number LIMIT ?",
           rowsPerInsert * insertsPerBatch,
         )
-        .toArray()
-        .map((row): UsageRow => JSON.parse(row.usage));
+        .toArray();
+      const rows = kept.map((row): UsageRow => JSON.parse(row.usage));
       const inserts = [];
       for (let at = 0; at < rows.length; at += rowsPerInsert) {
         const some = rows.slice(at, at + rowsPerInsert);
+        // A row that was written before, and not deleted here, stays as it is.
         inserts.push(db.insert(usage).values(some).onConflictDoNothing());
       }
       const [first, ...rest] = inserts;
-      if (!first) return;
+      const last = kept.at(-1);
+      if (!first || !last) return;
       await db.batch([first, ...rest]);
-      for (const { requestId } of rows) {
-        this.#storage.sql.exec("DELETE FROM outbox WHERE request_id = ?", requestId);
-      }
+      this.#storage.sql.exec("DELETE FROM waiting_usage WHERE number <= ?", last.number);
     }
   }
 }
