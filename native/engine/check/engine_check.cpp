@@ -1,14 +1,19 @@
 // Checks the inner loops on every code path that this CPU runs, against plain loops in double, and
 // that what they give a row does not depend on the rows beside it. No Node, no model.
-//   engine-check          prints one line a check; exit status 1 where one fails
+//   engine-check [MODEL]  prints one line a check; exit status 1 where one fails. With a model folder
+//                         it also serves from several threads at once (for the sanitizers).
+#include <array>
 #include <cmath>
+#include <condition_variable>
 #include <cstdio>
 #include <cstring>
-#include <functional>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../cpu/kernels.h"
+#include "../engine.h"
 #include "../numbers.h"
 #include "../philox.h"
 #include "../sampler.h"
@@ -392,10 +397,70 @@ void check_attend(const Kernels& kernels, WeightType type) {
   report(std::string(kernels.name) + " " + name_of(type) + " attend", wrong);
 }
 
+// ---- serving, with every door used at once ---------------------------------------------------------
+
+void check_serving(const std::string& folder) {
+  constexpr int kClients = 3, kEach = 40;
+  std::mutex mutex;
+  std::condition_variable ended;
+  int finished = 0;
+  std::string wrong;
+  EngineOptions options;
+  options.model = folder;
+  options.backend.threads = 2;
+  options.backend.kv_bytes = 8 << 20;
+  options.scheduler.validate = true;
+  options.scheduler.max_running = 16;
+  const auto on_events = [&](std::vector<std::uint32_t> words) {
+    std::lock_guard lock(mutex);
+    for (size_t i = 0; i + 2 < words.size(); i += 3 + words[i + 2]) {
+      finished += words[i] == static_cast<std::uint32_t>(EventKind::kFinished);
+    }
+    ended.notify_all();
+  };
+  const auto on_fault = [&](std::string message) {
+    std::lock_guard lock(mutex);
+    wrong = message;
+    ended.notify_all();
+  };
+  {
+    Engine engine(options, on_events, on_fault);
+    std::vector<std::jthread> clients;
+    for (int client = 0; client < kClients; ++client) {
+      clients.emplace_back([&engine, client] {
+        for (int i = 0; i < kEach; ++i) {
+          RequestSpec spec;
+          spec.id = static_cast<std::uint32_t>(client * kEach + i);
+          spec.prompt.assign(1 + i * 3 % 50, 4 + i);
+          spec.max_tokens = 1 + i % 30;
+          spec.parallel = true;
+          spec.sampling.temperature = i % 2;
+          engine.submit(spec);
+          if (i % 4 == 0) engine.cancel(spec.id);
+          if (i % 10 == 0) engine.score({{false, {spec.prompt}}}, ResumeRule::kSum, true).get();
+          engine.load();
+        }
+      });
+    }
+    clients.clear();
+    std::unique_lock lock(mutex);
+    ended.wait(lock, [&] { return finished == kClients * kEach || !wrong.empty(); });
+    lock.unlock();
+    const LoadSnapshot load = engine.load();
+    if (wrong.empty() && load.kv_free != load.kv_total) wrong = "blocks are missing";
+    RequestSpec last;
+    last.prompt = {5};
+    last.max_tokens = 100;
+    engine.submit(last);
+    std::jthread closer([&engine] { engine.close(); });
+  }
+  report("serving from " + std::to_string(kClients) + " threads", wrong);
+}
+
 }  // namespace
 }  // namespace anabranch
 
-int main() {
+int main(int count, char** arguments) {
   using namespace anabranch;
   check_philox();
   check_sampler();
@@ -407,6 +472,11 @@ int main() {
       check_gemm(kernels, type);
       check_attend(kernels, type);
     }
+  }
+  try {
+    if (count > 1) check_serving(arguments[1]);
+  } catch (const std::exception& error) {
+    report("serving", error.what());
   }
   std::printf("%s\n", failures == 0 ? "all checks passed" : "checks failed");
   return failures == 0 ? 0 : 1;
