@@ -346,24 +346,19 @@ describe("ends and biases", () => {
     expect(biased.lanes[0]?.[0]).toMatchObject({ ...other, top: first?.top });
   });
 
-  it("penalties keep tokens from coming twice, skip markers, and count every branch after a join", async () => {
-    const without = await ask([[100, 100]], { maxTokens: 9, sampling: { frequencyPenalty: 0 } });
-    expect(new Set(trunk(without)).size).toBe(1);
-    const answer = await ask(eager, { maxTokens: 150, sampling: { frequencyPenalty: 100 } });
-    const free = (lane: number) =>
-      (answer.lanes[lane] ?? [])
-        .filter((token) => !token.forced && !everyMarker.includes(token.id as 10))
-        .map((token) => token.id);
-    const afterJoin = trunk(answer).slice(trunk(answer).indexOf(join) + 1);
-    const before = new Set([
-      ...trunk(answer).slice(0, trunk(answer).indexOf(join)),
-      ...[1, 2, 3, 4].flatMap(free),
-    ]);
-    for (let lane = 1; lane <= 4; lane++) {
-      expect(new Set(free(lane)).size, `lane ${lane}`).toBe(free(lane).length);
-    }
-    const [next] = afterJoin;
-    expect(before.has(next ?? -1)).toBe(false);
+  it("penalties: siblings do not count each other, the trunk counts every branch after the join", async () => {
+    // A ladder of wishes: whatever was counted falls behind the next one.
+    const ladder = Array.from({ length: 16 }, (_, i) => 100 + i);
+    const answer = await ask(
+      [...eager, [branchClose, -1000], ...ladder.map((id, i) => [id, 90 - 6 * i] as const)],
+      { maxBranches: 2, maxTokens: 60, sampling: { frequencyPenalty: 100 } },
+    );
+    const [first, second] = of(answer, "stageOpened")[0]?.lanes.map(({ title }) => title) ?? [];
+    expect([first, second]).toEqual([[100], [101]]);
+    const bodies = answer.lanes.slice(1, 3).map((lane) => idsOf(lane).slice(4, -1));
+    expect(bodies).toEqual([ladder.slice(2, 9), ladder.slice(2, 9)]);
+    const ids = trunk(answer);
+    expect(ids[ids.indexOf(join) + 1]).toBe(109);
     expect(answer.usage.stages, "markers come again all the same").toBe(2);
   });
 });
