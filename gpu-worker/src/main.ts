@@ -121,6 +121,7 @@ const state: WorkerState = {
   model,
   engine,
   credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
+  contextTokens: 0, // known once the model is loaded, before anything is served
   draining: false,
   onEnded: () => pool?.nudge(),
 };
@@ -150,6 +151,7 @@ const status = await engine.start().catch((error: Error) => {
   log.error(error.message);
   return close(1);
 });
+state.contextTokens = status.model?.contextTokens ?? 0;
 server.on("error", (error) => {
   log.error(`can't listen on ${args.host}:${port}: ${error.message}`);
   void close(1);

@@ -20,10 +20,17 @@ import { PromptError, type TextModel } from "./model/text_model.ts";
 
 const HEARTBEAT_MS = 250;
 
+/**
+ * Text longer than this for each position of the model's context is refused before it is tokenized,
+ * which would hold up everyone else's answers. No tokenizer's tokens are longer on average.
+ */
+const MOST_BYTES_A_TOKEN = 64;
+
 export interface WorkerState {
   model: TextModel;
   engine: EngineSupervisor;
   credential: string;
+  contextTokens: number;
   draining: boolean;
   /** Called when an answer has ended, so that the pool hears of the freed room soon. */
   onEnded: () => void;
@@ -35,6 +42,22 @@ function authenticate(state: WorkerState, context: HandlerContext): void {
   if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
     throw new ConnectError("this worker takes work from its gateway only", Code.Unauthenticated);
   }
+}
+
+function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
+  const { input } = request;
+  const texts =
+    input.case === "chat"
+      ? input.value.messages.map(({ content }) => content)
+      : input.case === "text"
+        ? [input.value]
+        : [];
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes <= contextTokens * MOST_BYTES_A_TOKEN) return;
+  throw new ConnectError(
+    `the prompt has ${bytes} bytes; the model's context is ${contextTokens} tokens`,
+    Code.OutOfRange,
+  );
 }
 
 function promptIds(model: TextModel, request: GenerateRequest): number[] {
@@ -124,6 +147,7 @@ async function* generate(
   if (request.model !== state.model.id) {
     throw new ConnectError(`this worker has no model "${request.model}"`, Code.NotFound);
   }
+  refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
   const stream = state.engine.generate(
     create(EngineGenerateRequestSchema, {

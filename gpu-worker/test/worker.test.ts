@@ -165,6 +165,7 @@ describe("what is refused", () => {
   it.each([
     ["another model", { model: "gpt-4" }, Code.NotFound, /gpt-4/],
     ["too long a prompt", { content: "word ".repeat(3000) }, Code.OutOfRange, /context/],
+    ["a huge prompt", { content: "word ".repeat(1_000_000) }, Code.OutOfRange, /bytes/],
   ])("%s", async (_, asked, code, message) => {
     const error = await refusal(ask(asked));
     expect(error.code).toBe(code);

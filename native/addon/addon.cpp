@@ -136,8 +136,8 @@ std::vector<anabranch::StructureRun> structure(const Napi::Value& value) {
     run.parallel = true;
     const auto listed = branches.As<Napi::Array>();
     const std::uint32_t count = listed.Length();
-    if (count < 1 || count > kMaxBranches) {
-      throw anabranch::bad_argument(where + " must have 1 to " + std::to_string(kMaxBranches) +
+    if (count > kMaxBranches) {
+      throw anabranch::bad_argument(where + " has more than " + std::to_string(kMaxBranches) +
                                     " branches");
     }
     for (std::uint32_t b = 0; b < count; ++b) {

@@ -332,7 +332,6 @@ describe("bad arguments", () => {
     ["script that begins in parallel", { script: [{ parallel: [[4, 5]] }] }],
     ["script that is shorter than the prompt", { script: [{ serial: [4] }] }],
     ["script of an unknown id", { script: [{ serial: [4, 999] }] }],
-    ["script with a group of nothing", { script: [{ serial: [4, 5] }, { parallel: [] }] }],
     [
       "script with a hole for a branch",
       { script: [{ serial: [4, 5] }, { parallel: new Array(2) }] },

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { ScoredRun, StructureRun } from "../src/index.ts";
-import { Serving, tiny } from "./answers.ts";
+import { byLane, finish, idsOf, Serving, tiny } from "./answers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "anabranch-score-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -135,5 +135,23 @@ describe("structured prefill", () => {
     const [, b] = await scored([50]);
     if (!a || !b || !("parallel" in a) || !("parallel" in b)) throw new Error("the shape changed");
     expect(a.parallel[0]).toEqual(b.parallel[0]);
+  });
+
+  it("a group of no branches is legal and changes nothing", async () => {
+    const serving = new Serving({ model: tiny });
+    const [before, after] = [{ serial: [4, 5, 6] }, { serial: [7, 8] }];
+    for (const resume of ["sum", "max"] as const) {
+      const plain = await serving.engine.score([before, after], resume, true);
+      const empty = await serving.engine.score([before, { parallel: [] }, after], resume, true);
+      expect(empty.runs).toEqual([plain.runs[0], { parallel: [] }, plain.runs[1]]);
+      expect(empty.logits).toEqual(plain.logits);
+    }
+  });
+
+  it("a script may hold one too", async () => {
+    const script = [{ serial: [4, 5] }, { parallel: [] }, { serial: [6, 7] }];
+    const answer = await new Serving({ model: tiny }).ask({ prompt: [4], script }).answer;
+    expect(answer.reason).toBe(finish.stop);
+    expect(idsOf(byLane(answer.events)[0])).toEqual([5, 6, 7]);
   });
 });
