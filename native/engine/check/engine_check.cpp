@@ -19,6 +19,9 @@
 #include "../sampler.h"
 
 namespace anabranch {
+
+extern const Kernels kernels_pairs;
+
 namespace {
 
 int failures = 0;
@@ -152,15 +155,21 @@ Weights make_weights(const Kernels& kernels, WeightType type, int n, int k, Numb
   return out;
 }
 
+bool multiplies_pairs(const Kernels& kernels) {
+  const std::string name = kernels.name;
+  return name == "avx512bf16" || name == "pairs";
+}
+
 std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int most) {
   Numbers numbers(static_cast<std::uint64_t>(n) * 1000 + k);
   const Weights weights = make_weights(kernels, type, n, k, numbers);
   auto x = numbers.list(static_cast<size_t>(most) * k);
   // Pairs of bf16 are multiplied as they are: both sides are rounded before.
-  if (type == WeightType::kBF16 && std::string(kernels.name) == "avx512bf16") {
+  if (type == WeightType::kBF16 && multiplies_pairs(kernels)) {
     for (float& value : x) value = stored(type, value);
   }
   const auto before = numbers.list(static_cast<size_t>(most) * n);
+  std::vector<std::uint32_t> words(static_cast<size_t>(kPanelRows) * ((k + 1) / 2));
   const auto run = [&](int row, int m, int first, int last, bool accumulate,
                        std::vector<float>& out) {
     Gemm g;
@@ -173,6 +182,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
     g.first = first;
     g.last = last;
     g.accumulate = accumulate;
+    g.words = words.data();
     g.out = out.data();
     g.ldo = n;
     kernels.gemm(type, g);
@@ -464,8 +474,15 @@ int main(int count, char** arguments) {
   using namespace anabranch;
   check_philox();
   check_sampler();
-  for (const std::string& path : runnable_kernels()) {
-    const Kernels& kernels = select_kernels(path);
+  std::vector<const Kernels*> tables;
+  for (const std::string& path : runnable_kernels()) tables.push_back(&select_kernels(path));
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    tables.push_back(&kernels_pairs);
+  }
+#endif
+  for (const Kernels* table : tables) {
+    const Kernels& kernels = *table;
     check_rms_norm(kernels);
     check_silu(kernels);
     for (WeightType type : {WeightType::kF32, WeightType::kBF16}) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -38,6 +39,7 @@ class Buffer {
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   float* floats() const { return reinterpret_cast<float*>(data_); }
+  std::uint32_t* words() const { return reinterpret_cast<std::uint32_t*>(data_); }
 
  private:
   void swap(Buffer& other) {

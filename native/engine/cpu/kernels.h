@@ -17,6 +17,9 @@ namespace anabranch {
 /// Tokens of context that attention treats as one piece, at fixed offsets within a segment.
 inline constexpr int kPieceTokens = 256;
 
+/// Rows that a matrix product walks together, so that they stay in cache while the strips pass.
+inline constexpr int kPanelRows = 96;
+
 /// out[i, j] (+)= sum over k of x[i, k] · w[j, k], for the packed strips [first, last) of w.
 struct Gemm {
   const float* x = nullptr;  // [m, ldx]
@@ -28,6 +31,7 @@ struct Gemm {
   int first = 0;
   int last = 0;
   bool accumulate = false;       // add to out instead of writing it
+  std::uint32_t* words = nullptr;  // scratch, [kPanelRows, (k + 1) / 2]
   float* out = nullptr;          // [m, ldo]
   std::ptrdiff_t ldo = 0;
 };

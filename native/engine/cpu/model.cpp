@@ -206,6 +206,9 @@ class CpuBackend final : public Backend {
     gate_ = floats(c.intermediate);
     up_ = floats(c.intermediate);
     cos_sin_ = floats(c.head_dim);
+    const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
+    words_stride_ = static_cast<size_t>(kPanelRows) * ((widest + 1) / 2);
+    words_ = Buffer(words_stride_ * team_.size() * sizeof(std::uint32_t));
     const size_t group = c.heads / c.kv_heads;
     attend_stride_ = group * kPieceTokens + 2 * static_cast<size_t>(c.head_dim);
     attend_scratch_ = Buffer(attend_stride_ * team_.size() * sizeof(float));
@@ -213,8 +216,10 @@ class CpuBackend final : public Backend {
 
   // ---- one forward pass ------------------------------------------------------------------------
 
+  /// This member's share of out (+)= x · w.
   void multiply(const Packed& w, const float* x, int m, float* out, int ldo, bool accumulate,
-                std::pair<int, int> strips) const {
+                const Team::Member& member) const {
+    const auto strips = member.share(w.strips);
     Gemm g;
     g.x = x;
     g.ldx = w.k;
@@ -225,6 +230,7 @@ class CpuBackend final : public Backend {
     g.first = strips.first;
     g.last = strips.second;
     g.accumulate = accumulate;
+    g.words = words_.words() + words_stride_ * member.index();
     g.out = out;
     g.ldo = ldo;
     kernels_.gemm(type_, g);
@@ -345,7 +351,7 @@ class CpuBackend final : public Backend {
     }
     for (const Layer& layer : layers_) {
       norm(layer.attention_norm);
-      multiply(layer.qkv, normed_.floats(), m, qkv_.floats(), width, false, strips(layer.qkv));
+      multiply(layer.qkv, normed_.floats(), m, qkv_.floats(), width, false, member);
       add_bias(layer.qkv_bias, qkv_.floats(), m, width, strips(layer.qkv));
       member.sync();
       for (int row = rows.first; row < rows.second; ++row) {
@@ -359,14 +365,13 @@ class CpuBackend final : public Backend {
         attend(layer, batch, task / c.kv_heads, task % c.kv_heads, scratch);
       }
       member.sync();
-      multiply(layer.output, attended_.floats(), m, x_.floats(), c.hidden, true,
-               strips(layer.output));
+      multiply(layer.output, attended_.floats(), m, x_.floats(), c.hidden, true, member);
       add_bias(layer.output_bias, x_.floats(), m, c.hidden, strips(layer.output));
       member.sync();
       norm(layer.mlp_norm);
       const auto mlp = strips(layer.gate);
-      multiply(layer.gate, normed_.floats(), m, gate_.floats(), c.intermediate, false, mlp);
-      multiply(layer.up, normed_.floats(), m, up_.floats(), c.intermediate, false, mlp);
+      multiply(layer.gate, normed_.floats(), m, gate_.floats(), c.intermediate, false, member);
+      multiply(layer.up, normed_.floats(), m, up_.floats(), c.intermediate, false, member);
       add_bias(layer.gate_bias, gate_.floats(), m, c.intermediate, mlp);
       add_bias(layer.up_bias, up_.floats(), m, c.intermediate, mlp);
       const int first = mlp.first * kernels_.strip;
@@ -376,7 +381,7 @@ class CpuBackend final : public Backend {
                                row_of(up_, row, c.intermediate) + first, last - first);
       }
       member.sync();
-      multiply(layer.down, gate_.floats(), m, x_.floats(), c.hidden, true, strips(layer.down));
+      multiply(layer.down, gate_.floats(), m, x_.floats(), c.hidden, true, member);
       add_bias(layer.down_bias, x_.floats(), m, c.hidden, strips(layer.down));
       member.sync();
     }
@@ -391,8 +396,7 @@ class CpuBackend final : public Backend {
       }
     }
     member.sync();
-    multiply(head_, normed_.floats(), batch.logits_rows, logits, c.vocabulary, false,
-             strips(head_));
+    multiply(head_, normed_.floats(), batch.logits_rows, logits, c.vocabulary, false, member);
   }
 
   ModelConfig config_;
@@ -410,6 +414,8 @@ class CpuBackend final : public Backend {
   // Scratch of one forward pass, [max_rows, …] fp32.
   Buffer x_, normed_, qkv_, attended_, gate_, up_;
   Buffer cos_sin_;  // [max_rows, head_dim]: cosines, then sines
+  Buffer words_;    // [team], see Gemm::words
+  size_t words_stride_ = 0;
   Buffer attend_scratch_;
   size_t attend_stride_ = 0;
 };

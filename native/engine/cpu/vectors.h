@@ -1,0 +1,98 @@
+// Vectors of W floats, in the widest form that this copy's instruction set has.
+// Part of each copy of kernels.cpp, and of nothing else.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace anabranch {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int W = 16;
+#else
+constexpr int W = 8;
+#endif
+
+typedef float Vec __attribute__((vector_size(W * 4)));
+typedef std::uint32_t Bits __attribute__((vector_size(W * 4)));
+typedef std::int32_t Ints __attribute__((vector_size(W * 4)));
+typedef std::uint16_t Halves __attribute__((vector_size(W * 2)));
+
+inline Vec splat(float value) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(_mm512_set1_ps(value));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vec>(_mm256_set1_ps(value));
+#else
+  return Vec{value, value, value, value, value, value, value, value};
+#endif
+}
+
+inline Bits splat_bits(std::uint32_t value) {
+  return reinterpret_cast<Bits>(splat(std::bit_cast<float>(value)));
+}
+
+/// a · b + c, fused where the instruction set fuses; the same in every instantiation.
+inline Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(_mm512_fmadd_ps(
+      reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#elif defined(__FMA__)
+  return reinterpret_cast<Vec>(_mm256_fmadd_ps(
+      reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+#else
+  return a * b + c;
+#endif
+}
+
+template <class T>
+inline T load(const void* at) {
+  T out;
+  std::memcpy(&out, at, sizeof out);
+  return out;
+}
+inline void store(float* at, Vec value) { std::memcpy(at, &value, sizeof value); }
+
+inline Vec widen(const std::uint16_t* at) {
+  return reinterpret_cast<Vec>(__builtin_convertvector(load<Halves>(at), Bits) << 16);
+}
+
+inline float sum(Vec v) {
+  float lanes[W];
+  store(lanes, v);
+  for (int width = W / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
+}
+
+/// e^x for x ≤ 0 (0 below -87), to about 2 ulp: Cody-Waite reduction and the minimax polynomial of
+/// Cephes expf.
+inline Vec exponential(Vec x) {
+  const Vec lowest = splat(-87.0f);
+  const Ints dead = x < lowest;
+  x = dead ? lowest : x;
+  Vec n = fma(x, splat(1.44269504088896341f), splat(12582912.0f));  // round by 1.5 · 2^23
+  const Ints shift = reinterpret_cast<Ints>(n) << 23;
+  n = n - splat(12582912.0f);
+  Vec r = fma(n, splat(-0.693359375f), x);
+  r = fma(n, splat(2.12194440e-4f), r);
+  Vec p = splat(1.9875691500e-4f);
+  p = fma(p, r, splat(1.3981999507e-3f));
+  p = fma(p, r, splat(8.3334519073e-3f));
+  p = fma(p, r, splat(4.1665795894e-2f));
+  p = fma(p, r, splat(1.6666665459e-1f));
+  p = fma(p, r, splat(5.0000001201e-1f));
+  p = fma(p, r * r, r + splat(1.0f));
+  const Vec scaled = reinterpret_cast<Vec>(reinterpret_cast<Ints>(p) + shift);
+  return dead ? splat(0.0f) : scaled;
+}
+
+}  // namespace
+}  // namespace anabranch
