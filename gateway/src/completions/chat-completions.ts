@@ -4,11 +4,11 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
 import { errorResponses } from "../http/error-responses.ts";
-import { type AnswerRequest, openAnswer, type Surroundings } from "./answer.ts";
-import { deliverStream, deliverWhole } from "./deliver.ts";
+import type { AnswerRequest, Surroundings } from "./answer.ts";
+import { deliver, type RendererOf } from "./deliver.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
-import { finishWord, type Renderer, usageBlock } from "./renderer.ts";
+import { finishWord, usageBlock } from "./renderer.ts";
 
 const textPart = z.object({ type: z.literal("text", "only text parts"), text: z.string() });
 const content = z.union([z.string(), z.array(textPart).min(1)]);
@@ -96,13 +96,7 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
   };
 }
 
-function chatRenderer(
-  id: string,
-  model: string,
-  created: number,
-  logprobsAsked: boolean,
-  includeUsage: boolean,
-): Renderer {
+const chatRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsage) => {
   const head = { id, object: "chat.completion.chunk", created, model };
   const noUsage = includeUsage ? { usage: null } : {};
   const shown = (logprobs: readonly TokenLogprob[]) =>
@@ -142,18 +136,11 @@ function chatRenderer(
       usage: usageBlock(counts),
     }),
   };
-}
+};
 
 export async function handle(request: Request, around: Surroundings): Promise<Response> {
   const fields = await readBody(request, body);
   refuseUnsupported(fields, unsupported);
-  const asked = answerRequest(fields, `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`);
-  const answer = await openAnswer(asked, around);
-  const { settings } = asked;
-  const { requestId, model, createdAt } = answer;
-  const logprobs = settings.sampling.logprobs ?? false;
-  const renderer = chatRenderer(requestId, model, createdAt, logprobs, settings.includeUsage);
-  return settings.stream
-    ? deliverStream(answer, renderer, settings, around)
-    : deliverWhole(answer, renderer, around);
+  const id = `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`;
+  return deliver(answerRequest(fields, id), chatRenderer, around);
 }

@@ -6,7 +6,7 @@ import { LanesPresenter } from "../aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../aggregation/ordered-presenter.ts";
 import { type ApiError, asApiError } from "../api-error.ts";
 import { EventStream } from "../streams/event-stream.ts";
-import type { Answer, Surroundings } from "./answer.ts";
+import { type Answer, type AnswerRequest, openAnswer, type Surroundings } from "./answer.ts";
 import type { Settings } from "./parameters.ts";
 import type { Renderer } from "./renderer.ts";
 
@@ -40,7 +40,7 @@ function record(answer: Answer, status: number, { waitUntil }: Surroundings): vo
   waitUntil(answer.stored);
 }
 
-export function deliverStream(
+function deliverStream(
   answer: Answer,
   renderer: Renderer,
   settings: Settings,
@@ -96,7 +96,7 @@ async function pump(
   }
 }
 
-export async function deliverWhole(
+async function deliverWhole(
   answer: Answer,
   renderer: Renderer,
   around: Surroundings,
@@ -152,4 +152,33 @@ async function collect(
     record(answer, left.aborted ? 499 : failure.status, around);
     return { text: "", failure };
   }
+}
+
+/** An endpoint's way of writing one answer. */
+export type RendererOf = (
+  id: string,
+  model: string,
+  created: number,
+  logprobsAsked: boolean,
+  includeUsage: boolean,
+) => Renderer;
+
+/** Begins the answer to `asked` and delivers it as the client wants it, streamed or whole. */
+export async function deliver(
+  asked: AnswerRequest,
+  rendererOf: RendererOf,
+  around: Surroundings,
+): Promise<Response> {
+  const answer = await openAnswer(asked, around);
+  const { settings } = asked;
+  const renderer = rendererOf(
+    answer.requestId,
+    answer.model,
+    answer.createdAt,
+    settings.sampling.logprobs ?? false,
+    settings.includeUsage,
+  );
+  return settings.stream
+    ? deliverStream(answer, renderer, settings, around)
+    : deliverWhole(answer, renderer, around);
 }

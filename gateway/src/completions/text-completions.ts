@@ -4,11 +4,11 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
 import { errorResponses } from "../http/error-responses.ts";
-import { type AnswerRequest, openAnswer, type Surroundings } from "./answer.ts";
-import { deliverStream, deliverWhole } from "./deliver.ts";
+import type { AnswerRequest, Surroundings } from "./answer.ts";
+import { deliver, type RendererOf } from "./deliver.ts";
 import { textLogprobs } from "./logprobs.ts";
 import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
-import { finishWord, type Renderer, usageBlock } from "./renderer.ts";
+import { finishWord, usageBlock } from "./renderer.ts";
 
 const tokens = z.array(z.int().min(0).max(4_294_967_295)).min(1);
 
@@ -74,13 +74,7 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
   };
 }
 
-function textRenderer(
-  id: string,
-  model: string,
-  created: number,
-  logprobsAsked: boolean,
-  includeUsage: boolean,
-): Renderer {
+const textRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsage) => {
   const head = { id, object: "text_completion", created, model };
   const noUsage = includeUsage ? { usage: null } : {};
   let offset = 0;
@@ -113,18 +107,11 @@ function textRenderer(
       usage: usageBlock(counts),
     }),
   };
-}
+};
 
 export async function handle(request: Request, around: Surroundings): Promise<Response> {
   const fields = await readBody(request, body);
   refuseUnsupported(fields, unsupported);
-  const asked = answerRequest(fields, `cmpl-${crypto.randomUUID().replaceAll("-", "")}`);
-  const answer = await openAnswer(asked, around);
-  const { settings } = asked;
-  const { requestId, model, createdAt } = answer;
-  const logprobs = settings.sampling.logprobs ?? false;
-  const renderer = textRenderer(requestId, model, createdAt, logprobs, settings.includeUsage);
-  return settings.stream
-    ? deliverStream(answer, renderer, settings, around)
-    : deliverWhole(answer, renderer, around);
+  const id = `cmpl-${crypto.randomUUID().replaceAll("-", "")}`;
+  return deliver(answerRequest(fields, id), textRenderer, around);
 }
