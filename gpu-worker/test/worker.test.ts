@@ -27,6 +27,7 @@ interface Asked {
   mode?: Mode;
   maxTokens?: number;
   stop?: string[];
+  ignoreEos?: boolean;
 }
 
 const ask = (
@@ -43,6 +44,7 @@ const ask = (
       mode: asked.mode ?? Mode.PARALLEL,
       maxTokens: asked.maxTokens ?? 400,
       stop: asked.stop ?? [],
+      ignoreEos: asked.ignoreEos ?? false,
     },
     { headers: worker.headers, ...options },
   );
@@ -142,7 +144,7 @@ describe("a client that leaves", () => {
       let seen = 0;
       await refusal(
         (async function* () {
-          for await (const message of ask({}, { signal: leave.signal })) {
+          for await (const message of ask({ ignoreEos: true }, { signal: leave.signal })) {
             if (++seen === messages) leave.abort();
             yield message;
           }
@@ -195,7 +197,7 @@ describe("what is refused", () => {
 
 describe("processes", () => {
   it("an engine that dies ends its answers as unavailable and is replaced", async () => {
-    const stream = ask({ maxTokens: 900, content: "Count." })[Symbol.asyncIterator]();
+    const stream = ask({ maxTokens: 900, ignoreEos: true })[Symbol.asyncIterator]();
     await stream.next();
     for (const pid of worker.children()) process.kill(pid, "SIGKILL");
     const error = await refusal({ [Symbol.asyncIterator]: () => stream });
