@@ -1,5 +1,6 @@
 // What the classifier looks at in a prompt: structural cues, and hashed words and word pairs. The
 // gateway and the fitting command share it, so that what was fitted is what decides.
+import { hash } from "./hash.ts";
 
 /** Cues, by name, each about 0 to 1. */
 export type Cues = Record<(typeof cueNames)[number], number>;
@@ -73,19 +74,6 @@ function cuesOf(text: string): Float64Array {
     passage: some(text, /\n\s*\n/),
   };
   return Float64Array.from(cueNames, (name) => cues[name]);
-}
-
-/** FNV-1a, 32 bits, mixed once more so that the low bits are even. */
-function hash(text: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) {
-    h ^= text.charCodeAt(i);
-    h = Math.imul(h, 0x01000193);
-  }
-  h ^= h >>> 16;
-  h = Math.imul(h, 0x85ebca6b);
-  h ^= h >>> 13;
-  return h >>> 0;
 }
 
 function ngramsOf(text: string): Map<number, number> {

@@ -1,3 +1,5 @@
+import { hash } from "@anabranch/shared/hash.ts";
+
 /**
  * A small seeded generator (mulberry32), so that a data set is a pure function of its seed.
  * Not for anything secret.
@@ -47,17 +49,4 @@ export class Random {
   sample<T>(list: readonly T[], count: number): T[] {
     return this.shuffle(list).slice(0, count);
   }
-}
-
-/** FNV-1a, 32 bits: stable across runs and machines, which the held-out split needs. */
-export function hash(text: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) {
-    h ^= text.charCodeAt(i);
-    h = Math.imul(h, 0x01000193);
-  }
-  h ^= h >>> 16;
-  h = Math.imul(h, 0x85ebca6b);
-  h ^= h >>> 13;
-  return h >>> 0;
 }

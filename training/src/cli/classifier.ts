@@ -9,10 +9,10 @@ import {
   logOdds,
   readWeights,
 } from "@anabranch/shared/classifier-features.ts";
+import { hash } from "@anabranch/shared/hash.ts";
 import { demoExamples, type Example, realExamples } from "../classifier/examples.ts";
 import { fit } from "../classifier/logistic.ts";
 import { type Judged, type Scores, scores } from "../classifier/scores.ts";
-import { hash } from "../random.ts";
 
 const help = `npm run classifier -- fit [--data FOLDER] [--out FILE] [--json]
 

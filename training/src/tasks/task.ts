@@ -1,4 +1,5 @@
-import { hash, Random } from "../random.ts";
+import { hash } from "@anabranch/shared/hash.ts";
+import { Random } from "../random.ts";
 
 export type Split = "train" | "heldout";
 
