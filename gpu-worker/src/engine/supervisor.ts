@@ -44,18 +44,12 @@ export class EngineSupervisor {
   #backoff = FIRST_BACKOFF_MS;
   #starts = 0;
   #closing = false;
-  #ready = false;
 
   /** Called where the engine can't be started at all; the message says why. */
   onHopeless: (message: string) => void = (message) => log.error(message);
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-  }
-
-  /** Loaded and answering. */
-  get ready(): boolean {
-    return this.#ready;
   }
 
   /** Starts the process and resolves with its status once the model is loaded. */
@@ -91,7 +85,6 @@ export class EngineSupervisor {
       );
     }
     this.#client = client;
-    this.#ready = true;
     this.#backoff = FIRST_BACKOFF_MS;
     void exited.then((code) => this.#restart(code));
     return this.status();
@@ -99,7 +92,6 @@ export class EngineSupervisor {
 
   /** A dead engine's requests fail with UNAVAILABLE by themselves; the next process serves anew. */
   #restart(code: number): void {
-    this.#ready = false;
     this.#client?.close();
     this.#client = undefined;
     if (this.#closing) return;
