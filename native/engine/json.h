@@ -94,7 +94,6 @@ class Json {
   }
   bool is_string() const { return value_.is_string(); }
   bool is_array() const { return value_.is_array(); }
-  bool is_object() const { return value_.is_object(); }
 
   std::vector<Json> items() const {
     simdjson::dom::array array;

@@ -85,10 +85,6 @@ int Scheduler::check(RequestSpec& spec) const {
 }
 
 void Scheduler::submit(RequestSpec spec, int blocks) {
-  if (static_cast<int>(waiting_.size()) >= options_.max_queue) {
-    throw Error(ErrorCode::kResourceExhausted,
-                "the queue of " + std::to_string(options_.max_queue) + " requests is full");
-  }
   auto request = std::make_unique<Request>(std::move(spec), pool_);
   request->reserved_blocks = blocks;
   request->guide = request->spec().script.empty()

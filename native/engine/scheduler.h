@@ -46,7 +46,7 @@ class Scheduler {
   /// what can't be served; safe to call from any thread.
   int check(RequestSpec& spec) const;
 
-  /// Queues a checked request. Throws Error(kResourceExhausted) where the queue is full.
+  /// Queues a checked request. The engine's door has refused what is more than max_queue.
   void submit(RequestSpec spec, int blocks);
   /// Ends a request at the next step; unknown ids are ignored (it may just have ended).
   void cancel(std::uint32_t id);

@@ -49,7 +49,7 @@ struct Attend {
   int kv_head = 0;
   const Span* spans = nullptr;   // [span_count] in context order
   int span_count = 0;
-  float* scratch = nullptr;      // [group, kPieceTokens + 2 · head_dim]
+  float* scratch = nullptr;      // [group · kPieceTokens + head_dim]
 };
 
 struct Kernels {

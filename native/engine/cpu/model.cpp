@@ -210,7 +210,7 @@ class CpuBackend final : public Backend {
     words_stride_ = static_cast<size_t>(kPanelRows) * ((widest + 1) / 2);
     words_ = Buffer(words_stride_ * team_.size() * sizeof(std::uint32_t));
     const size_t group = c.heads / c.kv_heads;
-    attend_stride_ = group * kPieceTokens + 2 * static_cast<size_t>(c.head_dim);
+    attend_stride_ = group * kPieceTokens + static_cast<size_t>(c.head_dim);
     attend_scratch_ = Buffer(attend_stride_ * team_.size() * sizeof(float));
   }
 
