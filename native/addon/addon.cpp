@@ -24,6 +24,7 @@ Napi::Error js_error(Napi::Env env, const std::exception& error) {
   const auto* typed = dynamic_cast<const Error*>(&error);
   Napi::Error out = Napi::Error::New(env, error.what());
   out.Set("code", anabranch::name_of(typed ? typed->code() : ErrorCode::kInternal));
+  if (typed && typed->retry_after() > 0) out.Set("retryAfterSeconds", typed->retry_after());
   return out;
 }
 
@@ -57,6 +58,8 @@ int integer(const Napi::Object& object, const char* key, int otherwise, int low,
 }
 
 constexpr double kMaxWord = 4294967295.0;
+constexpr int kMaxPriority = 1000;
+constexpr size_t kMaxSalt = 256;           // bytes
 constexpr std::uint32_t kMaxList = 1 << 24;  // tokens, runs or pairs in one list
 
 std::uint32_t length_of(const Napi::Array& list, const char* what) {
@@ -185,11 +188,52 @@ anabranch::Sampling sampling_of(const Napi::Object& o) {
   return out;
 }
 
+std::vector<std::uint8_t> bytes(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (absent(value)) return {};
+  if (!value.IsTypedArray() ||
+      value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    throw anabranch::bad_argument(std::string(key) + " must be a Uint8Array");
+  }
+  const auto typed = value.As<Napi::Uint8Array>();
+  if (typed.ElementLength() > kMaxSalt) {
+    throw anabranch::bad_argument(std::string(key) + " is too long");
+  }
+  return {typed.Data(), typed.Data() + typed.ElementLength()};
+}
+
+/// Token ids, or runs where the prompt holds answers with structure.
+std::vector<anabranch::StructureRun> prompt_of(const Napi::Value& value) {
+  if (value.IsArray()) {
+    const auto list = value.As<Napi::Array>();
+    if (list.Length() > 0 && list.Get(0u).IsObject()) return structure(value);
+  }
+  return {{false, {ids(value, "prompt")}}};
+}
+
+/// [{lane, tokens, closed}, …]
+std::vector<anabranch::LoggedLane> log_of(const Napi::Value& value) {
+  if (!value.IsArray()) throw anabranch::bad_argument("log must be a list");
+  const auto list = value.As<Napi::Array>();
+  const std::uint32_t length = length_of(list, "log");
+  std::vector<anabranch::LoggedLane> out;
+  for (std::uint32_t i = 0; i < length; ++i) {
+    const Napi::Value item = list.Get(i);
+    if (!item.IsObject()) throw anabranch::bad_argument("log must hold objects");
+    const auto object = item.As<Napi::Object>();
+    auto& lane = out.emplace_back();
+    lane.lane = integer(object, "lane", -1, 0, 1 << 24);
+    lane.tokens = ids(object.Get("tokens"), "log.tokens");
+    lane.closed = boolean(object, "closed");
+  }
+  return out;
+}
+
 anabranch::RequestSpec request_of(const Napi::Object& o) {
   anabranch::RequestSpec spec;
   if (absent(o.Get("id"))) throw anabranch::bad_argument("id is missing");
   spec.id = static_cast<std::uint32_t>(whole(o, "id", 0, kMaxWord));
-  spec.prompt = ids(o.Get("prompt"), "prompt");
+  spec.prompt = prompt_of(o.Get("prompt"));
   const Napi::Value sampling = o.Get("sampling");
   if (sampling.IsObject()) {
     spec.sampling = sampling_of(sampling.As<Napi::Object>());
@@ -216,7 +260,11 @@ anabranch::RequestSpec request_of(const Napi::Object& o) {
   }
   const Napi::Value script = o.Get("script");
   if (!absent(script)) spec.script = structure(script);
-  spec.script_resume = resume_rule(text(o, "resume"));
+  if (!absent(o.Get("resume"))) spec.resume = resume_rule(text(o, "resume"));
+  spec.priority = integer(o, "priority", 0, -kMaxPriority, kMaxPriority);
+  spec.cache_salt = bytes(o, "cacheSalt");
+  const Napi::Value log = o.Get("log");
+  if (!absent(log)) spec.log = log_of(log);
   return spec;
 }
 
@@ -492,6 +540,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("queued", load.queued);
     out.Set("liveLanes", load.live_lanes);
     out.Set("kvFree", load.kv_free);
+    out.Set("kvCached", load.kv_cached);
     out.Set("kvTotal", load.kv_total);
     out.Set("steps", static_cast<double>(load.steps));
     out.Set("decodeRows", static_cast<double>(load.decode_rows));
@@ -499,6 +548,11 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("decodeSteps", static_cast<double>(load.decode_steps));
     out.Set("decodeSeconds", load.decode_seconds);
     out.Set("prefillSeconds", load.prefill_seconds);
+    out.Set("preemptions", static_cast<double>(load.preemptions));
+    out.Set("promptTokens", static_cast<double>(load.prompt_tokens));
+    out.Set("cachedTokens", static_cast<double>(load.cached_tokens));
+    out.Set("finished", static_cast<double>(load.finished));
+    out.Set("queueWaitSeconds", load.queue_wait_seconds);
     return out;
   }
 

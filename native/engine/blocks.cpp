@@ -1,27 +1,136 @@
 #include "blocks.h"
 
+#include <algorithm>
+
 #include "error.h"
 
 namespace anabranch {
 
+BlockPool::BlockPool(int total) : blocks_(total) {
+  for (int block = total - 1; block >= 0; --block) free_.push_back(block);
+}
+
 int BlockPool::allocate() {
-  if (free_.empty()) throw Error(ErrorCode::kInternal, "KV blocks ran out despite the reservation");
-  const int block = free_.back();
-  free_.pop_back();
-  references_[block] = 1;
+  int block;
+  if (!free_.empty()) {
+    block = free_.back();
+    free_.pop_back();
+  } else if (!idle_.empty()) {
+    block = idle_.front();
+    idle_.pop_front();
+    known_.erase(blocks_[block].content->key);
+    blocks_[block].content.reset();
+  } else {
+    throw Error(ErrorCode::kInternal, "KV blocks ran out though they were counted");
+  }
+  blocks_[block].references = 1;
   return block;
 }
 
+void BlockPool::retain(int block) {
+  Block& b = blocks_[block];
+  if (b.references++ == 0) idle_.erase(b.idle);
+}
+
 void BlockPool::release(int block) {
-  if (--references_[block] == 0) free_.push_back(block);
+  Block& b = blocks_[block];
+  if (--b.references > 0) return;
+  if (b.content) b.idle = idle_.insert(idle_.end(), block);
+  else free_.push_back(block);
 }
 
-bool BlockPool::reserve(int blocks) {
-  if (blocks > total() - reserved_) return false;
-  reserved_ += blocks;
-  return true;
+void BlockPool::publish(int block, const BlockContent& content) {
+  if (known_.try_emplace(content.key, block).second) blocks_[block].content = content;
 }
 
-void BlockPool::unreserve(int blocks) { reserved_ -= blocks; }
+int BlockPool::find(const BlockContent& content) const {
+  const auto at = known_.find(content.key);
+  if (at == known_.end() || *blocks_[at->second].content != content) return -1;
+  return at->second;
+}
+
+Segment::Segment(BlockPool& pool, int lane, int start, Context before,
+                 const std::optional<PrefixKey>& root)
+    : pool_(pool), lane_(lane), start_(start), before_(std::move(before)), entry_(root) {
+  if (!entry_) return;
+  for (const SegmentPtr& segment : before_) {
+    const PrefixKey end = segment->end_key();
+    const std::uint32_t words[] = {
+        static_cast<std::uint32_t>(end.low), static_cast<std::uint32_t>(end.low >> 32),
+        static_cast<std::uint32_t>(end.high), static_cast<std::uint32_t>(end.high >> 32)};
+    entry_ = extend(*entry_, words);
+  }
+}
+
+const PrefixKey& Segment::key(int block) const {
+  while (static_cast<int>(keys_.size()) <= block) {
+    const int next = static_cast<int>(keys_.size());
+    std::array<std::uint32_t, kBlockTokens + 1> words;
+    words[0] = static_cast<std::uint32_t>(start_ + next * kBlockTokens);
+    for (int i = 0; i < kBlockTokens; ++i) {
+      words[i + 1] = static_cast<std::uint32_t>(tokens_[next * kBlockTokens + i]);
+    }
+    keys_.push_back(extend(next == 0 ? *entry_ : keys_.back(), words));
+  }
+  return block < 0 ? *entry_ : keys_[block];
+}
+
+/// What follows sees the whole segment: its full blocks, and the tokens after them.
+PrefixKey Segment::end_key() const {
+  const int full = length() / kBlockTokens;
+  std::vector<std::uint32_t> words = {static_cast<std::uint32_t>(start_),
+                                      static_cast<std::uint32_t>(length())};
+  words.insert(words.end(), tokens_.begin() + full * kBlockTokens, tokens_.end());
+  return extend(key(full - 1), words);
+}
+
+BlockContent Segment::content(int block) const {
+  BlockContent out;
+  out.key = key(block);
+  out.parent = key(block - 1);
+  out.start = start_ + block * kBlockTokens;
+  std::copy_n(tokens_.begin() + block * kBlockTokens, kBlockTokens, out.tokens.begin());
+  return out;
+}
+
+int Segment::fill() {
+  if (filled_ % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
+  const int index = filled_++;
+  if (entry_ && filled_ % kBlockTokens == 0) pool_.publish(blocks_.back(), content(index / kBlockTokens));
+  return index;
+}
+
+int Segment::adopt(int limit) {
+  const int before = filled_;
+  while (entry_ && filled_ % kBlockTokens == 0 && filled_ + kBlockTokens <= limit) {
+    const int block = pool_.find(content(filled_ / kBlockTokens));
+    if (block < 0) break;
+    pool_.retain(block);
+    blocks_.push_back(block);
+    filled_ += kBlockTokens;
+  }
+  return filled_ - before;
+}
+
+void Segment::release_blocks() {
+  settled_ = std::max(settled_, filled_);
+  filled_ = 0;
+  // Its end goes first, so that what is left known is a beginning.
+  for (; !blocks_.empty(); blocks_.pop_back()) pool_.release(blocks_.back());
+}
+
+std::optional<PrefixKey> Segment::next_key() const {
+  const int block = blocks_for(filled_);
+  if (!entry_ || (block + 1) * kBlockTokens > settled_) return std::nullopt;
+  return key(block);
+}
+
+bool Segment::will_publish(const PrefixKey& wanted) const {
+  if (!entry_) return false;
+  for (int block = filled_ / kBlockTokens; (block + 1) * kBlockTokens <= settled_; ++block) {
+    if (key(block) == wanted) return true;
+  }
+  return false;
+}
 
 }  // namespace anabranch

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace anabranch {
+#include "structure.h"
 
-enum class ResumeRule { kSum, kMax };
+namespace anabranch {
 
 struct Dialect {
   std::string name;

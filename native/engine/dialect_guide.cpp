@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "error.h"
 #include "philox.h"
 
 namespace anabranch {
@@ -9,6 +10,10 @@ namespace {
 
 bool contains(const std::vector<int>& list, int value) {
   return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+bool allows(const Legal& legal, int token) {
+  return legal.only.empty() ? !contains(legal.never, token) : contains(legal.only, token);
 }
 
 class DialectGuide final : public Guide {
@@ -44,6 +49,11 @@ class DialectGuide final : public Guide {
     if (request.remaining() < request.tree().live_lanes()) request.finish(FinishReason::kLength);
   }
 
+  bool lacks_logits() const override { return state_ != State::kText && before_plan_.empty(); }
+  void again(std::span<const float> logits) override {
+    before_plan_.assign(logits.begin(), logits.end());
+  }
+
  private:
   enum class State { kText, kTitle, kAfterTitle };
 
@@ -65,14 +75,21 @@ class DialectGuide final : public Guide {
   int sample(Request& request, Lane& lane, std::span<float> row, const Legal& legal,
              Events& events, WrittenAs written_as) {
     const RequestSpec& spec = request.spec();
+    const auto logged = request.logged(lane);
+    if (logged ? !allows(legal, *logged) : row.empty()) {
+      throw bad_argument("resume: the tokens of lane " + std::to_string(lane.id) +
+                         (logged ? " are not what its dialect writes"
+                                 : " do not end with a whole step"));
+    }
     std::vector<float> raw;
     if (spec.sampling.logprobs) raw.assign(row.begin(), row.end());
     const double u = spec.sampling.temperature > 0
                          ? uniform(spec.seed, spec.choice, lane.id, request.written(lane))
                          : 0;
-    const int token = choose(row, spec.sampling, request.counts(lane), legal, u);
+    const int token =
+        logged ? *logged : choose(row, spec.sampling, request.counts(lane), legal, u);
     WrittenToken written = written_as(token);
-    if (spec.sampling.logprobs) {
+    if (spec.sampling.logprobs && !logged) {
       written.flags |= WrittenToken::kLogprobs;
       written.logprob = log_probability(raw, written.id);
       written.top = top_log_probabilities(raw, spec.sampling.top_logprobs);
@@ -117,7 +134,7 @@ class DialectGuide final : public Guide {
       state_ = State::kTitle;
       request.tree().begin_segment();
     }
-    lane.pending = {token};
+    lane.write(token);
   }
 
   void title(Request& request, Lane& lane, std::span<float> row, Events& events) {
@@ -133,7 +150,7 @@ class DialectGuide final : public Guide {
         return drop_plan(request, lane, events);
       }
     }
-    lane.pending = {token};
+    lane.write(token);
   }
 
   void after_title(Request& request, Lane& lane, std::span<float> row, Events& events) {
@@ -142,7 +159,7 @@ class DialectGuide final : public Guide {
     if (static_cast<int>(titles_.size()) < cap_) legal.only.push_back(dialect_->title_open);
     const int token = sample(request, lane, row, legal, events,
                              [](int id) { return WrittenToken{id, 0, 0, {}}; });
-    lane.pending = {token};
+    lane.write(token);
     if (token == dialect_->title_open) {
       titles_.emplace_back();
       state_ = State::kTitle;
@@ -200,7 +217,7 @@ class DialectGuide final : public Guide {
           }
           return WrittenToken{id, visible(dialect_->body_visible), 0, {}};
         });
-    lane.pending = {token};
+    lane.write(token);
     if (token == dialect_->branch_close) request.close_branch(lane, reason, events);
   }
 
@@ -217,7 +234,7 @@ class DialectGuide final : public Guide {
     for (int token : dialect_->join) {
       request.emit(tree.trunk(), {token, WrittenToken::kForced, 0, {}}, events);
     }
-    tree.trunk().pending = dialect_->join;
+    tree.trunk().write(dialect_->join);
     just_joined_ = true;
   }
 

@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -56,21 +57,23 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
 
 Engine::~Engine() { close(); }
 
-void Engine::submit(RequestSpec spec) {
-  const int blocks = scheduler_->check(spec);
+void Engine::enqueue(std::shared_ptr<Request> request) {
   std::lock_guard lock(mutex_);
   if (closing_) throw Error(ErrorCode::kUnavailable, "the engine is closing");
   if (queued_ >= max_queue_) {
     throw Error(ErrorCode::kResourceExhausted,
-                "the queue of " + std::to_string(max_queue_) + " requests is full");
+                "the queue of " + std::to_string(max_queue_) + " requests is full",
+                std::max(1.0, load_.queue_wait_seconds));
   }
   ++queued_;
   ++arriving_;
-  commands_.push_back([this, spec = std::move(spec), blocks]() mutable {
-    scheduler_->submit(std::move(spec), blocks);
+  commands_.push_back([this, request = std::move(request)]() mutable {
+    scheduler_->submit(std::move(request));
   });
   wake_.notify_one();
 }
+
+void Engine::submit(RequestSpec spec) { enqueue(scheduler_->make(std::move(spec))); }
 
 void Engine::cancel(std::uint32_t id) {
   std::lock_guard lock(mutex_);
@@ -81,19 +84,15 @@ void Engine::cancel(std::uint32_t id) {
 
 std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resume,
                                  bool want_logits) {
-  auto promise = std::make_shared<std::promise<Score>>();
-  auto future = promise->get_future();
-  std::lock_guard lock(mutex_);
-  if (closing_) throw Error(ErrorCode::kUnavailable, "the engine is closing");
-  commands_.push_back([this, promise, runs = std::move(runs), resume, want_logits] {
-    try {
-      promise->set_value(
-          anabranch::score(*backend_, scheduler_->pool(), runs, resume, want_logits));
-    } catch (...) {
-      promise->set_exception(std::current_exception());
-    }
-  });
-  wake_.notify_one();
+  std::promise<Score> promise;
+  auto future = promise.get_future();
+  if (tokens_of(runs) == 0) {
+    Score nothing;
+    for (const auto& run : runs) nothing.logprobs.emplace_back(run.tokens.size());
+    promise.set_value(std::move(nothing));
+    return future;
+  }
+  enqueue(scheduler_->make_score(std::move(runs), resume, want_logits, std::move(promise)));
   return future;
 }
 

@@ -55,13 +55,15 @@ class Engine {
   void submit(RequestSpec spec);
   /// Ends a request at the next step; it still gets its `finished`. Unknown ids are ignored.
   void cancel(std::uint32_t id);
-  /// Structured prefill, run between two steps.
+  /// Structured prefill, in turn with all other requests. Throws as submit() does; the future throws
+  /// std::future_error if the engine closes first.
   std::future<Score> score(std::vector<StructureRun> runs, ResumeRule resume, bool want_logits);
   LoadSnapshot load() const;
   /// Cancels everything, tells of it, and joins the thread. Idempotent.
   void close();
 
  private:
+  void enqueue(std::shared_ptr<Request> request);
   void run();
   void publish(const LoadSnapshot& load);
 

@@ -30,11 +30,15 @@ inline const char* name_of(ErrorCode code) {
 
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ErrorCode code, const std::string& message, double retry_after = 0)
+      : std::runtime_error(message), code_(code), retry_after_(retry_after) {}
   ErrorCode code() const { return code_; }
+  /// Seconds after which the same may succeed, as an estimate; 0: unknown.
+  double retry_after() const { return retry_after_; }
 
  private:
   ErrorCode code_;
+  double retry_after_;
 };
 
 /// A file of a model folder that can't be used: names the file and what in it is wrong.

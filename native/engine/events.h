@@ -81,6 +81,10 @@ class Events {
     add(EventKind::kFinished, request, payload);
   }
 
+  void append(const Events& more) {
+    words_.insert(words_.end(), more.words_.begin(), more.words_.end());
+  }
+
   bool empty() const { return words_.empty(); }
   std::vector<std::uint32_t> take() { return std::exchange(words_, {}); }
 

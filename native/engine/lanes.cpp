@@ -1,64 +1,123 @@
 #include "lanes.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace anabranch {
+namespace {
 
-LaneTree::LaneTree(BlockPool& pool) : pool_(pool) {
-  Lane trunk;
-  trunk.context.push_back(std::make_shared<Segment>(pool, 0));
-  lanes_.push_back(std::move(trunk));
+/// What the next segment sees after `segment`.
+Context through(const SegmentPtr& segment) {
+  Context out = segment->before();
+  out.push_back(segment);
+  return out;
+}
+
+/// Where the trunk goes on after branches that start at `start`.
+int resume_at(int start, std::span<const SegmentPtr> branches, ResumeRule rule) {
+  int sum = 0, longest = 0;
+  for (const SegmentPtr& branch : branches) {
+    sum += branch->length();
+    longest = std::max(longest, branch->length());
+  }
+  return start + (rule == ResumeRule::kSum ? sum : longest);
+}
+
+}  // namespace
+
+LaneTree::LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt) : pool_(pool) {
+  if (!salt.empty()) {
+    const std::vector<std::uint32_t> words(salt.begin(), salt.end());
+    root_ = extend(PrefixKey{}, words);
+  }
+  lanes_.emplace_back().segment = open(0, 0, {});
+}
+
+const SegmentPtr& LaneTree::open(int lane, int start, Context before) {
+  return segments_.emplace_back(
+      std::make_shared<Segment>(pool_, lane, start, std::move(before), root_));
 }
 
 std::span<Lane> LaneTree::branches() {
   return std::span<Lane>(lanes_).subspan(lanes_.size() - branches_);
 }
 
+void LaneTree::write_prompt(const std::vector<StructureRun>& runs, ResumeRule rule) {
+  Lane& lane = trunk();
+  bool first = true;
+  for (const StructureRun& run : runs) {
+    if (!run.parallel) {
+      if (!std::exchange(first, false)) begin_segment();
+      lane.write(run.tokens[0]);
+      continue;
+    }
+    const int start = lane.segment->next_position();
+    const Context shared = through(lane.segment);
+    std::vector<SegmentPtr> opened;
+    for (const auto& tokens : run.tokens) {
+      opened.push_back(open(0, start, shared));
+      for (int token : tokens) opened.back()->write(token);
+    }
+    Context joined = shared;
+    joined.insert(joined.end(), opened.begin(), opened.end());
+    lane.segment = open(0, resume_at(start, opened, rule), std::move(joined));
+    first = true;
+  }
+  settle();
+}
+
 void LaneTree::begin_segment() {
   Lane& lane = trunk();
-  const int start = lane.next_position();
-  lane.context.push_back(std::make_shared<Segment>(pool_, start));
+  lane.segment = open(0, lane.segment->next_position(), through(lane.segment));
 }
 
 void LaneTree::drop_segment() {
   Lane& lane = trunk();
-  lane.pending.clear();
-  lane.context.pop_back();
+  lane.segment = lane.segment->before().back();
+  segments_.pop_back();
+  again_.reset();
 }
 
 void LaneTree::fork(const std::vector<std::vector<int>>& openings) {
-  const int start = trunk().next_position();
-  const Context shared = trunk().context;
+  const int start = trunk().segment->next_position();
+  const Context shared = through(trunk().segment);
   ++stages_;
   for (const auto& opening : openings) {
     Lane branch;
     branch.id = static_cast<int>(lanes_.size());
     branch.stage = stages_;
-    branch.context = shared;
-    branch.context.push_back(std::make_shared<Segment>(pool_, start));
-    branch.pending = opening;
+    branch.segment = open(branch.id, start, shared);
+    branch.write(opening);
     lanes_.push_back(std::move(branch));
   }
   branches_ = static_cast<int>(openings.size());
   trunk().live = false;
+  again_.reset();
 }
 
 void LaneTree::join(ResumeRule rule) {
-  int sum = 0, longest = 0;
-  for (const Lane& branch : branches()) {
-    sum += branch.length();
-    longest = std::max(longest, branch.length());
-  }
   Lane& lane = trunk();
-  const int start = lane.next_position();
+  const int start = lane.segment->next_position();
+  std::vector<SegmentPtr> closed;
   for (Lane& branch : branches()) {
-    lane.context.push_back(branch.segment());
+    closed.push_back(branch.segment);
     branch.live = false;
   }
-  lane.context.push_back(
-      std::make_shared<Segment>(pool_, start + (rule == ResumeRule::kSum ? sum : longest)));
+  Context joined = through(lane.segment);
+  joined.insert(joined.end(), closed.begin(), closed.end());
+  lane.segment = open(0, resume_at(start, closed, rule), std::move(joined));
   branches_ = 0;
   lane.live = true;
+}
+
+void LaneTree::settle() {
+  for (const SegmentPtr& segment : segments_) segment->settle();
+}
+
+int LaneTree::behind() const {
+  int tokens = 0;
+  for (const SegmentPtr& segment : segments_) tokens += segment->behind();
+  return tokens;
 }
 
 bool LaneTree::waits(const Lane& lane) const {
@@ -72,64 +131,113 @@ bool LaneTree::waits(const Lane& lane) const {
 
 int LaneTree::live_lanes() const {
   int live = 0;
-  for (const Lane& lane : lanes_) live += lane.live && !waits(lane);
+  for (const Lane& lane : lanes_) live += decodes(lane);
   return live;
 }
 
-int LaneTree::pending_rows() const {
+bool LaneTree::gives_logits(const Segment& segment) const {
+  const Lane& lane = lanes_[segment.lane()];
+  return &segment == again_.get() || (lane.live && lane.segment.get() == &segment);
+}
+
+int LaneTree::unfilled(const Segment& segment, bool catching_up) const {
+  if (catching_up) return segment.behind();
+  return waits(lanes_[segment.lane()]) ? 0 : segment.unfilled();
+}
+
+int LaneTree::rows_wanted() const {
+  const bool catching_up = behind() > 0;
   int rows = 0;
-  for (const Lane& lane : lanes_) {
-    if (!waits(lane)) rows += static_cast<int>(lane.pending.size());
-  }
+  for (const SegmentPtr& segment : segments_) rows += unfilled(*segment, catching_up);
   return rows;
+}
+
+int LaneTree::blocks_wanted(int allowance) const {
+  const bool catching_up = behind() > 0;
+  int blocks = 0;
+  for (const SegmentPtr& segment : segments_) {
+    const int count = std::min(allowance, unfilled(*segment, catching_up));
+    allowance -= count;
+    blocks += blocks_for(segment->filled() + count) - blocks_for(segment->filled());
+  }
+  return blocks;
 }
 
 std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
   struct Added {
-    Lane* lane;
+    const Segment* segment;
     size_t first;  // of batch.rows
     int count;
   };
+  const bool catching_up = behind() > 0;
   std::vector<Added> added;
   std::vector<LaneLogits> logits;
-  for (Lane& lane : lanes_) {
-    const int count = std::min(allowance, static_cast<int>(lane.pending.size()));
-    if (count <= 0 || waits(lane)) continue;
+  for (size_t s = 0; s < segments_.size(); ++s) {
+    Segment& segment = *segments_[s];
+    const int count = std::min(allowance, unfilled(segment, catching_up));
+    if (count <= 0) continue;
     allowance -= count;
-    Segment& segment = *lane.segment();
-    added.push_back({&lane, batch.rows.size(), count});
+    added.push_back({&segment, batch.rows.size(), count});
+    const bool last_gives = gives_logits(segment);
     for (int i = 0; i < count; ++i) {
+      const int index = segment.fill();
       Row row;
-      row.token = lane.pending[i];
-      row.position = segment.next_position();
-      const int offset = segment.append();
-      row.block = segment.blocks()[offset / kBlockTokens];
-      row.offset = offset % kBlockTokens;
-      const bool last = i + 1 == static_cast<int>(lane.pending.size());
-      if (every_row || (last && lane.live)) {
+      row.token = segment.tokens()[index];
+      row.position = segment.start() + index;
+      row.block = segment.blocks().back();
+      row.offset = index % kBlockTokens;
+      if (every_row || (last_gives && index + 1 == segment.length())) {
         row.logits = batch.logits_rows++;
-        logits.push_back({lane.id, row.logits});
+        const bool again = again_.get() == &segment;
+        logits.push_back({again ? LaneLogits::kAgain : segment.lane(), row.logits,
+                          static_cast<int>(s), index});
       }
       batch.rows.push_back(row);
     }
-    lane.pending.erase(lane.pending.begin(), lane.pending.begin() + count);
+    if (again_.get() == &segment && segment.unfilled() == 0) again_.reset();
   }
-  // Segments have their length of this step now, so that rows can see what others write in it.
+  // All blocks are there now, so that rows can see what others write in this step.
   for (const Added& part : added) {
-    const Context& context = part.lane->context;
-    const int before = part.lane->segment()->length() - part.count;
+    const int before = part.segment->filled() - part.count;
     for (int i = 0; i < part.count; ++i) {
       Row& row = batch.rows[part.first + i];
       row.first_span = static_cast<int>(batch.spans.size());
-      for (size_t s = 0; s + 1 < context.size(); ++s) {
-        if (context[s]->length() == 0) continue;
-        batch.spans.push_back({context[s]->blocks().data(), context[s]->length()});
+      for (const SegmentPtr& seen : part.segment->before()) {
+        if (seen->length() == 0) continue;
+        batch.spans.push_back({seen->blocks().data(), seen->length()});
       }
-      batch.spans.push_back({context.back()->blocks().data(), before + i + 1});
+      batch.spans.push_back({part.segment->blocks().data(), before + i + 1});
       row.spans = static_cast<int>(batch.spans.size()) - row.first_span;
     }
   }
   return logits;
+}
+
+int LaneTree::adopt() {
+  int tokens = 0;
+  for (const SegmentPtr& segment : segments_) {
+    // A token whose logits are wanted has to be forwarded.
+    const int limit = segment->filled() + segment->behind();
+    tokens += segment->adopt(limit == segment->length() && gives_logits(*segment) ? limit - 1
+                                                                                  : limit);
+  }
+  return tokens;
+}
+
+void LaneTree::release_blocks() {
+  for (const SegmentPtr& segment : segments_) segment->release_blocks();
+}
+
+std::optional<PrefixKey> LaneTree::next_key() const {
+  for (const SegmentPtr& segment : segments_) {
+    if (auto key = segment->next_key()) return key;
+  }
+  return std::nullopt;
+}
+
+bool LaneTree::will_publish(const PrefixKey& key) const {
+  return std::any_of(segments_.begin(), segments_.end(),
+                     [&](const SegmentPtr& segment) { return segment->will_publish(key); });
 }
 
 }  // namespace anabranch

@@ -1,49 +1,59 @@
 // The lanes of one answer: a tree whose forks and joins are list operations on contexts.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "backend.h"
 #include "blocks.h"
-#include "dialect.h"
+#include "structure.h"
 
 namespace anabranch {
 
 struct Lane {
-  int id = 0;        // 0 is the trunk; branches in order of creation over the whole answer
-  int stage = 0;     // a branch's stage, counted from 1; 0 for the trunk
-  Context context;   // what the next token sees; the lane's own segment is the last
-  std::vector<int> pending;  // chosen or forced, not yet forwarded
-  bool live = true;  // still to be given tokens (pending ones may remain to be forwarded)
+  int id = 0;           // 0 is the trunk; branches in order of creation over the whole answer
+  int stage = 0;        // a branch's stage, counted from 1; 0 for the trunk
+  SegmentPtr segment;   // where it writes; its context is segment->before(), then the segment
+  bool live = true;     // still to be given tokens (written ones may remain to be filled)
 
-  const SegmentPtr& segment() const { return context.back(); }
-  /// Position id of the next token that is not yet chosen.
-  int next_position() const {
-    return segment()->next_position() + static_cast<int>(pending.size());
+  void write(int token) { segment->write(token); }
+  void write(std::span<const int> tokens) {
+    for (int token : tokens) segment->write(token);
   }
-  /// Tokens of its own segment, pending ones included.
-  int length() const { return segment()->length() + static_cast<int>(pending.size()); }
+  /// Tokens of its own segment.
+  int length() const { return segment->length(); }
 };
 
-/// Where a lane's logits are after a step.
+/// A row of a step whose logits were asked for.
 struct LaneLogits {
-  int lane;
-  int row;  // of the logits output
+  static constexpr int kAgain = -1;  // as `lane`: asked for by ask_again()
+  int lane = 0;
+  int row = 0;      // of the logits output
+  int segment = 0;  // in order of creation,
+  int index = 0;    // and the token of it that was the row's input
 };
 
 class LaneTree {
  public:
-  /// The trunk, with an empty first segment at position 0.
-  explicit LaneTree(BlockPool& pool);
+  /// The trunk, with an empty first segment at position 0. KV is shared with other requests of the
+  /// same salt; with none where it is empty.
+  LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt);
 
   Lane& trunk() { return lanes_.front(); }
   std::vector<Lane>& lanes() { return lanes_; }
   const std::vector<Lane>& lanes() const { return lanes_; }
+  const std::vector<SegmentPtr>& segments() const { return segments_; }
   /// The branches of the open stage, in title order; empty outside a stage.
   std::span<Lane> branches();
   bool in_stage() const { return branches_ > 0; }
   int stages() const { return stages_; }
+
+  /// Writes a prompt. Each run is a segment of its own, as a plan is when it is decoded; a group's
+  /// branches all start at the next trunk position, and the run after it at that position plus the
+  /// sum, or the maximum, of their lengths. They are no lanes of the answer.
+  void write_prompt(const std::vector<StructureRun>& runs, ResumeRule rule);
 
   /// The trunk goes on in a segment of its own, which drop_segment() can take away again.
   void begin_segment();
@@ -57,27 +67,49 @@ class LaneTree {
   /// segment at start + sum (or max) of the branches' lengths.
   void join(ResumeRule rule);
 
-  /// Adds rows for pending tokens, at most `allowance` of them, lanes in order. `every_row` asks for
-  /// logits of each row, else of the last pending token of a live lane. Returns which lanes get
-  /// logits, in row order.
-  std::vector<LaneLogits> add_rows(Batch& batch, int allowance, bool every_row);
-
-  /// Lanes that the next step gives a token.
-  int live_lanes() const;
+  /// All that is written by now must be filled before decoding goes on.
+  void settle();
+  /// Settled tokens that are still to be filled. While there are any, steps fill those alone.
+  int behind() const;
   /// Rows that add_rows would like to add.
-  int pending_rows() const;
+  int rows_wanted() const;
+  /// Blocks that add_rows would allocate with this allowance.
+  int blocks_wanted(int allowance) const;
+  /// Adds rows for written tokens, segments in order of creation. `every_row` asks for logits of
+  /// each row, else of the last token of a live lane. Returns which rows get logits.
+  std::vector<LaneLogits> add_rows(Batch& batch, int allowance, bool every_row);
+  /// The last token before the trunk's own segment is to give its logits once more.
+  void ask_again() { again_ = trunk().segment->before().back(); }
+
+  /// Fills settled tokens with KV that is known. Returns how many.
+  int adopt();
+  /// Gives all blocks back; what was filled is then behind.
+  void release_blocks();
+  /// The first KV content that filling what is behind will compute.
+  std::optional<PrefixKey> next_key() const;
+  bool will_publish(const PrefixKey& key) const;
+
+  /// Whether the next step gives the lane a token.
+  bool decodes(const Lane& lane) const { return lane.live && !waits(lane); }
+  int live_lanes() const;  // how many it gives one
 
   /// With siblings decoded one after another (a debugging aid), only the first live branch moves.
   void set_sequential(bool sequential) { sequential_ = sequential; }
 
  private:
+  const SegmentPtr& open(int lane, int start, Context before);
   bool waits(const Lane& lane) const;
+  bool gives_logits(const Segment& segment) const;  // its last token does
+  int unfilled(const Segment& segment, bool catching_up) const;
 
   BlockPool& pool_;
+  std::optional<PrefixKey> root_;
   std::vector<Lane> lanes_;
-  int branches_ = 0;  // of the open stage: the last ones in lanes_
+  std::vector<SegmentPtr> segments_;  // in order of creation: each sees earlier ones only
+  int branches_ = 0;                  // of the open stage: the last ones in lanes_
   int stages_ = 0;
   bool sequential_ = false;
+  SegmentPtr again_;
 };
 
 }  // namespace anabranch

@@ -1,48 +1,116 @@
 #include "request.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "error.h"
 
 namespace anabranch {
 
 Request::Request(RequestSpec spec, BlockPool& pool)
-    : spec_(std::move(spec)),
-      tree_(pool),
-      prefill_left_(static_cast<int>(spec_.prompt.size())),
-      written_(1, 0),
-      counts_(1) {
-  tree_.trunk().pending = spec_.prompt;
+    : spec_(std::move(spec)), tree_(pool, spec_.cache_salt), written_(1, 0), counts_(1) {
+  tree_.write_prompt(spec_.prompt, spec_.resume.value_or(ResumeRule::kSum));
   tree_.set_sequential(spec_.sequential);
-  usage_.prompt_tokens = prefill_left_;
+  usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt));
 }
 
-void Request::add_rows(Batch& batch, int allowance) {
+// ---- an answer begun elsewhere -------------------------------------------------------------------
+
+const LoggedLane* Request::log_of(int lane) const {
+  for (const LoggedLane& logged : spec_.log) {
+    if (logged.lane == lane) return &logged;
+  }
+  return nullptr;
+}
+
+std::optional<int> Request::logged(const Lane& lane) const {
+  const LoggedLane* log = log_of(lane.id);
+  if (!log || written(lane) >= log->tokens.size()) return std::nullopt;
+  return log->tokens[written(lane)];
+}
+
+void Request::replay() {
+  bool prefilled = false;
+  while (!finished()) {
+    std::vector<LaneLogits> lanes;
+    bool all = true;
+    for (const Lane& lane : tree_.lanes()) {
+      if (!tree_.decodes(lane)) continue;
+      all = all && logged(lane);
+      lanes.push_back({lane.id});
+    }
+    if (!all || lanes.empty()) break;
+    tree_.settle();
+    // Prefill chose the first token; every later one took a step.
+    if (std::exchange(prefilled, true)) ++usage_.steps;
+    guide->step(*this, lanes, nullptr, 0, untold_);
+  }
+  for (const LoggedLane& log : spec_.log) {
+    const bool known = log.lane < static_cast<int>(tree_.lanes().size());
+    if (!known || written_[log.lane] < log.tokens.size()) {
+      throw bad_argument("resume: the tokens of lane " + std::to_string(log.lane) +
+                         " do not fit the lanes beside it");
+    }
+  }
+  if (guide->lacks_logits()) tree_.ask_again();
+}
+
+// ---- steps ---------------------------------------------------------------------------------------
+
+bool Request::start(int cached, Events& events) {
+  if (std::exchange(started_, true) || spec_.score) return false;
+  usage_.cached_tokens = std::min(cached, usage_.prompt_tokens);
+  events.add(EventKind::kStarted, spec_.id,
+             {static_cast<std::uint32_t>(usage_.prompt_tokens),
+              static_cast<std::uint32_t>(usage_.cached_tokens)});
+  events.append(untold_);
+  return true;
+}
+
+int Request::add_rows(Batch& batch, int allowance) {
   const auto before = batch.rows.size();
-  wanted_ = tree_.add_rows(batch, allowance, false);
+  const bool catching_up = tree_.behind() > 0;
+  wanted_ = tree_.add_rows(batch, allowance, spec_.score);
   const int added = static_cast<int>(batch.rows.size() - before);
-  if (prefill_left_ > 0) prefill_left_ -= added;
-  else if (added > 0) ++usage_.steps;
+  if (!catching_up && added > 0) ++usage_.steps;
+  return added;
 }
 
-void Request::advance(Guide& guide, float* logits, int vocabulary, Events& events) {
+void Request::advance(float* logits, int vocabulary, Events& events) {
+  const auto row_of = [&](const LaneLogits& at) {
+    return std::span<float>(logits + static_cast<size_t>(at.row) * vocabulary, vocabulary);
+  };
+  std::erase_if(wanted_, [&](const LaneLogits& at) {
+    if (at.lane != LaneLogits::kAgain) return false;
+    guide->again(row_of(at));
+    return true;
+  });
   if (wanted_.empty() || finished()) return;
   if (spec_.return_logits) {
     for (const LaneLogits& lane : wanted_) {
       std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane.lane),
                                             written_[lane.lane]};
-      const float* row = logits + static_cast<size_t>(lane.row) * vocabulary;
-      for (int i = 0; i < vocabulary; ++i) payload.push_back(std::bit_cast<std::uint32_t>(row[i]));
+      for (float x : row_of(lane)) payload.push_back(std::bit_cast<std::uint32_t>(x));
       events.add(EventKind::kLogits, spec_.id, payload);
     }
   }
-  guide.step(*this, wanted_, logits, vocabulary, events);
+  guide->step(*this, wanted_, logits, vocabulary, events);
   wanted_.clear();
 }
 
+// ---- what is written -----------------------------------------------------------------------------
+
 void Request::emit(Lane& lane, const WrittenToken& token, Events& events) {
+  const auto told = logged(lane);
+  if (told && *told != token.id) {
+    throw bad_argument("resume: token " + std::to_string(written(lane)) + " of lane " +
+                       std::to_string(lane.id) + " is " + std::to_string(*told) +
+                       " where only " + std::to_string(token.id) + " can stand");
+  }
   ++written_[lane.id];
   ++usage_.completion_tokens;
   if (token.flags & WrittenToken::kVisible) ++usage_.visible_tokens;
-  events.token(spec_.id, lane.id, token);
+  if (!told) events.token(spec_.id, lane.id, token);
 }
 
 void Request::open_stage(const std::vector<std::vector<int>>& titles,
@@ -53,15 +121,17 @@ void Request::open_stage(const std::vector<std::vector<int>>& titles,
   usage_.branches += static_cast<int>(openings.size());
   std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()), 0,
                                         static_cast<std::uint32_t>(openings.size())};
+  bool told = false;
   for (size_t i = 0; i < openings.size(); ++i) {
     Lane& lane = tree_.branches()[i];
+    told = told || log_of(lane.id);
     written_.push_back(0);
     counts_.push_back(seen);
     payload.push_back(static_cast<std::uint32_t>(lane.id));
     payload.push_back(static_cast<std::uint32_t>(titles[i].size()));
     payload.insert(payload.end(), titles[i].begin(), titles[i].end());
   }
-  events.add(EventKind::kStageOpened, spec_.id, payload);
+  if (!told) events.add(EventKind::kStageOpened, spec_.id, payload);
   for (size_t i = 0; i < openings.size(); ++i) {
     for (int token : openings[i]) {
       emit(tree_.branches()[i], {token, WrittenToken::kForced, 0, {}}, events);
@@ -71,6 +141,7 @@ void Request::open_stage(const std::vector<std::vector<int>>& titles,
 
 void Request::close_branch(Lane& lane, CloseReason reason, Events& events) {
   lane.live = false;
+  if (const LoggedLane* log = log_of(lane.id); log && log->closed) return;
   events.add(EventKind::kBranchClosed, spec_.id,
              {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(reason)});
 }
@@ -78,7 +149,10 @@ void Request::close_branch(Lane& lane, CloseReason reason, Events& events) {
 void Request::close_stage(ResumeRule rule, Events& events) {
   // The trunk has now seen every branch: its counts are its own plus what each branch added.
   const TokenCounts before = counts_[0];
+  bool told = true;
   for (const Lane& branch : tree_.branches()) {
+    const LoggedLane* log = log_of(branch.id);
+    told = told && log && log->closed;
     for (const auto& [token, count] : counts_[branch.id]) {
       const auto old = before.find(token);
       const int added = count - (old == before.end() ? 0 : old->second);
@@ -86,6 +160,7 @@ void Request::close_stage(ResumeRule rule, Events& events) {
     }
   }
   tree_.join(rule);
+  if (told) return;
   events.add(EventKind::kStageClosed, spec_.id, {static_cast<std::uint32_t>(tree_.stages())});
 }
 

@@ -11,39 +11,50 @@
 #include "events.h"
 #include "lanes.h"
 #include "sampler.h"
+#include "structure.h"
 
 namespace anabranch {
 
-/// A run of one answer's structure: a serial run has one list, a parallel group has its branches.
-struct StructureRun {
-  bool parallel = false;
-  std::vector<std::vector<int>> tokens;  // serial: [1][n]; parallel: [branches][n]
+/// A lane of an answer begun elsewhere, as far as it was told.
+struct LoggedLane {
+  int lane = 0;
+  std::vector<int> tokens;
+  bool closed = false;
 };
 
 struct RequestSpec {
   std::uint32_t id = 0;
-  std::vector<int> prompt;
+  std::vector<StructureRun> prompt;  // its first and last run are serial
   Sampling sampling;
   bool parallel = false;          // may branch, where the model has a dialect
   int max_branches = 0;           // 0: the dialect's cap
   int max_tokens = 0;             // completion tokens over all lanes
   std::uint64_t seed = 0;
   std::uint32_t choice = 0;
+  int priority = 0;               // higher goes first
+  std::vector<std::uint8_t> cache_salt;  // KV is shared within one salt; empty: not at all
   std::vector<int> stop_tokens;   // beside the model's own
   bool ignore_eos = false;
   std::chrono::milliseconds deadline{0};  // from submission; 0: none
   bool sequential = false;        // debugging: siblings one after another
   bool return_logits = false;     // debugging: raw logits of every chosen token as events
 
+  /// An answer begun elsewhere: it goes on after these tokens, and only what is new is told. They
+  /// end with a whole step.
+  std::vector<LoggedLane> log;
+
   /// Not empty: tokens and structure are given instead of chosen, one token a lane and step. The
-  /// first run, which must be serial, is the prompt.
+  /// first run begins with the prompt, which is then one serial run.
   std::vector<StructureRun> script;
-  ResumeRule script_resume = ResumeRule::kSum;
+  std::optional<ResumeRule> resume;  // of prompt and script; absent: the dialect's, else sum
+
+  /// Scoring: every token of the prompt gives its logits, nothing is written and nothing is told.
+  bool score = false;
 };
 
 class Guide;
 
-class Request {
+class Request : public std::enable_shared_from_this<Request> {
  public:
   Request(RequestSpec spec, BlockPool& pool);
 
@@ -51,8 +62,6 @@ class Request {
   LaneTree& tree() { return tree_; }
   const LaneTree& tree() const { return tree_; }
 
-  /// Still forwarding the prompt: no decode row yet.
-  bool in_prefill() const { return prefill_left_ > 0; }
   bool finished() const { return finished_.has_value(); }
   FinishReason reason() const { return *finished_; }
   void finish(FinishReason reason) {
@@ -64,10 +73,16 @@ class Request {
 
   int remaining() const { return spec_.max_tokens - usage_.completion_tokens; }
 
-  /// Adds this step's rows to the batch.
-  void add_rows(Batch& batch, int allowance);
+  /// Writes what the log says, and leaves it to be filled. Throws Error where the log is no
+  /// beginning of an answer to this request.
+  void replay();
+  /// Tells that it starts, and returns true, the first time it is admitted; `cached` tokens needed no
+  /// filling.
+  bool start(int cached, Events& events);
+  /// Adds this step's rows to the batch. Returns how many.
+  int add_rows(Batch& batch, int allowance);
   /// Gives the step's logits to the guide, which chooses and moves the lanes on.
-  void advance(Guide& guide, float* logits, int vocabulary, Events& events);
+  void advance(float* logits, int vocabulary, Events& events);
 
   // For guides: what is written, and to whom it is told.
   void emit(Lane& lane, const WrittenToken& token, Events& events);
@@ -78,18 +93,25 @@ class Request {
 
   /// Tokens written in a lane so far, forced ones included: the sampling index.
   std::uint32_t written(const Lane& lane) const { return written_[lane.id]; }
+  /// The token that the log has next in this lane.
+  std::optional<int> logged(const Lane& lane) const;
   TokenCounts& counts(const Lane& lane) { return counts_[lane.id]; }
   const Usage& usage() const { return usage_; }
 
   std::unique_ptr<Guide> guide;
-  int reserved_blocks = 0;
+  std::uint64_t arrival = 0;    // order of submission
+  std::uint64_t last_step = 0;  // the scheduler's step that last had rows of it
+  bool running = false;         // admitted, and holds its KV
 
  private:
+  const LoggedLane* log_of(int lane) const;
+
   RequestSpec spec_;
   LaneTree tree_;
   std::chrono::steady_clock::time_point submitted_ = std::chrono::steady_clock::now();
-  int prefill_left_;
   std::optional<FinishReason> finished_;
+  bool started_ = false;
+  Events untold_;  // of replaying: what the log lacks
   Usage usage_;
   std::vector<std::uint32_t> written_;   // [lanes]
   std::vector<TokenCounts> counts_;      // [lanes]
@@ -102,9 +124,15 @@ class Guide {
   virtual ~Guide() = default;
 
   /// Lanes that are to be given a token, each with its raw logits row [vocabulary] (free to be
-  /// changed). Called once a step, with every lane of the request that has logits.
+  /// changed). Called once a step, with every lane of the request that has logits; while a log is
+  /// replayed there are none (vocabulary 0), and each lane's token is the logged one.
   virtual void step(Request& request, const std::vector<LaneLogits>& lanes, float* logits,
                     int vocabulary, Events& events) = 0;
+
+  /// After a replay: whether it lacks the logits of the token before the trunk's segment, which
+  /// again() then brings.
+  virtual bool lacks_logits() const { return false; }
+  virtual void again(std::span<const float> /*logits*/) {}
 };
 
 }  // namespace anabranch

@@ -1,19 +1,25 @@
 #include "scheduler.h"
 
 #include <algorithm>
+#include <climits>
+#include <utility>
 
 #include "dialect_guide.h"
 #include "error.h"
 #include "invariants.h"
-#include "score.h"
 #include "script_guide.h"
 
 namespace anabranch {
 namespace {
 
-int blocks_for(size_t tokens) {
-  return static_cast<int>((tokens + kBlockTokens - 1) / kBlockTokens);
+/// Whose turn comes first; also who keeps its KV where there is too little.
+bool before(const Request& a, const Request& b) {
+  if (a.spec().priority != b.spec().priority) return a.spec().priority > b.spec().priority;
+  return a.arrival < b.arrival;
 }
+
+/// Rows of scores forwarded together at the most where the vocabulary is large: each has logits.
+constexpr int kScoreRows = 64;
 
 }  // namespace
 
@@ -23,46 +29,55 @@ Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, Scheduler
       options_(options),
       pool_(backend.total_blocks()) {}
 
-int Scheduler::check(RequestSpec& spec) const {
+// ---- the door ------------------------------------------------------------------------------------
+
+void Scheduler::check(RequestSpec& spec) const {
   const ModelConfig& config = backend_.config();
-  if (spec.prompt.empty()) throw bad_argument("the prompt is empty");
-  for (int token : spec.prompt) {
-    if (token < 0 || token >= config.vocabulary) {
-      throw bad_argument("token id " + std::to_string(token) + " is outside the vocabulary of " +
-                         std::to_string(config.vocabulary));
+  const auto known = [&](int token) { return token >= 0 && token < config.vocabulary; };
+  if (spec.prompt.empty() || tokens_of(spec.prompt) == 0) {
+    throw bad_argument("the prompt is empty");
+  }
+  for (const StructureRun* run : {&spec.prompt.front(), &spec.prompt.back()}) {
+    if (run->parallel || run->tokens[0].empty()) {
+      throw bad_argument("a prompt begins and ends with a serial run that has tokens");
     }
   }
+  // Its length is judged below, with what is to be written after it.
+  check_structure(spec.prompt, config.vocabulary, INT_MAX);
   for (int token : spec.stop_tokens) {
-    if (token < 0 || token >= config.vocabulary) {
+    if (!known(token)) {
       throw bad_argument("stop token id " + std::to_string(token) + " is outside the vocabulary");
     }
   }
   for (const auto& [token, bias] : spec.sampling.logit_bias) {
-    if (token < 0 || token >= config.vocabulary) {
+    if (!known(token)) {
       throw bad_argument("logit_bias names token id " + std::to_string(token) +
                          ", outside the vocabulary");
     }
   }
-  int blocks = 0;
+  for (const LoggedLane& log : spec.log) {
+    if (log.lane < 0 || !std::all_of(log.tokens.begin(), log.tokens.end(), known)) {
+      throw bad_argument("resume: lane " + std::to_string(log.lane) +
+                         " is not one, or holds tokens outside the vocabulary");
+    }
+  }
+  if (!spec.resume) spec.resume = dialect_ ? dialect_->resume : ResumeRule::kSum;
+  const auto prompt = static_cast<int>(tokens_of(spec.prompt));
+  size_t blocks = blocks_of(spec.prompt);
   if (!spec.script.empty()) {
     check_structure(spec.script, config.vocabulary, config.context);
-    if (spec.script[0].parallel || spec.script[0].tokens[0].size() < spec.prompt.size()) {
+    if (spec.prompt.size() != 1 || spec.script[0].parallel ||
+        spec.script[0].tokens[0].size() < spec.prompt[0].tokens[0].size()) {
       throw bad_argument("a script begins with a serial run that begins with the prompt");
     }
-    size_t total = 0;
-    for (const auto& run : spec.script) {
-      for (const auto& tokens : run.tokens) {
-        total += tokens.size();
-        blocks += blocks_for(tokens.size()) + 1;
-      }
-    }
-    spec.max_tokens = static_cast<int>(total);
+    blocks = blocks_of(spec.script);
+    spec.max_tokens = static_cast<int>(tokens_of(spec.script));
   } else {
-    const int room = config.context - static_cast<int>(spec.prompt.size());
+    const int room = config.context - prompt;
     if (room < 1) {
-      throw Error(ErrorCode::kOutOfRange,
-                  "the prompt has " + std::to_string(spec.prompt.size()) +
-                      " tokens; the model's context is " + std::to_string(config.context));
+      throw Error(ErrorCode::kOutOfRange, "the prompt has " + std::to_string(prompt) +
+                                              " tokens; the model's context is " +
+                                              std::to_string(config.context));
     }
     if (spec.max_tokens < 1) throw bad_argument("max_tokens must be at least 1");
     spec.max_tokens = std::min(spec.max_tokens, room);
@@ -73,35 +88,67 @@ int Scheduler::check(RequestSpec& spec) const {
       segments += std::min(dialect_->max_stages * (dialect_->max_branches + 2),
                            spec.max_tokens / 4 + 2);
     }
-    blocks = blocks_for(spec.prompt.size() + spec.max_tokens) + segments;
+    blocks += static_cast<size_t>(blocks_for(spec.max_tokens) + segments);
   }
-  if (blocks > pool_.total()) {
+  if (blocks > static_cast<size_t>(pool_.total())) {
     throw Error(ErrorCode::kOutOfRange,
                 "prompt and max_tokens may need " + std::to_string(blocks) + " KV blocks of " +
                     std::to_string(kBlockTokens) + " tokens; this engine has " +
                     std::to_string(pool_.total()));
   }
-  return blocks;
 }
 
-void Scheduler::submit(RequestSpec spec, int blocks) {
-  auto request = std::make_unique<Request>(std::move(spec), pool_);
-  request->reserved_blocks = blocks;
+std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
+  check(spec);
+  auto request = std::make_shared<Request>(std::move(spec), pool_);
   request->guide = request->spec().script.empty()
                        ? make_dialect_guide(request->spec(), dialect_ ? &*dialect_ : nullptr,
                                             backend_.config().eos)
                        : make_script_guide(request->spec());
-  waiting_.push_back(std::move(request));
+  request->replay();
+  return request;
+}
+
+std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, ResumeRule resume,
+                                               bool want_logits, std::promise<Score> promise) {
+  const ModelConfig& config = backend_.config();
+  check_structure(runs, config.vocabulary, config.context);
+  if (blocks_of(runs) > static_cast<size_t>(pool_.total())) {
+    throw Error(ErrorCode::kOutOfRange,
+                "scoring needs " + std::to_string(blocks_of(runs)) + " KV blocks; this engine has " +
+                    std::to_string(pool_.total()));
+  }
+  RequestSpec spec;
+  spec.prompt = runs;
+  spec.resume = resume;
+  spec.score = true;
+  auto request = std::make_shared<Request>(std::move(spec), pool_);
+  request->guide =
+      make_score_guide(std::move(runs), config.vocabulary, want_logits, std::move(promise));
+  return request;
+}
+
+void Scheduler::submit(std::shared_ptr<Request> request) {
+  request->arrival = ++arrivals_;
+  queue(std::move(request));
+}
+
+void Scheduler::queue(std::shared_ptr<Request> request) {
+  const auto at = std::upper_bound(waiting_.begin(), waiting_.end(), request,
+                                   [](const auto& a, const auto& b) { return before(*a, *b); });
+  waiting_.insert(at, std::move(request));
 }
 
 void Scheduler::cancel(std::uint32_t id) {
-  const auto same = [&](const auto& request) { return request->spec().id == id; };
-  for (auto& request : waiting_) {
-    if (same(request)) request->finish(FinishReason::kCancelled);
-  }
-  for (auto& request : running_) {
-    if (same(request)) request->finish(FinishReason::kCancelled);
-  }
+  const auto cancel_in = [&](auto& requests) {
+    for (auto& request : requests) {
+      if (request->spec().id == id && !request->spec().score) {
+        request->finish(FinishReason::kCancelled);
+      }
+    }
+  };
+  cancel_in(waiting_);
+  cancel_in(running_);
 }
 
 void Scheduler::cancel_all() {
@@ -109,73 +156,164 @@ void Scheduler::cancel_all() {
   for (auto& request : running_) request->finish(FinishReason::kCancelled);
 }
 
+// ---- coming and going ----------------------------------------------------------------------------
+
+void Scheduler::end(Request& request, Events& events) {
+  ++counters_.finished;
+  if (!request.spec().score) {
+    events.finished(request.spec().id, request.reason(), request.usage());
+  }
+}
+
 void Scheduler::end_overdue(Events& events) {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = Pace::Clock::now();
   for (auto& request : running_) {
     if (request->expired(now)) request->finish(FinishReason::kDeadline);
   }
   std::erase_if(waiting_, [&](auto& request) {
     if (request->expired(now)) request->finish(FinishReason::kDeadline);
     if (!request->finished()) return false;
-    events.finished(request->spec().id, request->reason(), request->usage());
+    end(*request, events);
     return true;
   });
 }
 
-void Scheduler::admit(Events& events) {
-  while (!waiting_.empty() && static_cast<int>(running_.size()) < options_.max_running &&
-         pool_.reserve(waiting_.front()->reserved_blocks)) {
-    auto request = std::move(waiting_.front());
-    waiting_.pop_front();
-    events.add(EventKind::kStarted, request->spec().id,
-               {static_cast<std::uint32_t>(request->usage().prompt_tokens),
-                static_cast<std::uint32_t>(request->usage().cached_tokens)});
-    running_.push_back(std::move(request));
+void Scheduler::retire(Events& events) {
+  std::erase_if(running_, [&](auto& request) {
+    if (!request->finished()) return false;
+    end(*request, events);
+    const auto left = running_.size() + waiting_.size() - 1;
+    pace_.finished(Pace::Clock::now(), static_cast<int>(left));
+    return true;
+  });
+}
+
+/// Room for all that it must fill and, beside others, for one block more a lane: who just fits would
+/// be preempted at once.
+bool Scheduler::fits(Request& request) const {
+  if (static_cast<int>(running_.size()) >= options_.max_running) return false;
+  int blocks = request.tree().blocks_wanted(INT_MAX);
+  if (!running_.empty()) {
+    blocks += request.tree().live_lanes();
+    for (const auto& other : running_) blocks += other->tree().live_lanes();
   }
+  return blocks <= pool_.free();
+}
+
+/// Another request is just computing what this one would compute next: it waits, and then finds it.
+bool Scheduler::awaits_prefix(const Request& request) const {
+  const auto key = request.tree().next_key();
+  return key && std::any_of(running_.begin(), running_.end(), [&](const auto& other) {
+           return other->tree().will_publish(*key);
+         });
+}
+
+void Scheduler::admit(Events& events) {
+  for (size_t turn = 0; turn < waiting_.size();) {
+    const std::shared_ptr<Request> request = waiting_[turn];
+    const int cached = request->tree().adopt();
+    if (awaits_prefix(*request)) {
+      request->tree().release_blocks();
+      ++turn;
+      continue;
+    }
+    while (!fits(*request)) {
+      // Only a more important request takes what others hold.
+      const auto last = std::max_element(
+          running_.begin(), running_.end(),
+          [](const auto& a, const auto& b) { return before(*a, *b); });
+      if (last == running_.end() || (*last)->spec().priority >= request->spec().priority) {
+        request->tree().release_blocks();
+        return;
+      }
+      preempt(**last);
+    }
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(turn));
+    if (request->start(cached, events)) {
+      const Usage& usage = request->usage();
+      counters_.prompt_tokens += static_cast<std::uint64_t>(usage.prompt_tokens);
+      counters_.cached_tokens += static_cast<std::uint64_t>(usage.cached_tokens);
+    }
+    request->running = true;
+    running_.push_back(request);
+  }
+}
+
+/// Its KV goes; what it wrote stays, and is filled again when its turn comes.
+void Scheduler::preempt(Request& request) {
+  ++counters_.preemptions;
+  request.tree().release_blocks();
+  request.running = false;
+  const auto at = std::find_if(running_.begin(), running_.end(),
+                               [&](const auto& other) { return other.get() == &request; });
+  queue(std::move(*at));
+  running_.erase(at);
+}
+
+// ---- one step ------------------------------------------------------------------------------------
+
+/// KV for the next rows of `request`. Where there is too little, the last in turn gives way: others
+/// that have no rows in this step yet, or the request itself.
+bool Scheduler::make_room(Request& request, int allowance) {
+  while (request.tree().blocks_wanted(allowance) > pool_.free()) {
+    Request* last = &request;
+    bool junior_in_batch = false;
+    for (const auto& other : running_) {
+      if (!before(request, *other)) continue;
+      if (other->last_step == counters_.steps + 1) junior_in_batch = true;
+      else if (before(*last, *other)) last = other.get();
+    }
+    if (last == &request && junior_in_batch) return false;  // it goes first in the next step
+    preempt(*last);
+    if (last == &request) return false;
+  }
+  return true;
+}
+
+int Scheduler::take(Request& request, int allowance) {
+  const int added = request.add_rows(batch_, allowance);
+  if (added == 0) return 0;
+  request.last_step = counters_.steps + 1;
+  in_batch_.push_back(request.shared_from_this());
+  return added;
 }
 
 void Scheduler::build() {
   batch_.clear();
   in_batch_.clear();
   const int most = backend_.max_rows();
+  // Those that found no room in the last step go first. Who is preempted meanwhile stays alive here.
+  auto turns = running_;
+  std::stable_sort(turns.begin(), turns.end(),
+                   [](const auto& a, const auto& b) { return a->last_step < b->last_step; });
+  // Decode rows: a request's live lanes advance together or not at all, except that more openings
+  // than a whole batch are forwarded over several steps.
   int room = most;
-  const auto take = [&](Request& request, int allowance) {
-    const auto before = batch_.rows.size();
-    request.add_rows(batch_, allowance);
-    const int added = static_cast<int>(batch_.rows.size() - before);
-    if (added > 0) in_batch_.push_back(&request);
-    room -= added;
-    return added;
-  };
-  // Decode rows first: a request's live lanes advance together or not at all, except that more
-  // openings than a whole batch are forwarded over several.
-  for (auto& request : running_) {
-    if (request->in_prefill()) continue;
-    const int wanted = request->tree().pending_rows();
-    if (wanted <= room || (wanted > most && room == most)) {
-      counters_.decode_rows += take(*request, room);
-    }
+  for (auto& request : turns) {
+    if (!request->running || request->tree().behind() > 0) continue;
+    const int wanted = request->tree().rows_wanted();
+    if (wanted > room && (wanted <= most || room < most)) continue;
+    if (make_room(*request, room)) room -= take(*request, room);
   }
+  const int decoding = most - room;
+  counters_.decode_rows += static_cast<std::uint64_t>(decoding);
   int prefill = std::min(room, options_.prefill_rows);
-  for (auto& request : running_) {
-    if (!request->in_prefill() || prefill <= 0) continue;
-    const int added = take(*request, prefill);
-    counters_.prefill_rows += added;
+  if (decoding > 0) prefill = pace_.prefill_rows_beside_decoding(prefill);
+  const int scores = backend_.config().vocabulary > 8192 ? kScoreRows : most;
+  for (auto& request : turns) {
+    if (prefill <= 0) break;
+    if (!request->running || request->tree().behind() == 0) continue;
+    const int allowance = request->spec().score ? std::min(prefill, scores) : prefill;
+    if (!make_room(*request, allowance)) continue;
+    const int added = take(*request, allowance);
+    counters_.prefill_rows += static_cast<std::uint64_t>(added);
     prefill -= added;
   }
 }
 
-void Scheduler::retire(Events& events) {
-  std::erase_if(running_, [&](auto& request) {
-    if (!request->finished()) return false;
-    events.finished(request->spec().id, request->reason(), request->usage());
-    pool_.unreserve(request->reserved_blocks);
-    return true;
-  });
-}
-
 void Scheduler::step(Events& events) {
-  const auto began = std::chrono::steady_clock::now();
+  const auto began = Pace::Clock::now();
+  const std::uint64_t decoded = counters_.decode_rows;
   const std::uint64_t prefilled = counters_.prefill_rows;
   end_overdue(events);
   retire(events);
@@ -186,20 +324,19 @@ void Scheduler::step(Events& events) {
     logits_.resize(static_cast<size_t>(batch_.logits_rows) * vocabulary);
     backend_.forward(batch_, logits_.data());
     ++counters_.steps;
-    for (Request* request : in_batch_) {
-      request->advance(*request->guide, logits_.data(), vocabulary, events);
-    }
-    // Those that did not fit go first next time.
-    std::stable_partition(running_.begin(), running_.end(), [&](const auto& request) {
-      return std::find(in_batch_.begin(), in_batch_.end(), request.get()) == in_batch_.end();
-    });
+    for (const auto& request : in_batch_) request->advance(logits_.data(), vocabulary, events);
+    in_batch_.clear();
     retire(events);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    if (counters_.prefill_rows == prefilled) {
+    const double took =
+        std::chrono::duration<double>(Pace::Clock::now() - began).count();
+    const int decode_rows = static_cast<int>(counters_.decode_rows - decoded);
+    const int prefill_rows = static_cast<int>(counters_.prefill_rows - prefilled);
+    pace_.stepped(decode_rows, prefill_rows, took);
+    if (prefill_rows == 0) {
       ++counters_.decode_steps;
-      counters_.decode_seconds += took.count();
+      counters_.decode_seconds += took;
     } else {
-      counters_.prefill_seconds += took.count();
+      counters_.prefill_seconds += took;
     }
   }
   if (options_.validate) {
@@ -218,7 +355,9 @@ LoadSnapshot Scheduler::load() const {
   load.queued = static_cast<int>(waiting_.size());
   for (const auto& request : running_) load.live_lanes += request->tree().live_lanes();
   load.kv_free = pool_.free();
+  load.kv_cached = pool_.cached();
   load.kv_total = pool_.total();
+  load.queue_wait_seconds = pace_.wait_seconds(load.queued + 1);
   return load;
 }
 

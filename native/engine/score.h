@@ -1,11 +1,13 @@
-// Structured prefill: tokens with their lane structure in, one masked pass, log-probabilities out.
+// Scoring: tokens with their lane structure in, log-probabilities out. A score is a request whose
+// prompt gives all its logits.
 #pragma once
 
+#include <future>
+#include <memory>
 #include <vector>
 
-#include "backend.h"
-#include "blocks.h"
 #include "request.h"
+#include "structure.h"
 
 namespace anabranch {
 
@@ -16,13 +18,9 @@ struct Score {
   std::vector<float> logits;  // [tokens, vocabulary] raw, in serialised order; empty if not asked
 };
 
-/// Checks runs against the vocabulary and the model's context. Throws Error naming the run.
-void check_structure(const std::vector<StructureRun>& runs, int vocabulary, int context);
-
-/// All branches of a group start at the next trunk position; the next serial run starts at that
-/// position plus the sum, or the maximum, of the branches' lengths. Each run is a segment of its
-/// own, as a plan is when it is decoded. Empty runs are legal.
-Score score(Backend& backend, BlockPool& pool, const std::vector<StructureRun>& runs,
-            ResumeRule resume, bool want_logits);
+/// A guide that collects the score of `runs`, laid out as LaneTree::write_prompt lays them out, and
+/// gives it to `promise` when the last row is there.
+std::unique_ptr<Guide> make_score_guide(std::vector<StructureRun> runs, int vocabulary,
+                                        bool want_logits, std::promise<Score> promise);
 
 }  // namespace anabranch

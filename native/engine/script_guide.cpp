@@ -6,7 +6,7 @@ namespace {
 class ScriptGuide final : public Guide {
  public:
   explicit ScriptGuide(const RequestSpec& spec)
-      : runs_(spec.script), resume_(spec.script_resume), run_(0), at_(1, spec.prompt.size()) {}
+      : runs_(spec.script), resume_(*spec.resume), run_(0), at_(1, tokens_of(spec.prompt)) {}
 
   void step(Request& request, const std::vector<LaneLogits>& lanes, float*, int,
             Events& events) override {
@@ -27,7 +27,7 @@ class ScriptGuide final : public Guide {
       return false;
     }
     const int token = tokens[at_[index]++];
-    lane.pending = {token};
+    lane.write(token);
     request.emit(lane, {token, WrittenToken::kVisible | WrittenToken::kForced, 0, {}}, events);
     return true;
   }
@@ -58,7 +58,7 @@ class ScriptGuide final : public Guide {
       first_branch_ = static_cast<int>(tree.lanes().size());
       request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, events);
       for (Lane& lane : tree.branches()) {
-        if (lane.pending.empty()) request.close_branch(lane, CloseReason::kMarker, events);
+        if (lane.length() == 0) request.close_branch(lane, CloseReason::kMarker, events);
       }
     }
   }

@@ -46,7 +46,8 @@ export interface Sampling {
 export interface EngineRequest {
   /** Names the request in events; unique among live requests. */
   id: number;
-  prompt: readonly number[] | Uint32Array;
+  /** Token ids, or runs where it holds answers with structure; the first and the last are serial. */
+  prompt: readonly number[] | Uint32Array | readonly StructureRun[];
   sampling?: Sampling;
   parallel?: boolean;
   maxBranches?: number;
@@ -56,13 +57,27 @@ export interface EngineRequest {
   stopTokens?: readonly number[];
   ignoreEos?: boolean;
   deadlineMs?: number;
+  /** Higher goes first, and keeps its KV where there is too little; -1000 to 1000, default 0. */
+  priority?: number;
+  /** KV of equal prefixes is shared within one salt; absent or empty: not at all. */
+  cacheSalt?: Uint8Array;
+  /** An answer begun elsewhere, to its last whole step: it goes on, and only what is new is told. */
+  log?: readonly LoggedLane[];
   /** Debugging: siblings are decoded one after another. */
   sequential?: boolean;
   /** Debugging: raw logits of every chosen token. */
   returnLogits?: boolean;
   /** Given structure and tokens instead of chosen ones; the first run begins with the prompt. */
   script?: readonly StructureRun[];
+  /** Where the trunk goes on after the prompt's and the script's groups: default as the dialect. */
   resume?: Resume;
+}
+
+/** A lane of an answer begun elsewhere, as far as it was told. */
+export interface LoggedLane {
+  lane: number;
+  tokens: readonly number[] | Uint32Array;
+  closed?: boolean;
 }
 
 export interface EngineInfo {
@@ -78,7 +93,10 @@ export interface EngineLoad {
   running: number;
   queued: number;
   liveLanes: number;
+  /** Blocks that can be had, those of the prefix cache among them. */
   kvFree: number;
+  /** Free blocks whose content is still known. */
+  kvCached: number;
   kvTotal: number;
   steps: number;
   decodeRows: number;
@@ -88,6 +106,14 @@ export interface EngineLoad {
   decodeSeconds: number;
   /** Time of the steps with prefill rows. */
   prefillSeconds: number;
+  preemptions: number;
+  /** Of admitted requests, and those of them that the prefix cache had. */
+  promptTokens: number;
+  cachedTokens: number;
+  /** Requests that ended, however. */
+  finished: number;
+  /** Estimate for a request that is queued now. */
+  queueWaitSeconds: number;
 }
 
 export interface EngineUsage {
@@ -125,10 +151,14 @@ export type EngineEvent =
 
 export interface Engine {
   info(): EngineInfo;
-  /** Throws an Error with `code` (a gRPC status name) where the request can't be served. */
+  /**
+   * Throws an Error with `code` (a gRPC status name) where the request can't be served; with
+   * `retryAfterSeconds`, an estimate, where the queue is full.
+   */
   submit(request: EngineRequest): void;
   cancel(id: number): void;
   load(): EngineLoad;
+  /** Throws as submit does; rejects where the engine closes first. */
   score(
     runs: readonly StructureRun[],
     resume: Resume,

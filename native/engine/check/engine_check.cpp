@@ -441,13 +441,13 @@ void check_serving(const std::string& folder) {
         for (int i = 0; i < kEach; ++i) {
           RequestSpec spec;
           spec.id = static_cast<std::uint32_t>(client * kEach + i);
-          spec.prompt.assign(1 + i * 3 % 50, 4 + i);
+          spec.prompt = {{false, {std::vector<int>(1 + i * 3 % 50, 4 + i)}}};
           spec.max_tokens = 1 + i % 30;
           spec.parallel = true;
           spec.sampling.temperature = i % 2;
           engine.submit(spec);
           if (i % 4 == 0) engine.cancel(spec.id);
-          if (i % 10 == 0) engine.score({{false, {spec.prompt}}}, ResumeRule::kSum, true).get();
+          if (i % 10 == 0) engine.score(spec.prompt, ResumeRule::kSum, true).get();
           engine.load();
         }
       });
@@ -459,7 +459,7 @@ void check_serving(const std::string& folder) {
     const LoadSnapshot load = engine.load();
     if (wrong.empty() && load.kv_free != load.kv_total) wrong = "blocks are missing";
     RequestSpec last;
-    last.prompt = {5};
+    last.prompt = {{false, {{5}}}};
     last.max_tokens = 100;
     engine.submit(last);
     std::jthread closer([&engine] { engine.close(); });

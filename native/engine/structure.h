@@ -1,0 +1,28 @@
+// Tokens with their lane structure, as prompts, scripts and scores are given.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace anabranch {
+
+/// Where the trunk's positions go on after a join.
+enum class ResumeRule { kSum, kMax };
+
+/// A run of one text's structure: a serial run has one list, a parallel group has its branches.
+struct StructureRun {
+  bool parallel = false;
+  std::vector<std::vector<int>> tokens;  // serial: [1][n]; parallel: [branches][n]
+};
+
+/// Checks runs against the vocabulary and the model's context. Throws Error naming the run.
+/// Empty runs are legal.
+void check_structure(const std::vector<StructureRun>& runs, int vocabulary, int context);
+
+/// Tokens of all runs.
+size_t tokens_of(const std::vector<StructureRun>& runs);
+
+/// KV blocks of all runs, each list a segment of its own.
+size_t blocks_of(const std::vector<StructureRun>& runs);
+
+}  // namespace anabranch

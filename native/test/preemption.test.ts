@@ -1,0 +1,243 @@
+// What is taken away is rebuilt: after preemption, and from the log of an answer begun elsewhere.
+import { describe, expect, it } from "vitest";
+import type { EngineEvent, EngineRequest, LoggedLane } from "../src/index.ts";
+import {
+  type Answer,
+  branching,
+  byLane,
+  eager,
+  finish,
+  idsOf,
+  markers,
+  prompt,
+  prompts,
+  refusal,
+  Serving,
+  written,
+} from "./answers.ts";
+
+type Ask = Omit<EngineRequest, "id">;
+const salt = new TextEncoder().encode("a");
+
+/** Requests of every kind, for the demo model. */
+const mixed: Ask[] = prompts.flatMap((ids, i) =>
+  [1, 2, 3].map((seed) => ({
+    prompt: ids,
+    seed,
+    parallel: seed !== 2,
+    maxTokens: 60 + 70 * seed,
+    ignoreEos: seed === 3,
+    sampling: {
+      temperature: seed === 1 ? 0 : 0.9,
+      frequencyPenalty: seed === 3 ? 0.3 : 0,
+      logprobs: true,
+    },
+    ...(i % 2 ? { cacheSalt: salt } : {}),
+  })),
+);
+
+/** What one answer tells, without the KV it happened to find. */
+const told = (answer: Answer) => ({
+  written: written(answer),
+  reason: answer.reason,
+  usage: { ...answer.usage, cachedTokens: 0 },
+});
+
+describe("preemption", () => {
+  it("in a KV far too small, every answer is what it is alone, bit for bit", async () => {
+    const alone = new Serving();
+    const serving = new Serving({ kvMib: 3.6, prefillRows: 16 });
+    const requests = [...mixed, ...mixed.map((request) => ({ ...request, ignoreEos: true }))];
+    const answers = await Promise.all(requests.map((request) => serving.answer(request)));
+    for (const [i, request] of requests.entries()) {
+      expect(told(answers[i] as Answer), `request ${i}`).toEqual(told(await alone.answer(request)));
+    }
+    const { preemptions } = serving.engine.load();
+    expect(preemptions).toBeGreaterThan(20);
+    expect(answers.some(({ usage }) => usage.branches > 0)).toBe(true);
+    serving.expectAllFree();
+  });
+
+  it("cancelled requests give back what they hold or wait for", async () => {
+    const serving = new Serving({ kvMib: 3.6 });
+    let patience = 0;
+    const answers = await Promise.all(
+      mixed.map((request) => {
+        let left = 20 * ++patience;
+        return serving.ask({ ...request, ignoreEos: true }, (_, id) => {
+          if (--left === 0) serving.engine.cancel(id);
+        }).answer;
+      }),
+    );
+    expect(answers.filter(({ reason }) => reason === finish.cancelled).length).toBeGreaterThan(5);
+    expect(serving.engine.load().preemptions).toBeGreaterThan(0);
+    serving.expectAllFree();
+  });
+
+  it("the more important goes first, and takes the KV of the less important", async () => {
+    const request = { prompt: prompts[0] as number[], maxTokens: 400, ignoreEos: true };
+    const serving = new Serving({ kvMib: 3 });
+    const ended: string[] = [];
+    const ask = async (name: string, priority: number) => {
+      const answer = await serving.answer({ ...request, priority });
+      ended.push(name);
+      return answer;
+    };
+    const low = ["low 1", "low 2", "low 3", "low 4"].map((name) => ask(name, 0));
+    const high = ask("high", 1);
+    const answers = await Promise.all([...low, high]);
+    expect(ended[0]).toBe("high");
+    for (const answer of answers) expect(written(answer)).toEqual(written(answers[0] as Answer));
+    expect(serving.engine.load().preemptions).toBeGreaterThan(0);
+    serving.expectAllFree();
+  });
+
+  it("a full queue says when to come again", async () => {
+    const serving = new Serving({ maxRunning: 1, maxQueue: 2 });
+    const request = { prompt: prompts[0] as number[], maxTokens: 50, ignoreEos: true };
+    await serving.answer(request);
+    const first = serving.ask(request);
+    await first.seen("started");
+    const waiting = [serving.answer(request), serving.answer(request)];
+    let error: unknown;
+    try {
+      serving.ask(request);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toMatchObject({ code: "resource_exhausted" });
+    expect((error as { retryAfterSeconds: number }).retryAfterSeconds).toBeGreaterThan(0);
+    await Promise.all([first.answer, ...waiting]);
+    serving.expectAllFree();
+  });
+});
+
+// ---- an answer begun elsewhere -------------------------------------------------------------------
+
+/** An answer, and its events by step. */
+async function recorded(serving: Serving, request: Ask) {
+  const steps: EngineEvent[][] = [];
+  const answer = await serving.ask(request, (events) => steps.push(events)).answer;
+  return { answer, steps };
+}
+
+function logOf(events: readonly EngineEvent[]): LoggedLane[] {
+  const closed = new Set(
+    events.flatMap((event) => (event.kind === "branchClosed" ? [event.lane] : [])),
+  );
+  return byLane(events).map((tokens, lane) => ({
+    lane,
+    tokens: idsOf(tokens),
+    closed: closed.has(lane),
+  }));
+}
+
+/** Resumes after every step of the answer; what comes then is exactly what came before. */
+async function expectResumable(model: { model?: string }, request: Ask): Promise<Answer> {
+  const { answer, steps } = await recorded(new Serving(model), request);
+  const elsewhere = new Serving({ ...model, kvMib: 4 });
+  const resumed = await Promise.all(
+    steps.slice(0, -1).map(async (_, at) => {
+      const before = steps.slice(0, at + 1).flat();
+      if (!before.some((event) => event.kind === "token")) return;
+      const rest = await elsewhere.answer({ ...request, log: logOf(before) });
+      const expected = steps.slice(at + 1).flat();
+      expect(rest.events.slice(1), `after step ${at}`).toEqual(expected);
+    }),
+  );
+  expect(resumed.length).toBeGreaterThan(5);
+  elsewhere.expectAllFree();
+  return answer;
+}
+
+describe("an answer begun elsewhere", () => {
+  it.each(["compare-cities", "two-stages", "passage-questions"])(
+    "%s goes on after any of its steps with the same events",
+    async (name) => {
+      const answer = await expectResumable(
+        {},
+        {
+          prompt: prompt(name),
+          parallel: true,
+          maxTokens: 200,
+          seed: 9,
+          sampling: {
+            temperature: 0.7,
+            topP: 0.9,
+            presencePenalty: 0.2,
+            logprobs: true,
+            topLogprobs: 2,
+          },
+        },
+      );
+      expect(answer.usage.branches).toBeGreaterThan(1);
+    },
+  );
+
+  it("goes on inside a plan that is dropped later, from the logits before it", async () => {
+    const answer = await expectResumable(
+      { model: branching() },
+      {
+        prompt: [4, 5, 6],
+        parallel: true,
+        maxTokens: 30,
+        sampling: {
+          // A title that never ends: the plan is dropped as overlong.
+          logitBias: [
+            [markers.titleOpen, 900],
+            [markers.titleClose, -900],
+          ],
+        },
+      },
+    );
+    expect(answer.usage.branches).toBe(0);
+    expect(answer.lanes[0]?.[0]?.id).toBe(markers.titleOpen);
+  });
+
+  it("an answer cut by its budget or its caps ends as it would have", async () => {
+    for (const maxTokens of [9, 24, 40]) {
+      await expectResumable(
+        { model: branching() },
+        {
+          prompt: [4, 5, 6],
+          parallel: true,
+          maxTokens,
+          seed: 3,
+          ignoreEos: true,
+          sampling: { temperature: 1, logitBias: eager },
+        },
+      );
+    }
+  });
+
+  it("refuses a log that is no beginning of an answer", async () => {
+    const serving = new Serving();
+    const request: Ask = { prompt: prompt("compare-cities"), parallel: true, maxTokens: 200 };
+    const { steps } = await recorded(serving, request);
+    const opened = steps.findIndex((step) => step.some((event) => event.kind === "stageOpened"));
+    const log = logOf(steps.slice(0, opened + 4).flat());
+    const odd: [string, LoggedLane[]][] = [
+      ["a lane that nothing opened", [...log, { lane: 40, tokens: [5] }]],
+      [
+        "siblings out of step",
+        log.map((l) => (l.lane === 1 ? { ...l, tokens: l.tokens.slice(0, -1) } : l)),
+      ],
+      [
+        "an opening that is not the plan's",
+        log.map((l) =>
+          l.lane === 2 ? { ...l, tokens: [...l.tokens.slice(0, 1), 9, ...l.tokens.slice(2)] } : l,
+        ),
+      ],
+      ["a token outside the vocabulary", [{ lane: 0, tokens: [1 << 20] }]],
+      ["no lane", [{ lane: -1, tokens: [4] }]],
+      ["a marker where none may stand", [{ lane: 0, tokens: [log[1]?.tokens[0] ?? 0] }]],
+    ];
+    for (const [what, broken] of odd) {
+      expect(
+        refusal(() => serving.ask({ ...request, log: broken })),
+        what,
+      ).toBe("invalid_argument");
+    }
+    serving.expectAllFree();
+  });
+});
