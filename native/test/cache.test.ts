@@ -111,6 +111,40 @@ describe("the same prompt again", () => {
   });
 });
 
+describe("structured prompts", () => {
+  const ids = (first: number, length: number) => Array.from({ length }, (_, i) => first + i);
+  const trunk = ids(30, 32);
+  const group = [ids(70, 32), ids(110, 16)];
+  const tail = ids(130, 33);
+  const runs = (change: { trunk?: number[]; group?: number[][] } = {}): StructureRun[] => [
+    { serial: change.trunk ?? trunk },
+    { parallel: change.group ?? group },
+    { serial: tail },
+  ];
+
+  it("share what was computed in the same context at the same positions, and nothing else", async () => {
+    const serving = new Serving({ model: tiny });
+    const cached = async (prompt: readonly StructureRun[], resume: "sum" | "max" = "sum") => {
+      const request = { prompt, resume, maxTokens: 4, sampling: logprobs };
+      const shared = await serving.answer({ ...request, cacheSalt: salt("a") });
+      expect(written(shared)).toEqual(written(await serving.answer(request)));
+      return shared.usage.cachedTokens;
+    };
+    expect(await cached(runs())).toBe(0);
+    expect(await cached(runs())).toBe(32 + 48 + 32);
+    expect(await cached(runs(), "max")).toBe(32 + 48); // the tail stands elsewhere
+    expect(await cached(runs({ trunk: ids(31, 32) }))).toBe(0); // other KV under the same branches
+    const changed = [ids(71, 32), group[1] as number[]];
+    expect(await cached(runs({ group: changed }))).toBe(32 + 16); // the sibling is not seen
+    expect(await cached(runs({ group: [...group].reverse() }))).toBe(32 + 48);
+    const asText = [{ serial: [...trunk, ...group.flat(), ...tail] }];
+    expect(await cached(asText)).toBe(32);
+    const asRuns = [{ serial: trunk }, { serial: group[0] as number[] }, { serial: tail }];
+    expect(await cached(asRuns)).toBe(32 + 32); // the same context, whatever it is called
+    serving.expectAllFree();
+  });
+});
+
 describe("a conversation", () => {
   const question = prompt("two-stages");
 
