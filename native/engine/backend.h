@@ -60,6 +60,9 @@ class Backend {
 
   /// Bytes of weights read by one step, for reports of bandwidth.
   virtual std::uint64_t weight_bytes() const = 0;
+
+  /// Bytes of KV that the last forward() read, what rows share counted once.
+  virtual std::uint64_t kv_bytes() const = 0;
 };
 
 enum class WeightType { kF32, kBF16 };

@@ -19,6 +19,7 @@ describe("engine-check", () => {
         expect(stdout).toContain(`ok   ${path} ${check}`);
       }
     }
+    expect(stdout).toContain("ok   piece plan");
     expect(stdout).toContain("ok   serving from 3 threads");
     expect(stdout.trim().endsWith("all checks passed")).toBe(true);
     expect(status).toBe(0);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../cpu/kernels.h"
+#include "../cpu/pieces.h"
 #include "../engine.h"
 #include "../numbers.h"
 #include "../philox.h"
@@ -346,29 +347,50 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
   constexpr int kHeads = 3, kHead = 1;
   const Cache cache = make_cache(type, lengths, head_dim, kHeads, kHead, scale, numbers);
   const auto q = numbers.list(static_cast<size_t>(group) * head_dim);
-  const auto run = [&](int first, int count) {
+  // A row of `count` heads over its whole context, alone or in the midst of rows that see less.
+  const auto run = [&](int first, int count, bool company) {
+    const size_t stride = static_cast<size_t>(count) * (head_dim + 2);
+    std::vector<float> scratch(piece_scratch(head_dim));
+    std::vector<float> partials, others(4 * stride);
     std::vector<float> out(static_cast<size_t>(count) * head_dim);
-    std::vector<float> scratch(static_cast<size_t>(count) * kPieceTokens + 2 * head_dim);
-    Attend a;
-    a.q = q.data() + static_cast<size_t>(first) * head_dim;
-    a.out = out.data();
-    a.group = count;
-    a.head_dim = head_dim;
-    a.k = cache.k.data();
-    a.v = cache.v.data();
-    a.kv_heads = kHeads;
-    a.kv_head = kHead;
-    a.spans = cache.spans.data();
-    a.span_count = static_cast<int>(cache.spans.size());
-    a.scratch = scratch.data();
-    kernels.attend(type, a);
+    int pieces = 0;
+    for (const Span& span : cache.spans) {
+      for (int t = 0; t < span.length; t += kPieceTokens) {
+        partials.resize(++pieces * stride);
+        const int tokens = std::min(kPieceTokens, span.length - t);
+        const float* query = q.data() + static_cast<size_t>(first) * head_dim;
+        std::vector<PieceRow> rows = {{query, tokens, &partials[(pieces - 1) * stride]}};
+        if (company) {
+          rows.insert(rows.begin(), {query, std::max(1, tokens - 1), &others[0]});
+          rows.push_back({query, (tokens + 1) / 2, &others[stride]});
+          rows.push_back({query, 1, &others[2 * stride]});
+        }
+        Piece piece;
+        piece.rows = rows.data();
+        piece.row_count = static_cast<int>(rows.size());
+        piece.group = count;
+        piece.head_dim = head_dim;
+        piece.blocks = span.blocks + t / kBlockTokens;
+        piece.k = cache.k.data();
+        piece.v = cache.v.data();
+        piece.kv_heads = kHeads;
+        piece.kv_head = kHead;
+        piece.scratch = scratch.data();
+        kernels.attend(type, piece);
+      }
+    }
+    for (int head = 0; head < count; ++head) {
+      kernels.merge({&partials[head * (head_dim + 2)], static_cast<std::ptrdiff_t>(stride), pieces,
+                     head_dim, &out[static_cast<size_t>(head) * head_dim]});
+    }
     return out;
   };
-  const auto together = run(0, group);
+  const auto together = run(0, group, false);
+  if (!same(run(0, group, true), together)) return "a row differs from the same row in company";
   for (int g = 0; g < group; ++g) {
     const std::vector<float> mine(together.begin() + static_cast<size_t>(g) * head_dim,
                                   together.begin() + static_cast<size_t>(g + 1) * head_dim);
-    if (!same(run(g, 1), mine)) return "a head differs from the same head alone";
+    if (!same(run(g, 1, false), mine)) return "a head differs from the same head alone";
     std::vector<double> weights;
     double top = -INFINITY, total = 0;
     for (const auto& key : cache.keys) {
@@ -405,6 +427,88 @@ void check_attend(const Kernels& kernels, WeightType type) {
     }
   }
   report(std::string(kernels.name) + " " + name_of(type) + " attend", wrong);
+}
+
+/// Every row gets its pieces once, in context order, from the blocks that its spans name; lanes of a
+/// group, rows of one prefill, and requests that share cached blocks read a piece together.
+void check_plan() {
+  constexpr int kHeads = 2, kThreads = 3;
+  std::vector<int> trunk(40), twin;  // the twin parts from the trunk within its second piece
+  for (int i = 0; i < 40; ++i) trunk[i] = i;
+  twin = trunk;
+  for (int i = 20; i < 40; ++i) twin[i] = 40 + i;
+  std::vector<std::vector<int>> own;
+  Batch batch;
+  for (int i = 0; i < 300; ++i) own.push_back({100 + 2 * i, 101 + 2 * i});
+  const auto row = [&](std::vector<Span> spans) {
+    Row r;
+    r.first_span = static_cast<int>(batch.spans.size());
+    r.spans = static_cast<int>(spans.size());
+    batch.spans.insert(batch.spans.end(), spans.begin(), spans.end());
+    batch.rows.push_back(r);
+  };
+  for (int i = 0; i < 200; ++i) {
+    row({{trunk.data(), 600}, {nullptr, 0}, {own[i].data(), 1 + i % 32}});
+  }
+  for (int i = 200; i < 220; ++i) row({{twin.data(), 640}, {own[i].data(), 5}});
+  for (int t = 0; t < 300; ++t) row({{trunk.data(), 1 + t}});
+
+  std::string wrong;
+  for (int slots : {1100, 5000}) {
+    PiecePlan plan(1000, slots, kHeads, 7, kThreads);
+    for (int again = 0; again < 2; ++again) {
+      plan.build(batch);
+      std::vector<int> seen(batch.rows.size() * 8 * kHeads);
+      int next_row = 0;
+      for (const PiecePlan::Wave& wave : plan.waves()) {
+        if (wave.first_row != next_row) wrong = "waves don't follow each other";
+        next_row = wave.last_row;
+        for (int unit = wave.shares.front(); unit < wave.shares.back(); ++unit) {
+          const PiecePlan::Unit& u = plan.unit(unit);
+          for (int i = 0; i < u.count; ++i) {
+            const PiecePlan::Reader& reader = plan.readers(u)[i];
+            const Row& r = batch.rows[reader.row];
+            int slot = plan.first_slot(reader.row);
+            for (int s = r.first_span; s < r.first_span + r.spans; ++s) {
+              const Span& span = batch.spans[s];
+              for (int t = 0; t < span.length; t += kPieceTokens, ++slot) {
+                if (slot != reader.slot) continue;
+                const int tokens = std::min(kPieceTokens, span.length - t);
+                if (reader.tokens != tokens ||
+                    !std::equal(u.blocks, u.blocks + (tokens + 15) / 16, span.blocks + t / 16)) {
+                  wrong = "a row reads what is not its context";
+                }
+                ++seen[(reader.row * 8 + slot - plan.first_slot(reader.row)) * kHeads + u.kv_head];
+              }
+            }
+            if (reader.slot >= slots || slot > slots) wrong = "slots run over";
+          }
+        }
+        for (int i = 0; i < kThreads; ++i) {
+          if (wave.shares[i] > wave.shares[i + 1]) wrong = "a thread's share is odd";
+        }
+      }
+      if (next_row != static_cast<int>(batch.rows.size())) wrong = "rows are left out";
+      for (size_t r = 0; r < batch.rows.size(); ++r) {
+        for (int slot = 0; slot < 8; ++slot) {
+          for (int head = 0; head < kHeads; ++head) {
+            const int times = slot < plan.slots_of(static_cast<int>(r)) ? 1 : 0;
+            if (seen[(r * 8 + slot) * kHeads + head] != times) {
+              wrong = "a piece is computed other than once";
+            }
+          }
+        }
+      }
+    }
+    // In one wave: the trunk's three pieces (also the third: 88 tokens), the twin's two of its own,
+    // and the lanes' ends.
+    long long ends = 20 * 5;
+    for (int i = 0; i < 200; ++i) ends += 1 + i % 32;
+    if (slots == 5000 && plan.tokens() != 600 + (640 - 256) + ends) {
+      wrong = "tokens read are " + std::to_string(plan.tokens());
+    }
+  }
+  report("piece plan", wrong);
 }
 
 // ---- serving, with every door used at once ---------------------------------------------------------
@@ -474,6 +578,7 @@ int main(int count, char** arguments) {
   using namespace anabranch;
   check_philox();
   check_sampler();
+  check_plan();
   std::vector<const Kernels*> tables;
   for (const std::string& path : runnable_kernels()) tables.push_back(&select_kernels(path));
 #if defined(__x86_64__)

@@ -1,11 +1,10 @@
-// Attention of one row over its context.
+// Attention of rows over pieces of their context.
 // Part of each copy of kernels.cpp, and of nothing else.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
 #include "../numbers.h"
 #include "kernels.h"
@@ -14,23 +13,28 @@
 namespace anabranch {
 namespace {
 
-// Each piece of kPieceTokens gives (max, sum of weights, weighted V); pieces are merged in context
-// order by log-sum-exp. What a piece gives depends on the piece and the query alone.
+// A piece gives each query head (weighted V, largest score, sum of weights), and a row's pieces are
+// merged in context order by log-sum-exp. What a piece gives a query depends on the two alone, so
+// it doesn't matter which queries walk the piece together; a tile of them reads K and V once.
 
 struct F32Cache {
   using Element = float;
   static Vec widened(const float* at) { return load<Vec>(at); }
+  static float widened_one(float value) { return value; }
 };
 struct Bf16Cache {
   using Element = std::uint16_t;
   static Vec widened(const std::uint16_t* at) { return widen(at); }
+  static float widened_one(std::uint16_t value) { return from_bf16(value); }
 };
 
-/// scores[g, t] = q[g] · K[t] for the 16 tokens of a block, G query heads at once.
-template <class Cache, int G>
+constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+/// scores[m, t] = q[m] · K[t] for the 16 tokens of a block; q is [head_dim, M].
+template <class Cache, int M>
 void block_scores(const float* q, int head_dim, const typename Cache::Element* k, float* scores) {
   constexpr int V = kBlockTokens / W;
-  Vec acc[G][V];
+  Vec acc[M][V];
   for (auto& by_token : acc) {
     for (Vec& a : by_token) a = splat(0.0f);
   }
@@ -38,125 +42,172 @@ void block_scores(const float* q, int head_dim, const typename Cache::Element* k
     Vec key[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) key[v] = Cache::widened(k + d * kBlockTokens + v * W);
-#pragma GCC unroll 4
-    for (int g = 0; g < G; ++g) {
-      const Vec query = splat(q[g * head_dim + d]);
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+      const Vec query = splat(q[d * M + m]);
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[g][v] = fma(query, key[v], acc[g][v]);
+      for (int v = 0; v < V; ++v) acc[m][v] = fma(query, key[v], acc[m][v]);
     }
   }
-  for (int g = 0; g < G; ++g) {
-    for (int v = 0; v < V; ++v) store(scores + g * kPieceTokens + v * W, acc[g][v]);
+  for (int m = 0; m < M; ++m) {
+    for (int v = 0; v < V; ++v) store(scores + m * kPieceTokens + v * W, acc[m][v]);
   }
 }
 
-/// out[g, d] += weight[g, t] · V[t, d] over a block's first n tokens, for one query head.
-template <class Cache>
-void block_values(const float* weight, int n, int head_dim, const typename Cache::Element* v,
-                  float* out) {
-  int d = 0;
-  for (; d + 4 * W <= head_dim; d += 4 * W) {
-    Vec acc[4];
+/// out[m][d] += weights[m, t] · V[t, d] over tokens [first, last) of a piece, for S vectors of d.
+template <class Cache, int M, int S, class At>
+void value_columns(const float* weights, int first, int last, int head_dim, At at, int d,
+                   float* const* out) {
+  Vec acc[M][S];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) acc[i] = load<Vec>(out + d + i * W);
-    for (int t = 0; t < n; ++t) {
-      const Vec w = splat(weight[t]);
+    for (int s = 0; s < S; ++s) acc[m][s] = load<Vec>(out[m] + d + s * W);
+  }
+  for (int t = first; t < last;) {
+    const int end = std::min(last, (t / kBlockTokens + 1) * kBlockTokens);
+    const auto* v = at(t / kBlockTokens) + t % kBlockTokens * head_dim + d;
+    for (; t < end; ++t, v += head_dim) {
+      Vec value[S];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        acc[i] = fma(w, Cache::widened(v + t * head_dim + d + i * W), acc[i]);
+      for (int s = 0; s < S; ++s) value[s] = Cache::widened(v + s * W);
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) {
+        const Vec weight = splat(weights[m * kPieceTokens + t]);
+#pragma GCC unroll 4
+        for (int s = 0; s < S; ++s) acc[m][s] = fma(weight, value[s], acc[m][s]);
       }
     }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) store(out + d + i * W, acc[i]);
+    for (int s = 0; s < S; ++s) store(out[m] + d + s * W, acc[m][s]);
+  }
+}
+
+template <class Cache, int M, class At>
+void values(const float* weights, int first, int last, int head_dim, At at, float* const* out) {
+  constexpr int S = M > 2 ? 2 : 4;  // sums enough to hide latency
+  int d = 0;
+  for (; d + S * W <= head_dim; d += S * W) {
+    value_columns<Cache, M, S>(weights, first, last, head_dim, at, d, out);
   }
   for (; d + W <= head_dim; d += W) {
-    Vec acc = load<Vec>(out + d);
-    for (int t = 0; t < n; ++t) {
-      acc = fma(splat(weight[t]), Cache::widened(v + t * head_dim + d), acc);
-    }
-    store(out + d, acc);
+    value_columns<Cache, M, 1>(weights, first, last, head_dim, at, d, out);
   }
   for (; d < head_dim; ++d) {
-    for (int t = 0; t < n; ++t) {
-      float value;
-      if constexpr (std::is_same_v<Cache, F32Cache>) value = v[t * head_dim + d];
-      else value = from_bf16(v[t * head_dim + d]);
-      out[d] += weight[t] * value;
+    for (int m = 0; m < M; ++m) {
+      for (int t = first; t < last; ++t) {
+        const auto* v = at(t / kBlockTokens) + t % kBlockTokens * head_dim;
+        out[m][d] += weights[m * kPieceTokens + t] * Cache::widened_one(v[d]);
+      }
     }
   }
 }
 
-template <class Cache>
-void attend_of(const Attend& a) {
+/// Turns n scores into weights e^(score - largest), in place; what lies beyond n becomes 0.
+inline void soften(float* scores, int n, float& largest, float& weight) {
+  const int padded = (n + W - 1) / W * W;
+  std::fill(scores + n, scores + padded, kNone);
+  Vec top = splat(kNone);
+  for (int t = 0; t < padded; t += W) {
+    const Vec s = load<Vec>(scores + t);
+    top = s > top ? s : top;
+  }
+  float lanes[W];
+  store(lanes, top);
+  largest = *std::max_element(lanes, lanes + W);
+  if (largest == kNone) {  // nothing to attend to; -inf - -inf would be NaN
+    std::fill(scores, scores + padded, 0.0f);
+    weight = 0;
+    return;
+  }
+  Vec sums = splat(0.0f);
+  for (int t = 0; t < padded; t += W) {
+    const Vec e = exponential(load<Vec>(scores + t) - splat(largest));
+    store(scores + t, e);
+    sums = sums + e;
+  }
+  weight = sum(sums);
+}
+
+/// A piece for M query heads, number `first` and on when all rows' are counted.
+template <class Cache, int M>
+void tile_of_queries(const Piece& p, int first) {
   using Element = typename Cache::Element;
-  const auto* k = reinterpret_cast<const Element*>(a.k);
-  const auto* v = reinterpret_cast<const Element*>(a.v);
-  const size_t tile = static_cast<size_t>(kBlockTokens) * a.head_dim;
-  const auto at = [&](int block) {
-    return (static_cast<size_t>(block) * a.kv_heads + a.kv_head) * tile;
+  const size_t block = static_cast<size_t>(kBlockTokens) * p.head_dim;
+  const auto in = [&](const std::byte* cache) {
+    return [&p, block, at = reinterpret_cast<const Element*>(cache)](int index) {
+      return at + (static_cast<size_t>(p.blocks[index]) * p.kv_heads + p.kv_head) * block;
+    };
   };
-  float* scores = a.scratch;                       // [group, kPieceTokens]
-  float* values = scores + a.group * kPieceTokens; // [head_dim], one query head's piece
-  float top[64], weight[64];
-  for (int g = 0; g < a.group; ++g) {
-    top[g] = -std::numeric_limits<float>::infinity();
-    weight[g] = 0;
-    std::fill_n(a.out + g * a.head_dim, a.head_dim, 0.0f);
+  const auto keys = in(p.k);
+  float* scores = p.scratch;                  // [M, kPieceTokens]
+  float* q = scores + M * kPieceTokens;       // [head_dim, M]
+  float* out[M];
+  int tokens[M];
+  for (int m = 0; m < M; ++m) {
+    const PieceRow& row = p.rows[(first + m) / p.group];
+    const int head = (first + m) % p.group;
+    const float* from = row.q + static_cast<size_t>(head) * p.head_dim;
+    for (int d = 0; d < p.head_dim; ++d) q[d * M + m] = from[d];
+    out[m] = row.partial + static_cast<size_t>(head) * (p.head_dim + 2);
+    tokens[m] = row.tokens;
   }
-  for (int s = 0; s < a.span_count; ++s) {
-    const Span& span = a.spans[s];
-    for (int first = 0; first < span.length; first += kPieceTokens) {
-      const int n = std::min(kPieceTokens, span.length - first);
-      const int* blocks = span.blocks + first / kBlockTokens;
-      for (int t = 0; t < n; t += kBlockTokens) {
-        const Element* keys = k + at(blocks[t / kBlockTokens]);
-        int g = 0;
-        for (; g + 4 <= a.group; g += 4) {
-          block_scores<Cache, 4>(a.q + g * a.head_dim, a.head_dim, keys,
-                                 scores + g * kPieceTokens + t);
-        }
-        for (; g < a.group; ++g) {
-          block_scores<Cache, 1>(a.q + g * a.head_dim, a.head_dim, keys,
-                                 scores + g * kPieceTokens + t);
-        }
-      }
-      for (int g = 0; g < a.group; ++g) {
-        float* p = scores + g * kPieceTokens;
-        const float piece_top = *std::max_element(p, p + n);
-        Vec sums = splat(0.0f);
-        for (int t = 0; t < n; t += W) {
-          if (t + W > n) std::fill(p + n, p + t + W, -std::numeric_limits<float>::infinity());
-          const Vec e = exponential(load<Vec>(p + t) - splat(piece_top));
-          store(p + t, e);
-          sums = sums + e;
-        }
-        const float piece_weight = sum(sums);
-        std::fill_n(values, a.head_dim, 0.0f);
-        for (int t = 0; t < n; t += kBlockTokens) {
-          block_values<Cache>(p + t, std::min(kBlockTokens, n - t), a.head_dim,
-                              v + at(blocks[t / kBlockTokens]), values);
-        }
-        // Merge (max, weight, values) of the piece into what stands.
-        float* out = a.out + g * a.head_dim;
-        const float merged = std::max(top[g], piece_top);
-        const float keep = std::exp(top[g] - merged);
-        const float add = std::exp(piece_top - merged);
-        for (int d = 0; d < a.head_dim; ++d) out[d] = out[d] * keep + values[d] * add;
-        weight[g] = weight[g] * keep + piece_weight * add;
-        top[g] = merged;
-      }
-    }
+  const int longest = *std::max_element(tokens, tokens + M);
+  const int shortest = *std::min_element(tokens, tokens + M);
+  for (int t = 0; t < longest; t += kBlockTokens) {
+    block_scores<Cache, M>(q, p.head_dim, keys(t / kBlockTokens), scores + t);
   }
-  for (int g = 0; g < a.group; ++g) {
-    const float scale = 1.0f / weight[g];
-    float* out = a.out + g * a.head_dim;
-    for (int d = 0; d < a.head_dim; ++d) out[d] *= scale;
+  for (int m = 0; m < M; ++m) {
+    float* tail = out[m] + p.head_dim;
+    soften(scores + m * kPieceTokens, tokens[m], tail[0], tail[1]);
+    std::fill_n(out[m], p.head_dim, 0.0f);
+  }
+  // Tokens that all have, together; then each its own, so that no query meets what it can't see.
+  values<Cache, M>(scores, 0, shortest, p.head_dim, in(p.v), out);
+  for (int m = 0; m < M; ++m) {
+    if (tokens[m] == shortest) continue;
+    values<Cache, 1>(scores + m * kPieceTokens, shortest, tokens[m], p.head_dim, in(p.v), out + m);
   }
 }
 
-void attend(WeightType type, const Attend& a) {
-  if (type == WeightType::kF32) attend_of<F32Cache>(a);
-  else attend_of<Bf16Cache>(a);
+template <class Cache, int M = kTileQueries>
+void tile_of_queries(const Piece& p, int first, int queries) {
+  if constexpr (M > 1) {
+    if (queries < M) return tile_of_queries<Cache, M - 1>(p, first, queries);
+  }
+  tile_of_queries<Cache, M>(p, first);
+}
+
+void attend(WeightType type, const Piece& p) {
+  const int queries = p.row_count * p.group;
+  const int tiles = (queries + kTileQueries - 1) / kTileQueries;  // of about equal size
+  for (int tile = 0; tile < tiles; ++tile) {
+    const int first = queries * tile / tiles;
+    const int count = queries * (tile + 1) / tiles - first;
+    if (type == WeightType::kF32) tile_of_queries<F32Cache>(p, first, count);
+    else tile_of_queries<Bf16Cache>(p, first, count);
+  }
+}
+
+void merge(const Merge& m) {
+  float top = kNone, weight = 0;
+  std::fill_n(m.out, m.head_dim, 0.0f);
+  for (int piece = 0; piece < m.pieces; ++piece) {
+    const float* values = m.partials + piece * m.stride;
+    const float piece_top = values[m.head_dim];
+    if (piece_top == kNone) continue;
+    const float merged = std::max(top, piece_top);
+    const float keep = top == merged ? 1.0f : std::exp(top - merged);
+    const float add = piece_top == merged ? 1.0f : std::exp(piece_top - merged);
+    for (int d = 0; d < m.head_dim; ++d) m.out[d] = m.out[d] * keep + values[d] * add;
+    weight = weight * keep + values[m.head_dim + 1] * add;
+    top = merged;
+  }
+  const float scale = weight == 0 ? 0 : 1.0f / weight;
+  for (int d = 0; d < m.head_dim; ++d) m.out[d] *= scale;
 }
 
 }  // namespace

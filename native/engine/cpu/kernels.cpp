@@ -19,6 +19,6 @@ namespace anabranch {
 #define ANABRANCH_TABLE(path) ANABRANCH_TABLE_(path)
 extern const Kernels ANABRANCH_TABLE(ANABRANCH_PATH);
 const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {
-    ANABRANCH_STRING(ANABRANCH_PATH), kStrip, pack, gemm, rms_norm, silu_multiply, attend};
+    ANABRANCH_STRING(ANABRANCH_PATH), kStrip, pack, gemm, rms_norm, silu_multiply, attend, merge};
 
 }  // namespace anabranch

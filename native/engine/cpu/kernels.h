@@ -36,20 +36,43 @@ struct Gemm {
   std::ptrdiff_t ldo = 0;
 };
 
-/// Attention of one row's query heads that share one KV head.
-struct Attend {
-  const float* q = nullptr;      // [group, head_dim], scaled by 1/sqrt(head_dim)
-  float* out = nullptr;          // [group, head_dim]
-  int group = 0;                 // query heads
+/// A row's part in a piece of context: its query heads that share one KV head, and what they get.
+struct PieceRow {
+  const float* q = nullptr;  // [group, head_dim], scaled by 1/sqrt(head_dim)
+  int tokens = 0;            // of the piece, counted from its begin; at least 1
+  float* partial = nullptr;  // [group, head_dim + 2]: weighted V, largest score, sum of weights
+};
+
+/// One piece of context for every row that reads it, and one KV head. What a row gets depends on its
+/// query and its tokens alone.
+struct Piece {
+  const PieceRow* rows = nullptr;  // [row_count]
+  int row_count = 0;
+  int group = 0;                   // query heads of each row
   int head_dim = 0;
+  const int* blocks = nullptr;     // of the piece, as far as its longest row reads
   const std::byte* k = nullptr;  // this layer's K: block b, head h at (b · kv_heads + h) · 16 · head_dim,
                                  // each [head_dim, kBlockTokens]
   const std::byte* v = nullptr;  // this layer's V, each [kBlockTokens, head_dim]
   int kv_heads = 0;
   int kv_head = 0;
-  const Span* spans = nullptr;   // [span_count] in context order
-  int span_count = 0;
-  float* scratch = nullptr;      // [group · kPieceTokens + head_dim]
+  float* scratch = nullptr;      // [piece_scratch(head_dim)]
+};
+
+/// Query heads that walk a block of K or V together.
+inline constexpr int kTileQueries = 6;
+
+inline size_t piece_scratch(int head_dim) {
+  return static_cast<size_t>(kTileQueries) * (kPieceTokens + head_dim);
+}
+
+/// The partial results of one row's context for one query head, merged in context order.
+struct Merge {
+  const float* partials = nullptr;  // the first piece's [head_dim + 2]
+  std::ptrdiff_t stride = 0;        // floats from one piece's to the next one's
+  int pieces = 0;
+  int head_dim = 0;
+  float* out = nullptr;             // [head_dim]
 };
 
 struct Kernels {
@@ -59,7 +82,8 @@ struct Kernels {
   void (*gemm)(WeightType type, const Gemm& gemm);
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, float* out);
   void (*silu_multiply)(float* gate, const float* up, int n);  // gate = silu(gate) · up
-  void (*attend)(WeightType type, const Attend& attend);
+  void (*attend)(WeightType type, const Piece& piece);  // the type of K and V
+  void (*merge)(const Merge& merge);
 };
 
 /// Bytes of one packed strip; an odd k is padded to a pair.

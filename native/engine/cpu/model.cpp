@@ -11,6 +11,7 @@
 #include "../numbers.h"
 #include "buffer.h"
 #include "kernels.h"
+#include "pieces.h"
 #include "team.h"
 
 namespace anabranch {
@@ -63,12 +64,16 @@ class CpuBackend final : public Backend {
   int total_blocks() const override { return total_blocks_; }
   int max_rows() const override { return max_rows_; }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
+  std::uint64_t kv_bytes() const override {
+    return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();
+  }
 
   void forward(const Batch& batch, float* logits) override {
     if (batch.rows.empty()) return;
     if (static_cast<int>(batch.rows.size()) > max_rows_) {
       throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
     }
+    plan_.build(batch);
     team_.run([&](Team::Member& member) { run(batch, logits, member); });
   }
 
@@ -174,9 +179,14 @@ class CpuBackend final : public Backend {
 
   size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
 
+  /// K and V of one token in all layers.
+  size_t kv_token_bytes() const {
+    return 2 * element_bytes() * config_.kv_heads * config_.head_dim *
+           static_cast<size_t>(config_.layers);
+  }
+
   void allocate_kv(std::uint64_t bytes) {
-    const size_t block = 2 * element_bytes() * kBlockTokens * config_.kv_heads * config_.head_dim *
-                         static_cast<size_t>(config_.layers);
+    const size_t block = kBlockTokens * kv_token_bytes();
     if (bytes == 0) {
       const auto free = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) *
                         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -209,9 +219,12 @@ class CpuBackend final : public Backend {
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
     words_stride_ = static_cast<size_t>(kPanelRows) * ((widest + 1) / 2);
     words_ = Buffer(words_stride_ * team_.size() * sizeof(std::uint32_t));
-    const size_t group = c.heads / c.kv_heads;
-    attend_stride_ = group * kPieceTokens + static_cast<size_t>(c.head_dim);
-    attend_scratch_ = Buffer(attend_stride_ * team_.size() * sizeof(float));
+    // Partial results of one wave: a row that reads every block must fit. Touched as far as used.
+    const int slots = std::max(total_blocks_, 4096);
+    plan_ = PiecePlan(total_blocks_, slots, c.kv_heads, c.heads / c.kv_heads, team_.size());
+    partials_ = Buffer(partial_stride() * slots * sizeof(float));
+    attend_scratch_ = Buffer(piece_scratch(c.head_dim) * team_.size() * sizeof(float));
+    piece_rows_.resize(team_.size());
   }
 
   // ---- one forward pass ------------------------------------------------------------------------
@@ -309,24 +322,47 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void attend(const Layer& layer, const Batch& batch, int row, int kv_head, float* scratch) const {
+  /// A row's partial results in wave scratch: one a piece, [heads, head_dim + 2] each.
+  size_t partial_stride() const {
+    return static_cast<size_t>(config_.heads) * (config_.head_dim + 2);
+  }
+
+  void attend(const Layer& layer, const PiecePlan::Unit& unit, float* scratch,
+              std::vector<PieceRow>& rows) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
     const size_t width = static_cast<size_t>(config_.heads + 2 * config_.kv_heads) * dim;
-    Attend a;
-    a.q = qkv_.floats() + row * width + static_cast<size_t>(kv_head) * group * dim;
-    a.out = attended_.floats() + (static_cast<size_t>(row) * config_.heads +
-                                  static_cast<size_t>(kv_head) * group) * dim;
-    a.group = group;
-    a.head_dim = dim;
-    a.k = layer.k.data();
-    a.v = layer.v.data();
-    a.kv_heads = config_.kv_heads;
-    a.kv_head = kv_head;
-    a.spans = batch.spans.data() + batch.rows[row].first_span;
-    a.span_count = batch.rows[row].spans;
-    a.scratch = scratch;
-    kernels_.attend(type_, a);
+    const size_t head = static_cast<size_t>(unit.kv_head) * group;
+    rows.clear();
+    for (int i = 0; i < unit.count; ++i) {
+      const PiecePlan::Reader& reader = plan_.readers(unit)[i];
+      rows.push_back({qkv_.floats() + reader.row * width + head * dim, reader.tokens,
+                      partials_.floats() + reader.slot * partial_stride() + head * (dim + 2)});
+    }
+    Piece piece;
+    piece.rows = rows.data();
+    piece.row_count = unit.count;
+    piece.group = group;
+    piece.head_dim = dim;
+    piece.blocks = unit.blocks;
+    piece.k = layer.k.data();
+    piece.v = layer.v.data();
+    piece.kv_heads = config_.kv_heads;
+    piece.kv_head = unit.kv_head;
+    piece.scratch = scratch;
+    kernels_.attend(type_, piece);
+  }
+
+  void merge(int row, int head) const {
+    const int dim = config_.head_dim;
+    Merge m;
+    m.partials = partials_.floats() + plan_.first_slot(row) * partial_stride() +
+                 static_cast<size_t>(head) * (dim + 2);
+    m.stride = static_cast<std::ptrdiff_t>(partial_stride());
+    m.pieces = plan_.slots_of(row);
+    m.head_dim = dim;
+    m.out = attended_.floats() + (static_cast<size_t>(row) * config_.heads + head) * dim;
+    kernels_.merge(m);
   }
 
   void run(const Batch& batch, float* logits, Team::Member& member) {
@@ -345,6 +381,9 @@ class CpuBackend final : public Backend {
       }
       member.sync();
     };
+    float* attend_scratch =
+        attend_scratch_.floats() + piece_scratch(c.head_dim) * member.index();
+    std::vector<PieceRow>& piece_rows = piece_rows_[member.index()];
 
     for (int row = rows.first; row < rows.second; ++row) {
       embed(batch.rows[row], row_of(x_, row, c.hidden), row_of(cos_sin_, row, c.head_dim));
@@ -359,12 +398,18 @@ class CpuBackend final : public Backend {
                    row_of(cos_sin_, row, c.head_dim));
       }
       member.sync();
-      float* scratch = attend_scratch_.floats() + attend_stride_ * member.index();
-      const auto tasks = member.share(m * c.kv_heads);
-      for (int task = tasks.first; task < tasks.second; ++task) {
-        attend(layer, batch, task / c.kv_heads, task % c.kv_heads, scratch);
+      for (const PiecePlan::Wave& wave : plan_.waves()) {
+        const int* share = wave.shares.data() + member.index();
+        for (int unit = share[0]; unit < share[1]; ++unit) {
+          attend(layer, plan_.unit(unit), attend_scratch, piece_rows);
+        }
+        member.sync();
+        const auto tasks = member.share((wave.last_row - wave.first_row) * c.heads);
+        for (int task = tasks.first; task < tasks.second; ++task) {
+          merge(wave.first_row + task / c.heads, task % c.heads);
+        }
+        member.sync();
       }
-      member.sync();
       multiply(layer.output, attended_.floats(), m, x_.floats(), c.hidden, true, member);
       add_bias(layer.output_bias, x_.floats(), m, c.hidden, strips(layer.output));
       member.sync();
@@ -416,8 +461,10 @@ class CpuBackend final : public Backend {
   Buffer cos_sin_;  // [max_rows, head_dim]: cosines, then sines
   Buffer words_;    // [team], see Gemm::words
   size_t words_stride_ = 0;
-  Buffer attend_scratch_;
-  size_t attend_stride_ = 0;
+  PiecePlan plan_;
+  Buffer partials_;        // [slots of a wave, heads, head_dim + 2]
+  Buffer attend_scratch_;  // [team, piece_scratch(head_dim)]
+  std::vector<std::vector<PieceRow>> piece_rows_;  // [team]
 };
 
 }  // namespace
