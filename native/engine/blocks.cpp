@@ -112,6 +112,14 @@ int Segment::adopt(int limit) {
   return filled_ - before;
 }
 
+void Segment::unfill_last() {
+  settled_ = std::min(settled_, length() - 1);
+  if (filled_ < length()) return;
+  if (--filled_ % kBlockTokens > 0) return;
+  pool_.release(blocks_.back());
+  blocks_.pop_back();
+}
+
 void Segment::release_blocks() {
   settled_ = std::max(settled_, filled_);
   filled_ = 0;

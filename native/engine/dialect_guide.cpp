@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "error.h"
 #include "philox.h"
 
 namespace anabranch {
@@ -10,10 +9,6 @@ namespace {
 
 bool contains(const std::vector<int>& list, int value) {
   return std::find(list.begin(), list.end(), value) != list.end();
-}
-
-bool allows(const Legal& legal, int token) {
-  return legal.only.empty() ? !contains(legal.never, token) : contains(legal.only, token);
 }
 
 class DialectGuide final : public Guide {
@@ -35,23 +30,29 @@ class DialectGuide final : public Guide {
     may_branch_ = dialect_ && spec.parallel && cap_ >= 2;
   }
 
-  void step(Request& request, const std::vector<LaneLogits>& lanes, float* logits, int vocabulary,
-            Events& events) override {
-    for (const LaneLogits& at : lanes) {
+  std::optional<Choice> choice(const Request& request, const Lane& lane) const override {
+    const RequestSpec& spec = request.spec();
+    Choice out;
+    out.sampling = &spec.sampling;
+    out.counts = &request.counts(lane);
+    out.legal = lane.id == 0 ? legal_in_trunk(request) : ordinary(dialect_->branch_close, false);
+    if (spec.sampling.temperature > 0) {
+      out.uniform = uniform(spec.seed, spec.choice, static_cast<std::uint32_t>(lane.id),
+                            request.written(lane));
+    }
+    return out;
+  }
+
+  void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
+    for (const LaneToken& at : lanes) {
       Lane& lane = request.tree().lanes()[at.lane];
-      const std::span<float> row(logits + static_cast<size_t>(at.row) * vocabulary, vocabulary);
-      if (lane.id == 0) trunk(request, lane, row, events);
-      else branch(request, lane, row, events);
+      if (lane.id == 0) trunk(request, lane, at.chosen, events);
+      else branch(request, lane, at.chosen, events);
       if (request.finished()) return;
     }
     join_if_closed(request, events);
     // Live lanes advance together or not at all.
     if (request.remaining() < request.tree().live_lanes()) request.finish(FinishReason::kLength);
-  }
-
-  bool lacks_logits() const override { return state_ != State::kText && before_plan_.empty(); }
-  void again(std::span<const float> logits) override {
-    before_plan_.assign(logits.begin(), logits.end());
   }
 
  private:
@@ -70,66 +71,61 @@ class DialectGuide final : public Guide {
     return legal;
   }
 
-  /// Samples one token for `lane`, counts it, and tells of it under the id `written_as` gives it.
-  template <class WrittenAs>
-  int sample(Request& request, Lane& lane, std::span<float> row, const Legal& legal,
-             Events& events, WrittenAs written_as) {
-    const RequestSpec& spec = request.spec();
-    const auto logged = request.logged(lane);
-    if (logged ? !allows(legal, *logged) : row.empty()) {
-      throw bad_argument("resume: the tokens of lane " + std::to_string(lane.id) +
-                         (logged ? " are not what its dialect writes"
-                                 : " do not end with a whole step"));
+  /// Writes a chosen token, or what it stands for, to the lane.
+  void write(Request& request, Lane& lane, WrittenToken token, const Chosen& chosen,
+             Events& events) {
+    if (request.spec().sampling.logprobs && token.id == chosen.token) {
+      token.flags |= WrittenToken::kLogprobs;
+      token.logprob = chosen.logprob;
+      token.top = chosen.top;
     }
-    std::vector<float> raw;
-    if (spec.sampling.logprobs) raw.assign(row.begin(), row.end());
-    const double u = spec.sampling.temperature > 0
-                         ? uniform(spec.seed, spec.choice, lane.id, request.written(lane))
-                         : 0;
-    const int token =
-        logged ? *logged : choose(row, spec.sampling, request.counts(lane), legal, u);
-    WrittenToken written = written_as(token);
-    if (spec.sampling.logprobs && !logged) {
-      written.flags |= WrittenToken::kLogprobs;
-      written.logprob = log_probability(raw, written.id);
-      written.top = top_log_probabilities(raw, spec.sampling.top_logprobs);
+    if (!(dialect_ && contains(dialect_->markers, token.id)) && !contains(ends_, token.id)) {
+      ++request.counts(lane)[token.id];
     }
-    if (!(dialect_ && contains(dialect_->markers, written.id)) && !contains(ends_, written.id)) {
-      ++request.counts(lane)[written.id];
-    }
-    request.emit(lane, written, events);
-    return written.id;
+    request.emit(lane, token, events);
   }
 
   static std::uint32_t visible(bool shown) { return shown ? WrittenToken::kVisible : 0; }
 
   // ---- the trunk -------------------------------------------------------------------------------
 
-  void trunk(Request& request, Lane& lane, std::span<float> row, Events& events) {
+  bool may_plan(const Request& request) const {
+    return may_branch_ && !just_joined_ && request.tree().stages() < dialect_->max_stages;
+  }
+
+  Legal legal_in_trunk(const Request& request) const {
+    if (state_ == State::kText) {
+      return ordinary(may_plan(request) ? dialect_->title_open : -1, false);
+    }
+    if (state_ == State::kTitle) {
+      Legal legal = ordinary(dialect_->title_close, true);
+      if (titles_.back().empty()) legal.never.push_back(dialect_->title_close);
+      return legal;
+    }
+    Legal legal;
+    legal.only = {dialect_->fork};
+    if (static_cast<int>(titles_.size()) < cap_) legal.only.push_back(dialect_->title_open);
+    return legal;
+  }
+
+  void trunk(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
     switch (state_) {
-      case State::kText: return text(request, lane, row, events);
-      case State::kTitle: return title(request, lane, row, events);
-      case State::kAfterTitle: return after_title(request, lane, row, events);
+      case State::kText: return text(request, lane, chosen, events);
+      case State::kTitle: return title(request, lane, chosen, events);
+      case State::kAfterTitle: return after_title(request, lane, chosen, events);
     }
   }
 
-  void text(Request& request, Lane& lane, std::span<float> row, Events& events) {
-    const bool may_plan = may_branch_ && !just_joined_ &&
-                          request.tree().stages() < dialect_->max_stages;
+  void text(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
+    const int token = chosen.token;
+    const bool opens = may_plan(request) && token == dialect_->title_open;
+    const bool end = contains(ends_, token);
     just_joined_ = false;
-    if (may_plan) {
-      before_plan_.assign(row.begin(), row.end());
-      counts_before_plan_ = request.counts(lane);
-    }
-    const int open = may_plan ? dialect_->title_open : -1;
-    const int token =
-        sample(request, lane, row, ordinary(open, false), events, [&](int id) {
-          const bool end = contains(ends_, id);
-          const bool shown = id != open && !end && (!dialect_ || dialect_->serial_visible);
-          return WrittenToken{id, visible(shown), 0, {}};
-        });
-    if (contains(ends_, token)) return request.finish(FinishReason::kStop);
-    if (token == open) {
+    if (opens) counts_before_plan_ = request.counts(lane);
+    const bool shown = !opens && !end && (!dialect_ || dialect_->serial_visible);
+    write(request, lane, {token, visible(shown), 0, {}}, chosen, events);
+    if (end) return request.finish(FinishReason::kStop);
+    if (opens) {
       titles_.assign(1, {});
       state_ = State::kTitle;
       request.tree().begin_segment();
@@ -137,30 +133,23 @@ class DialectGuide final : public Guide {
     lane.write(token);
   }
 
-  void title(Request& request, Lane& lane, std::span<float> row, Events& events) {
-    Legal legal = ordinary(dialect_->title_close, true);
-    if (titles_.back().empty()) legal.never.push_back(dialect_->title_close);
-    const int token = sample(request, lane, row, legal, events,
-                             [](int id) { return WrittenToken{id, 0, 0, {}}; });
-    if (token == dialect_->title_close) {
+  void title(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
+    write(request, lane, {chosen.token, 0, 0, {}}, chosen, events);
+    if (chosen.token == dialect_->title_close) {
       state_ = State::kAfterTitle;
     } else {
-      titles_.back().push_back(token);
+      titles_.back().push_back(chosen.token);
       if (static_cast<int>(titles_.back().size()) > dialect_->max_title_tokens) {
-        return drop_plan(request, lane, events);
+        return drop_plan(request, lane);
       }
     }
-    lane.write(token);
+    lane.write(chosen.token);
   }
 
-  void after_title(Request& request, Lane& lane, std::span<float> row, Events& events) {
-    Legal legal;
-    legal.only = {dialect_->fork};
-    if (static_cast<int>(titles_.size()) < cap_) legal.only.push_back(dialect_->title_open);
-    const int token = sample(request, lane, row, legal, events,
-                             [](int id) { return WrittenToken{id, 0, 0, {}}; });
-    lane.write(token);
-    if (token == dialect_->title_open) {
+  void after_title(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
+    write(request, lane, {chosen.token, 0, 0, {}}, chosen, events);
+    lane.write(chosen.token);
+    if (chosen.token == dialect_->title_open) {
       titles_.emplace_back();
       state_ = State::kTitle;
       return;
@@ -174,7 +163,7 @@ class DialectGuide final : public Guide {
     for (const auto& title : titles_) {
       if (std::find(titles.begin(), titles.end(), title) == titles.end()) titles.push_back(title);
     }
-    if (titles.size() < 2) return drop_plan(request, lane, events);
+    if (titles.size() < 2) return drop_plan(request, lane);
     std::vector<std::vector<int>> openings;
     size_t forced = 0;
     for (const auto& title : titles) {
@@ -192,33 +181,31 @@ class DialectGuide final : public Guide {
   }
 
   /// An unusable plan: its segment goes, markers are masked from here on, and the trunk continues
-  /// from the logits and counts that stood before the plan. Sampling indices go on counting.
-  void drop_plan(Request& request, Lane& lane, Events& events) {
+  /// from the token and the counts that stood before the plan. Sampling indices go on counting.
+  void drop_plan(Request& request, Lane& lane) {
     may_branch_ = false;
     state_ = State::kText;
     request.tree().drop_segment();
     request.counts(lane) = counts_before_plan_;
-    if (request.remaining() < 1) return request.finish(FinishReason::kLength);
-    text(request, lane, before_plan_, events);
   }
 
   // ---- branches --------------------------------------------------------------------------------
 
-  void branch(Request& request, Lane& lane, std::span<float> row, Events& events) {
-    const bool full = lane.length() + 1 >= dialect_->max_branch_tokens;
+  void branch(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
+    WrittenToken token{chosen.token, 0, 0, {}};
     CloseReason reason = CloseReason::kMarker;
-    const int token = sample(
-        request, lane, row, ordinary(dialect_->branch_close, false), events, [&](int id) {
-          if (id == dialect_->branch_close) return WrittenToken{id, 0, 0, {}};
-          const bool end = contains(ends_, id);
-          if (end || full) {
-            reason = end ? CloseReason::kEos : CloseReason::kCap;
-            return WrittenToken{dialect_->branch_close, WrittenToken::kForced, 0, {}};
-          }
-          return WrittenToken{id, visible(dialect_->body_visible), 0, {}};
-        });
-    lane.write(token);
-    if (token == dialect_->branch_close) request.close_branch(lane, reason, events);
+    if (token.id != dialect_->branch_close) {
+      const bool end = contains(ends_, token.id);
+      if (end || lane.length() + 1 >= dialect_->max_branch_tokens) {
+        reason = end ? CloseReason::kEos : CloseReason::kCap;
+        token = {dialect_->branch_close, WrittenToken::kForced, 0, {}};
+      } else {
+        token.flags = visible(dialect_->body_visible);
+      }
+    }
+    write(request, lane, token, chosen, events);
+    lane.write(token.id);
+    if (token.id == dialect_->branch_close) request.close_branch(lane, reason, events);
   }
 
   void join_if_closed(Request& request, Events& events) {
@@ -246,7 +233,6 @@ class DialectGuide final : public Guide {
   State state_ = State::kText;
   bool just_joined_ = false;
   std::vector<std::vector<int>> titles_;  // of the plan under way
-  std::vector<float> before_plan_;        // [vocabulary] raw logits where the plan began
   TokenCounts counts_before_plan_;
 };
 

@@ -74,8 +74,8 @@ void LaneTree::begin_segment() {
 void LaneTree::drop_segment() {
   Lane& lane = trunk();
   lane.segment = lane.segment->before().back();
+  lane.segment->unfill_last();
   segments_.pop_back();
-  again_.reset();
 }
 
 void LaneTree::fork(const std::vector<std::vector<int>>& openings) {
@@ -92,7 +92,6 @@ void LaneTree::fork(const std::vector<std::vector<int>>& openings) {
   }
   branches_ = static_cast<int>(openings.size());
   trunk().live = false;
-  again_.reset();
 }
 
 void LaneTree::join(ResumeRule rule) {
@@ -137,7 +136,7 @@ int LaneTree::live_lanes() const {
 
 bool LaneTree::gives_logits(const Segment& segment) const {
   const Lane& lane = lanes_[segment.lane()];
-  return &segment == again_.get() || (lane.live && lane.segment.get() == &segment);
+  return lane.live && lane.segment.get() == &segment;
 }
 
 int LaneTree::unfilled(const Segment& segment, bool catching_up) const {
@@ -188,13 +187,10 @@ std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool eve
       row.offset = index % kBlockTokens;
       if (every_row || (last_gives && index + 1 == segment.length())) {
         row.logits = batch.logits_rows++;
-        const bool again = again_.get() == &segment;
-        logits.push_back({again ? LaneLogits::kAgain : segment.lane(), row.logits,
-                          static_cast<int>(s), index});
+        logits.push_back({segment.lane(), row.logits, static_cast<int>(s), index});
       }
       batch.rows.push_back(row);
     }
-    if (again_.get() == &segment && segment.unfilled() == 0) again_.reset();
   }
   // All blocks are there now, so that rows can see what others write in this step.
   for (const Added& part : added) {

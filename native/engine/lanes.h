@@ -28,7 +28,6 @@ struct Lane {
 
 /// A row of a step whose logits were asked for.
 struct LaneLogits {
-  static constexpr int kAgain = -1;  // as `lane`: asked for by ask_again()
   int lane = 0;
   int row = 0;      // of the logits output
   int segment = 0;  // in order of creation,
@@ -55,7 +54,8 @@ class LaneTree {
   /// sum, or the maximum, of their lengths. They are no lanes of the answer.
   void write_prompt(const std::vector<StructureRun>& runs, ResumeRule rule);
 
-  /// The trunk goes on in a segment of its own, which drop_segment() can take away again.
+  /// The trunk goes on in a segment of its own, which drop_segment() can take away again: then the
+  /// token before it gives its logits once more.
   void begin_segment();
   void drop_segment();
 
@@ -78,9 +78,6 @@ class LaneTree {
   /// Adds rows for written tokens, segments in order of creation. `every_row` asks for logits of
   /// each row, else of the last token of a live lane. Returns which rows get logits.
   std::vector<LaneLogits> add_rows(Batch& batch, int allowance, bool every_row);
-  /// The last token before the trunk's own segment is to give its logits once more.
-  void ask_again() { again_ = trunk().segment->before().back(); }
-
   /// Fills settled tokens with KV that is known. Returns how many.
   int adopt();
   /// Gives all blocks back; what was filled is then behind.
@@ -109,7 +106,6 @@ class LaneTree {
   int branches_ = 0;                  // of the open stage: the last ones in lanes_
   int stages_ = 0;
   bool sequential_ = false;
-  SegmentPtr again_;
 };
 
 }  // namespace anabranch

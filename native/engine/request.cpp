@@ -32,18 +32,25 @@ std::optional<int> Request::logged(const Lane& lane) const {
 void Request::replay() {
   bool prefilled = false;
   while (!finished()) {
-    std::vector<LaneLogits> lanes;
+    std::vector<LaneToken> lanes;
     bool all = true;
     for (const Lane& lane : tree_.lanes()) {
       if (!tree_.decodes(lane)) continue;
-      all = all && logged(lane);
-      lanes.push_back({lane.id});
+      const auto token = logged(lane);
+      all = all && token;
+      lanes.push_back({lane.id, {token.value_or(0), 0, {}}});
     }
     if (!all || lanes.empty()) break;
+    for (const LaneToken& at : lanes) {
+      const auto choice = guide->choice(*this, tree_.lanes()[at.lane]);
+      if (!choice || allows(choice->legal, at.chosen.token)) continue;
+      throw bad_argument("resume: lane " + std::to_string(at.lane) + " holds token " +
+                         std::to_string(at.chosen.token) + " where it may not stand");
+    }
     tree_.settle();
     // Prefill chose the first token; every later one took a step.
     if (std::exchange(prefilled, true)) ++usage_.steps;
-    guide->step(*this, lanes, nullptr, 0, untold_);
+    guide->step(*this, lanes, untold_);
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
@@ -52,13 +59,12 @@ void Request::replay() {
                          " do not fit the lanes beside it");
     }
   }
-  if (guide->lacks_logits()) tree_.ask_again();
 }
 
 // ---- steps ---------------------------------------------------------------------------------------
 
 bool Request::start(int cached, Events& events) {
-  if (std::exchange(started_, true) || spec_.score) return false;
+  if (std::exchange(started_, true) || scorer) return false;
   usage_.cached_tokens = std::min(cached, usage_.prompt_tokens);
   events.add(EventKind::kStarted, spec_.id,
              {static_cast<std::uint32_t>(usage_.prompt_tokens),
@@ -70,32 +76,36 @@ bool Request::start(int cached, Events& events) {
 int Request::add_rows(Batch& batch, int allowance) {
   const auto before = batch.rows.size();
   const bool catching_up = tree_.behind() > 0;
-  wanted_ = tree_.add_rows(batch, allowance, spec_.score);
+  wanted_ = tree_.add_rows(batch, allowance, scorer != nullptr);
   const int added = static_cast<int>(batch.rows.size() - before);
   if (!catching_up && added > 0) ++usage_.steps;
   return added;
 }
 
 void Request::advance(float* logits, int vocabulary, Events& events) {
+  if (wanted_.empty() || finished()) return;
   const auto row_of = [&](const LaneLogits& at) {
     return std::span<float>(logits + static_cast<size_t>(at.row) * vocabulary, vocabulary);
   };
-  std::erase_if(wanted_, [&](const LaneLogits& at) {
-    if (at.lane != LaneLogits::kAgain) return false;
-    guide->again(row_of(at));
-    return true;
-  });
-  if (wanted_.empty() || finished()) return;
-  if (spec_.return_logits) {
-    for (const LaneLogits& lane : wanted_) {
-      std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane.lane),
-                                            written_[lane.lane]};
-      for (float x : row_of(lane)) payload.push_back(std::bit_cast<std::uint32_t>(x));
+  if (scorer) {
+    for (const LaneLogits& at : wanted_) scorer->take(at, row_of(at));
+    if (tree_.behind() > 0) return;
+    scorer->finish();
+    return finish(FinishReason::kStop);
+  }
+  std::vector<LaneToken> chosen;
+  for (const LaneLogits& at : wanted_) {
+    if (spec_.return_logits) {
+      std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(at.lane),
+                                            written_[at.lane]};
+      for (float x : row_of(at)) payload.push_back(std::bit_cast<std::uint32_t>(x));
       events.add(EventKind::kLogits, spec_.id, payload);
     }
+    const auto choice = guide->choice(*this, tree_.lanes()[at.lane]);
+    chosen.push_back({at.lane, choice ? choose(row_of(at), *choice) : Chosen{}});
   }
-  guide->step(*this, wanted_, logits, vocabulary, events);
   wanted_.clear();
+  guide->step(*this, chosen, events);
 }
 
 // ---- what is written -----------------------------------------------------------------------------

@@ -47,12 +47,10 @@ struct RequestSpec {
   /// first run begins with the prompt, which is then one serial run.
   std::vector<StructureRun> script;
   std::optional<ResumeRule> resume;  // of prompt and script; absent: the dialect's, else sum
-
-  /// Scoring: every token of the prompt gives its logits, nothing is written and nothing is told.
-  bool score = false;
 };
 
 class Guide;
+class Scorer;
 
 class Request : public std::enable_shared_from_this<Request> {
  public:
@@ -81,7 +79,7 @@ class Request : public std::enable_shared_from_this<Request> {
   bool start(int cached, Events& events);
   /// Adds this step's rows to the batch. Returns how many.
   int add_rows(Batch& batch, int allowance);
-  /// Gives the step's logits to the guide, which chooses and moves the lanes on.
+  /// Chooses from the step's logits [rows, vocabulary] and lets the guide move the lanes on.
   void advance(float* logits, int vocabulary, Events& events);
 
   // For guides: what is written, and to whom it is told.
@@ -96,9 +94,11 @@ class Request : public std::enable_shared_from_this<Request> {
   /// The token that the log has next in this lane.
   std::optional<int> logged(const Lane& lane) const;
   TokenCounts& counts(const Lane& lane) { return counts_[lane.id]; }
+  const TokenCounts& counts(const Lane& lane) const { return counts_[lane.id]; }
   const Usage& usage() const { return usage_; }
 
-  std::unique_ptr<Guide> guide;
+  std::unique_ptr<Guide> guide;    // one of these:
+  std::unique_ptr<Scorer> scorer;  // every token of the prompt gives its logits, nothing is told
   std::uint64_t arrival = 0;    // order of submission
   std::uint64_t last_step = 0;  // the scheduler's step that last had rows of it
   bool running = false;         // admitted, and holds its KV
@@ -118,21 +118,32 @@ class Request : public std::enable_shared_from_this<Request> {
   std::vector<LaneLogits> wanted_;       // of the step under way
 };
 
+/// A lane and its next token, chosen or logged.
+struct LaneToken {
+  int lane = 0;
+  Chosen chosen;
+};
+
 /// Decides what a lane writes next and when lanes open and close.
 class Guide {
  public:
   virtual ~Guide() = default;
 
-  /// Lanes that are to be given a token, each with its raw logits row [vocabulary] (free to be
-  /// changed). Called once a step, with every lane of the request that has logits; while a log is
-  /// replayed there are none (vocabulary 0), and each lane's token is the logged one.
-  virtual void step(Request& request, const std::vector<LaneLogits>& lanes, float* logits,
-                    int vocabulary, Events& events) = 0;
+  /// How the next token of a lane is to be chosen; nothing where step() knows it.
+  virtual std::optional<Choice> choice(const Request& request, const Lane& lane) const = 0;
 
-  /// After a replay: whether it lacks the logits of the token before the trunk's segment, which
-  /// again() then brings.
-  virtual bool lacks_logits() const { return false; }
-  virtual void again(std::span<const float> /*logits*/) {}
+  /// Called once a step, with every lane of the request that had logits.
+  virtual void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) = 0;
+};
+
+/// Takes the logits of a prompt.
+class Scorer {
+ public:
+  virtual ~Scorer() = default;
+
+  /// Called once for each token of the prompt, more often where it was preempted.
+  virtual void take(const LaneLogits& at, std::span<const float> logits) = 0;
+  virtual void finish() = 0;
 };
 
 }  // namespace anabranch

@@ -54,58 +54,90 @@ double log_sum_exp(std::span<const float> logits) {
   return top + std::log(sum);
 }
 
-}  // namespace
+struct Candidate {
+  int token;
+  double weight;  // unnormalised probability
+};
 
-int choose(std::span<float> logits, const Sampling& sampling, const TokenCounts& counts,
-           const Legal& legal, double uniform) {
-  apply_penalties(logits, sampling, counts);
-  apply_mask(logits, legal);
-  if (sampling.temperature <= 0 || sampling.top_k == 1) return greedy(logits, legal);
-
-  struct Candidate {
-    int token;
-    double weight;  // unnormalised probability
-  };
-  const double top = logits[greedy(logits, legal)];
-  std::vector<Candidate> kept;
-  for (size_t token = 0; token < logits.size(); ++token) {
-    if (logits[token] == kNever) continue;
-    const double weight = std::exp((logits[token] - top) / sampling.temperature);
-    if (weight > 0) kept.push_back({static_cast<int>(token), weight});
-  }
-  if (kept.empty()) return greedy(logits, legal);  // nothing finite: a broken checkpoint
+/// Drops what top-k, top-p and min-p drop. The likeliest are brought to the front only as far as they
+/// are needed: few of a large vocabulary are.
+void truncate(std::vector<Candidate>& kept, const Sampling& sampling) {
   const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
   };
-  const bool truncates = sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0;
-  if (truncates) std::sort(kept.begin(), kept.end(), likelier);
-  if (sampling.top_k > 0 && kept.size() > static_cast<size_t>(sampling.top_k)) {
-    kept.resize(sampling.top_k);
+  size_t sorted = 0;
+  const auto sort_to = [&](size_t n) {
+    n = std::min(n, kept.size());
+    if (n <= sorted) return;
+    std::partial_sort(kept.begin() + static_cast<std::ptrdiff_t>(sorted),
+                      kept.begin() + static_cast<std::ptrdiff_t>(n), kept.end(), likelier);
+    sorted = n;
+  };
+  const double least =
+      sampling.min_p *
+      std::max_element(kept.begin(), kept.end(), [](const Candidate& a, const Candidate& b) {
+        return a.weight < b.weight;
+      })->weight;
+  if (sampling.top_k > 0) {
+    sort_to(static_cast<size_t>(sampling.top_k));
+    kept.resize(std::max<size_t>(sorted, 1));
   }
   if (sampling.top_p < 1) {
     double total = 0;
     for (const Candidate& c : kept) total += c.weight;
     double sum = 0;
     size_t n = 0;
-    while (n < kept.size() && (n == 0 || sum < sampling.top_p * total)) sum += kept[n++].weight;
+    while (n < kept.size() && (n == 0 || sum < sampling.top_p * total)) {
+      if (n == sorted) sort_to(std::max<size_t>(64, 4 * sorted));
+      sum += kept[n++].weight;
+    }
     kept.resize(n);
   }
-  if (sampling.min_p > 0) {
-    const double least = sampling.min_p * kept.front().weight;
-    std::erase_if(kept, [&](const Candidate& c) { return c.weight < least; });
+  std::erase_if(kept, [&](const Candidate& c) { return c.weight < least; });
+  std::sort(kept.begin(), kept.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+}
+
+int choose_token(std::span<float> logits, const Choice& choice) {
+  const Sampling& sampling = *choice.sampling;
+  apply_penalties(logits, sampling, *choice.counts);
+  apply_mask(logits, choice.legal);
+  const int likeliest = greedy(logits, choice.legal);
+  if (sampling.temperature <= 0 || sampling.top_k == 1) return likeliest;
+
+  std::vector<Candidate> kept;
+  const double top = logits[likeliest];
+  for (size_t token = 0; token < logits.size(); ++token) {
+    if (logits[token] == kNever) continue;
+    const double weight = std::exp((logits[token] - top) / sampling.temperature);
+    if (weight > 0) kept.push_back({static_cast<int>(token), weight});
   }
-  if (truncates) {
-    std::sort(kept.begin(), kept.end(),
-              [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
-  }
+  if (kept.empty()) return likeliest;  // nothing finite: a broken checkpoint
+  if (sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0) truncate(kept, sampling);
   double total = 0;
   for (const Candidate& c : kept) total += c.weight;
-  double rest = uniform * total;
+  double rest = choice.uniform * total;
   for (const Candidate& c : kept) {
     if (rest < c.weight) return c.token;
     rest -= c.weight;
   }
   return kept.back().token;  // rounding left a crumb
+}
+
+}  // namespace
+
+bool allows(const Legal& legal, int token) {
+  const auto& named = legal.only.empty() ? legal.never : legal.only;
+  const bool found = std::find(named.begin(), named.end(), token) != named.end();
+  return found != legal.only.empty();
+}
+
+Chosen choose(std::span<float> logits, const Choice& choice) {
+  if (!choice.sampling->logprobs) return {choose_token(logits, choice), 0, {}};
+  const std::vector<float> raw(logits.begin(), logits.end());
+  const int token = choose_token(logits, choice);
+  return {token, log_probability(raw, token),
+          top_log_probabilities(raw, choice.sampling->top_logprobs)};
 }
 
 float log_probability(std::span<const float> logits, int token) {

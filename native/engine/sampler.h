@@ -32,11 +32,27 @@ struct Legal {
   std::vector<int> never;
 };
 
-/// Chooses from `logits` [vocabulary], in place: penalties, bias, mask, temperature, top-k, top-p,
-/// min-p, then the inverse CDF of `uniform` in [0, 1) over the survivors in token-id order.
-/// Greedy takes the lowest id among equals.
-int choose(std::span<float> logits, const Sampling& sampling, const TokenCounts& counts,
-           const Legal& legal, double uniform);
+bool allows(const Legal& legal, int token);
+
+/// How a lane's next token is to be chosen, known before its logits are.
+struct Choice {
+  const Sampling* sampling = nullptr;
+  const TokenCounts* counts = nullptr;
+  Legal legal;
+  double uniform = 0;  // in [0, 1)
+};
+
+/// What was chosen, with log-probabilities where sampling asks for them.
+struct Chosen {
+  int token = 0;
+  float logprob = 0;
+  std::vector<std::pair<int, float>> top;
+};
+
+/// Chooses from raw `logits` [vocabulary], which it changes: penalties, bias, mask, temperature, top-k,
+/// top-p, min-p, then the inverse CDF of `uniform` over the survivors in token-id order. Greedy takes
+/// the lowest id among equals. Log-probabilities are those of the raw logits.
+Chosen choose(std::span<float> logits, const Choice& choice);
 
 /// Log-probability of `token` under softmax of the raw logits.
 float log_probability(std::span<const float> logits, int token);

@@ -121,10 +121,9 @@ std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, R
   RequestSpec spec;
   spec.prompt = runs;
   spec.resume = resume;
-  spec.score = true;
   auto request = std::make_shared<Request>(std::move(spec), pool_);
-  request->guide =
-      make_score_guide(std::move(runs), config.vocabulary, want_logits, std::move(promise));
+  request->scorer =
+      make_scorer(std::move(runs), config.vocabulary, want_logits, std::move(promise));
   return request;
 }
 
@@ -142,7 +141,7 @@ void Scheduler::queue(std::shared_ptr<Request> request) {
 void Scheduler::cancel(std::uint32_t id) {
   const auto cancel_in = [&](auto& requests) {
     for (auto& request : requests) {
-      if (request->spec().id == id && !request->spec().score) {
+      if (request->spec().id == id && !request->scorer) {
         request->finish(FinishReason::kCancelled);
       }
     }
@@ -160,7 +159,7 @@ void Scheduler::cancel_all() {
 
 void Scheduler::end(Request& request, Events& events) {
   ++counters_.finished;
-  if (!request.spec().score) {
+  if (!request.scorer) {
     events.finished(request.spec().id, request.reason(), request.usage());
   }
 }
@@ -303,7 +302,7 @@ void Scheduler::build() {
   for (auto& request : turns) {
     if (prefill <= 0) break;
     if (!request->running || request->tree().behind() == 0) continue;
-    const int allowance = request->spec().score ? std::min(prefill, scores) : prefill;
+    const int allowance = request->scorer ? std::min(prefill, scores) : prefill;
     if (!make_room(*request, allowance)) continue;
     const int added = take(*request, allowance);
     counters_.prefill_rows += static_cast<std::uint64_t>(added);

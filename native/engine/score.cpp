@@ -15,10 +15,10 @@ struct Place {
   size_t serial;  // index of its first token in serialised order
 };
 
-class ScoreGuide final : public Guide {
+class RunScorer final : public Scorer {
  public:
-  ScoreGuide(std::vector<StructureRun> runs, int vocabulary, bool want_logits,
-             std::promise<Score> promise)
+  RunScorer(std::vector<StructureRun> runs, int vocabulary, bool want_logits,
+            std::promise<Score> promise)
       : runs_(std::move(runs)), promise_(std::move(promise)) {
     size_t serial = 0;
     bool trunk_open = true;  // the tree begins with an empty trunk segment, and goes on with one
@@ -40,27 +40,20 @@ class ScoreGuide final : public Guide {
     if (want_logits) score_.logits.resize(serial * static_cast<size_t>(vocabulary));
   }
 
-  void step(Request& request, const std::vector<LaneLogits>& rows, float* logits, int vocabulary,
-            Events&) override {
-    for (const LaneLogits& at : rows) {
-      const Place& place = places_[at.segment];
-      const std::span<const float> row(logits + static_cast<size_t>(at.row) * vocabulary,
-                                       vocabulary);
-      const auto& tokens = runs_[place.run].tokens[place.list];
-      const size_t next = static_cast<size_t>(at.index) + 1;
-      if (next < tokens.size()) {
-        score_.logprobs[place.run][place.list][next] = log_probability(row, tokens[next]);
-      }
-      if (!score_.logits.empty()) {
-        std::copy(row.begin(), row.end(),
-                  score_.logits.begin() +
-                      static_cast<std::ptrdiff_t>((place.serial + at.index) * row.size()));
-      }
+  void take(const LaneLogits& at, std::span<const float> logits) override {
+    const Place& place = places_[at.segment];
+    const auto& tokens = runs_[place.run].tokens[place.list];
+    const size_t next = static_cast<size_t>(at.index) + 1;
+    if (next < tokens.size()) {
+      score_.logprobs[place.run][place.list][next] = log_probability(logits, tokens[next]);
     }
-    if (request.tree().behind() > 0) return;
-    promise_.set_value(std::move(score_));
-    request.finish(FinishReason::kStop);
+    if (score_.logits.empty()) return;
+    const size_t row = place.serial + static_cast<size_t>(at.index);
+    std::copy(logits.begin(), logits.end(),
+              score_.logits.begin() + static_cast<std::ptrdiff_t>(row * logits.size()));
   }
+
+  void finish() override { promise_.set_value(std::move(score_)); }
 
  private:
   std::vector<StructureRun> runs_;
@@ -71,10 +64,10 @@ class ScoreGuide final : public Guide {
 
 }  // namespace
 
-std::unique_ptr<Guide> make_score_guide(std::vector<StructureRun> runs, int vocabulary,
-                                        bool want_logits, std::promise<Score> promise) {
-  return std::make_unique<ScoreGuide>(std::move(runs), vocabulary, want_logits,
-                                      std::move(promise));
+std::unique_ptr<Scorer> make_scorer(std::vector<StructureRun> runs, int vocabulary,
+                                    bool want_logits, std::promise<Score> promise) {
+  return std::make_unique<RunScorer>(std::move(runs), vocabulary, want_logits,
+                                     std::move(promise));
 }
 
 }  // namespace anabranch

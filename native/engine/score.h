@@ -18,9 +18,8 @@ struct Score {
   std::vector<float> logits;  // [tokens, vocabulary] raw, in serialised order; empty if not asked
 };
 
-/// A guide that collects the score of `runs`, laid out as LaneTree::write_prompt lays them out, and
-/// gives it to `promise` when the last row is there.
-std::unique_ptr<Guide> make_score_guide(std::vector<StructureRun> runs, int vocabulary,
-                                        bool want_logits, std::promise<Score> promise);
+/// Collects the score of `runs`, laid out as LaneTree::write_prompt lays them out, for `promise`.
+std::unique_ptr<Scorer> make_scorer(std::vector<StructureRun> runs, int vocabulary,
+                                    bool want_logits, std::promise<Score> promise);
 
 }  // namespace anabranch

@@ -8,9 +8,10 @@ class ScriptGuide final : public Guide {
   explicit ScriptGuide(const RequestSpec& spec)
       : runs_(spec.script), resume_(*spec.resume), run_(0), at_(1, tokens_of(spec.prompt)) {}
 
-  void step(Request& request, const std::vector<LaneLogits>& lanes, float*, int,
-            Events& events) override {
-    for (const LaneLogits& at : lanes) {
+  std::optional<Choice> choice(const Request&, const Lane&) const override { return std::nullopt; }
+
+  void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
+    for (const LaneToken& at : lanes) {
       Lane& lane = request.tree().lanes()[at.lane];
       if (lane.id == 0) continue;
       write_next(request, lane, lane.id - first_branch_, events);

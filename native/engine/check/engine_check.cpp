@@ -123,7 +123,8 @@ void check_sampler() {
       Sampling sampling;
       sampling.temperature = c.temperature;
       sampling.top_p = 0.9f;
-      if (choose(logits, sampling, {}, c.legal, u) != c.want) wrong = c.name;
+      const TokenCounts counts;
+      if (choose(logits, {&sampling, &counts, c.legal, u}).token != c.want) wrong = c.name;
     }
   }
   report("sampler", wrong);
