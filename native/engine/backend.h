@@ -10,6 +10,7 @@
 #include "blocks.h"
 #include "config.h"
 #include "safetensors.h"
+#include "sampler.h"
 
 namespace anabranch {
 
@@ -43,6 +44,12 @@ struct Batch {
   }
 };
 
+/// A row of the logits output, and how a token is to be chosen from it.
+struct Pick {
+  int row = 0;
+  Choice choice;
+};
+
 /// Owned and called by one thread. Every output depends only on the model and on the row's own
 /// context: neither on the other rows of the batch nor on their number (docs/design.md, section 5).
 class Backend {
@@ -55,8 +62,13 @@ class Backend {
   virtual int total_blocks() const = 0;
   virtual int max_rows() const = 0;  // rows that one forward() takes
 
-  /// Runs the model over the batch. `logits` is [batch.logits_rows, vocabulary] fp32.
-  virtual void forward(const Batch& batch, float* logits) = 0;
+  /// Runs the model over the batch. Its logits, [batch.logits_rows, vocabulary] fp32, stay with the
+  /// backend until the next call.
+  virtual void forward(const Batch& batch) = 0;
+  /// Raw logits of a row [vocabulary]; not after choose() had it.
+  virtual std::span<const float> logits(int row) = 0;
+  /// A token for every pick, in their order; one pick a row.
+  virtual std::vector<Chosen> choose(std::span<const Pick> picks) = 0;
 
   /// Bytes of weights read by one step, for reports of bandwidth.
   virtual std::uint64_t weight_bytes() const = 0;

@@ -82,30 +82,38 @@ int Request::add_rows(Batch& batch, int allowance) {
   return added;
 }
 
-void Request::advance(float* logits, int vocabulary, Events& events) {
-  if (wanted_.empty() || finished()) return;
-  const auto row_of = [&](const LaneLogits& at) {
-    return std::span<float>(logits + static_cast<size_t>(at.row) * vocabulary, vocabulary);
-  };
+void Request::ask(Backend& backend, std::vector<Pick>& picks, Events& events) {
+  asked_.clear();
+  for (const LaneLogits& at : wanted_) {
+    if (scorer) {
+      scorer->take(at, backend.logits(at.row));
+      continue;
+    }
+    if (spec_.return_logits) {
+      std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(at.lane),
+                                            written_[at.lane]};
+      for (float x : backend.logits(at.row)) payload.push_back(std::bit_cast<std::uint32_t>(x));
+      events.add(EventKind::kLogits, spec_.id, payload);
+    }
+    const auto choice = guide->choice(*this, tree_.lanes()[at.lane]);
+    asked_.emplace_back(at.lane, choice ? static_cast<int>(picks.size()) : -1);
+    if (choice) picks.push_back({at.row, *choice});
+  }
+  wanted_.clear();
+}
+
+void Request::advance(const std::vector<Chosen>& chosen, Events& events) {
   if (scorer) {
-    for (const LaneLogits& at : wanted_) scorer->take(at, row_of(at));
     if (tree_.behind() > 0) return;
     scorer->finish();
     return finish(FinishReason::kStop);
   }
-  std::vector<LaneToken> chosen;
-  for (const LaneLogits& at : wanted_) {
-    if (spec_.return_logits) {
-      std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(at.lane),
-                                            written_[at.lane]};
-      for (float x : row_of(at)) payload.push_back(std::bit_cast<std::uint32_t>(x));
-      events.add(EventKind::kLogits, spec_.id, payload);
-    }
-    const auto choice = guide->choice(*this, tree_.lanes()[at.lane]);
-    chosen.push_back({at.lane, choice ? choose(row_of(at), *choice) : Chosen{}});
+  if (asked_.empty()) return;
+  std::vector<LaneToken> lanes;
+  for (const auto& [lane, pick] : asked_) {
+    lanes.push_back({lane, pick < 0 ? Chosen{} : chosen[pick]});
   }
-  wanted_.clear();
-  guide->step(*this, chosen, events);
+  guide->step(*this, lanes, events);
 }
 
 // ---- what is written -----------------------------------------------------------------------------

@@ -79,8 +79,10 @@ class Request : public std::enable_shared_from_this<Request> {
   bool start(int cached, Events& events);
   /// Adds this step's rows to the batch. Returns how many.
   int add_rows(Batch& batch, int allowance);
-  /// Chooses from the step's logits [rows, vocabulary] and lets the guide move the lanes on.
-  void advance(float* logits, int vocabulary, Events& events);
+  /// After the step's forward pass: adds to `picks` what is to be chosen for its lanes.
+  void ask(Backend& backend, std::vector<Pick>& picks, Events& events);
+  /// Lets the guide move the lanes on with what was chosen for all of the step's picks.
+  void advance(const std::vector<Chosen>& chosen, Events& events);
 
   // For guides: what is written, and to whom it is told.
   void emit(Lane& lane, const WrittenToken& token, Events& events);
@@ -115,7 +117,8 @@ class Request : public std::enable_shared_from_this<Request> {
   Usage usage_;
   std::vector<std::uint32_t> written_;   // [lanes]
   std::vector<TokenCounts> counts_;      // [lanes]
-  std::vector<LaneLogits> wanted_;       // of the step under way
+  std::vector<LaneLogits> wanted_;       // of the step under way,
+  std::vector<std::pair<int, int>> asked_;  // and of its lanes: lane and pick, or -1
 };
 
 /// A lane and its next token, chosen or logged.

@@ -319,11 +319,12 @@ void Scheduler::step(Events& events) {
   admit(events);
   build();
   if (!batch_.rows.empty()) {
-    const auto vocabulary = backend_.config().vocabulary;
-    logits_.resize(static_cast<size_t>(batch_.logits_rows) * vocabulary);
-    backend_.forward(batch_, logits_.data());
+    backend_.forward(batch_);
     ++counters_.steps;
-    for (const auto& request : in_batch_) request->advance(logits_.data(), vocabulary, events);
+    std::vector<Pick> picks;
+    for (const auto& request : in_batch_) request->ask(backend_, picks, events);
+    const std::vector<Chosen> chosen = backend_.choose(picks);
+    for (const auto& request : in_batch_) request->advance(chosen, events);
     in_batch_.clear();
     retire(events);
     const double took =

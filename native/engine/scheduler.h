@@ -93,7 +93,6 @@ class Scheduler {
   std::vector<std::shared_ptr<Request>> running_;  // in order of admission
   Batch batch_;
   std::vector<std::shared_ptr<Request>> in_batch_;
-  std::vector<float> logits_;
   Pace pace_;
   std::uint64_t arrivals_ = 0;
   LoadSnapshot counters_;

@@ -68,13 +68,28 @@ class CpuBackend final : public Backend {
     return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();
   }
 
-  void forward(const Batch& batch, float* logits) override {
+  void forward(const Batch& batch) override {
     if (batch.rows.empty()) return;
     if (static_cast<int>(batch.rows.size()) > max_rows_) {
       throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
     }
     plan_.build(batch);
-    team_.run([&](Team::Member& member) { run(batch, logits, member); });
+    logits_.resize(static_cast<size_t>(batch.logits_rows) * config_.vocabulary);
+    team_.run([&](Team::Member& member) { run(batch, logits_.data(), member); });
+  }
+
+  std::span<const float> logits(int row) override { return logits_of(row); }
+
+  std::vector<Chosen> choose(std::span<const Pick> picks) override {
+    std::vector<Chosen> out(picks.size());
+    if (picks.empty()) return out;
+    team_.run([&](Team::Member& member) {
+      const auto [first, last] = member.share(static_cast<int>(picks.size()));
+      for (int i = first; i < last; ++i) {
+        out[i] = anabranch::choose(logits_of(picks[i].row), picks[i].choice);
+      }
+    });
+    return out;
   }
 
  private:
@@ -225,6 +240,11 @@ class CpuBackend final : public Backend {
     partials_ = Buffer(partial_stride() * slots * sizeof(float));
     attend_scratch_ = Buffer(piece_scratch(c.head_dim) * team_.size() * sizeof(float));
     piece_rows_.resize(team_.size());
+  }
+
+  std::span<float> logits_of(int row) {
+    return {logits_.data() + static_cast<size_t>(row) * config_.vocabulary,
+            static_cast<size_t>(config_.vocabulary)};
   }
 
   // ---- one forward pass ------------------------------------------------------------------------
@@ -455,6 +475,8 @@ class CpuBackend final : public Backend {
   Packed head_;                    // [vocabulary, hidden]
   int total_blocks_ = 0;
   std::uint64_t weight_bytes_ = 0;
+
+  std::vector<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
 
   // Scratch of one forward pass, [max_rows, …] fp32.
   Buffer x_, normed_, qkv_, attended_, gate_, up_;
