@@ -17,6 +17,7 @@ const commands = {
   classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },
   generate: { needs: [packages], exec: script("scripts/generate.mjs") },
   check: { needs: [packages], exec: script("scripts/check.mjs") },
+  sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
   test: { needs: [native], exec: (node, args) => [node, [bin("vitest"), "run", ...args]] },
   format: { needs: [packages], exec: (_, args) => [bin("biome"), ["check", "--write", ...args]] },
 };

@@ -136,6 +136,7 @@ void Engine::run() {
       closing_ = true;
       commands_.clear();
     }
+    scheduler_->abandon();
     on_fault_(error.what());
   }
 }

@@ -74,7 +74,7 @@ void truncate(std::vector<Candidate>& kept, const Sampling& sampling) {
     sorted = n;
   };
   const double least =
-      sampling.min_p *
+      std::min(sampling.min_p, 1.0f) *
       std::max_element(kept.begin(), kept.end(), [](const Candidate& a, const Candidate& b) {
         return a.weight < b.weight;
       })->weight;

@@ -155,6 +155,12 @@ void Scheduler::cancel_all() {
   for (auto& request : running_) request->finish(FinishReason::kCancelled);
 }
 
+void Scheduler::abandon() {
+  waiting_.clear();
+  running_.clear();
+  in_batch_.clear();
+}
+
 // ---- coming and going ----------------------------------------------------------------------------
 
 void Scheduler::end(Request& request, Events& events) {

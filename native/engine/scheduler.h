@@ -64,6 +64,8 @@ class Scheduler {
   /// Ends a request at the next step; unknown ids are ignored (it may just have ended).
   void cancel(std::uint32_t id);
   void cancel_all();
+  /// After a fault: nobody is told anything any more, and who waits for a score finds it broken.
+  void abandon();
 
   bool idle() const { return waiting_.empty() && running_.empty(); }
   /// Admits, forwards one batch, advances, retires. Events of the step are added to `events`.
