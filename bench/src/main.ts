@@ -2,12 +2,14 @@
 import { benchEngine } from "./engine.ts";
 import { benchLoad } from "./load.ts";
 import { benchQuality } from "./quality.ts";
+import { benchSoak } from "./soak.ts";
 
 /** Each takes its own arguments and answers `--help`. */
 const subjects: Record<string, { about: string; run: (args: string[]) => Promise<void> }> = {
   engine: { about: "decoding and prefill speed of the native engine", run: benchEngine },
   load: { about: "what clients of a busy engine wait for", run: benchLoad },
   quality: { about: "what a branching model answers, and where it branches", run: benchQuality },
+  soak: { about: "mixed requests under too little KV, each answer as it is alone", run: benchSoak },
 };
 
 const help = `npm run bench -- SUBJECT [options]
