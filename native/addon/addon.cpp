@@ -548,6 +548,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("decodeSteps", static_cast<double>(load.decode_steps));
     out.Set("decodeSeconds", load.decode_seconds);
     out.Set("prefillSeconds", load.prefill_seconds);
+    out.Set("bytesRead", load.bytes_read);
     out.Set("preemptions", static_cast<double>(load.preemptions));
     out.Set("promptTokens", static_cast<double>(load.prompt_tokens));
     out.Set("cachedTokens", static_cast<double>(load.cached_tokens));

@@ -327,6 +327,7 @@ void Scheduler::step(Events& events) {
   if (!batch_.rows.empty()) {
     backend_.forward(batch_);
     ++counters_.steps;
+    counters_.bytes_read += static_cast<double>(backend_.weight_bytes() + backend_.kv_bytes());
     std::vector<Pick> picks;
     for (const auto& request : in_batch_) request->ask(backend_, picks, events);
     const std::vector<Chosen> chosen = backend_.choose(picks);

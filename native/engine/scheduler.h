@@ -38,6 +38,7 @@ struct LoadSnapshot {
   std::uint64_t decode_steps = 0;  // steps without prefill rows,
   double decode_seconds = 0;       // and the time they took
   double prefill_seconds = 0;      // time of the other steps
+  double bytes_read = 0;           // weights and KV, each once a step
   std::uint64_t preemptions = 0;
   std::uint64_t prompt_tokens = 0;  // of admitted requests,
   std::uint64_t cached_tokens = 0;  // and those of them that the prefix cache had

@@ -106,6 +106,8 @@ export interface EngineLoad {
   decodeSeconds: number;
   /** Time of the steps with prefill rows. */
   prefillSeconds: number;
+  /** Weights and KV, each counted once a step. */
+  bytesRead: number;
   preemptions: number;
   /** Of admitted requests, and those of them that the prefix cache had. */
   promptTokens: number;
