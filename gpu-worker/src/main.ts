@@ -24,7 +24,7 @@ Serves one model to a gateway's pool.
   --url URL           how the gateway reaches this worker (default http://HOST:PORT)
   --id NAME           name in the pool (default: host name and port)
   --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
-  --dtype TYPE        bf16 or fp32 (default bf16)
+  --dtype TYPE        bf16, int8 or fp32 (default bf16)
   --threads N         engine threads (default: all cores but one, at least one)
   --kv-mib N          memory for KV (default: a quarter of what is free, 1 GiB at the most)
   --max-running N     requests decoded at once (default 64)
@@ -84,7 +84,9 @@ function whole(name: keyof typeof args, low: number, high: number): number | und
 }
 
 const folder = resolve(args.model ?? fail("--model is needed; see --help"));
-if (args.dtype !== "bf16" && args.dtype !== "fp32") fail("--dtype is bf16 or fp32");
+if (args.dtype !== "bf16" && args.dtype !== "int8" && args.dtype !== "fp32") {
+  fail("--dtype is bf16, int8 or fp32");
+}
 if (args.gateway && !URL.canParse(args.gateway)) fail("--gateway must be a URL");
 const token = args.gateway ? poolToken(args.gateway) : "";
 if (args.gateway && token === "") {

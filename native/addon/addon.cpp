@@ -366,8 +366,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       options.model = text(o, "model");
       const std::string dtype = text(o, "dtype");
       if (dtype == "fp32") options.backend.weights = anabranch::WeightType::kF32;
+      else if (dtype == "int8") options.backend.weights = anabranch::WeightType::kInt8;
       else if (dtype != "bf16" && !dtype.empty()) {
-        throw anabranch::bad_argument("dtype must be \"bf16\" or \"fp32\"");
+        throw anabranch::bad_argument("dtype must be \"bf16\", \"int8\" or \"fp32\"");
       }
       options.backend.threads = integer(o, "threads", 0, 0, 1024);
       options.backend.kv_bytes =

@@ -77,10 +77,14 @@ class Backend {
   virtual std::uint64_t kv_bytes() const = 0;
 };
 
-enum class WeightType { kF32, kBF16 };
+enum class WeightType { kF32, kBF16, kInt8 };
+
+inline const char* name_of(WeightType type) {
+  return type == WeightType::kF32 ? "fp32" : type == WeightType::kBF16 ? "bf16" : "int8";
+}
 
 struct BackendOptions {
-  WeightType weights = WeightType::kBF16;  // K and V are kept in the same type
+  WeightType weights = WeightType::kBF16;  // K and V: fp32 beside fp32 weights, else bf16
   int threads = 0;                         // 0: one a core
   std::uint64_t kv_bytes = 0;              // 0: a quarter of free memory, 1 GiB at the most
   int max_rows = 512;

@@ -15,7 +15,8 @@ export type Resume = "sum" | "max";
 export interface EngineOptions {
   /** A folder in Hugging Face format. */
   model: string;
-  dtype?: "bf16" | "fp32";
+  /** Of the weights; int8 is made from any checkpoint. Absent: bf16. */
+  dtype?: "bf16" | "int8" | "fp32";
   /** 0 or absent: one a core. */
   threads?: number;
   /** Memory for KV. 0 or absent: a quarter of what is free, 1 GiB at the most. */

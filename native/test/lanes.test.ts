@@ -29,7 +29,7 @@ const ask = (sampling: Sampling, sequential = false) => ({
 });
 
 describe.each(codePaths())("%s", (codePath) => {
-  describe.each(["fp32", "bf16"] as const)("%s", (dtype) => {
+  describe.each(["fp32", "bf16", "int8"] as const)("%s", (dtype) => {
     for (const [kind, sampling] of Object.entries({ greedy, seeded })) {
       it(`${kind}: siblings together, one after another, in company and in other chunks agree bit for bit`, async () => {
         const alone = new Serving({ codePath, dtype });

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -52,8 +53,6 @@ class Numbers {
 float stored(WeightType type, float value) {
   return type == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
 }
-
-const char* name_of(WeightType type) { return type == WeightType::kBF16 ? "bf16" : "fp32"; }
 
 bool same(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
@@ -138,18 +137,37 @@ struct Weights {
   int strips = 0;
 };
 
+/// What int8 holds of rows of k: whole multiples, up to 127, of one bf16 scale a group.
+void quantize(std::vector<float>& values, int k) {
+  for (size_t row = 0; row < values.size(); row += k) {
+    for (int first = 0; first < k; first += kInt8Group) {
+      const int n = std::min(kInt8Group, k - first);
+      float* at = values.data() + row + first;
+      float most = 0;
+      for (int i = 0; i < n; ++i) most = std::max(most, std::abs(at[i]));
+      const float scale = stored(WeightType::kBF16, most / 127.0f);
+      for (int i = 0; i < n; ++i) {
+        const float whole = std::nearbyint(at[i] * (1.0f / scale));
+        at[i] = scale * std::min(127.0f, std::max(-127.0f, whole));
+      }
+    }
+  }
+}
+
 Weights make_weights(const Kernels& kernels, WeightType type, int n, int k, Numbers& numbers) {
   Weights out;
   out.values = numbers.list(static_cast<size_t>(n) * k);
-  for (float& value : out.values) value = stored(type, value);
+  std::vector<float> given = out.values;
+  if (type == WeightType::kInt8) quantize(out.values, k);
+  else for (float& value : out.values) value = stored(type, value);
   out.strips = (n + kernels.strip - 1) / kernels.strip;
-  const size_t bytes = strip_bytes(kernels, type, k);
+  const size_t bytes = strip_bytes(type, kernels.strip, k);
   out.packed.resize(bytes * out.strips);
   std::vector<float> rows(static_cast<size_t>(kernels.strip) * k);
   for (int strip = 0; strip < out.strips; ++strip) {
     std::fill(rows.begin(), rows.end(), 0.0f);
     for (int j = 0; j < kernels.strip && strip * kernels.strip + j < n; ++j) {
-      std::copy_n(out.values.begin() + static_cast<size_t>(strip * kernels.strip + j) * k, k,
+      std::copy_n(given.begin() + static_cast<size_t>(strip * kernels.strip + j) * k, k,
                   rows.begin() + static_cast<size_t>(j) * k);
     }
     kernels.pack(type, rows.data(), k, out.packed.data() + bytes * strip);
@@ -171,7 +189,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
     for (float& value : x) value = stored(type, value);
   }
   const auto before = numbers.list(static_cast<size_t>(most) * n);
-  std::vector<std::uint32_t> words(static_cast<size_t>(kPanelRows) * ((k + 1) / 2));
+  std::vector<std::uint32_t> words(static_cast<size_t>(kPanelRows) * panel_words(k));
   const auto run = [&](int row, int m, int first, int last, bool accumulate,
                        std::vector<float>& out) {
     Gemm g;
@@ -205,8 +223,16 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
           want += term;
           size += std::abs(term);
         }
-        if (!(std::abs(row[j] - want) <= 1e-6 * size + 1e-30)) return at("out", i, j, row[j], want);
+        // Beside int8, inputs in [-1, 1) are whole multiples of 1/32767 or less of their group's largest.
+        const double near = type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) : 1e-6 * size;
+        if (!(std::abs(row[j] - want) <= near + 1e-30)) return at("out", i, j, row[j], want);
       }
+    }
+    // int8 is the same on every code path.
+    static std::map<std::array<int, 3>, std::vector<float>> first_path;
+    if (type == WeightType::kInt8 &&
+        !same(first_path.try_emplace({n, k, accumulate}, alone).first->second, alone)) {
+      return "another code path gives other bits";
     }
     for (int m = 1; m <= most; ++m) {
       std::vector<float> together(before.begin(), before.begin() + static_cast<size_t>(m) * n);
@@ -226,10 +252,13 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
 void check_gemm(const Kernels& kernels, WeightType type) {
   std::string wrong;
   for (const auto& [n, k, most] : std::vector<std::array<int, 3>>{
-           {1, 1, 13}, {7, 3, 13}, {33, 65, 13}, {64, 64, 13}, {131, 257, 13}, {300, 96, 110}}) {
+           {1, 1, 13}, {7, 3, 13}, {33, 65, 13}, {64, 64, 13}, {131, 257, 13}, {40, 1100, 26},
+           {300, 96, 110}}) {
     if (wrong.empty()) {
       wrong = gemm_wrong(kernels, type, n, k, most);
-      if (!wrong.empty()) wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) + ": " + wrong;
+      if (!wrong.empty()) {
+        wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) + ": " + wrong;
+      }
     }
   }
   report(std::string(kernels.name) + " " + name_of(type) + " gemm", wrong);
@@ -595,6 +624,7 @@ int main(int count, char** arguments) {
       check_gemm(kernels, type);
       check_attend(kernels, type);
     }
+    check_gemm(kernels, WeightType::kInt8);
   }
   try {
     if (count > 1) check_serving(arguments[1]);

@@ -12,21 +12,37 @@
 namespace anabranch {
 namespace {
 
-// A strip holds 2W output columns. Per k: fp32 as two vectors; bf16 as one vector of words, column
-// j in the low half of word j and column j + W in the high half, so that a shift and a mask widen.
+// A strip holds 2W output columns. It is walked in chunks along K that stay in the first cache while
+// every tile of rows takes its turn; between chunks a row's sums wait in memory, exactly as they
+// are. So each sum runs along K in one order, whatever the tiles.
+//
+// A kind of weights says what a step along K is: `depth` values of k, `step` bytes of a strip, one
+// Input a row. Products are added in Sums; `chunk` values of k make a chunk, which begins with `head`
+// bytes.
 
 constexpr int kStrip = 2 * W;
 
+/// fp32: per k two vectors.
 struct F32Weights {
-  static constexpr size_t step = kStrip * 4;  // bytes per k
+  static constexpr auto type = WeightType::kF32;
+  using Input = float;
+  using Sum = Vec;
+  using Wide = Vec;
+  static constexpr int depth = 1, chunk = 128;
+  static constexpr size_t step = kStrip * 4, head = 0;
   static void load_pair(const std::byte* at, Vec& low, Vec& high) {
     low = load<Vec>(at);
     high = load<Vec>(at + W * 4);
   }
+  static Vec spread(float x) { return splat(x); }
+  static Vec multiply(Vec sum, Vec x, Vec w) { return fma(x, w, sum); }
 };
 
-#if !defined(ANABRANCH_DOT)
-struct Bf16Weights {
+/// bf16: per k one vector of words, column j in the low half of word j and column j + W in the high
+/// half, so that a shift and a mask widen.
+struct Bf16Weights : F32Weights {
+  static constexpr auto type = WeightType::kBF16;
+  static constexpr int chunk = 256;
   static constexpr size_t step = kStrip * 2;
   static void load_pair(const std::byte* at, Vec& low, Vec& high) {
     const Bits words = load<Bits>(at);
@@ -34,233 +50,355 @@ struct Bf16Weights {
     high = reinterpret_cast<Vec>(words & 0xffff0000u);
   }
 };
-#endif
 
 #if defined(ANABRANCH_DOT)
-
-/// Two vectors of words per pair of k, a column's two bf16 weights in one word.
+/// bf16 by pairs of k, a column's two weights in one word. Inputs are rounded to bf16, too.
 struct DotWeights {
-  static constexpr size_t step = kStrip * 4;  // bytes per pair of k
-  static void pack(const float* rows, int k, std::byte* out) {
-    for (int i = 0; i < k; i += 2) {
-      for (int j = 0; j < kStrip; ++j) {
-        const float* at = rows + static_cast<size_t>(j) * k + i;
-        const std::uint32_t word =
-            to_bf16(at[0]) | static_cast<std::uint32_t>(i + 1 < k ? to_bf16(at[1]) : 0) << 16;
-        std::memcpy(out + i / 2 * step + j * 4, &word, 4);
-      }
+  static constexpr auto type = WeightType::kBF16;
+  using Input = std::uint32_t;
+  using Sum = Vec;
+  using Wide = Bits;
+  static constexpr int depth = 2, chunk = 256;
+  static constexpr size_t step = kStrip * 4, head = 0;
+  static void load_pair(const std::byte* at, Bits& low, Bits& high) {
+    low = load<Bits>(at);
+    high = load<Bits>(at + W * 4);
+  }
+  static void prepare(const float* x, int k, std::uint32_t* words) {
+    for (int i = 0; i < k / 2; ++i) {
+      words[i] = to_bf16(x[2 * i]) | static_cast<std::uint32_t>(to_bf16(x[2 * i + 1])) << 16;
     }
+    if (k % 2) words[k / 2] = to_bf16(x[k - 1]);
+  }
+  static Bits spread(std::uint32_t x) { return splat_bits(x); }
+  static Vec multiply(Vec sum, Bits x, Bits w) {
+#if defined(__AVX512BF16__)
+    return reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum),
+                                                  reinterpret_cast<__m512bh>(x),
+                                                  reinterpret_cast<__m512bh>(w)));
+#else
+    const Bits high = splat_bits(0xffff0000u);
+    sum = fma(reinterpret_cast<Vec>(x << 16), reinterpret_cast<Vec>(w << 16), sum);
+    return fma(reinterpret_cast<Vec>(x & high), reinterpret_cast<Vec>(w & high), sum);
+#endif
+  }
+};
+#endif
+
+/// One row as pairs of int16, then its scales, one a group.
+void quantize_row(const float* x, int k, std::uint32_t* words) {
+  std::uint32_t* scales = words + (k + 1) / 2;
+  for (int first = 0; first < k; first += kInt8Group) {
+    float part[kInt8Group] = {};
+    std::copy(x + first, x + std::min(k, first + kInt8Group), part);
+    Vec most = splat(0.0f);
+    for (int i = 0; i < kInt8Group; i += W) {
+      const Vec v = load<Vec>(part + i);
+      const Vec size = v < splat(0.0f) ? -v : v;
+      most = size > most ? size : most;
+    }
+    float lanes[W], largest = 0;
+    store(lanes, most);
+    for (float lane : lanes) largest = std::max(largest, lane);
+    const float inverse = largest > 1e-30f ? 32767.0f / largest : 0.0f;
+    for (int i = 0; i < kInt8Group; i += W) {
+      store(part + i, load<Vec>(part + i) * splat(inverse) + splat(12582912.0f));
+    }
+    const int pairs = (std::min(kInt8Group, k - first) + 1) / 2;
+    for (int i = 0; i < pairs; ++i) {
+      *words++ = (std::bit_cast<std::uint32_t>(part[2 * i]) & 0xffffu) |
+                 std::bit_cast<std::uint32_t>(part[2 * i + 1]) << 16;
+    }
+    *scales++ = std::bit_cast<std::uint32_t>(largest > 1e-30f ? largest / 32767.0f : 0.0f);
+  }
+}
+
+/// int8 by pairs of k, column j in the low and column j + W in the high byte of a pair's int16 each:
+/// shifts widen. In groups: each begins with its columns' scales. Inputs are pairs of
+/// int16 with a scale of their own for each row and group, so that next to nothing is lost on their
+/// side. Sums of a group are exact: 128 · 127 · 32767 is far from overflow.
+struct Int8Weights {
+  static constexpr auto type = WeightType::kInt8;
+  using Input = std::uint32_t;
+  using Sum = Ints;
+  using Wide = Ints;
+  static constexpr int depth = 2, chunk = kInt8Group;
+  static constexpr size_t step = kStrip * 2, head = kStrip * 2;  // scales are bf16
+  static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
+  static void load_pair(const std::byte* at, Ints& low, Ints& high) {
+    const Shorts both = load<Shorts>(at);
+    low = reinterpret_cast<Ints>(both << 8 >> 8);
+    high = reinterpret_cast<Ints>(both >> 8);
+  }
+  static Ints spread(std::uint32_t x) { return reinterpret_cast<Ints>(splat_bits(x)); }
+  static Ints multiply(Ints sum, Ints x, Ints w) {
+#if defined(__AVX512VNNI__)
+    return reinterpret_cast<Ints>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum),
+                                                      reinterpret_cast<__m512i>(x),
+                                                      reinterpret_cast<__m512i>(w)));
+#elif defined(__AVX512BW__)
+    return sum + reinterpret_cast<Ints>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x),
+                                                          reinterpret_cast<__m512i>(w)));
+#elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
+    return sum + reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x),
+                                                          reinterpret_cast<__m256i>(w)));
+#else
+    return sum + (x << 16 >> 16) * (w << 16 >> 16) + (x >> 16) * (w >> 16);
+#endif
   }
 };
 
-/// acc + the dot product of two bf16 pairs a word.
-inline Vec dot(Vec acc, Bits a, Bits b) {
-#if defined(__AVX512BF16__)
-  return reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(acc),
-                                                reinterpret_cast<__m512bh>(a),
-                                                reinterpret_cast<__m512bh>(b)));
+// ---- packing -------------------------------------------------------------------------------------
+
+void pack_f32(const float* rows, int k, std::byte* out) {
+  for (int i = 0; i < k; ++i) {
+    for (int j = 0; j < kStrip; ++j, out += 4) {
+      std::memcpy(out, rows + static_cast<size_t>(j) * k + i, 4);
+    }
+  }
+}
+
+void pack_bf16(const float* rows, int k, std::byte* out) {
+#if defined(ANABRANCH_DOT)
+  for (int i = 0; i < k; i += 2) {
+    for (int j = 0; j < kStrip; ++j, out += 4) {
+      const float* at = rows + static_cast<size_t>(j) * k + i;
+      const std::uint32_t second = i + 1 < k ? to_bf16(at[1]) : 0;
+      const std::uint32_t word = to_bf16(at[0]) | second << 16;
+      std::memcpy(out, &word, 4);
+    }
+  }
 #else
-  const Bits high = splat_bits(0xffff0000u);
-  acc = fma(reinterpret_cast<Vec>(a << 16), reinterpret_cast<Vec>(b << 16), acc);
-  return fma(reinterpret_cast<Vec>(a & high), reinterpret_cast<Vec>(b & high), acc);
+  for (int i = 0; i < k; ++i) {
+    for (int j = 0; j < W; ++j, out += 4) {
+      const std::uint32_t high = to_bf16(rows[static_cast<size_t>(j + W) * k + i]);
+      const std::uint32_t word = to_bf16(rows[static_cast<size_t>(j) * k + i]) | high << 16;
+      std::memcpy(out, &word, 4);
+    }
+  }
 #endif
 }
 
-#endif
+/// The whole number nearest to x, |x| < 2^22, as the low bits of a float's.
+inline std::uint32_t nearest(float x) { return std::bit_cast<std::uint32_t>(x + 12582912.0f); }
 
-void pack(WeightType type, const float* rows, int k, std::byte* out) {
-#if defined(ANABRANCH_DOT)
-  if (type == WeightType::kBF16) return DotWeights::pack(rows, k, out);
-#endif
-  for (int i = 0; i < k; ++i) {
-    for (int j = 0; j < W; ++j) {
-      const float low = rows[static_cast<size_t>(j) * k + i];
-      const float high = rows[static_cast<size_t>(j + W) * k + i];
-      if (type == WeightType::kF32) {
-        std::memcpy(out + i * F32Weights::step + j * 4, &low, 4);
-        std::memcpy(out + i * F32Weights::step + (j + W) * 4, &high, 4);
-      } else {
-        // A word for each of the strip's column pairs.
-        const std::uint32_t word =
-            to_bf16(low) | static_cast<std::uint32_t>(to_bf16(high)) << 16;
-        std::memcpy(out + static_cast<size_t>(i) * kStrip * 2 + j * 4, &word, 4);
+void pack_int8(const float* rows, int k, std::byte* out) {
+  for (int first = 0; first < k; first += kInt8Group) {
+    const int n = std::min(kInt8Group, k - first);
+    float inverse[kStrip];
+    for (int j = 0; j < kStrip; ++j, out += 2) {
+      const float* at = rows + static_cast<size_t>(j) * k + first;
+      float most = 0;
+      for (int i = 0; i < n; ++i) most = std::max(most, std::abs(at[i]));
+      // The scale that is stored is the scale that counts; what rounds beyond 127 is cut.
+      const std::uint16_t scale = to_bf16(most / 127.0f);
+      std::memcpy(out, &scale, 2);
+      inverse[j] = from_bf16(scale) > 1e-30f ? 1.0f / from_bf16(scale) : 0.0f;
+    }
+    for (int i = 0; i < n; i += 2) {
+      for (int j = 0; j < W; ++j) {
+        for (int value = 0; value < 4; ++value, ++out) {
+          const int column = value % 2 ? j + W : j, at = first + i + value / 2;
+          const float whole = at < k ? rows[static_cast<size_t>(column) * k + at] * inverse[column] : 0;
+          *out = static_cast<std::byte>(nearest(std::min(127.0f, std::max(-127.0f, whole))));
+        }
       }
     }
   }
 }
 
-/// Writes, or adds, one row's sums of one strip.
-inline void finish(const Gemm& g, int row, int strip, Vec low, Vec high) {
-  const int column = strip * kStrip;
-  float* out = g.out + row * g.ldo + column;
-  float values[kStrip];
-  store(values, low);
-  store(values + W, high);
-  const int width = std::min(kStrip, g.n - column);
-  if (g.accumulate) {
-    for (int j = 0; j < width; ++j) out[j] += values[j];
-  } else {
-    for (int j = 0; j < width; ++j) out[j] = values[j];
-  }
+void pack(WeightType type, const float* rows, int k, std::byte* out) {
+  if (type == WeightType::kF32) pack_f32(rows, k, out);
+  else if (type == WeightType::kBF16) pack_bf16(rows, k, out);
+  else pack_int8(rows, k, out);
 }
+
+// ---- tiles ---------------------------------------------------------------------------------------
 
 /// Bytes that weights are asked for ahead of their use; the next strip follows this one. What the
 /// processor fetches by itself leaves a third of the bandwidth unused once rows keep it busy.
 constexpr size_t kPrefetch = 2048;
 
-/// M rows by S strips, held in registers over all of K.
-template <class Weights, int M, int S>
-void tile(const Gemm& g, int row, int strip) {
-  Vec acc[M][S][2];
-  for (auto& by_strip : acc) {
-    for (auto& pair : by_strip) pair[0] = pair[1] = splat(0.0f);
-  }
-  const size_t stride = Weights::step * static_cast<size_t>(g.k + g.k % 2);  // as strip_bytes pads
-  const std::byte* w = g.w + stride * static_cast<size_t>(strip);
-  const float* x = g.x + row * g.ldx;
-  for (int i = 0; i < g.k; ++i) {
+/// M rows by S strips over one chunk of K, in registers. `sums` is [S][rows of the panel][kStrip].
+template <class Kind>
+struct Chunk {
+  const typename Kind::Input* x = nullptr;  // at the chunk
+  std::ptrdiff_t ldx = 0;
+  const float* scales = nullptr;            // int8: this chunk's, one each ldx
+  const std::byte* w = nullptr;             // at the chunk, in the first strip
+  size_t stride = 0;                        // bytes of a strip
+  int steps = 0;
+  bool first = false;                       // of K: sums begin at nothing
+  bool fetch = false;                       // these rows are the first to touch the chunk
+  float* sums = nullptr;
+  int panel = 0;                            // rows of the panel
+};
+
+template <class Kind, int M, int S, bool Fetch>
+void accumulate(const Chunk<Kind>& c, const std::byte* w, typename Kind::Sum (&acc)[M][S][2]) {
+  const typename Kind::Input* x = c.x;
+  for (int i = 0; i < c.steps; ++i) {
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
-      Vec low, high;
-      const std::byte* at = w + s * stride + static_cast<size_t>(i) * Weights::step;
-      __builtin_prefetch(at + kPrefetch);
-      Weights::load_pair(at, low, high);
+      typename Kind::Wide low, high;
+      const std::byte* at = w + s * c.stride + static_cast<size_t>(i) * Kind::step;
+      if constexpr (Fetch) __builtin_prefetch(at + kPrefetch);
+      Kind::load_pair(at, low, high);
       // One input at a time: beside the sums, all M of them would not fit 16 registers.
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int m = 0; m < M; ++m) {
-        const Vec in = splat(x[m * g.ldx + i]);
-        acc[m][s][0] = fma(in, low, acc[m][s][0]);
-        acc[m][s][1] = fma(in, high, acc[m][s][1]);
+        const auto in = Kind::spread(x[m * c.ldx + i]);
+        acc[m][s][0] = Kind::multiply(acc[m][s][0], in, low);
+        acc[m][s][1] = Kind::multiply(acc[m][s][1], in, high);
       }
     }
   }
-  for (int m = 0; m < M; ++m) {
-    for (int s = 0; s < S; ++s) finish(g, row + m, strip + s, acc[m][s][0], acc[m][s][1]);
-  }
 }
 
-#if defined(ANABRANCH_DOT)
-
-/// The same for pairs of bf16: `x` holds this panel's rows as words, [rows, (k + 1) / 2].
-template <int M, int S>
-void dot_tile(const Gemm& g, const std::uint32_t* x, int row, int strip) {
-  Vec acc[M][S][2];
-  for (auto& by_strip : acc) {
-    for (auto& pair : by_strip) pair[0] = pair[1] = splat(0.0f);
-  }
-  const int pairs = (g.k + 1) / 2;
-  const size_t stride = DotWeights::step * static_cast<size_t>(pairs);
-  const std::byte* w = g.w + stride * static_cast<size_t>(strip);
-  for (int i = 0; i < pairs; ++i) {
-    Bits in[M];
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) in[m] = splat_bits(x[static_cast<size_t>(m) * pairs + i]);
-#pragma GCC unroll 8
+template <class Kind, int M, int S>
+void tile(const Chunk<Kind>& c) {
+  constexpr bool kGrouped = Kind::head > 0;  // sums of a chunk are whole numbers, to be scaled
+  const auto sums_at = [&](int m, int s, int half) {
+    return c.sums + (static_cast<size_t>(s) * c.panel + m) * kStrip + half * W;
+  };
+  typename Kind::Sum acc[M][S][2];
+  for (int m = 0; m < M; ++m) {
     for (int s = 0; s < S; ++s) {
-      const std::byte* at = w + s * stride + static_cast<size_t>(i) * DotWeights::step;
-      const Bits low = load<Bits>(at);
-      const Bits high = load<Bits>(at + W * 4);
-#pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) {
-        acc[m][s][0] = dot(acc[m][s][0], in[m], low);
-        acc[m][s][1] = dot(acc[m][s][1], in[m], high);
+      for (int half = 0; half < 2; ++half) {
+        if (kGrouped || c.first) acc[m][s][half] = typename Kind::Sum{};
+        else acc[m][s][half] = load<typename Kind::Sum>(sums_at(m, s, half));
       }
     }
   }
-  for (int m = 0; m < M; ++m) {
-    for (int s = 0; s < S; ++s) finish(g, row + m, strip + s, acc[m][s][0], acc[m][s][1]);
-  }
-}
-
-/// Rows a tile holds: 32 vector registers take 8 rows by two accumulators and their inputs.
-constexpr int kDotRows = 8;
-
-template <int S>
-void dot_rows(const Gemm& g, const std::uint32_t* x, int row, int rows, int strip) {
-  switch (rows) {
-    case 1: return dot_tile<1, S>(g, x, row, strip);
-    case 2: return dot_tile<2, S>(g, x, row, strip);
-    case 3: return dot_tile<3, S>(g, x, row, strip);
-    case 4: return dot_tile<4, S>(g, x, row, strip);
-    case 5: return dot_tile<5, S>(g, x, row, strip);
-    case 6: return dot_tile<6, S>(g, x, row, strip);
-    case 7: return dot_tile<7, S>(g, x, row, strip);
-    default: return dot_tile<8, S>(g, x, row, strip);
-  }
-}
-
-void gemm_dot(const Gemm& g) {
-  const int pairs = (g.k + 1) / 2;
-  for (int panel = 0; panel < g.m; panel += kPanelRows) {
-    const int end = std::min(g.m, panel + kPanelRows);
-    for (int row = panel; row < end; ++row) {
-      const float* x = g.x + row * g.ldx;
-      std::uint32_t* out = g.words + static_cast<size_t>(row - panel) * pairs;
-      for (int i = 0; i < g.k / 2; ++i) {
-        out[i] = to_bf16(x[2 * i]) | static_cast<std::uint32_t>(to_bf16(x[2 * i + 1])) << 16;
-      }
-      if (g.k % 2) out[pairs - 1] = to_bf16(x[g.k - 1]);
-    }
-    const auto at = [&](int row) { return g.words + static_cast<size_t>(row - panel) * pairs; };
-    int strip = g.first;
-    if (end - panel <= 4) {
-      for (; strip + 2 <= g.last; strip += 2) dot_rows<2>(g, at(panel), panel, end - panel, strip);
-    }
-    for (; strip < g.last; ++strip) {
-      for (int row = panel; row < end; row += kDotRows) {
-        dot_rows<1>(g, at(row), row, std::min(kDotRows, end - row), strip);
+  const std::byte* w = c.w + Kind::head;
+  if (c.fetch) accumulate<Kind, M, S, true>(c, w, acc);
+  else accumulate<Kind, M, S, false>(c, w, acc);
+  for (int s = 0; s < S; ++s) {
+    for (int half = 0; half < 2; ++half) {
+      if constexpr (kGrouped) {
+        // Not fused, so that every code path gives the same bits.
+        const Vec scale = widen(reinterpret_cast<const std::uint16_t*>(c.w + s * c.stride) + half * W);
+        for (int m = 0; m < M; ++m) {
+          const Vec sum = __builtin_convertvector(acc[m][s][half], Vec) *
+                          (scale * splat(c.scales[m * c.ldx]));
+          float* at = sums_at(m, s, half);
+          store(at, c.first ? sum : load<Vec>(at) + sum);
+        }
+      } else {
+        for (int m = 0; m < M; ++m) store(sums_at(m, s, half), acc[m][s][half]);
       }
     }
   }
 }
 
-#endif
-
-/// Rows whose sums, two vectors each, fit the registers beside two of weights and one input.
-#if defined(__AVX512F__)
+/// Rows of a tile of one strip: two vectors of sums each, beside two of weights and one input.
+#if defined(__AVX512F__) || defined(ANABRANCH_WIDE)
 constexpr int kTileRows = 12;
 #else
 constexpr int kTileRows = 6;
 #endif
 
-/// Several strips at once while rows are few, so that enough sums are under way to hide latency.
-template <class Weights, int M, int S>
-void strips(const Gemm& g) {
-  int strip = g.first;
-  for (; strip + S <= g.last; strip += S) tile<Weights, M, S>(g, 0, strip);
-  for (; strip < g.last; ++strip) tile<Weights, M, 1>(g, 0, strip);
-}
-
-template <class Weights, int M = kTileRows>
-void tile_of(const Gemm& g, int row, int rows, int strip) {
+/// `rows` rows by S strips: at once if the registers hold it, else strip by strip.
+template <class Kind, int S, int M = kTileRows>
+void tile_of(Chunk<Kind> c, int rows) {
   if constexpr (M > 1) {
-    if (rows < M) return tile_of<Weights, M - 1>(g, row, rows, strip);
+    if (rows < M) return tile_of<Kind, S, M - 1>(c, rows);
   }
-  tile<Weights, M, 1>(g, row, strip);
+  if constexpr (M * S <= kTileRows) {
+    tile<Kind, M, S>(c);
+  } else {
+    for (int s = 0; s < S; ++s) {
+      tile<Kind, M, 1>(c);
+      c.w += c.stride;
+      c.sums += c.panel * kStrip;
+    }
+  }
 }
 
-template <class Weights>
+/// Rows of the next tile where `left` are left: tiles of about equal size. But eight are six and two:
+/// tiles of four rows and one strip have too few sums under way to keep two multipliers busy.
+inline int next_tile(int left) {
+  if (left == 8 && kTileRows == 6) return 6;
+  const int tiles = (left + kTileRows - 1) / kTileRows;
+  return (left + tiles - 1) / tiles;
+}
+
+/// Writes, or adds, one row's sums of one strip.
+inline void finish(const Gemm& g, int row, int strip, const float* sums) {
+  const int column = strip * kStrip;
+  float* out = g.out + row * g.ldo + column;
+  const int width = std::min(kStrip, g.n - column);
+  if (g.accumulate) {
+    for (int j = 0; j < width; ++j) out[j] += sums[j];
+  } else {
+    for (int j = 0; j < width; ++j) out[j] = sums[j];
+  }
+}
+
+/// Rows [panel, panel + rows) by strips [first, last), S at once. Returns the first one left over.
+template <class Kind, int S>
+int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, int panel, int rows,
+             int first, int last) {
+  float sums[(S > 2 ? 1 : kPanelRows) * S * kStrip];
+  Chunk<Kind> c;
+  c.ldx = ldx;
+  c.stride = strip_bytes(Kind::type, kStrip, g.k);
+  c.panel = rows;
+  int strip = first;
+  for (; strip + S <= last; strip += S) {
+    c.w = g.w + c.stride * static_cast<size_t>(strip);
+    for (int k = 0; k < g.k; k += Kind::chunk) {
+      c.steps = (std::min(Kind::chunk, g.k - k) + Kind::depth - 1) / Kind::depth;
+      c.first = k == 0;
+      for (int row = 0, next; row < rows; row += next) {
+        next = next_tile(rows - row);
+        c.x = x + row * ldx + k / Kind::depth;
+        c.scales = reinterpret_cast<const float*>(x + row * ldx + (g.k + 1) / 2) + k / Kind::chunk;
+        c.fetch = row == 0;
+        c.sums = sums + row * kStrip;
+        tile_of<Kind, S>(c, next);
+      }
+      c.w += Kind::head + c.steps * Kind::step;
+    }
+    for (int s = 0; s < S; ++s) {
+      for (int row = 0; row < rows; ++row) {
+        finish(g, panel + row, strip + s, sums + (static_cast<size_t>(s) * rows + row) * kStrip);
+      }
+    }
+  }
+  return strip;
+}
+
+template <class Kind>
 void gemm_of(const Gemm& g) {
-  if (g.m == 1) return strips<Weights, 1, 4>(g);
-  if (g.m == 2) return strips<Weights, 2, 2>(g);
   // A strip is read from memory once and then from cache for all its row tiles; rows are walked in
   // panels that stay in cache while the strips pass.
   for (int panel = 0; panel < g.m; panel += kPanelRows) {
     const int rows = std::min(g.m - panel, kPanelRows);
-    const int tiles = (rows + kTileRows - 1) / kTileRows;  // of about equal size
-    for (int strip = g.first; strip < g.last; ++strip) {
-      for (int t = 0; t < tiles; ++t) {
-        const int first = rows * t / tiles;
-        tile_of<Weights>(g, panel + first, rows * (t + 1) / tiles - first, strip);
+    const typename Kind::Input* x;
+    std::ptrdiff_t ldx;
+    if constexpr (std::is_same_v<typename Kind::Input, float>) {
+      x = g.x + panel * g.ldx;
+      ldx = g.ldx;
+    } else {
+      x = g.words;
+      ldx = static_cast<std::ptrdiff_t>(panel_words(g.k));
+      for (int row = 0; row < rows; ++row) {
+        Kind::prepare(g.x + (panel + row) * g.ldx, g.k, g.words + row * ldx);
       }
     }
+    int strip = g.first;
+    if (rows == 1) strip = panel_of<Kind, 4>(g, x, ldx, panel, rows, strip, g.last);
+    else strip = panel_of<Kind, 2>(g, x, ldx, panel, rows, strip, g.last);
+    panel_of<Kind, 1>(g, x, ldx, panel, rows, strip, g.last);
   }
 }
 
 void gemm(WeightType type, const Gemm& g) {
   if (type == WeightType::kF32) return gemm_of<F32Weights>(g);
+  if (type == WeightType::kInt8) return gemm_of<Int8Weights>(g);
 #if defined(ANABRANCH_DOT)
-  gemm_dot(g);
+  gemm_of<DotWeights>(g);
 #else
   gemm_of<Bf16Weights>(g);
 #endif

@@ -20,6 +20,22 @@ inline constexpr int kPieceTokens = 256;
 /// Rows that a matrix product walks together, so that they stay in cache while the strips pass.
 inline constexpr int kPanelRows = 96;
 
+/// Values along K that share a scale in int8 weights.
+inline constexpr int kInt8Group = 128;
+
+/// Words of one row of inputs as the kernels that don't take fp32 want it: pairs, then scales.
+inline size_t panel_words(int k) {
+  return static_cast<size_t>((k + 1) / 2 + (k + kInt8Group - 1) / kInt8Group);
+}
+
+/// Bytes of one packed strip of `columns`; an odd k is padded to a pair. int8 has its scales within.
+inline size_t strip_bytes(WeightType type, int columns, int k) {
+  const size_t values = static_cast<size_t>(columns) * (k + k % 2);
+  if (type == WeightType::kF32) return values * 4;
+  if (type == WeightType::kBF16) return values * 2;
+  return values + static_cast<size_t>(columns) * 2 * ((k + kInt8Group - 1) / kInt8Group);
+}
+
 /// out[i, j] (+)= sum over k of x[i, k] · w[j, k], for the packed strips [first, last) of w.
 struct Gemm {
   const float* x = nullptr;  // [m, ldx]
@@ -31,7 +47,7 @@ struct Gemm {
   int first = 0;
   int last = 0;
   bool accumulate = false;       // add to out instead of writing it
-  std::uint32_t* words = nullptr;  // scratch, [kPanelRows, (k + 1) / 2]
+  std::uint32_t* words = nullptr;  // scratch, [kPanelRows, panel_words(k)]
   float* out = nullptr;          // [m, ldo]
   std::ptrdiff_t ldo = 0;
 };
@@ -78,7 +94,8 @@ struct Merge {
 struct Kernels {
   const char* name;
   int strip;  // output columns in a packed strip
-  void (*pack)(WeightType type, const float* rows, int k, std::byte* out);  // rows: [strip, k]
+  // rows: [strip, k]
+  void (*pack)(WeightType type, const float* rows, int k, std::byte* out);
   void (*gemm)(WeightType type, const Gemm& gemm);
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, float* out);
   void (*silu_multiply)(float* gate, const float* up, int n);  // gate = silu(gate) · up
@@ -86,13 +103,8 @@ struct Kernels {
   void (*merge)(const Merge& merge);
 };
 
-/// Bytes of one packed strip; an odd k is padded to a pair.
-inline size_t strip_bytes(const Kernels& kernels, WeightType type, int k) {
-  return static_cast<size_t>(kernels.strip) * (k + k % 2) * (type == WeightType::kF32 ? 4 : 2);
-}
-
-/// The table named `path` ("avx512bf16", "avx512", "avx2", "plain"), or the best one for an empty name.
-/// Throws Error where this CPU can't run it.
+/// The table named `path` ("avx512bf16", "avx512vnni", "avx512", "avx2", "plain"), or the best one
+/// for an empty name. Throws Error where this CPU can't run it.
 const Kernels& select_kernels(const std::string& path);
 
 /// Names of the tables this CPU can run, best first.

@@ -58,7 +58,7 @@ class CpuBackend final : public Backend {
   }
 
   std::string name() const override {
-    return std::string("cpu ") + kernels_.name + (type_ == WeightType::kF32 ? " fp32" : " bf16");
+    return std::string("cpu ") + kernels_.name + " " + name_of(type_);
   }
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
@@ -121,7 +121,7 @@ class CpuBackend final : public Backend {
       out.n += n;
     }
     out.strips = (out.n + kernels_.strip - 1) / kernels_.strip;
-    const size_t bytes = strip_bytes(kernels_, type_, k);
+    const size_t bytes = strip_bytes(type_, kernels_.strip, k);
     out.data = Buffer(bytes * out.strips);
     weight_bytes_ += out.data.size();
     team_.run([&](Team::Member& member) {
@@ -232,7 +232,7 @@ class CpuBackend final : public Backend {
     up_ = floats(c.intermediate);
     cos_sin_ = floats(c.head_dim);
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
-    words_stride_ = static_cast<size_t>(kPanelRows) * ((widest + 1) / 2);
+    words_stride_ = static_cast<size_t>(kPanelRows) * panel_words(widest);
     words_ = Buffer(words_stride_ * team_.size() * sizeof(std::uint32_t));
     // Partial results of one wave: a row that reads every block must fit. Touched as far as used.
     const int slots = std::max(total_blocks_, 4096);

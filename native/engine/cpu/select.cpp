@@ -7,6 +7,7 @@ extern const Kernels kernels_plain;
 #if defined(__x86_64__)
 extern const Kernels kernels_avx2;
 extern const Kernels kernels_avx512;
+extern const Kernels kernels_avx512vnni;
 extern const Kernels kernels_avx512bf16;
 #endif
 
@@ -17,7 +18,10 @@ std::vector<const Kernels*> runnable() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    if (__builtin_cpu_supports("avx512bf16")) out.push_back(&kernels_avx512bf16);
+    if (__builtin_cpu_supports("avx512vnni")) {
+      if (__builtin_cpu_supports("avx512bf16")) out.push_back(&kernels_avx512bf16);
+      out.push_back(&kernels_avx512vnni);
+    }
     out.push_back(&kernels_avx512);
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {

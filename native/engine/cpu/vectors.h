@@ -13,7 +13,8 @@
 namespace anabranch {
 namespace {
 
-#if defined(__AVX512F__)
+// ANABRANCH_WIDE: the width of AVX-512 on any CPU, so that its logic can be checked there.
+#if defined(__AVX512F__) || defined(ANABRANCH_WIDE)
 constexpr int W = 16;
 #else
 constexpr int W = 8;
@@ -23,14 +24,17 @@ typedef float Vec __attribute__((vector_size(W * 4)));
 typedef std::uint32_t Bits __attribute__((vector_size(W * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(W * 4)));
 typedef std::uint16_t Halves __attribute__((vector_size(W * 2)));
+typedef std::int16_t Shorts __attribute__((vector_size(W * 4)));
 
 inline Vec splat(float value) {
 #if defined(__AVX512F__)
   return reinterpret_cast<Vec>(_mm512_set1_ps(value));
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
   return reinterpret_cast<Vec>(_mm256_set1_ps(value));
 #else
-  return Vec{value, value, value, value, value, value, value, value};
+  Vec out;
+  for (int i = 0; i < W; ++i) out[i] = value;
+  return out;
 #endif
 }
 
@@ -43,6 +47,9 @@ inline Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)
   return reinterpret_cast<Vec>(_mm512_fmadd_ps(
       reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#elif defined(__FMA__) && defined(ANABRANCH_WIDE)
+  for (int i = 0; i < W; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
 #elif defined(__FMA__)
   return reinterpret_cast<Vec>(_mm256_fmadd_ps(
       reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
@@ -59,8 +66,16 @@ inline T load(const void* at) {
 }
 inline void store(float* at, Vec value) { std::memcpy(at, &value, sizeof value); }
 
+/// bf16 to fp32. Spelled out because the compiler's own conversion goes by half vectors.
 inline Vec widen(const std::uint16_t* at) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(load<__m256i_u>(at)), 16));
+#elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
+  return reinterpret_cast<Vec>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load<__m128i_u>(at)), 16));
+#else
   return reinterpret_cast<Vec>(__builtin_convertvector(load<Halves>(at), Bits) << 16);
+#endif
 }
 
 inline float sum(Vec v) {

@@ -11,10 +11,10 @@ and the answer has the same shape with each token's log-probability, null for th
 
   --model DIR       model folder in Hugging Face format (needs no tokenizer)
   --in FILE         the structure, as JSON
-  --dtype TYPE      fp32 or bf16 (default bf16)
+  --dtype TYPE      fp32, bf16 or int8 (default bf16)
   --resume RULE     where the trunk goes on after branches: sum or max (default sum)
   --logits FILE     also write every row's logits, as safetensors "logits" [tokens, vocabulary]
-  --code-path NAME  avx512bf16, avx512, avx2 or plain (default: the best this CPU has)
+  --code-path NAME  avx512bf16, avx512vnni, avx512, avx2 or plain (default: the best this CPU has)
   --json            one JSON value on stdout
 `;
 
@@ -59,7 +59,9 @@ if (args.help) {
   process.exit(0);
 }
 if (!args.model || !args.in) fail("--model and --in are needed; see --help");
-if (args.dtype !== "fp32" && args.dtype !== "bf16") fail("--dtype is fp32 or bf16");
+if (args.dtype !== "fp32" && args.dtype !== "bf16" && args.dtype !== "int8") {
+  fail("--dtype is fp32, bf16 or int8");
+}
 if (args.resume !== "sum" && args.resume !== "max") fail("--resume is sum or max");
 
 let runs: StructureRun[];

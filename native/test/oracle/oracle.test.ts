@@ -54,8 +54,8 @@ function parts(groups: StructureRun[]): { name: string; from: number; to: number
   return out;
 }
 
-const bound = (dtype: "fp32" | "bf16", reference: Case) =>
-  dtype === "fp32" ? 1e-8 : Math.max(1e-3, 2 * reference.hf_bf16_nmse);
+const bound = (dtype: "fp32" | "bf16" | "int8", reference: Case) =>
+  dtype === "fp32" ? 1e-8 : Math.max(dtype === "int8" ? 3e-3 : 1e-3, 2 * reference.hf_bf16_nmse);
 
 const open: { close(): void }[] = [];
 afterAll(() => {
@@ -135,7 +135,7 @@ describe.each(models)("%s", (name) => {
     };
 
     for (const codePath of codePaths()) {
-      for (const dtype of ["fp32", "bf16"] as const) {
+      for (const dtype of ["fp32", "bf16", "int8"] as const) {
         const options: EngineOptions = { model: folder, dtype, codePath, kvMib: 16, threads: 2 };
 
         it(`${codePath} ${dtype} agrees in one structured prefill`, async () => {
