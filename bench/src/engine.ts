@@ -8,6 +8,8 @@ import {
   openEngine,
   readBandwidth,
 } from "@anabranch/native";
+import { ggufFile } from "./gguf.ts";
+import { llamaCpp, type PeerRun } from "./peer.ts";
 import { shapeFolder, shapes } from "./shapes.ts";
 
 const help = `npm run bench -- engine [options]
@@ -18,11 +20,14 @@ of the decoding figures. tokens_s counts all lanes together; gb_s is the weights
 step must read at least once, over its time; bandwidth_gb_s is what the same threads reach reading.
 
   --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
-  --dtype TYPE      bf16 or fp32 (default bf16)
-  --lanes LIST      lanes decoded together (default 1,2,4,8)
+  --dtype TYPE      bf16, int8 or fp32 (default bf16); for int8 also tells how far the logits of
+                    64 tokens are from those of bf16 and fp32 weights
+  --lanes LIST      lanes decoded together (default 1,2,4,8,16)
   --prefix N        tokens of common prefix (default 512)
   --tokens N        tokens decoded in each lane (default 32)
   --repeat N        runs, of which the median counts (default 3)
+  --peer llama.cpp  its llama-batched-bench (named by LLAMA_BATCHED_BENCH) on the same weights (q8_0
+                    beside int8), in turn with each of our runs
   --threads N       threads of the engine (default: one a core)
   --code-path NAME  ${codePaths().join(", ")} (default: the first)
   --json            one JSON value on stdout
@@ -45,6 +50,25 @@ export interface EngineFigures {
   bandwidth_gb_s: number;
   ours: Decoded[];
   prefill: { ours_tokens_s: number };
+  /** Normalised mean squared error of int8's logits. */
+  nmse_vs_bf16?: number;
+  nmse_vs_fp32?: number;
+  peer?: {
+    name: string;
+    build: string;
+    weights: string;
+    decoded: { lanes: number; tokens_s: number }[];
+    prefill_tokens_s: number;
+  };
+  ratio: {
+    /** GB/s of one lane over the read bandwidth. */
+    bandwidth_one_lane?: number;
+    /** Tokens/s over those of one lane. */
+    over_one_lane?: { lanes: number; ratio: number }[];
+    /** Ours over the peer's of the same turn, the median of all turns. */
+    over_peer?: { lanes: number; ratio: number }[];
+    prefill_over_peer?: number;
+  };
 }
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
@@ -68,10 +92,11 @@ export async function benchEngine(argv: string[]): Promise<void> {
     options: {
       shape: { type: "string", default: "qwen2.5-0.5b" },
       dtype: { type: "string", default: "bf16" },
-      lanes: { type: "string", default: "1,2,4,8" },
+      lanes: { type: "string", default: "1,2,4,8,16" },
       prefix: { type: "string", default: "512" },
       tokens: { type: "string", default: "32" },
       repeat: { type: "string", default: "3" },
+      peer: { type: "string" },
       threads: { type: "string", default: String(availableParallelism()) },
       "code-path": { type: "string", default: "" },
       json: { type: "boolean", default: false },
@@ -86,12 +111,17 @@ export async function benchEngine(argv: string[]): Promise<void> {
   if (!shape)
     throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes).join(", ")}`);
   const dtype = values.dtype;
-  if (dtype !== "bf16" && dtype !== "fp32") throw new Error("--dtype is bf16 or fp32");
+  if (dtype !== "bf16" && dtype !== "int8" && dtype !== "fp32")
+    throw new Error("--dtype is bf16, int8 or fp32");
   const lanes = values.lanes.split(",").map((text) => whole("lanes", text, 1, 256));
   const prefix = whole("prefix", values.prefix, 1, shape.max_position_embeddings);
   const tokens = whole("tokens", values.tokens, 1, shape.max_position_embeddings);
   const repeat = whole("repeat", values.repeat, 1, 1000);
   const threads = whole("threads", values.threads, 1, 1024);
+
+  if (values.peer !== undefined && (values.peer !== "llama.cpp" || dtype === "fp32"))
+    throw new Error("--peer is llama.cpp, beside bf16 or int8");
+  const peer = values.peer ? llamaCpp(threads) : undefined;
 
   const folder = shapeFolder(values.shape, shape, say);
   say(`measuring read bandwidth with ${threads} threads`);
@@ -104,7 +134,7 @@ export async function benchEngine(argv: string[]): Promise<void> {
     shape.num_hidden_layers *
     shape.num_key_value_heads *
     shape.head_dim *
-    (dtype === "bf16" ? 2 : 4);
+    (dtype === "fp32" ? 4 : 2);
   const mostTokens = prefix + Math.max(...lanes) * (tokens + 32) + 256;
   say(`loading ${folder} in ${dtype}`);
   const run = new ScriptedEngine({
@@ -118,28 +148,40 @@ export async function benchEngine(argv: string[]): Promise<void> {
   say(`decoding on ${info.backend}`);
 
   const prompt = Array.from({ length: prefix }, (_, i) => (i * 7919 + 13) % shape.vocab_size);
-  const prefillRates: number[] = [];
-  const ours: Decoded[] = [];
-  for (const count of lanes) {
-    const steps: number[] = [];
-    for (let i = 0; i < repeat; i++) {
+  const peerWeights = dtype === "int8" ? "q8_0" : "bf16";
+  const peerModel = peer ? ggufFile(folder, shape, peerWeights, say) : "";
+  const turns: { steps: Map<number, number>; prefill: number; peer?: PeerRun }[] = [];
+  for (let i = 0; i < repeat; i++) {
+    const steps = new Map<number, number>();
+    const prefillRates: number[] = [];
+    for (const count of lanes) {
       const spent = await run.decode(prompt, count, tokens);
       if (spent.decodeSteps !== tokens)
         throw new Error("the engine took other steps than asked for");
-      steps.push(spent.decodeSeconds / spent.decodeSteps);
+      steps.set(count, spent.decodeSeconds / spent.decodeSteps);
       prefillRates.push(prefix / spent.prefillSeconds);
     }
-    const step = median(steps);
+    const turn = { steps, prefill: median(prefillRates) };
+    turns.push(peer ? { ...turn, peer: peer.run(peerModel, lanes, prefix, tokens) } : turn);
+    say(`  turn ${i + 1} of ${repeat} done`);
+  }
+  const over = <T>(pick: (turn: (typeof turns)[number]) => T | undefined) =>
+    median(turns.map((turn) => Number(pick(turn) ?? Number.NaN)));
+  const ours: Decoded[] = lanes.map((count) => {
+    const step = over((turn) => turn.steps.get(count));
     const bytes = info.weightBytes + (prefix + (count * tokens) / 2) * kvToken;
-    ours.push({
+    return {
       lanes: count,
       tokens_s: round(count / step),
       step_ms: round(step * 1e3),
       gb_s: round(bytes / step / 1e9),
-    });
-    say(`  ${count} lanes: ${(count / step).toFixed(1)} tokens/s`);
-  }
+    };
+  });
+  const one = ours.find((row) => row.lanes === 1);
   run.engine.close();
+  const bandwidthGbs = Math.max(before, bandwidth()) / 1e9;
+  const nmse =
+    dtype === "int8" ? await distance(folder, threads, prompt.slice(0, 64), say) : undefined;
 
   const figures: EngineFigures = {
     machine: { cpu: cpus()[0]?.model.trim() ?? "", cores: availableParallelism(), threads },
@@ -147,11 +189,76 @@ export async function benchEngine(argv: string[]): Promise<void> {
     prefix,
     tokens,
     repeat,
-    bandwidth_gb_s: round(Math.max(before, bandwidth()) / 1e9),
+    bandwidth_gb_s: round(bandwidthGbs),
     ours,
-    prefill: { ours_tokens_s: round(median(prefillRates)) },
+    prefill: { ours_tokens_s: round(over((turn) => turn.prefill)) },
+    ...nmse,
+    ...(peer && {
+      peer: {
+        name: peer.name,
+        build: peer.build,
+        weights: peerWeights,
+        decoded: lanes.map((count) => ({
+          lanes: count,
+          tokens_s: round(over((turn) => turn.peer?.decoded.get(count))),
+        })),
+        prefill_tokens_s: round(over((turn) => median(turn.peer?.prefill ?? []))),
+      },
+    }),
+    ratio: {
+      ...(one && {
+        bandwidth_one_lane: round(one.gb_s / bandwidthGbs),
+        over_one_lane: ours.map((row) => ({
+          lanes: row.lanes,
+          ratio: round(row.tokens_s / one.tokens_s),
+        })),
+      }),
+      ...(peer && {
+        over_peer: lanes.map((count) => ({
+          lanes: count,
+          ratio: round(
+            over(
+              (turn) =>
+                count /
+                (turn.steps.get(count) ?? 0) /
+                (turn.peer?.decoded.get(count) ?? Number.NaN),
+            ),
+          ),
+        })),
+        prefill_over_peer: round(over((turn) => turn.prefill / median(turn.peer?.prefill ?? []))),
+      }),
+    },
   };
   process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : table(figures));
+}
+
+/** How far int8's logits are from those of wider weights, over one structured prefill. */
+async function distance(
+  model: string,
+  threads: number,
+  tokens: readonly number[],
+  say: (line: string) => void,
+): Promise<{ nmse_vs_bf16: number; nmse_vs_fp32: number }> {
+  const logits: Record<string, Float32Array> = {};
+  for (const dtype of ["int8", "bf16", "fp32"] as const) {
+    say(`logits of ${tokens.length} tokens in ${dtype}`);
+    const engine = openEngine({ model, dtype, threads, kvMib: 64 }, () => {});
+    logits[dtype] =
+      (await engine.score([{ serial: tokens }], "sum", true)).logits ?? new Float32Array();
+    engine.close();
+  }
+  const nmse = (got: Float32Array, want: Float32Array) => {
+    let error = 0;
+    let size = 0;
+    for (let i = 0; i < want.length; i++) {
+      error += ((got[i] ?? 0) - (want[i] ?? 0)) ** 2;
+      size += (want[i] ?? 0) ** 2;
+    }
+    return Number((error / size).toPrecision(3));
+  };
+  const { int8, bf16, fp32 } = logits;
+  if (!int8 || !bf16 || !fp32) throw new Error("no logits");
+  return { nmse_vs_bf16: nmse(int8, bf16), nmse_vs_fp32: nmse(int8, fp32) };
 }
 
 const round = (value: number) => Number(value.toFixed(3));
@@ -208,14 +315,32 @@ class ScriptedEngine {
 }
 
 function table(f: EngineFigures): string {
-  const rows = f.ours.map((row) =>
-    [row.lanes, row.tokens_s.toFixed(1), row.step_ms.toFixed(2), row.gb_s.toFixed(2)].map(String),
-  );
-  const lines = [["lanes", "tokens/s", "ms/step", "GB/s"], ...rows].map((row) =>
-    row.map((cell) => cell.padStart(10)).join(""),
-  );
-  return `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads, prefix ${f.prefix}
-read bandwidth ${f.bandwidth_gb_s.toFixed(1)} GB/s, prefill ${f.prefill.ours_tokens_s.toFixed(0)} tokens/s
-${lines.join("\n")}
-`;
+  const rows = f.ours.map((row) => {
+    const peer = f.peer?.decoded.find((other) => other.lanes === row.lanes);
+    const ratio = f.ratio.over_peer?.find((other) => other.lanes === row.lanes);
+    return [
+      String(row.lanes),
+      row.tokens_s.toFixed(1),
+      row.step_ms.toFixed(2),
+      row.gb_s.toFixed(2),
+      f.ratio.over_one_lane?.find((other) => other.lanes === row.lanes)?.ratio.toFixed(2) ?? "-",
+      ...(peer && ratio ? [peer.tokens_s.toFixed(1), ratio.ratio.toFixed(2)] : []),
+    ];
+  });
+  const heads = ["lanes", "tokens/s", "ms/step", "GB/s", "x serial"];
+  if (f.peer) heads.push("peer", "x peer");
+  const lines = [heads, ...rows].map((row) => row.map((cell) => cell.padStart(10)).join(""));
+  const told = [
+    `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads, prefix ${f.prefix}`,
+    `read bandwidth ${f.bandwidth_gb_s.toFixed(1)} GB/s, prefill ${f.prefill.ours_tokens_s.toFixed(0)} tokens/s`,
+    ...(f.peer
+      ? [
+          `peer: ${f.peer.name}, ${f.peer.weights} (${f.peer.build}), prefill ${f.peer.prefill_tokens_s.toFixed(0)} tokens/s`,
+        ]
+      : []),
+    ...(f.nmse_vs_bf16 === undefined
+      ? []
+      : [`logits' NMSE: ${f.nmse_vs_bf16} against bf16, ${f.nmse_vs_fp32} against fp32`]),
+  ];
+  return `${[...told, ...lines].join("\n")}\n`;
 }

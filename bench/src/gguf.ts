@@ -1,0 +1,223 @@
+// A checkpoint's weights once more as GGUF, the file format of llama.cpp and its kin, so that a peer
+// computes with the same numbers. Format: ggml's docs/gguf.md, version 3.
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import type { Shape } from "./shapes.ts";
+
+/** What matrices become; norms and biases are fp32 in either. */
+export type GgufType = "bf16" | "q8_0";
+
+/** Numbers of GGUF's value types and ggml's tensor types. */
+const valueType = { u32: 4, i32: 5, f32: 6, string: 8, array: 9 };
+const tensorType = { f32: 0, q8_0: 8, bf16: 30 };
+const alignment = 32;
+
+class Bytes {
+  readonly #parts: Buffer[] = [];
+
+  u32(value: number): this {
+    const part = Buffer.alloc(4);
+    part.writeUInt32LE(value);
+    return this.raw(part);
+  }
+  u64(value: number): this {
+    const part = Buffer.alloc(8);
+    part.writeBigUInt64LE(BigInt(value));
+    return this.raw(part);
+  }
+  f32(value: number): this {
+    const part = Buffer.alloc(4);
+    part.writeFloatLE(value);
+    return this.raw(part);
+  }
+  text(value: string): this {
+    const bytes = Buffer.from(value);
+    return this.u64(bytes.length).raw(bytes);
+  }
+  raw(part: Buffer): this {
+    this.#parts.push(part);
+    return this;
+  }
+  done(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+/**
+ * A made-up vocabulary of GPT-2's kind, without which the file doesn't load: the 256 bytes in GPT-2's
+ * printable letters, one merge, and fillers.
+ */
+function vocabulary(size: number): { tokens: string[]; merges: string[] } {
+  const printable = (byte: number) =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  let next = 256;
+  const tokens = Array.from({ length: 256 }, (_, byte) =>
+    String.fromCodePoint(printable(byte) ? byte : next++),
+  );
+  const space = tokens[32] ?? "";
+  tokens.push(space + space);
+  while (tokens.length < size) tokens.push(`<filler ${tokens.length}>`);
+  return { tokens, merges: [`${space} ${space}`] };
+}
+
+function metadata(shape: Shape): Bytes {
+  const arch = shape.model_type;
+  const numbers: [string, "u32" | "f32", number][] = [
+    ["block_count", "u32", shape.num_hidden_layers],
+    ["context_length", "u32", shape.max_position_embeddings],
+    ["embedding_length", "u32", shape.hidden_size],
+    ["feed_forward_length", "u32", shape.intermediate_size],
+    ["attention.head_count", "u32", shape.num_attention_heads],
+    ["attention.head_count_kv", "u32", shape.num_key_value_heads],
+    ["attention.key_length", "u32", shape.head_dim],
+    ["attention.value_length", "u32", shape.head_dim],
+    ["rope.freq_base", "f32", shape.rope_theta],
+    ["attention.layer_norm_rms_epsilon", "f32", shape.rms_norm_eps],
+  ];
+  const { tokens, merges } = vocabulary(shape.vocab_size);
+  const out = new Bytes();
+  const text = (key: string, value: string) => out.text(key).u32(valueType.string).text(value);
+  const list = (key: string, kind: keyof typeof valueType, count: number) =>
+    out.text(key).u32(valueType.array).u32(valueType[kind]).u64(count);
+  out.u64(numbers.length + 7);
+  text("general.architecture", arch);
+  for (const [key, kind, value] of numbers) {
+    out.text(`${arch}.${key}`).u32(valueType[kind])[kind](value);
+  }
+  text("tokenizer.ggml.model", "gpt2");
+  text("tokenizer.ggml.pre", "qwen2");
+  list("tokenizer.ggml.tokens", "string", tokens.length);
+  for (const token of tokens) out.text(token);
+  list("tokenizer.ggml.token_type", "i32", tokens.length);
+  for (let i = 0; i < tokens.length; i++) out.u32(1);
+  list("tokenizer.ggml.merges", "string", merges.length);
+  for (const merge of merges) out.text(merge);
+  out.text("tokenizer.ggml.eos_token_id").u32(valueType.u32).u32(0);
+  return out;
+}
+
+/** llama.cpp's name of a tensor. */
+function renamed(name: string): string {
+  const parts: Record<string, string> = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    input_layernorm: "attn_norm",
+    post_attention_layernorm: "ffn_norm",
+  };
+  const layer = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name);
+  if (layer) return `blk.${layer[1]}.${parts[layer[2] ?? ""]}.${layer[3]}`;
+  return name === "model.embed_tokens.weight" ? "token_embd.weight" : "output_norm.weight";
+}
+
+const widened = (values: Uint16Array) => {
+  const bits = new Uint32Array(values.length);
+  for (let i = 0; i < values.length; i++) bits[i] = (values[i] ?? 0) << 16;
+  return new Float32Array(bits.buffer);
+};
+
+/** A positive normal number as fp16, rounded to nearest; scales of weights are none other. */
+function toHalf(value: number): number {
+  if (value === 0) return 0;
+  const exponent = Math.max(-14, Math.floor(Math.log2(value)));
+  return Math.round((value / 2 ** exponent - 1) * 1024) + ((exponent + 15) << 10);
+}
+
+/** Blocks of 32 values: an fp16 scale, then int8. */
+function toQ8(values: Float32Array): Buffer {
+  const out = Buffer.alloc((values.length / 32) * 34);
+  for (let first = 0, at = 0; first < values.length; first += 32, at += 34) {
+    let most = 0;
+    for (let i = 0; i < 32; i++) most = Math.max(most, Math.abs(values[first + i] ?? 0));
+    const scale = most / 127;
+    out.writeUInt16LE(toHalf(scale), at);
+    for (let i = 0; i < 32; i++) {
+      out.writeInt8(scale === 0 ? 0 : Math.round((values[first + i] ?? 0) / scale), at + 2 + i);
+    }
+  }
+  return out;
+}
+
+/** The GGUF file of a folder that `shapeFolder` wrote, made on first use. */
+export function ggufFile(
+  folder: string,
+  shape: Shape,
+  type: GgufType,
+  say: (line: string) => void,
+): string {
+  const path = join(folder, `model-${type}.gguf`);
+  if (existsSync(path)) return path;
+  say(`writing ${path}, once`);
+  const source = openSync(join(folder, "model.safetensors"), "r");
+  const length = Buffer.alloc(8);
+  readSync(source, length, 0, 8, 0);
+  const headerBytes = Number(length.readBigUInt64LE());
+  const text = Buffer.alloc(headerBytes);
+  readSync(source, text, 0, headerBytes, 8);
+  const header = JSON.parse(text.toString()) as Record<
+    string,
+    { shape: number[]; data_offsets: [number, number] }
+  >;
+
+  let offset = 0;
+  const tensors = Object.entries(header).map(([name, entry]) => {
+    const count = entry.shape.reduce((product, extent) => product * extent, 1);
+    const kind = entry.shape.length === 1 ? "f32" : type;
+    const bytes = kind === "f32" ? 4 * count : kind === "bf16" ? 2 * count : (34 * count) / 32;
+    const tensor = { name, entry, count, kind, bytes, offset } as const;
+    offset += Math.ceil(bytes / alignment) * alignment;
+    return tensor;
+  });
+  const head = new Bytes().raw(Buffer.from("GGUF")).u32(3).u64(tensors.length);
+  head.raw(metadata(shape).done());
+  for (const { name, entry, kind, offset } of tensors) {
+    head.text(renamed(name)).u32(entry.shape.length);
+    for (const extent of entry.shape.toReversed()) head.u64(extent);
+    head.u32(tensorType[kind]).u64(offset);
+  }
+  const bytes = head.done();
+  const start = Math.ceil(bytes.length / alignment) * alignment;
+
+  const part = `${path}.part`;
+  const file = openSync(part, "w");
+  writeSync(file, bytes, 0, bytes.length, 0);
+  const chunk = new Uint16Array(1 << 20);
+  for (const tensor of tensors) {
+    let from = 8 + headerBytes + tensor.entry.data_offsets[0];
+    let to = start + tensor.offset;
+    for (let left = tensor.count; left > 0; left -= chunk.length) {
+      const values = chunk.subarray(0, Math.min(left, chunk.length));
+      readSync(source, values, 0, values.byteLength, from);
+      from += values.byteLength;
+      const raw = Buffer.from(values.buffer, 0, values.byteLength);
+      const out =
+        tensor.kind === "bf16"
+          ? raw
+          : tensor.kind === "f32"
+            ? Buffer.from(widened(values).buffer)
+            : toQ8(widened(values));
+      writeSync(file, out, 0, out.length, to);
+      to += out.length;
+    }
+  }
+  if (fstatSync(file).size < start + offset)
+    writeSync(file, Buffer.alloc(1), 0, 1, start + offset - 1);
+  closeSync(file);
+  closeSync(source);
+  renameSync(part, path);
+  return path;
+}
