@@ -236,7 +236,14 @@ struct Chunk {
 
 template <class Kind, int M, int S, bool Fetch>
 void accumulate(const Chunk<Kind>& c, const std::byte* w, typename Kind::Sum (&acc)[M][S][2]) {
-  const typename Kind::Input* x = c.x;
+  const typename Kind::Input* x[M];
+  for (int m = 0; m < M; ++m) {
+    x[m] = c.x + m * c.ldx;
+#if defined(__x86_64__)
+    // Pointers whose kinship is hidden: else the compiler computes each anew from the last one.
+    if constexpr (M <= 8) asm("" : "+r"(x[m]));
+#endif
+  }
   for (int i = 0; i < c.steps; ++i) {
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
@@ -247,7 +254,7 @@ void accumulate(const Chunk<Kind>& c, const std::byte* w, typename Kind::Sum (&a
       // One input at a time: beside the sums, all M of them would not fit 16 registers.
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m) {
-        const auto in = Kind::spread(x[m * c.ldx + i]);
+        const auto in = Kind::spread(x[m][i]);
         acc[m][s][0] = Kind::multiply(acc[m][s][0], in, low);
         acc[m][s][1] = Kind::multiply(acc[m][s][1], in, high);
       }
