@@ -24,3 +24,6 @@ function method(service: DescService, of: DescMethod): MethodDefinition<AnyMessa
 export function grpcService(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((m) => [m.localName, method(service, m)]));
 }
+
+/** Metadata of a refusal: in how many seconds it is worth trying again. */
+export const RETRY_AFTER = "retry-after";

@@ -2,9 +2,12 @@
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import { EngineGenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
+  type Event,
   EventSchema,
   type GenerateResponse,
   GenerateResponseSchema,
+  type Resume,
+  ResumeSchema,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import {
   DescribeResponseSchema,
@@ -15,7 +18,9 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
+import { isClosed, toldEvents } from "./answer/told.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
+import { RETRY_AFTER } from "./grpc.ts";
 import { PromptError, type TextModel } from "./model/text_model.ts";
 
 const HEARTBEAT_MS = 250;
@@ -85,6 +90,16 @@ function promptIds(model: TextModel, request: GenerateRequest): number[] {
   }
 }
 
+/** An answer begun elsewhere, as the engine takes it up. Throws where it was another prompt's. */
+function resumed(model: TextModel, resume: Resume, prompt: readonly number[]): Resume {
+  const told = resume.promptTokenIds;
+  if (told.length !== prompt.length || told.some((id, i) => id !== prompt[i])) {
+    throw new ConnectError("the answer was begun to another prompt", Code.FailedPrecondition);
+  }
+  const lanes = resume.lanes.map((lane) => ({ ...lane, closed: isClosed(lane, model.dialect) }));
+  return create(ResumeSchema, { ...resume, promptTokenIds: [], lanes });
+}
+
 /** What waits for the client: at most one message a step, and heartbeats between silent steps. */
 class Outbox {
   readonly #waiting: GenerateResponse[] = [];
@@ -149,10 +164,12 @@ async function* generate(
   }
   refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
+  const promptTokenIds = promptIds(state.model, request);
+  const resume = request.resume && resumed(state.model, request.resume, promptTokenIds);
   const stream = state.engine.generate(
     create(EngineGenerateRequestSchema, {
       requestId,
-      promptTokenIds: promptIds(state.model, request),
+      promptTokenIds,
       ...(request.sampling && { sampling: request.sampling }),
       mode: request.mode,
       maxBranches: request.maxBranches,
@@ -162,7 +179,8 @@ async function* generate(
       cacheSalt: request.cacheSalt,
       ignoreEos: request.ignoreEos,
       deadlineMs: request.deadlineMs,
-      ...(request.resume && { resume: request.resume }),
+      priority: request.priority,
+      ...(resume && { resume }),
     }),
   );
   if (!stream) throw new ConnectError("the engine is restarting", Code.Unavailable);
@@ -185,9 +203,22 @@ async function* answer(
 ): AsyncGenerator<GenerateResponse> {
   const outbox = new Outbox();
   const answer = new Answer(state.model, request.stop);
+  // The engine tells only what is new: what was told before comes behind its first word.
+  let told = request.resume ? toldEvents(state.model.dialect, request.resume.lanes) : [];
+  const withTold = (response: GenerateResponse): GenerateResponse => {
+    const started = ({ event }: Event) => event.case === "started";
+    if (told.length === 0 || !response.events.some(started)) return response;
+    const [first, rest] = [
+      response.events.filter(started),
+      response.events.filter((e) => !started(e)),
+    ];
+    const events = [...first, ...told, ...rest];
+    told = [];
+    return { ...response, events };
+  };
   const receive = (response: GenerateResponse) => {
     const wasStopped = answer.stopped;
-    const events = answer.events(response);
+    const events = answer.events(withTold(response));
     // After a stop string only the end is of interest: it brings the usage.
     const told = wasStopped ? events.filter(({ event }) => event.case === "finished") : events;
     if (told.length > 0) {
@@ -205,7 +236,9 @@ async function* answer(
   });
   stream.on("error", (error: ServiceError) => {
     // gRPC's and Connect's codes are the same numbers.
-    outbox.end(new ConnectError(error.details, error.code as unknown as Code));
+    const [retryAfter] = error.metadata?.get(RETRY_AFTER) ?? [];
+    const metadata = retryAfter === undefined ? {} : { [RETRY_AFTER]: String(retryAfter) };
+    outbox.end(new ConnectError(error.details, error.code as unknown as Code, metadata));
   });
   stream.on("end", () => outbox.end());
   yield* outbox.read();

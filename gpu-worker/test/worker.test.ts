@@ -4,6 +4,7 @@ import {
   type Event,
   FinishReason,
   Mode,
+  type ResumeSchema,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -192,6 +193,83 @@ describe("what is refused", () => {
     }
     const load = await settled();
     expect(load.kvBlocksFree).toBe(load.kvBlocksTotal);
+  });
+});
+
+describe("an answer begun elsewhere", () => {
+  const request = (content: string, stop: string[]) => ({
+    model: "anabranch-demo",
+    input: { case: "chat" as const, value: { messages: [{ role: "user", content }] } },
+    ...{ mode: Mode.PARALLEL, maxTokens: 400, stop, seed: 5n, sampling: { temperature: 0.8 } },
+  });
+  const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) => {
+    const out: Event["event"][][] = [];
+    for await (const { events } of worker.client.generate(asked, { headers: worker.headers })) {
+      out.push(events.map(({ event }) => event));
+    }
+    return out;
+  };
+  /** Its lanes as these events tell of them. */
+  const resumeOf = (events: Event["event"][]): MessageInitShape<typeof ResumeSchema> => {
+    const [started] = events;
+    if (started?.case !== "started") throw new Error("no start");
+    const { promptTokenIds, modelDigest } = started.value;
+    const lanes: { lane: number; stage: number; tokenIds: number[] }[] = [];
+    const laneOf = (lane: number, stage: number) => {
+      const known = lanes.find((each) => each.lane === lane) ?? { lane, stage, tokenIds: [] };
+      if (!lanes.includes(known)) lanes.push(known);
+      return known;
+    };
+    for (const event of events) {
+      if (event.case === "delta")
+        laneOf(event.value.lane, 0).tokenIds.push(...event.value.tokenIds);
+      if (event.case !== "stageOpened") continue;
+      for (const lane of event.value.lanes) laneOf(lane, event.value.stage);
+    }
+    return { promptTokenIds, modelDigest, lanes };
+  };
+  const tokens = (events: Event["event"][]) => resumeOf(events).lanes;
+
+  it.each([
+    ["with branches", question, []],
+    ["cut by a stop string in a branch", question, ["Paris is"]],
+    ["serial", "What is 7 + 5?", []],
+  ])("goes on as it would have, from any step: %s", async (_, content, stop) => {
+    const asked = request(content, stop);
+    const steps = await messages(asked);
+    const whole = steps.flat();
+    for (let cut = 1; cut < steps.length; cut += 4) {
+      const resume = resumeOf(steps.slice(0, cut).flat());
+      const again = (await messages({ ...asked, resume })).flat();
+      expect(again.filter((event) => event.case === "started")).toHaveLength(1);
+      expect(read(again).text, `cut after ${cut}`).toBe(read(whole).text);
+      if (stop.length > 0) continue; // what was computed behind the stop string is nobody's
+      expect(tokens(again)).toEqual(tokens(whole));
+      expect(again.filter((event) => event.case !== "delta").map((event) => event.case)).toEqual(
+        whole.filter((event) => event.case !== "delta").map((event) => event.case),
+      );
+    }
+  });
+
+  it("is refused where its model, its prompt or its lanes are not this request's", async () => {
+    const asked = request(question, []);
+    const steps = await messages(asked);
+    const resume = resumeOf(steps.slice(0, 12).flat());
+    const lanes = [...(resume.lanes ?? [])];
+    const broken = [
+      [Code.FailedPrecondition, { ...resume, modelDigest: "another" }],
+      [Code.FailedPrecondition, { ...resume, promptTokenIds: [1, 2, 3] }],
+      [Code.InvalidArgument, { ...resume, lanes: [...lanes, { lane: 40, tokenIds: [5] }] }],
+      [Code.InvalidArgument, { ...resume, lanes: [{ lane: 0, tokenIds: [4, 4, 4] }] }],
+      [Code.InvalidArgument, { ...resume, lanes: [{ lane: 0, tokenIds: [5_000_000] }] }],
+    ] as const;
+    for (const [code, each] of broken) {
+      const stream = worker.client.generate(
+        { ...asked, resume: each },
+        { headers: worker.headers },
+      );
+      expect((await refusal(stream)).code).toBe(code);
+    }
   });
 });
 

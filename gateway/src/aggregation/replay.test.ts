@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { AnswerDocument } from "./document.ts";
 import { Replay, ReplayError } from "./replay.ts";
+import { resumeOf } from "./resume.ts";
 
 type EventInit = NonNullable<MessageInitShape<typeof EventSchema>["event"]>;
 const event = (init: EventInit): Event => create(EventSchema, { event: init });
@@ -68,5 +69,30 @@ describe("a replay", () => {
   it("refuses a run that says something else", () => {
     expect(() => new Replay(answer).rest(delta(0, "on"))).toThrow(ReplayError);
     expect(() => new Replay(answer).rest(delta(0, "in", [1, 2]))).toThrow(ReplayError);
+  });
+});
+
+describe("what another worker is told of an answer", () => {
+  const started = event({
+    case: "started",
+    value: { promptTokenIds: [7, 8], modelDigest: "d", promptTokens: 2 },
+  });
+
+  it("is its prompt, its model and each lane's tokens", () => {
+    const ids = (text: string) => [...text].map((c) => c.charCodeAt(0));
+    expect(resumeOf([started, ...answer.slice(0, 7)])).toMatchObject({
+      ...{ promptTokenIds: [7, 8], modelDigest: "d" },
+      lanes: [
+        { lane: 0, stage: 0, tokenIds: ids("in"), closed: false },
+        { lane: 1, stage: 1, tokenIds: ids("a1a2"), closed: true },
+        { lane: 2, stage: 1, tokenIds: ids("b1b2"), closed: false },
+      ],
+    });
+  });
+
+  it("is nothing where nothing was written, or log-probabilities are to go on", () => {
+    expect(resumeOf([started])).toBeNull();
+    const spoken = { lane: 0, text: "a", tokenIds: [1], logprobs: [{ tokenId: 1, logprob: -1 }] };
+    expect(resumeOf([started, event({ case: "delta", value: spoken })])).toBeNull();
   });
 });

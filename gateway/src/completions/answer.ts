@@ -9,6 +9,7 @@ import {
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { AnswerDocument, type Change, LaneEventError } from "../aggregation/document.ts";
 import { Replay, ReplayError } from "../aggregation/replay.ts";
+import { resumeOf } from "../aggregation/resume.ts";
 import { ApiError, badField } from "../api-error.ts";
 import { keyedHash } from "../auth/api-key.ts";
 import type { Caller } from "../auth/key-store.ts";
@@ -84,8 +85,8 @@ async function viewWith(
 /** Keeps a complete answer; never rejects. */
 type Store = (log: readonly GenerateResponse[]) => Promise<void>;
 
-/** Opens the same answer on some worker once more; rejects where none can. */
-type Reopen = (signal: AbortSignal) => Promise<WorkerStream>;
+/** Opens the same answer on some worker once more, `told` so far; rejects where none can. */
+type Reopen = (told: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
 
 /** What an answer is read from: a worker's stream, or a log that was kept. */
 type Source =
@@ -179,10 +180,13 @@ export class Answer {
         this.#stream.ended();
         if (++losses > mostLosses) throw error;
         console.warn(`request ${this.requestId} lost its worker and goes on elsewhere: ${error}`);
-        const stream = await reopen(this.#cancelled.signal).catch(() => Promise.reject(error));
+        const told = this.#log.flatMap(({ events }) => events);
+        const stream = await reopen(told, this.#cancelled.signal).catch(() =>
+          Promise.reject(error),
+        );
         this.#stream = stream;
         this.account.worker = stream.worker.id;
-        replay = new Replay(this.#log.flatMap(({ events }) => events));
+        replay = new Replay(told);
       }
     }
   }
@@ -327,26 +331,36 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
     // The answer of another build of the model is not what the key promises.
     if (modelDigest !== model.digest) store = null;
     waitUntil(account.started(promptTokens + maxTokens));
-    const reopen = (signal: AbortSignal) => openAgain(asked, modelDigest, signal);
+    const reopen: Reopen = (told, signal) => openAgain(asked, modelDigest, told, signal);
     return new Answer(request, account, around.at, { kind: "stream", stream, reopen }, store);
   }
 
-  /** The same request on whichever worker has the same model, the one that was lost included. */
+  /**
+   * The same request on whichever worker has the same model, the one that was lost included. It goes on
+   * from what was told; where that is refused the answer is decoded anew with its seed.
+   */
   async function openAgain(
     asked: WorkerRequest,
     digest: string,
+    told: readonly Event[],
     signal: AbortSignal,
   ): Promise<WorkerStream> {
     const until = Date.now() + reopenMs;
-    for (;;) {
+    for (let resume = resumeOf(told); ; ) {
       try {
         const newest = await poolView(env, waitUntil, true);
         const same = candidates(newest, modelId).filter(({ models }) =>
           models.some((each) => each.id === modelId && each.digest === digest),
         );
-        return await openStream(same, asked, request.promptField, signal);
+        const again = resume ? { ...asked, resume } : asked;
+        return await openStream(same, again, request.promptField, signal);
       } catch (error) {
         if (signal.aborted || Date.now() >= until) throw error;
+        if (resume && error instanceof ApiError && error.status === 400) {
+          console.warn(`request ${requestId} is decoded anew: ${error.message}`);
+          resume = null;
+          continue;
+        }
         await scheduler.wait(reopenPauseMs);
       }
     }

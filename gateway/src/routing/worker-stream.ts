@@ -88,13 +88,19 @@ const workerFields = ["logit_bias", "stop", "max_tokens", "max_branches", "top_l
 /** What a worker may refuse for reasons that every other worker would share. */
 function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiError | null {
   if (code === Code.OutOfRange) return badField(promptField, rawMessage, "context_length_exceeded");
-  if (code !== Code.InvalidArgument) return null;
+  if (code !== Code.InvalidArgument && code !== Code.FailedPrecondition) return null;
   const named = workerFields.find((field) => rawMessage.startsWith(field));
   return badField(named ?? promptField, rawMessage, "invalid_value");
 }
 
-const unavailable = (message: string, code: string) =>
-  new ApiError(503, message, { code, headers: { "retry-after": "1" } });
+const unavailable = (message: string, code: string, retryAfter = 1) =>
+  new ApiError(503, message, { code, headers: { "retry-after": String(retryAfter) } });
+
+/** When a full worker thinks it has room again, in whole seconds. */
+function retryAfterOf({ metadata }: ConnectError): number {
+  const seconds = Number(metadata.get("retry-after") ?? 1);
+  return Number.isFinite(seconds) ? Math.min(600, Math.max(1, Math.ceil(seconds))) : 1;
+}
 
 /**
  * The first of `workers` that begins the answer. `promptField` is what the client calls its prompt.
@@ -107,7 +113,7 @@ export async function openStream(
   signal: AbortSignal,
 ): Promise<WorkerStream> {
   const deadline = Date.now() + startMs;
-  let overloaded = false;
+  let roomIn: number | null = null; // seconds, at the least of those that are full
   for (const [index, worker] of workers.entries()) {
     if (signal.aborted || Date.now() >= deadline) break;
     try {
@@ -120,7 +126,9 @@ export async function openStream(
       const cause = ConnectError.from(error);
       const refused = refusal(cause, promptField);
       if (refused) throw refused;
-      if (cause.code === Code.ResourceExhausted) overloaded = true;
+      if (cause.code === Code.ResourceExhausted) {
+        roomIn = Math.min(roomIn ?? Number.POSITIVE_INFINITY, retryAfterOf(cause));
+      }
       // Its view of itself is newer than ours, and it answers: nothing is broken.
       else if (cause.code !== Code.NotFound) reportFailure(worker);
       console.warn(`worker ${worker.id} did not begin an answer: ${cause.message}`);
@@ -128,6 +136,8 @@ export async function openStream(
   }
   if (signal.aborted) throw new ApiError(499, "The client left.", { code: "client_closed" });
   if (Date.now() >= deadline) throw unavailable("No worker began in time; try again.", "timeout");
-  if (overloaded) throw unavailable("The model is overloaded; try again.", "overloaded");
+  if (roomIn !== null) {
+    throw unavailable("The model is overloaded; try again.", "overloaded", roomIn);
+  }
   throw unavailable("No worker with this model can be reached; try again.", "no_worker");
 }

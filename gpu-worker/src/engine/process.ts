@@ -1,7 +1,13 @@
 // The engine process: one device, one model, the `Engine` service in token ids on a Unix socket.
 // It lives as long as its standard input: when the worker goes, however it goes, so does this.
 
-import { type EngineEvent, type EngineToken, openEngine, type Sampling } from "@anabranch/native";
+import {
+  type EngineEvent,
+  type EngineToken,
+  openEngine,
+  type Sampling,
+  type StructureRun,
+} from "@anabranch/native";
 import {
   type EngineGenerateRequest,
   Engine as EngineService,
@@ -24,6 +30,7 @@ import {
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { create } from "@bufbuild/protobuf";
 import {
+  Metadata,
   Server,
   ServerCredentials,
   type ServerWritableStream,
@@ -31,7 +38,7 @@ import {
   status as Status,
   type sendUnaryData,
 } from "@grpc/grpc-js";
-import { grpcService } from "../grpc.ts";
+import { grpcService, RETRY_AFTER } from "../grpc.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 
 type Call = ServerWritableStream<EngineGenerateRequest, GenerateResponse>;
@@ -93,9 +100,28 @@ const grpcCodes: Record<string, Status> = {
   unavailable: Status.UNAVAILABLE,
 };
 
-function refuse(call: Call, code: Status, message: string): void {
-  call.emit("error", { code, details: message });
+/** `retryAfter` is an estimate in seconds, for a queue that is full. */
+function refuse(call: Call, code: Status, message: string, retryAfter?: number): void {
+  const metadata = new Metadata();
+  if (retryAfter !== undefined) metadata.set(RETRY_AFTER, String(retryAfter));
+  call.emit("error", { code, details: message, metadata });
 }
+
+/** Tokens, or runs of them. */
+function promptOf(request: EngineGenerateRequest): number[] | StructureRun[] {
+  if (request.prompt.length === 0) return request.promptTokenIds;
+  return request.prompt.map(({ run }) =>
+    run.case === "parallel"
+      ? { parallel: run.value.branches.map(({ ids }) => ids) }
+      : { serial: run.value?.ids ?? [] },
+  );
+}
+
+const flat = (prompt: readonly (number | StructureRun)[]): number[] =>
+  prompt.flatMap((part) => {
+    if (typeof part === "number") return [part];
+    return "serial" in part ? [...part.serial] : part.parallel.flat();
+  });
 
 function forget(id: number): void {
   const answer = answers.get(id);
@@ -105,34 +131,42 @@ function forget(id: number): void {
 
 function generate(call: Call): void {
   const request = call.request;
-  if (request.resume) {
-    refuse(call, Status.UNIMPLEMENTED, "resume is not supported by this engine yet");
+  const { resume } = request;
+  if (resume && resume.modelDigest !== info.digest) {
+    refuse(call, Status.FAILED_PRECONDITION, "the answer was begun on another model");
     return;
   }
   const id = nextId;
   nextId = nextId === 0xffffffff ? 1 : nextId + 1;
-  const { requestId, seed, promptTokenIds: promptIds } = request;
-  answers.set(id, { call, requestId, seed, promptIds, seq: 0n });
+  const { requestId, seed } = request;
+  const prompt = promptOf(request);
+  const promptIds = flat(prompt);
+  answers.set(id, { call, requestId, seed, promptIds, seq: resume?.seq ?? 0n });
   byRequestId.set(requestId, id);
   try {
     engine.submit({
       id,
-      prompt: request.promptTokenIds,
+      prompt,
       sampling: sampling(request.sampling),
       parallel: request.mode === Mode.PARALLEL,
       maxBranches: request.maxBranches,
       maxTokens: request.maxTokens || options.defaultMaxTokens,
       seed: request.seed,
       choice: request.choice,
+      priority: request.priority,
+      cacheSalt: request.cacheSalt,
       stopTokens: request.stopTokenIds,
       ignoreEos: request.ignoreEos,
       deadlineMs: request.deadlineMs,
+      ...(resume && {
+        log: resume.lanes.map(({ lane, tokenIds, closed }) => ({ lane, tokens: tokenIds, closed })),
+      }),
     });
   } catch (error) {
     forget(id);
-    const code = (error as { code?: string }).code ?? "";
+    const { code = "", retryAfterSeconds } = error as { code?: string; retryAfterSeconds?: number };
     const message = error instanceof Error ? error.message : String(error);
-    refuse(call, grpcCodes[code] ?? Status.INTERNAL, message);
+    refuse(call, grpcCodes[code] ?? Status.INTERNAL, message, retryAfterSeconds);
     return;
   }
   call.on("cancelled", () => engine.cancel(id));

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { type Dialect, readDialect } from "./dialect.ts";
 
 export interface Message {
   role: string;
@@ -28,6 +29,8 @@ function tokenText(value: unknown): string {
 
 export class TextModel {
   readonly id: string;
+  /** Absent: the model does not branch. */
+  readonly dialect: Dialect | undefined;
   readonly #tokenizer: Tokenizer;
   readonly #template: Template | undefined;
   readonly #specials: Json;
@@ -56,6 +59,7 @@ export class TextModel {
       .map(({ content }) => content)
       .filter((content) => content.length > 0)
       .sort((a, b) => b.length - a.length);
+    this.dialect = readDialect(folder);
     this.id = id ?? nameOf(folder);
   }
 

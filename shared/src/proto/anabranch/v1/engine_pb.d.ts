@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { GenerateResponseSchema, Mode, Resume, Sampling } from "./generate_pb.js";
+import type { GenerateResponseSchema, Mode, Resume, Sampling, StructureRun } from "./generate_pb.js";
 import type { Load, ModelInfo } from "./worker_pb.js";
 
 /**
@@ -82,6 +82,21 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
    * @generated from field: anabranch.v1.Resume resume = 13;
    */
   resume?: Resume | undefined;
+
+  /**
+   * Instead of prompt_token_ids where the prompt holds answers with structure; its first and last
+   * run are serial.
+   *
+   * @generated from field: repeated anabranch.v1.StructureRun prompt = 14;
+   */
+  prompt: StructureRun[];
+
+  /**
+   * higher goes first, -1000 to 1000
+   *
+   * @generated from field: sint32 priority = 15;
+   */
+  priority: number;
 };
 
 /**

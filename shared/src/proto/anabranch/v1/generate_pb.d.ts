@@ -145,6 +145,68 @@ export declare type TokenLogprob = Message<"anabranch.v1.TokenLogprob"> & {
 export declare const TokenLogprobSchema: GenMessage<TokenLogprob>;
 
 /**
+ * @generated from message anabranch.v1.TokenIds
+ */
+export declare type TokenIds = Message<"anabranch.v1.TokenIds"> & {
+  /**
+   * @generated from field: repeated uint32 ids = 1;
+   */
+  ids: number[];
+};
+
+/**
+ * Describes the message anabranch.v1.TokenIds.
+ * Use `create(TokenIdsSchema)` to create a new message.
+ */
+export declare const TokenIdsSchema: GenMessage<TokenIds>;
+
+/**
+ * @generated from message anabranch.v1.TokenBranches
+ */
+export declare type TokenBranches = Message<"anabranch.v1.TokenBranches"> & {
+  /**
+   * @generated from field: repeated anabranch.v1.TokenIds branches = 1;
+   */
+  branches: TokenIds[];
+};
+
+/**
+ * Describes the message anabranch.v1.TokenBranches.
+ * Use `create(TokenBranchesSchema)` to create a new message.
+ */
+export declare const TokenBranchesSchema: GenMessage<TokenBranches>;
+
+/**
+ * A run of tokens with their structure: serial, or a group of branches.
+ *
+ * @generated from message anabranch.v1.StructureRun
+ */
+export declare type StructureRun = Message<"anabranch.v1.StructureRun"> & {
+  /**
+   * @generated from oneof anabranch.v1.StructureRun.run
+   */
+  run: {
+    /**
+     * @generated from field: anabranch.v1.TokenIds serial = 1;
+     */
+    value: TokenIds;
+    case: "serial";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.TokenBranches parallel = 2;
+     */
+    value: TokenBranches;
+    case: "parallel";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message anabranch.v1.StructureRun.
+ * Use `create(StructureRunSchema)` to create a new message.
+ */
+export declare const StructureRunSchema: GenMessage<StructureRun>;
+
+/**
  * A lane as far as it is known, to go on from.
  *
  * @generated from message anabranch.v1.LanePrefix
@@ -185,7 +247,8 @@ export declare type LanePrefix = Message<"anabranch.v1.LanePrefix"> & {
 export declare const LanePrefixSchema: GenMessage<LanePrefix>;
 
 /**
- * An answer begun elsewhere: rebuilt by structured prefill, then continued.
+ * An answer begun elsewhere: rebuilt by structured prefill, then continued. Its lanes end with a whole
+ * step. A worker tells their text once more; nothing is decoded twice.
  *
  * @generated from message anabranch.v1.Resume
  */
@@ -350,22 +413,6 @@ export declare type StageOpened = Message<"anabranch.v1.StageOpened"> & {
  * Use `create(StageOpenedSchema)` to create a new message.
  */
 export declare const StageOpenedSchema: GenMessage<StageOpened>;
-
-/**
- * @generated from message anabranch.v1.TokenIds
- */
-export declare type TokenIds = Message<"anabranch.v1.TokenIds"> & {
-  /**
-   * @generated from field: repeated uint32 ids = 1;
-   */
-  ids: number[];
-};
-
-/**
- * Describes the message anabranch.v1.TokenIds.
- * Use `create(TokenIdsSchema)` to create a new message.
- */
-export declare const TokenIdsSchema: GenMessage<TokenIds>;
 
 /**
  * Comes after all of the branch's text; StageClosed after all of its branches' ends. A lane in which a

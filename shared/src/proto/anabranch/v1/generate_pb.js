@@ -8,7 +8,7 @@ import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/code
  * Describes the file anabranch/v1/generate.proto.
  */
 export const file_anabranch_v1_generate = /*@__PURE__*/
-  fileDesc("ChthbmFicmFuY2gvdjEvZ2VuZXJhdGUucHJvdG8SDGFuYWJyYW5jaC52MSKyAgoIU2FtcGxpbmcSEwoLdGVtcGVyYXR1cmUYASABKAISDQoFdG9wX3AYAiABKAISDQoFdG9wX2sYAyABKA0SDQoFbWluX3AYBCABKAISGAoQcHJlc2VuY2VfcGVuYWx0eRgFIAEoAhIZChFmcmVxdWVuY3lfcGVuYWx0eRgGIAEoAhIaChJyZXBldGl0aW9uX3BlbmFsdHkYByABKAISOQoKbG9naXRfYmlhcxgIIAMoCzIlLmFuYWJyYW5jaC52MS5TYW1wbGluZy5Mb2dpdEJpYXNFbnRyeRIQCghsb2dwcm9icxgJIAEoCBIUCgx0b3BfbG9ncHJvYnMYCiABKA0aMAoOTG9naXRCaWFzRW50cnkSCwoDa2V5GAEgASgNEg0KBXZhbHVlGAIgASgCOgI4ASI+CgtBbHRlcm5hdGl2ZRIQCgh0b2tlbl9pZBgBIAEoDRIPCgdsb2dwcm9iGAIgASgCEgwKBHRleHQYAyABKAwiZwoMVG9rZW5Mb2dwcm9iEhAKCHRva2VuX2lkGAEgASgNEg8KB2xvZ3Byb2IYAiABKAISDAoEdGV4dBgDIAEoDBImCgN0b3AYBCADKAsyGS5hbmFicmFuY2gudjEuQWx0ZXJuYXRpdmUidwoKTGFuZVByZWZpeBIMCgRsYW5lGAEgASgNEg0KBXN0YWdlGAIgASgNEhEKCXRva2VuX2lkcxgDIAMoDRIOCgZjbG9zZWQYBCABKAgSKQoGcmVhc29uGAUgASgOMhkuYW5hYnJhbmNoLnYxLkNsb3NlUmVhc29uIm4KBlJlc3VtZRIYChBwcm9tcHRfdG9rZW5faWRzGAEgAygNEicKBWxhbmVzGAIgAygLMhguYW5hYnJhbmNoLnYxLkxhbmVQcmVmaXgSCwoDc2VxGAMgASgEEhQKDG1vZGVsX2RpZ2VzdBgEIAEoCSKGAQoHU3RhcnRlZBIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhUKDWNhY2hlZF90b2tlbnMYAiABKA0SDAoEc2VlZBgDIAEoBBIUCgxtb2RlbF9kaWdlc3QYBCABKAkSDwoHYmFja2VuZBgFIAEoCRIYChBwcm9tcHRfdG9rZW5faWRzGAYgAygNIo0BCgVEZWx0YRIMCgRsYW5lGAEgASgNEhEKCXRva2VuX2lkcxgCIAMoDRIMCgR0ZXh0GAMgASgJEiwKCGxvZ3Byb2JzGAQgAygLMhouYW5hYnJhbmNoLnYxLlRva2VuTG9ncHJvYhIWCg52aXNpYmxlX3Rva2VucxgFIAEoDRIPCgd2aXNpYmxlGAYgAygIIn4KC1N0YWdlT3BlbmVkEg0KBXN0YWdlGAEgASgNEhMKC3BhcmVudF9sYW5lGAIgASgNEg0KBWxhbmVzGAMgAygNEg4KBnRpdGxlcxgEIAMoCRIsCgx0aXRsZV90b2tlbnMYBSADKAsyFi5hbmFicmFuY2gudjEuVG9rZW5JZHMiFwoIVG9rZW5JZHMSCwoDaWRzGAEgAygNIkcKDEJyYW5jaENsb3NlZBIMCgRsYW5lGAEgASgNEikKBnJlYXNvbhgCIAEoDjIZLmFuYWJyYW5jaC52MS5DbG9zZVJlYXNvbiIcCgtTdGFnZUNsb3NlZBINCgVzdGFnZRgBIAEoDSKZAQoFVXNhZ2USFQoNcHJvbXB0X3Rva2VucxgBIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgCIAEoDRIWCg52aXNpYmxlX3Rva2VucxgDIAEoDRIVCg1jYWNoZWRfdG9rZW5zGAQgASgNEg0KBXN0ZXBzGAUgASgNEg4KBnN0YWdlcxgGIAEoDRIQCghicmFuY2hlcxgHIAEoDSKAAQoIRmluaXNoZWQSKgoGcmVhc29uGAEgASgOMhouYW5hYnJhbmNoLnYxLkZpbmlzaFJlYXNvbhIiCgV1c2FnZRgCIAEoCzITLmFuYWJyYW5jaC52MS5Vc2FnZRIWCglzdG9wX2xhbmUYAyABKA1IAIgBAUIMCgpfc3RvcF9sYW5lIgsKCUhlYXJ0YmVhdCLVAgoFRXZlbnQSKAoHc3RhcnRlZBgBIAEoCzIVLmFuYWJyYW5jaC52MS5TdGFydGVkSAASJAoFZGVsdGEYAiABKAsyEy5hbmFicmFuY2gudjEuRGVsdGFIABIxCgxzdGFnZV9vcGVuZWQYAyABKAsyGS5hbmFicmFuY2gudjEuU3RhZ2VPcGVuZWRIABIzCg1icmFuY2hfY2xvc2VkGAQgASgLMhouYW5hYnJhbmNoLnYxLkJyYW5jaENsb3NlZEgAEjEKDHN0YWdlX2Nsb3NlZBgFIAEoCzIZLmFuYWJyYW5jaC52MS5TdGFnZUNsb3NlZEgAEioKCGZpbmlzaGVkGAYgASgLMhYuYW5hYnJhbmNoLnYxLkZpbmlzaGVkSAASLAoJaGVhcnRiZWF0GAcgASgLMhcuYW5hYnJhbmNoLnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50IkQKEEdlbmVyYXRlUmVzcG9uc2USCwoDc2VxGAEgASgEEiMKBmV2ZW50cxgCIAMoCzITLmFuYWJyYW5jaC52MS5FdmVudCpACgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIPCgtNT0RFX1NFUklBTBABEhEKDU1PREVfUEFSQUxMRUwQAipTCgpSZXN1bWVSdWxlEhsKF1JFU1VNRV9SVUxFX1VOU1BFQ0lGSUVEEAASEwoPUkVTVU1FX1JVTEVfU1VNEAESEwoPUkVTVU1FX1JVTEVfTUFYEAIqmAEKDEZpbmlzaFJlYXNvbhIdChlGSU5JU0hfUkVBU09OX1VOU1BFQ0lGSUVEEAASFgoSRklOSVNIX1JFQVNPTl9TVE9QEAESGAoURklOSVNIX1JFQVNPTl9MRU5HVEgQAhIbChdGSU5JU0hfUkVBU09OX0NBTkNFTExFRBADEhoKFkZJTklTSF9SRUFTT05fREVBRExJTkUQBCpwCgtDbG9zZVJlYXNvbhIcChhDTE9TRV9SRUFTT05fVU5TUEVDSUZJRUQQABIXChNDTE9TRV9SRUFTT05fTUFSS0VSEAESFAoQQ0xPU0VfUkVBU09OX0VPUxACEhQKEENMT1NFX1JFQVNPTl9DQVAQA2IGcHJvdG8z");
+  fileDesc("ChthbmFicmFuY2gvdjEvZ2VuZXJhdGUucHJvdG8SDGFuYWJyYW5jaC52MSKyAgoIU2FtcGxpbmcSEwoLdGVtcGVyYXR1cmUYASABKAISDQoFdG9wX3AYAiABKAISDQoFdG9wX2sYAyABKA0SDQoFbWluX3AYBCABKAISGAoQcHJlc2VuY2VfcGVuYWx0eRgFIAEoAhIZChFmcmVxdWVuY3lfcGVuYWx0eRgGIAEoAhIaChJyZXBldGl0aW9uX3BlbmFsdHkYByABKAISOQoKbG9naXRfYmlhcxgIIAMoCzIlLmFuYWJyYW5jaC52MS5TYW1wbGluZy5Mb2dpdEJpYXNFbnRyeRIQCghsb2dwcm9icxgJIAEoCBIUCgx0b3BfbG9ncHJvYnMYCiABKA0aMAoOTG9naXRCaWFzRW50cnkSCwoDa2V5GAEgASgNEg0KBXZhbHVlGAIgASgCOgI4ASI+CgtBbHRlcm5hdGl2ZRIQCgh0b2tlbl9pZBgBIAEoDRIPCgdsb2dwcm9iGAIgASgCEgwKBHRleHQYAyABKAwiZwoMVG9rZW5Mb2dwcm9iEhAKCHRva2VuX2lkGAEgASgNEg8KB2xvZ3Byb2IYAiABKAISDAoEdGV4dBgDIAEoDBImCgN0b3AYBCADKAsyGS5hbmFicmFuY2gudjEuQWx0ZXJuYXRpdmUiFwoIVG9rZW5JZHMSCwoDaWRzGAEgAygNIjkKDVRva2VuQnJhbmNoZXMSKAoIYnJhbmNoZXMYASADKAsyFi5hbmFicmFuY2gudjEuVG9rZW5JZHMicAoMU3RydWN0dXJlUnVuEigKBnNlcmlhbBgBIAEoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkc0gAEi8KCHBhcmFsbGVsGAIgASgLMhsuYW5hYnJhbmNoLnYxLlRva2VuQnJhbmNoZXNIAEIFCgNydW4idwoKTGFuZVByZWZpeBIMCgRsYW5lGAEgASgNEg0KBXN0YWdlGAIgASgNEhEKCXRva2VuX2lkcxgDIAMoDRIOCgZjbG9zZWQYBCABKAgSKQoGcmVhc29uGAUgASgOMhkuYW5hYnJhbmNoLnYxLkNsb3NlUmVhc29uIm4KBlJlc3VtZRIYChBwcm9tcHRfdG9rZW5faWRzGAEgAygNEicKBWxhbmVzGAIgAygLMhguYW5hYnJhbmNoLnYxLkxhbmVQcmVmaXgSCwoDc2VxGAMgASgEEhQKDG1vZGVsX2RpZ2VzdBgEIAEoCSKGAQoHU3RhcnRlZBIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhUKDWNhY2hlZF90b2tlbnMYAiABKA0SDAoEc2VlZBgDIAEoBBIUCgxtb2RlbF9kaWdlc3QYBCABKAkSDwoHYmFja2VuZBgFIAEoCRIYChBwcm9tcHRfdG9rZW5faWRzGAYgAygNIo0BCgVEZWx0YRIMCgRsYW5lGAEgASgNEhEKCXRva2VuX2lkcxgCIAMoDRIMCgR0ZXh0GAMgASgJEiwKCGxvZ3Byb2JzGAQgAygLMhouYW5hYnJhbmNoLnYxLlRva2VuTG9ncHJvYhIWCg52aXNpYmxlX3Rva2VucxgFIAEoDRIPCgd2aXNpYmxlGAYgAygIIn4KC1N0YWdlT3BlbmVkEg0KBXN0YWdlGAEgASgNEhMKC3BhcmVudF9sYW5lGAIgASgNEg0KBWxhbmVzGAMgAygNEg4KBnRpdGxlcxgEIAMoCRIsCgx0aXRsZV90b2tlbnMYBSADKAsyFi5hbmFicmFuY2gudjEuVG9rZW5JZHMiRwoMQnJhbmNoQ2xvc2VkEgwKBGxhbmUYASABKA0SKQoGcmVhc29uGAIgASgOMhkuYW5hYnJhbmNoLnYxLkNsb3NlUmVhc29uIhwKC1N0YWdlQ2xvc2VkEg0KBXN0YWdlGAEgASgNIpkBCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhkKEWNvbXBsZXRpb25fdG9rZW5zGAIgASgNEhYKDnZpc2libGVfdG9rZW5zGAMgASgNEhUKDWNhY2hlZF90b2tlbnMYBCABKA0SDQoFc3RlcHMYBSABKA0SDgoGc3RhZ2VzGAYgASgNEhAKCGJyYW5jaGVzGAcgASgNIoABCghGaW5pc2hlZBIqCgZyZWFzb24YASABKA4yGi5hbmFicmFuY2gudjEuRmluaXNoUmVhc29uEiIKBXVzYWdlGAIgASgLMhMuYW5hYnJhbmNoLnYxLlVzYWdlEhYKCXN0b3BfbGFuZRgDIAEoDUgAiAEBQgwKCl9zdG9wX2xhbmUiCwoJSGVhcnRiZWF0ItUCCgVFdmVudBIoCgdzdGFydGVkGAEgASgLMhUuYW5hYnJhbmNoLnYxLlN0YXJ0ZWRIABIkCgVkZWx0YRgCIAEoCzITLmFuYWJyYW5jaC52MS5EZWx0YUgAEjEKDHN0YWdlX29wZW5lZBgDIAEoCzIZLmFuYWJyYW5jaC52MS5TdGFnZU9wZW5lZEgAEjMKDWJyYW5jaF9jbG9zZWQYBCABKAsyGi5hbmFicmFuY2gudjEuQnJhbmNoQ2xvc2VkSAASMQoMc3RhZ2VfY2xvc2VkGAUgASgLMhkuYW5hYnJhbmNoLnYxLlN0YWdlQ2xvc2VkSAASKgoIZmluaXNoZWQYBiABKAsyFi5hbmFicmFuY2gudjEuRmluaXNoZWRIABIsCgloZWFydGJlYXQYByABKAsyFy5hbmFicmFuY2gudjEuSGVhcnRiZWF0SABCBwoFZXZlbnQiRAoQR2VuZXJhdGVSZXNwb25zZRILCgNzZXEYASABKAQSIwoGZXZlbnRzGAIgAygLMhMuYW5hYnJhbmNoLnYxLkV2ZW50KkAKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEg8KC01PREVfU0VSSUFMEAESEQoNTU9ERV9QQVJBTExFTBACKlMKClJlc3VtZVJ1bGUSGwoXUkVTVU1FX1JVTEVfVU5TUEVDSUZJRUQQABITCg9SRVNVTUVfUlVMRV9TVU0QARITCg9SRVNVTUVfUlVMRV9NQVgQAiqYAQoMRmluaXNoUmVhc29uEh0KGUZJTklTSF9SRUFTT05fVU5TUEVDSUZJRUQQABIWChJGSU5JU0hfUkVBU09OX1NUT1AQARIYChRGSU5JU0hfUkVBU09OX0xFTkdUSBACEhsKF0ZJTklTSF9SRUFTT05fQ0FOQ0VMTEVEEAMSGgoWRklOSVNIX1JFQVNPTl9ERUFETElORRAEKnAKC0Nsb3NlUmVhc29uEhwKGENMT1NFX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0NMT1NFX1JFQVNPTl9NQVJLRVIQARIUChBDTE9TRV9SRUFTT05fRU9TEAISFAoQQ0xPU0VfUkVBU09OX0NBUBADYgZwcm90bzM");
 
 /**
  * Describes the message anabranch.v1.Sampling.
@@ -32,95 +32,109 @@ export const TokenLogprobSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_generate, 2);
 
 /**
+ * Describes the message anabranch.v1.TokenIds.
+ * Use `create(TokenIdsSchema)` to create a new message.
+ */
+export const TokenIdsSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_generate, 3);
+
+/**
+ * Describes the message anabranch.v1.TokenBranches.
+ * Use `create(TokenBranchesSchema)` to create a new message.
+ */
+export const TokenBranchesSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_generate, 4);
+
+/**
+ * Describes the message anabranch.v1.StructureRun.
+ * Use `create(StructureRunSchema)` to create a new message.
+ */
+export const StructureRunSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_generate, 5);
+
+/**
  * Describes the message anabranch.v1.LanePrefix.
  * Use `create(LanePrefixSchema)` to create a new message.
  */
 export const LanePrefixSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 3);
+  messageDesc(file_anabranch_v1_generate, 6);
 
 /**
  * Describes the message anabranch.v1.Resume.
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 4);
+  messageDesc(file_anabranch_v1_generate, 7);
 
 /**
  * Describes the message anabranch.v1.Started.
  * Use `create(StartedSchema)` to create a new message.
  */
 export const StartedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 5);
+  messageDesc(file_anabranch_v1_generate, 8);
 
 /**
  * Describes the message anabranch.v1.Delta.
  * Use `create(DeltaSchema)` to create a new message.
  */
 export const DeltaSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 6);
+  messageDesc(file_anabranch_v1_generate, 9);
 
 /**
  * Describes the message anabranch.v1.StageOpened.
  * Use `create(StageOpenedSchema)` to create a new message.
  */
 export const StageOpenedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 7);
-
-/**
- * Describes the message anabranch.v1.TokenIds.
- * Use `create(TokenIdsSchema)` to create a new message.
- */
-export const TokenIdsSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 8);
+  messageDesc(file_anabranch_v1_generate, 10);
 
 /**
  * Describes the message anabranch.v1.BranchClosed.
  * Use `create(BranchClosedSchema)` to create a new message.
  */
 export const BranchClosedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 9);
+  messageDesc(file_anabranch_v1_generate, 11);
 
 /**
  * Describes the message anabranch.v1.StageClosed.
  * Use `create(StageClosedSchema)` to create a new message.
  */
 export const StageClosedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 10);
+  messageDesc(file_anabranch_v1_generate, 12);
 
 /**
  * Describes the message anabranch.v1.Usage.
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 11);
+  messageDesc(file_anabranch_v1_generate, 13);
 
 /**
  * Describes the message anabranch.v1.Finished.
  * Use `create(FinishedSchema)` to create a new message.
  */
 export const FinishedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 12);
+  messageDesc(file_anabranch_v1_generate, 14);
 
 /**
  * Describes the message anabranch.v1.Heartbeat.
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 13);
+  messageDesc(file_anabranch_v1_generate, 15);
 
 /**
  * Describes the message anabranch.v1.Event.
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 14);
+  messageDesc(file_anabranch_v1_generate, 16);
 
 /**
  * Describes the message anabranch.v1.GenerateResponse.
  * Use `create(GenerateResponseSchema)` to create a new message.
  */
 export const GenerateResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_generate, 15);
+  messageDesc(file_anabranch_v1_generate, 17);
 
 /**
  * Describes the enum anabranch.v1.Mode.

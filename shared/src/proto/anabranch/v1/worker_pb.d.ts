@@ -150,6 +150,13 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: anabranch.v1.Resume resume = 16;
    */
   resume?: Resume | undefined;
+
+  /**
+   * higher goes first, -1000 to 1000
+   *
+   * @generated from field: sint32 priority = 17;
+   */
+  priority: number;
 };
 
 /**
