@@ -9,7 +9,7 @@ import { Random } from "./random.ts";
 import { Serving } from "./serving.ts";
 import { shapeFolder, shapes } from "./shapes.ts";
 
-const dtypes = ["bf16", "fp32"] as const;
+const dtypes = ["bf16", "fp32", "int8"] as const;
 
 const help = `npm run bench -- load [options]
 

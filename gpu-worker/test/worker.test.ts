@@ -210,7 +210,7 @@ describe("an answer begun elsewhere", () => {
     return out;
   };
   /** Its lanes as these events tell of them. */
-  const resumeOf = (events: Event["event"][]): MessageInitShape<typeof ResumeSchema> => {
+  const resumeOf = (events: Event["event"][]) => {
     const [started] = events;
     if (started?.case !== "started") throw new Error("no start");
     const { promptTokenIds, modelDigest } = started.value;
@@ -255,14 +255,13 @@ describe("an answer begun elsewhere", () => {
     const asked = request(question, []);
     const steps = await messages(asked);
     const resume = resumeOf(steps.slice(0, 12).flat());
-    const lanes = [...(resume.lanes ?? [])];
-    const broken = [
+    const broken: [Code, MessageInitShape<typeof ResumeSchema>][] = [
       [Code.FailedPrecondition, { ...resume, modelDigest: "another" }],
       [Code.FailedPrecondition, { ...resume, promptTokenIds: [1, 2, 3] }],
-      [Code.InvalidArgument, { ...resume, lanes: [...lanes, { lane: 40, tokenIds: [5] }] }],
+      [Code.InvalidArgument, { ...resume, lanes: [...resume.lanes, { lane: 40, tokenIds: [5] }] }],
       [Code.InvalidArgument, { ...resume, lanes: [{ lane: 0, tokenIds: [4, 4, 4] }] }],
       [Code.InvalidArgument, { ...resume, lanes: [{ lane: 0, tokenIds: [5_000_000] }] }],
-    ] as const;
+    ];
     for (const [code, each] of broken) {
       const stream = worker.client.generate(
         { ...asked, resume: each },
