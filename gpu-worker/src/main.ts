@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
 import { TextModel } from "./model/text_model.ts";
 import { PoolMembership } from "./pool.ts";
 import { poolToken } from "./pool_token.ts";
@@ -15,7 +16,7 @@ import { routes, type WorkerState } from "./service.ts";
 
 const help = `npm run worker -- --model DIR [options]
 
-Serves one model to a gateway's pool.
+Serves one model to a gateway's pool, and Prometheus' metrics at /metrics.
 
   --model DIR         model folder in Hugging Face format
   --gateway URL       gateway to register with (absent: serve without a pool)
@@ -119,16 +120,24 @@ const engine = new EngineSupervisor({
 });
 
 let pool: PoolMembership | undefined;
+const metrics = new Metrics(model.id, () => engine.status());
 const state: WorkerState = {
   model,
   engine,
+  metrics,
   credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
   contextTokens: 0, // known once the model is loaded, before anything is served
   draining: false,
   onEnded: () => pool?.nudge(),
 };
 
-const server = createServer(connectNodeAdapter({ routes: routes(state) }));
+const rpc = connectNodeAdapter({ routes: routes(state) });
+const server = createServer((request, response) => {
+  if (request.method !== "GET" || request.url !== "/metrics") return rpc(request, response);
+  void metrics.text().then((text) => {
+    response.writeHead(200, { "content-type": metrics.contentType }).end(text);
+  });
+});
 
 let closing = false;
 async function close(code: number): Promise<never> {

@@ -4,6 +4,7 @@ import { EngineGenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v
 import {
   type Event,
   EventSchema,
+  FinishReason,
   type GenerateResponse,
   GenerateResponseSchema,
   type Resume,
@@ -21,6 +22,7 @@ import { Answer } from "./answer/answer.ts";
 import { isClosed, toldEvents } from "./answer/told.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { RETRY_AFTER } from "./grpc.ts";
+import type { AnswerClock, Metrics } from "./metrics.ts";
 import { PromptError, type TextModel } from "./model/text_model.ts";
 
 const HEARTBEAT_MS = 250;
@@ -34,6 +36,7 @@ const MOST_BYTES_A_TOKEN = 64;
 export interface WorkerState {
   model: TextModel;
   engine: EngineSupervisor;
+  metrics: Metrics;
   credential: string;
   contextTokens: number;
   draining: boolean;
@@ -184,11 +187,13 @@ async function* generate(
     }),
   );
   if (!stream) throw new ConnectError("the engine is restarting", Code.Unavailable);
+  const clock = state.metrics.begin();
   const leave = () => stream.cancel();
   context.signal.addEventListener("abort", leave, { once: true });
   try {
-    yield* answer(state, request, stream, () => state.engine.stop(requestId));
+    yield* answer(state, request, stream, clock, () => state.engine.stop(requestId));
   } finally {
+    clock.end(FinishReason.CANCELLED); // where nothing else ended it, the caller left
     context.signal.removeEventListener("abort", leave);
     stream.cancel();
     state.onEnded();
@@ -199,6 +204,7 @@ async function* answer(
   state: WorkerState,
   request: GenerateRequest,
   stream: ClientReadableStream<GenerateResponse>,
+  clock: AnswerClock,
   stop: () => void,
 ): AsyncGenerator<GenerateResponse> {
   const outbox = new Outbox();
@@ -217,12 +223,14 @@ async function* answer(
     return { ...response, events };
   };
   const receive = (response: GenerateResponse) => {
+    if (response.events.some(({ event }) => event.case === "delta")) clock.step();
     const wasStopped = answer.stopped;
     const events = answer.events(withTold(response));
     // After a stop string only the end is of interest: it brings the usage.
-    const told = wasStopped ? events.filter(({ event }) => event.case === "finished") : events;
-    if (told.length > 0) {
-      outbox.put(create(GenerateResponseSchema, { seq: response.seq, events: told }));
+    const coming = wasStopped ? events.filter(({ event }) => event.case === "finished") : events;
+    for (const { event } of coming) if (event.case === "finished") clock.end(event.value.reason);
+    if (coming.length > 0) {
+      outbox.put(create(GenerateResponseSchema, { seq: response.seq, events: coming }));
     }
     if (answer.stopped && !wasStopped) stop();
   };
@@ -231,10 +239,12 @@ async function* answer(
       receive(response);
     } catch (error) {
       // A fault in turning ids into text ends this answer, not the worker.
+      clock.end("failed");
       outbox.end(ConnectError.from(error, Code.Internal));
     }
   });
   stream.on("error", (error: ServiceError) => {
+    clock.end("failed");
     // gRPC's and Connect's codes are the same numbers.
     const [retryAfter] = error.metadata?.get(RETRY_AFTER) ?? [];
     const metadata = retryAfter === undefined ? {} : { [RETRY_AFTER]: String(retryAfter) };

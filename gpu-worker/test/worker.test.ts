@@ -272,6 +272,35 @@ describe("an answer begun elsewhere", () => {
   });
 });
 
+describe("metrics", () => {
+  const sample = async (name: string): Promise<number> => {
+    const response = await fetch(`${worker.url}/metrics`);
+    expect(response.headers.get("content-type")).toMatch(/^text\/plain/);
+    const line = (await response.text()).split("\n").find((each) => each.startsWith(name));
+    return Number(line?.split(" ").at(-1) ?? Number.NaN);
+  };
+
+  it("count what answers took, and what the engine did", async () => {
+    const names = [
+      ...['anabranch_answers_total{end="length"', "anabranch_steps_total"],
+      ...["anabranch_time_to_first_token_seconds_count", "anabranch_inter_token_seconds_count"],
+      ...["anabranch_decode_tokens_total", "anabranch_read_bytes_total"],
+      ...["anabranch_prompt_tokens_total"],
+    ];
+    const before = await Promise.all(names.map(sample));
+    await all(ask({ maxTokens: 20, ignoreEos: true }));
+    const after = await Promise.all(names.map(sample));
+    after.forEach((value, i) => {
+      const old = before[i] ?? Number.NaN;
+      expect(value, names[i]).toBeGreaterThan(Number.isNaN(old) ? 0 : old);
+    });
+    expect(await sample("anabranch_engine_up")).toBe(1);
+    const total = await sample("anabranch_kv_blocks{");
+    expect(total).toBeGreaterThan(0);
+    expect(await sample("anabranch_kv_blocks_free")).toBe(total);
+  });
+});
+
 describe("processes", () => {
   it("an engine that dies ends its answers as unavailable and is replaced", async () => {
     const stream = ask({ maxTokens: 900, ignoreEos: true })[Symbol.asyncIterator]();

@@ -14,10 +14,12 @@ const credential = "a credential for tests";
 export class WorkerProcess {
   readonly child: ChildProcess;
   readonly client: Client<typeof Worker>;
+  readonly url: string;
   readonly headers = { authorization: `Bearer ${credential}` };
 
   private constructor(child: ChildProcess, url: string) {
     this.child = child;
+    this.url = url;
     this.client = createClient(
       Worker,
       createConnectTransport({ baseUrl: url, httpVersion: "1.1" }),

@@ -209,6 +209,21 @@ function status(
         tokensPerSecond,
       },
       vocabulary: info.vocabulary,
+      counters: {
+        kvBlocksCached: BigInt(load.kvCached),
+        queueWaitSeconds: load.queueWaitSeconds,
+        steps: BigInt(load.steps),
+        decodeRows: BigInt(load.decodeRows),
+        prefillRows: BigInt(load.prefillRows),
+        decodeSteps: BigInt(load.decodeSteps),
+        decodeSeconds: load.decodeSeconds,
+        prefillSeconds: load.prefillSeconds,
+        bytesRead: BigInt(load.bytesRead),
+        preemptions: BigInt(load.preemptions),
+        promptTokens: BigInt(load.promptTokens),
+        cachedTokens: BigInt(load.cachedTokens),
+        finished: BigInt(load.finished),
+      },
     }),
   );
 }

@@ -163,6 +163,11 @@ export declare type EngineStatusResponse = Message<"anabranch.v1.EngineStatusRes
    * @generated from field: uint32 vocabulary = 3;
    */
   vocabulary: number;
+
+  /**
+   * @generated from field: anabranch.v1.EngineCounters counters = 4;
+   */
+  counters?: EngineCounters | undefined;
 };
 
 /**
@@ -170,6 +175,102 @@ export declare type EngineStatusResponse = Message<"anabranch.v1.EngineStatusRes
  * Use `create(EngineStatusResponseSchema)` to create a new message.
  */
 export declare const EngineStatusResponseSchema: GenMessage<EngineStatusResponse>;
+
+/**
+ * Since the engine process began, but for the first two.
+ *
+ * @generated from message anabranch.v1.EngineCounters
+ */
+export declare type EngineCounters = Message<"anabranch.v1.EngineCounters"> & {
+  /**
+   * free blocks whose content is still known
+   *
+   * @generated from field: uint64 kv_blocks_cached = 1;
+   */
+  kvBlocksCached: bigint;
+
+  /**
+   * estimate for a request that is queued now
+   *
+   * @generated from field: double queue_wait_seconds = 2;
+   */
+  queueWaitSeconds: number;
+
+  /**
+   * @generated from field: uint64 steps = 3;
+   */
+  steps: bigint;
+
+  /**
+   * @generated from field: uint64 decode_rows = 4;
+   */
+  decodeRows: bigint;
+
+  /**
+   * of prompts, and of what was preempted
+   *
+   * @generated from field: uint64 prefill_rows = 5;
+   */
+  prefillRows: bigint;
+
+  /**
+   * steps without prefill rows
+   *
+   * @generated from field: uint64 decode_steps = 6;
+   */
+  decodeSteps: bigint;
+
+  /**
+   * @generated from field: double decode_seconds = 7;
+   */
+  decodeSeconds: number;
+
+  /**
+   * of the other steps
+   *
+   * @generated from field: double prefill_seconds = 8;
+   */
+  prefillSeconds: number;
+
+  /**
+   * weights and KV, each counted once a step
+   *
+   * @generated from field: uint64 bytes_read = 9;
+   */
+  bytesRead: bigint;
+
+  /**
+   * @generated from field: uint64 preemptions = 10;
+   */
+  preemptions: bigint;
+
+  /**
+   * of admitted requests
+   *
+   * @generated from field: uint64 prompt_tokens = 11;
+   */
+  promptTokens: bigint;
+
+  /**
+   * of these, those that the prefix cache had
+   *
+   * @generated from field: uint64 cached_tokens = 12;
+   */
+  cachedTokens: bigint;
+
+  /**
+   * requests that ended, however
+   *
+   * @generated from field: uint64 finished = 13;
+   */
+  finished: bigint;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineCounters.
+ * Use `create(EngineCountersSchema)` to create a new message.
+ */
+export declare const EngineCountersSchema: GenMessage<EngineCounters>;
 
 /**
  * One engine process, spoken to in token ids by the worker that supervises it.
