@@ -8,8 +8,10 @@ import {
   openEngine,
   readBandwidth,
 } from "@anabranch/native";
+import { whole } from "./arguments.ts";
 import { ggufFile } from "./gguf.ts";
 import { llamaCpp, type PeerRun } from "./peer.ts";
+import { median } from "./quantiles.ts";
 import { shapeFolder, shapes } from "./shapes.ts";
 
 const help = `npm run bench -- engine [options]
@@ -72,19 +74,6 @@ export interface EngineFigures {
 }
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
-
-function whole(name: string, text: string, low: number, high: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  throw new Error(`--${name} must be a whole number from ${low} to ${high}, not ${text}`);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
-}
 
 export async function benchEngine(argv: string[]): Promise<void> {
   const { values } = parseArgs({

@@ -3,9 +3,9 @@ import { availableParallelism, cpus } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import type { EngineEvent, EngineOptions, EngineRequest, StructureRun } from "@anabranch/native";
+import { Random } from "@anabranch/training/random.ts";
 import { whole } from "./arguments.ts";
 import { type Quantiles, quantiles } from "./quantiles.ts";
-import { Random } from "./random.ts";
 import { Serving } from "./serving.ts";
 import { shapeFolder, shapes } from "./shapes.ts";
 
@@ -72,17 +72,21 @@ export interface LoadFigures {
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const round = (value: number) => Number(value.toFixed(3));
 
+/** A length of text: each power of two from `low` to `high` as likely as another. */
+const size = (random: Random, low: number, high: number): number =>
+  Math.round(low * (high / low) ** random.float());
+
 /** An answer's prompt and structure, as a chat's answers are sized. */
 function drawn(random: Random, vocabulary: number): Omit<EngineRequest, "id"> {
-  const tokens = (n: number) => Array.from({ length: n }, () => random.between(0, vocabulary - 1));
-  const prompt = tokens(random.size(64, 512));
-  const script: StructureRun[] = [{ serial: [...prompt, ...tokens(random.size(16, 96))] }];
+  const tokens = (n: number) => Array.from({ length: n }, () => random.int(0, vocabulary - 1));
+  const prompt = tokens(size(random, 64, 512));
+  const script: StructureRun[] = [{ serial: [...prompt, ...tokens(size(random, 16, 96))] }];
   if (random.chance(0.6)) {
-    const branches = random.between(2, 6);
+    const branches = random.int(2, 6);
     script.push(
       { serial: tokens(5 * branches + 1) },
-      { parallel: Array.from({ length: branches }, () => tokens(random.size(24, 128))) },
-      { serial: tokens(random.size(8, 48)) },
+      { parallel: Array.from({ length: branches }, () => tokens(size(random, 24, 128))) },
+      { serial: tokens(size(random, 8, 48)) },
     );
   }
   return { prompt, script };
@@ -158,8 +162,7 @@ class Streams {
   constructor(serving: Serving, streams: number, length: number, vocabulary: number) {
     this.#serving = serving;
     const random = new Random(7);
-    const tokens = (n: number) =>
-      Array.from({ length: n }, () => random.between(0, vocabulary - 1));
+    const tokens = (n: number) => Array.from({ length: n }, () => random.int(0, vocabulary - 1));
     this.steps = Array.from({ length: streams }, () => new Steps());
     this.#asked = this.steps.map(({ hear }) => {
       const prompt = tokens(64);

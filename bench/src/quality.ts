@@ -5,6 +5,7 @@ import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
 import { type EngineEvent, type EngineUsage, openEngine } from "@anabranch/native";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
 import { check, type Task } from "@anabranch/training/tasks/task.ts";
+import { whole } from "./arguments.ts";
 
 const help = `npm run bench -- quality [options]
 
@@ -46,12 +47,6 @@ export interface QualityFigures {
 }
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
-
-function whole(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= 1_000_000) return value;
-  throw new Error(`--${name} must be a whole number from 1 to 1000000, not ${text}`);
-}
 
 /** The visible ids of one answer in document order. */
 class Visible {
@@ -236,9 +231,10 @@ export async function benchQuality(argv: string[]): Promise<void> {
   }
   const folder = resolve(values.model);
   const model = new TextModel(folder);
-  const seed = whole("seed", values.seed);
-  const maxTokens = whole("max-tokens", values["max-tokens"]);
-  const tasks = Array.from({ length: whole("tasks", values.tasks) }, (_, i) =>
+  const most = 1_000_000;
+  const seed = whole("seed", values.seed, 1, most);
+  const maxTokens = whole("max-tokens", values["max-tokens"], 1, most);
+  const tasks = Array.from({ length: whole("tasks", values.tasks, 1, most) }, (_, i) =>
     makeTask(seed, i, "heldout"),
   );
   say(`${tasks.length} tasks with branches allowed`);

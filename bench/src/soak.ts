@@ -1,13 +1,12 @@
 // npm run bench -- soak: thousands of mixed requests through one engine that has too little KV for
 // them, many aborted, and every answer held against the same request answered alone.
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
 import type { EngineEvent, EngineLoad, EngineRequest, StructureRun } from "@anabranch/native";
+import { Random } from "@anabranch/training/random.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
 import { whole } from "./arguments.ts";
-import { Random } from "./random.ts";
 import { Serving } from "./serving.ts";
 
 const help = `npm run bench -- soak [options]
@@ -22,7 +21,7 @@ same request alone on another engine without a cache. Exits with 1 where one doe
   --model DIR     a model with a dialect (default models/demo)
   --requests N    requests in all (default 5000)
   --clients N     requests under way at once (default 48)
-  --abort N       how many in a hundred are aborted (default 40)
+  --abort N       how many in a hundred are to be aborted; some end first (default 40)
   --kv-mib N      memory for KV (default 5: for the demo model, 2,048 tokens)
   --max-tokens N  completion tokens of one answer at the most (default 160)
   --seed N        which requests (default 1)
@@ -254,8 +253,8 @@ class Questions {
         topK: random.pick([0, 40]),
         frequencyPenalty: random.pick([0, 0, 0.5]),
       };
-      const seed = random.between(1, 3);
-      const choices = random.chance(0.3) ? random.between(2, 4) : 1;
+      const seed = random.int(1, 3);
+      const choices = random.chance(0.3) ? random.int(2, 4) : 1;
       const questions = Array.from({ length: choices }, (_, choice) => ({
         ...base,
         sampling,
@@ -274,20 +273,20 @@ class Questions {
   }
 
   #chat(): number[] {
-    const content = makeTask(5, this.#random.between(0, 23), "heldout").prompt;
+    const content = makeTask(5, this.#random.int(0, 23), "heldout").prompt;
     return this.#model.chat([{ role: "user", content }]);
   }
 
   #script(prompt: readonly number[]): Question {
     const random = this.#random;
     const tokens = (n: number) => Array.from({ length: n }, () => random.pick(prompt));
-    const script: StructureRun[] = [{ serial: [...prompt, ...tokens(random.between(0, 20))] }];
-    for (let stage = random.between(0, 2); stage > 0; stage--) {
-      const branches = random.between(2, 5);
+    const script: StructureRun[] = [{ serial: [...prompt, ...tokens(random.int(0, 20))] }];
+    for (let stage = random.int(0, 2); stage > 0; stage--) {
+      const branches = random.int(2, 5);
       script.push(
-        { serial: tokens(random.between(1, 8)) },
-        { parallel: Array.from({ length: branches }, () => tokens(random.between(1, 24))) },
-        { serial: tokens(random.between(1, 12)) },
+        { serial: tokens(random.int(1, 8)) },
+        { parallel: Array.from({ length: branches }, () => tokens(random.int(1, 24))) },
+        { serial: tokens(random.int(1, 12)) },
       );
     }
     return { prompt, script };
@@ -304,17 +303,11 @@ interface Soak {
   seed: number;
 }
 
-function titleOpenOf(model: string): number {
-  const dialect = JSON.parse(readFileSync(join(model, "aspd.json"), "utf8")) as {
-    title_open: { ids: [number] };
-  };
-  return dialect.title_open.ids[0];
-}
-
 async function soak(options: Soak): Promise<SoakFigures> {
   const random = new Random(options.seed);
   const text = new TextModel(options.model);
-  const alone = new Alone(options.model, titleOpenOf(options.model));
+  if (!text.dialect) throw new Error(`${options.model} has no dialect: nothing in it branches`);
+  const alone = new Alone(options.model, text.dialect.titleOpen);
   const serving = new Serving({
     model: options.model,
     threads: 1,
@@ -344,9 +337,7 @@ async function soak(options: Soak): Promise<SoakFigures> {
     const group = drawn.slice(0, left);
     left -= group.length;
     figures.kinds[kind] += group.length;
-    groups.push(
-      group.map((question) => ({ question, own: new Random(random.between(0, 2 ** 31)) })),
-    );
+    groups.push(group.map((question) => ({ question, own: new Random(random.int(0, 2 ** 31)) })));
   }
 
   say("asking them");
@@ -356,7 +347,7 @@ async function soak(options: Soak): Promise<SoakFigures> {
     const heard = new Heard(question);
     const moment = own.chance(options.abort / 100) ? own.pick(moments) : undefined;
     // Not every answer comes to a fork: then it is aborted wherever it is.
-    let patience = own.between(20, 80);
+    let patience = own.int(20, 80);
     let abortedIn: Moment | undefined;
     const abortAtMoment = () => {
       if (!moment || abortedIn || (heard.moment !== moment && --patience > 0)) return;
@@ -367,8 +358,8 @@ async function soak(options: Soak): Promise<SoakFigures> {
       {
         ...question,
         priority: own.pick([0, 0, 0, 1, -1]),
-        cacheSalt: new Uint8Array(own.chance(0.9) ? [own.between(1, 3)] : []),
-        deadlineMs: own.chance(0.03) ? own.between(1, 400) : 0,
+        cacheSalt: new Uint8Array(own.chance(0.9) ? [own.int(1, 3)] : []),
+        deadlineMs: own.chance(0.03) ? own.int(1, 400) : 0,
       },
       (events) => {
         heard.hear(events);
