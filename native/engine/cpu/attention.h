@@ -42,7 +42,7 @@ void block_scores(const float* q, int head_dim, const typename Cache::Element* k
     Vec key[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) key[v] = Cache::widened(k + d * kBlockTokens + v * W);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
       const Vec query = splat(q[d * M + m]);
 #pragma GCC unroll 2
@@ -59,7 +59,7 @@ template <class Cache, int M, int S, class At>
 void value_columns(const float* weights, int first, int last, int head_dim, At at, int d,
                    float* const* out) {
   Vec acc[M][S];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 4
     for (int s = 0; s < S; ++s) acc[m][s] = load<Vec>(out[m] + d + s * W);
@@ -71,7 +71,7 @@ void value_columns(const float* weights, int first, int last, int head_dim, At a
       Vec value[S];
 #pragma GCC unroll 4
       for (int s = 0; s < S; ++s) value[s] = Cache::widened(v + s * W);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int m = 0; m < M; ++m) {
         const Vec weight = splat(weights[m * kPieceTokens + t]);
 #pragma GCC unroll 4
@@ -79,7 +79,7 @@ void value_columns(const float* weights, int first, int last, int head_dim, At a
       }
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 4
     for (int s = 0; s < S; ++s) store(out[m] + d + s * W, acc[m][s]);
@@ -172,6 +172,9 @@ void tile_of_queries(const Piece& p, int first) {
     values<Cache, 1>(scores + m * kPieceTokens, shortest, tokens[m], p.head_dim, in(p.v), out + m);
   }
 }
+
+/// Query heads of a tile: two vectors of sums each, beside weights and values, fill the registers.
+constexpr int kTileQueries = kBlockTokens / W > 1 ? kMostQueries / 2 : kMostQueries;
 
 template <class Cache, int M = kTileQueries>
 void tile_of_queries(const Piece& p, int first, int queries) {

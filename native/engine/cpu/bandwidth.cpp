@@ -11,7 +11,7 @@
 namespace anabranch {
 
 double read_bandwidth(int threads, std::uint64_t bytes, int passes) {
-  constexpr size_t kLine = 64, kChunk = 1 << 20;
+  constexpr size_t kLine = 64, kChunk = 1 << 20, kAhead = 8192;
   const int chunks = static_cast<int>(bytes / kChunk);
   Buffer buffer(static_cast<size_t>(chunks) * kChunk);
   Team team(threads);
@@ -27,6 +27,7 @@ double read_bandwidth(int threads, std::uint64_t bytes, int passes) {
       const auto [first, last] = member.share(chunks);
       std::uint64_t sums[8] = {};
       for (size_t at = first * kChunk; at < last * kChunk; at += kLine) {
+        __builtin_prefetch(buffer.data() + at + kAhead);  // as the matrix products do
         std::uint64_t line[8];
         std::memcpy(line, buffer.data() + at, kLine);
         for (int i = 0; i < 8; ++i) sums[i] += line[i];

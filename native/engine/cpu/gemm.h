@@ -217,7 +217,7 @@ void pack(WeightType type, const float* rows, int k, std::byte* out) {
 
 /// Bytes that weights are asked for ahead of their use; the next strip follows this one. What the
 /// processor fetches by itself leaves a third of the bandwidth unused once rows keep it busy.
-constexpr size_t kPrefetch = 2048;
+constexpr size_t kAhead = 8192;
 
 /// M rows by S strips over one chunk of K, in registers. `sums` is [S][rows of the panel][kStrip].
 template <class Kind>
@@ -229,7 +229,8 @@ struct Chunk {
   size_t stride = 0;                        // bytes of a strip
   int steps = 0;
   bool first = false;                       // of K: sums begin at nothing
-  bool fetch = false;                       // these rows are the first to touch the chunk
+  size_t fetch = 0;                         // where these rows begin to ask for what comes, from w
+  size_t fetch_step = 0;                    // bytes of it at each step, or 0
   float* sums = nullptr;
   int panel = 0;                            // rows of the panel
 };
@@ -244,12 +245,15 @@ void accumulate(const Chunk<Kind>& c, const std::byte* w, typename Kind::Sum (&a
     if constexpr (M <= 8) asm("" : "+r"(x[m]));
 #endif
   }
-  for (int i = 0; i < c.steps; ++i) {
+  const std::byte* ahead = w + c.fetch;
+  for (int i = 0; i < c.steps; ++i, ahead += c.fetch_step) {
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
       typename Kind::Wide low, high;
       const std::byte* at = w + s * c.stride + static_cast<size_t>(i) * Kind::step;
-      if constexpr (Fetch) __builtin_prefetch(at + kPrefetch);
+      for (size_t line = 0; Fetch && line < Kind::step; line += 64) {
+        __builtin_prefetch(ahead + s * c.stride + line);
+      }
       Kind::load_pair(at, low, high);
       // One input at a time: beside the sums, all M of them would not fit 16 registers.
 #pragma GCC unroll 16
@@ -269,8 +273,11 @@ void tile(const Chunk<Kind>& c) {
     return c.sums + (static_cast<size_t>(s) * c.panel + m) * kStrip + half * W;
   };
   typename Kind::Sum acc[M][S][2];
+#pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 4
     for (int s = 0; s < S; ++s) {
+#pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
         if (kGrouped || c.first) acc[m][s][half] = typename Kind::Sum{};
         else acc[m][s][half] = load<typename Kind::Sum>(sums_at(m, s, half));
@@ -278,13 +285,16 @@ void tile(const Chunk<Kind>& c) {
     }
   }
   const std::byte* w = c.w + Kind::head;
-  if (c.fetch) accumulate<Kind, M, S, true>(c, w, acc);
+  if (c.fetch_step) accumulate<Kind, M, S, true>(c, w, acc);
   else accumulate<Kind, M, S, false>(c, w, acc);
+#pragma GCC unroll 4
   for (int s = 0; s < S; ++s) {
+#pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
       if constexpr (kGrouped) {
         // Not fused, so that every code path gives the same bits.
         const Vec scale = widen(reinterpret_cast<const std::uint16_t*>(c.w + s * c.stride) + half * W);
+#pragma GCC unroll 16
         for (int m = 0; m < M; ++m) {
           const Vec sum = __builtin_convertvector(acc[m][s][half], Vec) *
                           (scale * splat(c.scales[m * c.ldx]));
@@ -292,6 +302,7 @@ void tile(const Chunk<Kind>& c) {
           store(at, c.first ? sum : load<Vec>(at) + sum);
         }
       } else {
+#pragma GCC unroll 16
         for (int m = 0; m < M; ++m) store(sums_at(m, s, half), acc[m][s][half]);
       }
     }
@@ -335,7 +346,11 @@ inline void finish(const Gemm& g, int row, int strip, const float* sums) {
   const int column = strip * kStrip;
   float* out = g.out + row * g.ldo + column;
   const int width = std::min(kStrip, g.n - column);
-  if (g.accumulate) {
+  if (width == kStrip) {
+    for (int j = 0; j < kStrip; j += W) {
+      store(out + j, g.accumulate ? load<Vec>(out + j) + load<Vec>(sums + j) : load<Vec>(sums + j));
+    }
+  } else if (g.accumulate) {
     for (int j = 0; j < width; ++j) out[j] += sums[j];
   } else {
     for (int j = 0; j < width; ++j) out[j] = sums[j];
@@ -351,19 +366,24 @@ int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, i
   c.ldx = ldx;
   c.stride = strip_bytes(Kind::type, kStrip, g.k);
   c.panel = rows;
+  // One tile alone needs no chunks but those that are scaled.
+  const int chunk = Kind::head == 0 && rows <= kTileRows ? g.k : Kind::chunk;
   int strip = first;
   for (; strip + S <= last; strip += S) {
     c.w = g.w + c.stride * static_cast<size_t>(strip);
-    for (int k = 0; k < g.k; k += Kind::chunk) {
-      c.steps = (std::min(Kind::chunk, g.k - k) + Kind::depth - 1) / Kind::depth;
+    for (int k = 0; k < g.k; k += chunk) {
+      c.steps = (std::min(chunk, g.k - k) + Kind::depth - 1) / Kind::depth;
       c.first = k == 0;
+      c.fetch = kAhead;
+      c.fetch_step = rows > kTileRows ? Kind::step / 2 : Kind::step;  // the first two tiles share it
       for (int row = 0, next; row < rows; row += next) {
         next = next_tile(rows - row);
         c.x = x + row * ldx + k / Kind::depth;
-        c.scales = reinterpret_cast<const float*>(x + row * ldx + (g.k + 1) / 2) + k / Kind::chunk;
-        c.fetch = row == 0;
+        c.scales = reinterpret_cast<const float*>(x + row * ldx + (g.k + 1) / 2) + k / chunk;
         c.sums = sums + row * kStrip;
         tile_of<Kind, S>(c, next);
+        c.fetch += c.fetch_step * c.steps;
+        if (c.fetch >= kAhead + Kind::step * c.steps) c.fetch_step = 0;
       }
       c.w += Kind::head + c.steps * Kind::step;
     }
@@ -395,8 +415,10 @@ void gemm_of(const Gemm& g) {
       }
     }
     int strip = g.first;
-    if (rows == 1) strip = panel_of<Kind, 4>(g, x, ldx, panel, rows, strip, g.last);
-    else strip = panel_of<Kind, 2>(g, x, ldx, panel, rows, strip, g.last);
+    if constexpr (kTileRows < 12) {  // few rows by one strip have too few sums under way
+      if (rows == 1) strip = panel_of<Kind, 4>(g, x, ldx, panel, rows, strip, g.last);
+      else strip = panel_of<Kind, 2>(g, x, ldx, panel, rows, strip, g.last);
+    }
     panel_of<Kind, 1>(g, x, ldx, panel, rows, strip, g.last);
   }
 }

@@ -75,11 +75,11 @@ struct Piece {
   float* scratch = nullptr;      // [piece_scratch(head_dim)]
 };
 
-/// Query heads that walk a block of K or V together.
-inline constexpr int kTileQueries = 6;
+/// Query heads that walk a block of K or V together, at the most.
+inline constexpr int kMostQueries = 12;
 
 inline size_t piece_scratch(int head_dim) {
-  return static_cast<size_t>(kTileQueries) * (kPieceTokens + head_dim);
+  return static_cast<size_t>(kMostQueries) * (kPieceTokens + head_dim);
 }
 
 /// The partial results of one row's context for one query head, merged in context order.
