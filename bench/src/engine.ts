@@ -19,7 +19,8 @@ const help = `npm run bench -- engine [options]
 Random weights in a known model's shape; a prefix is prefilled, forked into lanes, and each lane is
 decoded for some tokens by script, through the engine as it serves. Loading and prefill are not part
 of the decoding figures. tokens_s counts all lanes together; gb_s is the weights and the KV that a
-step must read at least once, over its time; bandwidth_gb_s is what the same threads reach reading.
+step must read at least once, over its time; bandwidth_gb_s is what the same threads reach reading
+before each run. Ratios are medians of the runs' own.
 
   --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
   --dtype TYPE      bf16, int8 or fp32 (default bf16); for int8 also tells how far the logits of
@@ -63,7 +64,7 @@ export interface EngineFigures {
     prefill_tokens_s: number;
   };
   ratio: {
-    /** GB/s of one lane over the read bandwidth. */
+    /** GB/s of one lane over the read bandwidth just before. */
     bandwidth_one_lane?: number;
     /** Tokens/s over those of one lane. */
     over_one_lane?: { lanes: number; ratio: number }[];
@@ -113,10 +114,6 @@ export async function benchEngine(argv: string[]): Promise<void> {
   const peer = values.peer ? llamaCpp(threads) : undefined;
 
   const folder = shapeFolder(values.shape, shape, say);
-  say(`measuring read bandwidth with ${threads} threads`);
-  const bandwidth = () => readBandwidth(threads, 1024, 3);
-  const before = bandwidth();
-
   // K and V of one token in every layer, in bytes.
   const kvToken =
     2 *
@@ -139,8 +136,16 @@ export async function benchEngine(argv: string[]): Promise<void> {
   const prompt = Array.from({ length: prefix }, (_, i) => (i * 7919 + 13) % shape.vocab_size);
   const peerWeights = dtype === "int8" ? "q8_0" : "bf16";
   const peerModel = peer ? ggufFile(folder, shape, peerWeights, say) : "";
-  const turns: { steps: Map<number, number>; prefill: number; peer?: PeerRun }[] = [];
+  const bytesOf = (count: number) => info.weightBytes + (prefix + (count * tokens) / 2) * kvToken;
+  interface Turn {
+    bandwidth: number;
+    steps: Map<number, number>;
+    prefill: number;
+    peer?: PeerRun;
+  }
+  const turns: Turn[] = [];
   for (let i = 0; i < repeat; i++) {
+    const bandwidth = readBandwidth(threads, 1024, 3);
     const steps = new Map<number, number>();
     const prefillRates: number[] = [];
     for (const count of lanes) {
@@ -150,25 +155,23 @@ export async function benchEngine(argv: string[]): Promise<void> {
       steps.set(count, spent.decodeSeconds / spent.decodeSteps);
       prefillRates.push(prefix / spent.prefillSeconds);
     }
-    const turn = { steps, prefill: median(prefillRates) };
+    const turn = { bandwidth, steps, prefill: median(prefillRates) };
     turns.push(peer ? { ...turn, peer: peer.run(peerModel, lanes, prefix, tokens) } : turn);
     say(`  turn ${i + 1} of ${repeat} done`);
   }
-  const over = <T>(pick: (turn: (typeof turns)[number]) => T | undefined) =>
-    median(turns.map((turn) => Number(pick(turn) ?? Number.NaN)));
+  const over = (pick: (turn: Turn) => number | undefined) =>
+    median(turns.map((turn) => pick(turn) ?? Number.NaN));
+  const stepOf = (turn: Turn, count: number) => turn.steps.get(count) ?? Number.NaN;
   const ours: Decoded[] = lanes.map((count) => {
-    const step = over((turn) => turn.steps.get(count));
-    const bytes = info.weightBytes + (prefix + (count * tokens) / 2) * kvToken;
+    const step = over((turn) => stepOf(turn, count));
     return {
       lanes: count,
       tokens_s: round(count / step),
       step_ms: round(step * 1e3),
-      gb_s: round(bytes / step / 1e9),
+      gb_s: round(bytesOf(count) / step / 1e9),
     };
   });
-  const one = ours.find((row) => row.lanes === 1);
   run.engine.close();
-  const bandwidthGbs = Math.max(before, bandwidth()) / 1e9;
   const nmse =
     dtype === "int8" ? await distance(folder, threads, prompt.slice(0, 64), say) : undefined;
 
@@ -178,7 +181,7 @@ export async function benchEngine(argv: string[]): Promise<void> {
     prefix,
     tokens,
     repeat,
-    bandwidth_gb_s: round(bandwidthGbs),
+    bandwidth_gb_s: round(over(({ bandwidth }) => bandwidth / 1e9)),
     ours,
     prefill: { ours_tokens_s: round(over((turn) => turn.prefill)) },
     ...nmse,
@@ -195,11 +198,11 @@ export async function benchEngine(argv: string[]): Promise<void> {
       },
     }),
     ratio: {
-      ...(one && {
-        bandwidth_one_lane: round(one.gb_s / bandwidthGbs),
-        over_one_lane: ours.map((row) => ({
-          lanes: row.lanes,
-          ratio: round(row.tokens_s / one.tokens_s),
+      ...(lanes.includes(1) && {
+        bandwidth_one_lane: round(over((turn) => bytesOf(1) / stepOf(turn, 1) / turn.bandwidth)),
+        over_one_lane: lanes.map((count) => ({
+          lanes: count,
+          ratio: round(over((turn) => (count * stepOf(turn, 1)) / stepOf(turn, count))),
         })),
       }),
       ...(peer && {
@@ -207,10 +210,7 @@ export async function benchEngine(argv: string[]): Promise<void> {
           lanes: count,
           ratio: round(
             over(
-              (turn) =>
-                count /
-                (turn.steps.get(count) ?? 0) /
-                (turn.peer?.decoded.get(count) ?? Number.NaN),
+              (turn) => count / stepOf(turn, count) / (turn.peer?.decoded.get(count) ?? Number.NaN),
             ),
           ),
         })),

@@ -217,7 +217,7 @@ void pack(WeightType type, const float* rows, int k, std::byte* out) {
 
 /// Bytes that weights are asked for ahead of their use; the next strip follows this one. What the
 /// processor fetches by itself leaves a third of the bandwidth unused once rows keep it busy.
-constexpr size_t kAhead = 8192;
+constexpr size_t kAhead = 16384;
 
 /// M rows by S strips over one chunk of K, in registers. `sums` is [S][rows of the panel][kStrip].
 template <class Kind>
