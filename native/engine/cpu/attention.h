@@ -30,15 +30,20 @@ struct Bf16Cache {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-/// scores[m, t] = q[m] · K[t] for the 16 tokens of a block; q is [head_dim, M].
+/// scores[m, t] = q[m] · K[t] for the 16 tokens of a block; q is [head_dim, M]. Meanwhile the next
+/// block's K and this one's V are asked for: no processor foresees where blocks lie.
 template <class Cache, int M>
-void block_scores(const float* q, int head_dim, const typename Cache::Element* k, float* scores) {
+void block_scores(const float* q, int head_dim, const typename Cache::Element* k,
+                  const typename Cache::Element* next_k, const typename Cache::Element* v,
+                  float* scores) {
   constexpr int V = kBlockTokens / W;
   Vec acc[M][V];
   for (auto& by_token : acc) {
     for (Vec& a : by_token) a = splat(0.0f);
   }
   for (int d = 0; d < head_dim; ++d) {
+    __builtin_prefetch(next_k + d * kBlockTokens);
+    __builtin_prefetch(v + d * kBlockTokens);
     Vec key[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) key[v] = Cache::widened(k + d * kBlockTokens + v * W);
@@ -136,13 +141,13 @@ inline void soften(float* scores, int n, float& largest, float& weight) {
 template <class Cache, int M>
 void tile_of_queries(const Piece& p, int first) {
   using Element = typename Cache::Element;
-  const size_t block = static_cast<size_t>(kBlockTokens) * p.head_dim;
+  const size_t size = static_cast<size_t>(kBlockTokens) * p.head_dim;
   const auto in = [&](const std::byte* cache) {
-    return [&p, block, at = reinterpret_cast<const Element*>(cache)](int index) {
-      return at + (static_cast<size_t>(p.blocks[index]) * p.kv_heads + p.kv_head) * block;
+    return [&p, size, at = reinterpret_cast<const Element*>(cache)](int index) {
+      return at + (static_cast<size_t>(p.blocks[index]) * p.kv_heads + p.kv_head) * size;
     };
   };
-  const auto keys = in(p.k);
+  const auto keys = in(p.k), values_at = in(p.v);
   float* scores = p.scratch;                  // [M, kPieceTokens]
   float* q = scores + M * kPieceTokens;       // [head_dim, M]
   float* out[M];
@@ -158,7 +163,9 @@ void tile_of_queries(const Piece& p, int first) {
   const int longest = *std::max_element(tokens, tokens + M);
   const int shortest = *std::min_element(tokens, tokens + M);
   for (int t = 0; t < longest; t += kBlockTokens) {
-    block_scores<Cache, M>(q, p.head_dim, keys(t / kBlockTokens), scores + t);
+    const int block = t / kBlockTokens;
+    const int next = t + kBlockTokens < longest ? block + 1 : block;
+    block_scores<Cache, M>(q, p.head_dim, keys(block), keys(next), values_at(block), scores + t);
   }
   for (int m = 0; m < M; ++m) {
     float* tail = out[m] + p.head_dim;
@@ -166,10 +173,10 @@ void tile_of_queries(const Piece& p, int first) {
     std::fill_n(out[m], p.head_dim, 0.0f);
   }
   // Tokens that all have, together; then each its own, so that no query meets what it can't see.
-  values<Cache, M>(scores, 0, shortest, p.head_dim, in(p.v), out);
+  values<Cache, M>(scores, 0, shortest, p.head_dim, values_at, out);
   for (int m = 0; m < M; ++m) {
     if (tokens[m] == shortest) continue;
-    values<Cache, 1>(scores + m * kPieceTokens, shortest, tokens[m], p.head_dim, in(p.v), out + m);
+    values<Cache, 1>(scores + m * kPieceTokens, shortest, tokens[m], p.head_dim, values_at, out + m);
   }
 }
 
