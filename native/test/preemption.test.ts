@@ -75,20 +75,25 @@ describe("preemption", () => {
   });
 
   it("the more important goes first, and takes the KV of the less important", async () => {
-    const request = { prompt: prompts[0] as number[], maxTokens: 400, ignoreEos: true };
+    const low = { prompt: prompts[0] as number[], maxTokens: 400, ignoreEos: true };
+    const high = { ...low, maxTokens: 200, priority: 1 };
     const serving = new Serving({ kvMib: 3 });
     const ended: string[] = [];
-    const ask = async (name: string, priority: number) => {
-      const answer = await serving.answer({ ...request, priority });
+    const ask = async (name: string, request: Ask) => {
+      const answer = await serving.answer(request);
       ended.push(name);
       return answer;
     };
-    const low = ["low 1", "low 2", "low 3", "low 4"].map((name) => ask(name, 0));
-    const high = ask("high", 1);
-    const answers = await Promise.all([...low, high]);
+    // Half as long as those before it: it ends first, unless it waits for one of them.
+    const answers = await Promise.all([
+      ...["low 1", "low 2", "low 3", "low 4"].map((name) => ask(name, low)),
+      ask("high", high),
+    ]);
     expect(ended[0]).toBe("high");
-    for (const answer of answers) expect(written(answer)).toEqual(written(answers[0] as Answer));
     expect(serving.engine.load().preemptions).toBeGreaterThan(0);
+    const alone = await new Serving().answer(low);
+    for (const answer of answers.slice(0, 4)) expect(written(answer)).toEqual(written(alone));
+    expect(written(answers[4] as Answer)).toEqual(written(await new Serving().answer(high)));
     serving.expectAllFree();
   });
 
