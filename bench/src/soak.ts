@@ -21,7 +21,7 @@ same request alone on another engine without a cache. Exits with 1 where one doe
   --model DIR     a model with a dialect (default models/demo)
   --requests N    requests in all (default 5000)
   --clients N     requests under way at once (default 48)
-  --abort N       how many in a hundred are to be aborted; some end first (default 40)
+  --abort N       how many in a hundred are aborted (default 40)
   --kv-mib N      memory for KV (default 5: for the demo model, 2,048 tokens)
   --max-tokens N  completion tokens of one answer at the most (default 160)
   --seed N        which requests (default 1)
@@ -343,9 +343,12 @@ async function soak(options: Soak): Promise<SoakFigures> {
   say("asking them");
   const began = performance.now();
   const complete: { question: Question; said: string }[] = [];
+  let begun = 0;
   const ask = async ({ question, own }: { question: Question; own: Random }) => {
     const heard = new Heard(question);
-    const moment = own.chance(options.abort / 100) ? own.pick(moments) : undefined;
+    // Many end before their moment comes: later ones make up for them.
+    const lacking = (figures.ended.cancelled ?? 0) < (options.abort / 100) * ++begun;
+    const moment = options.abort && own.chance(lacking ? 0.8 : 0.2) ? own.pick(moments) : undefined;
     // Not every answer comes to a fork: then it is aborted wherever it is.
     let patience = own.int(20, 80);
     let abortedIn: Moment | undefined;
