@@ -68,7 +68,6 @@ for (const [name, kinds] of Object.entries(sanitizers)) {
     ...["--target", "engine-check", "engine-fuzz"],
   ]);
   const env = {
-    ASAN_OPTIONS: "detect_stack_use_after_return=1",
     UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
   };
