@@ -136,7 +136,7 @@ function* steps(script: Script, request: GenerateRequest): Generator<Events> {
   yield [finish(FinishReason.STOP)];
 }
 
-/** Requests that some fake worker of this process has been asked. */
+/** Requests, with their choice, that some fake worker of this process has been asked. */
 const asked = new Set<string>();
 
 async function* answer(
@@ -149,8 +149,9 @@ async function* answer(
   }
   const prompt = lastPrompt(request);
   const script = scriptOf(prompt);
-  const again = asked.has(request.requestId);
-  asked.add(request.requestId);
+  const question = `${request.requestId} ${request.choice}`;
+  const again = asked.has(question);
+  asked.add(question);
   if (script.forgetful && again) script.serial = script.serial?.toUpperCase() ?? "";
   if (script.refuse) throw new ConnectError(script.message ?? "no", codes[script.refuse]);
   worker.begun++;

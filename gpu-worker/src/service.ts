@@ -1,5 +1,7 @@
 // The Worker service: a request in text, an answer in lanes of text.
 import { randomUUID, timingSafeEqual } from "node:crypto";
+import type { StructureRun } from "@anabranch/native";
+import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { EngineGenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
   type Event,
@@ -9,13 +11,15 @@ import {
   GenerateResponseSchema,
   type Resume,
   ResumeSchema,
+  type StructureRunSchema,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import {
+  type AnswerPart as AnswerPartMessage,
   DescribeResponseSchema,
   type GenerateRequest,
   Worker,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
@@ -23,6 +27,7 @@ import { isClosed, toldEvents } from "./answer/told.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
+import { idsOfRuns } from "./model/runs.ts";
 import { PromptError, type TextModel } from "./model/text_model.ts";
 
 const HEARTBEAT_MS = 250;
@@ -52,11 +57,19 @@ function authenticate(state: WorkerState, context: HandlerContext): void {
   }
 }
 
+const answerPart = ({ part }: AnswerPartMessage): AnswerPart =>
+  part.case === "parallel"
+    ? { parallel: part.value.branches.map(({ title, body }) => ({ title, body })) }
+    : { serial: part.value ?? "" };
+
 function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
   const { input } = request;
   const texts =
     input.case === "chat"
-      ? input.value.messages.map(({ content }) => content)
+      ? input.value.messages.flatMap(({ content, name, parts }) => [
+          ...[content, name],
+          ...titlesOf(parts.map(answerPart)),
+        ])
       : input.case === "text"
         ? [input.value]
         : [];
@@ -68,22 +81,21 @@ function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
   );
 }
 
-function promptIds(model: TextModel, request: GenerateRequest): number[] {
+function promptOf(model: TextModel, request: GenerateRequest): StructureRun[] {
   try {
     switch (request.input.case) {
       case "chat":
         if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
-        return model.chat(
-          request.input.value.messages.map(({ role, content, name }) => ({
-            role,
-            content,
+        return model.conversation(
+          request.input.value.messages.map(({ role, content, name, parts }) => ({
+            ...{ role, content, parts: parts.map(answerPart) },
             ...(name === "" ? {} : { name }),
           })),
         );
       case "text":
-        return model.text(request.input.value);
+        return [{ serial: model.text(request.input.value) }];
       case "tokens":
-        return request.input.value.ids;
+        return [{ serial: request.input.value.ids }];
       default:
         throw new PromptError("the request has no input");
     }
@@ -92,6 +104,17 @@ function promptIds(model: TextModel, request: GenerateRequest): number[] {
     throw error;
   }
 }
+
+/** A run as the engine process is sent it. */
+const toEngine = (run: StructureRun): MessageInitShape<typeof StructureRunSchema> =>
+  "serial" in run
+    ? { run: { case: "serial", value: { ids: [...run.serial] } } }
+    : {
+        run: {
+          case: "parallel",
+          value: { branches: run.parallel.map((ids) => ({ ids: [...ids] })) },
+        },
+      };
 
 /** An answer begun elsewhere, as the engine takes it up. Throws where it was another prompt's. */
 function resumed(model: TextModel, resume: Resume, prompt: readonly number[]): Resume {
@@ -167,12 +190,12 @@ async function* generate(
   }
   refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
-  const promptTokenIds = promptIds(state.model, request);
-  const resume = request.resume && resumed(state.model, request.resume, promptTokenIds);
+  const prompt = promptOf(state.model, request);
+  const resume = request.resume && resumed(state.model, request.resume, idsOfRuns(prompt));
   const stream = state.engine.generate(
     create(EngineGenerateRequestSchema, {
       requestId,
-      promptTokenIds,
+      prompt: prompt.map(toEngine),
       ...(request.sampling && { sampling: request.sampling }),
       mode: request.mode,
       maxBranches: request.maxBranches,

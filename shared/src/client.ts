@@ -4,13 +4,17 @@
 //     const answer = new LaneAnswer();
 //     for await (const chunk of stream) answer.push(chunk);
 //     answer.text; answer.stages[0]?.branches.map(({ title, text }) => …);
+//     messages.push(answer.message, { role: "user", content: "And then?" });
 import type { LaneMark } from "./lane-mark.ts";
+import type { AnswerPart } from "./parts.ts";
 
 export type { LaneEventName, LaneMark } from "./lane-mark.ts";
+export type { AnswerPart, BranchPart } from "./parts.ts";
 
 /** As much of a `chat.completion.chunk` or `text_completion` chunk as is looked at. */
 export interface LaneChunk {
   choices: readonly {
+    index?: number;
     delta?: { content?: string | null };
     text?: string;
     finish_reason?: string | null;
@@ -41,11 +45,24 @@ function markOf(chunk: LaneChunk): LaneMark | null {
   return typeof mark === "object" && mark !== null && "event" in mark ? (mark as LaneMark) : null;
 }
 
+/** An assistant message to go on from, with the structure of the answer it was. */
+export interface AnswerMessage {
+  role: "assistant";
+  content: string;
+  anabranch: { parts: AnswerPart[] };
+}
+
 export class LaneAnswer {
+  /** Which choice of the stream it is. */
+  readonly index: number;
   /** In document order; live, so that a page can draw branches as they grow. */
   readonly parts: Part[] = [];
   finishReason: string | null = null;
   readonly #branches = new Map<number, Branch>();
+
+  constructor(index = 0) {
+    this.index = index;
+  }
 
   /** Serial text and branch bodies in title order: what an `ordered` stream would have said. */
   get text(): string {
@@ -62,9 +79,24 @@ export class LaneAnswer {
     return this.parts.filter((part) => part.kind === "stage");
   }
 
-  /** Takes the next chunk; returns its mark, or null where it has none (usage, plain streams). */
+  /** For the next request's `messages`; with it the worker finds the KV of every branch again. */
+  get message(): AnswerMessage {
+    const parts = this.parts.flatMap((part): AnswerPart[] => {
+      if (part.kind === "serial") return [{ serial: part.text }];
+      const branches = part.branches.filter((branch) => !branch.void);
+      const parallel = branches.map(({ title, text }) => ({ title, body: text }));
+      return parallel.length > 0 ? [{ parallel }] : [];
+    });
+    return { role: "assistant", content: this.text, anabranch: { parts } };
+  }
+
+  /**
+   * Takes the next chunk; returns its mark, or null where it has none (usage, plain streams) or is
+   * another choice's.
+   */
   push(chunk: LaneChunk): LaneMark | null {
     const [choice] = chunk.choices;
+    if ((choice?.index ?? this.index) !== this.index) return null;
     const mark = markOf(chunk);
     if (choice?.finish_reason) this.finishReason = choice.finish_reason;
     const text = choice?.delta?.content ?? choice?.text ?? "";
@@ -146,7 +178,16 @@ export class LaneAnswer {
 
 /** A whole stream at once: `const answer = await collectLanes(stream)`. */
 export async function collectLanes(stream: AsyncIterable<LaneChunk>): Promise<LaneAnswer> {
-  const answer = new LaneAnswer();
-  for await (const chunk of stream) answer.push(chunk);
+  const [answer = new LaneAnswer()] = await collectChoices(stream, 1);
   return answer;
+}
+
+/** The same of a stream that was asked for `n` choices. */
+export async function collectChoices(
+  stream: AsyncIterable<LaneChunk>,
+  n: number,
+): Promise<LaneAnswer[]> {
+  const answers = Array.from({ length: n }, (_, index) => new LaneAnswer(index));
+  for await (const chunk of stream) for (const answer of answers) answer.push(chunk);
+  return answers;
 }

@@ -1,4 +1,5 @@
 // An answer as a document: the log of lane events put into document order.
+import type { AnswerPart, BranchPart } from "@anabranch/shared/parts.ts";
 import type {
   Event,
   Finished,
@@ -137,6 +138,24 @@ export class AnswerDocument {
   /** Serial text and branch bodies in title order. */
   get text(): string {
     return this.pieces.map((each) => (each.void ? "" : each.text)).join("");
+  }
+
+  /** The same with its structure; texts and bodies in order are `text`. */
+  get parts(): AnswerPart[] {
+    const parts: AnswerPart[] = [];
+    const stages = new Map<number, BranchPart[]>();
+    for (const { stage, title, text, void: past } of this.pieces) {
+      if (past) continue;
+      if (stage === null) {
+        if (text !== "") parts.push({ serial: text });
+        continue;
+      }
+      const branches = stages.get(stage) ?? [];
+      if (!stages.has(stage)) parts.push({ parallel: branches });
+      stages.set(stage, branches);
+      branches.push({ title: title ?? "", body: text });
+    }
+    return parts;
   }
 
   get logprobs(): TokenLogprob[] {

@@ -34,6 +34,8 @@ export interface AnswerKey {
   classifier: string | null;
   maxBranches: number;
   maxTokens: number;
+  /** Choices. */
+  n: number;
   /** null where temperature 0 makes it irrelevant. */
   seed: string | null;
   stop: readonly string[];

@@ -7,51 +7,63 @@ import {
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { answersObject, type Environment } from "../environment.ts";
 
-/** Each message behind its length (32 bits, big-endian). */
-function encode(log: readonly GenerateResponse[]): ArrayBuffer {
-  const parts = log.map((message) => toBinary(GenerateResponseSchema, message));
+/** The logs of an answer's choices, in order. */
+type Logs = readonly (readonly GenerateResponse[])[];
+
+/** Each part behind its length (32 bits, big-endian). */
+function frame(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const size = parts.reduce((sum, part) => sum + 4 + part.byteLength, 0);
-  const buffer = new ArrayBuffer(size);
-  const view = new DataView(buffer);
-  const bytes = new Uint8Array(buffer);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
   let at = 0;
   for (const part of parts) {
     view.setUint32(at, part.byteLength);
     bytes.set(part, at + 4);
     at += 4 + part.byteLength;
   }
-  return buffer;
+  return bytes;
 }
 
-function decode(buffer: ArrayBuffer): GenerateResponse[] {
-  const view = new DataView(buffer);
-  const log: GenerateResponse[] = [];
-  for (let at = 0; at < buffer.byteLength; ) {
+function unframe(bytes: Uint8Array): Uint8Array[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.byteLength; ) {
     const size = view.getUint32(at);
-    log.push(fromBinary(GenerateResponseSchema, new Uint8Array(buffer, at + 4, size)));
+    parts.push(bytes.subarray(at + 4, at + 4 + size));
     at += 4 + size;
   }
-  return log;
+  return parts;
 }
 
-/** An answer that ran to its own end, not one that was cut off. */
-function isComplete(log: readonly GenerateResponse[]): boolean {
-  const last = log.at(-1)?.events.at(-1)?.event;
-  if (last?.case !== "finished") return false;
-  return [FinishReason.STOP, FinishReason.LENGTH].includes(last.value.reason);
+const encode = (logs: Logs): ArrayBuffer =>
+  frame(logs.map((log) => frame(log.map((message) => toBinary(GenerateResponseSchema, message)))))
+    .buffer;
+
+const decode = (buffer: ArrayBuffer): GenerateResponse[][] =>
+  unframe(new Uint8Array(buffer)).map((log) =>
+    unframe(log).map((message) => fromBinary(GenerateResponseSchema, message)),
+  );
+
+/** Every choice ran to its own end, and none was cut off. */
+function areComplete(logs: Logs): boolean {
+  return logs.every((log) => {
+    const last = log.at(-1)?.events.at(-1)?.event;
+    if (last?.case !== "finished") return false;
+    return [FinishReason.STOP, FinishReason.LENGTH].includes(last.value.reason);
+  });
 }
 
-/** The answer's log, or null. A cache that fails is a cache that misses. */
+/** The answer's logs, or null. A cache that fails is a cache that misses. */
 export async function recall(
   env: Environment,
   tenantId: string,
   key: string,
-): Promise<GenerateResponse[] | null> {
+): Promise<GenerateResponse[][] | null> {
   try {
     const buffer = await answersObject(env, tenantId).read(key);
     if (!buffer) return null;
-    const log = decode(buffer);
-    return isComplete(log) ? log : null;
+    const logs = decode(buffer);
+    return areComplete(logs) ? logs : null;
   } catch (error) {
     console.error("the answer cache could not be read", error);
     return null;
@@ -62,11 +74,11 @@ export async function remember(
   env: Environment,
   tenantId: string,
   key: string,
-  log: readonly GenerateResponse[],
+  logs: Logs,
 ): Promise<void> {
-  if (!isComplete(log)) return;
+  if (!areComplete(logs)) return;
   try {
-    await answersObject(env, tenantId).write(key, encode(log));
+    await answersObject(env, tenantId).write(key, encode(logs));
   } catch (error) {
     console.error("the answer cache could not be written", error);
   }

@@ -2,13 +2,9 @@
 // and routing, in that order.
 import {
   type Event,
-  type Finished,
-  FinishReason,
   type GenerateResponse,
   Mode,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import { AnswerDocument, type Change, LaneEventError } from "../aggregation/document.ts";
-import { Replay, ReplayError } from "../aggregation/replay.ts";
 import { resumeOf } from "../aggregation/resume.ts";
 import { ApiError, badField } from "../api-error.ts";
 import { keyedHash } from "../auth/api-key.ts";
@@ -18,10 +14,10 @@ import { recall, remember } from "../cache/answer-log.ts";
 import { version as classifierVersion, classify } from "../classifier/classifier.ts";
 import type { Environment } from "../environment.ts";
 import { type Model, type PoolView, poolView } from "../pool/pool-view.ts";
-import { reportFailure } from "../routing/breaker.ts";
 import { candidates } from "../routing/candidates.ts";
 import { openStream, type WorkerRequest, type WorkerStream } from "../routing/worker-stream.ts";
-import { Account, type Counts, countsOf, countsSoFar } from "../usage/account.ts";
+import { Account, type Counts, sumOfChoices } from "../usage/account.ts";
+import { Choice, type Reopen, type Source } from "./choice.ts";
 import type { Settings } from "./parameters.ts";
 
 export interface AnswerRequest {
@@ -52,11 +48,9 @@ export interface Surroundings {
  * refused here, as a worker would have to tokenize megabytes to say the same. */
 const bytesPerToken = 64;
 
-/** How long an answer that lost its worker looks for another: an engine restarts in about a second. */
+/** How long a choice that lost its worker looks for another: an engine restarts in about a second. */
 const reopenMs = 10_000;
 const reopenPauseMs = 250;
-
-const isHeartbeat = ({ event }: Event) => event.case === "heartbeat";
 
 function findModel(view: PoolView, id: string): Model {
   const models = view.workers.flatMap((worker) => worker.models.filter((each) => each.id === id));
@@ -82,50 +76,33 @@ async function viewWith(
   return { view: newest, model: findModel(newest, id) };
 }
 
-/** Keeps a complete answer; never rejects. */
-type Store = (log: readonly GenerateResponse[]) => Promise<void>;
+type Begun = Extract<Source, { kind: "stream" }>;
 
-/** Opens the same answer on some worker once more, `told` so far; rejects where none can. */
-type Reopen = (told: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
+/** Keeps the logs of a complete answer's choices; never rejects. */
+type Store = (logs: readonly (readonly GenerateResponse[])[]) => Promise<void>;
 
-/** What an answer is read from: a worker's stream, or a log that was kept. */
-type Source =
-  | { kind: "stream"; stream: WorkerStream; reopen: Reopen }
-  | { kind: "log"; log: readonly GenerateResponse[] };
-
-/** How often one answer may lose its worker. */
-const mostLosses = 3;
-
-/** An answer that has begun. */
+/** An answer that has begun: `n` choices, decoded side by side. */
 export class Answer {
   readonly requestId: string;
   readonly model: string;
-  readonly document = new AnswerDocument();
+  readonly choices: readonly Choice[];
   readonly account: Account;
   readonly createdAt: number;
-  #promptTokens = 0;
-  #cachedTokens = 0;
-  #finished: Finished | undefined;
-  readonly #log: GenerateResponse[] = [];
-  readonly #source: Source;
   readonly #store: Store | null;
-  readonly #cancelled = new AbortController();
-  #stream: WorkerStream | null;
   #stored: Promise<void> = Promise.resolve();
 
   constructor(
     request: AnswerRequest,
     account: Account,
     at: number,
-    source: Source,
+    sources: readonly Source[],
     store: Store | null,
   ) {
     this.requestId = request.requestId;
     this.model = request.model;
+    this.choices = sources.map((source, index) => new Choice(request.requestId, index, source));
     this.account = account;
     this.createdAt = Math.floor(at / 1_000);
-    this.#source = source;
-    this.#stream = source.kind === "stream" ? source.stream : null;
     this.#store = store;
   }
 
@@ -134,114 +111,42 @@ export class Answer {
     return this.#stored;
   }
 
-  get finished(): Finished | undefined {
-    return this.#finished;
+  /** The tokens of all choices so far. They share one prompt, which counts once. */
+  get counts(): Counts {
+    return sumOfChoices(this.choices.map(({ counts }) => counts));
   }
 
   /**
-   * The answer's changes, a step at a time; an empty step is a worker's sign of life. Throws ApiError
-   * where the answer can't be brought to its end.
+   * Has `task` bring every choice to its end, side by side. The first that fails stops the others,
+   * and its error is thrown when all have stopped.
    */
-  async *steps(): AsyncGenerator<Change[]> {
-    try {
-      for await (const message of this.#messages()) yield this.#apply(message);
-      if (this.#store) this.#stored = this.#store(this.#log);
-    } catch (error) {
-      if (error instanceof ApiError) throw error;
-      if (this.#cancelled.signal.aborted) {
-        throw new ApiError(499, "The client left.", { code: "client_closed" });
-      }
-      console.error(`request ${this.requestId} was lost`, error);
-      throw new ApiError(502, "The worker was lost in the middle of the answer.", {
-        code: "worker_lost",
-      });
-    } finally {
-      this.#stream?.ended();
-    }
+  async complete(task: (choice: Choice) => Promise<void>): Promise<void> {
+    await together(this.choices.map(task), () => this.cancel());
+    if (this.#store) this.#stored = this.#store(this.choices.map(({ log }) => log));
   }
 
-  /** Until the answer has finished, from as many workers as it takes. */
-  async *#messages(): AsyncGenerator<GenerateResponse> {
-    if (this.#source.kind === "log") return yield* this.#source.log;
-    const { reopen } = this.#source;
-    let replay: Replay | null = null;
-    for (let losses = 0; ; ) {
-      try {
-        for await (const message of messagesOf(this.#stream)) {
-          yield replay ? restOf(message, replay) : message;
-          if (this.#finished) return;
-        }
-        throw new Error("the stream ended before the answer did");
-      } catch (error) {
-        if (!this.#stream || this.#cancelled.signal.aborted) throw error;
-        if (error instanceof ReplayError || error instanceof LaneEventError) throw error;
-        reportFailure(this.#stream.worker);
-        this.#stream.cancel();
-        this.#stream.ended();
-        if (++losses > mostLosses) throw error;
-        console.warn(`request ${this.requestId} lost its worker and goes on elsewhere: ${error}`);
-        const told = this.#log.flatMap(({ events }) => events);
-        const stream = await reopen(told, this.#cancelled.signal).catch(() =>
-          Promise.reject(error),
-        );
-        this.#stream = stream;
-        this.account.worker = stream.worker.id;
-        replay = new Replay(told);
-      }
-    }
-  }
-
-  #apply(message: GenerateResponse): Change[] {
-    if (!message.events.every(isHeartbeat)) this.#log.push(message);
-    const changes: Change[] = [];
-    for (const event of message.events) {
-      if (event.event.case === "started") {
-        this.#promptTokens = event.event.value.promptTokens;
-        this.#cachedTokens = event.event.value.cachedTokens;
-      }
-      const change = this.document.apply(event);
-      if (!change) continue;
-      if (change.kind === "finished") this.#finish(change.finished);
-      changes.push(change);
-    }
-    return changes;
-  }
-
-  #finish(finished: Finished): void {
-    this.#finished = finished;
-    if (finished.reason === FinishReason.CANCELLED) {
-      throw new ApiError(502, "The worker cancelled the answer.", { code: "worker_cancelled" });
-    }
-  }
-
-  /** The tokens so far; after the end, what the usage block says. */
-  get counts(): Counts {
-    if (this.#finished?.usage) return countsOf(this.#finished.usage);
-    return countsSoFar(this.#promptTokens, this.#cachedTokens, this.document.tally);
-  }
-
-  /** Stops the worker at its next step. */
+  /** Stops the workers at their next step. */
   cancel(): void {
-    this.#cancelled.abort();
-    this.#stream?.cancel();
+    for (const choice of this.choices) choice.cancel();
   }
 }
 
-async function* messagesOf(stream: WorkerStream | null): AsyncGenerator<GenerateResponse> {
-  if (!stream) return;
-  yield* stream.head;
-  for (let next = await stream.rest.next(); !next.done; next = await stream.rest.next()) {
-    yield next.value;
-  }
-}
-
-/** A message without what the client was told before. */
-function restOf(message: GenerateResponse, replay: Replay): GenerateResponse {
-  const isRepeated = ({ event }: Event) => event.case === "started";
-  const events = message.events.flatMap((event) =>
-    isRepeated(event) ? [] : (replay.rest(event) ?? []),
+/** Calls `stop` when the first of `tasks` fails, and throws its error when all have ended. */
+async function together<T>(tasks: readonly Promise<T>[], stop: () => void): Promise<T[]> {
+  let failed = false;
+  let first: unknown;
+  const results = await Promise.all(
+    tasks.map((task) =>
+      task.catch((error: unknown) => {
+        if (!failed) first = error;
+        failed = true;
+        stop();
+        return null;
+      }),
+    ),
   );
-  return { ...message, events };
+  if (failed) throw first;
+  return results as T[];
 }
 
 function newSeed(): bigint {
@@ -267,7 +172,7 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
   const maxTokens = model.contextTokens > 0 ? Math.min(asked, model.contextTokens) : asked;
   const facts = { requestId, model: modelId, endpoint, stream: settings.stream };
   const account = new Account(env, caller, facts, around.at);
-  await account.reserve(request.promptBytes + maxTokens);
+  await account.reserve(request.promptBytes + settings.n * maxTokens);
 
   try {
     return await begin();
@@ -292,16 +197,18 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
         classifier: judged ? classifierVersion : null,
         maxBranches: settings.maxBranches,
         maxTokens,
+        n: settings.n,
         seed: settings.sampling.temperature === 0 ? null : seed.toString(),
         stop: settings.stop,
         sampling: JSON.parse(JSON.stringify(settings.sampling)),
         input: JSON.parse(JSON.stringify(request.input)),
       });
-      const log = await recall(env, caller.tenantId, key);
-      if (log) {
+      const logs = await recall(env, caller.tenantId, key);
+      if (logs) {
         account.cache = "hit";
         await account.started(0);
-        return new Answer(request, account, around.at, { kind: "log", log }, null);
+        const sources = logs.map((log): Source => ({ kind: "log", log }));
+        return new Answer(request, account, around.at, sources, null);
       }
       account.cache = "miss";
       store = (complete) => remember(env, caller.tenantId, key, complete);
@@ -320,24 +227,48 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
       cacheSalt: salt.slice(0, 16),
       stop: settings.stop,
     };
-    const stream = await openStream(
-      candidates(view, modelId),
-      asked,
-      request.promptField,
-      around.signal,
-    );
-    account.worker = stream.worker.id;
-    const { promptTokens, modelDigest } = stream.started;
+    const sources = await openChoices(asked);
+    const promptTokens = sources[0]?.stream.started.promptTokens ?? 0;
+    waitUntil(account.started(promptTokens + settings.n * maxTokens));
     // The answer of another build of the model is not what the key promises.
-    if (modelDigest !== model.digest) store = null;
-    waitUntil(account.started(promptTokens + maxTokens));
-    const reopen: Reopen = (told, signal) => openAgain(asked, modelDigest, told, signal);
-    return new Answer(request, account, around.at, { kind: "stream", stream, reopen }, store);
+    if (sources.some(({ stream }) => stream.started.modelDigest !== model.digest)) store = null;
+    return new Answer(request, account, around.at, sources, store);
   }
 
   /**
-   * The same request on whichever worker has the same model, the one that was lost included. It goes on
-   * from what was told; where that is refused the answer is decoded anew with its seed.
+   * One stream for each choice, begun. They ask the same worker while it has room, which then
+   * prefills their prompt once. Where one can't begin, none does.
+   */
+  async function openChoices(asked: WorkerRequest): Promise<Begun[]> {
+    const workers = candidates(view, modelId);
+    const others = new AbortController();
+    const signal = AbortSignal.any([around.signal, others.signal]);
+    const begun: Begun[] = [];
+    const open = async (choice: number): Promise<Begun> => {
+      const one = { ...asked, choice };
+      const stream = await openStream(workers, one, request.promptField, signal);
+      account.worker = stream.worker.id;
+      const { modelDigest } = stream.started;
+      const reopen: Reopen = (told, left) => openAgain(one, modelDigest, told, left);
+      const source: Begun = { kind: "stream", stream, reopen };
+      begun.push(source);
+      return source;
+    };
+    try {
+      const choices = Array.from({ length: settings.n }, (_, choice) => open(choice));
+      return await together(choices, () => others.abort());
+    } catch (error) {
+      for (const { stream } of begun) {
+        stream.cancel();
+        stream.ended();
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * The same choice on whichever worker has the same model, the one that was lost included. It goes on
+   * from what was told; where that is refused it is decoded anew with its seed.
    */
   async function openAgain(
     asked: WorkerRequest,
@@ -353,7 +284,9 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
           models.some((each) => each.id === modelId && each.digest === digest),
         );
         const again = resume ? { ...asked, resume } : asked;
-        return await openStream(same, again, request.promptField, signal);
+        const stream = await openStream(same, again, request.promptField, signal);
+        account.worker = stream.worker.id;
+        return stream;
       } catch (error) {
         if (signal.aborted || Date.now() >= until) throw error;
         if (resume && error instanceof ApiError && error.status === 400) {

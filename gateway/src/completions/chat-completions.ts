@@ -1,5 +1,8 @@
 // POST /v1/chat/completions
+import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
 import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { AnswerPartSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createRoute, z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
@@ -13,12 +16,25 @@ import { finishWord, usageBlock } from "./renderer.ts";
 const textPart = z.object({ type: z.literal("text", "only text parts"), text: z.string() });
 const content = z.union([z.string(), z.array(textPart).min(1)]);
 
+const part = z
+  .union([
+    z.strictObject({ serial: z.string() }),
+    z.strictObject({
+      parallel: z.array(z.strictObject({ title: z.string(), body: z.string() })).min(1),
+    }),
+  ])
+  .openapi("AnswerPart");
+
 const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer", "user"]), content, name: z.string().nullish() }),
   z.object({
     role: z.literal("assistant"),
     content: content.nullish(),
     name: z.string().nullish(),
+    anabranch: z
+      .object({ parts: z.array(part).nullish() })
+      .nullish()
+      .openapi({ description: "As it came with the answer; its texts in order are `content`" }),
   }),
 ]);
 
@@ -61,11 +77,42 @@ function textOf(message: Message): string {
   return (content ?? []).map((part) => part.text).join("");
 }
 
+/** The parts of an answer that is given back with its structure; none elsewhere. */
+function partsOf(message: Message, index: number): AnswerPart[] {
+  const parts = message.role === "assistant" ? message.anabranch?.parts : null;
+  if (!parts) return [];
+  if (textOfParts(parts) !== textOf(message)) {
+    throw badField(
+      `messages[${index}].anabranch.parts`,
+      "The texts and bodies of 'parts' in order must be the message's 'content'. Send both as they came, or leave 'anabranch' out.",
+      "invalid_value",
+    );
+  }
+  return parts;
+}
+
+/** The same for a worker. */
+const toWorker = (part: AnswerPart): MessageInitShape<typeof AnswerPartSchema> =>
+  "serial" in part
+    ? { part: { case: "serial", value: part.serial } }
+    : { part: { case: "parallel", value: { branches: part.parallel } } };
+
 const encoder = new TextEncoder();
 const bytesIn = (text: string) => encoder.encode(text).byteLength;
 /** What a chat template may add: in all, and around each message. */
 const templateTokens = 64;
 const messageTokens = 16;
+/** What markers may add to a stage, and to each of its branches beside its title, written twice. */
+const markerTokens = 16;
+
+/** What an answer's structure adds to its text. */
+function structureBytes(parts: readonly AnswerPart[]): number {
+  const branches = parts.flatMap((part) => ("parallel" in part ? [null, ...part.parallel] : []));
+  return branches.reduce(
+    (sum, branch) => sum + markerTokens + (branch ? 2 * bytesIn(branch.title) : 0),
+    0,
+  );
+}
 
 function answerRequest(fields: Body, requestId: string): AnswerRequest {
   const logprobs = fields.logprobs ?? false;
@@ -74,21 +121,24 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
     throw badField("top_logprobs", "'top_logprobs' needs 'logprobs' to be true.");
   }
   const maxTokens = fields.max_completion_tokens ?? fields.max_tokens ?? null;
-  const messages = fields.messages.map((each) => ({
+  const messages = fields.messages.map((each, index) => ({
     // OpenAI's newer name of the same thing; chat templates know the older.
     role: each.role === "developer" ? "system" : each.role,
     content: textOf(each),
     name: each.name ?? "",
+    parts: partsOf(each, index),
   }));
   const promptBytes = messages.reduce(
-    (sum, { role, content, name }) => sum + bytesIn(role + content + name) + messageTokens,
+    (sum, { role, content, name, parts }) =>
+      sum + bytesIn(role + content + name) + structureBytes(parts) + messageTokens,
     templateTokens,
   );
+  const forWorker = messages.map((each) => ({ ...each, parts: each.parts.map(toWorker) }));
   return {
     requestId,
     endpoint: "chat.completions",
     model: fields.model,
-    input: { case: "chat", value: { messages } },
+    input: { case: "chat", value: { messages: forWorker } },
     promptField: "messages",
     promptBytes,
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,
@@ -101,38 +151,41 @@ const chatRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsag
   const noUsage = includeUsage ? { usage: null } : {};
   const shown = (logprobs: readonly TokenLogprob[]) =>
     logprobsAsked ? chatLogprobs(logprobs) : null;
-  const chunk = (
-    delta: object,
-    logprobs: object | null,
-    finish_reason: string | null,
-    mark: object | undefined,
-  ) => ({
-    ...head,
-    choices: [{ index: 0, delta, logprobs, finish_reason }],
-    ...noUsage,
-    ...(mark ? { anabranch: mark } : {}),
-  });
   return {
-    opening: (mark) => chunk({ role: "assistant", content: "" }, null, null, mark),
-    fragment: ({ text, logprobs, mark }) =>
-      chunk(
-        mark && mark.event !== "delta" ? {} : { content: text },
-        logprobs.length > 0 ? shown(logprobs) : null,
-        null,
-        mark,
-      ),
-    closing: (reason, mark) => chunk({}, null, finishWord(reason), mark),
-    usage: (counts) => ({ ...head, choices: [], usage: usageBlock(counts) }),
-    whole: (text, logprobs, reason, counts) => ({
-      ...{ id, object: "chat.completion", created, model },
-      choices: [
-        {
-          index: 0,
-          message: { role: "assistant", content: text, refusal: null },
+    choice(index) {
+      const chunk = (
+        delta: object,
+        logprobs: object | null,
+        finish_reason: string | null,
+        mark: object | undefined,
+      ) => ({
+        ...head,
+        choices: [{ index, delta, logprobs, finish_reason }],
+        ...noUsage,
+        ...(mark ? { anabranch: mark } : {}),
+      });
+      return {
+        opening: (mark) => chunk({ role: "assistant", content: "" }, null, null, mark),
+        fragment: ({ text, logprobs, mark }) =>
+          chunk(
+            mark && mark.event !== "delta" ? {} : { content: text },
+            logprobs.length > 0 ? shown(logprobs) : null,
+            null,
+            mark,
+          ),
+        closing: (reason, mark) => chunk({}, null, finishWord(reason), mark),
+        whole: ({ text, parts, logprobs }, reason) => ({
+          index,
+          message: { role: "assistant", content: text, refusal: null, anabranch: { parts } },
           logprobs: shown(logprobs),
           finish_reason: finishWord(reason),
-        },
-      ],
+        }),
+      };
+    },
+    usage: (counts) => ({ ...head, choices: [], usage: usageBlock(counts) }),
+    whole: (choices, counts) => ({
+      ...{ id, object: "chat.completion", created, model },
+      choices,
       usage: usageBlock(counts),
     }),
   };

@@ -1,14 +1,14 @@
-// Brings an answer to its client: as a stream of events, or whole. Whatever happens on the way, the
+// Brings an answer to its client: as a stream of events, its choices side by side, or whole. Whatever happens on the way, the
 // account is closed once, and a client that leaves stops the worker.
-import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import type { Fragment, Presenter } from "../aggregation/fragment.ts";
 import { LanesPresenter } from "../aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../aggregation/ordered-presenter.ts";
 import { type ApiError, asApiError } from "../api-error.ts";
 import { EventStream } from "../streams/event-stream.ts";
 import { type Answer, type AnswerRequest, openAnswer, type Surroundings } from "./answer.ts";
+import type { Choice } from "./choice.ts";
 import type { Settings } from "./parameters.ts";
-import type { Renderer } from "./renderer.ts";
+import type { ChoiceRenderer, Renderer } from "./renderer.ts";
 
 /** A whole answer that takes longer than this sends its head and then blanks, so that the client's
  * leaving is noticed and nothing on the way takes the silence for death. */
@@ -59,41 +59,50 @@ async function pump(
   around: Surroundings,
   events: EventStream,
 ): Promise<void> {
-  const lanes = settings.lanes ? new LanesPresenter() : null;
-  const presenter: Presenter = lanes ?? new OrderedPresenter(answer.document);
   events.left.addEventListener("abort", () => answer.cancel());
   try {
-    const opening = renderer.opening(lanes?.lastMark(null));
-    if (opening) await events.send([opening]);
-    let reason = FinishReason.STOP;
-    let mark: Fragment["mark"];
-    for await (const changes of answer.steps()) {
-      if (events.left.aborted) break;
-      const fragments = changes.flatMap((change) => presenter.push(change));
-      if (fragments.length > 0) answer.account.firstText();
-      await events.send(fragments.map((fragment) => renderer.fragment(fragment)));
-      await answer.account.stillRunning();
-      for (const change of changes) {
-        if (change.kind !== "finished") continue;
-        reason = change.finished.reason;
-        mark = lanes?.lastMark(change.stoppedIn);
-      }
-    }
+    await answer.complete((choice) =>
+      pumpChoice(choice, answer, renderer.choice(choice.index), settings, events),
+    );
     if (events.left.aborted) return record(answer, 499, around);
-    await events.send([renderer.closing(reason, mark)]);
     record(answer, 200, around);
     if (settings.includeUsage) await events.send([renderer.usage(answer.counts)]);
     await events.sendText("data: [DONE]\n\n");
   } catch (error) {
     if (events.left.aborted) return record(answer, 499, around);
     const failure = asApiError(error);
-    answer.cancel();
     record(answer, failure.status, around);
     await events.send([failure.body]);
     await events.sendText("data: [DONE]\n\n");
   } finally {
     await events.close();
   }
+}
+
+/** Sends one choice's chunks, from its opening to its finish reason. */
+async function pumpChoice(
+  choice: Choice,
+  { account }: Answer,
+  renderer: ChoiceRenderer,
+  settings: Settings,
+  events: EventStream,
+): Promise<void> {
+  const lanes = settings.lanes ? new LanesPresenter() : null;
+  const presenter: Presenter = lanes ?? new OrderedPresenter(choice.document);
+  const opening = renderer.opening(lanes?.lastMark(null));
+  if (opening) await events.send([opening]);
+  let mark: Fragment["mark"];
+  for await (const changes of choice.steps()) {
+    if (events.left.aborted) return;
+    const fragments = changes.flatMap((change) => presenter.push(change));
+    if (fragments.length > 0) account.firstText();
+    await events.send(fragments.map((fragment) => renderer.fragment(fragment)));
+    await account.stillRunning();
+    for (const change of changes) {
+      if (change.kind === "finished") mark = lanes?.lastMark(change.stoppedIn);
+    }
+  }
+  await events.send([renderer.closing(choice.reason, mark)]);
 }
 
 async function deliverWhole(
@@ -137,18 +146,19 @@ async function collect(
   left: AbortSignal,
 ): Promise<{ text: string; failure: ApiError | null }> {
   try {
-    for await (const changes of answer.steps()) {
-      if (changes.some(({ kind }) => kind === "text")) answer.account.firstText();
-      await answer.account.stillRunning();
-    }
+    await answer.complete(async (choice) => {
+      for await (const changes of choice.steps()) {
+        if (changes.some(({ kind }) => kind === "text")) answer.account.firstText();
+        await answer.account.stillRunning();
+      }
+    });
     record(answer, 200, around);
-    const { document, counts, finished } = answer;
-    const reason = finished?.reason ?? FinishReason.STOP;
-    const whole = renderer.whole(document.text, document.logprobs, reason, counts);
-    return { text: JSON.stringify(whole), failure: null };
+    const choices = answer.choices.map(({ index, document, reason }) =>
+      renderer.choice(index).whole(document, reason),
+    );
+    return { text: JSON.stringify(renderer.whole(choices, answer.counts)), failure: null };
   } catch (error) {
     const failure = asApiError(error);
-    answer.cancel();
     record(answer, left.aborted ? 499 : failure.status, around);
     return { text: "", failure };
   }

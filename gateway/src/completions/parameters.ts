@@ -17,6 +17,9 @@ const anabranch = z
   .nullish()
   .openapi("AnabranchOptions");
 
+/** Choices of one request. */
+const mostChoices = 8;
+
 export const parameters = {
   model: z.string().min(1),
   temperature: z.number().min(0).max(2).nullish(),
@@ -31,7 +34,7 @@ export const parameters = {
     .nullish(),
   seed: z.int().nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).nullish(),
-  n: z.literal(1, { error: "only 1 is supported" }).nullish(),
+  n: z.int().min(1).max(mostChoices, `at most ${mostChoices} choices are supported`).nullish(),
   max_tokens: z.int().min(1).max(2_147_483_647).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
@@ -47,6 +50,8 @@ export interface Settings {
   sampling: MessageInitShape<typeof SamplingSchema>;
   /** null: the model's default, which is then enforced. */
   maxTokens: number | null;
+  /** Choices. */
+  n: number;
   seed: bigint | null;
   stop: string[];
   mode: "serial" | "parallel" | "auto";
@@ -92,6 +97,7 @@ export function settingsOf(
       topLogprobs,
     },
     maxTokens,
+    n: fields.n ?? 1,
     seed: seed === null ? null : BigInt.asUintN(64, BigInt(seed)),
     stop: typeof stop === "string" ? [stop] : stop,
     mode: options.mode ?? "auto",

@@ -1,26 +1,26 @@
 import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
-import type {
-  FinishReason,
-  TokenLogprob,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { FinishReason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { FinishReason as Reason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { AnswerDocument } from "../aggregation/document.ts";
 import type { Fragment } from "../aggregation/fragment.ts";
 import type { Counts } from "../usage/account.ts";
 
 /** How one endpoint writes an answer down. */
 export interface Renderer {
+  choice(index: number): ChoiceRenderer;
+  usage(counts: Counts): object;
+  /** The body of an answer that is not streamed, of its choices' `whole`. */
+  whole(choices: readonly object[], counts: Counts): object;
+}
+
+/** How it writes one choice: as chunks, each with that choice alone, or whole. */
+export interface ChoiceRenderer {
   /** What opens a stream; null where nothing does. */
   opening(mark: LaneMark | undefined): object | null;
   fragment(fragment: Fragment): object;
   /** The chunk that carries the finish reason. */
   closing(reason: FinishReason, mark: LaneMark | undefined): object;
-  usage(counts: Counts): object;
-  whole(
-    text: string,
-    logprobs: readonly TokenLogprob[],
-    reason: FinishReason,
-    counts: Counts,
-  ): object;
+  whole(document: AnswerDocument, reason: FinishReason): object;
 }
 
 export function finishWord(reason: FinishReason): "stop" | "length" {

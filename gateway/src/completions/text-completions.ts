@@ -77,35 +77,39 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
 const textRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsage) => {
   const head = { id, object: "text_completion", created, model };
   const noUsage = includeUsage ? { usage: null } : {};
-  let offset = 0;
-  const shown = (logprobs: readonly TokenLogprob[]) => {
-    if (!logprobsAsked) return null;
-    const block = textLogprobs(logprobs, offset);
-    offset += block.tokens.join("").length;
-    return block;
-  };
-  const chunk = (
-    text: string,
-    logprobs: object | null,
-    finish_reason: string | null,
-    mark: object | undefined,
-  ) => ({
-    ...head,
-    choices: [{ index: 0, text, logprobs, finish_reason }],
-    ...noUsage,
-    ...(mark ? { anabranch: mark } : {}),
-  });
   return {
-    opening: () => null,
-    fragment: ({ text, logprobs, mark }) =>
-      chunk(text, logprobs.length > 0 ? shown(logprobs) : null, null, mark),
-    closing: (reason, mark) => chunk("", null, finishWord(reason), mark),
+    choice(index) {
+      let offset = 0;
+      const shown = (logprobs: readonly TokenLogprob[]) => {
+        if (!logprobsAsked) return null;
+        const block = textLogprobs(logprobs, offset);
+        offset += block.tokens.join("").length;
+        return block;
+      };
+      const chunk = (
+        text: string,
+        logprobs: object | null,
+        finish_reason: string | null,
+        mark: object | undefined,
+      ) => ({
+        ...head,
+        choices: [{ index, text, logprobs, finish_reason }],
+        ...noUsage,
+        ...(mark ? { anabranch: mark } : {}),
+      });
+      return {
+        opening: () => null,
+        fragment: ({ text, logprobs, mark }) =>
+          chunk(text, logprobs.length > 0 ? shown(logprobs) : null, null, mark),
+        closing: (reason, mark) => chunk("", null, finishWord(reason), mark),
+        whole: ({ text, logprobs }, reason) => {
+          const finish_reason = finishWord(reason);
+          return { index, text, logprobs: shown(logprobs), finish_reason };
+        },
+      };
+    },
     usage: (counts) => ({ ...head, choices: [], usage: usageBlock(counts) }),
-    whole: (text, logprobs, reason, counts) => ({
-      ...head,
-      choices: [{ index: 0, text, logprobs: shown(logprobs), finish_reason: finishWord(reason) }],
-      usage: usageBlock(counts),
-    }),
+    whole: (choices, counts) => ({ ...head, choices, usage: usageBlock(counts) }),
   };
 };
 

@@ -49,6 +49,20 @@ export function countsSoFar(promptTokens: number, cachedTokens: number, tally: T
   return { promptTokens, cachedTokens, ...tally };
 }
 
+/** What choices took together. They share one prompt: the one that found least of it cached filled it. */
+export function sumOfChoices(choices: readonly Counts[]): Counts {
+  const sum = (of: (counts: Counts) => number) => choices.reduce((all, each) => all + of(each), 0);
+  return {
+    promptTokens: Math.max(...choices.map(({ promptTokens }) => promptTokens)),
+    cachedTokens: Math.min(...choices.map(({ cachedTokens }) => cachedTokens)),
+    completionTokens: sum(({ completionTokens }) => completionTokens),
+    visibleTokens: sum(({ visibleTokens }) => visibleTokens),
+    steps: sum(({ steps }) => steps),
+    stages: sum(({ stages }) => stages),
+    branches: sum(({ branches }) => branches),
+  };
+}
+
 function limitError(refusal: Refusal): ApiError {
   const { kind, limit, used, requested, retryAfterMs } = refusal;
   const unit = kind === "requests" ? "requests per min (RPM)" : "tokens per min (TPM)";

@@ -39,6 +39,7 @@ import {
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { grpcService, RETRY_AFTER } from "../grpc.ts";
+import { idsOfRuns } from "../model/runs.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 
 type Call = ServerWritableStream<EngineGenerateRequest, GenerateResponse>;
@@ -107,21 +108,12 @@ function refuse(call: Call, code: Status, message: string, retryAfter?: number):
   call.emit("error", { code, details: message, metadata });
 }
 
-/** Tokens, or runs of them. */
-function promptOf(request: EngineGenerateRequest): number[] | StructureRun[] {
-  if (request.prompt.length === 0) return request.promptTokenIds;
-  return request.prompt.map(({ run }) =>
+const promptOf = (request: EngineGenerateRequest): StructureRun[] =>
+  request.prompt.map(({ run }) =>
     run.case === "parallel"
       ? { parallel: run.value.branches.map(({ ids }) => ids) }
       : { serial: run.value?.ids ?? [] },
   );
-}
-
-const flat = (prompt: readonly (number | StructureRun)[]): number[] =>
-  prompt.flatMap((part) => {
-    if (typeof part === "number") return [part];
-    return "serial" in part ? [...part.serial] : part.parallel.flat();
-  });
 
 function forget(id: number): void {
   const answer = answers.get(id);
@@ -140,7 +132,7 @@ function generate(call: Call): void {
   nextId = nextId === 0xffffffff ? 1 : nextId + 1;
   const { requestId, seed } = request;
   const prompt = promptOf(request);
-  const promptIds = flat(prompt);
+  const promptIds = idsOfRuns(prompt);
   answers.set(id, { call, requestId, seed, promptIds, seq: resume?.seq ?? 0n });
   byRequestId.set(requestId, id);
   try {

@@ -14,7 +14,11 @@ export interface Dialect {
   join: number[];
   serialVisible: boolean;
   bodyVisible: boolean;
-  titleTokens: number; // cap
+  // Caps:
+  branches: number;
+  titleTokens: number;
+  branchTokens: number; // opening and end included
+  stages: number;
 }
 
 interface Marker {
@@ -28,7 +32,7 @@ interface DialectFile {
   branch_close: Marker;
   join: Marker;
   visible?: ("serial" | "body")[];
-  caps?: { title_tokens?: number };
+  caps?: { branches?: number; title_tokens?: number; branch_tokens?: number; stages?: number };
 }
 
 /** Nothing where the model does not branch. The engine has checked the file, or will refuse it. */
@@ -50,6 +54,9 @@ export function readDialect(folder: string): Dialect | undefined {
     join: file.join.ids,
     serialVisible: file.visible?.includes("serial") ?? true,
     bodyVisible: file.visible?.includes("body") ?? true,
+    branches: file.caps?.branches ?? 10,
     titleTokens: file.caps?.title_tokens ?? 16,
+    branchTokens: file.caps?.branch_tokens ?? 512,
+    stages: file.caps?.stages ?? 8,
   };
 }

@@ -1,14 +1,20 @@
 // The model's own tokenizer and chat template: text to ids and back.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import type { StructureRun } from "@anabranch/native";
+import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { type Dialect, readDialect } from "./dialect.ts";
+import { type AnswerIds, answerIds } from "./history.ts";
+import { RunBuilder } from "./runs.ts";
 
 export interface Message {
   role: string;
   content: string;
   name?: string;
+  /** Of an answer given back with its structure: texts and bodies in order are `content`. */
+  parts?: readonly AnswerPart[];
 }
 
 /** Input that can't be turned into a prompt; the message is for the client. */
@@ -69,29 +75,34 @@ export class TextModel {
    * ordinary tokens, so that no client can forge one.
    * @throws PromptError where the template refuses the messages
    */
-  chat(messages: Message[]): number[] {
-    if (!this.#template) {
-      throw new PromptError("this model has no chat template; use /v1/completions");
+  chat(messages: readonly Message[]): number[] {
+    const quoted = new Quoted(this.#added, textIn(messages));
+    return this.#encodeQuoted(this.#render(quoted.hideIn(messages)), quoted, false);
+  }
+
+  /**
+   * The same prompt as runs: an answer given back with its parts stands in it with the tokens and the
+   * structure that decoding it made. One that can't be structured is plain text.
+   * @throws PromptError as chat does
+   */
+  conversation(messages: readonly Message[]): StructureRun[] {
+    const quoted = new Quoted(this.#added, textIn(messages));
+    const plain = quoted.hideIn(messages);
+    const prompt = this.#render(plain);
+    const answers = messages.map(({ parts }) => this.#answerIds(parts ?? [], quoted));
+    const builder = new RunBuilder();
+    for (const { text, answer } of this.#around(prompt, plain, answers, quoted)) {
+      builder.serial(this.#encodeQuoted(text, quoted, false));
+      for (const part of answer) {
+        if ("serial" in part) builder.serial(part.serial);
+        else builder.stage(part.stage);
+      }
     }
-    const quoted = new Quoted(this.#added, messages.map(({ content }) => content).join(""));
-    const safe = messages.map((message) => ({
-      ...message,
-      content: quoted.hide(message.content),
-      ...(message.name === undefined ? {} : { name: quoted.hide(message.name) }),
-    }));
-    let prompt: string;
-    try {
-      prompt = this.#template.render({
-        messages: safe,
-        add_generation_prompt: true,
-        ...this.#specials,
-      });
-    } catch (error) {
-      throw new PromptError(
-        `the model's chat template refuses these messages: ${error instanceof Error ? error.message : error}`,
-      );
-    }
-    return this.#encodeQuoted(prompt, quoted, false);
+    const { runs } = builder;
+    // Where nothing stands before a stage no answer can have opened it.
+    const [first] = runs;
+    if (first && "serial" in first && first.serial.length > 0) return runs;
+    return [{ serial: this.#encodeQuoted(prompt, quoted, false) }];
   }
 
   /** The ids of a plain text prompt, with the model's own start tokens. */
@@ -106,6 +117,55 @@ export class TextModel {
       skip_special_tokens: false,
       clean_up_tokenization_spaces: false,
     });
+  }
+
+  #render(messages: readonly Rendered[]): string {
+    if (!this.#template) {
+      throw new PromptError("this model has no chat template; use /v1/completions");
+    }
+    try {
+      return this.#template.render({
+        messages,
+        add_generation_prompt: true,
+        ...this.#specials,
+      });
+    } catch (error) {
+      throw new PromptError(
+        `the model's chat template refuses these messages: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  }
+
+  #answerIds(parts: readonly AnswerPart[], quoted: Quoted): AnswerIds[] | null {
+    if (!this.dialect || parts.length === 0) return null;
+    return answerIds(parts, this.dialect, (text) => {
+      const ids = this.#encodeQuoted(quoted.hide(text), quoted, false);
+      return this.decode(ids) === text ? ids : null;
+    });
+  }
+
+  /** What the template writes before each answer that has ids, and behind the last: all of `prompt`,
+   * where it does more with an answer's content than to copy it. */
+  #around(
+    prompt: string,
+    plain: readonly Rendered[],
+    answers: readonly (AnswerIds[] | null)[],
+    quoted: Quoted,
+  ): { text: string; answer: AnswerIds[] }[] {
+    const whole = [{ text: prompt, answer: [] }];
+    if (answers.every((answer) => answer === null)) return whole;
+    let slotted: string;
+    try {
+      slotted = this.#render(
+        plain.map((each, i) => (answers[i] ? { ...each, content: quoted.slot(i) } : each)),
+      );
+    } catch {
+      return whole;
+    }
+    const pieces = quoted.splitSlots(slotted);
+    const again = pieces.map(({ text, slot }) => text + (plain[slot]?.content ?? "")).join("");
+    if (again !== prompt) return whole;
+    return pieces.map(({ text, slot }) => ({ text, answer: answers[slot] ?? [] }));
   }
 
   #encode(text: string, withStart: boolean): number[] {
@@ -137,15 +197,28 @@ export class TextModel {
   }
 }
 
-/** The occurrences of added tokens in user text, taken out before rendering and spliced back. */
+/** A message as templates see it. */
+type Rendered = Omit<Message, "parts">;
+
+/** All that clients wrote. */
+const textIn = (messages: readonly Message[]): string =>
+  messages
+    .flatMap(({ content, name = "", parts = [] }) => [content, name, ...titlesOf(parts)])
+    .join("");
+
+/**
+ * The occurrences of added tokens in user text, taken out before rendering and spliced back; and
+ * slots, which keep the place of what is tokenized apart.
+ */
 class Quoted {
   readonly #pattern: RegExp | undefined;
   readonly #open: string;
   readonly #close: string;
+  readonly #slot: string;
   readonly #literals: string[] = [];
 
   constructor(added: string[], userText: string) {
-    // Two private-use characters that the user did not write.
+    // Private-use characters that the user did not write.
     let code = 0xe000;
     const unused = () => {
       while (userText.includes(String.fromCharCode(code))) code++;
@@ -153,6 +226,7 @@ class Quoted {
     };
     this.#open = unused();
     this.#close = unused();
+    this.#slot = unused();
     if (added.some((token) => userText.includes(token))) {
       const escaped = added.map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
       this.#pattern = new RegExp(escaped.join("|"), "g");
@@ -165,6 +239,28 @@ class Quoted {
       this.#literals.push(literal);
       return `${this.#open}${this.#literals.length - 1}${this.#close}`;
     });
+  }
+
+  hideIn(messages: readonly Message[]): Rendered[] {
+    return messages.map(({ role, content, name }) => ({
+      role,
+      content: this.hide(content),
+      ...(name === undefined ? {} : { name: this.hide(name) }),
+    }));
+  }
+
+  slot(index: number): string {
+    return `${this.#slot}${index}${this.#slot}`;
+  }
+
+  /** Stretches between slots, each with the number of the slot behind it; the last has -1. */
+  splitSlots(text: string): { text: string; slot: number }[] {
+    const pieces = text.split(new RegExp(`${this.#slot}(\\d+)${this.#slot}`));
+    const out: { text: string; slot: number }[] = [];
+    for (let i = 0; i < pieces.length; i += 2) {
+      out.push({ text: pieces[i] ?? "", slot: Number(pieces[i + 1] ?? -1) });
+    }
+    return out;
   }
 
   /** Plain stretches, each followed by the literal that was hidden after it. */

@@ -24,9 +24,11 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
   requestId: string;
 
   /**
-   * @generated from field: repeated uint32 prompt_token_ids = 2;
+   * the first and the last run are serial
+   *
+   * @generated from field: repeated anabranch.v1.StructureRun prompt = 2;
    */
-  promptTokenIds: number[];
+  prompt: StructureRun[];
 
   /**
    * @generated from field: anabranch.v1.Sampling sampling = 3;
@@ -84,17 +86,9 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
   resume?: Resume | undefined;
 
   /**
-   * Instead of prompt_token_ids where the prompt holds answers with structure; its first and last
-   * run are serial.
-   *
-   * @generated from field: repeated anabranch.v1.StructureRun prompt = 14;
-   */
-  prompt: StructureRun[];
-
-  /**
    * higher goes first, -1000 to 1000
    *
-   * @generated from field: sint32 priority = 15;
+   * @generated from field: sint32 priority = 14;
    */
   priority: number;
 };

@@ -29,6 +29,13 @@ export declare type ChatMessage = Message<"anabranch.v1.ChatMessage"> & {
    * @generated from field: string name = 3;
    */
   name: string;
+
+  /**
+   * Of an answer given back with its structure: texts and bodies in order are `content`.
+   *
+   * @generated from field: repeated anabranch.v1.AnswerPart parts = 4;
+   */
+  parts: AnswerPart[];
 };
 
 /**
@@ -36,6 +43,73 @@ export declare type ChatMessage = Message<"anabranch.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export declare const ChatMessageSchema: GenMessage<ChatMessage>;
+
+/**
+ * A run of serial text, or a stage with its branches in title order.
+ *
+ * @generated from message anabranch.v1.AnswerPart
+ */
+export declare type AnswerPart = Message<"anabranch.v1.AnswerPart"> & {
+  /**
+   * @generated from oneof anabranch.v1.AnswerPart.part
+   */
+  part: {
+    /**
+     * @generated from field: string serial = 1;
+     */
+    value: string;
+    case: "serial";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.BranchParts parallel = 2;
+     */
+    value: BranchParts;
+    case: "parallel";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message anabranch.v1.AnswerPart.
+ * Use `create(AnswerPartSchema)` to create a new message.
+ */
+export declare const AnswerPartSchema: GenMessage<AnswerPart>;
+
+/**
+ * @generated from message anabranch.v1.BranchParts
+ */
+export declare type BranchParts = Message<"anabranch.v1.BranchParts"> & {
+  /**
+   * @generated from field: repeated anabranch.v1.BranchPart branches = 1;
+   */
+  branches: BranchPart[];
+};
+
+/**
+ * Describes the message anabranch.v1.BranchParts.
+ * Use `create(BranchPartsSchema)` to create a new message.
+ */
+export declare const BranchPartsSchema: GenMessage<BranchParts>;
+
+/**
+ * @generated from message anabranch.v1.BranchPart
+ */
+export declare type BranchPart = Message<"anabranch.v1.BranchPart"> & {
+  /**
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * @generated from field: string body = 2;
+   */
+  body: string;
+};
+
+/**
+ * Describes the message anabranch.v1.BranchPart.
+ * Use `create(BranchPartSchema)` to create a new message.
+ */
+export declare const BranchPartSchema: GenMessage<BranchPart>;
 
 /**
  * @generated from message anabranch.v1.ChatInput

@@ -9,7 +9,7 @@ import { file_anabranch_v1_generate } from "./generate_pb.js";
  * Describes the file anabranch/v1/worker.proto.
  */
 export const file_anabranch_v1_worker = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEiOgoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEgwKBG5hbWUYAyABKAkiOAoJQ2hhdElucHV0EisKCG1lc3NhZ2VzGAEgAygLMhkuYW5hYnJhbmNoLnYxLkNoYXRNZXNzYWdlIrcDCg9HZW5lcmF0ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVtb2RlbBgCIAEoCRInCgRjaGF0GAMgASgLMhcuYW5hYnJhbmNoLnYxLkNoYXRJbnB1dEgAEg4KBHRleHQYBCABKAlIABIoCgZ0b2tlbnMYBSABKAsyFi5hbmFicmFuY2gudjEuVG9rZW5JZHNIABIoCghzYW1wbGluZxgGIAEoCzIWLmFuYWJyYW5jaC52MS5TYW1wbGluZxIgCgRtb2RlGAcgASgOMhIuYW5hYnJhbmNoLnYxLk1vZGUSFAoMbWF4X2JyYW5jaGVzGAggASgNEhIKCm1heF90b2tlbnMYCSABKA0SDAoEc2VlZBgKIAEoBBIOCgZjaG9pY2UYCyABKA0SEgoKY2FjaGVfc2FsdBgMIAEoDBIMCgRzdG9wGA0gAygJEhIKCmlnbm9yZV9lb3MYDiABKAgSEwoLZGVhZGxpbmVfbXMYDyABKA0SJAoGcmVzdW1lGBAgASgLMhQuYW5hYnJhbmNoLnYxLlJlc3VtZRIQCghwcmlvcml0eRgRIAEoEUIHCgVpbnB1dCJ9CglNb2RlbEluZm8SCgoCaWQYASABKAkSDgoGZGlnZXN0GAIgASgJEg8KB2JhY2tlbmQYAyABKAkSDwoHZGlhbGVjdBgEIAEoCRIWCg5jb250ZXh0X3Rva2VucxgFIAEoDRIaChJkZWZhdWx0X21heF90b2tlbnMYBiABKA0imQEKBExvYWQSGAoQcnVubmluZ19yZXF1ZXN0cxgBIAEoDRIXCg9xdWV1ZWRfcmVxdWVzdHMYAiABKA0SEgoKbGl2ZV9sYW5lcxgDIAEoDRIWCg5rdl9ibG9ja3NfZnJlZRgEIAEoBBIXCg9rdl9ibG9ja3NfdG90YWwYBSABKAQSGQoRdG9rZW5zX3Blcl9zZWNvbmQYBiABKAIiEQoPRGVzY3JpYmVSZXF1ZXN0Im8KEERlc2NyaWJlUmVzcG9uc2USJwoGbW9kZWxzGAEgAygLMhcuYW5hYnJhbmNoLnYxLk1vZGVsSW5mbxIgCgRsb2FkGAIgASgLMhIuYW5hYnJhbmNoLnYxLkxvYWQSEAoIZHJhaW5pbmcYAyABKAgyoAEKBldvcmtlchJLCghHZW5lcmF0ZRIdLmFuYWJyYW5jaC52MS5HZW5lcmF0ZVJlcXVlc3QaHi5hbmFicmFuY2gudjEuR2VuZXJhdGVSZXNwb25zZTABEkkKCERlc2NyaWJlEh0uYW5hYnJhbmNoLnYxLkRlc2NyaWJlUmVxdWVzdBoeLmFuYWJyYW5jaC52MS5EZXNjcmliZVJlc3BvbnNlYgZwcm90bzM", [file_anabranch_v1_generate]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEiYwoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEgwKBG5hbWUYAyABKAkSJwoFcGFydHMYBCADKAsyGC5hbmFicmFuY2gudjEuQW5zd2VyUGFydCJVCgpBbnN3ZXJQYXJ0EhAKBnNlcmlhbBgBIAEoCUgAEi0KCHBhcmFsbGVsGAIgASgLMhkuYW5hYnJhbmNoLnYxLkJyYW5jaFBhcnRzSABCBgoEcGFydCI5CgtCcmFuY2hQYXJ0cxIqCghicmFuY2hlcxgBIAMoCzIYLmFuYWJyYW5jaC52MS5CcmFuY2hQYXJ0IikKCkJyYW5jaFBhcnQSDQoFdGl0bGUYASABKAkSDAoEYm9keRgCIAEoCSI4CglDaGF0SW5wdXQSKwoIbWVzc2FnZXMYASADKAsyGS5hbmFicmFuY2gudjEuQ2hhdE1lc3NhZ2UitwMKD0dlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEicKBGNoYXQYAyABKAsyFy5hbmFicmFuY2gudjEuQ2hhdElucHV0SAASDgoEdGV4dBgEIAEoCUgAEigKBnRva2VucxgFIAEoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkc0gAEigKCHNhbXBsaW5nGAYgASgLMhYuYW5hYnJhbmNoLnYxLlNhbXBsaW5nEiAKBG1vZGUYByABKA4yEi5hbmFicmFuY2gudjEuTW9kZRIUCgxtYXhfYnJhbmNoZXMYCCABKA0SEgoKbWF4X3Rva2VucxgJIAEoDRIMCgRzZWVkGAogASgEEg4KBmNob2ljZRgLIAEoDRISCgpjYWNoZV9zYWx0GAwgASgMEgwKBHN0b3AYDSADKAkSEgoKaWdub3JlX2VvcxgOIAEoCBITCgtkZWFkbGluZV9tcxgPIAEoDRIkCgZyZXN1bWUYECABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lEhAKCHByaW9yaXR5GBEgASgRQgcKBWlucHV0In0KCU1vZGVsSW5mbxIKCgJpZBgBIAEoCRIOCgZkaWdlc3QYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIPCgdkaWFsZWN0GAQgASgJEhYKDmNvbnRleHRfdG9rZW5zGAUgASgNEhoKEmRlZmF1bHRfbWF4X3Rva2VucxgGIAEoDSKZAQoETG9hZBIYChBydW5uaW5nX3JlcXVlc3RzGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRISCgpsaXZlX2xhbmVzGAMgASgNEhYKDmt2X2Jsb2Nrc19mcmVlGAQgASgEEhcKD2t2X2Jsb2Nrc190b3RhbBgFIAEoBBIZChF0b2tlbnNfcGVyX3NlY29uZBgGIAEoAiIRCg9EZXNjcmliZVJlcXVlc3QibwoQRGVzY3JpYmVSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvEiAKBGxvYWQYAiABKAsyEi5hbmFicmFuY2gudjEuTG9hZBIQCghkcmFpbmluZxgDIAEoCDKgAQoGV29ya2VyEksKCEdlbmVyYXRlEh0uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVxdWVzdBoeLmFuYWJyYW5jaC52MS5HZW5lcmF0ZVJlc3BvbnNlMAESSQoIRGVzY3JpYmUSHS5hbmFicmFuY2gudjEuRGVzY3JpYmVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkRlc2NyaWJlUmVzcG9uc2ViBnByb3RvMw", [file_anabranch_v1_generate]);
 
 /**
  * Describes the message anabranch.v1.ChatMessage.
@@ -19,46 +19,67 @@ export const ChatMessageSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_worker, 0);
 
 /**
+ * Describes the message anabranch.v1.AnswerPart.
+ * Use `create(AnswerPartSchema)` to create a new message.
+ */
+export const AnswerPartSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 1);
+
+/**
+ * Describes the message anabranch.v1.BranchParts.
+ * Use `create(BranchPartsSchema)` to create a new message.
+ */
+export const BranchPartsSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 2);
+
+/**
+ * Describes the message anabranch.v1.BranchPart.
+ * Use `create(BranchPartSchema)` to create a new message.
+ */
+export const BranchPartSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 3);
+
+/**
  * Describes the message anabranch.v1.ChatInput.
  * Use `create(ChatInputSchema)` to create a new message.
  */
 export const ChatInputSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 1);
+  messageDesc(file_anabranch_v1_worker, 4);
 
 /**
  * Describes the message anabranch.v1.GenerateRequest.
  * Use `create(GenerateRequestSchema)` to create a new message.
  */
 export const GenerateRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 2);
+  messageDesc(file_anabranch_v1_worker, 5);
 
 /**
  * Describes the message anabranch.v1.ModelInfo.
  * Use `create(ModelInfoSchema)` to create a new message.
  */
 export const ModelInfoSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 3);
+  messageDesc(file_anabranch_v1_worker, 6);
 
 /**
  * Describes the message anabranch.v1.Load.
  * Use `create(LoadSchema)` to create a new message.
  */
 export const LoadSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 4);
+  messageDesc(file_anabranch_v1_worker, 7);
 
 /**
  * Describes the message anabranch.v1.DescribeRequest.
  * Use `create(DescribeRequestSchema)` to create a new message.
  */
 export const DescribeRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 5);
+  messageDesc(file_anabranch_v1_worker, 8);
 
 /**
  * Describes the message anabranch.v1.DescribeResponse.
  * Use `create(DescribeResponseSchema)` to create a new message.
  */
 export const DescribeResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 6);
+  messageDesc(file_anabranch_v1_worker, 9);
 
 /**
  * A machine of the pool, spoken to in text. Called by the edge over Connect (server streaming over

@@ -1,0 +1,161 @@
+// One choice of an answer: its lane events, from whichever workers it takes, as a document.
+import {
+  type Event,
+  type Finished,
+  FinishReason,
+  type GenerateResponse,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { AnswerDocument, type Change, LaneEventError } from "../aggregation/document.ts";
+import { Replay, ReplayError } from "../aggregation/replay.ts";
+import { ApiError } from "../api-error.ts";
+import { reportFailure } from "../routing/breaker.ts";
+import type { WorkerStream } from "../routing/worker-stream.ts";
+import { type Counts, countsOf, countsSoFar } from "../usage/account.ts";
+
+/** Opens the same choice on some worker once more, `told` so far; rejects where none can. */
+export type Reopen = (told: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
+
+/** What a choice is read from: a worker's stream, or a log that was kept. */
+export type Source =
+  | { kind: "stream"; stream: WorkerStream; reopen: Reopen }
+  | { kind: "log"; log: readonly GenerateResponse[] };
+
+/** How often one choice may lose its worker. */
+const mostLosses = 3;
+
+const isHeartbeat = ({ event }: Event) => event.case === "heartbeat";
+
+/** A choice that has begun. */
+export class Choice {
+  /** Its number in the answer, and in the engine's random numbers. */
+  readonly index: number;
+  readonly document = new AnswerDocument();
+  readonly #requestId: string;
+  readonly #source: Source;
+  readonly #log: GenerateResponse[] = [];
+  readonly #cancelled = new AbortController();
+  #promptTokens = 0;
+  #cachedTokens = 0;
+  #finished: Finished | undefined;
+  #stream: WorkerStream | null;
+
+  constructor(requestId: string, index: number, source: Source) {
+    this.#requestId = requestId;
+    this.index = index;
+    this.#source = source;
+    this.#stream = source.kind === "stream" ? source.stream : null;
+  }
+
+  /** Every message so far but heartbeats. */
+  get log(): readonly GenerateResponse[] {
+    return this.#log;
+  }
+
+  /** Why it ended. */
+  get reason(): FinishReason {
+    return this.#finished?.reason ?? FinishReason.STOP;
+  }
+
+  /** The tokens so far; after the end, what the usage block says. */
+  get counts(): Counts {
+    if (this.#finished?.usage) return countsOf(this.#finished.usage);
+    return countsSoFar(this.#promptTokens, this.#cachedTokens, this.document.tally);
+  }
+
+  /**
+   * The choice's changes, a step at a time; an empty step is a worker's sign of life. Throws ApiError
+   * where it can't be brought to its end.
+   */
+  async *steps(): AsyncGenerator<Change[]> {
+    try {
+      for await (const message of this.#messages()) yield this.#apply(message);
+    } catch (error) {
+      if (error instanceof ApiError) throw error;
+      if (this.#cancelled.signal.aborted) {
+        throw new ApiError(499, "The client left.", { code: "client_closed" });
+      }
+      console.error(`request ${this.#requestId} was lost`, error);
+      throw new ApiError(502, "The worker was lost in the middle of the answer.", {
+        code: "worker_lost",
+      });
+    } finally {
+      this.#stream?.ended();
+    }
+  }
+
+  /** Until it has finished, from as many workers as it takes. */
+  async *#messages(): AsyncGenerator<GenerateResponse> {
+    if (this.#source.kind === "log") return yield* this.#source.log;
+    const { reopen } = this.#source;
+    let replay: Replay | null = null;
+    for (let losses = 0; ; ) {
+      try {
+        for await (const message of messagesOf(this.#stream)) {
+          yield replay ? restOf(message, replay) : message;
+          if (this.#finished) return;
+        }
+        throw new Error("the stream ended before the answer did");
+      } catch (error) {
+        if (!this.#stream || this.#cancelled.signal.aborted) throw error;
+        if (error instanceof ReplayError || error instanceof LaneEventError) throw error;
+        reportFailure(this.#stream.worker);
+        this.#stream.cancel();
+        this.#stream.ended();
+        if (++losses > mostLosses) throw error;
+        console.warn(`request ${this.#requestId} lost its worker and goes on elsewhere: ${error}`);
+        const told = this.#log.flatMap(({ events }) => events);
+        const stream = await reopen(told, this.#cancelled.signal).catch(() =>
+          Promise.reject(error),
+        );
+        this.#stream = stream;
+        replay = new Replay(told);
+      }
+    }
+  }
+
+  #apply(message: GenerateResponse): Change[] {
+    if (!message.events.every(isHeartbeat)) this.#log.push(message);
+    const changes: Change[] = [];
+    for (const event of message.events) {
+      if (event.event.case === "started") {
+        this.#promptTokens = event.event.value.promptTokens;
+        this.#cachedTokens = event.event.value.cachedTokens;
+      }
+      const change = this.document.apply(event);
+      if (!change) continue;
+      if (change.kind === "finished") this.#finish(change.finished);
+      changes.push(change);
+    }
+    return changes;
+  }
+
+  #finish(finished: Finished): void {
+    this.#finished = finished;
+    if (finished.reason === FinishReason.CANCELLED) {
+      throw new ApiError(502, "The worker cancelled the answer.", { code: "worker_cancelled" });
+    }
+  }
+
+  /** Stops the worker at its next step. */
+  cancel(): void {
+    this.#cancelled.abort();
+    this.#stream?.cancel();
+  }
+}
+
+async function* messagesOf(stream: WorkerStream | null): AsyncGenerator<GenerateResponse> {
+  if (!stream) return;
+  yield* stream.head;
+  for (let next = await stream.rest.next(); !next.done; next = await stream.rest.next()) {
+    yield next.value;
+  }
+}
+
+/** A message without what the client was told before. */
+function restOf(message: GenerateResponse, replay: Replay): GenerateResponse {
+  const isRepeated = ({ event }: Event) => event.case === "started";
+  const events = message.events.flatMap((event) =>
+    isRepeated(event) ? [] : (replay.rest(event) ?? []),
+  );
+  return { ...message, events };
+}

@@ -1,0 +1,23 @@
+// An answer as its parts: what `message.anabranch.parts` holds, in answers and in history given back.
+
+/** One branch of a stage. */
+export interface BranchPart {
+  title: string;
+  body: string;
+}
+
+/** A run of serial text, or a stage with its branches in title order. */
+export type AnswerPart = { serial: string } | { parallel: BranchPart[] };
+
+/** The answer's text: serial texts and branch bodies in document order. */
+export function textOfParts(parts: readonly AnswerPart[]): string {
+  return parts
+    .map((part) =>
+      "serial" in part ? part.serial : part.parallel.map(({ body }) => body).join(""),
+    )
+    .join("");
+}
+
+/** Titles of all branches. */
+export const titlesOf = (parts: readonly AnswerPart[]): string[] =>
+  parts.flatMap((part) => ("parallel" in part ? part.parallel.map(({ title }) => title) : []));
