@@ -2,6 +2,7 @@
 // order, and what comes out is the document cut where OpenAI means it, however lanes interleave.
 
 import { LaneAnswer } from "@anabranch/shared/client.ts";
+import { textOfParts } from "@anabranch/shared/parts.ts";
 import {
   CloseReason,
   type Event,
@@ -127,7 +128,13 @@ function deliver(steps: readonly GenerateResponse[], stops: string[]) {
       if (change.kind === "finished") tell("", lanes.lastMark(change.stoppedIn));
     }
   }
-  return { ordered, whole: document.text, lanes: client.text };
+  return { ordered, whole: document.text, lanes: client.text, ...partsOf(document, client) };
+}
+
+/** Their parts add up to their text, and are the same whoever put them together. */
+function partsOf(document: AnswerDocument, client: LaneAnswer) {
+  expect(client.message.anabranch.parts).toEqual(document.parts);
+  return { parts: textOfParts(document.parts) };
 }
 
 describe("stop strings", () => {
@@ -144,6 +151,7 @@ describe("stop strings", () => {
         ordered: expected,
         whole: expected,
         lanes: expected,
+        parts: expected,
       });
     }
     expect(cuts).toBeGreaterThan(1_000);

@@ -26,6 +26,8 @@ export interface Script {
   dieAt?: number;
   /** Fails before this step the first time it answers this request, and not again. */
   dieOnceAt?: number;
+  /** Only this choice fails. */
+  diesAlone?: number;
   /** Says other words when it answers a request again. */
   forgetful?: boolean;
   /** A stop string ended the answer in this lane. */

@@ -172,7 +172,8 @@ async function* answer(
     let step = 0;
     for (const events of steps(script, request)) {
       const dies = step === script.dieAt || (step === script.dieOnceAt && !again);
-      if (dies) throw new ConnectError("the engine died", Code.Internal);
+      const isMeant = (script.diesAlone ?? request.choice) === request.choice;
+      if (dies && isMeant) throw new ConnectError("the engine died", Code.Internal);
       step++;
       if (script.stepMs) await sleep(script.stepMs, undefined, { signal: context.signal });
       yield { seq: seq++, events };

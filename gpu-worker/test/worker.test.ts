@@ -6,10 +6,15 @@ import {
   Mode,
   type ResumeSchema,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type {
+  AnswerPartSchema,
+  ChatMessageSchema,
+  GenerateRequestSchema,
+} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { TextModel } from "../src/model/text_model.ts";
 import { demoModel, WorkerProcess } from "./worker_process.ts";
 
 let worker: WorkerProcess;
@@ -90,6 +95,34 @@ function read(events: Event["event"][]) {
   return { text: runs.map(({ text }) => text).join(""), runs };
 }
 
+/** An answer's events, message by message. */
+const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) => {
+  const out: Event["event"][][] = [];
+  for await (const { events } of worker.client.generate(asked, { headers: worker.headers })) {
+    out.push(events.map(({ event }) => event));
+  }
+  return out;
+};
+
+/** Its lanes as these events tell of them. */
+const resumeOf = (events: Event["event"][]) => {
+  const [started] = events;
+  if (started?.case !== "started") throw new Error("no start");
+  const { promptTokenIds, modelDigest } = started.value;
+  const lanes: { lane: number; stage: number; tokenIds: number[] }[] = [];
+  const laneOf = (lane: number, stage: number) => {
+    const known = lanes.find((each) => each.lane === lane) ?? { lane, stage, tokenIds: [] };
+    if (!lanes.includes(known)) lanes.push(known);
+    return known;
+  };
+  for (const event of events) {
+    if (event.case === "delta") laneOf(event.value.lane, 0).tokenIds.push(...event.value.tokenIds);
+    if (event.case !== "stageOpened") continue;
+    for (const lane of event.value.lanes) laneOf(lane, event.value.stage);
+  }
+  return { promptTokenIds, modelDigest, lanes };
+};
+
 describe("an answer", () => {
   it("begins with Started, ends with Finished, and its usage counts every token told", async () => {
     const events = await all(ask());
@@ -135,6 +168,118 @@ describe("an answer", () => {
     // The trunk has several runs; where it is the stop lane, its last one counts.
     const text = last.value.stopLane === 0 ? runs.map((run) => run.text).join("") : kept.join("");
     expect(text).toBe(whole.slice(0, whole.indexOf(stop)));
+  });
+});
+
+describe("a second turn", () => {
+  const blockTokens = 16;
+  const whole = (tokens: number) => Math.floor(tokens / blockTokens) * blockTokens;
+  const conversation = (name: string, messages: MessageInitShape<typeof ChatMessageSchema>[]) =>
+    all(
+      worker.client.generate(
+        {
+          model: "anabranch-demo",
+          input: { case: "chat", value: { messages } },
+          ...{ mode: Mode.PARALLEL, maxTokens: 400 },
+          cacheSalt: new TextEncoder().encode(name),
+        },
+        { headers: worker.headers },
+      ),
+    );
+  const startOf = (events: Event["event"][]) => {
+    const [started] = events;
+    if (started?.case !== "started") throw new Error("no start");
+    return started.value;
+  };
+
+  /** What an answer's events make of it: its segments' lengths in tokens, and its parts. */
+  function structureOf(events: Event["event"][]) {
+    const titleOpen = new TextModel(demoModel).dialect?.titleOpen;
+    const segments = [startOf(events).promptTokens];
+    const parts: MessageInitShape<typeof AnswerPartSchema>[] = [];
+    const lengths = new Map<number, number>();
+    const bodies = new Map<number, string>();
+    let titles: string[] = [];
+    let serial = "";
+    const tell = () => {
+      if (serial !== "") parts.push({ part: { case: "serial", value: serial } });
+      serial = "";
+    };
+    for (const event of events) {
+      if (event.case === "delta" && event.value.lane === 0) {
+        for (const id of event.value.tokenIds) {
+          if (id === titleOpen && !lengths.has(-1)) lengths.set(-1, segments.push(0) - 1);
+          segments.push((segments.pop() ?? 0) + 1);
+        }
+        serial += event.value.text;
+      } else if (event.case === "delta") {
+        const { lane, tokenIds, text } = event.value;
+        lengths.set(lane, (lengths.get(lane) ?? 0) + tokenIds.length);
+        bodies.set(lane, (bodies.get(lane) ?? "") + text);
+      } else if (event.case === "stageOpened") {
+        tell();
+        titles = event.value.titles;
+        lengths.clear();
+        bodies.clear();
+        for (const lane of event.value.lanes) bodies.set(lane, "");
+      } else if (event.case === "stageClosed") {
+        const branches = [...bodies.values()].map((body, i) => ({ title: titles[i] ?? "", body }));
+        parts.push({ part: { case: "parallel", value: { branches } } });
+        segments.push(...lengths.values(), 0);
+        lengths.clear();
+      }
+    }
+    tell();
+    return { segments, parts };
+  }
+
+  it("finds the KV of a branching answer that is given back with its parts, and of no other", async () => {
+    const first = await conversation("a", [{ role: "user", content: question }]);
+    const { segments, parts } = structureOf(first);
+    const content = read(first).text;
+    const turn = (given: typeof parts) => [
+      { role: "user", content: question },
+      { role: "assistant", content, parts: given },
+      { role: "user", content: "What is 7 + 5?" },
+    ];
+    const [trunk = 0, ...rest] = segments;
+    expect(rest.length).toBeGreaterThanOrEqual(4); // plan, branches, the resumed trunk
+    // The same words as plain text were never computed.
+    const asText = await conversation("a", turn([]));
+    expect(startOf(asText).cachedTokens).toBe(whole(trunk));
+    // The last token, the end, was chosen and never forwarded.
+    const last = rest.pop() ?? 0;
+    const found = [trunk, ...rest, last - 1].reduce((sum, tokens) => sum + whole(tokens), 0);
+    const structured = await conversation("a", turn(parts));
+    expect(startOf(structured).cachedTokens).toBe(found);
+    expect(found).toBeGreaterThan(whole(trunk));
+    expect(startOf(structured).promptTokens).toBeGreaterThan(startOf(asText).promptTokens);
+    // What is found changes no token.
+    const alone = await conversation("b", turn(parts));
+    expect(startOf(alone).cachedTokens).toBe(0);
+    expect(read(structured)).toEqual(read(alone));
+  });
+
+  it("goes on elsewhere from the same structure", async () => {
+    const first = await conversation("a", [{ role: "user", content: question }]);
+    const { parts } = structureOf(first);
+    const asked = {
+      ...{ model: "anabranch-demo", mode: Mode.PARALLEL, maxTokens: 200 },
+      input: {
+        case: "chat" as const,
+        value: {
+          messages: [
+            { role: "user", content: question },
+            { role: "assistant", content: read(first).text, parts },
+            { role: "user", content: "Compare Oslo and Rome." },
+          ],
+        },
+      },
+    };
+    const steps = await messages(asked);
+    const resume = resumeOf(steps.slice(0, steps.length >> 1).flat());
+    const again = (await messages({ ...asked, resume })).flat();
+    expect(read(again).text).toBe(read(steps.flat()).text);
   });
 });
 
@@ -202,32 +347,6 @@ describe("an answer begun elsewhere", () => {
     input: { case: "chat" as const, value: { messages: [{ role: "user", content }] } },
     ...{ mode: Mode.PARALLEL, maxTokens: 400, stop, seed: 5n, sampling: { temperature: 0.8 } },
   });
-  const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) => {
-    const out: Event["event"][][] = [];
-    for await (const { events } of worker.client.generate(asked, { headers: worker.headers })) {
-      out.push(events.map(({ event }) => event));
-    }
-    return out;
-  };
-  /** Its lanes as these events tell of them. */
-  const resumeOf = (events: Event["event"][]) => {
-    const [started] = events;
-    if (started?.case !== "started") throw new Error("no start");
-    const { promptTokenIds, modelDigest } = started.value;
-    const lanes: { lane: number; stage: number; tokenIds: number[] }[] = [];
-    const laneOf = (lane: number, stage: number) => {
-      const known = lanes.find((each) => each.lane === lane) ?? { lane, stage, tokenIds: [] };
-      if (!lanes.includes(known)) lanes.push(known);
-      return known;
-    };
-    for (const event of events) {
-      if (event.case === "delta")
-        laneOf(event.value.lane, 0).tokenIds.push(...event.value.tokenIds);
-      if (event.case !== "stageOpened") continue;
-      for (const lane of event.value.lanes) laneOf(lane, event.value.stage);
-    }
-    return { promptTokenIds, modelDigest, lanes };
-  };
   const tokens = (events: Event["event"][]) => resumeOf(events).lanes;
 
   it.each([

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { collectLanes, LaneAnswer, type LaneChunk, type LaneMark } from "./client.ts";
+import {
+  collectChoices,
+  collectLanes,
+  LaneAnswer,
+  type LaneChunk,
+  type LaneMark,
+} from "./client.ts";
 
 const chunk = (content: string, mark?: Partial<LaneMark>): LaneChunk => {
   const anabranch = { event: "delta", lane: 0, stage: null, title: null, ...mark };
@@ -61,6 +67,48 @@ describe("the client library", () => {
       chunk("", { stop_lane: 0 }),
     );
     expect(trunk.text).toBe("x");
+  });
+
+  it("gives back a message whose parts are its content", () => {
+    const answer = collect(
+      chunk("x ", {}),
+      chunk("", opened),
+      chunk("b ", { lane: 2, stage: 1, title: "B" }),
+      chunk("a ", { lane: 1, stage: 1, title: "A" }),
+      chunk("", { event: "stage_closed", stage: 1 }),
+      chunk("y", {}),
+    );
+    const parallel = [
+      { title: "A", body: "a " },
+      { title: "B", body: "b " },
+    ];
+    expect(answer.message).toEqual({
+      role: "assistant",
+      content: "x a b y",
+      anabranch: { parts: [{ serial: "x " }, { parallel }, { serial: "y" }] },
+    });
+    // What stands behind a stop string is in neither.
+    answer.push(chunk("", { lane: 1, stage: 1, stop_lane: 1 }));
+    expect(answer.message).toMatchObject({
+      content: "x a ",
+      anabranch: { parts: [{ serial: "x " }, { parallel: [{ title: "A", body: "a " }] }] },
+    });
+  });
+
+  it("keeps the choices of one stream apart", async () => {
+    async function* two(): AsyncGenerator<LaneChunk> {
+      for (const content of ["a", "b"]) {
+        for (const index of [1, 0]) yield { choices: [{ index, delta: { content } }] };
+      }
+      yield { choices: [{ index: 1, delta: {}, finish_reason: "stop" }] };
+      yield { choices: [{ index: 0, delta: {}, finish_reason: "length" }] };
+      yield { choices: [] };
+    }
+    const answers = await collectChoices(two(), 2);
+    expect(answers.map(({ text, finishReason }) => [text, finishReason])).toEqual([
+      ["ab", "length"],
+      ["ab", "stop"],
+    ]);
   });
 
   it("takes streams without branches, chat and text, as serial text", async () => {

@@ -72,6 +72,20 @@ describe("the answer cache", () => {
     expect(await stateOf(chat(mine.key, script, { seed: 8 }))).toBe("miss");
   });
 
+  it("keeps all choices of an answer together, and apart from fewer", async () => {
+    const ask = (n: number) => chat(mine.key, script, { ...fixed, n });
+    const first = await ask(3);
+    expect(first.headers.get("x-anabranch-cache")).toBe("miss");
+    const again = await ask(3);
+    expect(again.headers.get("x-anabranch-cache")).toBe("hit");
+    const body = await again.json<{ choices: unknown[]; usage: unknown }>();
+    const { choices, usage } = await first.json<{ choices: unknown[]; usage: unknown }>();
+    expect(body).toMatchObject({ choices, usage });
+    expect(choices).toHaveLength(3);
+    expect(await stateOf(ask(1))).toBe("miss");
+    expect(await stateOf(ask(2))).toBe("miss");
+  });
+
   it("never keeps an answer that was cut off", async () => {
     const dying = { serial: "a b c d", dieAt: 2 };
     const broken = await chat(mine.key, dying, { ...fixed, stream: true });
@@ -79,6 +93,13 @@ describe("the answer cache", () => {
     const again = await chat(mine.key, dying, { ...fixed, stream: true });
     expect(again.headers.get("x-anabranch-cache")).toBe("miss");
     await again.text();
+    // Nor one of whose choices only some came to their end.
+    const some = { ...dying, diesAlone: 1 };
+    for (let count = 0; count < 2; count++) {
+      const partly = await chat(mine.key, some, { ...fixed, n: 2, stream: true });
+      expect(partly.headers.get("x-anabranch-cache")).toBe("miss");
+      await partly.text();
+    }
   });
 
   it("keeps an answer that ended at max_tokens apart from a longer one", async () => {

@@ -13,6 +13,26 @@ const post = (path: string, body: BodyInit) =>
   call(path, { method: "POST", headers: bearer(key), body });
 const user = (content: unknown) => [{ role: "user", content }];
 
+const given = (content: string, parts: unknown) => ({
+  ...{ role: "assistant", content },
+  anabranch: { parts },
+});
+/** Parts of "one two" that are not. */
+const badParts: [string, unknown, string][] = [
+  ["that are no list", "one two", "messages[1].anabranch.parts"],
+  ["of no kind", [{ text: "one two" }], "messages[1].anabranch.parts[0]"],
+  ["of two kinds", [{ serial: "one two", parallel: [] }], "messages[1].anabranch.parts[0]"],
+  ["with no branches", [{ parallel: [] }], "messages[1].anabranch.parts[0].parallel"],
+  [
+    "without a body",
+    [{ parallel: [{ title: "A" }] }],
+    "messages[1].anabranch.parts[0].parallel[0].body",
+  ],
+  ["that say less", [{ serial: "one " }], "messages[1].anabranch.parts"],
+  ["that say nothing", [], "messages[1].anabranch.parts"],
+  ["in another order", [{ serial: "two" }, { serial: "one " }], "messages[1].anabranch.parts"],
+];
+
 describe("bad input", () => {
   it.each<[string, object, number, string | null]>([
     ["no model", { messages: user("x") }, 400, "model"],
@@ -25,6 +45,12 @@ describe("bad input", () => {
     ["content of the wrong type", { model: "fake", messages: user(5) }, 400, "messages[0].content"],
     ["no content", { model: "fake", messages: [{ role: "user" }] }, 400, "messages[0].content"],
     ["no role", { model: "fake", messages: [{ content: "x" }] }, 400, "messages[0].role"],
+    ...badParts.map(([name, parts, param]): [string, object, number, string] => [
+      `parts ${name}`,
+      { model: "fake", messages: [...user("x"), given("one two", parts), ...user("y")] },
+      400,
+      param,
+    ]),
     [
       "a picture",
       { model: "fake", messages: user([{ type: "image_url", image_url: { url: "x" } }]) },
@@ -48,7 +74,9 @@ describe("bad input", () => {
     [{ temperature: -1 }, "temperature"],
     [{ temperature: "hot" }, "temperature"],
     [{ top_p: 0 }, "top_p"],
-    [{ n: 2 }, "n"],
+    [{ n: 0 }, "n"],
+    [{ n: 9 }, "n"],
+    [{ n: 1.5 }, "n"],
     [{ seed: 0.5 }, "seed"],
     [{ stop: [1] }, "stop[0]"],
     [{ stop: ["a", "b", "c", "d", "e"] }, "stop"],
@@ -225,6 +253,138 @@ describe("a chat completion", () => {
     const response = await chat(key, { serial: "late", silentMs: 900 }, { stream: true });
     const comments = (await response.text()).match(/^: keep-alive$/gm) ?? [];
     expect(comments.length).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe("several choices", () => {
+  const script = { serial: "Once ", stage: { A: "a b c ", B: "d e " }, tail: "end." };
+  const said = "Once a b c d e end.";
+  const n = 3;
+  const everyChoice = (one: object) => Array.from({ length: n }, (_, index) => ({ index, ...one }));
+
+  it("stand beside each other in one body, over one prompt", async () => {
+    const fields = { n, logprobs: true, anabranch: { mode: "parallel" } };
+    const body = await (await chat(key, script, fields)).json<{
+      choices: { logprobs: { content: { token: string }[] } }[];
+      usage: { prompt_tokens: number };
+    }>();
+    const one = { message: { role: "assistant", content: said }, finish_reason: "stop" };
+    expect(body.choices).toMatchObject(everyChoice(one));
+    for (const { logprobs } of body.choices) {
+      expect(logprobs.content.map(({ token }) => token).join("")).toBe(said);
+    }
+    const single = await (await chat(key, script, { ...fields, n: 1 })).json<{
+      usage: { prompt_tokens: number };
+    }>();
+    expect(body.usage.prompt_tokens).toBe(single.usage.prompt_tokens);
+    expect(body.usage).toMatchObject({
+      completion_tokens: n * 13,
+      total_tokens: body.usage.prompt_tokens + n * 13,
+      anabranch: { stages: n, branches: n * 2, visible_tokens: n * 7 },
+    });
+  });
+
+  it.each(["ordered", "lanes"])("stream side by side, a chunk for each (%s)", async (stream) => {
+    const anabranch = { mode: "parallel", stream };
+    const stream_options = { include_usage: true };
+    const chunks = await events(
+      await chat(key, script, { n, stream: true, stream_options, anabranch }),
+    );
+    expect(chunks.pop()).toMatchObject({ choices: [], usage: { completion_tokens: n * 13 } });
+    const indices = chunks.map(({ choices }) => {
+      expect(choices).toHaveLength(1);
+      return (choices as { index: number }[])[0]?.index;
+    });
+    for (let index = 0; index < n; index++) {
+      const mine = chunks.filter((_, at) => indices[at] === index);
+      expect(mine[0]).toMatchObject({ choices: [{ delta: { role: "assistant" } }] });
+      expect(mine.at(-1)).toMatchObject({ choices: [{ finish_reason: "stop" }] });
+      const answer = new LaneAnswer(index);
+      for (const chunk of chunks) answer.push(chunk as unknown as LaneChunk);
+      expect(answer.text).toBe(said);
+      expect(answer.stages).toHaveLength(stream === "lanes" ? 1 : 0);
+    }
+  });
+
+  it("each go on where their worker is lost", async () => {
+    const fields = { n, stream: true, anabranch: { mode: "parallel", stream: "lanes" } };
+    for (let step = 0; step < 11; step += 2) {
+      await register(0);
+      const chunks = await events(await chat(key, { ...script, dieOnceAt: step }, fields));
+      for (let index = 0; index < n; index++) {
+        const answer = new LaneAnswer(index);
+        for (const chunk of chunks) answer.push(chunk as unknown as LaneChunk);
+        expect(answer.text, `choice ${index}, lost before step ${step}`).toBe(said);
+      }
+    }
+  });
+
+  it("end together with one error where one of them fails", async () => {
+    const fields = { n, stream: true };
+    const failed = { serial: "a b c", dieAt: 2, diesAlone: 1 };
+    const chunks = await events(await chat(key, failed, fields));
+    expect(chunks.filter((chunk) => "error" in chunk)).toHaveLength(1);
+    expect(chunks.at(-1)).toMatchObject({ error: { code: "worker_lost" } });
+    expect((await chat(key, failed, { n })).status).toBe(502);
+  });
+
+  it("are refused together", async () => {
+    const refused = await chat(key, { refuse: "resource_exhausted" }, { n });
+    expect(refused.status).toBe(503);
+  });
+
+  it("continue a text, each from its own beginning", async () => {
+    const body = JSON.stringify({ model: "fake", prompt: "Say:", logprobs: 1, n: 2 });
+    const answer = await (await post("/v1/completions", body)).json();
+    const one = { text: "Hello, world. Bye.", logprobs: { text_offset: [0, 7, 14] } };
+    expect(answer).toMatchObject({
+      choices: [
+        { index: 0, ...one },
+        { index: 1, ...one },
+      ],
+      usage: { prompt_tokens: 1, completion_tokens: 6 },
+    });
+  });
+});
+
+describe("the parts of an answer", () => {
+  it("are its content in document order, with its structure", async () => {
+    const script = { serial: "Once ", stage: { A: "a b c ", B: "d e " }, tail: "end." };
+    for (const mode of ["parallel", "serial"]) {
+      const response = await chat(key, script, { anabranch: { mode } });
+      const parallel = [
+        { title: "A", body: "a b c " },
+        { title: "B", body: "d e " },
+      ];
+      const content = "Once a b c d e end.";
+      const parts =
+        mode === "serial"
+          ? [{ serial: content }]
+          : [{ serial: "Once " }, { parallel }, { serial: "end." }];
+      const { choices } = await response.json<{ choices: object[] }>();
+      expect(choices[0]).toMatchObject({ message: { content, anabranch: { parts } } });
+    }
+  });
+
+  it("leave out what stands behind a stop string", async () => {
+    const script = { serial: "Once ", stage: { A: "a b c ", B: "d e " }, stopLane: 1 };
+    const response = await chat(key, script, { anabranch: { mode: "parallel" } });
+    const parts = [{ serial: "Once " }, { parallel: [{ title: "A", body: "a b c " }] }];
+    expect(await response.json()).toMatchObject({
+      choices: [{ message: { content: "Once a b c ", anabranch: { parts } } }],
+    });
+  });
+
+  it("may be given back, with content in text parts too", async () => {
+    const parts = [{ serial: "one " }, { parallel: [{ title: "A", body: "two" }] }];
+    const content = ["one ", "two"].map((text) => ({ type: "text", text }));
+    const messages = [
+      ...user("x"),
+      { role: "assistant", content, refusal: null, anabranch: { parts } },
+      ...user("y"),
+    ];
+    const body = JSON.stringify({ model: "fake", messages });
+    expect((await post("/v1/chat/completions", body)).status).toBe(200);
   });
 });
 

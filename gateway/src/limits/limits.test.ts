@@ -109,6 +109,16 @@ describe("a key's limits", () => {
     expect((await ask()).status).toBe(200);
   });
 
+  it("reserve for every choice of a request, and settle what they took together", async () => {
+    const { key } = await makeKey("limits-choices", { tpm: 700 });
+    const script = { serial: "word ".repeat(20) };
+    const ask = (n: number) => chat(key, script, { max_tokens: 100, n });
+    expect((await ask(6)).status).toBe(429);
+    expect((await ask(4)).status).toBe(200);
+    // It took 80 tokens and its prompt once; had it kept its reservation there were no room.
+    expect((await ask(3)).status).toBe(200);
+  });
+
   it("enforce the model's default where the request names no max_tokens", async () => {
     const { key } = await makeKey("limits-default", { tpm: 1_000 });
     const response = await chat(key, "hi");
