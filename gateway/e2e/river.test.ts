@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { collectLanes } from "@anabranch/shared/client.ts";
+import { type AnswerPart, collectChoices, collectLanes } from "@anabranch/shared/client.ts";
+import { textOfParts } from "@anabranch/shared/parts.ts";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../local/bundle.ts";
@@ -30,6 +31,8 @@ interface Usage {
 /** Our field of the request, which OpenAI's types do not know. */
 const ours = (anabranch: object) => ({ anabranch }) as object;
 const usageOf = ({ usage }: { usage?: unknown }) => usage as Usage;
+const cachedTokens = ({ usage }: OpenAI.ChatCompletion) =>
+  usage?.prompt_tokens_details?.cached_tokens ?? Number.NaN;
 
 let river: River;
 const workers = new Map<string, ChildProcess>();
@@ -208,6 +211,149 @@ describe("with one worker", () => {
     });
   });
 
+  it("gives several choices of one prompt, each as its number and the seed say", async () => {
+    const openai = await client("choices");
+    const request = {
+      ...{ model, temperature: 2, seed: 7, max_tokens: 300, messages: user(parallelPrompt) },
+      ...ours({ mode: "parallel", cache: "bypass" }),
+    };
+    const n = 3;
+    const whole = await openai.chat.completions.create({ ...request, n });
+    const texts = whole.choices.map(({ message }) => message.content);
+    expect(whole.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(new Set(texts).size).toBeGreaterThan(1);
+    const one = await openai.chat.completions.create(request);
+    expect(one.choices[0]?.message.content).toBe(texts[0]);
+    expect(whole.usage?.prompt_tokens).toBe(one.usage?.prompt_tokens);
+    expect(whole.usage?.completion_tokens).toBeGreaterThan(one.usage?.completion_tokens ?? 0);
+
+    for (const stream of ["ordered", "lanes"]) {
+      const chunks = await openai.chat.completions.create({
+        ...{ ...request, n, stream: true, stream_options: { include_usage: true } },
+        ...ours({ mode: "parallel", cache: "bypass", stream }),
+      });
+      let usage: unknown;
+      const answers = await collectChoices(
+        (async function* () {
+          for await (const chunk of chunks) {
+            usage ??= chunk.usage;
+            yield chunk;
+          }
+        })(),
+        n,
+      );
+      expect(answers.map(({ text }) => text)).toEqual(texts);
+      expect(answers.map(({ finishReason }) => finishReason)).toEqual(
+        whole.choices.map(({ finish_reason }) => finish_reason),
+      );
+      expect(usage).toMatchObject({
+        prompt_tokens: whole.usage?.prompt_tokens,
+        completion_tokens: whole.usage?.completion_tokens,
+      });
+      if (stream === "ordered") continue;
+      expect(answers.map(({ message }) => message.anabranch)).toEqual(
+        whole.choices.map(({ message }) => Reflect.get(message, "anabranch")),
+      );
+    }
+  });
+
+  it("gives equal choices where nothing is drawn, each cut and counted by itself", async () => {
+    const openai = await client("choices");
+    const request = {
+      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt), n: 2 },
+      ...{ logprobs: true, stop: ["is the"], ...ours({ mode: "parallel", cache: "bypass" }) },
+    };
+    const { choices } = await openai.chat.completions.create(request);
+    expect(choices[0]).toEqual({ ...choices[1], index: 0 });
+    for (const { message, logprobs, finish_reason } of choices) {
+      expect(finish_reason).toBe("stop");
+      expect(message.content).not.toContain("is the");
+      // The stop string may end inside a token, whose log-probability is then told with its rest.
+      const told = logprobs?.content?.map(({ token }) => token).join("");
+      expect(told?.startsWith(message.content ?? "?")).toBe(true);
+    }
+    const text = await openai.completions.create({
+      ...{ model, temperature: 0, max_tokens: 20, prompt: "One, two, three", n: 2 },
+      ...ours({ cache: "bypass" }),
+    });
+    expect(text.choices[0]).toEqual({ ...text.choices[1], index: 0 });
+  });
+
+  it("frees every choice's KV when the client leaves", async () => {
+    const openai = await client("leaving");
+    const stream = await openai.chat.completions.create({
+      ...{ model, max_tokens: 900, messages: user(parallelPrompt), stream: true, n: 4 },
+      ...{ logit_bias: endless, ...ours({ mode: "serial" }) },
+    });
+    for await (const _ of stream) break;
+    stream.controller.abort();
+    await expect
+      .poll(async () => (await river.pool())[0]?.kv, { timeout: 10_000, interval: 20 })
+      .toSatisfy(({ free, total }) => free === total && total > 0);
+  });
+
+  it("goes on from an answer's KV, branches and all, where its parts are given back", async () => {
+    const openai = await client("turns");
+    const request = { model, temperature: 0, max_tokens: 400, ...ours({ mode: "parallel" }) };
+    const ask = (messages: OpenAI.ChatCompletionMessageParam[]) =>
+      openai.chat.completions.create({ ...request, messages });
+    const first = await ask(user(parallelPrompt));
+    const [choice] = first.choices;
+    if (!choice) throw new Error("no answer");
+    const { message } = choice;
+    const { parts } = Reflect.get(message, "anabranch") as { parts: AnswerPart[] };
+    expect(textOfParts(parts)).toBe(message.content);
+    const next = user("What is 7 + 5?");
+    const asText = { role: "assistant" as const, content: message.content };
+    const plain = await ask([...user(parallelPrompt), asText, ...next]);
+    const structured = await ask([...user(parallelPrompt), message, ...next]);
+    // All of the first turn but the last, partly filled block of each segment: a stage's plan and its
+    // branches, and the trunk before and after it.
+    const { stages, branches } = usageOf(first).anabranch;
+    expect(branches).toBeGreaterThanOrEqual(2);
+    const segments = 1 + 2 * stages + branches;
+    const written = usageOf(first).prompt_tokens + usageOf(first).completion_tokens;
+    expect(cachedTokens(structured)).toBeGreaterThan(written - 16 * segments);
+    // The trunk before the first stage is all that plain text shares with it.
+    const [opening] = parts;
+    if (!opening || !("serial" in opening)) throw new Error("the answer begins with a stage");
+    const before = usageOf(first).prompt_tokens + opening.serial.length;
+    expect(cachedTokens(plain)).toBeLessThanOrEqual(before);
+    expect(cachedTokens(plain)).toBeLessThan(cachedTokens(structured));
+    expect(usageOf(structured).anabranch).toMatchObject({
+      cached_tokens: cachedTokens(structured),
+    });
+
+    // The client library gives the same message of a stream.
+    const lanes = await collectLanes(
+      await openai.chat.completions.create({
+        ...{ ...request, messages: user(parallelPrompt), stream: true },
+        ...ours({ mode: "parallel", stream: "lanes" }),
+      }),
+    );
+    expect(lanes.message).toEqual({
+      ...{ role: "assistant", content: message.content, anabranch: { parts } },
+    });
+    const other = { ...lanes.message, content: `${message.content}!` };
+    await expect(ask([...user(parallelPrompt), other, ...next])).rejects.toMatchObject({
+      ...{ status: 400, param: "messages[1].anabranch.parts" },
+    });
+  });
+
+  it("tells no tenant that another has sent the same prompt", async () => {
+    const request = {
+      ...{ model, temperature: 0, max_tokens: 8, messages: user(`Once more: ${parallelPrompt}`) },
+      ...ours({ mode: "serial", cache: "bypass" }),
+    };
+    const found: number[] = [];
+    for (const tenant of ["kv-a", "kv-a", "kv-b", "kv-b"]) {
+      const openai = await client(tenant);
+      found.push(cachedTokens(await openai.chat.completions.create(request)));
+    }
+    expect(found).toEqual([0, found[1], 0, found[1]]);
+    expect(found[1]).toBeGreaterThanOrEqual(16);
+  });
+
   it("remembers a deterministic answer for its tenant, and for no other", async () => {
     const request = { model, temperature: 0, max_tokens: 60, messages: user("Describe China.") };
     const states: (string | null)[] = [];
@@ -296,5 +442,39 @@ describe("with two workers", () => {
       const answer = await openai.chat.completions.create({ ...request, max_tokens: 20 });
       expect(answer.choices[0]?.message.content).not.toBe("");
     }
+  });
+
+  it("goes on with every choice where their worker is killed", async () => {
+    const openai = await client("two");
+    await addWorker("third");
+    const n = 3;
+    const request = {
+      ...{ model, seed: 12, temperature: 2, max_tokens: 500, messages: user(parallelPrompt), n },
+      logit_bias: endless,
+      ...ours({ mode: "parallel", cache: "bypass" }),
+    };
+    const undisturbed = await openai.chat.completions.create(request);
+    const stream = await openai.chat.completions.create({
+      ...{ ...request, stream: true },
+      ...ours({ mode: "parallel", cache: "bypass", stream: "lanes" }),
+    });
+    let chunks = 0;
+    const answers = await collectChoices(
+      (async function* () {
+        for await (const chunk of stream) {
+          yield chunk;
+          if (++chunks !== 20) continue;
+          const [busy = ""] = await busyWorkers();
+          const worker = workers.get(busy);
+          if (!worker) throw new Error("no worker is busy with the answer");
+          worker.kill("SIGKILL");
+          await once(worker, "exit");
+        }
+      })(),
+      n,
+    );
+    const texts = answers.map(({ text }) => text);
+    expect(texts).toEqual(undisturbed.choices.map(({ message }) => message.content));
+    expect(new Set(texts).size).toBe(n);
   });
 });

@@ -95,6 +95,12 @@ function read(events: Event["event"][]) {
   return { text: runs.map(({ text }) => text).join(""), runs };
 }
 
+const startOf = (events: Event["event"][]) => {
+  const [started] = events;
+  if (started?.case !== "started") throw new Error("no start");
+  return started.value;
+};
+
 /** An answer's events, message by message. */
 const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) => {
   const out: Event["event"][][] = [];
@@ -106,9 +112,7 @@ const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) =
 
 /** Its lanes as these events tell of them. */
 const resumeOf = (events: Event["event"][]) => {
-  const [started] = events;
-  if (started?.case !== "started") throw new Error("no start");
-  const { promptTokenIds, modelDigest } = started.value;
+  const { promptTokenIds, modelDigest } = startOf(events);
   const lanes: { lane: number; stage: number; tokenIds: number[] }[] = [];
   const laneOf = (lane: number, stage: number) => {
     const known = lanes.find((each) => each.lane === lane) ?? { lane, stage, tokenIds: [] };
@@ -171,6 +175,22 @@ describe("an answer", () => {
   });
 });
 
+it("several choices of one prompt that come together prefill it once", async () => {
+  const asked = {
+    ...{ model: "anabranch-demo", mode: Mode.PARALLEL, maxTokens: 40, seed: 5n },
+    ...{ sampling: { temperature: 2 }, cacheSalt: new TextEncoder().encode("choices") },
+    input: { case: "chat" as const, value: { messages: [{ role: "user", content: question }] } },
+  };
+  const answers = await Promise.all(
+    [0, 1, 2, 3].map(async (choice) => (await messages({ ...asked, choice })).flat()),
+  );
+  const cached = answers.map((events) => startOf(events).cachedTokens).sort((a, b) => a - b);
+  expect(cached[0]).toBe(0);
+  expect(cached[1]).toBeGreaterThan(0);
+  expect(cached).toEqual([0, cached[1], cached[1], cached[1]]);
+  expect(new Set(answers.map((events) => read(events).text)).size).toBeGreaterThan(1);
+});
+
 describe("a second turn", () => {
   const blockTokens = 16;
   const whole = (tokens: number) => Math.floor(tokens / blockTokens) * blockTokens;
@@ -186,11 +206,6 @@ describe("a second turn", () => {
         { headers: worker.headers },
       ),
     );
-  const startOf = (events: Event["event"][]) => {
-    const [started] = events;
-    if (started?.case !== "started") throw new Error("no start");
-    return started.value;
-  };
 
   /** What an answer's events make of it: its segments' lengths in tokens, and its parts. */
   function structureOf(events: Event["event"][]) {

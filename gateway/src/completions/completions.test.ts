@@ -20,8 +20,8 @@ const given = (content: string, parts: unknown) => ({
 /** Parts of "one two" that are not. */
 const badParts: [string, unknown, string][] = [
   ["that are no list", "one two", "messages[1].anabranch.parts"],
-  ["of no kind", [{ text: "one two" }], "messages[1].anabranch.parts[0]"],
-  ["of two kinds", [{ serial: "one two", parallel: [] }], "messages[1].anabranch.parts[0]"],
+  ["of no kind", [{ text: "one two" }], "messages[1].anabranch.parts[0].serial"],
+  ["of two kinds", [{ serial: "one two", parallel: [{ title: "A", body: "" }] }], "messages[1].anabranch.parts[0]"],
   ["with no branches", [{ parallel: [] }], "messages[1].anabranch.parts[0].parallel"],
   [
     "without a body",
