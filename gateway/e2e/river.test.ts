@@ -324,6 +324,16 @@ describe("with one worker", () => {
       cached_tokens: cachedTokens(structured),
     });
 
+    // And so on: a third turn finds both answers.
+    const [second] = structured.choices;
+    if (!second) throw new Error("no answer");
+    const turns = [...user(parallelPrompt), message, ...next, second.message];
+    const third = await ask([...turns, ...user("What is 8 + 5?")]);
+    const more = usageOf(structured).anabranch;
+    const both = usageOf(structured).prompt_tokens + usageOf(structured).completion_tokens;
+    const allSegments = segments + 2 * more.stages + more.branches;
+    expect(cachedTokens(third)).toBeGreaterThan(both - 16 * allSegments);
+
     // The client library gives the same message of a stream.
     const lanes = await collectLanes(
       await openai.chat.completions.create({
@@ -338,6 +348,20 @@ describe("with one worker", () => {
     await expect(ask([...user(parallelPrompt), other, ...next])).rejects.toMatchObject({
       ...{ status: 400, param: "messages[1].anabranch.parts" },
     });
+  });
+
+  it("takes back an answer wherever it was cut off", async () => {
+    const openai = await client("turns");
+    const request = { model, temperature: 0, ...ours({ mode: "parallel" }) };
+    for (let max_tokens = 1; max_tokens < 160; max_tokens += 12) {
+      const messages: OpenAI.ChatCompletionMessageParam[] = user(parallelPrompt);
+      const first = await openai.chat.completions.create({ ...request, messages, max_tokens });
+      const [choice] = first.choices;
+      if (!choice) throw new Error("no answer");
+      messages.push(choice.message, ...user("Go on."));
+      const second = await openai.chat.completions.create({ ...request, messages, max_tokens: 4 });
+      expect(cachedTokens(second)).toBeGreaterThan(0);
+    }
   });
 
   it("tells no tenant that another has sent the same prompt", async () => {

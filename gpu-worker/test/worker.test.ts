@@ -7,7 +7,6 @@ import {
   type ResumeSchema,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import type {
-  AnswerPartSchema,
   ChatMessageSchema,
   GenerateRequestSchema,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
@@ -207,45 +206,24 @@ describe("a second turn", () => {
       ),
     );
 
-  /** What an answer's events make of it: its segments' lengths in tokens, and its parts. */
+  /** An answer with one stage: its segments' lengths as far as they were forwarded, and its parts. */
   function structureOf(events: Event["event"][]) {
-    const titleOpen = new TextModel(demoModel).dialect?.titleOpen;
-    const segments = [startOf(events).promptTokens];
-    const parts: MessageInitShape<typeof AnswerPartSchema>[] = [];
-    const lengths = new Map<number, number>();
-    const bodies = new Map<number, string>();
-    let titles: string[] = [];
-    let serial = "";
-    const tell = () => {
-      if (serial !== "") parts.push({ part: { case: "serial", value: serial } });
-      serial = "";
-    };
-    for (const event of events) {
-      if (event.case === "delta" && event.value.lane === 0) {
-        for (const id of event.value.tokenIds) {
-          if (id === titleOpen && !lengths.has(-1)) lengths.set(-1, segments.push(0) - 1);
-          segments.push((segments.pop() ?? 0) + 1);
-        }
-        serial += event.value.text;
-      } else if (event.case === "delta") {
-        const { lane, tokenIds, text } = event.value;
-        lengths.set(lane, (lengths.get(lane) ?? 0) + tokenIds.length);
-        bodies.set(lane, (bodies.get(lane) ?? "") + text);
-      } else if (event.case === "stageOpened") {
-        tell();
-        titles = event.value.titles;
-        lengths.clear();
-        bodies.clear();
-        for (const lane of event.value.lanes) bodies.set(lane, "");
-      } else if (event.case === "stageClosed") {
-        const branches = [...bodies.values()].map((body, i) => ({ title: titles[i] ?? "", body }));
-        parts.push({ part: { case: "parallel", value: { branches } } });
-        segments.push(...lengths.values(), 0);
-        lengths.clear();
-      }
-    }
-    tell();
-    return { segments, parts };
+    const { dialect } = new TextModel(demoModel);
+    const opened = events.flatMap((event) => (event.case === "stageOpened" ? [event.value] : []));
+    if (!dialect || opened.length !== 1) throw new Error("not one stage");
+    const [trunk = [], ...branches] = resumeOf(events).lanes.map(({ tokenIds }) => tokenIds);
+    const plan = trunk.indexOf(dialect.titleOpen);
+    const joined = trunk.indexOf(dialect.fork) + 1;
+    const segments = [
+      ...[startOf(events).promptTokens + plan, joined - plan],
+      ...branches.map(({ length }) => length),
+      trunk.length - joined - 1, // the end was chosen and never forwarded
+    ];
+    const [before, ...texts] = read(events).runs.map(({ text }) => text);
+    const serial = (value = "") => ({ part: { case: "serial" as const, value } });
+    const titled = opened[0]?.titles.map((title, i) => ({ title, body: texts[i] ?? "" })) ?? [];
+    const stage = { part: { case: "parallel" as const, value: { branches: titled } } };
+    return { segments, parts: [serial(before), stage, serial(texts.at(-1))] };
   }
 
   it("finds the KV of a branching answer that is given back with its parts, and of no other", async () => {
@@ -257,14 +235,11 @@ describe("a second turn", () => {
       { role: "assistant", content, parts: given },
       { role: "user", content: "What is 7 + 5?" },
     ];
-    const [trunk = 0, ...rest] = segments;
-    expect(rest.length).toBeGreaterThanOrEqual(4); // plan, branches, the resumed trunk
+    const [trunk = 0] = segments;
     // The same words as plain text were never computed.
     const asText = await conversation("a", turn([]));
     expect(startOf(asText).cachedTokens).toBe(whole(trunk));
-    // The last token, the end, was chosen and never forwarded.
-    const last = rest.pop() ?? 0;
-    const found = [trunk, ...rest, last - 1].reduce((sum, tokens) => sum + whole(tokens), 0);
+    const found = segments.reduce((sum, tokens) => sum + whole(tokens), 0);
     const structured = await conversation("a", turn(parts));
     expect(startOf(structured).cachedTokens).toBe(found);
     expect(found).toBeGreaterThan(whole(trunk));

@@ -21,7 +21,11 @@ const given = (content: string, parts: unknown) => ({
 const badParts: [string, unknown, string][] = [
   ["that are no list", "one two", "messages[1].anabranch.parts"],
   ["of no kind", [{ text: "one two" }], "messages[1].anabranch.parts[0].serial"],
-  ["of two kinds", [{ serial: "one two", parallel: [{ title: "A", body: "" }] }], "messages[1].anabranch.parts[0]"],
+  [
+    "of two kinds",
+    [{ serial: "one two", parallel: [{ title: "A", body: "" }] }],
+    "messages[1].anabranch.parts[0]",
+  ],
   ["with no branches", [{ parallel: [] }], "messages[1].anabranch.parts[0].parallel"],
   [
     "without a body",
@@ -431,7 +435,14 @@ describe("a text completion", () => {
 
 describe("the OpenAPI document", () => {
   it("describes every route", async () => {
-    const document = await (await call("/openapi.json")).json<{ paths: object }>();
+    const document = await (await call("/openapi.json")).json<{
+      paths: object;
+      components: { schemas: Record<string, unknown> };
+    }>();
+    expect(document.components.schemas).toMatchObject({
+      AnswerPart: { anyOf: [{ required: ["serial"] }, { required: ["parallel"] }] },
+      ChatCompletionRequest: { properties: { n: { maximum: 8 } } },
+    });
     expect(Object.keys(document.paths).sort()).toEqual([
       "/admin/v1/keys",
       "/admin/v1/pool",

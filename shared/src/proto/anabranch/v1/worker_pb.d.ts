@@ -194,6 +194,8 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
   seed: bigint;
 
   /**
+   * of several that one client request asks for: part of its random numbers
+   *
    * @generated from field: uint32 choice = 11;
    */
   choice: number;
