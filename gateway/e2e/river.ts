@@ -11,6 +11,7 @@ import { type LocalGateway, serve } from "../local/serve.ts";
 
 export interface PoolRow {
   id: string;
+  url: string;
   healthy: boolean;
   draining: boolean;
   kv: { free: number; total: number };
@@ -21,6 +22,8 @@ export interface River {
   addWorker(id: string): Promise<ChildProcess>;
   key(tenant: string, limits?: { rpm?: number; tpm?: number }): Promise<string>;
   pool(): Promise<PoolRow[]>;
+  /** How many answers have ended on each healthy worker, by its id. */
+  answered(): Promise<Record<string, number>>;
   usage(key: string): Promise<Totals>;
   close(): Promise<void>;
 }
@@ -71,6 +74,16 @@ export async function openRiver(): Promise<River> {
     async key(tenant, limits = {}) {
       const init = { method: "POST", body: JSON.stringify({ tenant, ...limits }) };
       return (await call<{ key: string }>("/admin/v1/keys", admin, init)).key;
+    },
+    async answered() {
+      const counts: Record<string, number> = {};
+      for (const { id, url, healthy } of await pool()) {
+        if (!healthy) continue;
+        const metrics = await (await fetch(`${url}/metrics`)).text();
+        const ends = metrics.matchAll(/^anabranch_answers_total\{.*\} (\d+)$/gm);
+        counts[id] = [...ends].reduce((sum, [, count]) => sum + Number(count), 0);
+      }
+      return counts;
     },
     async usage(key) {
       return (await call<{ totals: Totals }>("/v1/usage?by=hour", key)).totals;
