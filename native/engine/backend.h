@@ -84,12 +84,17 @@ inline const char* name_of(WeightType type) {
 }
 
 struct BackendOptions {
+  std::string device;                      // "cpu", "cuda:N", or "auto": a GPU where one answers
   WeightType weights = WeightType::kBF16;  // K and V: fp32 beside fp32 weights, else bf16
   int threads = 0;                         // 0: one a core
   std::uint64_t kv_bytes = 0;              // 0: a quarter of free memory, 1 GiB at the most
   int max_rows = 512;
   std::string code_path;                   // empty: the best this CPU has
 };
+
+/// The backend that `options.device` names. Throws Error where this build or machine has none such.
+std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,
+                                      const BackendOptions& options);
 
 std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const Checkpoint& weights,
                                           const BackendOptions& options);

@@ -42,7 +42,7 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   const ModelConfig config = read_config(options.model);
   weights_ = std::make_unique<Checkpoint>(options.model);
   auto dialect = read_dialect(options.model, config.vocabulary);
-  backend_ = make_cpu_backend(config, *weights_, options.backend);
+  backend_ = make_backend(config, *weights_, options.backend);
   info_.backend = backend_->name();
   info_.digest = digest_of(options.model, *weights_, options.backend.weights);
   info_.dialect = dialect ? dialect->name : "";

@@ -14,11 +14,12 @@
 #include <vector>
 
 #include "../cpu/kernels.h"
-#include "../cpu/pieces.h"
 #include "../engine.h"
 #include "../numbers.h"
 #include "../philox.h"
 #include "../sampler.h"
+#include "../cuda/backend.h"
+#include "cuda_check.h"
 
 namespace anabranch {
 
@@ -496,7 +497,7 @@ void check_plan() {
         for (int unit = wave.shares.front(); unit < wave.shares.back(); ++unit) {
           const PiecePlan::Unit& u = plan.unit(unit);
           for (int i = 0; i < u.count; ++i) {
-            const PiecePlan::Reader& reader = plan.readers(u)[i];
+            const PiecePlan::Reader& reader = plan.readers()[u.first + i];
             const Row& r = batch.rows[reader.row];
             int slot = plan.first_slot(reader.row);
             for (int s = r.first_span; s < r.first_span + r.spans; ++s) {
@@ -626,8 +627,14 @@ int main(int count, char** arguments) {
     }
     check_gemm(kernels, WeightType::kInt8);
   }
+  const std::vector<std::string> folders(arguments + 1, arguments + count);
   try {
-    if (count > 1) check_serving(arguments[1]);
+    emulated::check_backend(folders, report);
+#if defined(ANABRANCH_WITH_CUDA)
+    if (cuda::devices() > 0) cuda::check_backend(folders, report);
+    else std::printf("no CUDA driver answers: the CUDA backend was checked emulated only\n");
+#endif
+    if (!folders.empty()) check_serving(folders[0]);
   } catch (const std::exception& error) {
     report("serving", error.what());
   }

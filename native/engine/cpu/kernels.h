@@ -10,12 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "../backend.h"
+#include "../pieces.h"
 
 namespace anabranch {
-
-/// Tokens of context that attention treats as one piece, at fixed offsets within a segment.
-inline constexpr int kPieceTokens = 256;
 
 /// Rows that a matrix product walks together, so that they stay in cache while the strips pass.
 inline constexpr int kPanelRows = 96;

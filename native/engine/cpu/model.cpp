@@ -11,7 +11,6 @@
 #include "../numbers.h"
 #include "buffer.h"
 #include "kernels.h"
-#include "pieces.h"
 #include "team.h"
 
 namespace anabranch {
@@ -355,7 +354,7 @@ class CpuBackend final : public Backend {
     const size_t head = static_cast<size_t>(unit.kv_head) * group;
     rows.clear();
     for (int i = 0; i < unit.count; ++i) {
-      const PiecePlan::Reader& reader = plan_.readers(unit)[i];
+      const PiecePlan::Reader& reader = plan_.readers()[unit.first + i];
       rows.push_back({qkv_.floats() + reader.row * width + head * dim, reader.tokens,
                       partials_.floats() + reader.slot * partial_stride() + head * (dim + 2)});
     }

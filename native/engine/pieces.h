@@ -3,9 +3,12 @@
 
 #include <vector>
 
-#include "kernels.h"
+#include "backend.h"
 
 namespace anabranch {
+
+/// Tokens of context that attention treats as one piece, at fixed offsets within a segment.
+inline constexpr int kPieceTokens = 256;
 
 /// The attention of one batch, planned once for all layers. Rows share a piece where their spans
 /// name the same blocks, whatever requests they belong to. A plan is cut into waves of rows, so
@@ -43,7 +46,7 @@ class PiecePlan {
 
   const std::vector<Wave>& waves() const { return waves_; }
   const Unit& unit(int index) const { return units_[index]; }
-  const Reader* readers(const Unit& unit) const { return readers_.data() + unit.first; }
+  const std::vector<Reader>& readers() const { return readers_; }
   int first_slot(int row) const { return first_slot_[row]; }
   int slots_of(int row) const { return slots_[row]; }
 

@@ -1,0 +1,23 @@
+// The CUDA backend's door.
+#pragma once
+
+#include <memory>
+
+#include "../backend.h"
+
+namespace anabranch {
+
+namespace cuda {
+/// Devices whose driver answers; 0 where there is none.
+int devices();
+std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,
+                                      const BackendOptions& options, int device);
+}  // namespace cuda
+
+namespace emulated {
+/// The same kernels on the CPU, for checks.
+std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,
+                                      const BackendOptions& options, int device);
+}  // namespace emulated
+
+}  // namespace anabranch

@@ -1,0 +1,145 @@
+// What every kernel file stands on: number formats, loads, the tensor-core product, and launching.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+#include "runtime.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+
+constexpr int kWarp = 32;
+
+/// Starts `kernel`; what goes wrong shows at the next check().
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
+            cudaStream_t stream, Arguments... arguments) {
+#if defined(ANABRANCH_EMULATE)
+  (void)stream;
+  emulate::run(grid, block, shared, [=] { kernel(arguments...); });
+#else
+  kernel<<<grid, block, shared, stream>>>(arguments...);
+#endif
+}
+
+// ---- numbers -------------------------------------------------------------------------------------
+
+__device__ inline float as_float(std::uint32_t bits) {
+#if defined(ANABRANCH_EMULATE)
+  float out;
+  std::memcpy(&out, &bits, 4);
+  return out;
+#else
+  return __uint_as_float(bits);
+#endif
+}
+__device__ inline std::uint32_t as_bits(float value) {
+#if defined(ANABRANCH_EMULATE)
+  std::uint32_t out;
+  std::memcpy(&out, &value, 4);
+  return out;
+#else
+  return __float_as_uint(value);
+#endif
+}
+
+__device__ inline float widen(Bf16 value) { return as_float(std::uint32_t{value} << 16); }
+
+/// Round to nearest, ties to even; NaN stays NaN.
+__device__ inline Bf16 narrow(float value) {
+  const std::uint32_t bits = as_bits(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<Bf16>((bits >> 16) | 0x40u);
+  return static_cast<Bf16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+/// Two bf16 in one word, the first in the low half.
+__device__ inline std::uint32_t narrow2(float low, float high) {
+  return narrow(low) | std::uint32_t{narrow(high)} << 16;
+}
+
+// ---- memory --------------------------------------------------------------------------------------
+
+struct alignas(16) Words {
+  std::uint32_t word[4];
+};
+
+__device__ inline Words load16(const void* at) { return *static_cast<const Words*>(at); }
+
+/// What is read once: it passes the first cache by.
+__device__ inline Words load16_once(const void* at) {
+#if defined(ANABRANCH_EMULATE)
+  return load16(at);
+#else
+  Words out;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out.word[0]), "=r"(out.word[1]), "=r"(out.word[2]), "=r"(out.word[3])
+               : "l"(at));
+  return out;
+#endif
+}
+
+/// 16 bytes from device to shared memory, in the background.
+__device__ inline void copy16(void* shared, const void* global) {
+#if defined(ANABRANCH_EMULATE)
+  std::memcpy(shared, global, 16);
+#else
+  const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global));
+#endif
+}
+__device__ inline void close_copies() {
+#if !defined(ANABRANCH_EMULATE)
+  asm volatile("cp.async.commit_group;");
+#endif
+}
+/// Until all but the last `Open` groups of this thread's copies have arrived.
+template <int Open>
+__device__ inline void await_copies() {
+#if !defined(ANABRANCH_EMULATE)
+  asm volatile("cp.async.wait_group %0;" ::"n"(Open));
+#endif
+}
+
+// ---- warps ---------------------------------------------------------------------------------------
+
+__device__ inline float warp_sum(float value) {
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    value += __shfl_xor_sync(0xffffffffu, value, step);
+  }
+  return value;
+}
+
+__device__ inline float warp_max(float value) {
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, step));
+  }
+  return value;
+}
+
+/// d[16, 8] += a[16, 16] · b[16, 8], in the registers of a warp as PTX lays out m16n8k16. With lane =
+/// 4·g + t: d holds (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1); a holds pairs along k at (g, 2t),
+/// (g+8, 2t), (g, 2t+8), (g+8, 2t+8); b holds pairs along k at (2t, g), (2t+8, g).
+__device__ inline void multiply(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
+                                std::uint32_t a3, std::uint32_t b0, std::uint32_t b1) {
+#if defined(ANABRANCH_EMULATE)
+  emulate::multiply(d, {a0, a1, a2, a3}, {b0, b1});
+#else
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
+      "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#endif
+}
+
+/// The same over 32 values of k that each lane holds as 8 in a row, from 8·t on: which of them meets
+/// which is the same on both sides, and that is all a sum over k asks for.
+__device__ inline void multiply32(float (&d)[4], const Words& low, const Words& high,
+                                  const Words& b) {
+  multiply(d, low.word[0], high.word[0], low.word[1], high.word[1], b.word[0], b.word[1]);
+  multiply(d, low.word[2], high.word[2], low.word[3], high.word[3], b.word[2], b.word[3]);
+}
+
+}  // namespace anabranch::ANABRANCH_CUDA

@@ -1,0 +1,246 @@
+// Enough of CUDA to run this folder's kernels on the CPU: a block's threads are fibers of one system
+// thread, blocks run one after another, and memory of the device is memory. Nothing here is fast, and
+// nothing here is part of what is served: it checks the kernels' logic where there is no device.
+//
+// Threads of a block must all come to the same barriers, and all lanes of a warp to the same exchanges,
+// as CUDA asks for too.
+#pragma once
+
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ static  // one block runs at a time
+#define __restrict__
+
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+using cudaStream_t = int;
+
+namespace anabranch::emulate {
+
+/// A fiber is entered through its context once, and left and found again by jumps, which ask nothing of
+/// the system.
+struct Fiber {
+  ucontext_t context;
+  jmp_buf place;
+  dim3 thread;
+  bool begun = false, done = false;
+  std::unique_ptr<char[]> stack;
+};
+
+/// A barrier of some fibers: all come, then all go on.
+struct Barrier {
+  int size = 0, arrived = 0;
+  unsigned passed = 0;
+};
+
+struct Block {
+  std::vector<Fiber> fibers;
+  Barrier all;
+  std::vector<Barrier> warps;
+  std::vector<std::uint32_t> exchange;  // [threads, 8]
+  ucontext_t entry;
+  jmp_buf back;
+  size_t current = 0;
+  dim3 index, size, grid;
+  std::vector<char> shared;
+  const std::function<void()>* work = nullptr;
+};
+
+inline Block* block = nullptr;
+
+inline void yield() {
+  Fiber& mine = block->fibers[block->current];
+  if (_setjmp(mine.place) == 0) _longjmp(block->back, 1);
+}
+
+inline void meet(Barrier& barrier) {
+  const unsigned seen = barrier.passed;
+  if (++barrier.arrived == barrier.size) {
+    barrier.arrived = 0;
+    ++barrier.passed;
+    return;
+  }
+  while (barrier.passed == seen) yield();
+}
+
+inline size_t lane() { return block->current % 32; }
+inline Barrier& warp() { return block->warps[block->current / 32]; }
+inline std::uint32_t* slot(size_t of_lane) {
+  return block->exchange.data() + (block->current / 32 * 32 + of_lane) * 8;
+}
+
+/// Every lane shows 32-bit words to its warp; `take` reads them all at once.
+template <class Take>
+void exchange(std::initializer_list<std::uint32_t> words, Take take) {
+  std::uint32_t* mine = slot(lane());
+  for (std::uint32_t word : words) *mine++ = word;
+  meet(warp());
+  take();
+  meet(warp());
+}
+
+inline float widened(std::uint32_t pair, int which) {
+  const std::uint32_t bits = which ? pair & 0xffff0000u : pair << 16;
+  float out;
+  std::memcpy(&out, &bits, 4);
+  return out;
+}
+
+inline void multiply(float (&d)[4], std::initializer_list<std::uint32_t> a,
+                     std::initializer_list<std::uint32_t> b) {
+  const std::uint32_t* av = a.begin();
+  const std::uint32_t* bv = b.begin();
+  exchange({av[0], av[1], av[2], av[3], bv[0], bv[1]}, [&] {
+    const size_t g = lane() / 4, t = lane() % 4;
+    for (int i = 0; i < 4; ++i) {
+      const size_t row = g + (i / 2) * 8, column = 2 * t + i % 2;
+      float sum = d[i];
+      for (size_t k = 0; k < 16; ++k) {
+        const std::uint32_t left = slot(row % 8 * 4 + k % 8 / 2)[row / 8 + k / 8 * 2];
+        const std::uint32_t right = slot(column * 4 + k % 8 / 2)[4 + k / 8];
+        sum += widened(left, k % 2) * widened(right, k % 2);
+      }
+      d[i] = sum;
+    }
+  });
+}
+
+inline void start() {
+  (*block->work)();
+  block->fibers[block->current].done = true;
+  yield();
+}
+
+/// Runs fiber `i` until it yields.
+inline void enter(Block& here, size_t i) {
+  Fiber& fiber = here.fibers[i];
+  here.current = i;
+  if (_setjmp(here.back) != 0) return;
+  if (fiber.begun) _longjmp(fiber.place, 1);
+  fiber.begun = true;
+  swapcontext(&here.entry, &fiber.context);
+}
+
+inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>& work) {
+  Block here;
+  const size_t threads = size_t{size.x} * size.y * size.z;
+  here.fibers.resize(threads);
+  for (Fiber& fiber : here.fibers) fiber.stack = std::make_unique<char[]>(64 << 10);
+  here.warps.resize((threads + 31) / 32);
+  here.exchange.resize((threads + 31) / 32 * 32 * 8);
+  here.shared.resize(shared + 64);
+  here.size = size;
+  here.grid = grid;
+  here.work = &work;
+  block = &here;
+  for (unsigned z = 0; z < grid.z; ++z) {
+    for (unsigned y = 0; y < grid.y; ++y) {
+      for (unsigned x = 0; x < grid.x; ++x) {
+        here.index = dim3(x, y, z);
+        here.all = {static_cast<int>(threads), 0, 0};
+        for (size_t w = 0; w < here.warps.size(); ++w) {
+          here.warps[w] = {static_cast<int>(std::min<size_t>(32, threads - w * 32)), 0, 0};
+        }
+        for (size_t i = 0; i < threads; ++i) {
+          Fiber& fiber = here.fibers[i];
+          fiber.begun = fiber.done = false;
+          fiber.thread = dim3(static_cast<unsigned>(i % size.x),
+                              static_cast<unsigned>(i / size.x % size.y),
+                              static_cast<unsigned>(i / size.x / size.y));
+          getcontext(&fiber.context);
+          fiber.context.uc_stack.ss_sp = fiber.stack.get();
+          fiber.context.uc_stack.ss_size = 64 << 10;
+          fiber.context.uc_link = nullptr;
+          makecontext(&fiber.context, start, 0);
+        }
+        for (bool left = true; left;) {
+          left = false;
+          for (size_t i = 0; i < threads; ++i) {
+            if (here.fibers[i].done) continue;
+            left = true;
+            enter(here, i);
+          }
+        }
+      }
+    }
+  }
+  block = nullptr;
+}
+
+inline void* dynamic_shared() {
+  const auto at = reinterpret_cast<std::uintptr_t>(block->shared.data());
+  return reinterpret_cast<void*>((at + 63) / 64 * 64);
+}
+
+}  // namespace anabranch::emulate
+
+#define threadIdx (anabranch::emulate::block->fibers[anabranch::emulate::block->current].thread)
+#define blockIdx (anabranch::emulate::block->index)
+#define blockDim (anabranch::emulate::block->size)
+#define gridDim (anabranch::emulate::block->grid)
+
+inline void __syncthreads() { anabranch::emulate::meet(anabranch::emulate::block->all); }
+inline void __syncwarp() { anabranch::emulate::meet(anabranch::emulate::warp()); }
+
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int with) {
+  static_assert(sizeof(T) == 4);
+  namespace e = anabranch::emulate;
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  T out;
+  e::exchange({bits}, [&] { std::memcpy(&out, e::slot(e::lane() ^ static_cast<size_t>(with)), 4); });
+  return out;
+}
+template <class T>
+T __shfl_sync(unsigned, T value, int from) {
+  static_assert(sizeof(T) == 4);
+  namespace e = anabranch::emulate;
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  T out;
+  e::exchange({bits}, [&] { std::memcpy(&out, e::slot(static_cast<size_t>(from) % 32), 4); });
+  return out;
+}
+
+// ---- the runtime's calls that the backend makes --------------------------------------------------
+
+using cudaError_t = int;
+constexpr cudaError_t cudaSuccess = 0;
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+inline cudaError_t cudaMalloc(void** at, size_t bytes) {
+  *at = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return *at ? cudaSuccess : 2;
+}
+inline cudaError_t cudaFree(void* at) { return std::free(at), cudaSuccess; }
+inline cudaError_t cudaMallocHost(void** at, size_t bytes) { return cudaMalloc(at, bytes); }
+inline cudaError_t cudaFreeHost(void* at) { return cudaFree(at); }
+inline cudaError_t cudaMemset(void* at, int value, size_t bytes) {
+  return std::memset(at, value, bytes), cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+                                   cudaStream_t) {
+  return std::memcpy(to, from, bytes), cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreate(cudaStream_t* stream) { return *stream = 0, cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorString(cudaError_t) { return "out of memory"; }

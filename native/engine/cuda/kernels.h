@@ -1,0 +1,135 @@
+// The kernels of the CUDA backend, as the host calls them. All pointers are to device memory; all
+// calls are queued on `stream` and return at once.
+//
+// A kernel's result for a row depends on that row alone: sums run in one order for every number of
+// rows, so that a batch's company changes nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+
+/// Inputs of matrix products are padded with zeros to a multiple of this along K.
+constexpr int kDepth = 32;
+/// Weights are padded with rows of zeros to a multiple of this.
+constexpr int kStrip = 16;
+/// As blocks.h and pieces.h have them, which nvcc's C++17 can't read.
+constexpr int kBlockTokens = 16;
+constexpr int kPieceTokens = 256;
+
+inline size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/// One row of a step.
+struct StepRow {
+  int token;
+  int position;
+  int block;       // where its K and V go
+  int offset;
+  int first_slot;  // of its partial results in attention
+  int slots;
+};
+
+/// Rows that read one piece of context together.
+struct Unit {
+  int first_block;   // in Plan::blocks
+  int first_reader;  // in Plan::readers
+  int readers;
+};
+
+/// A row's part in a piece.
+struct Reader {
+  int row;
+  int tokens;  // of the piece, counted from its begin; at least 1
+  int slot;
+};
+
+/// out[i, j] (+)= bias[j] + sum over k of x[i, k] · w[j, k].
+struct Gemm {
+  const Bf16* x = nullptr;      // [m, k]
+  int m = 0;
+  const Bf16* w = nullptr;      // [n padded to kStrip, k]
+  int n = 0;
+  int k = 0;                    // a multiple of kDepth
+  const float* bias = nullptr;  // [n], or none
+  float* out = nullptr;         // [m, n]
+  bool accumulate = false;
+};
+void gemm(const Gemm& gemm, cudaStream_t stream);
+
+/// x[row] = table[token]; table is [vocabulary, padded hidden].
+void embed(const StepRow* rows, int count, const Bf16* table, int hidden, float* x,
+           cudaStream_t stream);
+
+/// out[i] = x[from[i]] / rms · weight, or of x[i] without `from`; [count, padded n], padding 0.
+void rms_norm(const float* x, const int* from, int count, const float* weight, int n, float epsilon,
+              Bf16* out, cudaStream_t stream);
+
+/// Norm of q and k, RoPE, and the write of K and V, of every row.
+struct Heads {
+  const StepRow* rows = nullptr;
+  int count = 0;
+  const float* qkv = nullptr;          // [count, (heads + 2 · kv_heads) · dim]
+  const float* q_norm = nullptr;       // [dim], or none
+  const float* k_norm = nullptr;
+  const float* frequency = nullptr;    // [dim / 2], radians a position
+  float attention_factor = 1;          // on cosines and sines
+  float epsilon = 0;
+  int heads = 0, kv_heads = 0, dim = 0;
+  Bf16* q = nullptr;  // [count, heads, padded dim], scaled by 1/sqrt(dim)
+  Bf16* k = nullptr;  // [blocks, kv_heads, kBlockTokens, padded dim]
+  Bf16* v = nullptr;  // [blocks, kv_heads, padded dim, kBlockTokens]
+};
+void finish_heads(const Heads& heads, cudaStream_t stream);
+
+/// What changes from step to step, so that all else can be recorded once.
+struct Plan {
+  int units;
+  const Reader* readers;
+  const int* blocks;  // numbers of the units' blocks
+};
+
+/// Partial results of rows over pieces of their context.
+struct Attend {
+  const Bf16* q = nullptr;  // as Heads has them
+  const Bf16* k = nullptr;
+  const Bf16* v = nullptr;
+  const Plan* plan = nullptr;
+  const Unit* units = nullptr;
+  int heads = 0, kv_heads = 0, dim = 0;
+  float* partials = nullptr;    // [slots, heads, dim + 2]: weighted V, largest score, sum of weights
+};
+/// `most` bounds the units.
+void attend(const Attend& attend, int most, cudaStream_t stream);
+
+/// out[row] = the row's partial results, merged in context order; [count, padded heads · dim].
+void merge(const StepRow* rows, int count, const float* partials, int heads, int dim, Bf16* out,
+           cudaStream_t stream);
+
+/// out = silu(gate) · up of gate_up [count, 2n]; [count, padded n], padding 0.
+void silu_multiply(const float* gate_up, int count, int n, Bf16* out, cudaStream_t stream);
+
+/// A change to one logit before a token is chosen. A repetition penalty divides what is above zero
+/// and multiplies the rest; then `less` is taken off.
+struct Edit {
+  int row;
+  int token;
+  float repetition;
+  float less;  // infinity: masked
+};
+
+/// How one row's token is chosen greedily.
+struct GreedyPick {
+  int row;
+  int first_edit, edits;
+  int first_only, only;  // the sole legal tokens, or none
+};
+
+/// The likeliest legal token of each pick, the lowest id among equals, or -1 where none is likely at
+/// all. Changes the logits.
+void choose_greedy(float* logits, int vocabulary, const GreedyPick* picks, int count,
+                   const Edit* edits, const int* only, int* out, cudaStream_t stream);
+
+}  // namespace anabranch::ANABRANCH_CUDA

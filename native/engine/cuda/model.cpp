@@ -1,0 +1,644 @@
+// The CUDA backend: weights and KV on the device, and one forward pass over a ragged batch.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "../numbers.h"
+#include "../pieces.h"
+#include "backend.h"
+#include "kernels.h"
+#include "memory.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+namespace {
+
+static_assert(kBlockTokens == anabranch::kBlockTokens && kPieceTokens == anabranch::kPieceTokens);
+
+/// A linear layer: y = x · wᵀ + bias.
+struct Linear {
+  int n = 0, k = 0;    // outputs, inputs
+  Array<Bf16> weight;  // [n padded to kStrip, k padded to kDepth]
+  Array<float> bias;   // [n], or empty
+};
+
+struct Layer {
+  Array<float> attention_norm, mlp_norm;  // [hidden]
+  Array<float> q_norm, k_norm;            // [head_dim], or empty
+  Linear qkv, output, gate_up, down;
+  Bf16* k = nullptr;  // [blocks, kv_heads, kBlockTokens, padded head_dim]
+  Bf16* v = nullptr;  // [blocks, kv_heads, padded head_dim, kBlockTokens]
+};
+
+/// Brings host memory to the device in large pieces: one is filled while the other travels.
+class Uploader {
+ public:
+  Uploader() {
+    for (auto& side : sides_) {
+      check(cudaStreamCreate(&side.stream), "a stream");
+      side.buffer = Pinned<std::byte>(kBytes);
+    }
+  }
+  ~Uploader() {
+    for (auto& side : sides_) cudaStreamDestroy(side.stream);
+  }
+
+  /// Sends `rows` rows of `width` bytes each to `to`; fill(row, at) writes one.
+  template <class Fill>
+  void send(void* to, size_t rows, size_t width, Fill fill) {
+    const size_t most = std::max<size_t>(1, kBytes / width);
+    if (width > kBytes) throw Error(ErrorCode::kFailedPrecondition, "a row of weights is too wide");
+    for (size_t row = 0; row < rows; row += most) {
+      Side& side = sides_[turn_ ^= 1];
+      check(cudaStreamSynchronize(side.stream), "uploading weights");
+      const size_t count = std::min(most, rows - row);
+      for (size_t i = 0; i < count; ++i) fill(row + i, side.buffer.data() + i * width);
+      check(cudaMemcpyAsync(static_cast<std::byte*>(to) + row * width, side.buffer.data(),
+                            count * width, cudaMemcpyHostToDevice, side.stream),
+            "uploading weights");
+    }
+  }
+  void finish() {
+    for (auto& side : sides_) check(cudaStreamSynchronize(side.stream), "uploading weights");
+  }
+
+ private:
+  static constexpr size_t kBytes = size_t{32} << 20;
+  struct Side {
+    cudaStream_t stream{};
+    Pinned<std::byte> buffer;
+  };
+  Side sides_[2];
+  int turn_ = 0;
+};
+
+/// Small things that a step needs on the device, gathered on the host and sent in one copy.
+class Parcel {
+ public:
+  Parcel() = default;
+  explicit Parcel(size_t bytes) : host_(bytes), device_(bytes, "a step's description") {}
+
+  size_t size() const { return host_.count(); }
+  void clear() { used_ = 0; }
+  /// Room for `count` things: where the host writes them and where the device reads them.
+  template <class T>
+  std::pair<T*, T*> take(size_t count) {
+    const size_t at = padded(used_, 16);
+    if (at + count * sizeof(T) > host_.count()) {
+      throw Error(ErrorCode::kInternal, "a step's description is larger than its buffer");
+    }
+    used_ = at + count * sizeof(T);
+    return {reinterpret_cast<T*>(host_.data() + at), reinterpret_cast<T*>(device_.data() + at)};
+  }
+  void send(cudaStream_t stream) {
+    check(cudaMemcpyAsync(device_.data(), host_.data(), used_, cudaMemcpyHostToDevice, stream),
+          "sending a step");
+  }
+
+ private:
+  Pinned<std::byte> host_;
+  Array<std::byte> device_;
+  size_t used_ = 0;
+};
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options,
+              int device)
+      : config_(config), device_(device), max_rows_(std::max(16, options.max_rows)) {
+    if (options.weights != WeightType::kBF16) {
+      throw Error(ErrorCode::kFailedPrecondition,
+                  std::string(name_of(options.weights)) +
+                      " weights run on the CPU only; give --dtype bf16 or --device cpu");
+    }
+    if (padded_dim() > 8 * kDepth || (padded_dim() > 4 * kDepth && padded_dim() != 8 * kDepth)) {
+      throw Error(ErrorCode::kFailedPrecondition,
+                  "heads of " + std::to_string(config.head_dim) + " have no CUDA kernel");
+    }
+#if !defined(ANABRANCH_EMULATE)
+    check(cudaSetDevice(device), "choosing the device");
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, device), "the device's properties");
+    device_name_ = properties.name;
+#else
+    device_name_ = "emulated";
+#endif
+    check(cudaStreamCreate(&stream_), "a stream");
+    load(weights);
+    allocate_scratch();
+    allocate_kv(options.kv_bytes);
+  }
+  ~CudaBackend() override {
+    forget_graphs();
+    cudaStreamDestroy(stream_);
+  }
+
+  std::string name() const override {
+    return "cuda:" + std::to_string(device_) + " " + device_name_ + " bf16";
+  }
+  const ModelConfig& config() const override { return config_; }
+  int total_blocks() const override { return total_blocks_; }
+  int max_rows() const override { return max_rows_; }
+  std::uint64_t weight_bytes() const override { return weight_bytes_; }
+  std::uint64_t kv_bytes() const override {
+    return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();
+  }
+
+  void forward(const Batch& batch) override {
+    if (batch.rows.empty()) return;
+    if (static_cast<int>(batch.rows.size()) > max_rows_) {
+      throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
+    }
+    // Nobody may have asked for the last step's results: it may still read what was sent for it.
+    check(cudaStreamSynchronize(stream_), "a step");
+    make_room_for_logits(batch.logits_rows);
+    plan_.build(batch);
+    const Step step = describe(batch);
+    parcel_.send(stream_);
+    run(step);
+    check(cudaGetLastError(), "starting a step");
+  }
+
+  std::span<const float> logits(int row) override {
+    fetch_logits(row);
+    return {row_.data(), row_.count()};
+  }
+
+  std::vector<Chosen> choose(std::span<const Pick> picks) override {
+    std::vector<Chosen> out(picks.size());
+    std::vector<size_t> greedy;
+    for (size_t i = 0; i < picks.size(); ++i) {
+      if (is_greedy(*picks[i].choice.sampling)) greedy.push_back(i);
+    }
+    choose_on_device(picks, greedy, out);
+    for (size_t i = 0; i < picks.size(); ++i) {
+      if (is_greedy(*picks[i].choice.sampling) && out[i].token >= 0) continue;
+      fetch_logits(picks[i].row);
+      out[i] = anabranch::choose({row_.data(), row_.count()}, picks[i].choice);
+    }
+    return out;
+  }
+
+ private:
+  // ---- loading ---------------------------------------------------------------------------------
+
+  int padded_dim() const { return static_cast<int>(padded(config_.head_dim, kDepth)); }
+
+  Array<float> vector_of(const Checkpoint& weights, const std::string& name, int n) {
+    std::vector<float> values(n);
+    to_float(weights.get(name, {n}), 0, n, values.data());
+    for (float& value : values) value = from_bf16(to_bf16(value));
+    return uploaded(values);
+  }
+
+  Array<float> uploaded(const std::vector<float>& values) {
+    Array<float> out(values.size(), "weights");
+    uploader_->send(out.data(), 1, values.size() * sizeof(float), [&](size_t, std::byte* at) {
+      std::memcpy(at, values.data(), values.size() * sizeof(float));
+    });
+    return out;
+  }
+
+  /// The rows of one or several [n_i, k] matrices under each other, and their biases.
+  Linear linear(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
+                int k, bool bias) {
+    Linear out;
+    out.k = static_cast<int>(padded(k, kDepth));
+    struct Source {
+      const Tensor* tensor;
+      int first, n;
+    };
+    std::vector<Source> sources;
+    std::vector<float> biases;
+    for (const auto& [name, n] : parts) {
+      sources.push_back({&weights.get(name + ".weight", {n, k}), out.n, n});
+      out.n += n;
+      if (!bias) continue;
+      biases.resize(out.n);
+      to_float(weights.get(name + ".bias", {n}), 0, n, biases.data() + out.n - n);
+    }
+    for (float& value : biases) value = from_bf16(to_bf16(value));
+    if (bias) out.bias = uploaded(biases);
+    const size_t rows = padded(out.n, kStrip), width = static_cast<size_t>(out.k) * sizeof(Bf16);
+    out.weight = Array<Bf16>(rows * out.k, "weights");
+    weight_bytes_ += rows * width;
+    std::vector<float> wide(k);
+    uploader_->send(out.weight.data(), rows, width, [&](size_t row, std::byte* at) {
+      std::memset(at, 0, width);
+      for (const Source& source : sources) {
+        const auto from = static_cast<int>(row) - source.first;
+        if (from < 0 || from >= source.n) continue;
+        const size_t first = static_cast<size_t>(from) * k;
+        if (source.tensor->dtype == Dtype::kBF16) {
+          std::memcpy(at, source.tensor->data + first * 2, static_cast<size_t>(k) * 2);
+          continue;
+        }
+        to_float(*source.tensor, first, k, wide.data());
+        for (int i = 0; i < k; ++i) {
+          const Bf16 value = to_bf16(wide[i]);
+          std::memcpy(at + static_cast<size_t>(i) * 2, &value, 2);
+        }
+      }
+    });
+    return out;
+  }
+
+  void load(const Checkpoint& weights) {
+    const ModelConfig& c = config_;
+    const int q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+    uploader_ = std::make_unique<Uploader>();
+    layers_.resize(c.layers);
+    for (int i = 0; i < c.layers; ++i) {
+      const std::string at = "model.layers." + std::to_string(i) + ".";
+      const std::string attention = at + "self_attn.", mlp = at + "mlp.";
+      Layer& layer = layers_[i];
+      layer.attention_norm = vector_of(weights, at + "input_layernorm.weight", c.hidden);
+      layer.mlp_norm = vector_of(weights, at + "post_attention_layernorm.weight", c.hidden);
+      if (c.qk_norm) {
+        layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
+        layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
+      }
+      layer.qkv = linear(weights,
+                         {{attention + "q_proj", q}, {attention + "k_proj", kv},
+                          {attention + "v_proj", kv}},
+                         c.hidden, c.qkv_bias);
+      layer.output = linear(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
+      layer.gate_up = linear(weights,
+                             {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
+                             c.hidden, c.mlp_bias);
+      layer.down = linear(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
+    }
+    final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
+    embedding_ = linear(weights, {{"model.embed_tokens", c.vocabulary}}, c.hidden, false);
+    if (c.tied_embeddings) {
+      head_ = &embedding_;
+    } else {
+      weight_bytes_ -= embedding_.weight.count() * sizeof(Bf16);  // a step reads a row or so of it
+      separate_head_ = linear(weights, {{"lm_head", c.vocabulary}}, c.hidden, false);
+      head_ = &separate_head_;
+    }
+    frequency_ = uploaded(c.rope.inverse_frequency);
+    uploader_->finish();
+    uploader_.reset();
+  }
+
+  /// K and V of one token in all layers.
+  size_t kv_token_bytes() const {
+    return 2 * sizeof(Bf16) * config_.kv_heads * static_cast<size_t>(padded_dim()) * config_.layers;
+  }
+
+  void allocate_kv(std::uint64_t bytes) {
+    const size_t block = kBlockTokens * kv_token_bytes();
+    if (bytes == 0) bytes = free_memory() / 10 * 9;
+    total_blocks_ = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
+    if (total_blocks_ < 8) {
+      throw Error(ErrorCode::kResourceExhausted,
+                  "the KV budget of " + std::to_string(bytes >> 20) + " MiB holds fewer than 8 "
+                  "blocks of " + std::to_string(block) + " bytes; give --kv-mib more, or a device "
+                  "with more memory");
+    }
+    const size_t half = block / 2 / sizeof(Bf16) / config_.layers * total_blocks_;
+    kv_ = Array<Bf16>(2 * half * config_.layers, "KV");
+    // Zeros: the padding of heads is never written.
+    check(cudaMemset(kv_.data(), 0, kv_.count() * sizeof(Bf16)), "clearing KV");
+    for (int i = 0; i < config_.layers; ++i) {
+      layers_[i].k = kv_.data() + 2 * half * i;
+      layers_[i].v = layers_[i].k + half;
+    }
+    plan_ = PiecePlan(total_blocks_, slots_, 1, config_.heads / config_.kv_heads, 1);
+  }
+
+  static std::uint64_t free_memory() {
+#if defined(ANABRANCH_EMULATE)
+    return std::uint64_t{64} << 20;
+#else
+    size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "free memory");
+    return free;
+#endif
+  }
+
+  void allocate_scratch() {
+    const ModelConfig& c = config_;
+    const auto rows = static_cast<size_t>(max_rows_);
+    const int q = c.heads * c.head_dim;
+    const auto halves = [&](size_t width) {
+      return Array<Bf16>(rows * padded(width, kDepth), "scratch");
+    };
+    const auto floats = [&](size_t width) { return Array<float>(rows * width, "scratch"); };
+    x_ = floats(c.hidden);
+    normed_ = halves(c.hidden);
+    qkv_ = floats(static_cast<size_t>(q) + 2 * c.kv_heads * c.head_dim);
+    q_ = Array<Bf16>(rows * c.heads * padded_dim(), "scratch");
+    attended_ = halves(q);
+    check(cudaMemset(attended_.data(), 0, attended_.count() * sizeof(Bf16)), "clearing scratch");
+    gate_up_ = floats(2 * static_cast<size_t>(c.intermediate));
+    gate_ = halves(c.intermediate);
+    // A piece holds at least one token of a row's context.
+    slots_ = std::max(c.context, 4096);
+    partials_ = Array<float>(static_cast<size_t>(slots_) * c.heads * (c.head_dim + 2), "scratch");
+    parcel_ = Parcel(1 << 22);
+    picks_ = Parcel(1 << 22);
+    row_ = Pinned<float>(c.vocabulary);
+    chosen_ = Pinned<int>(rows);
+    device_chosen_ = Array<int>(rows, "scratch");
+  }
+
+  void make_room_for_logits(int rows) {
+    const size_t wanted = static_cast<size_t>(rows) * config_.vocabulary;
+    if (wanted <= logits_.count()) return;
+    forget_graphs();
+    logits_ = Array<float>();
+    logits_ = Array<float>(std::max(wanted, size_t{64} * config_.vocabulary), "logits");
+  }
+
+  // ---- one forward pass ------------------------------------------------------------------------
+
+  /// What the kernels of a step read, on the device.
+  struct Wave {
+    int first_row = 0, rows = 0, most_units = 0;
+    const Plan* plan = nullptr;
+    const Unit* units = nullptr;
+  };
+  struct Step {
+    int rows = 0, logits_rows = 0;
+    const StepRow* step_rows = nullptr;
+    const int* wanted = nullptr;  // rows whose logits are wanted, in order
+    std::vector<Wave> waves;
+  };
+
+  /// Room in the parcel for all that describe() puts there.
+  void reserve(size_t rows) {
+    size_t units = 0;
+    for (const PiecePlan::Wave& wave : plan_.waves()) {
+      units += padded(wave.shares.back() - wave.shares.front(), 64) + 2;
+    }
+    constexpr size_t kUnitBlocks = kPieceTokens / kBlockTokens;
+    const size_t bytes = rows * (sizeof(StepRow) + sizeof(int)) +
+                         units * (sizeof(Unit) + kUnitBlocks * sizeof(int)) +
+                         plan_.waves().size() * (sizeof(Plan) + 64) +
+                         plan_.readers().size() * sizeof(Reader) + 256;
+    if (bytes <= parcel_.size()) return;
+    forget_graphs();
+    parcel_ = Parcel(2 * bytes);
+  }
+
+  Step describe(const Batch& batch) {
+    reserve(batch.rows.size());
+    parcel_.clear();
+    Step step;
+    step.rows = static_cast<int>(batch.rows.size());
+    step.logits_rows = batch.logits_rows;
+    // Of one size and at one place for steps of as many rows, so that a graph fits them all.
+    const auto [rows, device_rows] = parcel_.take<StepRow>(batch.rows.size());
+    const auto [wanted, device_wanted] = parcel_.take<int>(static_cast<size_t>(step.rows));
+    step.step_rows = device_rows;
+    step.wanted = device_wanted;
+    for (int i = 0; i < step.rows; ++i) {
+      const Row& row = batch.rows[i];
+      rows[i] = {row.token, row.position, row.block, row.offset, plan_.first_slot(i),
+                 plan_.slots_of(i)};
+      if (row.logits >= 0) wanted[row.logits] = i;
+    }
+    std::vector<Plan*> plans;
+    for (const PiecePlan::Wave& planned : plan_.waves()) {
+      Wave wave;
+      wave.first_row = planned.first_row;
+      wave.rows = planned.last_row - planned.first_row;
+      const int first = planned.shares.front(), count = planned.shares.back() - first;
+      wave.most_units = static_cast<int>(padded(count, 64));
+      const auto [plan, device_plan] = parcel_.take<Plan>(1);
+      const auto [units, device_units] = parcel_.take<Unit>(wave.most_units);
+      plan->units = count;
+      plans.push_back(plan);
+      wave.plan = device_plan;
+      wave.units = device_units;
+      int block = static_cast<int>(blocks_.size());
+      for (int i = 0; i < count; ++i) {
+        const PiecePlan::Unit& unit = plan_.unit(first + i);
+        int longest = 0;
+        for (int r = 0; r < unit.count; ++r) {
+          longest = std::max(longest, plan_.readers()[unit.first + r].tokens);
+        }
+        units[i] = {block, unit.first, unit.count};
+        blocks_.insert(blocks_.end(), unit.blocks, unit.blocks + blocks_for(longest));
+        block = static_cast<int>(blocks_.size());
+      }
+      step.waves.push_back(wave);
+    }
+    const auto [readers, device_readers] = parcel_.take<Reader>(plan_.readers().size());
+    for (size_t i = 0; i < plan_.readers().size(); ++i) {
+      const PiecePlan::Reader& reader = plan_.readers()[i];
+      readers[i] = {reader.row, reader.tokens, reader.slot};
+    }
+    const auto [blocks, device_blocks] = parcel_.take<int>(blocks_.size());
+    std::copy(blocks_.begin(), blocks_.end(), blocks);
+    blocks_.clear();
+    for (Plan* plan : plans) {
+      plan->readers = device_readers;
+      plan->blocks = device_blocks;
+    }
+    return step;
+  }
+
+  void multiply(const Linear& w, const Bf16* x, int m, float* out, bool accumulate) {
+    gemm({x, m, w.weight.data(), w.n, w.k, w.bias.data(), out, accumulate}, stream_);
+  }
+
+  void record(const Step& step) {
+    const ModelConfig& c = config_;
+    const int m = step.rows;
+    Heads heads;
+    heads.rows = step.step_rows;
+    heads.count = m;
+    heads.qkv = qkv_.data();
+    heads.frequency = frequency_.data();
+    heads.attention_factor = c.rope.attention_factor;
+    heads.epsilon = c.norm_epsilon;
+    heads.heads = c.heads;
+    heads.kv_heads = c.kv_heads;
+    heads.dim = c.head_dim;
+    heads.q = q_.data();
+    Attend pieces;
+    pieces.q = q_.data();
+    pieces.heads = c.heads;
+    pieces.kv_heads = c.kv_heads;
+    pieces.dim = c.head_dim;
+    pieces.partials = partials_.data();
+    const size_t attended = padded(static_cast<size_t>(c.heads) * c.head_dim, kDepth);
+
+    embed(step.step_rows, m, embedding_.weight.data(), c.hidden, x_.data(), stream_);
+    for (const Layer& layer : layers_) {
+      rms_norm(x_.data(), nullptr, m, layer.attention_norm.data(), c.hidden, c.norm_epsilon,
+               normed_.data(), stream_);
+      multiply(layer.qkv, normed_.data(), m, qkv_.data(), false);
+      heads.q_norm = layer.q_norm.data();
+      heads.k_norm = layer.k_norm.data();
+      heads.k = layer.k;
+      heads.v = layer.v;
+      finish_heads(heads, stream_);
+      pieces.k = layer.k;
+      pieces.v = layer.v;
+      for (const Wave& wave : step.waves) {
+        pieces.plan = wave.plan;
+        pieces.units = wave.units;
+        attend(pieces, wave.most_units, stream_);
+        merge(step.step_rows + wave.first_row, wave.rows, partials_.data(), c.heads, c.head_dim,
+              attended_.data() + attended * wave.first_row, stream_);
+      }
+      multiply(layer.output, attended_.data(), m, x_.data(), true);
+      rms_norm(x_.data(), nullptr, m, layer.mlp_norm.data(), c.hidden, c.norm_epsilon,
+               normed_.data(), stream_);
+      multiply(layer.gate_up, normed_.data(), m, gate_up_.data(), false);
+      silu_multiply(gate_up_.data(), m, c.intermediate, gate_.data(), stream_);
+      multiply(layer.down, gate_.data(), m, x_.data(), true);
+    }
+    if (step.logits_rows == 0) return;
+    rms_norm(x_.data(), step.wanted, step.logits_rows, final_norm_.data(), c.hidden,
+             c.norm_epsilon, normed_.data(), stream_);
+    multiply(*head_, normed_.data(), step.logits_rows, logits_.data(), false);
+  }
+
+#if defined(ANABRANCH_EMULATE)
+  void run(const Step& step) { record(step); }
+  void forget_graphs() {}
+#else
+  /// What a graph depends on: with the same, all kernels have the same arguments.
+  using GraphKey = std::tuple<int, int, int>;
+
+  /// Small steps are many kernels of little work: they are replayed as one graph.
+  void run(const Step& step) {
+    if (step.rows > kGraphRows || step.waves.size() != 1) return record(step);
+    const GraphKey key{step.rows, step.logits_rows, step.waves[0].most_units};
+    auto known = graphs_.find(key);
+    if (known == graphs_.end()) {
+      if (graphs_.size() >= kGraphs) forget_graphs();
+      cudaGraph_t graph = nullptr;
+      check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capturing a step");
+      record(step);
+      check(cudaStreamEndCapture(stream_, &graph), "capturing a step");
+      cudaGraphExec_t executable = nullptr;
+      const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
+      cudaGraphDestroy(graph);
+      check(made, "a step's graph");
+      known = graphs_.emplace(key, executable).first;
+    }
+    check(cudaGraphLaunch(known->second, stream_), "a step's graph");
+  }
+
+  void forget_graphs() {
+    for (const auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
+    graphs_.clear();
+  }
+
+  static constexpr int kGraphRows = 64;
+  static constexpr size_t kGraphs = 512;
+  std::map<GraphKey, cudaGraphExec_t> graphs_;
+#endif
+
+  // ---- choosing --------------------------------------------------------------------------------
+
+  static bool is_greedy(const Sampling& sampling) {
+    return (sampling.temperature <= 0 || sampling.top_k == 1) && !sampling.logprobs;
+  }
+
+  void fetch_logits(int row) {
+    check(cudaMemcpyAsync(row_.data(), logits_.data() + static_cast<size_t>(row) * row_.count(),
+                          row_.count() * sizeof(float), cudaMemcpyDeviceToHost, stream_),
+          "fetching logits");
+    check(cudaStreamSynchronize(stream_), "a step");
+  }
+
+  void choose_on_device(std::span<const Pick> picks, const std::vector<size_t>& which,
+                        std::vector<Chosen>& out) {
+    if (which.empty()) return;
+    constexpr float kMasked = std::numeric_limits<float>::infinity();
+    std::vector<GreedyPick> greedy;
+    std::vector<Edit> edits;
+    std::vector<int> only;
+    for (size_t i : which) {
+      const Choice& choice = picks[i].choice;
+      const Sampling& sampling = *choice.sampling;
+      const int row = picks[i].row;
+      GreedyPick pick{row, static_cast<int>(edits.size()), 0, static_cast<int>(only.size()), 0};
+      for (const auto& [token, count] : *choice.counts) {
+        edits.push_back({row, token, sampling.repetition_penalty,
+                         sampling.frequency_penalty * static_cast<float>(count) +
+                             sampling.presence_penalty});
+      }
+      for (const auto& [token, bias] : sampling.logit_bias) edits.push_back({row, token, 1, -bias});
+      for (int token : choice.legal.never) edits.push_back({row, token, 1, kMasked});
+      only.insert(only.end(), choice.legal.only.begin(), choice.legal.only.end());
+      pick.edits = static_cast<int>(edits.size()) - pick.first_edit;
+      pick.only = static_cast<int>(only.size()) - pick.first_only;
+      greedy.push_back(pick);
+    }
+    const size_t bytes = greedy.size() * sizeof(GreedyPick) + edits.size() * sizeof(Edit) +
+                         only.size() * sizeof(int) + 64;
+    if (bytes > picks_.size()) picks_ = Parcel(2 * bytes);
+    picks_.clear();
+    const auto [host_picks, device_picks] = picks_.take<GreedyPick>(greedy.size());
+    const auto [host_edits, device_edits] = picks_.take<Edit>(edits.size());
+    const auto [host_only, device_only] = picks_.take<int>(only.size());
+    std::copy(greedy.begin(), greedy.end(), host_picks);
+    std::copy(edits.begin(), edits.end(), host_edits);
+    std::copy(only.begin(), only.end(), host_only);
+    picks_.send(stream_);
+    choose_greedy(logits_.data(), config_.vocabulary, device_picks, static_cast<int>(greedy.size()),
+                  device_edits, device_only, device_chosen_.data(), stream_);
+    check(cudaGetLastError(), "choosing tokens");
+    check(cudaMemcpyAsync(chosen_.data(), device_chosen_.data(), greedy.size() * sizeof(int),
+                          cudaMemcpyDeviceToHost, stream_),
+          "fetching tokens");
+    check(cudaStreamSynchronize(stream_), "a step");
+    for (size_t i = 0; i < which.size(); ++i) out[which[i]].token = chosen_.data()[i];
+  }
+
+  ModelConfig config_;
+  int device_;
+  int max_rows_;
+  std::string device_name_;
+  cudaStream_t stream_{};
+  std::unique_ptr<Uploader> uploader_;  // while loading
+  std::uint64_t weight_bytes_ = 0;
+
+  Linear embedding_, separate_head_;
+  const Linear* head_ = nullptr;
+  std::vector<Layer> layers_;
+  Array<float> final_norm_, frequency_;
+  Array<Bf16> kv_;
+  int total_blocks_ = 0;
+
+  // Scratch of one forward pass, [max_rows, …].
+  Array<float> x_, qkv_, gate_up_;
+  Array<Bf16> normed_, q_, attended_, gate_;
+  int slots_ = 0;
+  Array<float> partials_;  // [slots of a wave, heads, head_dim + 2]
+  PiecePlan plan_;
+  std::vector<int> blocks_;  // of all units, while a step is described
+  Parcel parcel_, picks_;
+
+  Array<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
+  Pinned<float> row_;    // one of them
+  Pinned<int> chosen_;
+  Array<int> device_chosen_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,
+                                      const BackendOptions& options, int device) {
+  return std::make_unique<CudaBackend>(config, weights, options, device);
+}
+
+#if !defined(ANABRANCH_EMULATE)
+int devices() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+#endif
+
+}  // namespace anabranch::ANABRANCH_CUDA
