@@ -31,6 +31,7 @@ before each run. Ratios are medians of the runs' own.
   --repeat N        runs, of which the median counts (default 3)
   --peer llama.cpp  its llama-batched-bench (named by LLAMA_BATCHED_BENCH) on the same weights (q8_0
                     beside int8), in turn with each of our runs
+  --device DEVICE   auto, cpu or cuda:N (default auto: a GPU where one answers)
   --threads N       threads of the engine (default: one a core)
   --code-path NAME  ${codePaths().join(", ")} (default: the first)
   --json            one JSON value on stdout
@@ -88,6 +89,7 @@ export async function benchEngine(argv: string[]): Promise<void> {
       repeat: { type: "string", default: "3" },
       peer: { type: "string" },
       threads: { type: "string", default: String(availableParallelism()) },
+      device: { type: "string", default: "auto" },
       "code-path": { type: "string", default: "" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -126,6 +128,7 @@ export async function benchEngine(argv: string[]): Promise<void> {
   const run = new ScriptedEngine({
     model: folder,
     dtype,
+    device: values.device,
     threads,
     kvMib: Math.ceil((mostTokens * kvToken) / 2 ** 20) + 1,
     ...(values["code-path"] ? { codePath: values["code-path"] } : {}),

@@ -25,9 +25,11 @@ Serves one model to a gateway's pool, and Prometheus' metrics at /metrics.
   --url URL           how the gateway reaches this worker (default http://HOST:PORT)
   --id NAME           name in the pool (default: host name and port)
   --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
-  --dtype TYPE        bf16, int8 or fp32 (default bf16)
+  --device DEVICE     auto, cpu or cuda:N; a worker serves one (default auto: a GPU where one answers)
+  --dtype TYPE        bf16, int8 or fp32 (default bf16; on a GPU bf16)
   --threads N         engine threads (default: all cores but one, at least one)
-  --kv-mib N          memory for KV (default: a quarter of what is free, 1 GiB at the most)
+  --kv-mib N          memory for KV (default: nine tenths of a GPU's free memory; on a CPU a quarter of
+                      what is free, 1 GiB at the most)
   --max-running N     requests decoded at once (default 64)
   --max-queue N       requests waiting (default 256)
   --default-max-tokens N   completion tokens where a request names none (default 1024)
@@ -54,6 +56,7 @@ function readOptions() {
         url: { type: "string" },
         id: { type: "string" },
         "model-id": { type: "string" },
+        device: { type: "string", default: "auto" },
         dtype: { type: "string", default: "bf16" },
         threads: { type: "string" },
         "kv-mib": { type: "string" },
@@ -89,6 +92,7 @@ if (args.dtype !== "bf16" && args.dtype !== "int8" && args.dtype !== "fp32") {
   fail("--dtype is bf16, int8 or fp32");
 }
 if (args.gateway && !URL.canParse(args.gateway)) fail("--gateway must be a URL");
+if (!/^(auto|cpu|cuda:\d{1,2})$/.test(args.device)) fail("--device is auto, cpu or cuda:N");
 const token = args.gateway ? poolToken(args.gateway) : "";
 if (args.gateway && token === "") {
   fail("ANABRANCH_POOL_TOKEN is not set: it is the gateway's secret for workers");
@@ -110,6 +114,7 @@ const engine = new EngineSupervisor({
   defaultMaxTokens: whole("default-max-tokens", 1, 1 << 24) ?? 1024,
   engine: {
     model: folder,
+    device: args.device,
     dtype: args.dtype,
     // One core stays free for Node, which would otherwise stall the engine's barriers.
     threads: whole("threads", 1, 1024) ?? Math.max(1, availableParallelism() - 1),

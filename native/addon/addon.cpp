@@ -370,14 +370,18 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       else if (dtype != "bf16" && !dtype.empty()) {
         throw anabranch::bad_argument("dtype must be \"bf16\", \"int8\" or \"fp32\"");
       }
+      options.backend.device = text(o, "device");
       options.backend.threads = integer(o, "threads", 0, 0, 1024);
       options.backend.kv_bytes =
           static_cast<std::uint64_t>(number(o, "kvMib", 0, 0, 1 << 24) * (1 << 20));
-      options.backend.max_rows = integer(o, "maxRows", 512, 256, 65536);
+      options.backend.max_rows = integer(o, "maxRows", 0, 0, 65536);
+      if (options.backend.max_rows > 0 && options.backend.max_rows < 256) {
+        throw anabranch::bad_argument("maxRows must be 0 or at least 256");
+      }
       options.backend.code_path = text(o, "codePath");
       options.scheduler.max_running = integer(o, "maxRunning", 64, 1, 65536);
       options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);
-      options.scheduler.prefill_rows = integer(o, "prefillRows", 128, 1, 65536);
+      options.scheduler.prefill_rows = integer(o, "prefillRows", 0, 0, 65536);
       options.scheduler.validate = boolean(o, "validate");
 
       events_ = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(),

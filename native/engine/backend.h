@@ -61,6 +61,8 @@ class Backend {
   virtual const ModelConfig& config() const = 0;
   virtual int total_blocks() const = 0;
   virtual int max_rows() const = 0;  // rows that one forward() takes
+  /// Rows of prefill that make one step worth its while.
+  virtual int prefill_rows() const = 0;
 
   /// Runs the model over the batch. Its logits, [batch.logits_rows, vocabulary] fp32, stay with the
   /// backend until the next call.
@@ -88,7 +90,7 @@ struct BackendOptions {
   WeightType weights = WeightType::kBF16;  // K and V: fp32 beside fp32 weights, else bf16
   int threads = 0;                         // 0: one a core
   std::uint64_t kv_bytes = 0;              // 0: a quarter of free memory, 1 GiB at the most
-  int max_rows = 512;
+  int max_rows = 0;                        // 0: what the backend thinks best
   std::string code_path;                   // empty: the best this CPU has
 };
 

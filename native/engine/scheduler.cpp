@@ -27,7 +27,9 @@ Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, Scheduler
     : backend_(backend),
       dialect_(std::move(dialect)),
       options_(options),
-      pool_(backend.total_blocks()) {}
+      pool_(backend.total_blocks()) {
+  if (options_.prefill_rows == 0) options_.prefill_rows = backend.prefill_rows();
+}
 
 // ---- the door ------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ namespace anabranch {
 struct SchedulerOptions {
   int max_running = 64;      // requests decoded at once
   int max_queue = 256;       // requests waiting for KV or a place
-  int prefill_rows = 128;    // prompt tokens a step takes at the most
+  int prefill_rows = 0;      // prompt tokens a step takes at the most; 0: what the backend thinks best
   bool validate = false;     // check the invariants after every step
 };
 

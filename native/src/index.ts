@@ -17,15 +17,22 @@ export interface EngineOptions {
   model: string;
   /** Of the weights; int8 is made from any checkpoint. Absent: bf16. */
   dtype?: "bf16" | "int8" | "fp32";
+  /** "cpu", "cuda:N", or "auto" (absent, too): a GPU where this build and a driver have one. */
+  device?: string;
   /** 0 or absent: one a core. */
   threads?: number;
-  /** Memory for KV. 0 or absent: a quarter of what is free, 1 GiB at the most. */
+  /**
+   * Memory for KV. 0 or absent: on a GPU nine tenths of what is free, else a quarter, 1 GiB at the
+   * most.
+   */
   kvMib?: number;
+  /** Rows that one step takes; 0 or absent: what the backend thinks best. */
   maxRows?: number;
   /** One of codePaths(); absent: the best. */
   codePath?: string;
   maxRunning?: number;
   maxQueue?: number;
+  /** Prompt tokens that one step takes; 0 or absent: what the backend thinks best. */
   prefillRows?: number;
   /** Check every invariant after every step (tests). */
   validate?: boolean;

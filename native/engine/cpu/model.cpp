@@ -44,7 +44,7 @@ class CpuBackend final : public Backend {
       : config_(config),
         type_(options.weights),
         kernels_(select_kernels(options.code_path)),
-        max_rows_(std::max(16, options.max_rows)),
+        max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : 512),
         team_(options.threads > 0
                   ? options.threads
                   : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
@@ -62,6 +62,7 @@ class CpuBackend final : public Backend {
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
   int max_rows() const override { return max_rows_; }
+  int prefill_rows() const override { return std::min(128, max_rows_); }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   std::uint64_t kv_bytes() const override {
     return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();

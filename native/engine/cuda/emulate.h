@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -34,6 +35,8 @@ using cudaStream_t = int;
 
 namespace anabranch::emulate {
 
+constexpr size_t kStack = 64 << 10;
+
 /// A fiber is entered through its context once, and left and found again by jumps, which ask nothing of
 /// the system.
 struct Fiber {
@@ -41,7 +44,6 @@ struct Fiber {
   jmp_buf place;
   dim3 thread;
   bool begun = false, done = false;
-  std::unique_ptr<char[]> stack;
 };
 
 /// A barrier of some fibers: all come, then all go on.
@@ -142,7 +144,8 @@ inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>
   Block here;
   const size_t threads = size_t{size.x} * size.y * size.z;
   here.fibers.resize(threads);
-  for (Fiber& fiber : here.fibers) fiber.stack = std::make_unique<char[]>(64 << 10);
+  static std::vector<std::unique_ptr<char[]>> stacks;  // kept for the next run
+  while (stacks.size() < threads) stacks.emplace_back(new char[kStack]);
   here.warps.resize((threads + 31) / 32);
   here.exchange.resize((threads + 31) / 32 * 32 * 8);
   here.shared.resize(shared + 64);
@@ -165,8 +168,8 @@ inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>
                               static_cast<unsigned>(i / size.x % size.y),
                               static_cast<unsigned>(i / size.x / size.y));
           getcontext(&fiber.context);
-          fiber.context.uc_stack.ss_sp = fiber.stack.get();
-          fiber.context.uc_stack.ss_size = 64 << 10;
+          fiber.context.uc_stack.ss_sp = stacks[i].get();
+          fiber.context.uc_stack.ss_size = kStack;
           fiber.context.uc_link = nullptr;
           makecontext(&fiber.context, start, 0);
         }
@@ -198,6 +201,13 @@ inline void* dynamic_shared() {
 
 inline void __syncthreads() { anabranch::emulate::meet(anabranch::emulate::block->all); }
 inline void __syncwarp() { anabranch::emulate::meet(anabranch::emulate::warp()); }
+
+template <class T>
+T atomicAdd(T* at, T value) {
+  const T before = *at;
+  *at += value;
+  return before;
+}
 
 template <class T>
 T __shfl_xor_sync(unsigned, T value, int with) {

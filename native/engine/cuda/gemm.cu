@@ -7,11 +7,9 @@ namespace {
 
 // ---- few rows ------------------------------------------------------------------------------------
 
-constexpr int kSplits = 4;  // warps that share a strip's K
-
-/// 16 rows of weights by 8·Tiles rows of x a block. The warps take every kSplits-th stretch of K, each
-/// lane 16 bytes of a row at a time, and their sums are added in warp order.
-template <int Tiles>
+/// 16 rows of weights by 8·Tiles rows of x a block. Its kSplits warps take every kSplits-th stretch of
+/// K, each lane 16 bytes of a row at a time, and their sums are added in warp order.
+template <int Tiles, int kSplits>
 __global__ void __launch_bounds__(kSplits* kWarp) skinny(Gemm p) {
   constexpr int kAhead = Tiles <= 2 ? 4 : 2;  // stretches of weights under way
   constexpr int kStride = kSplits * kDepth;
@@ -73,11 +71,15 @@ __global__ void __launch_bounds__(kSplits* kWarp) skinny(Gemm p) {
   }
 }
 
+/// Where there are few strips, more warps share each, so that all of the device reads. That depends on
+/// the weights alone: sums must not depend on the number of rows.
 template <int Tiles>
 void launch_skinny(const Gemm& p, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>((p.n + kStrip - 1) / kStrip),
-                  static_cast<unsigned>((p.m + 8 * Tiles - 1) / (8 * Tiles)));
-  launch(skinny<Tiles>, grid, dim3(kSplits * kWarp), 0, stream, p);
+  constexpr unsigned kManyStrips = 256;
+  const auto strips = static_cast<unsigned>((p.n + kStrip - 1) / kStrip);
+  const dim3 grid(strips, static_cast<unsigned>((p.m + 8 * Tiles - 1) / (8 * Tiles)));
+  if (strips >= kManyStrips) launch(skinny<Tiles, 4>, grid, dim3(4 * kWarp), 0, stream, p);
+  else launch(skinny<Tiles, 8>, grid, dim3(8 * kWarp), 0, stream, p);
 }
 
 // ---- many rows -----------------------------------------------------------------------------------

@@ -120,16 +120,23 @@ struct Edit {
   float less;  // infinity: masked
 };
 
-/// How one row's token is chosen greedily.
-struct GreedyPick {
+/// Sole legal tokens that one pick may name.
+constexpr int kMostOnly = 64;
+
+/// How one row's token is chosen, as sampler.h's Sampling and Choice have it.
+struct ChoicePick {
   int row;
   int first_edit, edits;
   int first_only, only;  // the sole legal tokens, or none
+  float temperature;
+  float top_p;
+  int top_k;
+  float min_p;
+  double uniform;
 };
 
-/// The likeliest legal token of each pick, the lowest id among equals, or -1 where none is likely at
-/// all. Changes the logits.
-void choose_greedy(float* logits, int vocabulary, const GreedyPick* picks, int count,
-                   const Edit* edits, const int* only, int* out, cudaStream_t stream);
+/// A token for each pick, or -1 where none is likely at all. Changes the logits.
+void choose(float* logits, int vocabulary, const ChoicePick* picks, int count, const Edit* edits,
+            const int* only, int* out, cudaStream_t stream);
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -108,7 +108,9 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options,
               int device)
-      : config_(config), device_(device), max_rows_(std::max(16, options.max_rows)) {
+      : config_(config),
+        device_(device),
+        max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : kMostRows) {
     if (options.weights != WeightType::kBF16) {
       throw Error(ErrorCode::kFailedPrecondition,
                   std::string(name_of(options.weights)) +
@@ -142,6 +144,7 @@ class CudaBackend final : public Backend {
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
   int max_rows() const override { return max_rows_; }
+  int prefill_rows() const override { return max_rows_; }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   std::uint64_t kv_bytes() const override {
     return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();
@@ -168,14 +171,14 @@ class CudaBackend final : public Backend {
   }
 
   std::vector<Chosen> choose(std::span<const Pick> picks) override {
-    std::vector<Chosen> out(picks.size());
-    std::vector<size_t> greedy;
+    std::vector<Chosen> out(picks.size(), Chosen{-1, 0, {}});
+    std::vector<size_t> here;
     for (size_t i = 0; i < picks.size(); ++i) {
-      if (is_greedy(*picks[i].choice.sampling)) greedy.push_back(i);
+      if (on_device(picks[i].choice)) here.push_back(i);
     }
-    choose_on_device(picks, greedy, out);
+    choose_on_device(picks, here, out);
     for (size_t i = 0; i < picks.size(); ++i) {
-      if (is_greedy(*picks[i].choice.sampling) && out[i].token >= 0) continue;
+      if (out[i].token >= 0) continue;
       fetch_logits(picks[i].row);
       out[i] = anabranch::choose({row_.data(), row_.count()}, picks[i].choice);
     }
@@ -183,6 +186,8 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  static constexpr int kMostRows = 2048;  // enough for tensor cores to be busy
+
   // ---- loading ---------------------------------------------------------------------------------
 
   int padded_dim() const { return static_cast<int>(padded(config_.head_dim, kDepth)); }
@@ -541,8 +546,9 @@ class CudaBackend final : public Backend {
 
   // ---- choosing --------------------------------------------------------------------------------
 
-  static bool is_greedy(const Sampling& sampling) {
-    return (sampling.temperature <= 0 || sampling.top_k == 1) && !sampling.logprobs;
+  /// Lists of log-probabilities and long lists of legal tokens are the host's.
+  static bool on_device(const Choice& choice) {
+    return !choice.sampling->logprobs && choice.legal.only.size() <= kMostOnly;
   }
 
   void fetch_logits(int row) {
@@ -556,14 +562,16 @@ class CudaBackend final : public Backend {
                         std::vector<Chosen>& out) {
     if (which.empty()) return;
     constexpr float kMasked = std::numeric_limits<float>::infinity();
-    std::vector<GreedyPick> greedy;
+    std::vector<ChoicePick> chosen;
     std::vector<Edit> edits;
     std::vector<int> only;
     for (size_t i : which) {
       const Choice& choice = picks[i].choice;
       const Sampling& sampling = *choice.sampling;
       const int row = picks[i].row;
-      GreedyPick pick{row, static_cast<int>(edits.size()), 0, static_cast<int>(only.size()), 0};
+      ChoicePick pick{row, static_cast<int>(edits.size()), 0, static_cast<int>(only.size()), 0,
+                      sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p,
+                      choice.uniform};
       for (const auto& [token, count] : *choice.counts) {
         edits.push_back({row, token, sampling.repetition_penalty,
                          sampling.frequency_penalty * static_cast<float>(count) +
@@ -574,23 +582,24 @@ class CudaBackend final : public Backend {
       only.insert(only.end(), choice.legal.only.begin(), choice.legal.only.end());
       pick.edits = static_cast<int>(edits.size()) - pick.first_edit;
       pick.only = static_cast<int>(only.size()) - pick.first_only;
-      greedy.push_back(pick);
+      chosen.push_back(pick);
     }
-    const size_t bytes = greedy.size() * sizeof(GreedyPick) + edits.size() * sizeof(Edit) +
+    const size_t bytes = chosen.size() * sizeof(ChoicePick) + edits.size() * sizeof(Edit) +
                          only.size() * sizeof(int) + 64;
     if (bytes > picks_.size()) picks_ = Parcel(2 * bytes);
     picks_.clear();
-    const auto [host_picks, device_picks] = picks_.take<GreedyPick>(greedy.size());
+    const auto [host_picks, device_picks] = picks_.take<ChoicePick>(chosen.size());
     const auto [host_edits, device_edits] = picks_.take<Edit>(edits.size());
     const auto [host_only, device_only] = picks_.take<int>(only.size());
-    std::copy(greedy.begin(), greedy.end(), host_picks);
+    std::copy(chosen.begin(), chosen.end(), host_picks);
     std::copy(edits.begin(), edits.end(), host_edits);
     std::copy(only.begin(), only.end(), host_only);
     picks_.send(stream_);
-    choose_greedy(logits_.data(), config_.vocabulary, device_picks, static_cast<int>(greedy.size()),
-                  device_edits, device_only, device_chosen_.data(), stream_);
+    ANABRANCH_CUDA::choose(logits_.data(), config_.vocabulary, device_picks,
+                           static_cast<int>(chosen.size()), device_edits, device_only,
+                           device_chosen_.data(), stream_);
     check(cudaGetLastError(), "choosing tokens");
-    check(cudaMemcpyAsync(chosen_.data(), device_chosen_.data(), greedy.size() * sizeof(int),
+    check(cudaMemcpyAsync(chosen_.data(), device_chosen_.data(), chosen.size() * sizeof(int),
                           cudaMemcpyDeviceToHost, stream_),
           "fetching tokens");
     check(cudaStreamSynchronize(stream_), "a step");

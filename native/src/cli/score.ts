@@ -11,6 +11,7 @@ and the answer has the same shape with each token's log-probability, null for th
 
   --model DIR       model folder in Hugging Face format (needs no tokenizer)
   --in FILE         the structure, as JSON
+  --device DEVICE   auto, cpu or cuda:N (default auto: a GPU where one answers)
   --dtype TYPE      fp32, bf16 or int8 (default bf16)
   --resume RULE     where the trunk goes on after branches: sum or max (default sum)
   --logits FILE     also write every row's logits, as safetensors "logits" [tokens, vocabulary]
@@ -24,6 +25,7 @@ function options() {
       options: {
         model: { type: "string" },
         in: { type: "string" },
+        device: { type: "string", default: "auto" },
         dtype: { type: "string", default: "bf16" },
         resume: { type: "string", default: "sum" },
         logits: { type: "string" },
@@ -75,6 +77,7 @@ try {
   const engine = openEngine(
     {
       model: args.model,
+      device: args.device,
       dtype: args.dtype,
       ...(args["code-path"] ? { codePath: args["code-path"] } : {}),
     },
