@@ -629,11 +629,13 @@ int main(int count, char** arguments) {
   }
   const std::vector<std::string> folders(arguments + 1, arguments + count);
   try {
-    emulated::check_backend(folders, report);
 #if defined(ANABRANCH_WITH_CUDA)
-    if (cuda::devices() > 0) cuda::check_backend(folders, report);
-    else std::printf("no CUDA driver answers: the CUDA backend was checked emulated only\n");
+    const bool device = cuda::devices() > 0;
+    if (device) cuda::check_backend(folders, report);
+#else
+    const bool device = false;
 #endif
+    if (!device) emulated::check_backend(folders, report);
     if (!folders.empty()) check_serving(folders[0]);
   } catch (const std::exception& error) {
     report("serving", error.what());
