@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { availableParallelism, hostname } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { cudaDevices } from "@anabranch/native";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
@@ -27,6 +28,8 @@ Serves one model to a gateway's pool, and Prometheus' metrics at /metrics.
   --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
   --device DEVICE     auto, cpu or cuda:N; a worker serves one (default auto: a GPU where one answers)
   --dtype TYPE        bf16, int8 or fp32 (default bf16; on a GPU bf16)
+  --deterministic     on a GPU: the same bits whatever else is decoded, at the price of speed for
+                      prompts (on a CPU it is always so)
   --threads N         engine threads (default: all cores but one, at least one)
   --kv-mib N          memory for KV (default: nine tenths of a GPU's free memory; on a CPU a quarter of
                       what is free, 1 GiB at the most)
@@ -58,6 +61,7 @@ function readOptions() {
         "model-id": { type: "string" },
         device: { type: "string", default: "auto" },
         dtype: { type: "string", default: "bf16" },
+        deterministic: { type: "boolean", default: false },
         threads: { type: "string" },
         "kv-mib": { type: "string" },
         "max-running": { type: "string" },
@@ -116,6 +120,7 @@ const engine = new EngineSupervisor({
     model: folder,
     device: args.device,
     dtype: args.dtype,
+    deterministic: args.deterministic,
     // One core stays free for Node, which would otherwise stall the engine's barriers.
     threads: whole("threads", 1, 1024) ?? Math.max(1, availableParallelism() - 1),
     ...(kvMib === undefined ? {} : { kvMib }),
@@ -161,6 +166,9 @@ engine.onHopeless = (message) => {
   void close(1);
 };
 
+if (args.device === "auto" && cudaDevices() === 0) {
+  log.info("built with CUDA, but no driver answers: serving on the CPU");
+}
 log.info(`loading ${folder}`);
 const started = Date.now();
 const status = await engine.start().catch((error: Error) => {

@@ -378,6 +378,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       if (options.backend.max_rows > 0 && options.backend.max_rows < 256) {
         throw anabranch::bad_argument("maxRows must be 0 or at least 256");
       }
+      options.backend.deterministic = boolean(o, "deterministic");
       options.backend.code_path = text(o, "codePath");
       options.scheduler.max_running = integer(o, "maxRunning", 64, 1, 65536);
       options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);
@@ -623,6 +624,9 @@ Napi::Value read_bandwidth(const Napi::CallbackInfo& call) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineObject::define(env));
+  exports.Set("cudaDevices", Napi::Function::New(env, [](const Napi::CallbackInfo& call) {
+                return Napi::Number::New(call.Env(), anabranch::cuda_devices());
+              }));
   exports.Set("codePaths", Napi::Function::New(env, code_paths));
   exports.Set("readBandwidth", Napi::Function::New(env, read_bandwidth));
   return exports;

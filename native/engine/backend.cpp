@@ -8,15 +8,16 @@
 #include "error.h"
 
 namespace anabranch {
-namespace {
 
 int cuda_devices() {
 #if defined(ANABRANCH_WITH_CUDA)
   return cuda::devices();
 #else
-  return 0;
+  return -1;
 #endif
 }
+
+namespace {
 
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Checkpoint& weights,
                                            const BackendOptions& options, int device) {

@@ -91,8 +91,12 @@ struct BackendOptions {
   int threads = 0;                         // 0: one a core
   std::uint64_t kv_bytes = 0;              // 0: a quarter of free memory, 1 GiB at the most
   int max_rows = 0;                        // 0: what the backend thinks best
+  bool deterministic = false;              // on a GPU: the same bits whatever the batch; a CPU always
   std::string code_path;                   // empty: the best this CPU has
 };
+
+/// Devices that the CUDA backend can use; -1 where this build has no CUDA.
+int cuda_devices();
 
 /// The backend that `options.device` names. Throws Error where this build or machine has none such.
 std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,

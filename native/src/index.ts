@@ -28,6 +28,8 @@ export interface EngineOptions {
   kvMib?: number;
   /** Rows that one step takes; 0 or absent: what the backend thinks best. */
   maxRows?: number;
+  /** On a GPU: the same bits whatever else is in the batch, at the price of speed; a CPU always is. */
+  deterministic?: boolean;
   /** One of codePaths(); absent: the best. */
   codePath?: string;
   maxRunning?: number;
@@ -185,6 +187,7 @@ interface Addon {
     onFault: (message: string) => void,
   ) => Engine;
   codePaths(): string[];
+  cudaDevices(): number;
   readBandwidth(threads: number, mib: number, passes: number): number;
 }
 
@@ -193,6 +196,9 @@ const addon = createRequire(import.meta.url)(addonPath) as Addon;
 
 /** Instruction-set paths this CPU runs, best first. */
 export const codePaths = (): string[] => addon.codePaths();
+
+/** How many GPUs this build can use; -1 where it was made without CUDA. */
+export const cudaDevices = (): number => addon.cudaDevices();
 
 /**
  * Bytes a second that `threads` threads read from `mib` MiB of memory: the best of `passes`.

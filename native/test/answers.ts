@@ -78,7 +78,7 @@ export interface Asked {
   seen: (kind: EngineEvent["kind"]) => Promise<void>;
 }
 
-/** An engine that checks every invariant after every step. */
+/** An engine that checks every invariant after every step; on the CPU, whose answers are bit for bit. */
 export class Serving {
   readonly engine: Engine;
   readonly #live = new Map<number, (events: EngineEvent[]) => void>();
@@ -87,7 +87,7 @@ export class Serving {
 
   constructor(options: Partial<EngineOptions> = {}) {
     this.engine = openEngine(
-      { model: demo, kvMib: 32, threads: 1, validate: true, ...options },
+      { model: demo, device: "cpu", kvMib: 32, threads: 1, validate: true, ...options },
       (byRequest) => {
         for (const [id, events] of byRequest) this.#live.get(id)?.(events);
       },

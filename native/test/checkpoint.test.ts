@@ -3,13 +3,13 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openEngine } from "../src/index.ts";
+import { cudaDevices, openEngine } from "../src/index.ts";
 import { aspd, branching, demo, folderLike, refusal, tiny } from "./answers.ts";
 
 type Json = Record<string, unknown>;
 
 const open = (model: string) =>
-  openEngine({ model, threads: 1, kvMib: 1, dtype: "fp32" }, () => {}).close();
+  openEngine({ model, device: "cpu", threads: 1, kvMib: 1, dtype: "fp32" }, () => {}).close();
 
 function message(model: string): string {
   try {
@@ -47,6 +47,20 @@ const without = (name: string) => {
   const { [name]: _, ...rest } = header;
   return safetensors(JSON.stringify(rest));
 };
+
+describe("the device", () => {
+  const open = (device: string) =>
+    refusal(() => openEngine({ model: tiny, device, threads: 1, kvMib: 1 }, () => {}).close());
+
+  it("is what was asked for, or refused", () => {
+    for (const device of ["", "auto", "cpu"]) expect(open(device)).toBe("nothing");
+    for (const device of ["gpu", "cuda", "cuda:", "cuda:x", "cuda:1x", "cuda:-1"]) {
+      expect(open(device), device).toBe("invalid_argument");
+    }
+    expect(open("cuda:99")).toBe("failed_precondition");
+    if (cudaDevices() > 0) expect(open("cuda:0")).toBe("nothing");
+  });
+});
 
 describe("weights", () => {
   const body = weights.length - 8 - headerLength;

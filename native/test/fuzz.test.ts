@@ -87,7 +87,15 @@ describe("the addon refuses what it can't use, and lives", () => {
       survives(() => new addon.Engine(value, value, value));
       survives(() => new addon.Engine({ model: demo }, value, nothing));
       survives(() => new addon.Engine({ model: value }, nothing, nothing));
-      for (const option of ["dtype", "codePath", "threads", "kvMib", "maxRows", "maxRunning"]) {
+      for (const option of [
+        "dtype",
+        "device",
+        "codePath",
+        "threads",
+        "kvMib",
+        "maxRows",
+        "maxRunning",
+      ]) {
         if (value === undefined || value === null || value === "") continue; // the default
         const options = { model: tiny, kvMib: 1, threads: 1, [option]: value };
         survives(() => new addon.Engine(options, nothing, nothing).close?.());

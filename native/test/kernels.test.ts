@@ -20,6 +20,9 @@ describe("engine-check", () => {
       }
     }
     expect(stdout).toContain("ok   piece plan");
+    // The CUDA backend, on a device where there is one, else its kernels on the CPU.
+    expect(stdout).toMatch(/ok {3}(cuda|emulated) gemm\n/);
+    expect(stdout).toMatch(/ok {3}(cuda|emulated) llama-default sum, 7 rows: NMSE/);
     expect(stdout).toContain("ok   serving from 3 threads");
     expect(stdout.trim().endsWith("all checks passed")).toBe(true);
     expect(status).toBe(0);

@@ -18,7 +18,6 @@
 #include "../numbers.h"
 #include "../philox.h"
 #include "../sampler.h"
-#include "../cuda/backend.h"
 #include "cuda_check.h"
 
 namespace anabranch {
@@ -630,7 +629,7 @@ int main(int count, char** arguments) {
   const std::vector<std::string> folders(arguments + 1, arguments + count);
   try {
 #if defined(ANABRANCH_WITH_CUDA)
-    const bool device = cuda::devices() > 0;
+    const bool device = cuda_devices() > 0;
     if (device) cuda::check_backend(folders, report);
 #else
     const bool device = false;

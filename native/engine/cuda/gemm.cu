@@ -181,7 +181,7 @@ void gemm(const Gemm& p, cudaStream_t stream) {
   if (p.m <= 8) launch_skinny<1>(p, stream);
   else if (p.m <= 16) launch_skinny<2>(p, stream);
   else if (p.m <= 32) launch_skinny<4>(p, stream);
-  else if (p.m <= 64) launch_skinny<8>(p, stream);
+  else if (p.m <= 64 || p.invariant) launch_skinny<8>(p, stream);
   else launch_tiled(p, stream);
 }
 

@@ -56,6 +56,7 @@ struct Gemm {
   const float* bias = nullptr;  // [n], or none
   float* out = nullptr;         // [m, n]
   bool accumulate = false;
+  bool invariant = false;       // the same order of sums for every m, at the price of speed for many
 };
 void gemm(const Gemm& gemm, cudaStream_t stream);
 

@@ -110,6 +110,7 @@ class CudaBackend final : public Backend {
               int device)
       : config_(config),
         device_(device),
+        deterministic_(options.deterministic),
         max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : kMostRows) {
     if (options.weights != WeightType::kBF16) {
       throw Error(ErrorCode::kFailedPrecondition,
@@ -450,7 +451,8 @@ class CudaBackend final : public Backend {
   }
 
   void multiply(const Linear& w, const Bf16* x, int m, float* out, bool accumulate) {
-    gemm({x, m, w.weight.data(), w.n, w.k, w.bias.data(), out, accumulate}, stream_);
+    gemm({x, m, w.weight.data(), w.n, w.k, w.bias.data(), out, accumulate, deterministic_},
+         stream_);
   }
 
   void record(const Step& step) {
@@ -608,6 +610,7 @@ class CudaBackend final : public Backend {
 
   ModelConfig config_;
   int device_;
+  bool deterministic_;
   int max_rows_;
   std::string device_name_;
   cudaStream_t stream_{};
