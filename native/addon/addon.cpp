@@ -146,6 +146,8 @@ std::vector<anabranch::StructureRun> structure(const Napi::Value& value) {
     for (std::uint32_t b = 0; b < count; ++b) {
       run.tokens.push_back(ids(listed.Get(b), (where + ".parallel").c_str()));
     }
+    const Napi::Value openings = object.Get("openings");
+    if (!openings.IsUndefined()) run.openings = ids(openings, (where + ".openings").c_str());
   }
   return out;
 }

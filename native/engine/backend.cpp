@@ -51,7 +51,7 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
   }
   int number = 0;
   const char* const end = device.data() + device.size();
-  if (!device.starts_with("cuda:") || device.size() > 8 ||
+  if (!device.starts_with("cuda:") || device.size() < 6 || device.size() > 8 ||
       std::from_chars(device.data() + 5, end, number).ptr != end || number < 0) {
     throw bad_argument("device must be \"auto\", \"cpu\" or \"cuda:N\", not \"" + device + "\"");
   }

@@ -30,7 +30,20 @@ class ScriptGuide final : public Guide {
     const int token = tokens[at_[index]++];
     lane.write(token);
     request.emit(lane, {token, WrittenToken::kVisible | WrittenToken::kForced, 0, {}}, events);
+    if (lane.id != 0 && ends_now(index)) request.close_branch(lane, CloseReason::kMarker, events);
     return true;
+  }
+
+  /// The branch has written its last token, which goes through one step with what comes after the join.
+  bool ends_now(int index) const {
+    return !runs_[run_].openings.empty() && run_ + 1 < runs_.size() &&
+           at_[index] == runs_[run_].tokens[index].size();
+  }
+
+  /// The trunk has written its last token before a fork, which goes through one step with the openings.
+  bool forks_now() const {
+    return run_ + 1 < runs_.size() && !runs_[run_ + 1].openings.empty() &&
+           at_[0] == runs_[run_].tokens[0].size();
   }
 
   /// Moves the trunk on, over forks, joins and empty runs, until some lane has a token to forward.
@@ -42,7 +55,7 @@ class ScriptGuide final : public Guide {
           if (lane.live) return;
         }
         request.close_stage(resume_, events);
-      } else if (write_next(request, tree.trunk(), 0, events)) {
+      } else if (write_next(request, tree.trunk(), 0, events) && !forks_now()) {
         return;
       }
       if (++run_ == runs_.size()) return request.finish(FinishReason::kStop);
@@ -53,13 +66,15 @@ class ScriptGuide final : public Guide {
       }
       std::vector<std::vector<int>> openings;
       for (const auto& tokens : runs_[run_].tokens) {
-        openings.emplace_back(tokens.begin(), tokens.begin() + (tokens.empty() ? 0 : 1));
-        at_[openings.size() - 1] = openings.back().size();
+        const size_t index = openings.size();
+        const int opening = runs_[run_].openings.empty() ? !tokens.empty() : runs_[run_].openings[index];
+        openings.emplace_back(tokens.begin(), tokens.begin() + opening);
+        at_[index] = openings.back().size();
       }
       first_branch_ = static_cast<int>(tree.lanes().size());
       request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, events);
       for (Lane& lane : tree.branches()) {
-        if (lane.length() == 0) request.close_branch(lane, CloseReason::kMarker, events);
+        if (lane.length() == 0 || ends_now(lane.id - first_branch_)) request.close_branch(lane, CloseReason::kMarker, events);
       }
     }
   }

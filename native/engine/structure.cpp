@@ -9,7 +9,17 @@ namespace anabranch {
 
 void check_structure(const std::vector<StructureRun>& runs, int vocabulary, int context) {
   for (size_t r = 0; r < runs.size(); ++r) {
-    for (const auto& tokens : runs[r].tokens) {
+    const StructureRun& run = runs[r];
+    for (size_t b = 0; b < run.openings.size(); ++b) {
+      const int opening = run.openings[b];
+      if (run.openings.size() == run.tokens.size() && opening >= 1 &&
+          opening <= static_cast<int>(run.tokens[b].size())) {
+        continue;
+      }
+      throw bad_argument("run " + std::to_string(r) +
+                         ": openings name for each branch how many of its tokens open it");
+    }
+    for (const auto& tokens : run.tokens) {
       for (int token : tokens) {
         if (token >= 0 && token < vocabulary) continue;
         throw bad_argument("run " + std::to_string(r) + ": token id " + std::to_string(token) +

@@ -13,6 +13,10 @@ enum class ResumeRule { kSum, kMax };
 struct StructureRun {
   bool parallel = false;
   std::vector<std::vector<int>> tokens;  // serial: [1][n]; parallel: [branches][n]
+  /// In scripts: how many tokens at each branch's start are its opening, [branches]. Then fork and join
+  /// are a dialect's: the trunk's last token and all openings go through one step, and so do the last
+  /// tokens of branches and the trunk's next. Empty: every token has a step of its own.
+  std::vector<int> openings = {};
 };
 
 /// Checks runs against the vocabulary and the model's context. Throws Error naming the run.

@@ -2,10 +2,13 @@
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
-/** Tokens with their lane structure. */
+/**
+ * Tokens with their lane structure. In scripts `openings` tell how many tokens at each branch's start
+ * open it: then fork and join take one step each, as a dialect's do.
+ */
 export type StructureRun =
   | { serial: readonly number[] }
-  | { parallel: readonly (readonly number[])[] };
+  | { parallel: readonly (readonly number[])[]; openings?: readonly number[] };
 
 /** The same shape, each token's log-probability in its place; null for the first of every run. */
 export type ScoredRun = { serial: (number | null)[] } | { parallel: (number | null)[][] };

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { ScoredRun, StructureRun } from "../src/index.ts";
-import { byLane, finish, idsOf, Serving, tiny } from "./answers.ts";
+import { byLane, finish, idsOf, prompts, refusal, Serving, tiny } from "./answers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "anabranch-score-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -153,5 +153,42 @@ describe("structured prefill", () => {
     const answer = await new Serving({ model: tiny }).ask({ prompt: [4], script }).answer;
     expect(answer.reason).toBe(finish.stop);
     expect(idsOf(byLane(answer.events)[0])).toEqual([5, 6, 7]);
+  });
+
+  it("takes the steps that a dialect takes, where openings are told", async () => {
+    const serving = new Serving();
+    let stages = 0;
+    for (const ids of prompts) {
+      const answer = await serving.answer({ prompt: ids, parallel: true, maxTokens: 400 });
+      const [trunk = [], ...branches] = answer.lanes;
+      if (answer.usage.stages !== 1 || answer.reason !== finish.stop) continue;
+      stages++;
+      const join = trunk.findIndex((token) => token.forced);
+      const script = [
+        { serial: [...ids, ...idsOf(trunk.slice(0, join))] },
+        {
+          parallel: branches.map(idsOf),
+          openings: branches.map((lane) => lane.findIndex((token) => !token.forced)),
+        },
+        { serial: idsOf(trunk.slice(join)) },
+      ];
+      const replayed = await serving.answer({ prompt: ids, script });
+      expect(replayed.lanes.map(idsOf)).toEqual(answer.lanes.map(idsOf));
+      // A script forwards its last token, too.
+      expect(replayed.usage.steps).toBe(answer.usage.steps + 1);
+    }
+    expect(stages).toBeGreaterThan(2);
+    serving.expectAllFree();
+  });
+
+  it("openings that are none are refused", () => {
+    const serving = new Serving({ model: tiny });
+    const ask = (openings: number[]) => {
+      const script = [{ serial: [4, 5] }, { parallel: [[6, 7], [8]], openings }, { serial: [9] }];
+      return refusal(() => serving.ask({ prompt: [4], script }));
+    };
+    expect(ask([1, 1])).toBe("nothing");
+    for (const wrong of [[1], [1, 2], [0, 1], [1, 1, 1]])
+      expect(ask(wrong)).toBe("invalid_argument");
   });
 });
