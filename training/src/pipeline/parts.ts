@@ -1,6 +1,11 @@
-import { fromMarkdown } from "mdast-util-from-markdown";
-import { dependence } from "./dependence.ts";
-import { findGroups, type Group } from "./groups.ts";
+import { type Candidate, findCandidates } from "./candidates.ts";
+import { chooseSpans } from "./choose.ts";
+import { dependence, isTold } from "./dependence.ts";
+import { parseBlocks } from "./markdown.ts";
+import { balancedRuns } from "./merge.ts";
+import { findInParagraphs } from "./sentences.ts";
+import { type Count, estimate, type StageCost, stageCost } from "./steps.ts";
+import { areUnique, shortened, titlesOf } from "./titles.ts";
 
 /**
  * An answer as ordinary text, cut into what was written serially and what could have been written
@@ -13,44 +18,101 @@ export interface Branch {
   body: string;
 }
 
-export interface Limits {
+export interface Rules {
+  count: Count;
   branches: number;
   stages: number;
-  /** Characters; the engine's own cap counts tokens. */
-  title: number;
-  /** Characters a body must have at least. */
+  titleTokens: number;
+  titleWords: number;
+  /** Characters a body must have at least; it must also be longer than its title. */
   body: number;
+  /** Shorter answers stay serial. In tokens. */
+  answer: number;
+  /** Decode steps that a stage must save. */
+  least: number;
 }
 
-export const defaultLimits: Limits = { branches: 10, stages: 8, title: 48, body: 10 };
+export const defaultRules: Rules = {
+  count: estimate,
+  branches: 10,
+  stages: 8,
+  titleTokens: 16,
+  titleWords: 10,
+  body: 10,
+  answer: 0,
+  least: 1,
+};
 
-/** Why a group that looked parallel was kept serial. */
-export interface Rejection {
-  kind: Group["kind"];
-  reason: string;
+/** A candidate as the stage it would be; `reason` says why it can't. */
+export interface Proposal {
+  kind: Candidate["kind"];
+  start: number;
+  end: number;
+  branches: Branch[];
+  cost: StageCost;
+  reason: string | undefined;
 }
 
 export interface Cut {
   parts: Part[];
-  rejections: Rejection[];
+  stages: Proposal[];
+  /** Why what looked parallel was kept serial. */
+  rejections: Pick<Proposal, "kind" | "reason">[];
 }
 
-/** Cuts one answer. Never fails: what can't be cut stays serial. */
-export function cut(text: string, limits: Limits = defaultLimits): Cut {
-  const rejections: Rejection[] = [];
-  const accepted: Group[] = [];
-  const consider = (groups: readonly Group[]): void => {
-    for (const group of groups) {
-      const reason = refuse(text, group, accepted, limits);
-      if (reason === undefined) accepted.push(group);
-      else {
-        rejections.push({ kind: group.kind, reason });
-        consider(group.inner);
-      }
-    }
-  };
-  consider(findGroups(fromMarkdown(text), text));
-  return { parts: slice(text, accepted), rejections };
+/** Cuts one answer by its own structure. Never fails: what can't be cut stays serial. */
+export function cut(text: string, prompt = "", rules: Partial<Rules> = {}): Cut {
+  const all = { ...defaultRules, ...rules };
+  return take(text, propose(text, prompt, findAll(text, prompt), all), all);
+}
+
+/** Every candidate that the text's own structure gives. */
+export function findAll(text: string, prompt: string): Candidate[] {
+  const blocks = parseBlocks(text);
+  return [...findCandidates(blocks, text), ...findInParagraphs(blocks, text, prompt)];
+}
+
+/** Why a whole answer stays serial, if it does. */
+export function keptSerial(text: string, prompt: string, rules: Rules): string | undefined {
+  if (/<\|\/?(title|para|branch)\|>/.test(text)) return "holds a marker's text";
+  if (rules.answer > 0 && rules.count(text) < rules.answer) return "a short answer";
+  if (isTold(prompt)) return "a story, poem, letter or dialogue";
+  return undefined;
+}
+
+/** Holds every candidate against the rules. */
+export function propose(
+  text: string,
+  prompt: string,
+  candidates: readonly Candidate[],
+  rules: Rules,
+): Proposal[] {
+  const serial = candidates.length > 0 ? keptSerial(text, prompt, rules) : undefined;
+  return candidates.map((candidate) => {
+    const branches = branchesOf(text, candidate, rules);
+    const cost = stageCost(branches, rules.count);
+    const reason =
+      serial ??
+      refuse(text, candidate, branches, rules) ??
+      dependenceOf(text, prompt, candidate) ??
+      (cost.plain - cost.steps < rules.least ? "saves no steps" : undefined);
+    const { kind, start, end } = candidate;
+    return { kind, start, end, branches, cost, reason };
+  });
+}
+
+/** Chooses among what the rules left, and cuts. */
+export function take(text: string, proposals: readonly Proposal[], rules: Rules): Cut {
+  const stages = chooseSpans(
+    proposals.filter(({ reason }) => reason === undefined),
+    ({ cost }) => cost.plain - cost.steps - rules.least + 1,
+    text,
+    rules.stages,
+  );
+  const rejections = proposals
+    .filter((proposal) => !stages.includes(proposal))
+    .map(({ kind, reason }) => ({ kind, reason: reason ?? "another structure saves more" }));
+  return { parts: slice(text, stages), stages, rejections };
 }
 
 export function plainText(parts: readonly Part[]): string {
@@ -59,41 +121,68 @@ export function plainText(parts: readonly Part[]): string {
     .join("");
 }
 
-function refuse(
-  text: string,
-  group: Group,
-  accepted: readonly Group[],
-  limits: Limits,
-): string | undefined {
-  const { items } = group;
-  if (items.length < 2) return "fewer than two branches";
-  if (items.length > limits.branches) return "too many branches";
-  if (accepted.length >= limits.stages) return "too many stages";
-  const last = accepted.at(-1);
-  // The engine opens no plan directly after a join, so some text must stand between two groups.
-  if (last && text.slice(last.end, group.start).trim() === "") return "directly after a join";
-  const titles = new Set(items.map((item) => item.title.toLowerCase()));
-  if (titles.size < items.length) return "titles are not unique";
-  for (const { title, start, end } of items) {
-    if (title.length === 0 || title.length > limits.title) return "no short title";
-    const body = text.slice(start, end).trim();
-    if (body.length < limits.body || body.length <= title.length) return "body too short";
-  }
-  return dependence(items.map((item) => ({ ...item, text: text.slice(item.start, item.end) })));
+/** Items as branches, merged where there are too many. A title is "" where there is no short one. */
+function branchesOf(text: string, { items }: Candidate, rules: Rules): Branch[] {
+  const fits = (title: string) =>
+    title.split(" ").length <= rules.titleWords && rules.count(title) <= rules.titleTokens;
+  const titles = titlesOf(items);
+  const sizes = items.map(({ start, end }) => end - start);
+  const starts = items.length <= rules.branches ? sizes.keys() : balancedRuns(sizes, rules.branches);
+  return Array.from(starts).map((first, i, all) => {
+    const last = (all[i + 1] ?? items.length) - 1;
+    const joined = titles.slice(first, last + 1).join(", ");
+    const title = fits(joined) ? joined : shortened(titles[first] ?? "", fits);
+    return { title, body: text.slice(items[first]?.start, items[last]?.end) };
+  });
 }
 
-function slice(text: string, groups: readonly Group[]): Part[] {
+function refuse(
+  text: string,
+  { start }: Candidate,
+  branches: readonly Branch[],
+  rules: Rules,
+): string | undefined {
+  if (branches.length < 2) return "fewer than two branches";
+  if (branches.some(({ title }) => title === "")) return "no short title";
+  if (!areUnique(branches.map(({ title }) => title))) return "titles are not unique";
+  for (const { title, body } of branches) {
+    const { length } = body.trim();
+    if (length < rules.body || length <= title.length) return "body too short";
+  }
+  if ([text.slice(0, start), ...branches.map(({ body }) => body)].some(isOpen)) {
+    return "inside code or a formula";
+  }
+  return undefined;
+}
+
+/** Whether a text ends inside a code block or a displayed formula. */
+function isOpen(text: string): boolean {
+  const count = (pattern: RegExp) => text.match(pattern)?.length ?? 0;
+  return (
+    count(/^\s*(?:```|~~~)/gm) % 2 === 1 ||
+    count(/\$\$/g) % 2 === 1 ||
+    count(/\\\[/g) !== count(/\\\]/g)
+  );
+}
+
+function dependenceOf(text: string, prompt: string, candidate: Candidate): string | undefined {
+  const { kind, start, ordered, items } = candidate;
+  const titles = titlesOf(items);
+  const written = items.map((item, i) => ({
+    title: titles[i] ?? "",
+    text: text.slice(item.start, item.end),
+  }));
+  const before = text.slice(0, start);
+  return dependence(written, { prompt, before, ordered, enumerated: kind === "enumeration" });
+}
+
+function slice(text: string, stages: readonly Proposal[]): Part[] {
   const parts: Part[] = [];
   let at = 0;
-  for (const group of groups) {
-    if (group.start > at) parts.push({ serial: text.slice(at, group.start) });
-    parts.push({
-      parallel: group.items.map(({ title, start, end }) => ({
-        title,
-        body: text.slice(start, end),
-      })),
-    });
-    at = group.end;
+  for (const { start, end, branches } of stages) {
+    if (start > at) parts.push({ serial: text.slice(at, start) });
+    parts.push({ parallel: branches });
+    at = end;
   }
   if (at < text.length || parts.length === 0) parts.push({ serial: text.slice(at) });
   return parts;

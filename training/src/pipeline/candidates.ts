@@ -1,0 +1,327 @@
+// Runs of neighbouring pieces of an answer that may be independent, at every level of its structure.
+import type { Block } from "./markdown.ts";
+import { type Named, named } from "./titles.ts";
+
+export type Kind = "list" | "section" | "lead" | "table" | "comparison" | "enumeration" | "sums";
+
+/** Offsets are UTF-16; the items cover [start, end) without gaps. */
+export interface Candidate {
+  kind: Kind | "model";
+  start: number;
+  end: number;
+  items: Item[];
+  ordered: boolean;
+}
+
+export interface Item extends Named {
+  start: number;
+  end: number;
+}
+
+/** Titles of what closes an answer or opens it, and is no part like the others. */
+const closing =
+  /^(in )?(conclusions?|summary|overall|final\b|closing|bottom line|takeaways?|key takeaways?|references|sources|disclaimer|notes?\b|important|total|sum\b|verdict|recommendations?$|result$|answer$|explanation|example usage|usage|next steps|wrap)/i;
+const opening =
+  /^(introduction|intro\b|overview|background|definitions?|prerequisites?|preface|abstract|problem|given|assumptions|objective|setup|set up|basics|title|subject)\b/i;
+const closingParagraph =
+  /^(in (conclusion|summary|short|general|the end|any case)|overall|to (sum up|summari[sz]e|conclude)|ultimately|all in all|remember|so\b|these|together|of these|by (following|doing)|note|please|i hope|hope|let me know)/i;
+
+export function findCandidates(blocks: readonly Block[], text: string): Candidate[] {
+  const out: Candidate[] = [];
+  visit(blocks, text, out);
+  return out;
+}
+
+function visit(blocks: readonly Block[], text: string, out: Candidate[]): void {
+  const sections = sectionRun(blocks, text);
+  if (sections) {
+    add(out, "section", blocks, sections, text);
+    visit(blocks.slice(0, sections.starts[0]), text, out);
+    sections.starts.forEach((start, i) => {
+      visit(blocks.slice(start + 1, sections.starts[i + 1] ?? sections.end), text, out);
+    });
+    visit(blocks.slice(sections.end), text, out);
+    return;
+  }
+  for (const run of leadRuns(blocks, text)) add(out, "lead", blocks, run, text);
+  for (const run of brokenLists(blocks)) add(out, "list", blocks, run, text);
+  for (const run of comparisons(blocks, text)) add(out, "comparison", blocks, run, text);
+  for (const run of ordinalParagraphs(blocks, text)) add(out, "enumeration", blocks, run, text);
+  for (const block of blocks) {
+    if (block.type === "list" && block.children.length > 1) {
+      const starts = block.children.map((_, i) => i);
+      add(out, "list", block.children, { starts, end: starts.length }, text, block.ordered);
+    }
+    if (block.type === "table" && block.children.length > 1) table(out, block, text);
+    if (block.type === "list") {
+      for (const item of block.children) visit(ownLines(item, text), text, out);
+    }
+  }
+}
+
+/** A list that opens on its parent's own line can't be cut from it. */
+function ownLines(item: Block, text: string): Block[] {
+  const firstLineEnd = text.slice(item.start).search(/[\r\n]/);
+  return firstLineEnd === -1
+    ? []
+    : item.children.filter((child) => child.start > item.start + firstLineEnd);
+}
+
+/** Indices into a list of blocks: where each part starts, and behind the last. */
+interface Run {
+  starts: number[];
+  end: number;
+}
+
+/** The sections of the shallowest depth that has at least two headings. */
+function sectionRun(blocks: readonly Block[], text: string): Run | undefined {
+  const headings = blocks.filter((block) => block.type === "heading");
+  const depths = [...new Set(headings.map(({ level }) => level))].sort();
+  const depth = depths.find((d) => headings.filter(({ level }) => level === d).length > 1);
+  if (depth === undefined) return undefined;
+  const starts = blocks.flatMap(({ type, level }, i) =>
+    type === "heading" && level === depth ? [i] : [],
+  );
+  const end = trimEnds(starts, blocks.length, (i) => titleOf(blocks[i], text));
+  if (starts.length < 2) return undefined;
+  // A shallower heading after the sections begins something else.
+  const [first = 0] = starts;
+  const shallower = blocks.findIndex(
+    ({ type, level }, i) => i > first && type === "heading" && level < depth,
+  );
+  if (shallower !== -1 && shallower < end) return undefined;
+  const last = starts.at(-1) ?? 0;
+  return { starts, end: closingBlock(blocks, text, last + 2, end) };
+}
+
+/** Takes opening and closing parts off a run; returns where its last part ends. */
+function trimEnds(starts: number[], end: number, title: (index: number) => string): number {
+  let stop = end;
+  while (starts.length > 0 && closing.test(title(starts.at(-1) ?? 0))) stop = starts.pop() ?? stop;
+  while (starts.length > 0 && opening.test(title(starts[0] ?? 0))) starts.shift();
+  return stop;
+}
+
+/** Where the last section gives way to a paragraph or rule that closes the whole answer. */
+function closingBlock(blocks: readonly Block[], text: string, from: number, end: number): number {
+  for (let i = from; i < end; i++) {
+    const block = blocks[i];
+    if (block?.type === "rule" && i >= end - 3) return i;
+    if (block?.type === "paragraph" && i === end - 1) {
+      if (closingParagraph.test(text.slice(block.start, block.end))) return i;
+    }
+  }
+  // One plain paragraph after another in the last section: the answer's own ending.
+  const [tail, previous] = [blocks[end - 1], blocks[end - 2]];
+  const plain = tail?.type === "paragraph" && !isLead(tail, text) && previous?.type === "paragraph";
+  return plain && from < end ? end - 1 : end;
+}
+
+function isLead(block: Block | undefined, text: string): boolean {
+  return (
+    block?.type === "paragraph" && /^(\*\*|__)\S/.test(text.slice(block.start, block.start + 3))
+  );
+}
+
+/** A short line that names what follows: all bold, or ending in a colon. */
+function isLabel(block: Block | undefined, text: string): boolean {
+  if (block?.type !== "paragraph") return false;
+  const source = text.slice(block.start, block.end);
+  if (source.includes("\n") || source.length > 80) return false;
+  return /^(\*\*|__)[^*_]+(\*\*|__):?$/.test(source) || /^[\p{Lu}\d][^.!?]{2,60}:$/u.test(source);
+}
+
+/**
+ * Paragraphs that start in bold or are labels, and what hangs on each; the last one's own lists and
+ * code, and the first block under a label.
+ */
+function leadRuns(blocks: readonly Block[], text: string): Run[] {
+  const runs: Run[] = [];
+  for (const test of [isLead, isLabel]) {
+    for (let i = 0; i < blocks.length; i++) {
+      if (!test(blocks[i], text)) continue;
+      const run = leadRun(blocks, text, i, test);
+      i = run.end - 1;
+      run.end = trimEnds(run.starts, run.end, (at) => titleOf(blocks[at], text));
+      const labelled = run.starts.every(
+        (at, n) => !isLabel(blocks[at], text) || (run.starts[n + 1] ?? run.end) > at + 1,
+      );
+      if (run.starts.length > 1 && labelled) runs.push(run);
+    }
+  }
+  return runs;
+}
+
+function leadRun(
+  blocks: readonly Block[],
+  text: string,
+  from: number,
+  test: (block: Block | undefined, text: string) => boolean,
+): Run {
+  const starts: number[] = [];
+  let end = from;
+  for (let i = from; i < blocks.length; i++) {
+    const block = blocks[i];
+    if (test(block, text)) {
+      starts.push(i);
+      end = i + 1;
+      if (isLabel(block, text) && i + 1 < blocks.length && !test(blocks[i + 1], text)) {
+        i++;
+        end = i + 1;
+      }
+    } else if (block?.type === "list" || block?.type === "opaque" || block?.type === "quote") {
+      if (end === i) end = i + 1;
+    } else if (block?.type !== "paragraph") {
+      break;
+    }
+  }
+  return { starts, end };
+}
+
+/** "1. a", a paragraph, "2. b": what looks like one list to a reader is several to Markdown. */
+function brokenLists(blocks: readonly Block[]): Run[] {
+  const runs: Run[] = [];
+  const number = (block: Block | undefined) =>
+    block?.type === "list" && block.ordered && block.children.length === 1
+      ? (block.children[0]?.level ?? 0)
+      : undefined;
+  for (let i = 0; i < blocks.length; i++) {
+    const first = number(blocks[i]);
+    if (first === undefined) continue;
+    const starts = [i];
+    let end = i + 1;
+    for (let j = i + 1; j < blocks.length; j++) {
+      const block = blocks[j];
+      if (block?.type === "heading") break;
+      if (number(block) === first + starts.length) {
+        starts.push(j);
+        end = j + 1;
+      } else if (block?.type === "list" && !block.ordered && end === j) end = j + 1;
+      else if (block?.type === "opaque" && end === j) end = j + 1;
+    }
+    if (starts.length > 1) {
+      runs.push({ starts, end });
+      i = end - 1;
+    }
+  }
+  return runs;
+}
+
+const subject =
+  /^((?:The |A |An )?[\p{Lu}\d][\p{L}\d'’.+#-]*(?: (?!is |are |was |were |has |have )[\p{L}\d'’&/+#-]+){0,4}?)(?: \([^)]{1,60}\))?,? (?:also known as [^,.]{1,40}, )?(?:is|are|was|were|has|have|refers?|means|involves?|focus(?:es)?|tends?|offers?|uses?|includes?|provides?|consists?|represents?|describes?|allows?|works?)\b/u;
+const noSubject =
+  /^(it|this|that|these|those|they|he|she|we|you|i|there|here|what|which|one|another|other|some|both|each|all|most|many|however|finally|overall)\b/i;
+
+/** What a paragraph is about, where it says so at its start. */
+function subjectOf(block: Block | undefined, text: string): string | undefined {
+  if (block?.type !== "paragraph") return undefined;
+  const name = subject.exec(text.slice(block.start, Math.min(block.end, block.start + 160)))?.[1];
+  return name === undefined || noSubject.test(name) ? undefined : name;
+}
+
+/** Neighbouring paragraphs on different subjects that were all named before. */
+function comparisons(blocks: readonly Block[], text: string): Run[] {
+  return paragraphRuns(blocks, (block) => {
+    const name = subjectOf(block, text);
+    return name !== undefined && !isLead(block, text);
+  });
+}
+
+const ordinals = [
+  /^(first(ly)?( of all)?|to (start|begin) with|one (reason|way|factor|benefit|advantage))\b/i,
+  /^(second(ly)?|another (reason|way|factor|benefit|advantage))\b/i,
+  /^(third(ly)?|another (reason|way|factor|benefit|advantage))\b/i,
+  /^(fourth(ly)?|another (reason|way|factor|benefit|advantage))\b/i,
+  /^fifth(ly)?\b/i,
+];
+const lastOrdinal = /^(finally|lastly|last but not least)\b/i;
+
+function ordinalParagraphs(blocks: readonly Block[], text: string): Run[] {
+  let count = 0;
+  return paragraphRuns(blocks, ({ start, end }) => {
+    const source = text.slice(start, Math.min(end, start + 40));
+    const next = ordinals[count]?.test(source) || (count > 1 && lastOrdinal.test(source));
+    count = next ? count + 1 : 0;
+    return next;
+  });
+}
+
+function paragraphRuns(blocks: readonly Block[], test: (block: Block) => boolean): Run[] {
+  const runs: Run[] = [];
+  let starts: number[] = [];
+  const close = (end: number) => {
+    if (starts.length > 1) runs.push({ starts, end });
+    starts = [];
+  };
+  blocks.forEach((block, i) => {
+    if (block.type === "paragraph" && test(block)) starts.push(i);
+    else close(i);
+  });
+  close(blocks.length);
+  return runs;
+}
+
+function table(out: Candidate[], block: Block, text: string): void {
+  const rows = block.children;
+  const starts = rows.map((_, i) => i);
+  const title = (i: number) => cellTitle(text.slice(rows[i]?.start, rows[i]?.end)).lead ?? "";
+  const end = trimEnds(starts, rows.length, title);
+  if (starts.length > 1) add(out, "table", rows, { starts, end }, text);
+}
+
+/** The first cell with a word in it. */
+function cellTitle(row: string): Named {
+  const cells = row.split("|").map((cell) => cell.trim());
+  const cell = cells.find((text) => /\p{L}/u.test(text)) ?? "";
+  const { text } = named(cell);
+  return { lead: named(cell).lead ?? text, text };
+}
+
+function titleOf(block: Block | undefined, text: string): string {
+  if (block === undefined) return "";
+  const { lead, text: words } = named(text.slice(block.start, block.end));
+  return (lead ?? words).replace(/^\W+/, "");
+}
+
+/**
+ * Items from one start to the next. The last one also takes the same gap that parts the others, so
+ * that every body ends alike and a branch needn't know whether it is the last.
+ */
+function add(
+  out: Candidate[],
+  kind: Kind,
+  blocks: readonly Block[],
+  { starts, end }: Run,
+  text: string,
+  ordered = kind === "list",
+): void {
+  const from = starts.map((i) => lineStart(text, blocks[i]?.start ?? 0));
+  out.push(cover(kind, text, from, blocks[end - 1]?.end ?? 0, ordered));
+}
+
+/** A candidate whose items start at the given offsets. */
+export function cover(
+  kind: Candidate["kind"],
+  text: string,
+  from: readonly number[],
+  contentEnd: number,
+  ordered: boolean,
+  name: (source: string) => Named = kind === "table" ? cellTitle : named,
+): Candidate {
+  const second = from[1] ?? contentEnd;
+  const gap = text.slice(text.slice(0, second).trimEnd().length, second);
+  let end = contentEnd;
+  for (let i = 0; i < gap.length && text[end] === gap[i]; i++) end++;
+  const items = from.map((start, i) => {
+    const stop = from[i + 1] ?? end;
+    return { ...name(text.slice(start, stop)), start, end: stop };
+  });
+  return { kind, start: from[0] ?? end, end, items, ordered };
+}
+
+/** A marker's indentation belongs to its item. */
+function lineStart(text: string, at: number): number {
+  let start = at;
+  while (start > 0 && (text[start - 1] === " " || text[start - 1] === "\t")) start--;
+  return start === 0 || text[start - 1] === "\n" || text[start - 1] === "\r" ? start : at;
+}
