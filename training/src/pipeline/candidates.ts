@@ -26,35 +26,42 @@ const opening =
 const closingParagraph =
   /^(in (conclusion|summary|short|general|the end|any case)|overall|to (sum up|summari[sz]e|conclude)|ultimately|all in all|remember|so\b|these|together|of these|by (following|doing)|note|please|i hope|hope|let me know)/i;
 
-export function findCandidates(blocks: readonly Block[], text: string): Candidate[] {
+export function findCandidates(
+  blocks: readonly Block[],
+  text: string,
+  prompt: string,
+): Candidate[] {
   const out: Candidate[] = [];
-  visit(blocks, text, out);
+  visit(blocks, text, prompt, out);
   return out;
 }
 
-function visit(blocks: readonly Block[], text: string, out: Candidate[]): void {
+function visit(blocks: readonly Block[], text: string, prompt: string, out: Candidate[]): void {
   const sections = sectionRun(blocks, text);
   if (sections) {
     add(out, "section", blocks, sections, text);
-    visit(blocks.slice(0, sections.starts[0]), text, out);
+    visit(blocks.slice(0, sections.starts[0]), text, prompt, out);
     sections.starts.forEach((start, i) => {
-      visit(blocks.slice(start + 1, sections.starts[i + 1] ?? sections.end), text, out);
+      visit(blocks.slice(start + 1, sections.starts[i + 1] ?? sections.end), text, prompt, out);
     });
-    visit(blocks.slice(sections.end), text, out);
+    visit(blocks.slice(sections.end), text, prompt, out);
     return;
   }
   for (const run of leadRuns(blocks, text)) add(out, "lead", blocks, run, text);
   for (const run of brokenLists(blocks)) add(out, "list", blocks, run, text);
-  for (const run of comparisons(blocks, text)) add(out, "comparison", blocks, run, text);
+  for (const run of comparisons(blocks, text, prompt)) {
+    add(out, "comparison", blocks, run, text);
+  }
   for (const run of ordinalParagraphs(blocks, text)) add(out, "enumeration", blocks, run, text);
   for (const block of blocks) {
     if (block.type === "list" && block.children.length > 1) {
       const starts = block.children.map((_, i) => i);
-      add(out, "list", block.children, { starts, end: starts.length }, text, block.ordered);
+      const end = trimEnds(starts, starts.length, (i) => titleOf(block.children[i], text));
+      if (starts.length > 1) add(out, "list", block.children, { starts, end }, text, block.ordered);
     }
     if (block.type === "table" && block.children.length > 1) table(out, block, text);
     if (block.type === "list") {
-      for (const item of block.children) visit(ownLines(item, text), text, out);
+      for (const item of block.children) visit(ownLines(item, text), text, prompt, out);
     }
   }
 }
@@ -123,11 +130,15 @@ function isLead(block: Block | undefined, text: string): boolean {
   );
 }
 
+/** Lines that lead on to what follows instead of naming it. */
+const introduces =
+  /^(here|now|let|to |in this|this|these|that|the following|for example|examples?\b|note|first|then|next|finally|so |if |when |however|you |we |i |and |but |output|result|where)/i;
+
 /** A short line that names what follows: all bold, or ending in a colon. */
 function isLabel(block: Block | undefined, text: string): boolean {
   if (block?.type !== "paragraph") return false;
   const source = text.slice(block.start, block.end);
-  if (source.includes("\n") || source.length > 80) return false;
+  if (source.includes("\n") || source.length > 80 || introduces.test(source)) return false;
   return /^(\*\*|__)[^*_]+(\*\*|__):?$/.test(source) || /^[\p{Lu}\d][^.!?]{2,60}:$/u.test(source);
 }
 
@@ -219,13 +230,33 @@ function subjectOf(block: Block | undefined, text: string): string | undefined {
   return name === undefined || noSubject.test(name) ? undefined : name;
 }
 
-/** Neighbouring paragraphs on different subjects that were all named before. */
-function comparisons(blocks: readonly Block[], text: string): Run[] {
-  return paragraphRuns(blocks, (block) => {
-    const name = subjectOf(block, text);
-    return name !== undefined && !isLead(block, text);
+/** Neighbouring paragraphs on different subjects that are named together before. */
+function comparisons(blocks: readonly Block[], text: string, prompt: string): Run[] {
+  return paragraphRuns(blocks, (block) => subjectOf(block, text) !== undefined).filter(
+    ({ starts }) => {
+      const subjects = starts.map((i) => subjectOf(blocks[i], text) ?? "");
+      return areNamedTogether(subjects, `${prompt}\n${text.slice(0, blocks[starts[0] ?? 0]?.start)}`);
+    },
+  );
+}
+
+/** "a and b", "a vs. b", "a, b": each subject's first word in one sentence, joined. */
+function areNamedTogether(subjects: readonly string[], before: string): boolean {
+  const words = subjects.map((name) => firstWord(name));
+  if (words.includes("") || new Set(words).size < words.length) return false;
+  return before.split(/[.!?\n]/).some((sentence) => {
+    const lower = sentence.toLowerCase();
+    const places = words.map((word) => lower.search(new RegExp(`(?<![\\p{L}\\d])${escape(word)}`, "u")));
+    if (places.includes(-1)) return false;
+    const between = lower.slice(Math.min(...places), Math.max(...places));
+    return /,|\b(and|or|vs|versus|from|than|with)\b/.test(between);
   });
 }
+
+const firstWord = (name: string) =>
+  (name.toLowerCase().replace(/^(the|a|an) /, "").split(" ")[0] ?? "").replace(/['’]s$/, "");
+
+const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 const ordinals = [
   /^(first(ly)?( of all)?|to (start|begin) with|one (reason|way|factor|benefit|advantage))\b/i,
@@ -299,6 +330,14 @@ function add(
   out.push(cover(kind, text, from, blocks[end - 1]?.end ?? 0, ordered));
 }
 
+const namers: Partial<Record<Candidate["kind"], (source: string) => Named>> = {
+  table: cellTitle,
+  comparison: (source) => {
+    const lead = subject.exec(source)?.[1];
+    return lead === undefined ? named(source) : { lead, text: source };
+  },
+};
+
 /** A candidate whose items start at the given offsets. */
 export function cover(
   kind: Candidate["kind"],
@@ -306,7 +345,7 @@ export function cover(
   from: readonly number[],
   contentEnd: number,
   ordered: boolean,
-  name: (source: string) => Named = kind === "table" ? cellTitle : named,
+  name: (source: string) => Named = namers[kind] ?? named,
 ): Candidate {
   const second = from[1] ?? contentEnd;
   const gap = text.slice(text.slice(0, second).trimEnd().length, second);

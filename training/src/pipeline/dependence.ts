@@ -1,5 +1,5 @@
 // Signs that an item can't be written without having read an earlier one.
-import { numbersIn, sumOf } from "./numbers.ts";
+import { numbersIn, resultsIn, withoutNotes } from "./numbers.ts";
 
 export interface Written {
   title: string;
@@ -16,9 +16,16 @@ export interface Surroundings {
   enumerated: boolean;
 }
 
-/** An item that opens with one of these goes on from the one before. */
+/** An item that opens with one of these is the next step after the one before. */
 const sequel =
-  /^(then|next|after(ward)?s?\b|finally|lastly|last,|subsequently|once|when (this|that|you('| ha)ve)|now\b|again|from (there|here)|thus|therefore|hence|consequently|accordingly|as a (result|consequence)|similarly|likewise|conversely|in (contrast|turn|addition|return)|by contrast|also|additionally|furthermore|moreover|besides|however|but|and|yet|so\b|meanwhile|instead|alternatively|still|even so|on the (other hand|contrary)|nevertheless|nonetheless|plus|another|other|both|using (this|that|these|the)|with (this|that|these|the)|since (this|that|we|the)|because (this|that|of this)|given (this|that|these)|rather|in this (case|step|way)|at this (point|stage)|to do (this|so)|second(ly)?,|third(ly)?,|all (of )?(these|this|the above)|combine|combining|continue|repeat|substitut|simplif|the (remaining|rest|same|other|next|resulting|final)|later|eventually|soon|suddenly|one day|years? later|the (following|next) (day|morning)|till|until|return)\b/i;
+  /^(then|next|after(ward)?s?\b|subsequently|once|when (this|that|you('| ha)ve)|now\b|again|from (there|here)|thus|therefore|hence|consequently|accordingly|as a (result|consequence)|meanwhile|in (turn|return|this (case|step|way))|so\b|using (this|that|these|the)|with (this|that|these|the)|since (this|that|we|the)|because (this|that|of this)|given (this|that|these)|at this (point|stage)|to do (this|so)|all (of )?(these|this|the above)|combin(e|ing)|continue|repeat|substitut|simplif|the (remaining|rest|same|other|next|resulting|final)|later|eventually|soon|suddenly|one day|years? later|the (following|next) (day|morning)|till|until|return)\b/i;
+
+/** The same, where it tells even of the first item that all of them run on. */
+const goesOn = /^(now,? |then,? |next,? |let('|’)?s |to \w+ (this|that|it|them|these)\b)/i;
+
+/** An item that opens with one of these only knows that others stand before it. */
+const addition =
+  /^(finally|lastly|last,|similarly|likewise|conversely|in (contrast|addition)|by contrast|also|additionally|furthermore|moreover|besides|however|but|and|yet|instead|alternatively|still|even so|on the (other hand|contrary)|nevertheless|nonetheless|plus|another|other|both|rather|second(ly)?,|third(ly)?,)\b/i;
 
 const ordinal =
   /^(first(ly)?( of all)?|second(ly)?|third(ly)?|fourth(ly)?|fifth(ly)?|finally|lastly|another)\b[\s,]*/i;
@@ -34,68 +41,110 @@ const pronounThen = /\b(we|you|it|he|she|they|i|and|then) (then|can now|now)\b/i
 
 /** Titles that count out a sequence. Options, examples and methods don't. */
 const numbered =
-  /^(the )?((step|stage|phase|chapter|act|scene|part|day|week|month|year|hour|minute|verse|chorus|stanza|bridge|paragraph|panel|episode|level|round|move|turn|slide|lesson|session|module|tier|section|page|line|beat|frame)s?\s*(#?\d+|one|two|three|four|five|six|i+v?|[a-e])?\b|day\b|(first|second|third|fourth|fifth|next|last|final|initial) (step|stage|phase|day|week|part|act|scene|chapter|half|paragraph|quarter|verse|stanza|third|month|year|round|draft)|(monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|(morning|afternoon|evening|night|breakfast|lunch|dinner)s?\b|verse|chorus|bridge|outro|exposition|rising action|climax|falling action|resolution|denouement|beginning|middle|end(ing)?\b|\d{1,2}(:\d\d)?\s*([ap]\.?m\b|[-–])|\d{1,2}:\d\d)/i;
+  /^(the )?((step|stage|phase|chapter|act|scene|part|day|week|month|year|hour|minute|verse|chorus|stanza|bridge|paragraph|panel|episode|level|round|move|turn|slide|lesson|session|module|section|page|line|beat|frame)s?\s*(#?\d+|one|two|three|four|five|six|i+v?|[a-e])\b|(step|stage|phase|chapter|act|scene|day)s?$|(first|second|third|fourth|fifth|next|last|final|initial) (step|stage|phase|day|week|part|act|scene|chapter|half|paragraph|quarter|verse|stanza|third|month|year|round|draft)|(monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|may|june|july|august|september|october|november|december|spring|summer|autumn|fall|winter)\b|(morning|afternoon|evening|night|breakfast|lunch|dinner)s?\b|verse|chorus|bridge|outro|exposition|rising action|climax|falling action|resolution|denouement|beginning|middle|end(ing)?\b|\d{1,2}(:\d\d)?\s*([ap]\.?m\b|[-–])|\d{1,2}:\d\d)/i;
 
+/** Parts of a recipe or manual, each written with the others in view. */
 const procedureTitle =
-  /^(ingredients?|instructions?|directions?|method|steps?|preparation|procedure|materials?|equipment|supplies|installation|setup|what you('ll| will) need|you('ll| will) need|for the )/i;
+  /^(ingredients?|instructions?|directions?|method|steps?|preparation|procedure|materials?|equipment|supplies|installation|setup|what you('ll| will) need|you('ll| will) need)( \(.*)?$/i;
 
-/** Words in a list's lead-in that say its items are done one after another… */
+/** Parts that speak of another part: an answer of its question, an explanation of its code. */
+const aboutAnother =
+  /^((sample |expected |actual )?(input|output)s?|(correct )?answers?|solutions?|explanations?|results?|(sample |example )?(code|usage|output)|examples?|how (it|this|the \w+) works?|here('|’)?s|here is|code|command|analysis of|comparison|discussion|evaluation|translation|verification|check(ing)?|proof|hypothesis|justification|rationale|reasoning|similarit(y|ies)|differences?|key differences|when to use)\b(?! (of|for|to|in|on|from|and|sharing|management|quality|\d))/i;
+
+/** "A) …": a choice is written against the right one. */
+const choice = /^\(?[a-eA-E][.)](\s|$)/;
+
+/** Words in a list's lead-in that say its items are done one after another. */
 const procedure =
-  /\b(steps|step[- ]by[- ]step|instructions|directions|procedure|recipe|ingredients|walkthrough|tutorial|workflow|algorithm|timeline|itinerary|schedule|agenda|routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows|how it works|(in|follow(ing)?) (this|these|the) order|(do|achieve|solve|calculate|find|prove|implement|install|create|build|make|set up|start|approach) (this|it|that|the)\b[^.\n]*:?$|process|here('|’)?s how|here is how|follow (these|the|this)|logic|derivation|proof|break (it|this|down)|let('|’)?s|we (can|need|will|have to|must|should)|to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook))\b/i;
-/** …and those that say they stand side by side. */
+  /\b(steps?|stages?|phases?|step[- ]by[- ]step|instructions|directions|procedure|recipe|ingredients|walkthrough|tutorial|workflow|algorithm|timeline|itinerary|schedule|agenda|routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows|how (it|this) works|(in|follow(ing)?) (this|these|the) (order|steps?)|what to do|process|progression|solution|answers?|calculations?|here('|’)?s how|here is how|logic|derivation|proof|break (it|this|down)|let('|’)?s|we (can|need|will|have to|must|should)|to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do))\b/i;
+/** Nobody lists these side by side, whatever else the lead-in says. */
+const steps =
+  /\b(steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients|chronological(ly)?|timeline|itinerary|schedule|workflow|walkthrough|(in|follow) (this|the|that) order)\b/i;
+/** Words that say items stand side by side. */
 const sideBySide =
-  /\b(tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages|disadvantages|examples|types|techniques|practices|options|considerations|methods|approaches|aspects|features|characteristics|differences|similarities|causes|effects|impacts|challenges|resources|tools|recommendations|questions|names|titles|facts|activities|topics|uses|applications|elements|components|criteria|principles|skills|books|movies|films|songs|games|foods|places|countries|cities|companies|products|pros|cons|symptoms|points|areas|scenarios|possibilities|alternatives|variations)\b/i;
-/** A prompt that asks for a procedure. */
+  /\b(tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages|disadvantages|examples|types|techniques|practices|options|considerations|methods|approaches|aspects|features|characteristics|differences|similarities|causes|effects|impacts?|challenges|resources|recommendations|questions|names|titles|facts|activities|topics|uses|applications|criteria|principles|skills|books|movies|films|songs|games|foods|dishes|places|countries|cities|companies|products|pros|cons|strengths|weaknesses|opportunities|threats|symptoms|areas|scenarios|possibilities|alternatives|variations|main|key|common|popular|notable|famous|several|various|why|includ(e|es|ing)|such as)\b/i;
+/** A prompt that asks for something to be worked out or done in order. */
 const procedural =
-  /\b(how (do|can|could|would|should|to)( (i|you|we|one|someone))? (make|cook|bake|prepare|install|implement|build|create|set ?up|write|use|fix|configure|get|change|calculate|find|solve|convert|do|start|train|draw|tie|clean|remove|replace|grow|design|develop|deploy|add|connect|assemble|construct|play)|recipe|step[- ]by[- ]step|steps|instructions|tutorial|walk me through|solve|prove|derive|calculate|compute|find the|how (many|much|long|far|old)|implement|code|function|script|program|regex|sql|algorithm|itinerary|schedule|plan|routine|agenda|timeline|outline|workout)\b/i;
+  /\b(how (do|can|could|would|should|to)( (i|you|we|one|someone))? (make|cook|bake|prepare|install|implement|build|create|set ?up|write|use|fix|configure|get|change|calculate|find|solve|convert|do|start|train|draw|tie|clean|remove|replace|grow|design|develop|deploy|add|connect|assemble|construct|play)|solve|prove|derive|calculate|compute|find the|how (many|much|long|far|old)|implement|code|function|script|program|regex|sql|algorithm|plan|outline)\b/i;
+/** A prompt whose answer is a sequence, down to its smallest list. */
+const sequential =
+  /\b(recipe|step[- ]by[- ]step|steps|instructions|tutorial|walk me through|itinerary|schedule|routine|agenda|timeline|workout|training plan|how (do|can|to)( (i|you|we))? (make|cook|bake|install|tie|assemble|fix|refill|set ?up|build|configure)|guide (to|for|on))\b/i;
+
+/** A verb at the start of an item: something to do. */
+const imperative = new RegExp(
+  `^(${"add adjust allow analyze analyse apply arrange ask assemble assess attach avoid bake be begin boil break bring build buy calculate call carefully change check choose clean click close collect combine compare compile complete compute conduct configure confirm connect consider contact continue convert cook cool copy cover create cut decide define delete deploy describe design determine develop disable discuss divide document download draw drain drizzle drop edit enable encourage ensure enter establish estimate evaluate examine execute explain explore export express factor fill find finish fix fold follow gather generate get give go grab heat hold identify implement import include increase initialize insert inspect install integrate join keep launch learn let line list load locate look make mark measure merge mix modify monitor move multiply navigate note obtain open optimize organize outline paste perform pick place plan plug pour practice preheat prepare press print process provide pull push put read record reduce refine remove rename repeat replace report request research reset restart return review rinse roll run save scan schedule score search season select send serve set share shift show simmer simplify sit slice slide solve sort split spread sprinkle stand start state stir stop store study submit subtract summarize support switch take tap test think tie track train transfer translate try turn type understand unplug update upgrade upload use validate verify visit wait wash watch whisk work wrap write".split(" ").join("|")})\\b`,
+  "i",
+);
+
 /** A prompt that asks for one thing told from start to end. */
 const told =
-  /\b(story|stories|poem|poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between|screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene|chapter|role-?play|pretend|imagine|act as|tale|joke|riddle|script|narrat\w+|plot|episode|comic|skit|transcript|speech|once upon|letter|e-?mail|essay|memoir|diary|journal entry)\b/i;
+  /\b(story|stories|poem|poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between|screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene|chapter|tale|joke|riddle|narrat\w+|plot|episode|comic|skit|transcript|once upon|memoir|diary|journal entry|letter)\b/i;
 
 /** Answers to prompts like this are stories, poems, letters or dialogues and stay serial. */
 export function isTold(prompt: string): boolean {
   return (
-    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|script|come up|can you)\b/i.test(prompt) &&
+    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|script|come up|can you)\b/i.test(prompt) &&
     told.test(prompt.slice(0, 400))
   );
 }
 
-/** Why the items depend on each other, or undefined where no cue says so. */
-export function dependence(
-  items: readonly Written[],
-  around: Surroundings = { prompt: "", before: "", ordered: false, enumerated: false },
-): string | undefined {
+/** Why items depend on each other, or the longest run of them, [from, to), that does not. */
+export type Verdict = { reason: string } | { from: number; to: number };
+
+const nowhere: Surroundings = { prompt: "", before: "", ordered: false, enumerated: false };
+
+/**
+ * Holds items against each other. One that goes on from its neighbour as the next step, uses what
+ * an earlier one found or refers to it makes the whole group dependent. One that only knows of
+ * those before it ("also", a pronoun, a name) ends a run: what is written before or after a stage
+ * may be read.
+ */
+export function dependence(items: readonly Written[], around: Surroundings = nowhere): Verdict {
   const sequence = sequenceOf(items, around);
-  if (sequence !== undefined) return sequence;
-  const known = `${around.prompt}\n${around.before}`.toLowerCase();
+  if (sequence !== undefined) return { reason: sequence };
   const bodies = items.map(({ title, text }) => bodyOf(text, title, around.enumerated));
+  const reason = stepwise(items, bodies, around);
+  if (reason !== undefined) return { reason };
+  const known = `${around.prompt}\n${around.before}`.toLowerCase();
+  let run = { from: 0, to: 0 };
+  let longest = run;
+  let why = "";
+  items.forEach((_, i) => {
+    const soft = i === run.from ? undefined : knowsOthers(items, bodies, run.from, i, known);
+    if (soft !== undefined) {
+      why = soft;
+      run = { from: i, to: i };
+    }
+    run = { from: run.from, to: i + 1 };
+    if (run.to - run.from > longest.to - longest.from) longest = run;
+  });
+  return longest.to - longest.from > 1 ? longest : { reason: why || "fewer than two branches" };
+}
+
+/** Signs that one item needs what another says. */
+function stepwise(
+  items: readonly Written[],
+  bodies: readonly Body[],
+  around: Surroundings,
+): string | undefined {
+  const known = `${around.prompt}\n${around.before}`.toLowerCase();
   const results = new Set<string>();
   const introduced = new Set<string>();
   const names = new Set<string>();
-  const [first] = bodies;
+  const standSideBySide = sideBySide.test(lastLine(around.before));
   for (const [i, { title, text }] of items.entries()) {
     const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
     if (reference.test(text)) return "refers to another part";
-    if (i > 0) {
-      if (sequel.test(lead) || sequel.test(rest)) return "goes on from the one before";
-      if (pronoun.test(lead) && startOf(lead) !== startOf(first?.lead ?? "")) {
-        return "opens with a pronoun";
-      }
-      if (pronounThen.test(firstSentence(rest))) return "goes on from the one before";
-      const earlier = items.slice(0, i).find((item) => mentions(rest, item.title, known));
-      if (earlier) return "names an earlier part";
-      for (const noun of definites(rest)) {
-        if (introduced.has(noun) && !title.toLowerCase().includes(noun)) {
-          return "takes up what an earlier part introduced";
-        }
-      }
+    if (goesOn.test(lead)) return "goes on from the one before";
+    if (i > 0 && (sequel.test(lead) || sequel.test(rest) || pronounThen.test(firstSentence(rest)))) {
+      return "goes on from the one before";
     }
-    const said = new Set(numbersIn(text));
+    if (!standSideBySide && definites(rest).some((noun) => introduced.has(noun) && !title.toLowerCase().includes(noun))) {
+      return "takes up what an earlier part introduced";
+    }
+    const said = new Set(numbersIn(withoutNotes(text)));
     for (const result of results) if (said.has(result)) return "uses an earlier result";
-    for (const line of text.split("\n")) {
-      const sum = sumOf(line);
-      if (sum) results.add(sum.result);
-    }
+    for (const result of resultsIn(text)) results.add(result);
     const own = codeNames(text);
     for (const name of own) if (names.has(name)) return "uses a name from an earlier part";
     for (const name of own) if (!known.includes(name.toLowerCase())) names.add(name);
@@ -104,21 +153,52 @@ export function dependence(
   return undefined;
 }
 
+/** Signs that item `i` was written knowing of those from `from` on, without needing them. */
+function knowsOthers(
+  items: readonly Written[],
+  bodies: readonly Body[],
+  from: number,
+  i: number,
+  known: string,
+): string | undefined {
+  const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
+  if (addition.test(lead) || addition.test(rest)) return "adds to the one before";
+  if (pronoun.test(lead) && startOf(lead) !== startOf(bodies[from]?.lead ?? "")) {
+    return "opens with a pronoun";
+  }
+  const names = items.slice(from, i).some(({ title }) => mentions(rest, title, known));
+  return names ? "names an earlier part" : undefined;
+}
+
 /** Steps, chapters, days, ingredients and instructions, derivations. */
 function sequenceOf(items: readonly Written[], around: Surroundings): string | undefined {
-  if (items.some(({ title }) => numbered.test(title))) return "numbered steps";
-  if (items.some(({ title }) => procedureTitle.test(title))) return "a procedure";
-  const leadIn = lastSentence(around.before);
-  const parallelWords = sideBySide.test(leadIn);
-  const instructed = procedure.test(leadIn) || procedural.test(around.prompt);
-  if (around.ordered && instructed && !parallelWords) return "a procedure";
-  if (procedure.test(leadIn) && !parallelWords) return "a procedure";
-  const formulas = items.filter(({ text }) => /\\\[|\\\(|\$\$|\\frac|\$[^$\n]+\$/.test(text));
+  const has = (pattern: RegExp) => items.some(({ title }) => pattern.test(title));
+  if (has(numbered)) return "numbered steps";
+  if (has(procedureTitle)) return "a procedure";
+  if (has(aboutAnother)) return "a part about another";
+  if (has(choice)) return "choices of a question";
+  if (isProcedure(items, around)) return "a procedure";
+  const formulas = items.filter(({ text }) =>
+    /\\\[|\\\(|\$\$|\\frac|\$[^$\n]*[\\^_][^$\n]*\$/.test(text),
+  );
   if (formulas.length > 1 && procedural.test(around.prompt)) return "works out formulas";
   const programs = items.filter(({ text }) => /^\s*(```|~~~)/m.test(text));
-  const alternatives = items.every(({ title }) => /^(option|method|approach|example|solution|alternative|using|use) /i.test(title));
+  const alternatives = items.every(({ title }) => alternative.test(title));
   if (programs.length > 1 && !alternatives) return "a program in several parts";
   return undefined;
+}
+
+const alternative = /^(option|method|approach|example|alternative|using|use)\b/i;
+
+function isProcedure(items: readonly Written[], { prompt, before, ordered }: Surroundings): boolean {
+  const leadIn = lastLine(before);
+  if (steps.test(leadIn)) return true;
+  if (sideBySide.test(leadIn)) return false;
+  if (procedure.test(leadIn) || sequential.test(prompt)) return true;
+  const instructed = procedural.test(prompt);
+  if (instructed && ordered) return true;
+  const toDo = items.filter(({ title }) => imperative.test(title)).length;
+  return toDo * 2 >= items.length && (instructed || !sideBySide.test(prompt));
 }
 
 interface Body {
@@ -143,9 +223,9 @@ const startOf = (text: string) => (/^[\p{L}']+/u.exec(text)?.[0] ?? "").toLowerC
 const firstSentence = (text: string) => text.split(/[.!?](\s|$)/)[0] ?? "";
 
 /** The last line before the items, which says what they are. */
-function lastSentence(before: string): string {
-  const line = before.trimEnd().split("\n").at(-1) ?? "";
-  return line.slice(-240);
+function lastLine(before: string): string {
+  const trimmed = before.trimEnd();
+  return trimmed.slice(trimmed.lastIndexOf("\n") + 1).slice(-240);
 }
 
 /** An earlier title of two words or more, or a proper name, that nothing before the items names. */

@@ -13,12 +13,26 @@ export interface Sum {
   result: string;
 }
 
-/** A line that works something out. GSM8K's <<a*b=c>> notes are read as the text without them. */
+const equals = /[=≈]/g;
+const money = /^[\s$€£(*]*-?[\d,.]+/;
+
+/** What GSM8K's <<a*b=c>> notes stand in. */
+export const withoutNotes = (text: string) => text.replace(/<<[^<>]*>>/g, "");
+
+/** A line that works something out. */
 export function sumOf(line: string): Sum | undefined {
-  const text = line.replace(/<<[^<>]*>>/g, "");
-  const equals = text.lastIndexOf("=");
-  if (equals === -1) return undefined;
-  const operands = numbersIn(text.slice(0, equals));
-  const [result] = numbersIn(/^[\s$€£(]*[\d,.]+/.exec(text.slice(equals + 1))?.[0] ?? "");
+  const text = withoutNotes(line);
+  const at = Math.max(text.lastIndexOf("="), text.lastIndexOf("≈"));
+  if (at === -1) return undefined;
+  const operands = numbersIn(text.slice(0, at));
+  const [result] = numbersIn(money.exec(text.slice(at + 1))?.[0] ?? "");
   return operands.length === 0 || result === undefined ? undefined : { operands, result };
+}
+
+/** Every number that a text gives as the value of something. */
+export function resultsIn(text: string): string[] {
+  const plain = withoutNotes(text);
+  return Array.from(plain.matchAll(equals)).flatMap(({ index }) =>
+    numbersIn(money.exec(plain.slice(index + 1))?.[0] ?? ""),
+  );
 }

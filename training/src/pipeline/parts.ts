@@ -1,6 +1,6 @@
-import { type Candidate, findCandidates } from "./candidates.ts";
+import { type Candidate, findCandidates, type Item } from "./candidates.ts";
 import { chooseSpans } from "./choose.ts";
-import { dependence, isTold } from "./dependence.ts";
+import { dependence, isTold, type Verdict } from "./dependence.ts";
 import { parseBlocks } from "./markdown.ts";
 import { balancedRuns } from "./merge.ts";
 import { findInParagraphs } from "./sentences.ts";
@@ -40,7 +40,7 @@ export const defaultRules: Rules = {
   titleWords: 10,
   body: 10,
   answer: 0,
-  least: 1,
+  least: 8,
 };
 
 /** A candidate as the stage it would be; `reason` says why it can't. */
@@ -69,7 +69,7 @@ export function cut(text: string, prompt = "", rules: Partial<Rules> = {}): Cut 
 /** Every candidate that the text's own structure gives. */
 export function findAll(text: string, prompt: string): Candidate[] {
   const blocks = parseBlocks(text);
-  return [...findCandidates(blocks, text), ...findInParagraphs(blocks, text, prompt)];
+  return [...findCandidates(blocks, text, prompt), ...findInParagraphs(blocks, text, prompt)];
 }
 
 /** Why a whole answer stays serial, if it does. */
@@ -88,16 +88,19 @@ export function propose(
   rules: Rules,
 ): Proposal[] {
   const serial = candidates.length > 0 ? keptSerial(text, prompt, rules) : undefined;
-  return candidates.map((candidate) => {
-    const branches = branchesOf(text, candidate, rules);
+  return candidates.map((given) => {
+    const verdict = dependenceOf(text, prompt, given);
+    const items = "reason" in verdict ? given.items : given.items.slice(verdict.from, verdict.to);
+    const branches = branchesOf(text, items, rules);
     const cost = stageCost(branches, rules.count);
+    const start = items[0]?.start ?? given.start;
+    const end = items.at(-1)?.end ?? given.end;
     const reason =
       serial ??
-      refuse(text, candidate, branches, rules) ??
-      dependenceOf(text, prompt, candidate) ??
+      refuse(text, start, branches, rules) ??
+      ("reason" in verdict ? verdict.reason : undefined) ??
       (cost.plain - cost.steps < rules.least ? "saves no steps" : undefined);
-    const { kind, start, end } = candidate;
-    return { kind, start, end, branches, cost, reason };
+    return { kind: given.kind, start, end, branches, cost, reason };
   });
 }
 
@@ -122,7 +125,7 @@ export function plainText(parts: readonly Part[]): string {
 }
 
 /** Items as branches, merged where there are too many. A title is "" where there is no short one. */
-function branchesOf(text: string, { items }: Candidate, rules: Rules): Branch[] {
+function branchesOf(text: string, items: readonly Item[], rules: Rules): Branch[] {
   const fits = (title: string) =>
     title.split(" ").length <= rules.titleWords && rules.count(title) <= rules.titleTokens;
   const titles = titlesOf(items);
@@ -130,15 +133,27 @@ function branchesOf(text: string, { items }: Candidate, rules: Rules): Branch[] 
   const starts = items.length <= rules.branches ? sizes.keys() : balancedRuns(sizes, rules.branches);
   return Array.from(starts).map((first, i, all) => {
     const last = (all[i + 1] ?? items.length) - 1;
-    const joined = titles.slice(first, last + 1).join(", ");
-    const title = fits(joined) ? joined : shortened(titles[first] ?? "", fits);
+    const names = titles.slice(first, last + 1);
+    const title =
+      names.length === 1
+        ? shortened(names[0] ?? "", fits)
+        : (joinedTitles(names).find(fits) ?? "");
     return { title, body: text.slice(items[first]?.start, items[last]?.end) };
   });
 }
 
+/** Names of neighbours as one, the fullest first. */
+function joinedTitles(names: readonly string[]): string[] {
+  const [first = "", last = ""] = [names[0], names.at(-1)];
+  const start = (title: string, words: number) =>
+    shortened(title, (start) => start.split(" ").length <= words);
+  const ranges = [10, 3, 2, 1].map((words) => `${start(first, words)} to ${start(last, words)}`);
+  return [names.join(", "), ...ranges];
+}
+
 function refuse(
   text: string,
-  { start }: Candidate,
+  start: number,
   branches: readonly Branch[],
   rules: Rules,
 ): string | undefined {
@@ -165,7 +180,7 @@ function isOpen(text: string): boolean {
   );
 }
 
-function dependenceOf(text: string, prompt: string, candidate: Candidate): string | undefined {
+function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdict {
   const { kind, start, ordered, items } = candidate;
   const titles = titlesOf(items);
   const written = items.map((item, i) => ({

@@ -1,8 +1,8 @@
 // Candidates inside paragraphs: enumerating sentences, and lines that each work out a sum.
 import { type Candidate, cover } from "./candidates.ts";
 import type { Block } from "./markdown.ts";
-import { numbersIn, type Sum, sumOf } from "./numbers.ts";
-import { type Named, named } from "./titles.ts";
+import { numbersIn, type Sum, sumOf, withoutNotes } from "./numbers.ts";
+import { areUnique, type Named, named } from "./titles.ts";
 
 const ordinals = [/^first(ly)?,? /i, /^second(ly)?,? /i, /^third(ly)?,? /i, /^fourth(ly)?,? /i];
 const last = /^(finally|lastly),? /i;
@@ -75,7 +75,10 @@ function sumLines(block: Block, text: string, given: string): Candidate[] {
     if (end - i < 2) continue;
     const run = lines.slice(i, end);
     const starts = run.map(({ start }) => start);
-    out.push(cover("sums", text, starts, run.at(-1)?.end ?? 0, false, sumName));
+    const sums = cover("sums", text, starts, run.at(-1)?.end ?? 0, false, sumName);
+    const distinct = areUnique(sums.items.map(({ lead, text }) => lead ?? text));
+    const items = sums.items.map(({ lead, ...item }) => ({ ...item, ...(distinct && lead ? { lead } : {}) }));
+    out.push({ ...sums, items });
     i = end - 1;
   }
   return out;
@@ -91,7 +94,7 @@ function standsAlone(
   known: ReadonlySet<string> | undefined,
 ): boolean {
   if (!line?.sum) return false;
-  const said = new Set(numbersIn(text.slice(line.start, line.end).replace(/<<[^<>]*>>/g, "")));
+  const said = new Set(numbersIn(withoutNotes(text.slice(line.start, line.end))));
   if (run.some(({ sum }) => sum && said.has(sum.result))) return false;
   return line.sum.operands.every(
     (operand) =>
