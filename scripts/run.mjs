@@ -7,13 +7,16 @@ import { modernNode, native, packages, root, SetupError } from "./setup.mjs";
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const script = (path) => (node, args) => [node, [join(root, path), ...args]];
 
+/** Preparing data needs the engine only where it is to judge. */
+const usesEngine = process.argv.includes("--likelihood");
+
 /** command → what it needs, and what to execute. */
 const commands = {
   start: { needs: [native], exec: script("scripts/start.mjs") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
   score: { needs: [native], exec: script("native/src/cli/score.ts") },
   bench: { needs: [native], exec: script("bench/src/main.ts") },
-  data: { needs: [packages], exec: script("training/src/cli/data.ts") },
+  data: { needs: [usesEngine ? native : packages], exec: script("training/src/cli/data.ts") },
   classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },
   generate: { needs: [packages], exec: script("scripts/generate.mjs") },
   check: { needs: [packages], exec: script("scripts/check.mjs") },

@@ -20,7 +20,7 @@ export interface Item extends Named {
 
 /** Titles of what closes an answer or opens it, and is no part like the others. */
 const closing =
-  /^(in )?(conclusions?|summary|overall|final\b|closing|bottom line|takeaways?|key takeaways?|references|sources|disclaimer|notes?\b|important|total|sum\b|verdict|recommendations?$|result$|answer$|explanation|example usage|usage|next steps|wrap)/i;
+  /^(in )?(conclusions?|summary|overall|final\b|closing (remarks|thoughts|words|statement)|bottom line|takeaways?|key takeaways?|references|sources|disclaimer|notes?\b|important|total|sum\b|verdict|recommendations?$|result$|answer$|explanation|example usage|usage|next steps|wrap)/i;
 const opening =
   /^(introduction|intro\b|overview|background|definitions?|prerequisites?|preface|abstract|problem|given|assumptions|objective|setup|set up|basics|title|subject)\b/i;
 const closingParagraph =

@@ -1,5 +1,5 @@
 // Signs that an item can't be written without having read an earlier one.
-import { numbersIn, resultsIn, withoutNotes } from "./numbers.ts";
+import { sumOf, workedWith } from "./numbers.ts";
 
 export interface Written {
   title: string;
@@ -49,20 +49,20 @@ const procedureTitle =
 
 /** Parts that speak of another part: an answer of its question, an explanation of its code. */
 const aboutAnother =
-  /^((sample |expected |actual )?(input|output)s?|(correct )?answers?|solutions?|explanations?|results?|(sample |example )?(code|usage|output)|examples?|how (it|this|the \w+) works?|here('|’)?s|here is|code|command|analysis of|comparison|discussion|evaluation|translation|verification|check(ing)?|proof|hypothesis|justification|rationale|reasoning|similarit(y|ies)|differences?|key differences|when to use)\b(?! (of|for|to|in|on|from|and|sharing|management|quality|\d))/i;
+  /^((sample |expected |actual )?(input|output)s?|(correct |final )?answers?( key)?|solutions?|explanations?( of .*)?|results?|(sample |example )?(code|usage|output)|examples?|example (sentence|usage|output|input|code)s?|how (it|this|the [\w ]+) works?|here('|’)?s .*|here is .*|command|analysis|comparison( of .*)?|discussion|evaluation|translation|verification|proof|justification|rationale|reasoning|(key |main )?(similarit(y|ies)|differences?|points|takeaways)|when to use .*|calculations?( of .*)?|conclusions?|summary|constraints|your turn|rubric)$/i;
 
 /** "A) …": a choice is written against the right one. */
 const choice = /^\(?[a-eA-E][.)](\s|$)/;
 
 /** Words in a list's lead-in that say its items are done one after another. */
 const procedure =
-  /\b(steps?|stages?|phases?|step[- ]by[- ]step|instructions|directions|procedure|recipe|ingredients|walkthrough|tutorial|workflow|algorithm|timeline|itinerary|schedule|agenda|routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows|how (it|this) works|(in|follow(ing)?) (this|these|the) (order|steps?)|what to do|process|progression|solution|answers?|calculations?|here('|’)?s how|here is how|logic|derivation|proof|break (it|this|down)|let('|’)?s|we (can|need|will|have to|must|should)|to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do))\b/i;
+  /\b(steps?|stages?|phases?|step[- ]by[- ]step|instructions|directions|procedure|recipe|ingredients|walkthrough|tutorial|workflow|algorithm|timeline|itinerary|schedule|agenda|routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows|how (it|this) works|(in|follow(ing)?) (this|these|the) (order|steps?)|what to do|process|progression|(solution|answer)s?\W*$|calculations?|here('|’)?s how|here is how (to|you|we|i)|logic|derivation|proof|break (it|this|down)|let('|’)?s|we (can|need|will|have to|must|should)|to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do))\b/i;
 /** Nobody lists these side by side, whatever else the lead-in says. */
 const steps =
   /\b(steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients|chronological(ly)?|timeline|itinerary|schedule|workflow|walkthrough|(in|follow) (this|the|that) order)\b/i;
 /** Words that say items stand side by side. */
 const sideBySide =
-  /\b(tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages|disadvantages|examples|types|techniques|practices|options|considerations|methods|approaches|aspects|features|characteristics|differences|similarities|causes|effects|impacts?|challenges|resources|recommendations|questions|names|titles|facts|activities|topics|uses|applications|criteria|principles|skills|books|movies|films|songs|games|foods|dishes|places|countries|cities|companies|products|pros|cons|strengths|weaknesses|opportunities|threats|symptoms|areas|scenarios|possibilities|alternatives|variations|main|key|common|popular|notable|famous|several|various|why|includ(e|es|ing)|such as)\b/i;
+  /\b(tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages|disadvantages|examples|types|techniques|practices|options|considerations|methods|approaches|aspects|features|characteristics|differences|similarities|causes|effects|impacts?|challenges|resources|recommendations|questions|names|titles|facts|activities|topics|uses|applications|criteria|principles|skills|books|movies|films|songs|games|foods|dishes|places|countries|cities|companies|products|pros|cons|strengths|weaknesses|opportunities|threats|symptoms|areas|scenarios|possibilities|alternatives|variations|answers|clues|signs|signals|things|initiatives|actions|traits|qualities|theories|explanations|requirements|responsibilities|roles|services|findings|highlights|trends|themes|lessons|problems|issues|solutions|models|frameworks|platforms|websites|sources|artists|musicians|actors|people|authors|events|holidays|traditions|brands|hotels|restaurants|attractions|museums|landmarks|animals|plants|species|main|key|common|popular|notable|famous|several|various|why|includ(e|es|ing)|such as)\b/i;
 /** A prompt that asks for something to be worked out or done in order. */
 const procedural =
   /\b(how (do|can|could|would|should|to)( (i|you|we|one|someone))? (make|cook|bake|prepare|install|implement|build|create|set ?up|write|use|fix|configure|get|change|calculate|find|solve|convert|do|start|train|draw|tie|clean|remove|replace|grow|design|develop|deploy|add|connect|assemble|construct|play)|solve|prove|derive|calculate|compute|find the|how (many|much|long|far|old)|implement|code|function|script|program|regex|sql|algorithm|plan|outline)\b/i;
@@ -142,9 +142,8 @@ function stepwise(
     if (!standSideBySide && definites(rest).some((noun) => introduced.has(noun) && !title.toLowerCase().includes(noun))) {
       return "takes up what an earlier part introduced";
     }
-    const said = new Set(numbersIn(withoutNotes(text)));
-    for (const result of results) if (said.has(result)) return "uses an earlier result";
-    for (const result of resultsIn(text)) results.add(result);
+    if (workedWith(text).some((number) => results.has(number))) return "uses an earlier result";
+    for (const line of text.split("\n")) results.add(sumOf(line)?.result ?? "");
     const own = codeNames(text);
     for (const name of own) if (names.has(name)) return "uses a name from an earlier part";
     for (const name of own) if (!known.includes(name.toLowerCase())) names.add(name);

@@ -13,7 +13,6 @@ export interface Sum {
   result: string;
 }
 
-const equals = /[=≈]/g;
 const money = /^[\s$€£(*]*-?[\d,.]+/;
 
 /** What GSM8K's <<a*b=c>> notes stand in. */
@@ -29,10 +28,13 @@ export function sumOf(line: string): Sum | undefined {
   return operands.length === 0 || result === undefined ? undefined : { operands, result };
 }
 
-/** Every number that a text gives as the value of something. */
-export function resultsIn(text: string): string[] {
+/** Numbers that take part in an expression with a value, and all that are too odd to be chance. */
+export function workedWith(text: string): string[] {
   const plain = withoutNotes(text);
-  return Array.from(plain.matchAll(equals)).flatMap(({ index }) =>
-    numbersIn(money.exec(plain.slice(index + 1))?.[0] ?? ""),
-  );
+  const odd = numbersIn(plain).filter((number) => number.replace(".", "").length > 2);
+  return Array.from(plain.matchAll(/[=≈]/g)).flatMap(({ index }) => {
+    let from = index;
+    while (from > 0 && /[\d.,\s$€£%+\-*/×÷x()]/.test(plain[from - 1] ?? "")) from--;
+    return numbersIn(plain.slice(from, index));
+  }).concat(odd);
 }

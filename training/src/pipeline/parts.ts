@@ -1,6 +1,6 @@
 import { type Candidate, findCandidates, type Item } from "./candidates.ts";
 import { chooseSpans } from "./choose.ts";
-import { dependence, isTold, type Verdict } from "./dependence.ts";
+import { dependence as holdAgainst, isTold, type Verdict } from "./dependence.ts";
 import { parseBlocks } from "./markdown.ts";
 import { balancedRuns } from "./merge.ts";
 import { findInParagraphs } from "./sentences.ts";
@@ -43,21 +43,26 @@ export const defaultRules: Rules = {
   least: 8,
 };
 
-/** A candidate as the stage it would be; `reason` says why it can't. */
+/** A candidate as the stage it would be. */
 export interface Proposal {
   kind: Candidate["kind"];
   start: number;
   end: number;
   branches: Branch[];
   cost: StageCost;
-  reason: string | undefined;
+  /** Why its form rules it out. */
+  form: string | undefined;
+  /** Why its branches depend on each other. */
+  dependence: string | undefined;
 }
+
+export const reasonOf = ({ form, dependence }: Proposal): string | undefined => form ?? dependence;
 
 export interface Cut {
   parts: Part[];
   stages: Proposal[];
   /** Why what looked parallel was kept serial. */
-  rejections: Pick<Proposal, "kind" | "reason">[];
+  rejections: { kind: Candidate["kind"]; reason: string }[];
 }
 
 /** Cuts one answer by its own structure. Never fails: what can't be cut stays serial. */
@@ -95,26 +100,29 @@ export function propose(
     const cost = stageCost(branches, rules.count);
     const start = items[0]?.start ?? given.start;
     const end = items.at(-1)?.end ?? given.end;
-    const reason =
+    const form =
       serial ??
       refuse(text, start, branches, rules) ??
-      ("reason" in verdict ? verdict.reason : undefined) ??
       (cost.plain - cost.steps < rules.least ? "saves no steps" : undefined);
-    return { kind: given.kind, start, end, branches, cost, reason };
+    const dependence = "reason" in verdict ? verdict.reason : undefined;
+    return { kind: given.kind, start, end, branches, cost, form, dependence };
   });
 }
 
 /** Chooses among what the rules left, and cuts. */
 export function take(text: string, proposals: readonly Proposal[], rules: Rules): Cut {
   const stages = chooseSpans(
-    proposals.filter(({ reason }) => reason === undefined),
+    proposals.filter((proposal) => reasonOf(proposal) === undefined),
     ({ cost }) => cost.plain - cost.steps - rules.least + 1,
     text,
     rules.stages,
   );
   const rejections = proposals
     .filter((proposal) => !stages.includes(proposal))
-    .map(({ kind, reason }) => ({ kind, reason: reason ?? "another structure saves more" }));
+    .map((proposal) => ({
+      kind: proposal.kind,
+      reason: reasonOf(proposal) ?? "another structure saves more",
+    }));
   return { parts: slice(text, stages), stages, rejections };
 }
 
@@ -188,7 +196,7 @@ function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdi
     text: text.slice(item.start, item.end),
   }));
   const before = text.slice(0, start);
-  return dependence(written, { prompt, before, ordered, enumerated: kind === "enumeration" });
+  return holdAgainst(written, { prompt, before, ordered, enumerated: kind === "enumeration" });
 }
 
 function slice(text: string, stages: readonly Proposal[]): Part[] {

@@ -1,5 +1,5 @@
 // What a set of cut answers amounts to: how much is parallel, and how many decode steps that saves.
-import { type Cut, type Part, plainText } from "./parts.ts";
+import { type Cut, plainText } from "./parts.ts";
 import type { Count } from "./steps.ts";
 
 /** Mean and largest speed-up in steps; null where there are no answers. */
@@ -157,9 +157,4 @@ function figuresOf(sums: Sums): Figures {
 
 function byNumber(counts: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b - a));
-}
-
-/** Stages of parts, numbered from 0 within their answer. */
-export function stagesOf(parts: readonly Part[]) {
-  return parts.flatMap((part, index) => ("parallel" in part ? [{ index, branches: part.parallel }] : []));
 }

@@ -1,0 +1,59 @@
+// Candidates that a language model names, and its votes on whether they hold.
+import type { Candidate } from "../candidates.ts";
+import { type Proposal, reasonOf } from "../parts.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { askForSpans, askForVote } from "./prompts.ts";
+import { isYes, readSpans } from "./reply.ts";
+import { unitsOf } from "./units.ts";
+
+export interface Named {
+  candidates: Candidate[];
+  rejections: string[];
+}
+
+/** Asks `samples` times where the independent spans of an answer are. */
+export async function nameSpans(
+  endpoint: Endpoint,
+  prompt: string,
+  text: string,
+  samples: number,
+): Promise<Named> {
+  const units = unitsOf(text);
+  const messages = askForSpans(prompt, text, units);
+  const replies = await Promise.all(
+    Array.from({ length: samples }, (_, sample) => endpoint.reply(messages, sample)),
+  );
+  const named: Named = { candidates: [], rejections: [] };
+  const seen = new Set<string>();
+  for (const reply of replies) {
+    const { candidates, rejections } = readSpans(reply, text, units);
+    named.rejections.push(...rejections);
+    for (const candidate of candidates) {
+      const key = candidate.items.map(({ start, end }) => `${start}-${end}`).join();
+      if (!seen.has(key)) named.candidates.push(candidate);
+      seen.add(key);
+    }
+  }
+  return named;
+}
+
+/** Proposals as they were, but dependent where not every one of `votes` says yes. */
+export async function vote(
+  endpoint: Endpoint,
+  prompt: string,
+  text: string,
+  proposals: readonly Proposal[],
+  votes: number,
+): Promise<Proposal[]> {
+  return await Promise.all(
+    proposals.map(async (proposal) => {
+      if (reasonOf(proposal) !== undefined) return proposal;
+      const messages = askForVote(prompt, text.slice(0, proposal.start), proposal.branches);
+      for (let sample = 0; sample < votes; sample++) {
+        if (isYes(await endpoint.reply(messages, sample))) continue;
+        return { ...proposal, dependence: "voted dependent" };
+      }
+      return proposal;
+    }),
+  );
+}
