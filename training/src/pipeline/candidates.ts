@@ -7,6 +7,8 @@ export type Kind = "list" | "section" | "lead" | "table" | "comparison" | "enume
 /** Offsets are UTF-16; the items cover [start, end) without gaps. */
 export interface Candidate {
   kind: Kind | "model";
+  /** Where the whole structure begins, parts that were taken off its start included. */
+  whole: number;
   start: number;
   end: number;
   items: Item[];
@@ -57,7 +59,9 @@ function visit(blocks: readonly Block[], text: string, prompt: string, out: Cand
     if (block.type === "list" && block.children.length > 1) {
       const starts = block.children.map((_, i) => i);
       const end = trimEnds(starts, starts.length, (i) => titleOf(block.children[i], text));
-      if (starts.length > 1) add(out, "list", block.children, { starts, end }, text, block.ordered);
+      if (starts.length > 1) {
+        add(out, "list", block.children, { starts, end, first: 0 }, text, block.ordered);
+      }
     }
     if (block.type === "table" && block.children.length > 1) table(out, block, text);
     if (block.type === "list") {
@@ -78,6 +82,8 @@ function ownLines(item: Block, text: string): Block[] {
 interface Run {
   starts: number[];
   end: number;
+  /** Where the first started before opening parts were taken off; absent: they were not. */
+  first?: number;
 }
 
 /** The sections of the shallowest depth that has at least two headings. */
@@ -89,16 +95,16 @@ function sectionRun(blocks: readonly Block[], text: string): Run | undefined {
   const starts = blocks.flatMap(({ type, level }, i) =>
     type === "heading" && level === depth ? [i] : [],
   );
+  const [first = 0] = starts;
   const end = trimEnds(starts, blocks.length, (i) => titleOf(blocks[i], text));
   if (starts.length < 2) return undefined;
   // A shallower heading after the sections begins something else.
-  const [first = 0] = starts;
   const shallower = blocks.findIndex(
     ({ type, level }, i) => i > first && type === "heading" && level < depth,
   );
   if (shallower !== -1 && shallower < end) return undefined;
   const last = starts.at(-1) ?? 0;
-  return { starts, end: closingBlock(blocks, text, last + 2, end) };
+  return { starts, end: closingBlock(blocks, text, last + 2, end), first };
 }
 
 /** Takes opening and closing parts off a run; returns where its last part ends. */
@@ -151,7 +157,7 @@ function leadRuns(blocks: readonly Block[], text: string): Run[] {
   for (const test of [isLead, isLabel]) {
     for (let i = 0; i < blocks.length; i++) {
       if (!test(blocks[i], text)) continue;
-      const run = leadRun(blocks, text, i, test);
+      const run: Run = { ...leadRun(blocks, text, i, test), first: i };
       i = run.end - 1;
       run.end = trimEnds(run.starts, run.end, (at) => titleOf(blocks[at], text));
       const labelled = run.starts.every(
@@ -297,7 +303,7 @@ function table(out: Candidate[], block: Block, text: string): void {
   const starts = rows.map((_, i) => i);
   const title = (i: number) => cellTitle(text.slice(rows[i]?.start, rows[i]?.end)).lead ?? "";
   const end = trimEnds(starts, rows.length, title);
-  if (starts.length > 1) add(out, "table", rows, { starts, end }, text);
+  if (starts.length > 1) add(out, "table", rows, { starts, end, first: 0 }, text);
 }
 
 /** The first cell with a word in it. */
@@ -322,12 +328,13 @@ function add(
   out: Candidate[],
   kind: Kind,
   blocks: readonly Block[],
-  { starts, end }: Run,
+  { starts, end, first = starts[0] ?? 0 }: Run,
   text: string,
   ordered = kind === "list",
 ): void {
   const from = starts.map((i) => lineStart(text, blocks[i]?.start ?? 0));
-  out.push(cover(kind, text, from, blocks[end - 1]?.end ?? 0, ordered));
+  const whole = blocks[first]?.start ?? 0;
+  out.push({ ...cover(kind, text, from, blocks[end - 1]?.end ?? 0, ordered), whole });
 }
 
 const namers: Partial<Record<Candidate["kind"], (source: string) => Named>> = {
@@ -355,7 +362,8 @@ export function cover(
     const stop = from[i + 1] ?? end;
     return { ...name(text.slice(start, stop)), start, end: stop };
   });
-  return { kind, start: from[0] ?? end, end, items, ordered };
+  const start = from[0] ?? end;
+  return { kind, whole: start, start, end, items, ordered };
 }
 
 /** A marker's indentation belongs to its item. */

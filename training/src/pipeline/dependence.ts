@@ -10,6 +10,8 @@ export interface Written {
 export interface Surroundings {
   prompt: string;
   before: string;
+  /** The line that says what the items are. */
+  leadIn: string;
   /** Items follow each other by number or name. */
   ordered: boolean;
   /** "First", "second" at the start of an item only count it. */
@@ -21,11 +23,12 @@ const sequel =
   /^(then|next|after(ward)?s?\b|subsequently|once|when (this|that|you('| ha)ve)|now\b|again|from (there|here)|thus|therefore|hence|consequently|accordingly|as a (result|consequence)|meanwhile|in (turn|return|this (case|step|way))|so\b|using (this|that|these|the)|with (this|that|these|the)|since (this|that|we|the)|because (this|that|of this)|given (this|that|these)|at this (point|stage)|to do (this|so)|all (of )?(these|this|the above)|combin(e|ing)|continue|repeat|substitut|simplif|the (remaining|rest|same|other|next|resulting|final)|later|eventually|soon|suddenly|one day|years? later|the (following|next) (day|morning)|till|until|return)\b/i;
 
 /** The same, where it tells even of the first item that all of them run on. */
-const goesOn = /^(now,? |then,? |next,? |let('|’)?s |to \w+ (this|that|it|them|these)\b)/i;
+const goesOn =
+  /^(now,? |then,? |next,? |first,? |(we|it|you|i|the \w+) (first|start|begin)|let('|’)?s |to \w+ (this|that|it|them|these)\b)/i;
 
 /** An item that opens with one of these only knows that others stand before it. */
 const addition =
-  /^(finally|lastly|last,|similarly|likewise|conversely|in (contrast|addition)|by contrast|also|additionally|furthermore|moreover|besides|however|but|and|yet|instead|alternatively|still|even so|on the (other hand|contrary)|nevertheless|nonetheless|plus|another|other|both|rather|second(ly)?,|third(ly)?,)\b/i;
+  /^(finally|lastly|last,|similarly|likewise|conversely|in (contrast|addition)|by contrast|also|or|additional|additionally|further|furthermore|moreover|besides|however|but|and|yet|instead|alternatively|still|even so|on the (other hand|contrary)|nevertheless|nonetheless|plus|another|other|both|rather|second(ly)?,|third(ly)?,)\b/i;
 
 const ordinal =
   /^(first(ly)?( of all)?|second(ly)?|third(ly)?|fourth(ly)?|fifth(ly)?|finally|lastly|another)\b[\s,]*/i;
@@ -49,7 +52,7 @@ const procedureTitle =
 
 /** Parts that speak of another part: an answer of its question, an explanation of its code. */
 const aboutAnother =
-  /^((sample |expected |actual )?(input|output)s?|(correct |final )?answers?( key)?|solutions?|explanations?( of .*)?|results?|(sample |example )?(code|usage|output)|examples?|example (sentence|usage|output|input|code)s?|how (it|this|the [\w ]+) works?|here('|’)?s .*|here is .*|command|analysis|comparison( of .*)?|discussion|evaluation|translation|verification|proof|justification|rationale|reasoning|(key |main )?(similarit(y|ies)|differences?|points|takeaways)|when to use .*|calculations?( of .*)?|conclusions?|summary|constraints|your turn|rubric)$/i;
+  /^((sample |expected |actual )?(input|output)s?|(correct |final )?answers?( key)?|solutions?|explanations?( of .*)?|results?|(sample |example )?(code|usage|output)|examples?|example (sentence|usage|output|input|code)s?|how (it|this|the [\w ]+) works?|here('|’)?s .*|here is .*|command|analysis|comparison( of .*)?|discussion|evaluation|translation|verification|proof|justification|rationale|reasoning|(key |main )?(similarit(y|ies)|differences?|points|takeaways)|when to use .*|calculations?( of .*)?|conclusions?|summary|constraints|relationships|your turn|rubric)$/i;
 
 /** "A) …": a choice is written against the right one. */
 const choice = /^\(?[a-eA-E][.)](\s|$)/;
@@ -59,7 +62,7 @@ const procedure =
   /\b(steps?|stages?|phases?|step[- ]by[- ]step|instructions|directions|procedure|recipe|ingredients|walkthrough|tutorial|workflow|algorithm|timeline|itinerary|schedule|agenda|routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows|how (it|this) works|(in|follow(ing)?) (this|these|the) (order|steps?)|what to do|process|progression|(solution|answer)s?\W*$|calculations?|here('|’)?s how|here is how (to|you|we|i)|logic|derivation|proof|break (it|this|down)|let('|’)?s|we (can|need|will|have to|must|should)|to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do))\b/i;
 /** Nobody lists these side by side, whatever else the lead-in says. */
 const steps =
-  /\b(steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients|chronological(ly)?|timeline|itinerary|schedule|workflow|walkthrough|(in|follow) (this|the|that) order)\b/i;
+  /\b(steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients|chronological(ly)?|timeline|itinerary|schedule|workflow|walkthrough|plan|roadmap|implementation|here('|’)?s how|here is how (to|you|we|i)|in (this|the) (code|program|query|function|script|example|snippet)|(in|follow) (this|the|that) order)\b/i;
 /** Words that say items stand side by side. */
 const sideBySide =
   /\b(tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages|disadvantages|examples|types|techniques|practices|options|considerations|methods|approaches|aspects|features|characteristics|differences|similarities|causes|effects|impacts?|challenges|resources|recommendations|questions|names|titles|facts|activities|topics|uses|applications|criteria|principles|skills|books|movies|films|songs|games|foods|dishes|places|countries|cities|companies|products|pros|cons|strengths|weaknesses|opportunities|threats|symptoms|areas|scenarios|possibilities|alternatives|variations|answers|clues|signs|signals|things|initiatives|actions|traits|qualities|theories|explanations|requirements|responsibilities|roles|services|findings|highlights|trends|themes|lessons|problems|issues|solutions|models|frameworks|platforms|websites|sources|artists|musicians|actors|people|authors|events|holidays|traditions|brands|hotels|restaurants|attractions|museums|landmarks|animals|plants|species|main|key|common|popular|notable|famous|several|various|why|includ(e|es|ing)|such as)\b/i;
@@ -78,12 +81,12 @@ const imperative = new RegExp(
 
 /** A prompt that asks for one thing told from start to end. */
 const told =
-  /\b(story|stories|poem|poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between|screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene|chapter|tale|joke|riddle|narrat\w+|plot|episode|comic|skit|transcript|once upon|memoir|diary|journal entry|letter)\b/i;
+  /\b(story|stories|poem|poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between|screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene|chapter|tale|joke|riddle|narrat\w+|plot|episode|comic|skit|debate|transcript|once upon|memoir|diary|journal entry|letter)\b/i;
 
 /** Answers to prompts like this are stories, poems, letters or dialogues and stay serial. */
 export function isTold(prompt: string): boolean {
   return (
-    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|script|come up|can you)\b/i.test(prompt) &&
+    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(prompt) &&
     told.test(prompt.slice(0, 400))
   );
 }
@@ -91,7 +94,13 @@ export function isTold(prompt: string): boolean {
 /** Why items depend on each other, or the longest run of them, [from, to), that does not. */
 export type Verdict = { reason: string } | { from: number; to: number };
 
-const nowhere: Surroundings = { prompt: "", before: "", ordered: false, enumerated: false };
+const nowhere: Surroundings = {
+  prompt: "",
+  before: "",
+  leadIn: "",
+  ordered: false,
+  enumerated: false,
+};
 
 /**
  * Holds items against each other. One that goes on from its neighbour as the next step, uses what
@@ -131,7 +140,7 @@ function stepwise(
   const results = new Set<string>();
   const introduced = new Set<string>();
   const names = new Set<string>();
-  const standSideBySide = sideBySide.test(lastLine(around.before));
+  const standSideBySide = sideBySide.test(around.leadIn);
   for (const [i, { title, text }] of items.entries()) {
     const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
     if (reference.test(text)) return "refers to another part";
@@ -176,6 +185,8 @@ function sequenceOf(items: readonly Written[], around: Surroundings): string | u
   if (has(procedureTitle)) return "a procedure";
   if (has(aboutAnother)) return "a part about another";
   if (has(choice)) return "choices of a question";
+  const measured = items.filter(({ text }) => quantity.test(unmarked(text))).length;
+  if (measured * 3 >= items.length && measured > 1) return "a procedure";
   if (isProcedure(items, around)) return "a procedure";
   const formulas = items.filter(({ text }) =>
     /\\\[|\\\(|\$\$|\\frac|\$[^$\n]*[\\^_][^$\n]*\$/.test(text),
@@ -187,17 +198,22 @@ function sequenceOf(items: readonly Written[], around: Surroundings): string | u
   return undefined;
 }
 
+/** "2 cups flour": an ingredient is measured with the others in mind. */
+const quantity = /^[\d½¼¾⅓⅔][\d\s/.,½¼¾⅓⅔-]*(\([^)]*\) )?(large|small|medium|cups?|tablespoons?|tbsp|teaspoons?|tsp|ounces?|oz|grams?|g|kg|ml|l|liters?|litres?|pounds?|lbs?|cans?|cloves?|pinch|sticks?|slices?|bunch|packages?|packets?)\b/i;
+/** A prompt that asks for advice, of which each piece stands alone. */
+const advice =
+  /\b(tips?|ways|strateg(y|ies)|ideas?|suggest(ions?|ed)?|advice|advise|recommend(ations?)?|techniques|practices|activities|options|list|examples|best|improve|increase|reduce|become|prevent|avoid|deal with|cope|manage|stay)\b/i;
+
 const alternative = /^(option|method|approach|example|alternative|using|use)\b/i;
 
-function isProcedure(items: readonly Written[], { prompt, before, ordered }: Surroundings): boolean {
-  const leadIn = lastLine(before);
+function isProcedure(items: readonly Written[], { prompt, leadIn, ordered }: Surroundings): boolean {
   if (steps.test(leadIn)) return true;
   if (sideBySide.test(leadIn)) return false;
   if (procedure.test(leadIn) || sequential.test(prompt)) return true;
   const instructed = procedural.test(prompt);
   if (instructed && ordered) return true;
   const toDo = items.filter(({ title }) => imperative.test(title)).length;
-  return toDo * 2 >= items.length && (instructed || !sideBySide.test(prompt));
+  return toDo * 2 >= items.length && (instructed || !advice.test(prompt));
 }
 
 interface Body {
@@ -208,24 +224,22 @@ interface Body {
 }
 
 function bodyOf(text: string, title: string, enumerated: boolean): Body {
-  const plain = text
-    .replace(/^\s*([-*+•]|\d+[.)]|#+|\|)\s*/, "")
-    .replace(/\*\*|__|`/g, "")
-    .trim();
+  const plain = unmarked(text);
   const lead = enumerated ? plain.replace(ordinal, "") : plain;
   const rest = lead.startsWith(title) ? lead.slice(title.length).replace(/^[\s:.,–—|-]+/, "") : lead;
   return { lead, rest };
 }
 
+/** Without list marker and emphasis. */
+const unmarked = (text: string) =>
+  text
+    .replace(/^\s*([-*+•]|\d+[.)]|#+|\|)\s*/, "")
+    .replace(/\*\*|__|`/g, "")
+    .trim();
+
 const startOf = (text: string) => (/^[\p{L}']+/u.exec(text)?.[0] ?? "").toLowerCase();
 
 const firstSentence = (text: string) => text.split(/[.!?](\s|$)/)[0] ?? "";
-
-/** The last line before the items, which says what they are. */
-function lastLine(before: string): string {
-  const trimmed = before.trimEnd();
-  return trimmed.slice(trimmed.lastIndexOf("\n") + 1).slice(-240);
-}
 
 /** An earlier title of two words or more, or a proper name, that nothing before the items names. */
 function mentions(text: string, title: string, known: string): boolean {

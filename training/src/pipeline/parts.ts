@@ -43,24 +43,32 @@ export const defaultRules: Rules = {
   least: 8,
 };
 
+const leadInCharacters = 240;
+
 /** A candidate as the stage it would be. */
 export interface Proposal {
   kind: Candidate["kind"];
   start: number;
   end: number;
   branches: Branch[];
-  cost: StageCost;
+  /** Counted where nothing else rules it out. */
+  cost: StageCost | undefined;
   /** Why its form rules it out. */
   form: string | undefined;
   /** Why its branches depend on each other. */
   dependence: string | undefined;
 }
 
+/** A proposal that was taken. */
+export interface Stage extends Proposal {
+  cost: StageCost;
+}
+
 export const reasonOf = ({ form, dependence }: Proposal): string | undefined => form ?? dependence;
 
 export interface Cut {
   parts: Part[];
-  stages: Proposal[];
+  stages: Stage[];
   /** Why what looked parallel was kept serial. */
   rejections: { kind: Candidate["kind"]; reason: string }[];
 }
@@ -97,28 +105,31 @@ export function propose(
     const verdict = dependenceOf(text, prompt, given);
     const items = "reason" in verdict ? given.items : given.items.slice(verdict.from, verdict.to);
     const branches = branchesOf(text, items, rules);
-    const cost = stageCost(branches, rules.count);
     const start = items[0]?.start ?? given.start;
     const end = items.at(-1)?.end ?? given.end;
-    const form =
-      serial ??
-      refuse(text, start, branches, rules) ??
-      (cost.plain - cost.steps < rules.least ? "saves no steps" : undefined);
     const dependence = "reason" in verdict ? verdict.reason : undefined;
+    let form = serial ?? refuse(text, start, branches, rules);
+    // Counting is what takes time, so only what else would do is counted.
+    const counted = form === undefined && dependence === undefined;
+    const cost = counted ? stageCost(branches, rules.count) : undefined;
+    if (cost && cost.plain - cost.steps < rules.least) form = "saves no steps";
     return { kind: given.kind, start, end, branches, cost, form, dependence };
   });
 }
 
 /** Chooses among what the rules left, and cuts. */
 export function take(text: string, proposals: readonly Proposal[], rules: Rules): Cut {
+  const possible = proposals.filter(
+    (proposal): proposal is Stage => reasonOf(proposal) === undefined && proposal.cost !== undefined,
+  );
   const stages = chooseSpans(
-    proposals.filter((proposal) => reasonOf(proposal) === undefined),
+    possible,
     ({ cost }) => cost.plain - cost.steps - rules.least + 1,
     text,
     rules.stages,
   );
   const rejections = proposals
-    .filter((proposal) => !stages.includes(proposal))
+    .filter((proposal) => !stages.some((stage) => stage === proposal))
     .map((proposal) => ({
       kind: proposal.kind,
       reason: reasonOf(proposal) ?? "another structure saves more",
@@ -189,17 +200,28 @@ function isOpen(text: string): boolean {
 }
 
 function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdict {
-  const { kind, start, ordered, items } = candidate;
+  const { kind, whole, start, ordered, items } = candidate;
   const titles = titlesOf(items);
   const written = items.map((item, i) => ({
     title: titles[i] ?? "",
     text: text.slice(item.start, item.end),
   }));
-  const before = text.slice(0, start);
-  return holdAgainst(written, { prompt, before, ordered, enumerated: kind === "enumeration" });
+  return holdAgainst(written, {
+    prompt,
+    before: text.slice(0, start),
+    leadIn: lastLine(text.slice(0, whole)),
+    ordered,
+    enumerated: kind === "enumeration",
+  });
 }
 
-function slice(text: string, stages: readonly Proposal[]): Part[] {
+/** The last line of what stands before a structure says what it is. */
+function lastLine(before: string): string {
+  const trimmed = before.trimEnd();
+  return trimmed.slice(trimmed.lastIndexOf("\n") + 1).slice(-leadInCharacters);
+}
+
+function slice(text: string, stages: readonly Stage[]): Part[] {
   const parts: Part[] = [];
   let at = 0;
   for (const { start, end, branches } of stages) {

@@ -11,7 +11,9 @@ const mostWords = 8;
 const dangling =
   /\s+(a|an|the|of|to|and|or|in|on|for|with|by|at|as|is|are|was|your|its|their|that|which|from|into)$/i;
 
-const bullet = /^\s*(?:>\s*)*(?:[-*+•]|\d+[.)]|#{1,6})\s+/;
+const bullet = /^\s*(?:[-*+•]|\d+[.)]|#{1,6})\s+(?:\[[ xX]\]\s+)?/;
+/** Says nothing: a number in a row, not a year. */
+const bareNumber = /^\d{1,3}$/;
 const ordinal =
   /^(first(ly)?( of all)?|second(ly)?|third(ly)?|fourth(ly)?|fifth(ly)?|sixth|finally|lastly),?\s+/i;
 
@@ -31,7 +33,7 @@ export function named(source: string): Named {
   if (bold) return { lead: tidy(plain(bold)), text };
   const mark = text.search(/:(\s|$)| [-–—] /);
   const before = mark > 0 && mark <= leadCharacters ? tidy(text.slice(0, mark)) : "";
-  return before === "" ? { text } : { lead: before, text };
+  return before === "" || bareNumber.test(before) ? { text } : { lead: before, text };
 }
 
 /** Names that differ from each other where the texts do; "" where a text has no words. */

@@ -61,7 +61,7 @@ function candidateOf(group: unknown, text: string, units: readonly Unit[]): Cand
   }
   if (!areUnique(items.map(({ lead }) => lead ?? ""))) return "titles are not unique";
   const [start, end] = [items[0]?.start ?? 0, items.at(-1)?.end ?? 0];
-  return { kind: "model", start, end, items, ordered: false };
+  return { kind: "model", whole: start, start, end, items, ordered: false };
 }
 
 /** At least half of a title's longer words stand in the answer. */
