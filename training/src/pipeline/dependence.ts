@@ -12,6 +12,8 @@ export interface Surroundings {
   before: string;
   /** The line that says what the items are. */
   leadIn: string;
+  /** Items are sections or long paragraphs, which often build on each other. */
+  sections: boolean;
   /** Items follow each other by number or name. */
   ordered: boolean;
   /** "First", "second" at the start of an item only count it. */
@@ -62,7 +64,7 @@ const procedure =
   /\b(steps?|stages?|phases?|step[- ]by[- ]step|instructions|directions|procedure|recipe|ingredients|walkthrough|tutorial|workflow|algorithm|timeline|itinerary|schedule|agenda|routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows|how (it|this) works|(in|follow(ing)?) (this|these|the) (order|steps?)|what to do|process|progression|(solution|answer)s?\W*$|calculations?|here('|’)?s how|here is how (to|you|we|i)|logic|derivation|proof|break (it|this|down)|let('|’)?s|we (can|need|will|have to|must|should)|to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do))\b/i;
 /** Nobody lists these side by side, whatever else the lead-in says. */
 const steps =
-  /\b(steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients|chronological(ly)?|timeline|itinerary|schedule|workflow|walkthrough|plan|roadmap|implementation|here('|’)?s how|here is how (to|you|we|i)|in (this|the) (code|program|query|function|script|example|snippet)|(in|follow) (this|the|that) order)\b/i;
+  /\b(steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients|chronological(ly)?|timeline|itinerary|schedule|workflow|walkthrough|plan|roadmap|implementation|journey|unfolds?|evolution of|here('|’)?s how|here is how (to|you|we|i)|in (this|the) (code|program|query|function|script|example|snippet)|(in|follow) (this|the|that) order)\b/i;
 /** Words that say items stand side by side. */
 const sideBySide =
   /\b(tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages|disadvantages|examples|types|techniques|practices|options|considerations|methods|approaches|aspects|features|characteristics|differences|similarities|causes|effects|impacts?|challenges|resources|recommendations|questions|names|titles|facts|activities|topics|uses|applications|criteria|principles|skills|books|movies|films|songs|games|foods|dishes|places|countries|cities|companies|products|pros|cons|strengths|weaknesses|opportunities|threats|symptoms|areas|scenarios|possibilities|alternatives|variations|answers|clues|signs|signals|things|initiatives|actions|traits|qualities|theories|explanations|requirements|responsibilities|roles|services|findings|highlights|trends|themes|lessons|problems|issues|solutions|models|frameworks|platforms|websites|sources|artists|musicians|actors|people|authors|events|holidays|traditions|brands|hotels|restaurants|attractions|museums|landmarks|animals|plants|species|main|key|common|popular|notable|famous|several|various|why|includ(e|es|ing)|such as)\b/i;
@@ -71,7 +73,7 @@ const procedural =
   /\b(how (do|can|could|would|should|to)( (i|you|we|one|someone))? (make|cook|bake|prepare|install|implement|build|create|set ?up|write|use|fix|configure|get|change|calculate|find|solve|convert|do|start|train|draw|tie|clean|remove|replace|grow|design|develop|deploy|add|connect|assemble|construct|play)|solve|prove|derive|calculate|compute|find the|how (many|much|long|far|old)|implement|code|function|script|program|regex|sql|algorithm|plan|outline)\b/i;
 /** A prompt whose answer is a sequence, down to its smallest list. */
 const sequential =
-  /\b(recipe|step[- ]by[- ]step|steps|instructions|tutorial|walk me through|itinerary|schedule|routine|agenda|timeline|workout|training plan|how (do|can|to)( (i|you|we))? (make|cook|bake|install|tie|assemble|fix|refill|set ?up|build|configure)|guide (to|for|on))\b/i;
+  /\b(recipe|step[- ]by[- ]step|steps|instructions|tutorial|walk me through|itinerary|schedule|routine|agenda|timeline|workout|training plan|how (do|can|to)( (i|you|we))? (make|cook|bake|install|tie|assemble|fix|refill|set ?up|build|configure)|guide (to|for|on)|the process|curriculum|in what order)\b/i;
 
 /** A verb at the start of an item: something to do. */
 const imperative = new RegExp(
@@ -81,13 +83,16 @@ const imperative = new RegExp(
 
 /** A prompt that asks for one thing told from start to end. */
 const told =
-  /\b(story|stories|poem|poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between|screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene|chapter|tale|joke|riddle|narrat\w+|plot|episode|comic|skit|debate|transcript|once upon|memoir|diary|journal entry|letter)\b/i;
+  /\b(story|stories|(animation|movie|film|video|tv|podcast|radio|short|comedy) script|poem|poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between|screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene|chapter|tale|joke|riddle|narrat\w+|plot|episode|comic|skit|debate|transcript|once upon|memoir|diary|journal entry|letter)\b/i;
+
+/** A prompt says what it wants at its start or end; between may be a text of any kind. */
+const askedWithin = 400;
 
 /** Answers to prompts like this are stories, poems, letters or dialogues and stay serial. */
 export function isTold(prompt: string): boolean {
   return (
     /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(prompt) &&
-    told.test(prompt.slice(0, 400))
+    told.test(`${prompt.slice(0, askedWithin)}\n${prompt.slice(-askedWithin)}`)
   );
 }
 
@@ -98,6 +103,7 @@ const nowhere: Surroundings = {
   prompt: "",
   before: "",
   leadIn: "",
+  sections: false,
   ordered: false,
   enumerated: false,
 };
@@ -188,6 +194,8 @@ function sequenceOf(items: readonly Written[], around: Surroundings): string | u
   const measured = items.filter(({ text }) => quantity.test(unmarked(text))).length;
   if (measured * 3 >= items.length && measured > 1) return "a procedure";
   if (isProcedure(items, around)) return "a procedure";
+  if (around.sections && !standApart(items, around)) return "sections may build on each other";
+  if (buildsOnTitle(items)) return "a part about another";
   const formulas = items.filter(({ text }) =>
     /\\\[|\\\(|\$\$|\\frac|\$[^$\n]*[\\^_][^$\n]*\$/.test(text),
   );
@@ -203,6 +211,28 @@ const quantity = /^[\d½¼¾⅓⅔][\d\s/.,½¼¾⅓⅔-]*(\([^)]*\) )?(large|sm
 /** A prompt that asks for advice, of which each piece stands alone. */
 const advice =
   /\b(tips?|ways|strateg(y|ies)|ideas?|suggest(ions?|ed)?|advice|advise|recommend(ations?)?|techniques|practices|activities|options|list|examples|best|improve|increase|reduce|become|prevent|avoid|deal with|cope|manage|stay)\b/i;
+
+/** A prompt that asks for several things side by side. */
+const severalThings =
+  /\b(compare|comparison|differences?|versus|vs\.?|pros and cons|advantages|swot|strengths|options|alternatives|types of|kinds of|aspects|each|both|several|list|examples|questions|overview|facts|basics)\b/i;
+
+/** Whether something says that sections stand side by side: the lead-in, the prompt, their titles. */
+function standApart(items: readonly Written[], { prompt, leadIn }: Surroundings): boolean {
+  if (sideBySide.test(leadIn) || advice.test(prompt) || severalThings.test(prompt)) return true;
+  const asked = prompt.toLowerCase();
+  return items.every(({ title }) =>
+    (title.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? []).some((word) => asked.includes(word)),
+  );
+}
+
+/** "Tasks for each ticket" after "Tickets". */
+function buildsOnTitle(items: readonly Written[]): boolean {
+  return items.some(({ title }, i) => {
+    const noun = /\b(?:for|of|in|on|to) (?:each|the|these|those|all|every) (?:[\p{L}-]+ )?([\p{L}]{4,})/iu.exec(title)?.[1];
+    const stem = noun?.toLowerCase().replace(/s$/, "");
+    return stem !== undefined && items.slice(0, i).some((one) => one.title.toLowerCase().includes(stem));
+  });
+}
 
 const alternative = /^(option|method|approach|example|alternative|using|use)\b/i;
 
@@ -275,9 +305,10 @@ function definites(text: string): string[] {
     .map(({ noun }) => noun);
 }
 
-/** Names in code, in line or in blocks, that look made up for this program. */
+/** Names in code, and addresses. */
 function codeNames(text: string): Set<string> {
   const names = new Set<string>();
   for (const [, code = ""] of text.matchAll(/`([^`\n]{3,60})`/g)) names.add(code);
+  for (const [address] of text.matchAll(/\b(?:https?:\/\/|www\.)[^\s)"'>]+/g)) names.add(address);
   return names;
 }

@@ -182,6 +182,7 @@ function refuse(
   for (const { title, body } of branches) {
     const { length } = body.trim();
     if (length < rules.body || length <= title.length) return "body too short";
+    if (body.trimEnd().endsWith(":")) return "a part without its content";
   }
   if ([text.slice(0, start), ...branches.map(({ body }) => body)].some(isOpen)) {
     return "inside code or a formula";
@@ -210,6 +211,7 @@ function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdi
     prompt,
     before: text.slice(0, start),
     leadIn: lastLine(text.slice(0, whole)),
+    sections: kind === "section" || kind === "lead",
     ordered,
     enumerated: kind === "enumeration",
   });
