@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
-import { type Answer, readAnswers, RowWriter } from "../pipeline/answers.ts";
+import { type Answer, RowWriter, readAnswers } from "../pipeline/answers.ts";
 import { type Agreement, LikelihoodCheck, LikelihoodJudge } from "../pipeline/likelihood.ts";
 import { nameSpans, vote } from "../pipeline/model/annotate.ts";
 import { Endpoint } from "../pipeline/model/endpoint.ts";
@@ -13,7 +13,7 @@ import { reportPage } from "../pipeline/report.ts";
 import { Statistics, type Summary } from "../pipeline/statistics.ts";
 import { charactersPerToken, estimate } from "../pipeline/steps.ts";
 import { readTokenizer } from "../pipeline/tokens.ts";
-import { twinRow, trainingRow } from "../pipeline/training-rows.ts";
+import { trainingRow, twinRow } from "../pipeline/training-rows.ts";
 import { fromRoot, needed, oneOf, real, UsageError, whole } from "./options.ts";
 
 export const extractHelp = `npm run data -- extract --in FILE --out FILE [options]
@@ -51,7 +51,7 @@ A language model may look for parts as well, through any OpenAI-compatible endpo
 The engine can check that branches don't need each other:
   --likelihood        compares each branch's log-probability with its siblings visible and hidden
   --model DIR         the model that judges
-  --threshold X       nats a token that a branch may lose (default 0.1)
+  --threshold X       nats a token that a branch may lose (default 0.3)
 `;
 
 const options = {
@@ -77,7 +77,7 @@ const options = {
   journal: { type: "string" },
   likelihood: { type: "boolean", default: false },
   model: { type: "string" },
-  threshold: { type: "string", default: "0.1" },
+  threshold: { type: "string", default: "0.3" },
 } as const;
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
@@ -134,9 +134,7 @@ class Annotator {
         key: process.env[values["llm-key-env"]] ?? "none",
         temperature: real("temperature", values.temperature, 0, 2),
         perMinute:
-          perMinute === undefined
-            ? Number.POSITIVE_INFINITY
-            : whole("per-minute", perMinute, 1),
+          perMinute === undefined ? Number.POSITIVE_INFINITY : whole("per-minute", perMinute, 1),
         retries: whole("retries", values.retries, 0, 100),
       },
       journal,

@@ -1,7 +1,7 @@
 // npm run data -- generate: tasks whose answers can be checked, cut by the pipeline.
 import { parseArgs } from "node:util";
-import { cut, type Part, plainText } from "../pipeline/parts.ts";
 import { RowWriter } from "../pipeline/answers.ts";
+import { cut, type Part, plainText } from "../pipeline/parts.ts";
 import { makeTask } from "../tasks/catalogue.ts";
 import { check, type Split, type Task } from "../tasks/task.ts";
 import { fromRoot, needed, oneOf, whole } from "./options.ts";

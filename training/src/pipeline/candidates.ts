@@ -241,7 +241,10 @@ function comparisons(blocks: readonly Block[], text: string, prompt: string): Ru
   return paragraphRuns(blocks, (block) => subjectOf(block, text) !== undefined).filter(
     ({ starts }) => {
       const subjects = starts.map((i) => subjectOf(blocks[i], text) ?? "");
-      return areNamedTogether(subjects, `${prompt}\n${text.slice(0, blocks[starts[0] ?? 0]?.start)}`);
+      return areNamedTogether(
+        subjects,
+        `${prompt}\n${text.slice(0, blocks[starts[0] ?? 0]?.start)}`,
+      );
     },
   );
 }
@@ -252,7 +255,9 @@ function areNamedTogether(subjects: readonly string[], before: string): boolean 
   if (words.includes("") || new Set(words).size < words.length) return false;
   return before.split(/[.!?\n]/).some((sentence) => {
     const lower = sentence.toLowerCase();
-    const places = words.map((word) => lower.search(new RegExp(`(?<![\\p{L}\\d])${escape(word)}`, "u")));
+    const places = words.map((word) =>
+      lower.search(new RegExp(`(?<![\\p{L}\\d])${literal(word)}`, "u")),
+    );
     if (places.includes(-1)) return false;
     const between = lower.slice(Math.min(...places), Math.max(...places));
     return /,|\b(and|or|vs|versus|from|than|with)\b/.test(between);
@@ -260,9 +265,14 @@ function areNamedTogether(subjects: readonly string[], before: string): boolean 
 }
 
 const firstWord = (name: string) =>
-  (name.toLowerCase().replace(/^(the|a|an) /, "").split(" ")[0] ?? "").replace(/['’]s$/, "");
+  (
+    name
+      .toLowerCase()
+      .replace(/^(the|a|an) /, "")
+      .split(" ")[0] ?? ""
+  ).replace(/['’]s$/, "");
 
-const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 const ordinals = [
   /^(first(ly)?( of all)?|to (start|begin) with|one (reason|way|factor|benefit|advantage))\b/i,

@@ -9,7 +9,7 @@ export interface Bar {
 
 const color = "#2a6f97";
 const font = 'font-family="system-ui, sans-serif" font-size="13"';
-const escape = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const xml = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const svg = (width: number, height: number, inside: readonly string[]) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" ${font}>
 ${inside.join("\n")}
@@ -22,9 +22,9 @@ export function barChart(bars: readonly Bar[]): string {
   const inside = bars.map(({ label, value, shown }, i) => {
     const length = (Math.max(0, value) / most) * (width - labels - 80);
     const base = i * line + 16;
-    return `<text x="${labels - 8}" y="${base}" text-anchor="end">${escape(label.slice(0, 44))}</text>
+    return `<text x="${labels - 8}" y="${base}" text-anchor="end">${xml(label.slice(0, 44))}</text>
 <rect x="${labels}" y="${i * line + 3}" width="${length.toFixed(1)}" height="${line - 6}" fill="${color}"/>
-<text x="${(labels + length + 6).toFixed(1)}" y="${base}">${escape(shown)}</text>`;
+<text x="${(labels + length + 6).toFixed(1)}" y="${base}">${xml(shown)}</text>`;
   });
   return svg(width, Math.max(1, bars.length) * line + 4, inside);
 }
@@ -43,8 +43,8 @@ export function columnChart(
   const bars = columns.map(({ label, value }, i) => {
     const x = left + i * step;
     const name =
-      i % 2 === 0 ? `<text x="${x.toFixed(1)}" y="${base + 16}">${escape(label)}</text>` : "";
-    return `<rect x="${(x + 1).toFixed(1)}" y="${(base - value * scale).toFixed(1)}" width="${(step - 2).toFixed(1)}" height="${(value * scale).toFixed(1)}" fill="${color}"><title>${escape(label)}: ${value}</title></rect>${name}`;
+      i % 2 === 0 ? `<text x="${x.toFixed(1)}" y="${base + 16}">${xml(label)}</text>` : "";
+    return `<rect x="${(x + 1).toFixed(1)}" y="${(base - value * scale).toFixed(1)}" width="${(step - 2).toFixed(1)}" height="${(value * scale).toFixed(1)}" fill="${color}"><title>${xml(label)}: ${value}</title></rect>${name}`;
   });
   const lines = [0, most / 2, most].map((value) => {
     const y = (base - value * scale).toFixed(1);
@@ -54,7 +54,7 @@ export function columnChart(
   return svg(width, height, [
     ...lines,
     ...bars,
-    `<text x="${(left + width) / 2}" y="${height - 6}" text-anchor="middle">${escape(xTitle)}</text>`,
-    `<text x="0" y="${top + 4}">${escape(yTitle)}</text>`,
+    `<text x="${(left + width) / 2}" y="${height - 6}" text-anchor="middle">${xml(xTitle)}</text>`,
+    `<text x="0" y="${top + 4}">${xml(yTitle)}</text>`,
   ]);
 }

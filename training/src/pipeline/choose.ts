@@ -22,9 +22,7 @@ export function chooseSpans<S extends Span>(
   let winner = top(best);
   for (let n = 2; n <= most; n++) {
     const longer = sorted.map((span, i): Choice<S> => {
-      const before = top(
-        best.slice(0, i).filter(({ span: last }) => parted(last, span, text)),
-      );
+      const before = top(best.slice(0, i).filter(({ span: last }) => parted(last, span, text)));
       return { sum: worth(span) + (before?.sum ?? 0), span, ...(before && { before }) };
     });
     const top_ = top(longer);

@@ -91,8 +91,9 @@ const askedWithin = 400;
 /** Answers to prompts like this are stories, poems, letters or dialogues and stay serial. */
 export function isTold(prompt: string): boolean {
   return (
-    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(prompt) &&
-    told.test(`${prompt.slice(0, askedWithin)}\n${prompt.slice(-askedWithin)}`)
+    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(
+      prompt,
+    ) && told.test(`${prompt.slice(0, askedWithin)}\n${prompt.slice(-askedWithin)}`)
   );
 }
 
@@ -151,10 +152,16 @@ function stepwise(
     const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
     if (reference.test(text)) return "refers to another part";
     if (goesOn.test(lead)) return "goes on from the one before";
-    if (i > 0 && (sequel.test(lead) || sequel.test(rest) || pronounThen.test(firstSentence(rest)))) {
+    if (
+      i > 0 &&
+      (sequel.test(lead) || sequel.test(rest) || pronounThen.test(firstSentence(rest)))
+    ) {
       return "goes on from the one before";
     }
-    if (!standSideBySide && definites(rest).some((noun) => introduced.has(noun) && !title.toLowerCase().includes(noun))) {
+    if (
+      !standSideBySide &&
+      definites(rest).some((noun) => introduced.has(noun) && !title.toLowerCase().includes(noun))
+    ) {
       return "takes up what an earlier part introduced";
     }
     if (workedWith(text).some((number) => results.has(number))) return "uses an earlier result";
@@ -207,7 +214,8 @@ function sequenceOf(items: readonly Written[], around: Surroundings): string | u
 }
 
 /** "2 cups flour": an ingredient is measured with the others in mind. */
-const quantity = /^[\d½¼¾⅓⅔][\d\s/.,½¼¾⅓⅔-]*(\([^)]*\) )?(large|small|medium|cups?|tablespoons?|tbsp|teaspoons?|tsp|ounces?|oz|grams?|g|kg|ml|l|liters?|litres?|pounds?|lbs?|cans?|cloves?|pinch|sticks?|slices?|bunch|packages?|packets?)\b/i;
+const quantity =
+  /^[\d½¼¾⅓⅔][\d\s/.,½¼¾⅓⅔-]*(\([^)]*\) )?(large|small|medium|cups?|tablespoons?|tbsp|teaspoons?|tsp|ounces?|oz|grams?|g|kg|ml|l|liters?|litres?|pounds?|lbs?|cans?|cloves?|pinch|sticks?|slices?|bunch|packages?|packets?)\b/i;
 /** A prompt that asks for advice, of which each piece stands alone. */
 const advice =
   /\b(tips?|ways|strateg(y|ies)|ideas?|suggest(ions?|ed)?|advice|advise|recommend(ations?)?|techniques|practices|activities|options|list|examples|best|improve|increase|reduce|become|prevent|avoid|deal with|cope|manage|stay)\b/i;
@@ -228,15 +236,23 @@ function standApart(items: readonly Written[], { prompt, leadIn }: Surroundings)
 /** "Tasks for each ticket" after "Tickets". */
 function buildsOnTitle(items: readonly Written[]): boolean {
   return items.some(({ title }, i) => {
-    const noun = /\b(?:for|of|in|on|to) (?:each|the|these|those|all|every) (?:[\p{L}-]+ )?([\p{L}]{4,})/iu.exec(title)?.[1];
+    const noun =
+      /\b(?:for|of|in|on|to) (?:each|the|these|those|all|every) (?:[\p{L}-]+ )?([\p{L}]{4,})/iu.exec(
+        title,
+      )?.[1];
     const stem = noun?.toLowerCase().replace(/s$/, "");
-    return stem !== undefined && items.slice(0, i).some((one) => one.title.toLowerCase().includes(stem));
+    return (
+      stem !== undefined && items.slice(0, i).some((one) => one.title.toLowerCase().includes(stem))
+    );
   });
 }
 
 const alternative = /^(option|method|approach|example|alternative|using|use)\b/i;
 
-function isProcedure(items: readonly Written[], { prompt, leadIn, ordered }: Surroundings): boolean {
+function isProcedure(
+  items: readonly Written[],
+  { prompt, leadIn, ordered }: Surroundings,
+): boolean {
   if (steps.test(leadIn)) return true;
   if (sideBySide.test(leadIn)) return false;
   if (procedure.test(leadIn) || sequential.test(prompt)) return true;
@@ -256,7 +272,9 @@ interface Body {
 function bodyOf(text: string, title: string, enumerated: boolean): Body {
   const plain = unmarked(text);
   const lead = enumerated ? plain.replace(ordinal, "") : plain;
-  const rest = lead.startsWith(title) ? lead.slice(title.length).replace(/^[\s:.,–—|-]+/, "") : lead;
+  const rest = lead.startsWith(title)
+    ? lead.slice(title.length).replace(/^[\s:.,–—|-]+/, "")
+    : lead;
   return { lead, rest };
 }
 
@@ -276,19 +294,28 @@ function mentions(text: string, title: string, known: string): boolean {
   const lower = title.toLowerCase();
   if (lower.length < 4 || known.includes(lower)) return false;
   if (title.includes(" ")) return text.toLowerCase().includes(lower);
-  return new RegExp(`[a-z,] ${escape(title)}\\b`).test(text) && /^\p{Lu}/u.test(title);
+  return new RegExp(`[a-z,] ${literal(title)}\\b`).test(text) && /^\p{Lu}/u.test(title);
 }
 
-const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 const stop = "(?![\\p{L}'’-])";
 const modifiers = "(?:[\\p{L}'’-]+ ){0,2}?";
-const end = "(?=[.,;:!?)\\n]| (?:of|to|for|in|on|at|with|that|which|who|from|and|or|is|are|was|by|as|you|your|where|when|will|can|has|so|into|if|it|until|using|before|after|about|such|than|while|should|may|but)\\b)";
-const indefinite = new RegExp(`\\b(?:a|an|some|one) ${modifiers}([\\p{L}'’-]{3,})${stop}${end}`, "giu");
-const definite = new RegExp(`\\b(?:the|this|that|these|those) ${modifiers}([\\p{L}'’-]{3,})${stop}${end}`, "giu");
+const end =
+  "(?=[.,;:!?)\\n]| (?:of|to|for|in|on|at|with|that|which|who|from|and|or|is|are|was|by|as|you|your|where|when|will|can|has|so|into|if|it|until|using|before|after|about|such|than|while|should|may|but)\\b)";
+const indefinite = new RegExp(
+  `\\b(?:a|an|some|one) ${modifiers}([\\p{L}'’-]{3,})${stop}${end}`,
+  "giu",
+);
+const definite = new RegExp(
+  `\\b(?:the|this|that|these|those) ${modifiers}([\\p{L}'’-]{3,})${stop}${end}`,
+  "giu",
+);
 /** Nouns that are definite without having been introduced. */
 const unique = new Set(
-  "world time day end way number rest same most best importance process use need ability environment future past person amount level area type kind part reader user audience country government market company body point fact case key role value year week hour moment people situation problem issue topic subject task name system quality form result effect order state term group".split(" "),
+  "world time day end way number rest same most best importance process use need ability environment future past person amount level area type kind part reader user audience country government market company body point fact case key role value year week hour moment people situation problem issue topic subject task name system quality form result effect order state term group".split(
+    " ",
+  ),
 );
 
 const indefinites = (text: string) =>

@@ -28,7 +28,10 @@ export class LikelihoodJudge {
   /** @throws Error where the engine is not built, or naming what is wrong with the model's folder */
   static async open(folder: string): Promise<LikelihoodJudge> {
     const { openEngine } = await import("@anabranch/native");
-    return new LikelihoodJudge(openEngine({ model: folder, dtype: "bf16" }, () => {}), folder);
+    return new LikelihoodJudge(
+      openEngine({ model: folder, dtype: "bf16" }, () => {}),
+      folder,
+    );
   }
 
   /**
@@ -49,10 +52,7 @@ export class LikelihoodJudge {
     if (serial.length + plan.length + branches.flat().length >= this.#engine.info().context) {
       return undefined;
     }
-    const [visible, invisible] = await Promise.all([
-      this.#score([{ serial }]),
-      this.#score(runs),
-    ]);
+    const [visible, invisible] = await Promise.all([this.#score([{ serial }]), this.#score(runs)]);
     let at = before.length;
     const drops = bodies.map((body, i) => {
       const seen = (visible[0] as { serial: (number | null)[] }).serial.slice(at, at + body.length);
@@ -159,7 +159,8 @@ export class LikelihoodCheck {
       }
       const dependent = judged.drop > this.agreement.threshold;
       this.#count(answer, proposal, judged.drop, dependent);
-      const reason = reasonOf(proposal) ?? (dependent ? "less likely without its siblings" : undefined);
+      const reason =
+        reasonOf(proposal) ?? (dependent ? "less likely without its siblings" : undefined);
       out.push({ ...proposal, dependence: reason });
     }
     return out;

@@ -55,8 +55,7 @@ function toBlock(token: Token, type: Block["type"], text: string, starts: number
   const start = starts[from] ?? text.length;
   const end = text.slice(0, starts[to] ?? text.length).trimEnd().length;
   const level = type === "heading" ? Number(token.tag.slice(1)) : Number(token.info) || 0;
-  const ordered =
-    token.type === "ordered_list_open" || (type === "item" && /^\d/.test(token.info));
+  const ordered = token.type === "ordered_list_open" || (type === "item" && /^\d/.test(token.info));
   return { type, start, end: Math.max(start, end), level, ordered, children: [] };
 }
 

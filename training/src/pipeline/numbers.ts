@@ -32,9 +32,11 @@ export function sumOf(line: string): Sum | undefined {
 export function workedWith(text: string): string[] {
   const plain = withoutNotes(text);
   const odd = numbersIn(plain).filter((number) => number.replace(".", "").length > 2);
-  return Array.from(plain.matchAll(/[=≈]/g)).flatMap(({ index }) => {
-    let from = index;
-    while (from > 0 && /[\d.,\s$€£%+\-*/×÷x()]/.test(plain[from - 1] ?? "")) from--;
-    return numbersIn(plain.slice(from, index));
-  }).concat(odd);
+  return Array.from(plain.matchAll(/[=≈]/g))
+    .flatMap(({ index }) => {
+      let from = index;
+      while (from > 0 && /[\d.,\s$€£%+\-*/×÷x()]/.test(plain[from - 1] ?? "")) from--;
+      return numbersIn(plain.slice(from, index));
+    })
+    .concat(odd);
 }

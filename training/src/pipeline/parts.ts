@@ -120,7 +120,8 @@ export function propose(
 /** Chooses among what the rules left, and cuts. */
 export function take(text: string, proposals: readonly Proposal[], rules: Rules): Cut {
   const possible = proposals.filter(
-    (proposal): proposal is Stage => reasonOf(proposal) === undefined && proposal.cost !== undefined,
+    (proposal): proposal is Stage =>
+      reasonOf(proposal) === undefined && proposal.cost !== undefined,
   );
   const stages = chooseSpans(
     possible,
@@ -149,14 +150,13 @@ function branchesOf(text: string, items: readonly Item[], rules: Rules): Branch[
     title.split(" ").length <= rules.titleWords && rules.count(title) <= rules.titleTokens;
   const titles = titlesOf(items);
   const sizes = items.map(({ start, end }) => end - start);
-  const starts = items.length <= rules.branches ? sizes.keys() : balancedRuns(sizes, rules.branches);
+  const starts =
+    items.length <= rules.branches ? sizes.keys() : balancedRuns(sizes, rules.branches);
   return Array.from(starts).map((first, i, all) => {
     const last = (all[i + 1] ?? items.length) - 1;
     const names = titles.slice(first, last + 1);
     const title =
-      names.length === 1
-        ? shortened(names[0] ?? "", fits)
-        : (joinedTitles(names).find(fits) ?? "");
+      names.length === 1 ? shortened(names[0] ?? "", fits) : (joinedTitles(names).find(fits) ?? "");
     return { title, body: text.slice(items[first]?.start, items[last]?.end) };
   });
 }

@@ -1,15 +1,16 @@
 // The figures of an extraction as one page that needs nothing else.
-import type { Agreement } from "./likelihood.ts";
+
 import { type Bar, barChart, columnChart } from "./charts.ts";
+import type { Agreement } from "./likelihood.ts";
 import type { Figures, Summary } from "./statistics.ts";
 
 /** Figures published for ASPD (arXiv:2508.08895), to read ours beside. */
-const published = "PPD 44%, ABN 2.7 to 4.2, speed-up in wall-clock 1.85 on average and 3.19 at best";
+const published =
+  "PPD 44%, ABN 2.7 to 4.2, speed-up in wall-clock 1.85 on average and 3.19 at best";
 
 const shownCategories = 25;
 
-const escape = (text: string) =>
-  text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const html = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const percent = (value: number | null) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const times = (value: number | null) => (value === null ? "–" : `${value.toFixed(2)}×`);
 
@@ -27,13 +28,13 @@ export function reportPage(result: Reported): string {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Parallel parts of ${escape(result.in)}</title>
+<title>Parallel parts of ${html(result.in)}</title>
 <style>
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
   table { border-collapse: collapse } td, th { padding: 0.2rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd }
   td:first-child, th:first-child { text-align: left } svg { max-width: 100%; height: auto }
 </style>
-<h1>Parallel parts of ${escape(result.in)}</h1>
+<h1>Parallel parts of ${html(result.in)}</h1>
 <p>${result.answers} answers, ${result.parallel} of them with parallel stages; ${result.stages} stages with ${result.branches} branches.
 Answers that don't come back byte for byte: ${result.roundTripFailures}.
 ASPD's published figures: ${published}.</p>
@@ -68,7 +69,7 @@ const bar = (label: string, value: number, show: (value: number) => string): Bar
 
 function figuresTable(rows: readonly (readonly [string, Figures])[]): string {
   const body = rows.map(
-    ([name, f]) => `<tr><td>${escape(name)}</td><td>${f.answers}</td><td>${percent(f.ppd)}</td>
+    ([name, f]) => `<tr><td>${html(name)}</td><td>${f.answers}</td><td>${percent(f.ppd)}</td>
 <td>${percent(f.dp)}</td><td>${f.abn === null ? "–" : f.abn.toFixed(2)}</td><td>${percent(f.efficiency)}</td>
 <td>${times(f.speedUp.all.mean)}</td><td>${times(f.speedUp.parallel.mean)}</td><td>${times(f.speedUp.parallel.max)}</td></tr>`,
   );
@@ -82,8 +83,8 @@ ${body.join("\n")}
 function agreementSection(agreement: Agreement): string {
   const rows = agreement.disagreements.map(
     ({ id, model, titles, lexical, drop }) =>
-      `<tr><td>${escape(`${id} ${model}`)}</td><td>${escape(titles.join("; "))}</td>
-<td>${escape(lexical ?? "independent")}</td><td>${drop.toFixed(3)}</td></tr>`,
+      `<tr><td>${html(`${id} ${model}`)}</td><td>${html(titles.join("; "))}</td>
+<td>${html(lexical ?? "independent")}</td><td>${drop.toFixed(3)}</td></tr>`,
   );
   return `<h2>Words and likelihood</h2>
 <p>Of ${agreement.judged} stages both call ${agreement.bothIndependent} independent and ${agreement.bothDependent} dependent;

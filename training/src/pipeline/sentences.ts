@@ -77,7 +77,10 @@ function sumLines(block: Block, text: string, given: string): Candidate[] {
     const starts = run.map(({ start }) => start);
     const sums = cover("sums", text, starts, run.at(-1)?.end ?? 0, false, sumName);
     const distinct = areUnique(sums.items.map(({ lead, text }) => lead ?? text));
-    const items = sums.items.map(({ lead, ...item }) => ({ ...item, ...(distinct && lead ? { lead } : {}) }));
+    const items = sums.items.map(({ lead, ...item }) => ({
+      ...item,
+      ...(distinct && lead ? { lead } : {}),
+    }));
     out.push({ ...sums, items });
     i = end - 1;
   }
@@ -97,8 +100,7 @@ function standsAlone(
   const said = new Set(numbersIn(withoutNotes(text.slice(line.start, line.end))));
   if (run.some(({ sum }) => sum && said.has(sum.result))) return false;
   return line.sum.operands.every(
-    (operand) =>
-      !known || known.has(operand) || everyday.has(operand) || Number(operand) <= 10,
+    (operand) => !known || known.has(operand) || everyday.has(operand) || Number(operand) <= 10,
   );
 }
 
@@ -110,7 +112,12 @@ function areUsed(run: readonly Line[], text: string): boolean {
 /** The words before the first number. */
 function sumName(line: string): Named {
   const text = named(line.split("=")[0] ?? "").text;
-  const words = /^[^\d$€£=:(]+/.exec(text)?.[0].replace(/\s+(has|have|had|is|are|was|were|will be|costs?|gets?|earns?|makes?|spends?|for|of|a|the)?\s*$/i, "");
+  const words = /^[^\d$€£=:(]+/
+    .exec(text)?.[0]
+    .replace(
+      /\s+(has|have|had|is|are|was|were|will be|costs?|gets?|earns?|makes?|spends?|for|of|a|the)?\s*$/i,
+      "",
+    );
   const lead = words?.trim();
   return lead && lead.split(" ").length <= 6 ? { lead, text } : { text };
 }

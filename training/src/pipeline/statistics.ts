@@ -149,7 +149,10 @@ function figuresOf(sums: Sums): Figures {
     abn: share(branches, stages),
     efficiency: share(sums.branch - sums.titles, sums.branch),
     speedUp: {
-      all: { mean: share(sums.speedUp, answers), max: answers === 0 ? null : Math.max(1, sums.most) },
+      all: {
+        mean: share(sums.speedUp, answers),
+        max: answers === 0 ? null : Math.max(1, sums.most),
+      },
       parallel: { mean: share(sums.speedUpOfParallel, parallel), max: most },
     },
   };

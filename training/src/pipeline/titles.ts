@@ -73,7 +73,7 @@ function opening(text: string, words: number): string {
 
 /** Without numbering, marks at the end, and brackets or quotes that a cut has left open. */
 function tidy(title: string): string {
-  const closed = title.includes("(") && !title.includes(")") ? title.split("(")[0] ?? "" : title;
+  const closed = title.includes("(") && !title.includes(")") ? (title.split("(")[0] ?? "") : title;
   const quotes = closed.match(/["“”]/g)?.length ?? 0;
   return (quotes % 2 === 1 ? closed.replace(/["“”]/g, "") : closed)
     .replace(/\s+/g, " ")

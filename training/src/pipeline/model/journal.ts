@@ -1,13 +1,24 @@
 // Replies that were paid for, so that a run that broke off goes on where it was.
-import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readSync } from "node:fs";
-import { createReadStream, truncateSync } from "node:fs";
+
 import { createHash } from "node:crypto";
+import {
+  appendFileSync,
+  closeSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  truncateSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import type { Message } from "./prompts.ts";
 
 /** What identifies a reply: the model, the messages and which of several samples it is. */
 export function replyKey(model: string, messages: readonly Message[], sample: number): string {
-  return createHash("sha256").update(JSON.stringify([model, messages, sample])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([model, messages, sample]))
+    .digest("hex");
 }
 
 interface Place {

@@ -29,11 +29,7 @@ export function askForSpans(prompt: string, text: string, units: readonly Unit[]
 
 const judge = `You judge whether parts of an answer are independent. Each part is to be written by a writer who knows the question, the text before the parts and all titles, but none of the other parts. Reply with one word: yes if every part could be written that way just as it stands, no if any part needs, continues or refers to another one.`;
 
-export function askForVote(
-  prompt: string,
-  before: string,
-  branches: readonly Branch[],
-): Message[] {
+export function askForVote(prompt: string, before: string, branches: readonly Branch[]): Message[] {
   const parts = branches.map(({ title, body }) => `--- ${title}\n${body.trim()}`).join("\n");
   return [
     { role: "system", content: judge },

@@ -12,7 +12,8 @@ export interface Reading {
 /** Nothing of the reply reaches the data but unit numbers and titles. */
 export function readSpans(reply: string, text: string, units: readonly Unit[]): Reading {
   const groups = groupsOf(reply);
-  if (groups === undefined) return { candidates: [], rejections: ["the reply is not the JSON asked for"] };
+  if (groups === undefined)
+    return { candidates: [], rejections: ["the reply is not the JSON asked for"] };
   const reading: Reading = { candidates: [], rejections: [] };
   for (const group of groups) {
     const found = candidateOf(group, text, units);

@@ -13,7 +13,8 @@ const longLine = 240;
 export function unitsOf(text: string): Unit[] {
   const whole = parseBlocks(text).filter(({ type }) => type === "opaque" || type === "table");
   const starts = new Set([0]);
-  for (const { index, 0: mark } of text.matchAll(/\n\s*/g)) starts.add(lineStart(text, index + mark.length));
+  for (const { index, 0: mark } of text.matchAll(/\n\s*/g))
+    starts.add(lineStart(text, index + mark.length));
   for (const { index, 0: line } of text.matchAll(/[^\n]+/g)) {
     if (line.length <= longLine) continue;
     for (const end of line.matchAll(/[.!?]["”’)]?\s+(?=["“(*]?[\p{Lu}\d])/gu)) {

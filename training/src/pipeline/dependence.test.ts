@@ -1,0 +1,160 @@
+import { describe, expect, it } from "vitest";
+import { dependence, isTold, type Surroundings, type Written } from "./dependence.ts";
+
+const nowhere: Surroundings = {
+  prompt: "",
+  before: "",
+  leadIn: "",
+  sections: false,
+  ordered: false,
+  enumerated: false,
+};
+
+/** Items "Title: text". */
+const items = (...texts: string[]): Written[] =>
+  texts.map((text) => ({ title: text.split(":")[0] ?? "", text: `- ${text}` }));
+
+const judge = (written: Written[], around: Partial<Surroundings> = {}) =>
+  dependence(written, { ...nowhere, ...around });
+
+const plain = items("Red: a warm color", "Blue: a cold color", "Gray: no color at all");
+
+describe("independent items", () => {
+  it("are one run", () => {
+    expect(judge(plain)).toEqual({ from: 0, to: 3 });
+  });
+  it("may give advice in the imperative", () => {
+    const tips = items("Plan ahead: make a list", "Take breaks: go for a walk");
+    expect(judge(tips, { leadIn: "Here are some tips:", ordered: true })).toEqual({
+      from: 0,
+      to: 2,
+    });
+  });
+  it("may all begin with the same pronoun", () => {
+    const facts = items("It is large", "It is old", "It is in Japan");
+    expect(judge(facts)).toEqual({ from: 0, to: 3 });
+  });
+  it("may name what the prompt names", () => {
+    const cities = items("Tokyo: larger than Paris", "Paris: smaller than Tokyo is");
+    expect(judge(cities, { prompt: "Compare Tokyo and Paris." })).toEqual({ from: 0, to: 2 });
+  });
+});
+
+describe("a whole group is dependent", () => {
+  const cases: [string, Written[], Partial<Surroundings>, string][] = [
+    ["numbered steps", items("Step 1: mix it", "Step 2: bake it"), {}, "numbered steps"],
+    ["days", items("Day 1: we see Rome", "Day 2: we see Pisa"), {}, "numbered steps"],
+    ["ingredients", items("Ingredients: flour", "Instructions: bake it"), {}, "a procedure"],
+    ["quantities", items("2 cups flour", "1 tsp salt", "water for all"), {}, "a procedure"],
+    ["a lead-in that says steps", plain, { leadIn: "Follow these steps:" }, "a procedure"],
+    [
+      "an ordered list that does what the prompt asks",
+      plain,
+      { prompt: "How do I install it?", ordered: true },
+      "a procedure",
+    ],
+    [
+      "things to do that nothing calls tips",
+      items("Open it: now", "Close it: now"),
+      {},
+      "a procedure",
+    ],
+    [
+      "an item that opens with then",
+      items("Flour: mixed with water", "Warmth: then it takes an hour"),
+      {},
+      "goes on from the one before",
+    ],
+    [
+      "a reference",
+      items("Red: like the sky", "Blue: unlike the above color"),
+      {},
+      "refers to another part",
+    ],
+    [
+      "an earlier result",
+      items("Cost: 12 + 7 = 19", "Gain: 30 - 19 = 11"),
+      {},
+      "uses an earlier result",
+    ],
+    [
+      "a name from earlier code",
+      items("Server: `startServer` runs it", "Client: it calls `startServer`"),
+      {},
+      "uses a name from an earlier part",
+    ],
+    [
+      "something introduced before",
+      items("House: there is a garden.", "Dog: it plays in the garden."),
+      {},
+      "takes up what an earlier part introduced",
+    ],
+    [
+      "an answer of a question",
+      items("Question: how far", "Answer: ten miles"),
+      {},
+      "a part about another",
+    ],
+    [
+      "parts for each of the parts before",
+      items("Tickets: three of them", "Tasks for each ticket: many"),
+      {},
+      "a part about another",
+    ],
+    ["choices", items("A) a cat", "B) a dog"), {}, "choices of a question"],
+    [
+      "formulas of a derivation",
+      items("Left: \\(x^2\\)", "Right: \\(y^2\\)"),
+      { prompt: "Solve it." },
+      "works out formulas",
+    ],
+    [
+      "a program in several parts",
+      items("Page:\n```\n<p>\n```", "Style:\n```\np {}\n```"),
+      {},
+      "a program in several parts",
+    ],
+    [
+      "sections nobody asked for",
+      plain,
+      { sections: true, prompt: "Draft a proposal." },
+      "sections may build on each other",
+    ],
+  ];
+  for (const [name, written, around, reason] of cases) {
+    it(`for ${name}`, () => expect(judge(written, around)).toEqual({ reason }));
+  }
+});
+
+describe("an item that knows of those before it ends a run", () => {
+  const cases: Record<string, string> = {
+    "an addition": "Additionally: there is gray",
+    "a pronoun": "These are colors as well",
+    "a name": "Gray: less than Blue Sky has",
+  };
+  for (const [name, text] of Object.entries(cases)) {
+    it(`for ${name}`, () => {
+      const written = items("Deep Red: a warm color", "Blue Sky: a cold color", text);
+      expect(judge(written)).toEqual({ from: 0, to: 2 });
+    });
+  }
+  it("and the longest run is taken", () => {
+    const written = items("Red: warm", "Also: blue", "Gray: none", "Pink: warm");
+    expect(judge(written)).toEqual({ from: 1, to: 4 });
+  });
+  it("and there may be none", () => {
+    expect(judge(items("Red: warm", "Also: blue"))).toEqual({ reason: "adds to the one before" });
+  });
+});
+
+describe("a prompt for something told", () => {
+  it("is one for a story, a poem or a dialogue", () => {
+    expect(isTold("Write a short story about a fox.")).toBe(true);
+    expect(isTold("Compose a poem in three verses.")).toBe(true);
+    expect(isTold("Conduct a debate between two people.")).toBe(true);
+  });
+  it("is not one for advice or facts", () => {
+    expect(isTold("What should a good story have?")).toBe(false);
+    expect(isTold("Give me some tips for saving money.")).toBe(false);
+  });
+});

@@ -1,0 +1,83 @@
+import { expect, it } from "vitest";
+import { Random } from "../random.ts";
+import { readSpans } from "./model/reply.ts";
+import { unitsOf } from "./model/units.ts";
+import { cut, defaultRules, plainText, propose, take } from "./parts.ts";
+
+const words =
+  "color 🎨 of Äpfel é **bold** `code` 7 | a_b *x* [y](z) > # warm cold day sea tree".split(" ");
+/** What shuts a stage off, now and then. */
+const odd = ["$$", "[", "then", "12 + 7 = 19", "```", "<|para|>"];
+const breaks = ["\n", "\n\n", "\r\n", "\n\n\n", "\u2028", "\n \n", "\t\n"];
+const starts = [
+  "- ",
+  "1. ",
+  "2) ",
+  "  - ",
+  "# ",
+  "## ",
+  "**Lead**: ",
+  "> ",
+  "| ",
+  "```\n",
+  "~~~\n",
+  "    ",
+  "First, ",
+  "Second, ",
+  "Cats are ",
+  "",
+  "",
+  "---\n",
+  "|---|\n",
+];
+
+function document(random: Random): string {
+  const line = () => {
+    const word = () => random.pick(random.chance(0.01) ? odd : words);
+    const text = Array.from({ length: random.int(0, 12) }, word).join(" ");
+    return random.pick(starts) + text + random.pick(breaks);
+  };
+  return Array.from({ length: random.int(0, 16) }, line).join("");
+}
+
+const loose = { ...defaultRules, least: -1000, body: 1 };
+
+it("gives every random document back byte for byte, and cuts many of them", () => {
+  const random = new Random(11);
+  let parallel = 0;
+  for (let i = 0; i < 3000; i++) {
+    const text = document(random);
+    const { parts } = cut(text, "Compare cats and dogs.", loose);
+    expect(plainText(parts)).toBe(text);
+    if (parts.some((part) => "parallel" in part)) parallel++;
+  }
+  expect(parallel).toBeGreaterThan(200);
+});
+
+it("gives documents back whatever a model says about them", () => {
+  const random = new Random(12);
+  let parallel = 0;
+  for (let i = 0; i < 2000; i++) {
+    const text = document(random);
+    const units = unitsOf(text);
+    expect(units.map(({ start, end }) => text.slice(start, end)).join("")).toBe(text);
+    const from = random.int(-1, units.length + 1);
+    const middle = from + random.int(-1, 4);
+    const to = middle + random.int(0, 4);
+    const reply = JSON.stringify({
+      groups: [
+        {
+          parts: [
+            { title: random.pick(words), from, to: middle },
+            { title: random.pick(words), from: middle + 1, to },
+          ],
+        },
+      ],
+    });
+    const { candidates } = readSpans(reply, text, units);
+    const { parts } = take(text, propose(text, "", candidates, loose), loose);
+    expect(plainText(parts)).toBe(text);
+    if (parts.some((part) => "parallel" in part)) parallel++;
+  }
+  expect(parallel).toBeGreaterThan(10);
+});
