@@ -210,7 +210,9 @@ function brokenLists(blocks: readonly Block[]): Run[] {
     for (let j = i + 1; j < blocks.length; j++) {
       const block = blocks[j];
       if (block?.type === "heading") break;
-      if (number(block) === first + starts.length) {
+      const next = number(block);
+      if (next !== undefined && next !== first + starts.length) break;
+      if (next !== undefined) {
         starts.push(j);
         end = j + 1;
       } else if (block?.type === "list" && !block.ordered && end === j) end = j + 1;

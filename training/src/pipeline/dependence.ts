@@ -207,7 +207,7 @@ function sequenceOf(items: readonly Written[], around: Surroundings): string | u
     /\\\[|\\\(|\$\$|\\frac|\$[^$\n]*[\\^_][^$\n]*\$/.test(text),
   );
   if (formulas.length > 1 && procedural.test(around.prompt)) return "works out formulas";
-  const programs = items.filter(({ text }) => /^\s*(```|~~~)/m.test(text));
+  const programs = items.filter(({ text }) => /^[ \t]*(```|~~~)/m.test(text));
   const alternatives = items.every(({ title }) => alternative.test(title));
   if (programs.length > 1 && !alternatives) return "a program in several parts";
   return undefined;

@@ -71,7 +71,7 @@ const entities: Record<string, string> = { "&amp;": "&", "&lt;": "<", "&gt;": ">
 /** A line without its inline markup, as a reader sees it. */
 export function plain(inline: string): string {
   return inline
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/!?\[([^[\]]*)\]\([^()]*\)/g, "$1")
     .replace(/\*\*|__|`|~~/g, "")
     .replace(/(?<![\w*])[*_](?=\S)|(?<=\S)[*_](?![\w*])/g, "")
     .replace(/<br\s*\/?>/g, " ")

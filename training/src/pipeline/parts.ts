@@ -44,6 +44,8 @@ export const defaultRules: Rules = {
 };
 
 const leadInCharacters = 240;
+/** Longer lists are data, and comparing all their items takes long. */
+const mostItems = 200;
 
 /** A candidate as the stage it would be. */
 export interface Proposal {
@@ -101,20 +103,22 @@ export function propose(
   rules: Rules,
 ): Proposal[] {
   const serial = candidates.length > 0 ? keptSerial(text, prompt, rules) : undefined;
-  return candidates.map((given) => {
-    const verdict = dependenceOf(text, prompt, given);
-    const items = "reason" in verdict ? given.items : given.items.slice(verdict.from, verdict.to);
-    const branches = branchesOf(text, items, rules);
-    const start = items[0]?.start ?? given.start;
-    const end = items.at(-1)?.end ?? given.end;
-    const dependence = "reason" in verdict ? verdict.reason : undefined;
-    let form = serial ?? refuse(text, start, branches, rules);
-    // Counting is what takes time, so only what else would do is counted.
-    const counted = form === undefined && dependence === undefined;
-    const cost = counted ? stageCost(branches, rules.count) : undefined;
-    if (cost && cost.plain - cost.steps < rules.least) form = "saves no steps";
-    return { kind: given.kind, start, end, branches, cost, form, dependence };
-  });
+  return candidates
+    .filter(({ items }) => items.length <= mostItems)
+    .map((given) => {
+      const verdict = dependenceOf(text, prompt, given);
+      const items = "reason" in verdict ? given.items : given.items.slice(verdict.from, verdict.to);
+      const branches = branchesOf(text, items, rules);
+      const start = items[0]?.start ?? given.start;
+      const end = items.at(-1)?.end ?? given.end;
+      const dependence = "reason" in verdict ? verdict.reason : undefined;
+      let form = serial ?? refuse(text, start, branches, rules);
+      // Counting is what takes time, so only what else would do is counted.
+      const counted = form === undefined && dependence === undefined;
+      const cost = counted ? stageCost(branches, rules.count) : undefined;
+      if (cost && cost.plain - cost.steps < rules.least) form = "saves no steps";
+      return { kind: given.kind, start, end, branches, cost, form, dependence };
+    });
 }
 
 /** Chooses among what the rules left, and cuts. */
@@ -194,7 +198,7 @@ function refuse(
 function isOpen(text: string): boolean {
   const count = (pattern: RegExp) => text.match(pattern)?.length ?? 0;
   return (
-    count(/^\s*(?:```|~~~)/gm) % 2 === 1 ||
+    count(/^[ \t]*(?:```|~~~)/gm) % 2 === 1 ||
     count(/\$\$/g) % 2 === 1 ||
     count(/\\\[/g) !== count(/\\\]/g)
   );

@@ -81,3 +81,21 @@ it("gives documents back whatever a model says about them", () => {
   }
   expect(parallel).toBeGreaterThan(10);
 });
+
+it("takes no time that grows with the square of a text", () => {
+  const n = 50_000;
+  const texts = [
+    `- a ${"[".repeat(n)}\n- b ${"]".repeat(n)}`,
+    `- a\n${"\n".repeat(n)}- b\n`,
+    "1. a\n\nb\n\n".repeat(n / 9),
+    "- a\r".repeat(n / 4),
+    "- item number x\n".repeat(n / 16),
+    "He has 3 + 4 = 7 x.\n\n".repeat(n / 22),
+    `- a: ${"1 + 1 = 2 ".repeat(n / 10)}\n- b: ${"the a if then it ".repeat(n / 17)}`,
+  ];
+  for (const text of texts) {
+    const start = performance.now();
+    cut(text, "Compare cats and dogs.", loose);
+    expect(performance.now() - start).toBeLessThan(1500);
+  }
+});

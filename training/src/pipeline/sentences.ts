@@ -66,7 +66,9 @@ function sumLines(block: Block, text: string, given: string): Candidate[] {
     at += line.length + 1;
   }
   const out: Candidate[] = [];
+  if (lines.filter(({ sum }) => sum).length < 2) return out;
   for (let i = 0; i < lines.length; i++) {
+    if (!lines[i]?.sum) continue;
     const before = text.slice(0, lines[i]?.start);
     const known = given === "" ? undefined : new Set(numbersIn(`${given} ${before}`));
     let end = i;
