@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { dependence, isTold, type Surroundings, type Written } from "./dependence.ts";
+import { dependence } from "./dependence.ts";
+import { isTold } from "./sequence.ts";
+import type { Surroundings, Written } from "./written.ts";
 
 const nowhere: Surroundings = {
   prompt: "",

@@ -1,9 +1,10 @@
 import { type Candidate, findCandidates, type Item } from "./candidates.ts";
 import { chooseSpans } from "./choose.ts";
-import { dependence as holdAgainst, isTold, type Verdict } from "./dependence.ts";
+import { dependence as holdAgainst, type Verdict } from "./dependence.ts";
 import { parseBlocks } from "./markdown.ts";
 import { balancedRuns } from "./merge.ts";
 import { findInParagraphs } from "./sentences.ts";
+import { isTold } from "./sequence.ts";
 import { type Count, estimate, type StageCost, stageCost } from "./steps.ts";
 import { areUnique, shortened, titlesOf } from "./titles.ts";
 

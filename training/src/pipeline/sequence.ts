@@ -1,0 +1,88 @@
+// Signs that a whole structure is a sequence: a story, a procedure, a derivation.
+import {
+  aboutAnother,
+  advice,
+  alternative,
+  choice,
+  imperative,
+  numbered,
+  procedural,
+  procedure,
+  procedureTitle,
+  quantity,
+  sequential,
+  severalThings,
+  sideBySide,
+  steps,
+  told,
+} from "./cues.ts";
+import { type Surroundings, unmarked, type Written } from "./written.ts";
+
+/** A prompt says what it wants at its start or end; between may be a text of any kind. */
+const askedWithin = 400;
+/** Answers to prompts like this are stories, poems, letters or dialogues and stay serial. */
+export function isTold(prompt: string): boolean {
+  return (
+    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(
+      prompt,
+    ) && told.test(`${prompt.slice(0, askedWithin)}\n${prompt.slice(-askedWithin)}`)
+  );
+}
+
+/** Steps, chapters, days, ingredients and instructions, derivations. */
+export function sequenceOf(items: readonly Written[], around: Surroundings): string | undefined {
+  const has = (pattern: RegExp) => items.some(({ title }) => pattern.test(title));
+  if (has(numbered)) return "numbered steps";
+  if (has(procedureTitle)) return "a procedure";
+  if (has(aboutAnother)) return "a part about another";
+  if (has(choice)) return "choices of a question";
+  const measured = items.filter(({ text }) => quantity.test(unmarked(text))).length;
+  if (measured * 3 >= items.length && measured > 1) return "a procedure";
+  if (isProcedure(items, around)) return "a procedure";
+  if (around.sections && !standApart(items, around)) return "sections may build on each other";
+  if (buildsOnTitle(items)) return "a part about another";
+  const formulas = items.filter(({ text }) =>
+    /\\\[|\\\(|\$\$|\\frac|\$[^$\n]*[\\^_][^$\n]*\$/.test(text),
+  );
+  if (formulas.length > 1 && procedural.test(around.prompt)) return "works out formulas";
+  const programs = items.filter(({ text }) => /^[ \t]*(```|~~~)/m.test(text));
+  const alternatives = items.every(({ title }) => alternative.test(title));
+  if (programs.length > 1 && !alternatives) return "a program in several parts";
+  return undefined;
+}
+
+function isProcedure(
+  items: readonly Written[],
+  { prompt, leadIn, ordered }: Surroundings,
+): boolean {
+  if (steps.test(leadIn)) return true;
+  if (sideBySide.test(leadIn)) return false;
+  if (procedure.test(leadIn) || sequential.test(prompt)) return true;
+  const instructed = procedural.test(prompt);
+  if (instructed && ordered) return true;
+  const toDo = items.filter(({ title }) => imperative.test(title)).length;
+  return toDo * 2 >= items.length && (instructed || !advice.test(prompt));
+}
+
+/** Whether something says that sections stand side by side: the lead-in, the prompt, their titles. */
+function standApart(items: readonly Written[], { prompt, leadIn }: Surroundings): boolean {
+  if (sideBySide.test(leadIn) || advice.test(prompt) || severalThings.test(prompt)) return true;
+  const asked = prompt.toLowerCase();
+  return items.every(({ title }) =>
+    (title.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? []).some((word) => asked.includes(word)),
+  );
+}
+
+/** "Tasks for each ticket" after "Tickets". */
+function buildsOnTitle(items: readonly Written[]): boolean {
+  return items.some(({ title }, i) => {
+    const noun =
+      /\b(?:for|of|in|on|to) (?:each|the|these|those|all|every) (?:[\p{L}-]+ )?([\p{L}]{4,})/iu.exec(
+        title,
+      )?.[1];
+    const stem = noun?.toLowerCase().replace(/s$/, "");
+    return (
+      stem !== undefined && items.slice(0, i).some((one) => one.title.toLowerCase().includes(stem))
+    );
+  });
+}
