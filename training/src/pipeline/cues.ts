@@ -32,7 +32,7 @@ export const goesOn = cue(
 /** An item that opens with one of these only knows that others stand before it. */
 export const addition = cue(
   "^",
-  String.raw`
+  `
   finally|lastly|last,|similarly|likewise|conversely|in (contrast|addition)|by contrast
   |also|or|additional|additionally|further|furthermore|moreover|besides|however|but|and
   |yet|instead|alternatively|still|even so|on the (other hand|contrary)|nevertheless
@@ -85,7 +85,7 @@ export const numbered = cue(
 /** Parts of a recipe or manual, each written with the others in view. */
 export const procedureTitle = cue(
   "^",
-  String.raw`
+  `
   ingredients?|instructions?|directions?|method|steps?|preparation|procedure|materials?
   |equipment|supplies|installation|setup|what you('ll| will) need|you('ll| will) need`,
   "( \\(.*)?$",
@@ -111,7 +111,7 @@ export const choice = /^\(?[a-eA-E][.)](\s|$)/;
 /** "2 cups flour": an ingredient is measured with the others in mind. */
 export const quantity = cue(
   "^[\\d½¼¾⅓⅔][\\d\\s/.,½¼¾⅓⅔-]*(\\([^)]*\\) )?",
-  String.raw`
+  `
   large|small|medium|cups?|tablespoons?|tbsp|teaspoons?|tsp|ounces?|oz|grams?|g|kg|ml|l
   |liters?|litres?|pounds?|lbs?|cans?|cloves?|pinch|sticks?|slices?|bunch|packages?
   |packets?`,
@@ -136,7 +136,7 @@ export const procedure = cue(
 /** Nobody lists these side by side, whatever else the lead-in says. */
 export const steps = cue(
   "\\b",
-  String.raw`
+  `
   steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients
   |chronological(ly)?|timeline|itinerary|schedule|workflow|walkthrough|plan|roadmap
   |implementation|journey|unfolds?|evolution of|here('|’)?s how|here is how (to|you|we|i)
@@ -148,7 +148,7 @@ export const steps = cue(
 /** Words that say items stand side by side. */
 export const sideBySide = cue(
   "\\b",
-  String.raw`
+  `
   tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages
   |disadvantages|examples|types|techniques|practices|options|considerations|methods
   |approaches|aspects|features|characteristics|differences|similarities|causes|effects
@@ -168,7 +168,7 @@ export const sideBySide = cue(
 /** A prompt that asks for something to be worked out or done in order. */
 export const procedural = cue(
   "\\b",
-  String.raw`
+  `
   how (do|can|could|would|should|to)( (i|you|we|one|someone))? (make|cook|bake|prepare|install|implement|build|create|set ?up|write|use|fix|configure|get|change|calculate|find|solve|convert|do|start|train|draw|tie|clean|remove|replace|grow|design|develop|deploy|add|connect|assemble|construct|play)
   |solve|prove|derive|calculate|compute|find the|how (many|much|long|far|old)|implement
   |code|function|script|program|regex|sql|algorithm|plan|outline`,
@@ -178,7 +178,7 @@ export const procedural = cue(
 /** A prompt whose answer is a sequence, down to its smallest list. */
 export const sequential = cue(
   "\\b",
-  String.raw`
+  `
   recipe|step[- ]by[- ]step|steps|instructions|tutorial|walk me through|itinerary|schedule
   |routine|agenda|timeline|workout|training plan
   |how (do|can|to)( (i|you|we))? (make|cook|bake|install|tie|assemble|fix|refill|set ?up|build|configure)
@@ -189,7 +189,7 @@ export const sequential = cue(
 /** A verb at the start of an item: something to do. */
 export const imperative = cue(
   "^",
-  String.raw`
+  `
   add|adjust|allow|analyze|analyse|apply|arrange|ask|assemble|assess|attach|avoid|bake|be
   |begin|boil|break|bring|build|buy|calculate|call|carefully|change|check|choose|clean
   |click|close|collect|combine|compare|compile|complete|compute|conduct|configure|confirm
@@ -226,7 +226,7 @@ export const told = cue(
 /** A prompt that asks for advice, of which each piece stands alone. */
 export const advice = cue(
   "\\b",
-  String.raw`
+  `
   tips?|ways|strateg(y|ies)|ideas?|suggest(ions?|ed)?|advice|advise|recommend(ations?)?
   |techniques|practices|activities|options|list|examples|best|improve|increase|reduce
   |become|prevent|avoid|deal with|cope|manage|stay`,

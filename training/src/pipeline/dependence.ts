@@ -17,22 +17,13 @@ import { type Surroundings, unmarked, type Written } from "./written.ts";
 /** Why items depend on each other, or the longest run of them, [from, to), that does not. */
 export type Verdict = { reason: string } | { from: number; to: number };
 
-const nowhere: Surroundings = {
-  prompt: "",
-  before: "",
-  leadIn: "",
-  sections: false,
-  ordered: false,
-  enumerated: false,
-};
-
 /**
  * Holds items against each other. One that goes on from its neighbour as the next step, uses what
  * an earlier one found or refers to it makes the whole group dependent. One that only knows of
  * those before it ("also", a pronoun, a name) ends a run: what is written before or after a stage
  * may be read.
  */
-export function dependence(items: readonly Written[], around: Surroundings = nowhere): Verdict {
+export function dependence(items: readonly Written[], around: Surroundings): Verdict {
   const sequence = sequenceOf(items, around);
   if (sequence !== undefined) return { reason: sequence };
   const bodies = items.map(({ title, text }) => bodyOf(text, title, around.enumerated));
