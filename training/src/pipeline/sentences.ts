@@ -111,15 +111,17 @@ function areUsed(run: readonly Line[], text: string): boolean {
   return run.every(({ sum }) => sum && later.has(sum.result));
 }
 
-/** The words before the first number. */
+/** The words before the first number, or those of the whole line without its calculation. */
 function sumName(line: string): Named {
-  const text = named(line.split("=")[0] ?? "").text;
-  const words = /^[^\d$€£=:(]+/
-    .exec(text)?.[0]
-    .replace(
-      /\s+(has|have|had|is|are|was|were|will be|costs?|gets?|earns?|makes?|spends?|for|of|a|the)?\s*$/i,
-      "",
-    );
-  const lead = words?.trim();
-  return lead && lead.split(" ").length <= 6 ? { lead, text } : { text };
+  const text = named(withoutNotes(line).replace(calculation, " ")).text;
+  const words = named(line)
+    .text.match(/^[^\d$€£=:(]+/)?.[0]
+    .replace(verbAtEnd, "")
+    .trim();
+  return words && words.split(" ").length <= mostLeadWords ? { lead: words, text } : { text };
 }
+
+const calculation = /[$€£]?\.?\d[\d,.]*%?|[=+*×÷/]|(?<=\s)[-–x](?=\s)/g;
+const verbAtEnd =
+  /\s+(has|have|had|is|are|was|were|will be|costs?|gets?|earns?|makes?|spends?|for|of|a|the)?\s*$/i;
+const mostLeadWords = 6;

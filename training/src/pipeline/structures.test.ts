@@ -163,6 +163,12 @@ describe("lines of sums", () => {
     ]);
   });
 
+  it("are named by their words where the words before the numbers are the same", () => {
+    const text =
+      "He spent 4 * $3 = $12 on books.\nHe spent 2 * $.50 = $1 on pens.\nIn all 12 + 1 = 13.\n";
+    expect(stages(text)).toEqual([["He spent on books", "He spent on pens"]]);
+  });
+
   it("stay serial where one uses another's result", () => {
     expect(stages("12 + 7 = 19\n19 - 5 = 14\n14 + 19 = 33")).toEqual([]);
   });
