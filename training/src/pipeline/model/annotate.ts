@@ -1,8 +1,8 @@
 // Candidates that a language model names, and its votes on whether they hold.
 import type { Candidate } from "../candidates.ts";
 import { type Proposal, reasonOf } from "../parts.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { askForSpans, askForVote } from "./prompts.ts";
+import { type Endpoint, Refusal } from "./endpoint.ts";
+import { askForSpans, askForVote, type Message } from "./prompts.ts";
 import { isYes, readSpans } from "./reply.ts";
 import { unitsOf } from "./units.ts";
 
@@ -21,11 +21,15 @@ export async function nameSpans(
   const units = unitsOf(text);
   const messages = askForSpans(prompt, text, units);
   const replies = await Promise.all(
-    Array.from({ length: samples }, (_, sample) => endpoint.reply(messages, sample)),
+    Array.from({ length: samples }, (_, sample) => replyTo(endpoint, messages, sample)),
   );
   const named: Named = { candidates: [], rejections: [] };
   const seen = new Set<string>();
   for (const reply of replies) {
+    if (reply === undefined) {
+      named.rejections.push("the endpoint refuses the answer");
+      continue;
+    }
     const { candidates, rejections } = readSpans(reply, text, units);
     named.rejections.push(...rejections);
     for (const candidate of candidates) {
@@ -50,10 +54,25 @@ export async function vote(
       if (reasonOf(proposal) !== undefined) return proposal;
       const messages = askForVote(prompt, text.slice(0, proposal.start), proposal.branches);
       for (let sample = 0; sample < votes; sample++) {
-        if (isYes(await endpoint.reply(messages, sample))) continue;
-        return { ...proposal, dependence: "voted dependent" };
+        const reply = await replyTo(endpoint, messages, sample);
+        if (reply === undefined) return { ...proposal, form: "the endpoint refuses the vote" };
+        if (!isYes(reply)) return { ...proposal, dependence: "voted dependent" };
       }
       return proposal;
     }),
   );
+}
+
+/** Undefined where the endpoint refuses just this request. */
+async function replyTo(
+  endpoint: Endpoint,
+  messages: Message[],
+  sample: number,
+): Promise<string | undefined> {
+  try {
+    return await endpoint.reply(messages, sample);
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
 }

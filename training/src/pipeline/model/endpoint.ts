@@ -17,6 +17,11 @@ export interface EndpointOptions {
 
 const maxTokens = 1024;
 
+/** The endpoint can't take this one request, say because it is too long; others it may. */
+export class Refusal extends Error {}
+
+const refusals = [400, 413, 422];
+
 export class Endpoint {
   readonly #options: EndpointOptions;
   readonly #journal: Journal;
@@ -38,7 +43,7 @@ export class Endpoint {
 
   /**
    * One reply; from the journal where it was given before.
-   * @throws Error naming the endpoint when it still refuses after all retries
+   * @throws Refusal for this request; Error naming the endpoint when it still fails after all retries
    */
   async reply(messages: Message[], sample: number): Promise<string> {
     const { model, temperature, url } = this.#options;
@@ -59,7 +64,9 @@ export class Endpoint {
       this.#journal.add(key, reply);
       return reply;
     } catch (error) {
-      throw new Error(`${url}: ${error instanceof Error ? error.message : error}`);
+      const message = `${url}: ${error instanceof Error ? error.message : error}`;
+      const status = error instanceof OpenAI.APIError ? error.status : undefined;
+      throw refusals.includes(status ?? 0) ? new Refusal(message) : new Error(message);
     }
   }
 

@@ -201,6 +201,16 @@ describe("with an endpoint", () => {
     expect(() => readFileSync(out())).toThrow("ENOENT");
   });
 
+  it("goes on without the reply where only this request is refused, and keeps no unvoted stage", async () => {
+    say = () => ({ status: 400 });
+    const result = await extract([text], "--samples", "1");
+    expect(result.llm?.rejections).toEqual({ "the endpoint refuses the answer": 1 });
+    expect(await titles()).toEqual([[]]);
+    say = (n) => (n === 2 ? { content: good } : { status: 413 });
+    const unvoted = await extract([text], "--samples", "1", "--votes", "1");
+    expect(unvoted.rejections).toEqual({ "the endpoint refuses the vote": 1 });
+  });
+
   it("keeps a stage only where every vote is yes", async () => {
     const judged =
       (no: number) =>
@@ -221,8 +231,8 @@ describe("with an endpoint", () => {
 
   it("goes on where a run broke off, past a line that was cut short", async () => {
     const answers = Array.from({ length: 6 }, (_, i) => `${text} ${i}`);
-    say = (n) => (n > 4 ? { status: 400 } : { content: good });
-    await expect(extract(answers, "--samples", "1", "--concurrency", "1")).rejects.toThrow("400");
+    say = (n) => (n > 4 ? { status: 401 } : { content: good });
+    await expect(extract(answers, "--samples", "1", "--concurrency", "1")).rejects.toThrow("401");
     appendFileSync(`${out()}.journal`, '{"key":"cut');
     reached = [];
     say = () => ({ content: good });
