@@ -2,6 +2,7 @@
 import { benchEngine } from "./engine.ts";
 import { benchLoad } from "./load.ts";
 import { benchQuality } from "./quality.ts";
+import { benchReplay } from "./replay.ts";
 import { benchSoak } from "./soak.ts";
 
 /** Each takes its own arguments and answers `--help`. */
@@ -9,6 +10,10 @@ const subjects: Record<string, { about: string; run: (args: string[]) => Promise
   engine: { about: "decoding and prefill speed of the native engine", run: benchEngine },
   load: { about: "what clients of a busy engine wait for", run: benchLoad },
   quality: { about: "what a branching model answers, and where it branches", run: benchQuality },
+  replay: {
+    about: "what branching saves on ordinary answers of other models",
+    run: benchReplay,
+  },
   soak: { about: "mixed requests under too little KV, each answer as it is alone", run: benchSoak },
 };
 
