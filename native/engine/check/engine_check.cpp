@@ -634,7 +634,11 @@ int main(int count, char** arguments) {
 #else
     const bool device = false;
 #endif
+#if defined(ANABRANCH_WITH_EMULATION)
     if (!device) emulated::check_backend(folders, report);
+#else
+    (void)device;
+#endif
     if (!folders.empty()) check_serving(folders[0]);
   } catch (const std::exception& error) {
     report("serving", error.what());
