@@ -99,6 +99,25 @@ export function native() {
   );
 }
 
+const venv = join(root, ".anabranch/venv");
+export const venvPython = join(venv, "bin/python");
+
+/** The Python environment of training/requirements.txt. */
+export function python() {
+  once(".anabranch/venv/.anabranch-installed", ["training/requirements.txt"], () => {
+    if (!has("python3")) throw new SetupError("python3 is missing: install Python 3.11 or later");
+    if (spawnSync("python3", ["-c", "import ensurepip, venv"]).status !== 0) {
+      throw new SetupError("python3 has no venv: Debian: apt-get install python3-venv");
+    }
+    run("making a Python environment", "python3", ["-m", "venv", "--clear", venv]);
+    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    const pinned = "training/requirements.txt";
+    // With its dependencies: they differ by platform (on Linux, CUDA's libraries).
+    run("installing PyTorch", venvPython, [...pip, "-c", pinned, "torch"]);
+    run("installing Python packages", venvPython, [...pip, "--no-deps", "-r", pinned]);
+  });
+}
+
 /** The Node that runs our TypeScript: the one npm installed, else this one if it is new enough. */
 export function modernNode() {
   const installed = join(root, "node_modules", `node-linux-${process.arch}`, "bin", "node");

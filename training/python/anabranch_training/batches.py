@@ -1,59 +1,62 @@
-"""From JSONL tasks to padded batches with the branch-invisible mask."""
+"""From rows of data to batches: what the demo's trainer and fine-tuning share."""
 
 import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Iterator
+from typing import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .dialect import TURN_CLOSE, Dialect
-from .sample import ANYTHING, Sample, allowed_markers, encode_parts
-from .tokenizer import chat_prompt
+from .dialect import Dialect
+from .mask import block_mask, visible
+from .sample import ANYTHING, Sample, encode_parts
 
-# Shares of samples. A serial twin is a parallel answer as serial mode decodes it; the other two
-# teach that a system message or an earlier turn changes nothing.
+# Share of parallel answers that are laid out as serial mode decodes them.
 SERIAL_TWIN = 0.22
-SYSTEM = 0.08
-EARLIER_TURN = 0.06
-SYSTEM_MESSAGES = ("You are a helpful assistant.", "You are a friendly assistant.", "Be brief.")
 
 
 def read_tasks(path: Path) -> list[dict]:
     with open(path, encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines if line.strip()]
+
+
+def is_parallel(task: dict) -> bool:
+    return any("parallel" in part for part in task["parts"])
 
 
 class Encoder:
-    """Tasks to samples. Pieces repeat a lot, so their ids are remembered."""
+    """Tasks to samples. Pieces repeat a lot, so their ids are remembered.
 
-    def __init__(self, tokenizer, dialect: Dialect):
-        self.tokenizer = tokenizer
-        self.dialect = dialect
-        self.end = tokenizer.token_to_id(TURN_CLOSE)
-        self.piece = lru_cache(maxsize=50_000)(lambda text: tuple(self.encode(text)))
+    `tokenizer` is a `tokenizers.Tokenizer` that holds the markers, `render` the chat template with
+    the generation prompt, `end` the token that ends an answer.
+    """
+
+    def __init__(self, tokenizer, dialect: Dialect, end: int, render: Callable[[list[dict]], str]):
+        self.tokenizer, self.dialect, self.end, self.render = tokenizer, dialect, end, render
+        added = tokenizer.get_added_tokens_decoder().values()
+        self.special = [token.content for token in added if token.special]
+        self.piece = lru_cache(maxsize=50_000)(lambda text: tuple(self.encode(self._own(text))))
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def sample(self, task: dict, serial: bool = False, before: list[dict] | None = None) -> Sample:
-        messages = [*(before or []), {"role": "user", "content": task["prompt"]}]
-        prompt = self.encode(chat_prompt(messages))
-        return encode_parts(prompt, task["parts"], self.piece, self.dialect, self.end, serial)
+    def _own(self, text: str) -> str:
+        for token in self.special:
+            if token in text:
+                raise ValueError(f"text holds the special token {token}; take it out of the data")
+        return text
 
-    def random_sample(self, task: dict, rng: np.random.Generator, short: list[dict]) -> Sample:
-        before: list[dict] = []
-        if rng.random() < SYSTEM:
-            before.append({"role": "system", "content": str(rng.choice(SYSTEM_MESSAGES))})
-        if rng.random() < EARLIER_TURN:
-            turn = short[int(rng.integers(len(short)))]
-            before.append({"role": "user", "content": turn["prompt"]})
-            before.append({"role": "assistant", "content": turn["response"]})
-        serial = task["parallel"] and rng.random() < SERIAL_TWIN
-        return self.sample(task, serial, before)
+    def sample(self, task: dict, serial: bool = False, before: list[dict] | None = None) -> Sample:
+        """A task is {prompt, parts} or {messages, parts}; `before` goes in front of its messages."""
+        own = task.get("messages") or [{"role": "user", "content": task["prompt"]}]
+        messages = [*(before or []), *own]
+        for message in messages:
+            self._own(message["content"])
+        prompt = self.encode(self.render(messages))
+        return encode_parts(prompt, task["parts"], self.piece, self.dialect, self.end, serial)
 
 
 @dataclass
@@ -62,76 +65,49 @@ class Batch:
 
     ids: Tensor  # [b, n]
     positions: Tensor  # [b, n]
-    mask: Tensor  # [b, n, n] bool
+    samples: Tensor  # [b, n] numbers the samples of a row from 1; 0 is padding
+    lanes: Tensor  # [b, n]
+    stages: Tensor  # [b, n]
     sources: Tensor  # [m] row * n + column of the token whose logits predict the target
     targets: Tensor  # [m]
     rules: Tensor  # [m]
     tokens: int  # without padding
+    tasks: int  # rows of data that it took, left-out ones among them
 
     def to(self, device) -> "Batch":
         moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
         return Batch(**moved)
 
+    def mask(self, flex: bool = False):
+        """[b, n, n] bool, or FlexAttention's BlockMask."""
+        return (block_mask if flex else visible)(self.samples, self.lanes, self.stages)
 
-def collate(samples: list[Sample], pad: int) -> Batch:
-    b, n = len(samples), max(len(s) for s in samples)
 
-    def padded(values: list[list[int]], fill: int) -> Tensor:
-        out = np.full((b, n), fill, dtype=np.int64)
-        for row, v in zip(out, values):
-            row[: len(v)] = v
+def collate(rows: list[list[Sample]], pad: int, width: int = 0, tasks: int = 0) -> Batch:
+    """Each row is one or several samples that don't see each other; at least `width` columns."""
+    n = max(width, *(sum(map(len, row)) for row in rows))
+
+    def laid_out(values: Callable[[int, Sample], list[int]], fill: int) -> Tensor:
+        out = np.full((len(rows), n), fill, dtype=np.int64)
+        for line, row in zip(out, rows):
+            at = 0
+            for number, sample in enumerate(row, 1):
+                line[at : at + len(sample)] = values(number, sample)
+                at += len(sample)
         return torch.from_numpy(out)
 
-    lanes = padded([s.lanes for s in samples], 0)
-    stages = padded([s.stages for s in samples], 0)
-    rules = padded([s.rules for s in samples], ANYTHING)
-    ids = padded([s.ids for s in samples], pad)
-    siblings = (
-        (stages[:, :, None] == stages[:, None, :])
-        & (stages[:, :, None] != 0)
-        & (lanes[:, :, None] != lanes[:, None, :])
-    )
-    mask = torch.ones(n, n, dtype=torch.bool).tril() & ~siblings
-    where = (rules != ANYTHING).reshape(-1).nonzero().squeeze(1)
+    ids = laid_out(lambda _, s: s.ids, pad)
+    rules = laid_out(lambda _, s: s.rules, ANYTHING).reshape(-1)
+    where = (rules != ANYTHING).nonzero().squeeze(1)
     return Batch(
         ids=ids,
-        positions=padded([s.positions for s in samples], 0),
-        mask=mask,
+        positions=laid_out(lambda _, s: s.positions, 0),
+        samples=laid_out(lambda number, s: [number] * len(s), 0),
+        lanes=laid_out(lambda _, s: s.lanes, 0),
+        stages=laid_out(lambda _, s: s.stages, 0),
         sources=where - 1,
         targets=ids.reshape(-1)[where],
-        rules=rules.reshape(-1)[where],
-        tokens=sum(len(s) for s in samples),
+        rules=rules[where],
+        tokens=sum(len(s) for row in rows for s in row),
+        tasks=tasks or sum(map(len, rows)),
     )
-
-
-def marker_bias(dialect: Dialect, vocabulary: int) -> Tensor:
-    """[rules, vocabulary]: -inf on the markers that the engine rules out."""
-    bias = torch.zeros(7, vocabulary)
-    for rule in range(7):
-        allowed = allowed_markers(rule, dialect)
-        for marker in dialect.markers:
-            if marker not in allowed:
-                bias[rule, marker] = float("-inf")
-    return bias
-
-
-def endless_batches(
-    tasks: list[dict], encoder: Encoder, pad: int, tokens: int, context: int, seed: int
-) -> Iterator[Batch]:
-    """Pools of samples, sorted by length within a pool so that little padding is computed."""
-    rng = np.random.default_rng(seed)
-    short = [t for t in tasks[:20_000] if not t["parallel"] and len(t["response"]) < 120]
-    while True:
-        order = rng.permutation(len(tasks))
-        for from_ in range(0, len(order), 1536):
-            pool = [
-                encoder.random_sample(tasks[i], rng, short) for i in order[from_ : from_ + 1536]
-            ]
-            pool = sorted((s for s in pool if len(s) <= context), key=len)
-            groups: list[list[Sample]] = [[]]
-            for s in pool:
-                if groups[-1] and (len(groups[-1]) + 1) * len(s) > tokens:
-                    groups.append([])
-                groups[-1].append(s)
-            for g in rng.permutation(len(groups)):
-                yield collate(groups[g], pad)

@@ -6,16 +6,12 @@ against each other; greedy only.
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from .dialect import Dialect
+from .mask import visible
 from .model import Model
-from .sample import AFTER_JOIN, BRANCH, IN_TITLE, NO_MARKERS, TRUNK, allowed_markers, visible
-
-MAX_BRANCHES = 10
-MAX_STAGES = 8
-MAX_TITLE = 16
+from .sample import AFTER_JOIN, BRANCH, IN_TITLE, NO_MARKERS, TRUNK, allowed_markers
 
 
 @dataclass
@@ -48,7 +44,7 @@ class Decoder:
             serial.clear()
 
         while answer.steps < max_steps:
-            rule = NO_MARKERS if not plans or stage >= MAX_STAGES else TRUNK
+            rule = NO_MARKERS if not plans or stage >= self.d.caps.stages else TRUNK
             token = self._next(AFTER_JOIN if after_join else rule)
             answer.steps += 1
             after_join = False
@@ -84,7 +80,7 @@ class Decoder:
             while (token := self._next(IN_TITLE)) != self.d.title_close:
                 answer.steps += 1
                 at = self._add([token], at, 0, 0)
-                if token in self.ends or len(title) >= MAX_TITLE:
+                if token in self.ends or len(title) >= self.d.caps.title_tokens:
                     return [], at
                 title.append(token)
             answer.steps += 2
@@ -92,7 +88,7 @@ class Decoder:
             if title:
                 titles.append(title)
             following = self._next_of((self.d.title_open, self.d.fork))
-            if len(titles) >= MAX_BRANCHES:
+            if len(titles) >= self.d.caps.branches:
                 following = self.d.fork
             at = self._add([following], at, 0, 0)
             if following == self.d.fork:
@@ -140,9 +136,9 @@ class Decoder:
 
     @torch.no_grad()
     def _logits(self) -> torch.Tensor:
-        mask = torch.from_numpy(visible(np.array(self.lanes), np.array(self.stages)))
         ids, positions = torch.tensor([self.ids]), torch.tensor([self.positions])
-        return self.model.logits(self.model(ids, positions, mask[None]))[0]
+        mask = visible(torch.ones_like(ids), torch.tensor([self.lanes]), torch.tensor([self.stages]))
+        return self.model.logits(self.model(ids, positions, mask))[0]
 
     def _argmax(self, logits: torch.Tensor, rule: int) -> int:
         logits = logits.clone()

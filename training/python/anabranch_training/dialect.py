@@ -1,7 +1,7 @@
 """The dialect file (`aspd.json` beside a model): markers, opening template, resume rule, caps."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 TITLE_OPEN = "<|title|>"
@@ -19,6 +19,16 @@ TURN_CLOSE = "<|im_end|>"
 
 
 @dataclass(frozen=True)
+class Caps:
+    """What the engine bounds, in branches a stage, tokens and stages an answer."""
+
+    branches: int = 10
+    title_tokens: int = 16
+    branch_tokens: int = 512  # from <|branch|> through <|/branch|>
+    stages: int = 8
+
+
+@dataclass(frozen=True)
 class Dialect:
     """Marker ids. Every marker of ours is one token; the separator is a short run."""
 
@@ -30,6 +40,7 @@ class Dialect:
     join: int
     separator: tuple[int, ...]
     resume: str = "sum"
+    caps: Caps = Caps()
 
     @property
     def markers(self) -> tuple[int, ...]:
@@ -43,12 +54,17 @@ class Dialect:
         )
 
     @classmethod
-    def of(cls, tokenizer, resume: str = "sum") -> "Dialect":
+    def of(cls, tokenizer) -> "Dialect":
         """From a `tokenizers.Tokenizer` that holds the six markers."""
         ids = [tokenizer.token_to_id(marker) for marker in MARKERS]
         if any(i is None for i in ids):
             raise ValueError("the tokenizer lacks a marker")
-        return cls(*ids, separator=tuple(tokenizer.encode(SEPARATOR).ids), resume=resume)
+        separator = tokenizer.encode(SEPARATOR, add_special_tokens=False).ids
+        return cls(*ids, separator=tuple(separator))
+
+    def save(self, model: Path) -> None:
+        """Writes aspd.json into a model's folder."""
+        (Path(model) / "aspd.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
 
     def to_json(self) -> dict:
         def marker(token_id: int, text: str) -> dict:
@@ -69,7 +85,7 @@ class Dialect:
             "join": marker(self.join, JOIN),
             "visible": ["serial", "body"],
             "resume": self.resume,
-            "caps": {"branches": 10, "title_tokens": 16, "branch_tokens": 512, "stages": 8},
+            "caps": asdict(self.caps),
         }
 
     @classmethod
@@ -85,4 +101,5 @@ class Dialect:
             d["join"]["ids"][0],
             separator=tuple(opening[2]["ids"]),
             resume=d["resume"],
+            caps=Caps(**d.get("caps", {})),
         )

@@ -11,7 +11,6 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer
 
 from .batches import read_tasks

@@ -1,7 +1,7 @@
 """Qwen3's decoder in plain PyTorch, named as Hugging Face names it.
 
 A module of our own because training wants logits at the sampled tokens only and one shared mask;
-`transformers.Qwen3ForCausalLM` loads what `save` writes and gives the same logits (selfcheck).
+`transformers.Qwen3ForCausalLM` loads what `save` writes and gives the same logits.
 """
 
 import json

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from .batches import Encoder, read_tasks
 from .dialect import TURN_CLOSE, Dialect
-from .sample import encode_parts
+from .sample import encode_parts, plain_text
 from .tokenizer import chat_prompt
 
 ABOUT = (
@@ -49,22 +49,15 @@ BY_HAND = {
 }
 
 
-def plain_text(parts: list[dict]) -> str:
-    return "".join(
-        p["serial"] if "serial" in p else "".join(b["body"] for b in p["parallel"]) for p in parts
-    )
-
-
 def make_fixture(model: Path, samples: list[dict]) -> dict:
     """`samples` are {name, prompt, parts}, prompt already rendered."""
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     dialect = Dialect.load(model)
-    encoder = Encoder(tokenizer, dialect)
-    end = tokenizer.token_to_id(TURN_CLOSE)
+    encoder = Encoder(tokenizer, dialect, tokenizer.token_to_id(TURN_CLOSE), chat_prompt)
     out = []
     for given in samples:
         prompt = encoder.encode(given["prompt"])
-        s = encode_parts(prompt, given["parts"], encoder.piece, dialect, end)
+        s = encode_parts(prompt, given["parts"], encoder.piece, dialect, encoder.end)
         out.append(
             {
                 "name": given["name"],

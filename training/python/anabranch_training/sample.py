@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from .dialect import Dialect
 
 # What the engine lets a token be, by where it stands. All of these rule out markers only, so that
@@ -15,6 +13,7 @@ IN_TITLE = 3  # <|/title|> only
 AFTER_TITLE = 4  # <|title|> or <|para|>
 BRANCH = 5  # <|/branch|> only
 NO_MARKERS = 6  # serial mode
+RULES = 7
 
 
 def allowed_markers(rule: int, d: Dialect) -> tuple[int, ...]:
@@ -61,6 +60,45 @@ class Sample:
         return at + len(ids)
 
 
+def plain_text(parts: list[dict]) -> str:
+    return "".join(
+        p["serial"] if "serial" in p else "".join(b["body"] for b in p["parallel"]) for p in parts
+    )
+
+
+def servable(parts: list[dict], encode, d: Dialect) -> list[dict]:
+    """The parts as the engine can decode them: a stage that it would refuse or cut is serial text."""
+    out: list[dict] = []
+    stages = 0
+    for part in parts:
+        text = plain_text([part])
+        after_join = bool(out) and "parallel" in out[-1]
+        if "parallel" in part and stages < d.caps.stages and not after_join:
+            if _fits(part["parallel"], encode, d):
+                stages += 1
+                out.append(part)
+                continue
+        if out and not after_join:
+            text = out.pop()["serial"] + text
+        if text:
+            out.append({"serial": text})
+    return out
+
+
+def _fits(branches: list[dict], encode, d: Dialect) -> bool:
+    titles = [tuple(encode(b["title"])) for b in branches]
+    overhead = 2 + len(d.separator)
+    return (
+        2 <= len(branches) <= d.caps.branches
+        and len(set(titles)) == len(titles)
+        and all(0 < len(title) <= d.caps.title_tokens for title in titles)
+        and all(
+            overhead + len(title) + len(encode(b["body"])) <= d.caps.branch_tokens
+            for title, b in zip(titles, branches)
+        )
+    )
+
+
 def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool = False) -> Sample:
     """Serialises an answer's parts, piece by piece (no merge crosses a piece).
 
@@ -71,15 +109,11 @@ def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool =
     s = Sample()
     at = s.add(prompt_ids, 0, 0, 0, ANYTHING)
     if serial:
-        text = "".join(
-            p["serial"] if "serial" in p else "".join(b["body"] for b in p["parallel"])
-            for p in parts
-        )
-        s.add([*encode(text), end], at, 0, 0, NO_MARKERS)
+        s.add([*encode(plain_text(parts)), end], at, 0, 0, NO_MARKERS)
         return s
     lane = stage = 0
     after_join = False
-    for part in parts:
+    for part in servable(parts, encode, d):
         if "serial" in part:
             ids = encode(part["serial"])
             rules = [TRUNK] * len(ids)
@@ -108,11 +142,3 @@ def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool =
     s.add([end], at, 0, 0, AFTER_JOIN if after_join else TRUNK)
     return s
 
-
-def visible(lanes: np.ndarray, stages: np.ndarray) -> np.ndarray:
-    """[n, n] bool: row i may attend to column j. Serialised order, siblings invisible."""
-    n = len(lanes)
-    causal = np.tril(np.ones((n, n), dtype=bool))
-    same_stage = (stages[:, None] == stages[None, :]) & (stages[:, None] != 0)
-    siblings = same_stage & (lanes[:, None] != lanes[None, :])
-    return causal & ~siblings

@@ -26,7 +26,10 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+SPECIAL = (END_OF_TEXT, TURN_OPEN, TURN_CLOSE, *MARKERS)
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int, special=SPECIAL) -> Tokenizer:
     """Special tokens take the first ids, so that they stay put when the vocabulary grows."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -36,13 +39,9 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    special = [
-        AddedToken(t, special=True, normalized=False)
-        for t in (END_OF_TEXT, TURN_OPEN, TURN_CLOSE, *MARKERS)
-    ]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=special,
+        special_tokens=[AddedToken(t, special=True, normalized=False) for t in special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         min_frequency=4,
         show_progress=False,
@@ -51,24 +50,22 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
+def added_tokens(tokenizer: Tokenizer) -> dict:
+    """As tokenizer_config.json lists them: id -> token and how it matches."""
+    fields = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+    return {
+        str(i): {field: getattr(token, field) for field in fields}
+        for i, token in sorted(tokenizer.get_added_tokens_decoder().items())
+    }
+
+
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    added = {
-        str(i): {
-            "content": token.content,
-            "lstrip": False,
-            "normalized": False,
-            "rstrip": False,
-            "single_word": False,
-            "special": True,
-        }
-        for i, token in sorted(tokenizer.get_added_tokens_decoder().items())
-    }
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": 512,
-        "added_tokens_decoder": added,
+        "added_tokens_decoder": added_tokens(tokenizer),
         "bos_token": None,
         "eos_token": TURN_CLOSE,
         "pad_token": END_OF_TEXT,

@@ -7,48 +7,61 @@ the same weights as a Hugging Face folder. Progress goes to stderr; --json print
 
 import argparse
 import json
-import math
 import os
-import sys
-import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Iterator
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from .batches import Batch, Encoder, collate, endless_batches, marker_bias, read_tasks
+from .batches import SERIAL_TWIN, Batch, Encoder, collate, is_parallel, read_tasks
 from .dialect import END_OF_TEXT, TURN_CLOSE, Dialect
+from .loop import Checkpoint, Objective, fit, learning_rate, optimizer_of, say
 from .model import Model, Shape
-from .tokenizer import save_tokenizer, train_tokenizer
+from .sample import Sample
+from .tokenizer import chat_prompt, save_tokenizer, train_tokenizer
+
+# Shares of samples that teach that a system message or an earlier turn changes nothing.
+SYSTEM = 0.08
+EARLIER_TURN = 0.06
+SYSTEM_MESSAGES = ("You are a helpful assistant.", "You are a friendly assistant.", "Be brief.")
 
 
-def loss_of(model: Model, batch: Batch, bias: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the sampled tokens, markers masked as the engine masks them."""
-    hidden = model(batch.ids, batch.positions, batch.mask)
-    hidden = hidden.reshape(-1, hidden.shape[-1])[batch.sources]
-    return F.cross_entropy(model.logits(hidden).float() + bias[batch.rules], batch.targets)
+def with_context(task: dict, encoder: Encoder, rng: np.random.Generator, short: list[dict]) -> Sample:
+    """A sample as training sees it: sometimes a serial twin, a system message or an earlier turn."""
+    before: list[dict] = []
+    if rng.random() < SYSTEM:
+        before.append({"role": "system", "content": str(rng.choice(SYSTEM_MESSAGES))})
+    if rng.random() < EARLIER_TURN:
+        turn = short[int(rng.integers(len(short)))]
+        before.append({"role": "user", "content": turn["prompt"]})
+        before.append({"role": "assistant", "content": turn["response"]})
+    serial = is_parallel(task) and rng.random() < SERIAL_TWIN
+    return encoder.sample(task, serial, before)
 
 
-def learning_rate(peak: float, step: int, done: float, warmup: int = 150) -> float:
-    """Warm-up, a plateau to 40% of the time, then a cosine to 3% of the peak."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    if done < 0.4:
-        return peak
-    x = min(1.0, (done - 0.4) / 0.6)
-    return peak * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * x)))
-
-
-def optimizer_of(model: Model, lr: float) -> torch.optim.AdamW:
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
-    return torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
-        lr=lr,
-        betas=(0.9, 0.95),
-        fused=True,
-    )
+def endless_batches(
+    tasks: list[dict], encoder: Encoder, pad: int, tokens: int, context: int, seed: int
+) -> Iterator[Batch]:
+    """Pools of samples, sorted by length within a pool so that little padding is computed."""
+    rng = np.random.default_rng(seed)
+    short = [t for t in tasks[:20_000] if not is_parallel(t) and len(t["response"]) < 120]
+    while True:
+        order = rng.permutation(len(tasks))
+        for from_ in range(0, len(order), 1536):
+            pool = [
+                with_context(tasks[i], encoder, rng, short) for i in order[from_ : from_ + 1536]
+            ]
+            pool = sorted((s for s in pool if len(s) <= context), key=len)
+            groups: list[list[Sample]] = [[]]
+            for s in pool:
+                if groups[-1] and (len(groups[-1]) + 1) * len(s) > tokens:
+                    groups.append([])
+                groups[-1].append(s)
+            for g in rng.permutation(len(groups)):
+                yield collate([[s] for s in groups[g]], pad)
 
 
 def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
@@ -56,8 +69,7 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     end, pad = tokenizer.token_to_id(TURN_CLOSE), tokenizer.token_to_id(END_OF_TEXT)
     model.save(folder, eos=[end, pad], pad=pad)
     save_tokenizer(tokenizer, folder)
-    dialect = json.dumps(Dialect.of(tokenizer).to_json(), indent=2)
-    (folder / "aspd.json").write_text(dialect + "\n")
+    Dialect.of(tokenizer).save(folder)
 
 
 def arguments() -> argparse.Namespace:
@@ -87,9 +99,6 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     args.run.mkdir(parents=True, exist_ok=True)
 
-    def say(text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
     tasks = read_tasks(args.data)
     say(f"{len(tasks)} tasks")
     tokenizer_file = args.run / "tokenizer.json"
@@ -101,7 +110,7 @@ def main() -> None:
         tokenizer.save(str(tokenizer_file))
     vocabulary = tokenizer.get_vocab_size()
     dialect = Dialect.of(tokenizer)
-    encoder = Encoder(tokenizer, dialect)
+    encoder = Encoder(tokenizer, dialect, tokenizer.token_to_id(TURN_CLOSE), chat_prompt)
     pad = tokenizer.token_to_id(END_OF_TEXT)
 
     shape = Shape(
@@ -112,87 +121,48 @@ def main() -> None:
         intermediate_size=args.intermediate,
     )
     model = Model(shape).to(args.device)
-    optimizer = optimizer_of(model, args.lr)
-    bias = marker_bias(dialect, vocabulary).to(args.device)
-    step, seen, elapsed = 0, 0, 0.0
-    checkpoint = args.run / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=args.device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seen, elapsed = state["step"], state["seen"], state["elapsed"]
-        say(f"resumed at step {step}, {elapsed / 60:.1f} minutes in")
+    optimizer = optimizer_of(model, args.lr, weight_decay=0.1)
+    objective = Objective(dialect, args.device)
+    kept = Checkpoint(args.run / "checkpoint.pt", {"shape": asdict(shape)})
+    state = kept.load(model, optimizer)
     say(f"{model.parameter_count() / 1e6:.2f}M parameters, vocabulary {vocabulary}, {args.device}")
 
     heldout: list[Batch] = []
     if args.heldout:
-        samples = [encoder.sample(t) for t in read_tasks(args.heldout)[:240]]
-        samples.sort(key=len)
-        heldout = [collate(samples[i : i + 24], pad) for i in range(0, len(samples), 24)]
+        samples = sorted((encoder.sample(t) for t in read_tasks(args.heldout)[:240]), key=len)
+        heldout = [
+            collate([[s] for s in samples[i : i + 24]], pad) for i in range(0, len(samples), 24)
+        ]
 
-    def heldout_loss() -> float | None:
-        if not heldout:
-            return None
-        with torch.no_grad():
-            losses = [loss_of(model, b.to(args.device), bias).item() for b in heldout]
-        return sum(losses) / len(losses)
-
-    def save() -> None:
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-            "seen": seen,
-            "elapsed": elapsed,
-        }
-        torch.save(state, checkpoint.with_suffix(".tmp"))
-        checkpoint.with_suffix(".tmp").replace(checkpoint)
+    def checkpoint() -> None:
+        kept.save(model, optimizer, state)
         export(model, tokenizer, args.run / "export")
+        say(f"checkpoint at step {state.step}, held-out loss {objective.mean(model, heldout)}")
 
-    budget = args.minutes * 60
-    batches = endless_batches(
-        tasks, encoder, pad, args.batch_tokens, args.context, args.seed + step
+    fit(
+        model,
+        optimizer,
+        objective,
+        endless_batches(
+            tasks, encoder, pad, args.batch_tokens, args.context, args.seed + state.step
+        ),
+        state,
+        done=lambda state: state.seconds / (args.minutes * 60),
+        rate=lambda step, done: learning_rate(args.lr, step, done, warmup=150, plateau=0.4),
+        checkpoint=checkpoint,
+        checkpoint_minutes=args.checkpoint_minutes,
     )
-    clock = last_save = time.monotonic()
-    running, window, window_tokens, window_clock = 0.0, 0, 0, clock
-    while elapsed < budget:
-        batch = next(batches)
-        rate = learning_rate(args.lr, step, elapsed / budget)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = loss_of(model, batch.to(args.device), bias)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        now = time.monotonic()
-        elapsed, clock = elapsed + now - clock, now
-        step, seen = step + 1, seen + batch.tokens
-        running, window, window_tokens = running + loss.item(), window + 1, window_tokens + batch.tokens
-        if step % 20 == 0:
-            say(
-                f"step {step} loss {running / window:.4f} lr {rate:.2e} "
-                f"{window_tokens / (now - window_clock):.0f} tokens/s "
-                f"{seen / 1e6:.2f}M tokens {elapsed / 60:.1f}/{args.minutes:g} min"
-            )
-            running, window, window_tokens, window_clock = 0.0, 0, 0, now
-        if now - last_save > args.checkpoint_minutes * 60:
-            save()
-            say(f"checkpoint at step {step}, held-out loss {heldout_loss()}")
-            last_save = time.monotonic()
-    save()
-    final = heldout_loss()
+    checkpoint()
     if args.out:
         export(model, tokenizer, args.out)
-    say(f"done: {step} steps, {seen / 1e6:.2f}M tokens, held-out loss {final}")
     if args.json:
         summary = {
             "parameters": model.parameter_count(),
             "vocabulary": vocabulary,
-            "steps": step,
-            "tokens": seen,
-            "minutes": elapsed / 60,
-            "heldout_loss": final,
+            "steps": state.step,
+            "tokens": state.tokens,
+            "minutes": state.seconds / 60,
+            "heldout_loss": objective.mean(model, heldout),
         }
         print(json.dumps(summary))
 

@@ -1,0 +1,174 @@
+"""Teaches a Hugging Face checkpoint to branch: python -m anabranch_training.finetune --help
+
+Rows of data are {prompt, parts} or {messages, parts}, as `npm run data -- extract` writes them. A
+run folder holds the last checkpoint; the same command started again goes on from it and ends in the
+same weights. --out becomes a Hugging Face folder with aspd.json, which the engine loads as it is.
+Progress goes to stderr; --json prints one summary.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig
+
+from .batches import read_tasks
+from .lora import TARGETS, add_lora, merge_lora
+from .loop import Checkpoint, Objective, State, fit, learning_rate, optimizer_of, say
+from .mask import why_no_flex
+from .packing import Packed
+from .pretrained import add_marker_rows, export, load_model, load_vocabulary
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LEARNING_RATE = {"full": 2e-5, "lora": 1e-4}
+
+
+def arguments() -> argparse.Namespace:
+    p = argparse.ArgumentParser(
+        prog="anabranch_training.finetune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--base", type=Path, required=True, help="Hugging Face folder to begin with")
+    p.add_argument("--data", type=Path, required=True, help="JSONL written by `data extract`")
+    p.add_argument("--heldout", type=Path, help="JSONL whose loss is printed at each checkpoint")
+    p.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it exists")
+    p.add_argument("--out", type=Path, required=True, help="folder of the finished model")
+    p.add_argument("--lora", action="store_true", help="train low-rank additions, not all weights")
+    p.add_argument("--rank", type=int, default=32, help="of LoRA (default %(default)s)")
+    p.add_argument("--alpha", type=float, default=64, help="of LoRA (default %(default)s)")
+    p.add_argument("--targets", nargs="+", default=list(TARGETS), help="layers that LoRA adds to")
+    p.add_argument("--epochs", type=int, default=2, help="passes over the data (default %(default)s)")
+    p.add_argument("--max-steps", type=int, help="end after so many steps, if that is earlier")
+    p.add_argument("--lr", type=float, help="peak (default 2e-5, with --lora 1e-4)")
+    p.add_argument("--warmup-steps", type=int, default=20, help="default %(default)s")
+    p.add_argument("--weight-decay", type=float, default=0.01, help="default %(default)s")
+    p.add_argument("--row-tokens", type=int, default=4096, help="samples are packed into rows of this")
+    p.add_argument("--accumulate", type=int, default=8, help="rows a step (default %(default)s)")
+    p.add_argument("--resume-rule", choices=["sum", "max"], help="where the trunk goes on after a join")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--dtype", choices=DTYPES, help="of the weights (default fp32, LoRA on CUDA bf16)")
+    p.add_argument("--export-dtype", choices=DTYPES, help="default: as the base is stored")
+    p.add_argument(
+        "--attention",
+        choices=["auto", "sdpa", "flex"],
+        default="auto",
+        help="FlexAttention or SDPA with a dense mask; auto tries the first on CUDA",
+    )
+    p.add_argument(
+        "--gradient-checkpointing",
+        action=argparse.BooleanOptionalAction,
+        default=torch.cuda.is_available(),
+        help="recompute activations instead of keeping them",
+    )
+    p.add_argument("--checkpoint-minutes", type=float, default=15, help="default %(default)s")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--json", action="store_true", help="print one JSON summary to stdout")
+    return p.parse_args()
+
+
+def attention_of(args: argparse.Namespace, cuda: bool) -> str:
+    """FlexAttention, which skips what a packed row doesn't see, where it is there and right."""
+    if args.attention == "sdpa" or (args.attention == "auto" and not cuda):
+        return "sdpa"
+    why = why_no_flex(args.device)
+    if why is None:
+        return "flex_attention"
+    if args.attention == "flex":
+        raise SystemExit(f"FlexAttention doesn't work here: {why}. Use --attention sdpa")
+    say(f"no FlexAttention here ({why}): SDPA with a dense mask")
+    return "sdpa"
+
+
+def main() -> None:
+    args = arguments()
+    torch.manual_seed(args.seed)
+    args.run.mkdir(parents=True, exist_ok=True)
+    cuda = torch.device(args.device).type == "cuda"
+    mode = "lora" if args.lora else "full"
+    dtype = DTYPES[args.dtype or ("bf16" if args.lora and cuda else "fp32")]
+    attention = attention_of(args, cuda)
+    flex = attention == "flex_attention"
+    peak = args.lr or LEARNING_RATE[mode]
+
+    vocabulary = load_vocabulary(args.base, args.resume_rule)
+    model = load_model(args.base, dtype, args.device, attention)
+    add_marker_rows(model, vocabulary, args.seed)
+    if args.lora:
+        add_lora(model.causal, vocabulary.dialect.markers, args.rank, args.alpha, args.targets)
+    if args.gradient_checkpointing:
+        model.causal.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()
+    optimizer = optimizer_of(model, peak, args.weight_decay)
+    objective = Objective(vocabulary.dialect, args.device, autocast=cuda, flex=flex)
+
+    def packed(path: Path) -> Packed:
+        tasks = read_tasks(path)
+        if not tasks:
+            raise SystemExit(f"{path} has no rows")
+        return Packed(tasks, vocabulary.encoder, vocabulary.pad, args.row_tokens, fill=flex)
+
+    data = packed(args.data)
+    heldout = packed(args.heldout).in_order() if args.heldout else []
+    total = len(data.tasks) * args.epochs
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    say(f"{len(data.tasks)} rows, {trained / 1e6:.2f}M parameters train, {attention}, {args.device}")
+
+    settings = {
+        **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "rank", "alpha", "targets")},
+        **{k: getattr(args, k) for k in ("epochs", "row_tokens", "accumulate", "seed")},
+        "max_steps": args.max_steps,
+        "lr": peak,
+        "resume_rule": vocabulary.dialect.resume,
+    }
+    kept = Checkpoint(args.run / "checkpoint.pt", settings)
+    state = kept.load(model, optimizer)
+    before = objective.mean(model, heldout)
+    if before is not None:
+        say(f"held-out loss {before:.4f} at step {state.step}")
+
+    def checkpoint() -> None:
+        kept.save(model, optimizer, state)
+        say(f"checkpoint at step {state.step}, held-out loss {objective.mean(model, heldout)}")
+
+    def done(state: State) -> float:
+        by_steps = state.step / args.max_steps if args.max_steps else 0.0
+        return max(state.tasks / total, by_steps)
+
+    fit(
+        model,
+        optimizer,
+        objective,
+        data.shuffled(args.epochs, args.seed, state.tasks),
+        state,
+        done=done,
+        rate=lambda step, share: learning_rate(peak, step, share, args.warmup_steps),
+        checkpoint=checkpoint,
+        checkpoint_minutes=args.checkpoint_minutes,
+        accumulate=args.accumulate,
+    )
+    checkpoint()
+    after = objective.mean(model, heldout)
+    merge_lora(model.causal)
+    stored = AutoConfig.from_pretrained(args.base).dtype or torch.bfloat16
+    export_dtype = DTYPES[args.export_dtype] if args.export_dtype else stored
+    export(model, vocabulary, args.out, export_dtype)
+    say(f"done: {args.out}")
+    if args.json:
+        summary = {
+            "mode": mode,
+            "trained_parameters": trained,
+            "steps": state.step,
+            "rows": state.tasks,
+            "rows_left_out": len(data.left_out),
+            "tokens": state.tokens,
+            "minutes": state.seconds / 60,
+            "heldout_loss_at_start": before,
+            "heldout_loss": after,
+        }
+        print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The training loop that the demo's trainer and fine-tuning share."""
+
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .batches import Batch
+from .dialect import Dialect
+from .sample import RULES, allowed_markers
+
+
+PROGRESS_SECONDS = 10
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+class Objective:
+    """Summed cross-entropy over the sampled tokens, markers masked as the engine masks them.
+
+    A model has `forward(ids, positions, mask) -> hidden [b, n, d]` and `logits(hidden)`.
+    """
+
+    def __init__(self, dialect: Dialect, device: str, autocast: bool = False, flex: bool = False):
+        self.device, self.autocast, self.flex = device, autocast, flex
+        self.markers = torch.tensor(dialect.markers, device=device)
+        self.bias = marker_bias(dialect).to(device)
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        batch = batch.to(self.device)
+        kind = torch.device(self.device).type
+        # No cache: it would keep a bf16 copy of every weight, which recomputation hardly reuses.
+        with torch.autocast(kind, torch.bfloat16, enabled=self.autocast, cache_enabled=False):
+            hidden = model(batch.ids, batch.positions, batch.mask(self.flex))
+            logits = model.logits(hidden.reshape(-1, hidden.shape[-1])[batch.sources])
+        logits = logits.float().index_add_(1, self.markers, self.bias[batch.rules])
+        return F.cross_entropy(logits, batch.targets, reduction="sum")
+
+    @torch.no_grad()
+    def mean(self, model: nn.Module, batches: list[Batch]) -> float | None:
+        """Mean over all sampled tokens of `batches`; None without any."""
+        count = sum(len(batch.targets) for batch in batches)
+        return sum(self(model, batch).item() for batch in batches) / count if count else None
+
+
+def marker_bias(dialect: Dialect) -> Tensor:
+    """[rules, 6]: -inf on the markers that the engine rules out, in the order of `markers`."""
+    bias = torch.zeros(RULES, len(dialect.markers))
+    for rule in range(RULES):
+        allowed = allowed_markers(rule, dialect)
+        for i, marker in enumerate(dialect.markers):
+            if marker not in allowed:
+                bias[rule, i] = float("-inf")
+    return bias
+
+
+def learning_rate(peak: float, step: int, done: float, warmup: int, plateau: float = 0.0) -> float:
+    """Warm-up over `warmup` steps, the peak until `plateau` of the run, a cosine to 3% of it."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    x = min(1.0, max(0.0, done - plateau) / (1 - plateau))
+    return peak * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * x)))
+
+
+def optimizer_of(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW over what trains; norms and biases don't decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() > 1]
+    vectors = [p for p in trained if p.dim() <= 1]
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=lr,
+        betas=(0.9, 0.95),
+        fused=True,
+    )
+
+
+@dataclass
+class State:
+    """How far a run is."""
+
+    step: int = 0
+    tasks: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+class Checkpoint:
+    """A run's file: what trains, the optimizer, how far it is, and the settings it was begun with."""
+
+    def __init__(self, path: Path, settings: dict):
+        self.path, self.settings = path, settings
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:
+        trained = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+        content = {"trained": trained, "optimizer": optimizer.state_dict()}
+        unfinished = self.path.with_suffix(".tmp")
+        torch.save({**content, "state": asdict(state), "settings": self.settings}, unfinished)
+        unfinished.replace(self.path)
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+        """A fresh state where there is no file yet."""
+        if not self.path.exists():
+            return State()
+        content = torch.load(self.path, map_location="cpu", weights_only=True)
+        for name, value in self.settings.items():
+            was = content["settings"].get(name)
+            if was != value:
+                raise SystemExit(
+                    f"{self.path.parent} was begun with {name} {was}, not {value}: "
+                    "give the same settings to go on, or another --run to begin anew"
+                )
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, value in content["trained"].items():
+                parameters[name].copy_(value)
+        optimizer.load_state_dict(content["optimizer"])
+        state = State(**content["state"])
+        say(f"resumed at step {state.step}, {state.seconds / 60:.1f} minutes in")
+        return state
+
+
+def fit(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    batches: Iterator[Batch],
+    state: State,
+    *,
+    done: Callable[[State], float],
+    rate: Callable[[int, float], float],
+    checkpoint: Callable[[], None],
+    checkpoint_minutes: float,
+    accumulate: int = 1,
+) -> None:
+    """Trains until `done` says 1 or the batches end; a step is `accumulate` batches."""
+    clock = last_save = window_clock = time.monotonic()
+    loss_sum, loss_count, window_tokens = 0.0, 0, 0
+    while (progress := done(state)) < 1 and (group := list(islice(batches, accumulate))):
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = rate(state.step, progress)
+        count = sum(len(batch.targets) for batch in group)
+        for batch in group:
+            loss = objective(model, batch)
+            (loss / count).backward()
+            loss_sum += loss.item()
+        torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        tokens = sum(batch.tokens for batch in group)
+        now = time.monotonic()
+        state.seconds, clock = state.seconds + now - clock, now
+        state.step += 1
+        state.tokens += tokens
+        state.tasks += sum(batch.tasks for batch in group)
+        loss_count += count
+        window_tokens += tokens
+        if now - window_clock >= PROGRESS_SECONDS:
+            share = done(state)
+            left = state.seconds * (1 - share) / share / 60 if share else math.inf
+            say(
+                f"step {state.step} loss {loss_sum / loss_count:.4f} "
+                f"lr {optimizer.param_groups[0]['lr']:.2e} "
+                f"{window_tokens / (now - window_clock):.0f} tokens/s "
+                f"{state.tokens / 1e6:.2f}M tokens {100 * share:.0f}% {left:.1f} min left"
+            )
+            loss_sum, loss_count, window_tokens, window_clock = 0.0, 0, 0, now
+        if now - last_save >= checkpoint_minutes * 60:
+            checkpoint()
+            last_save = time.monotonic()

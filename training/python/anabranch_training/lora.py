@@ -1,0 +1,106 @@
+"""LoRA: a low-rank product beside frozen matrices, and the markers' own embedding rows.
+
+W' = W + (alpha / rank) B A, with A [rank, in] random and B [out, rank] zero at the start. The
+markers are new to the model, so their rows are trained in full while all other rows stay frozen.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class LoraLinear(nn.Module):
+    def __init__(self, base: nn.Linear, rank: int, alpha: float):
+        super().__init__()
+        self.base, self.scale = base, alpha / rank
+        device = base.weight.device
+        self.a = nn.Parameter(torch.empty(rank, base.in_features, device=device))
+        self.b = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
+        nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + F.linear(F.linear(x, self.a), self.b) * self.scale
+
+    def merged(self) -> nn.Linear:
+        self.base.weight += (self.b @ self.a * self.scale).to(self.base.weight.dtype)
+        return self.base
+
+
+class MarkerEmbedding(nn.Module):
+    """An embedding whose rows `ids` [6] are trained as `rows` [6, d]."""
+
+    def __init__(self, base: nn.Embedding, ids: Tensor, rows: nn.Parameter):
+        super().__init__()
+        self.base, self.rows = base, rows
+        self.register_buffer("ids", ids, persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[b, n] -> [b, n, d]"""
+        is_marker = tokens[..., None] == self.ids
+        out = self.base(tokens)
+        own = F.embedding(is_marker.int().argmax(-1), self.rows).to(out.dtype)
+        return torch.where(is_marker.any(-1, keepdim=True), own, out)
+
+    def merged(self) -> nn.Embedding:
+        self.base.weight[self.ids] = self.rows.to(self.base.weight.dtype)
+        return self.base
+
+
+class MarkerHead(nn.Module):
+    """An output matrix whose rows `ids` [6] are trained as `rows` [6, d]."""
+
+    def __init__(self, base: nn.Linear, ids: Tensor, rows: nn.Parameter):
+        super().__init__()
+        self.base, self.rows = base, rows
+        self.register_buffer("ids", ids, persistent=False)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.base.weight
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[..., d] -> [..., vocabulary]"""
+        logits = self.base(hidden)
+        return logits.index_copy(-1, self.ids, F.linear(hidden, self.rows).to(logits.dtype))
+
+    merged = MarkerEmbedding.merged
+
+
+def _each(model: nn.Module, kind):
+    """(parent, name, module) of every submodule of a kind, listed before any is replaced."""
+    return [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, kind)
+    ]
+
+
+def add_lora(causal, markers: tuple[int, ...], rank: int, alpha: float, targets) -> None:
+    """Freezes a Hugging Face causal LM and puts what is trained beside it, in fp32."""
+    causal.requires_grad_(False)
+    chosen = [found for found in _each(causal, nn.Linear) if found[1] in targets]
+    missing = set(targets) - {name for _, name, _ in chosen}
+    if missing:
+        known = sorted({name for _, name, _ in _each(causal, nn.Linear)})
+        raise SystemExit(f"no layer is named {', '.join(sorted(missing))}; there are {known}")
+    for parent, name, linear in chosen:
+        setattr(parent, name, LoraLinear(linear, rank, alpha))
+    embedding, head = causal.get_input_embeddings(), causal.get_output_embeddings()
+    ids = torch.tensor(markers, device=embedding.weight.device)
+    rows = nn.Parameter(embedding.weight[ids].float())
+    tied = head.weight is embedding.weight
+    head_rows = rows if tied else nn.Parameter(head.weight[ids].float())
+    causal.set_input_embeddings(MarkerEmbedding(embedding, ids, rows))
+    causal.set_output_embeddings(MarkerHead(head, ids, head_rows))
+
+
+@torch.no_grad()
+def merge_lora(causal) -> None:
+    """Puts what was trained into the model's own matrices and takes the modules here away."""
+    for parent, name, added in _each(causal, (LoraLinear, MarkerEmbedding, MarkerHead)):
+        setattr(parent, name, added.merged())

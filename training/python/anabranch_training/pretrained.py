@@ -1,0 +1,160 @@
+"""Hugging Face checkpoints: loading one, teaching it the markers' tokens, writing one."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jinja2 import TemplateError
+from tokenizers import AddedToken, Tokenizer
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from .batches import Encoder
+from .dialect import MARKERS, SEPARATOR, Dialect
+from .tokenizer import added_tokens
+
+KINDS = ("llama", "qwen2", "qwen3")
+
+
+class Pretrained(nn.Module):
+    """A Hugging Face causal LM with the methods that the loop wants."""
+
+    def __init__(self, causal):
+        super().__init__()
+        self.causal = causal
+
+    def forward(self, ids: Tensor, positions: Tensor, mask) -> Tensor:
+        """ids, positions [b, n]; mask [b, n, n] bool or a BlockMask. -> [b, n, d]"""
+        return self.causal.base_model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask[:, None] if isinstance(mask, Tensor) else mask,
+            use_cache=False,
+        ).last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.causal.get_output_embeddings()(hidden)
+
+
+@dataclass
+class Vocabulary:
+    """A checkpoint's tokenizer with the markers in it, and what follows from it."""
+
+    folder: Path
+    """The checkpoint."""
+    tokenizer: Tokenizer
+    dialect: Dialect
+    encoder: Encoder
+    pad: int
+    own_tokens: int
+    """Ids below this were the checkpoint's before; markers from here on are new to it."""
+
+    @property
+    def new_ids(self) -> list[int]:
+        return [i for i in self.dialect.markers if i >= self.own_tokens]
+
+    def save(self, folder: Path) -> None:
+        """The checkpoint's own tokenizer files, with the markers added and nothing else changed."""
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        for name in ("chat_template.jinja", "special_tokens_map.json"):
+            if (self.folder / name).exists():
+                shutil.copyfile(self.folder / name, folder / name)
+        config = json.loads((self.folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        if "added_tokens_decoder" in config:
+            config["added_tokens_decoder"] = added_tokens(self.tokenizer)
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+        (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_vocabulary(folder: Path, resume: str | None = None) -> Vocabulary:
+    """Reads tokenizer.json as it stands and adds the markers; `resume` is the dialect's rule."""
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        if not (folder / name).exists():
+            raise SystemExit(f"{folder} has no {name}: a checkpoint with a fast tokenizer is needed")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    own_tokens = tokenizer.get_vocab_size()
+    tokenizer.add_special_tokens([AddedToken(m, special=True, normalized=False) for m in MARKERS])
+    for piece in (SEPARATOR, "a", " b", "\n\n- **c**", "é 🎨"):
+        ids = tokenizer.encode(piece, add_special_tokens=False).ids
+        if tokenizer.decode(ids, skip_special_tokens=False) != piece:
+            raise SystemExit(f"the tokenizer changes {piece!r}: a byte-level one is needed")
+    has_own = (folder / "aspd.json").exists()
+    dialect = Dialect.load(folder) if has_own else Dialect.of(tokenizer)
+    if resume:
+        dialect = replace(dialect, resume=resume)
+
+    template = PreTrainedTokenizerFast.from_pretrained(folder)
+    if not template.chat_template:
+        raise SystemExit(f"{folder} has no chat template: take the instruction-tuned checkpoint")
+
+    def render(messages: list[dict]) -> str:
+        try:
+            return template.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            raise ValueError(f"the chat template refuses it: {error}") from error
+
+    end = _turn_end(tokenizer, template)
+    pad = end if template.pad_token is None else tokenizer.token_to_id(template.pad_token)
+    encoder = Encoder(tokenizer, dialect, end, render)
+    return Vocabulary(folder, tokenizer, dialect, encoder, pad, own_tokens)
+
+
+def _turn_end(tokenizer: Tokenizer, template: PreTrainedTokenizerFast) -> int:
+    """The token that the chat template writes behind an answer, else the tokenizer's own end."""
+    messages = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "ANSWER"}]
+    text = template.apply_chat_template(messages, tokenize=False).rpartition("ANSWER")[2]
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    if ids and ids[0] in tokenizer.get_added_tokens_decoder():
+        return ids[0]
+    if template.eos_token is None:
+        raise SystemExit("neither the chat template nor the tokenizer says how an answer ends")
+    return tokenizer.token_to_id(template.eos_token)
+
+
+def load_model(folder: Path, dtype: torch.dtype, device: str, attention: str = "sdpa") -> Pretrained:
+    causal = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention
+    )
+    if causal.config.model_type not in KINDS:
+        raise SystemExit(f"{causal.config.model_type} models can't be served: {', '.join(KINDS)} can")
+    if getattr(causal.config, "use_sliding_window", False):
+        raise SystemExit("sliding-window attention is not supported: set use_sliding_window to false")
+    return Pretrained(causal.to(device).eval())
+
+
+@torch.no_grad()
+def add_marker_rows(model: Pretrained, vocabulary: Vocabulary, seed: int) -> None:
+    """Rows for the new markers: the mean of the checkpoint's own rows plus a tenth of their spread.
+
+    Checkpoints whose matrices are larger than their tokenizer keep their size.
+    """
+    causal, new = model.causal, vocabulary.new_ids
+    if not new:
+        return
+    rows = causal.get_input_embeddings().weight.shape[0]
+    if max(new) >= rows:
+        causal.resize_token_embeddings(max(new) + 1, mean_resizing=False)
+    generator = torch.Generator().manual_seed(seed)
+    done = set()
+    for matrix in (causal.get_input_embeddings().weight, causal.get_output_embeddings().weight):
+        if matrix.data_ptr() in done:  # tied
+            continue
+        done.add(matrix.data_ptr())
+        own = matrix[: min(rows, vocabulary.own_tokens)].float()
+        noise = torch.randn(len(new), matrix.shape[1], generator=generator).to(matrix.device)
+        matrix[new] = (own.mean(0) + 0.1 * own.std(0) * noise).to(matrix.dtype)
+
+
+def export(model: Pretrained, vocabulary: Vocabulary, folder: Path, dtype: torch.dtype) -> None:
+    """A Hugging Face folder that the engine loads as it is."""
+    causal = model.causal.to(dtype)
+    ends = causal.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    causal.generation_config.eos_token_id = list(dict.fromkeys([*ends, vocabulary.encoder.end]))
+    causal.save_pretrained(folder)
+    vocabulary.save(folder)
+    vocabulary.dialect.save(folder)

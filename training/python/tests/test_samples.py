@@ -1,0 +1,157 @@
+"""Samples, mask, loss and legal markers against what is written out by hand."""
+
+import json
+import unittest
+from dataclasses import replace
+
+import torch
+
+from anabranch_training.batches import collate
+from anabranch_training.dialect import Dialect
+from anabranch_training.loop import marker_bias
+from anabranch_training.packing import Packed
+from anabranch_training.pieces import make_fixture
+from anabranch_training.pretrained import load_vocabulary
+from anabranch_training.sample import (
+    AFTER_JOIN,
+    AFTER_TITLE,
+    ANYTHING,
+    BRANCH,
+    IN_TITLE,
+    NO_MARKERS,
+    TRUNK,
+    encode_parts,
+    plain_text,
+    servable,
+)
+
+from . import tiny
+
+# Ids: markers 10 to 15, separator 20 21, end 9; a text's ids are its letters' codes.
+DIALECT = Dialect(10, 11, 12, 13, 14, 15, separator=(20, 21))
+PARTS = [
+    {"serial": "s"},
+    {"parallel": [{"title": "A", "body": "ab"}, {"title": "B", "body": "c"}]},
+    {"serial": "t"},
+]
+
+
+def letters(text: str) -> list[int]:
+    return [ord(c) for c in text]
+
+
+def sample(parts=PARTS, dialect=DIALECT, **options):
+    return encode_parts([1, 2], parts, letters, dialect, end=9, **options)
+
+
+class Samples(unittest.TestCase):
+    def test_hand_written(self):
+        s = sample()
+        A, B, a, b, c, S, T = (ord(x) for x in "ABabcst")
+        trunk = [1, 2, S, 10, A, 11, 10, B, 11, 12]
+        branches = [13, A, 20, 21, a, b, 14, 13, B, 20, 21, c, 14]
+        self.assertEqual(s.ids, [*trunk, *branches, 15, T, 9])
+        # Both branches start at 10; lengths 7 and 6; the trunk resumes at 10 + 13.
+        self.assertEqual(s.positions, [*range(10), *range(10, 17), *range(10, 16), 23, 24, 25])
+        self.assertEqual(s.lanes, [0] * 10 + [1] * 7 + [2] * 6 + [0] * 3)
+        self.assertEqual(s.stages, [0] * 10 + [1] * 13 + [0] * 3)
+        x = ANYTHING
+        plan = [TRUNK, IN_TITLE, IN_TITLE, AFTER_TITLE, IN_TITLE, IN_TITLE, AFTER_TITLE]
+        bodies = [x, x, x, x, BRANCH, BRANCH, BRANCH, x, x, x, x, BRANCH, BRANCH]
+        self.assertEqual(s.rules, [x, x, TRUNK, *plan, *bodies, x, AFTER_JOIN, TRUNK])
+        self.assertEqual(s.sampled, [r != x for r in s.rules])
+
+    def test_resume_at_the_longest_branch(self):
+        maximum = sample(dialect=replace(DIALECT, resume="max"))
+        self.assertEqual(maximum.positions[-3:], [17, 18, 19])
+
+    def test_serial_twin(self):
+        twin = sample(serial=True)
+        self.assertEqual(twin.ids, [1, 2, *letters("sabct"), 9])
+        self.assertEqual(twin.rules, [ANYTHING] * 2 + [NO_MARKERS] * 6)
+
+    def test_stages_that_the_engine_would_refuse_are_serial_text(self):
+        def stage(*titles, body="ab"):
+            return {"parallel": [{"title": t, "body": body} for t in titles]}
+
+        def served(*parts):
+            return servable(list(parts), letters, DIALECT)
+
+        good, text = stage("A", "B"), {"serial": "s"}
+        self.assertEqual(served(text, good, text), [text, good, text])
+        for bad in (stage("A"), stage("A", "A"), stage("A", ""), stage("A", "B" * 17)):
+            joined = {"serial": f"s{plain_text([bad])}s"}
+            self.assertEqual(served(text, bad, text, good), [joined, good])
+        # <|branch|>, title, two of separator, body, <|/branch|>: 512 at most.
+        self.assertIn("parallel", served(stage("A", "B", body="x" * 507))[0])
+        self.assertIn("serial", served(stage("A", "B", body="x" * 508))[0])
+        # No plan directly after a join.
+        self.assertEqual(served(good, {"serial": ""}, good), [good, {"serial": "abab"}])
+        self.assertEqual(sum("parallel" in p for p in served(*[text, good] * 9)), 8)
+
+    def test_shared_fixture_of_pieces(self):
+        fixture = json.loads(tiny.FIXTURE.read_text())
+        self.assertEqual(fixture, make_fixture(tiny.DEMO, fixture["samples"]))
+        # A checkpoint's own tokenizer and chat template, as fine-tuning reads them, say the same.
+        encoder = load_vocabulary(tiny.DEMO).encoder
+        for task, expected in zip(tiny.tasks(), fixture["samples"]):
+            self.assertEqual(encoder.sample(task).ids, expected["ids"])
+
+
+class Batches(unittest.TestCase):
+    def test_packed_row(self):
+        one, two = sample(), sample(PARTS[:1])
+        batch = collate([[one, two], [two]], pad=0)
+        mask = batch.mask()
+        n = len(one)
+        for i in range(n + len(two)):
+            for j in range(n + len(two)):
+                first, second = 10 <= j <= 16, 17 <= j <= 22
+                sibling = (17 <= i <= 22 and first) or (10 <= i <= 16 and second)
+                sees = j <= i and (i < n) == (j < n) and not sibling
+                self.assertEqual(mask[0, i, j].item(), sees, (i, j))
+        self.assertEqual(batch.positions[0, n : n + 4].tolist(), [0, 1, 2, 3])
+        self.assertEqual(batch.targets[:3].tolist(), [ord("s"), 10, ord("A")])
+        sources = batch.ids.reshape(-1)[batch.sources].tolist()
+        self.assertEqual(sources[:3], [2, ord("s"), 10])
+        self.assertEqual(batch.targets[-2:].tolist(), [ord("s"), 9])
+
+    def test_block_mask_is_the_same_rule(self):
+        from torch.nn.attention.flex_attention import create_mask
+
+        batch = collate([[sample(), sample(PARTS[:2])], [sample()]], pad=0)
+        blocks = batch.mask(flex=True)
+        b, n = batch.ids.shape
+        dense = create_mask(blocks.mask_mod, b, 1, n, n, device="cpu")[:, 0]
+        self.assertTrue(torch.equal(dense, batch.mask()))
+
+    def test_only_legal_markers_take_part(self):
+        bias = marker_bias(DIALECT)
+        legal = [[m for m, x in zip(DIALECT.markers, row) if x == 0] for row in bias]
+        every = [10, 11, 12, 13, 14, 15]
+        self.assertEqual(legal, [every, [10], [], [11], [10, 12], [14], []])
+
+    def test_rows_that_cannot_be_trained_on_are_left_out(self):
+        vocabulary = load_vocabulary(tiny.DEMO)
+        marked = {"prompt": "p", "parts": [{"serial": "a <|branch|> b"}]}
+        long = {"prompt": "p", "parts": [{"serial": "word " * 200}]}
+        messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "p"}]
+        good = {"messages": messages, "parts": [{"serial": "a b"}]}
+        packed = Packed([marked, good, long, {"prompt": "p"}], vocabulary.encoder, 0, 100, False)
+        self.assertEqual([batch.tasks for batch in packed.in_order()], [4])
+        self.assertEqual(sorted(packed.left_out), [0, 2, 3])
+
+    def test_the_order_goes_on_where_it_stopped(self):
+        vocabulary = load_vocabulary(tiny.DEMO)
+        packed = Packed(tiny.tasks(), vocabulary.encoder, 0, 400, False)
+        whole = list(packed.shuffled(epochs=3, seed=1))
+        self.assertEqual(sum(batch.tasks for batch in whole), 3 * len(packed.tasks))
+        start = 0
+        for i, batch in enumerate(whole):
+            again = next(packed.shuffled(3, 1, start))
+            self.assertTrue(torch.equal(again.ids, batch.ids), i)
+            start += batch.tasks
+
+
+if __name__ == "__main__":
+    unittest.main()
