@@ -200,7 +200,6 @@ inline void* dynamic_shared() {
 #define gridDim (anabranch::emulate::block->grid)
 
 inline void __syncthreads() { anabranch::emulate::meet(anabranch::emulate::block->all); }
-inline void __syncwarp() { anabranch::emulate::meet(anabranch::emulate::warp()); }
 
 template <class T>
 T atomicAdd(T* at, T value) {
@@ -219,17 +218,6 @@ T __shfl_xor_sync(unsigned, T value, int with) {
   e::exchange({bits}, [&] { std::memcpy(&out, e::slot(e::lane() ^ static_cast<size_t>(with)), 4); });
   return out;
 }
-template <class T>
-T __shfl_sync(unsigned, T value, int from) {
-  static_assert(sizeof(T) == 4);
-  namespace e = anabranch::emulate;
-  std::uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  T out;
-  e::exchange({bits}, [&] { std::memcpy(&out, e::slot(static_cast<size_t>(from) % 32), 4); });
-  return out;
-}
-
 // ---- the runtime's calls that the backend makes --------------------------------------------------
 
 using cudaError_t = int;
