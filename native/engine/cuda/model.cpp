@@ -158,7 +158,6 @@ class CudaBackend final : public Backend {
     }
     // Nobody may have asked for the last step's results: it may still read what was sent for it.
     check(cudaStreamSynchronize(stream_), "a step");
-    make_room_for_logits(batch.logits_rows);
     plan_.build(batch);
     const Step step = describe(batch);
     parcel_.send(stream_);
@@ -351,14 +350,7 @@ class CudaBackend final : public Backend {
     row_ = Pinned<float>(c.vocabulary);
     chosen_ = Pinned<int>(rows);
     device_chosen_ = Array<int>(rows, "scratch");
-  }
-
-  void make_room_for_logits(int rows) {
-    const size_t wanted = static_cast<size_t>(rows) * config_.vocabulary;
-    if (wanted <= logits_.count()) return;
-    forget_graphs();
-    logits_ = Array<float>();
-    logits_ = Array<float>(std::max(wanted, size_t{64} * config_.vocabulary), "logits");
+    logits_ = floats(c.vocabulary);
   }
 
   // ---- one forward pass ------------------------------------------------------------------------
