@@ -2,7 +2,16 @@
 // under the Node that npm installed. Node 20 built-ins only.
 import { spawn } from "node:child_process";
 import { delimiter, dirname, join } from "node:path";
-import { modernNode, native, packages, python, root, SetupError, venvPython } from "./setup.mjs";
+import {
+  modernNode,
+  native,
+  nativeChecks,
+  packages,
+  python,
+  root,
+  SetupError,
+  venvPython,
+} from "./setup.mjs";
 
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const script = (path) => (node, args) => [node, [join(root, path), ...args]];
@@ -21,7 +30,7 @@ const commands = {
   generate: { needs: [packages], exec: script("scripts/generate.mjs") },
   check: { needs: [packages], exec: script("scripts/check.mjs") },
   sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
-  test: { needs: [native], exec: (node, args) => [node, [bin("vitest"), "run", ...args]] },
+  test: { needs: [nativeChecks], exec: (node, args) => [node, [bin("vitest"), "run", ...args]] },
   "test:training": {
     needs: [native, python],
     exec: (_, args) => [venvPython, [join(root, "training/python/tests"), ...args]],

@@ -69,9 +69,18 @@ const has = (command) => spawnSync(command, ["--version"], { stdio: "ignore" }).
 
 /** The engine and its addon. A machine with nvcc gets the CUDA backend too (CMake decides). */
 export function native() {
+  build("anabranch", "building the native engine");
+}
+
+/** The same, and its check programs. */
+export function nativeChecks() {
+  build("all", "building the native engine and its checks");
+}
+
+function build(target, title) {
   packages();
   once(
-    "native/build/.anabranch-built",
+    `native/build/.anabranch-built-${target}`,
     ["native/CMakeLists.txt", "native/engine", "native/addon"],
     () => {
       for (const [tool, hint] of [
@@ -92,8 +101,9 @@ export function native() {
           `-DANABRANCH_NODE_MODULES=${join(root, "node_modules")}`,
         ]);
       }
-      run("building the native engine", "cmake", [
+      run(title, "cmake", [
         ...["--build", "native/build", "--parallel", String(availableParallelism())],
+        ...["--target", target],
       ]);
     },
   );
