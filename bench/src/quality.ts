@@ -1,215 +1,210 @@
-// npm run bench -- quality: what a branching model answers, and whether it branches where it should.
-import { resolve } from "node:path";
+// npm run bench -- quality: what a branching model answers beside its serial twin, whether it branches
+// where it should, and what that saves a client of the server.
+import { availableParallelism, cpus } from "node:os";
+import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
-import { type EngineEvent, type EngineUsage, openEngine } from "@anabranch/native";
+import { openRiver, type River } from "@anabranch/gateway/local/river.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
-import { check, type Task } from "@anabranch/training/tasks/task.ts";
+import { check, families, type Task } from "@anabranch/training/tasks/task.ts";
 import { whole } from "./arguments.ts";
+import { type Accuracy, type Answer, type Figures, figures } from "./quality-figures.ts";
 
 const help = `npm run bench -- quality [options]
 
-Asks a model the held-out tasks of the demo's generator, greedily, once with branches allowed and once
-in serial mode, through the engine as it serves. An answer is right when the task's verifier says so.
-A model should branch on the tasks whose answers have independent parts, and on no others. The speed-up
-in steps is the answer's text, tokenized in one piece, over the decode steps it took; it is given over
-the parallel tasks that were answered rightly.
+Starts the gateway and one worker for each of two models: one that branches, and its serial twin. A
+client asks both the held-out tasks of the demo's generator, greedily, past the cache. An answer is right
+when the task's verifier says so.
 
-  --model DIR     a model that knows the generator's tasks (default models/demo)
-  --tasks N       held-out tasks (default 1000)
-  --seed N        which ones (default 1)
-  --max-tokens N  completion tokens of one answer (default 480)
+1. Accuracy, many requests at once: every task of every family, and where the model branched.
+2. Speed, one client: the parallel tasks one after another, the twin and the model in turn. A speed-up
+   is the twin's time to the last byte over ours, medians of the runs, over tasks that both answer rightly.
+
+  --model DIR     a model that branches and knows the generator's tasks (default models/demo)
+  --twin DIR      the model trained alike without branches (default DIR-serial)
+  --tasks N       held-out tasks of each family (default 1000)
+  --timed N       parallel tasks of each family that are timed (default: all)
+  --runs N        timed runs of each (default 3)
+  --threads N     engine threads of each worker (default: all cores)
+  --seed N        which tasks (default 1)
+  --max-tokens N  completion tokens of one answer (default 640)
   --json          one JSON value on stdout
 `;
 
-interface Answer {
-  text: string;
-  usage: EngineUsage;
-}
-
-interface FamilyFigures {
-  tasks: number;
-  parallel: boolean;
-  serial_accuracy: number;
-  parallel_accuracy: number;
-  branched: number;
-}
-
 /** What the command prints with --json. */
-export interface QualityFigures {
+export interface QualityFigures extends Figures {
+  machine: { cpu: string; cores: number; threads: number };
   model: string;
-  tasks: number;
-  serial: { accuracy: number };
-  parallel: { accuracy: number };
-  trigger: { precision: number; recall: number };
-  speedup: { steps: { mean: number; max: number } };
-  families: Record<string, FamilyFigures>;
+  twin: string;
+  runs: number;
 }
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
-/** The visible ids of one answer in document order. */
-class Visible {
-  readonly #runs: { lane: number; ids: number[] }[] = [{ lane: 0, ids: [] }];
-  usage: EngineUsage | undefined;
+interface Usage {
+  anabranch: { steps: number; branches: number; visible_tokens: number };
+}
 
-  take(event: EngineEvent): void {
-    if (event.kind === "stageOpened") {
-      for (const { lane } of event.lanes) this.#runs.push({ lane, ids: [] });
-    } else if (event.kind === "stageClosed") {
-      this.#runs.push({ lane: 0, ids: [] });
-    } else if (event.kind === "token" && event.token.visible) {
-      this.#runs.findLast(({ lane }) => lane === event.lane)?.ids.push(event.token.id);
-    } else if (event.kind === "finished") {
-      this.usage = event.usage;
+/** Asks one model, streaming, and times the last byte. */
+class Client {
+  readonly #url: string;
+  readonly #key: string;
+  readonly #model: string;
+  readonly #mode: "serial" | "parallel";
+  readonly #maxTokens: number;
+
+  constructor(
+    river: River,
+    key: string,
+    model: string,
+    mode: "serial" | "parallel",
+    maxTokens: number,
+  ) {
+    this.#url = `${river.url}/v1/chat/completions`;
+    this.#key = key;
+    this.#model = model;
+    this.#mode = mode;
+    this.#maxTokens = maxTokens;
+  }
+
+  async ask(task: Task): Promise<{ answer: Answer; ms: number }> {
+    const body = JSON.stringify({
+      model: this.#model,
+      messages: [{ role: "user", content: task.prompt }],
+      temperature: 0,
+      max_tokens: this.#maxTokens,
+      stream: true,
+      stream_options: { include_usage: true },
+      anabranch: { mode: this.#mode, cache: "bypass" },
+    });
+    const headers = { authorization: `Bearer ${this.#key}`, "content-type": "application/json" };
+    const began = performance.now();
+    const response = await fetch(this.#url, { method: "POST", headers, body });
+    const stream = await response.text();
+    const ms = performance.now() - began;
+    if (!response.ok) throw new Error(`${this.#model}: ${response.status} ${stream}`);
+    let text = "";
+    let finish: string | undefined;
+    let usage: Usage | undefined;
+    for (const line of stream.split("\n")) {
+      if (!line.startsWith("data: {")) continue;
+      const chunk = JSON.parse(line.slice("data: ".length));
+      if (chunk.error) throw new Error(`${this.#model}: ${JSON.stringify(chunk.error)}`);
+      text += chunk.choices[0]?.delta?.content ?? "";
+      finish = chunk.choices[0]?.finish_reason ?? finish;
+      usage = chunk.usage ?? usage;
     }
-  }
-
-  text(model: TextModel): string {
-    return this.#runs.map(({ ids }) => model.decode(ids)).join("");
+    if (!usage) throw new Error(`${this.#model}: an answer has no usage`);
+    const { steps, branches, visible_tokens } = usage.anabranch;
+    const right = finish === "stop" && check(task.claims, text);
+    return { answer: { right, steps, branches, visibleTokens: visible_tokens, wall: [] }, ms };
   }
 }
 
-/** Every task answered, in one engine run; results do not depend on the company. */
-async function answers(
-  folder: string,
-  model: TextModel,
-  tasks: readonly Task[],
-  parallel: boolean,
-  maxTokens: number,
-): Promise<Answer[]> {
-  const open = tasks.map(() => new Visible());
-  const { promise, resolve: done, reject } = Promise.withResolvers<void>();
-  let left = tasks.length;
-  const engine = openEngine(
-    { model: folder, maxQueue: tasks.length + 1 },
-    (events) => {
-      for (const [id, list] of events) {
-        for (const event of list) {
-          open[id]?.take(event);
-          if (event.kind !== "finished") continue;
-          left--;
-          if (left % 100 === 0) say(`  ${left} left`);
-          if (left === 0) done();
-        }
-      }
-    },
-    (message) => reject(new Error(message)),
+/** Many at once; results do not depend on the company. */
+async function all(name: string, client: Client, tasks: readonly Task[]): Promise<Answer[]> {
+  const out: Answer[] = [];
+  const queue = tasks.entries();
+  let done = 0;
+  const worker = async () => {
+    for (const [i, task] of queue) {
+      out[i] = (await client.ask(task)).answer;
+      if (++done % 500 === 0) say(`  ${name}: ${done} of ${tasks.length}`);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  return out;
+}
+
+async function measure(river: River, of: Settings): Promise<Figures> {
+  const threads = ["--threads", String(of.threads)];
+  await river.addWorker("model", ["--model", of.model, "--model-id", "model", ...threads]);
+  await river.addWorker("twin", ["--model", of.twin, "--model-id", "twin", ...threads]);
+  const key = await river.key("bench");
+  const ours = new Client(river, key, "model", "parallel", of.maxTokens);
+  const twin = new Client(river, key, "twin", "serial", of.maxTokens);
+
+  const tasks = families.flatMap((family) =>
+    Array.from({ length: of.tasks }, (_, i) => makeTask(of.seed, i, "heldout", family)),
   );
-  tasks.forEach(({ prompt }, id) => {
-    const ids = model.chat([{ role: "user", content: prompt }]);
-    engine.submit({ id, prompt: ids, parallel, maxTokens });
-  });
-  await promise;
-  engine.close();
-  return open.map((answer) => {
-    if (!answer.usage) throw new Error("an answer has no end");
-    return { text: answer.text(model), usage: answer.usage };
-  });
-}
-
-const share = (count: number, of: number) => (of === 0 ? Number.NaN : count / of);
-
-function figures(
-  folder: string,
-  model: TextModel,
-  tasks: readonly Task[],
-  serial: readonly Answer[],
-  parallel: readonly Answer[],
-): QualityFigures {
+  say(`${tasks.length} tasks, answered by both`);
+  const parallel = await all("with branches", ours, tasks);
+  const serial = await all("serial twin", twin, tasks);
   const rows = tasks.map((task, i) => {
     const [a, b] = [serial[i], parallel[i]];
     if (!a || !b) throw new Error("an answer is missing");
-    return {
-      task,
-      serialRight: check(task.claims, a.text),
-      parallelRight: check(task.claims, b.text),
-      branched: b.usage.stages > 0,
-      speedUp: model.text(b.text).length / b.usage.steps,
-    };
+    return { task, serial: a, parallel: b };
   });
-  const count = (
-    of: readonly (typeof rows)[number][],
-    is: (row: (typeof rows)[number]) => boolean,
-  ) => of.filter(is).length;
-  const right = rows.filter(({ task, parallelRight }) => task.parallel && parallelRight);
-  const hits = count(rows, (row) => row.branched && row.task.parallel);
-  const families: Record<string, FamilyFigures> = {};
-  for (const family of new Set(tasks.map((task) => task.family))) {
-    const own = rows.filter(({ task }) => task.family === family);
-    families[family] = {
-      tasks: own.length,
-      parallel: own.some(({ task }) => task.parallel),
-      serial_accuracy: share(
-        count(own, (row) => row.serialRight),
-        own.length,
-      ),
-      parallel_accuracy: share(
-        count(own, (row) => row.parallelRight),
-        own.length,
-      ),
-      branched: count(own, (row) => row.branched),
-    };
+
+  const timed = families.flatMap((family) =>
+    rows
+      .filter(({ task, serial, parallel }) => {
+        return task.family === family && task.parallel && serial.right && parallel.right;
+      })
+      .slice(0, of.timed),
+  );
+  say(`${timed.length} tasks that both answer rightly, ${of.runs} times each, one client`);
+  for (const [i, { task, serial, parallel }] of timed.entries()) {
+    for (let run = 0; run < of.runs; run++) {
+      serial.wall.push((await twin.ask(task)).ms);
+      parallel.wall.push((await ours.ask(task)).ms);
+    }
+    if ((i + 1) % 200 === 0) say(`  ${i + 1} of ${timed.length}`);
   }
-  return {
-    model: folder,
-    tasks: rows.length,
-    serial: {
-      accuracy: share(
-        count(rows, (row) => row.serialRight),
-        rows.length,
-      ),
-    },
-    parallel: {
-      accuracy: share(
-        count(rows, (row) => row.parallelRight),
-        rows.length,
-      ),
-    },
-    trigger: {
-      precision: share(
-        hits,
-        count(rows, (row) => row.branched),
-      ),
-      recall: share(
-        hits,
-        count(rows, (row) => row.task.parallel),
-      ),
-    },
-    speedup: {
-      steps: {
-        mean: share(
-          right.reduce((sum, { speedUp }) => sum + speedUp, 0),
-          right.length,
-        ),
-        max: Math.max(...right.map(({ speedUp }) => speedUp)),
-      },
-    },
-    families,
-  };
+  return figures(rows);
 }
 
-const percent = (part: number) => `${(100 * part).toFixed(1)}%`;
+interface Settings {
+  model: string;
+  twin: string;
+  tasks: number;
+  timed: number;
+  runs: number;
+  threads: number;
+  seed: number;
+  maxTokens: number;
+}
+
+const percent = (part: number | null) => (part === null ? "–" : `${(100 * part).toFixed(1)}%`);
+const times = (ratio: number | null) => (ratio === null ? "–" : `${ratio.toFixed(2)}×`);
+const points = ({ difference: { points, low, high } }: Accuracy) =>
+  points === null || low === null || high === null
+    ? "–"
+    : `${points.toFixed(1)} [${low.toFixed(1)}, ${high.toFixed(1)}]`;
 
 function table(of: QualityFigures): string {
-  const families = Object.entries(of.families)
-    .sort(([a], [b]) => a.localeCompare(b))
-    .map(([name, f]) =>
-      [
-        name.padEnd(20),
-        String(f.tasks).padStart(6),
-        percent(f.parallel_accuracy).padStart(9),
-        percent(f.serial_accuracy).padStart(9),
-        `${f.branched} ${f.parallel ? "(should)" : "(should not)"}`.padStart(18),
-      ].join(""),
-    );
-  return `${of.model}, ${of.tasks} held-out tasks
-right with branches ${percent(of.parallel.accuracy)}, in serial mode ${percent(of.serial.accuracy)}
+  const row = (cells: readonly string[]) =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(20) : cell.padStart(i === 4 ? 20 : 10))).join("");
+  const lines = Object.entries(of.families).flatMap(([name, f]) => [
+    row([
+      name,
+      String(f.tasks),
+      percent(f.parallel.accuracy),
+      percent(f.serial.accuracy),
+      points(f),
+      ...[f.speedup.wall.mean, f.speedup.wall.max, f.speedup.steps.mean, f.speedup.steps.max].map(
+        times,
+      ),
+    ]),
+    ...Object.entries(f.kinds).map(([kind, k]) =>
+      row([
+        `  ${kind}`,
+        String(k.tasks),
+        percent(k.parallel.accuracy),
+        percent(k.serial.accuracy),
+        points(k),
+        ` branched ${k.branched} of ${k.parallel_tasks}`,
+      ]),
+    ),
+  ]);
+  const { speedup } = of;
+  return `${of.model} beside ${of.twin}, ${of.tasks} held-out tasks, ${of.machine.threads} engine threads
+right: ${percent(of.parallel.accuracy)} with branches, ${percent(of.serial.accuracy)} by the serial twin; points between, 95%: ${points(of)}
 branches: precision ${percent(of.trigger.precision)}, recall ${percent(of.trigger.recall)}
-speed-up in steps: mean ${of.speedup.steps.mean.toFixed(2)}, max ${of.speedup.steps.max.toFixed(2)}
+time to the last byte, ${speedup.tasks} parallel tasks that both answer rightly: mean ${times(speedup.wall.mean)}, best ${times(speedup.wall.max)}
+decode steps: mean ${times(speedup.steps.mean)}, best ${times(speedup.steps.max)}; visible tokens ${speedup.visible_tokens.parallel?.toFixed(0) ?? "–"}, twin's ${speedup.visible_tokens.serial?.toFixed(0) ?? "–"}
 
-${"family".padEnd(20)} tasks branches   serial          branched
-${families.join("\n")}
+${row(["family", "tasks", "branches", "twin", "points, 95%", "wall", "best", "steps", "best"])}
+${lines.join("\n")}
 `;
 }
 
@@ -218,9 +213,13 @@ export async function benchQuality(argv: string[]): Promise<void> {
     args: argv,
     options: {
       model: { type: "string", default: "models/demo" },
+      twin: { type: "string" },
       tasks: { type: "string", default: "1000" },
+      timed: { type: "string" },
+      runs: { type: "string", default: "3" },
+      threads: { type: "string", default: String(availableParallelism()) },
       seed: { type: "string", default: "1" },
-      "max-tokens": { type: "string", default: "480" },
+      "max-tokens": { type: "string", default: "640" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -229,18 +228,34 @@ export async function benchQuality(argv: string[]): Promise<void> {
     process.stdout.write(help);
     return;
   }
-  const folder = resolve(values.model);
-  const model = new TextModel(folder);
-  const most = 1_000_000;
-  const seed = whole("seed", values.seed, 1, most);
-  const maxTokens = whole("max-tokens", values["max-tokens"], 1, most);
-  const tasks = Array.from({ length: whole("tasks", values.tasks, 1, most) }, (_, i) =>
-    makeTask(seed, i, "heldout"),
-  );
-  say(`${tasks.length} tasks with branches allowed`);
-  const parallel = await answers(folder, model, tasks, true, maxTokens);
-  say(`${tasks.length} tasks in serial mode`);
-  const serial = await answers(folder, model, tasks, false, maxTokens);
-  const result = figures(values.model, model, tasks, serial, parallel);
+  const many = 1_000_000;
+  const model = resolve(values.model);
+  const tasks = whole("tasks", values.tasks, 1, many);
+  const settings: Settings = {
+    model,
+    twin: values.twin ? resolve(values.twin) : `${model}-serial`,
+    tasks,
+    timed: values.timed === undefined ? tasks : whole("timed", values.timed, 0, many),
+    runs: whole("runs", values.runs, 1, 100),
+    threads: whole("threads", values.threads, 1, 1024),
+    seed: whole("seed", values.seed, 1, many),
+    maxTokens: whole("max-tokens", values["max-tokens"], 1, many),
+  };
+  say("starting the gateway and two workers");
+  const river = await openRiver();
+  let measured: Figures;
+  try {
+    measured = await measure(river, settings);
+  } finally {
+    await river.close();
+  }
+  const { threads, runs } = settings;
+  const result: QualityFigures = {
+    machine: { cpu: cpus()[0]?.model.trim() ?? "", cores: availableParallelism(), threads },
+    model: basename(settings.model),
+    twin: basename(settings.twin),
+    runs,
+    ...measured,
+  };
   process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
 }

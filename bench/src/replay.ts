@@ -1,5 +1,6 @@
 // npm run bench -- replay: what branching would save on ordinary answers of other models.
 import { parseArgs } from "node:util";
+import type { Dialect } from "@anabranch/gpu-worker/model/dialect.ts";
 import { answerIds } from "@anabranch/gpu-worker/model/history.ts";
 import { RunBuilder } from "@anabranch/gpu-worker/model/runs.ts";
 import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
@@ -92,7 +93,7 @@ class Scripts {
     const { parts } = cut(answer.response, answer.prompt, { count: this.#count });
     if (!this.#model.dialect || !parts.some((part) => "parallel" in part)) return undefined;
     const most = Number.MAX_SAFE_INTEGER;
-    const dialect = { ...this.#model.dialect, titleTokens: most, branchTokens: most };
+    const dialect = this.#model.dialect.within({ titleTokens: most, branchTokens: most });
     const ids = answerIds(parts, dialect, this.#encode);
     if (!ids) return undefined;
     const runs = new RunBuilder();
@@ -101,20 +102,17 @@ class Scripts {
       if ("serial" in part) runs.serial(part.serial);
       else runs.stage(part.stage);
     }
-    const openings = this.#openings(parts, dialect.openingBefore, dialect.openingAfter);
+    const openings = this.#openings(parts, dialect);
     return runs.runs.map((run) =>
       "parallel" in run ? { ...run, openings: openings.shift() ?? [] } : run,
     );
   }
 
   /** How many tokens open each branch of each stage. */
-  #openings(parts: readonly Part[], ...around: number[][]): number[][] {
-    const forced = around.flat().length;
-    return parts.flatMap((part) =>
-      "parallel" in part
-        ? [part.parallel.map(({ title }) => forced + this.#encode(title).length)]
-        : [],
-    );
+  #openings(parts: readonly Part[], dialect: Dialect): number[][] {
+    const length = ({ title }: { title: string }, i: number) =>
+      dialect.opening(this.#encode(title), i + 1).length;
+    return parts.flatMap((part) => ("parallel" in part ? [part.parallel.map(length)] : []));
   }
 }
 

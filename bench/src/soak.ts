@@ -72,10 +72,10 @@ class Heard {
   #planned = false;
   #moment: Moment = "queued";
   readonly #lanes = new Map<number, string[]>();
-  readonly #titleOpen: number | undefined;
+  readonly #opener: number | undefined;
 
-  constructor(question: Question, titleOpen?: number) {
-    this.#titleOpen = titleOpen;
+  constructor(question: Question, opener?: number) {
+    this.#opener = opener;
     const { prompt } = question;
     const runs = isStructured(prompt) ? prompt : [{ serial: [...(prompt as readonly number[])] }];
     this.#runs = runs.slice(0, -1);
@@ -142,6 +142,7 @@ class Heard {
         );
         break;
       }
+      case "released":
       case "logits":
         break;
     }
@@ -151,7 +152,7 @@ class Heard {
     const branch = this.#branches.get(lane);
     if (branch) branch.push(id);
     else {
-      if (id === this.#titleOpen && !this.#planned) {
+      if (id === this.#opener && !this.#planned) {
         this.#endSerial();
         this.#planned = true;
       }
@@ -183,19 +184,19 @@ const length = (prompt: EngineRequest["prompt"]): number =>
 /** Requests answered alone, each once. */
 class Alone {
   readonly #serving: Serving;
-  readonly #titleOpen: number;
+  readonly #opener: number | undefined;
   readonly #known = new Map<string, Promise<Heard>>();
 
-  constructor(model: string, titleOpen: number) {
+  constructor(model: string, opener?: number) {
     this.#serving = new Serving({ model, threads: 1, kvMib: 64, maxRunning: 1, maxQueue: 1 << 20 });
-    this.#titleOpen = titleOpen;
+    this.#opener = opener;
   }
 
   answer(question: Question): Promise<Heard> {
     const key = JSON.stringify(question);
     const known = this.#known.get(key);
     if (known) return known;
-    const heard = new Heard(question, this.#titleOpen);
+    const heard = new Heard(question, this.#opener);
     const { end } = this.#serving.ask(question, (events) => heard.hear(events));
     const answer = end.then(() => heard);
     this.#known.set(key, answer);
@@ -307,7 +308,7 @@ async function soak(options: Soak): Promise<SoakFigures> {
   const random = new Random(options.seed);
   const text = new TextModel(options.model);
   if (!text.dialect) throw new Error(`${options.model} has no dialect: nothing in it branches`);
-  const alone = new Alone(options.model, text.dialect.titleOpen);
+  const alone = new Alone(options.model, text.dialect.opener.at(-1));
   const serving = new Serving({
     model: options.model,
     threads: 1,

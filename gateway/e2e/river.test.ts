@@ -8,7 +8,7 @@ import { textOfParts } from "@anabranch/shared/parts.ts";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../local/bundle.ts";
-import { openRiver, type River } from "./river.ts";
+import { openRiver, type River } from "../local/river.ts";
 
 const model = "anabranch-demo";
 const parallelPrompt = "Describe Mercury, Earth and Mars. Give each its own section.";

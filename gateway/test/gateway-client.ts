@@ -26,11 +26,16 @@ export const poolHeaders = { authorization: `Bearer ${env.ANABRANCH_POOL_TOKEN}`
 export const adminHeaders = { authorization: `Bearer ${env.ANABRANCH_ADMIN_TOKEN}` };
 
 /** Registers one of the fake workers; its load is what a test says. */
-export async function register(index: number, load: object = {}, id = `fake-${index}`) {
+export async function register(
+  index: number,
+  load: object = {},
+  id = `fake-${index}`,
+  model = fakeModel,
+) {
   const worker = env.TEST_WORKERS[index];
   if (!worker) throw new Error(`there is no fake worker ${index}`);
   const { url, credential } = worker;
-  const registration = { workerId: id, url, credential, models: [fakeModel], load };
+  const registration = { workerId: id, url, credential, models: [model], load };
   return pool.register(registration, { headers: poolHeaders });
 }
 

@@ -10,6 +10,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
+import { promptedDialectOf } from "./model/prompted.ts";
 import { TextModel } from "./model/text_model.ts";
 import { PoolMembership } from "./pool.ts";
 import { poolToken } from "./pool_token.ts";
@@ -113,11 +114,13 @@ try {
   fail(error instanceof Error ? error.message : String(error));
 }
 
+const prompted = model.dialect ? undefined : promptedDialectOf(model);
 const engine = new EngineSupervisor({
   modelId: model.id,
   defaultMaxTokens: whole("default-max-tokens", 1, 1 << 24) ?? 1024,
   engine: {
     model: folder,
+    ...(prompted === undefined ? {} : { dialect: prompted }),
     device: args.device,
     dtype: args.dtype,
     deterministic: args.deterministic,
@@ -137,6 +140,7 @@ const state: WorkerState = {
   metrics,
   credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
   contextTokens: 0, // known once the model is loaded, before anything is served
+  prompted: prompted !== undefined,
   draining: false,
   onEnded: () => pool?.nudge(),
 };

@@ -60,9 +60,9 @@ export class Metrics {
     "time_to_first_token_seconds",
     "From the request to its first token",
   );
-  readonly #betweenSteps = this.#histogram(
+  readonly #betweenMessages = this.#histogram(
     "inter_token_seconds",
-    "Between two steps that brought tokens of one answer",
+    "Between two messages that brought tokens of one answer",
   );
   readonly #answers: Counter<"end">;
 
@@ -79,7 +79,7 @@ export class Metrics {
 
   /** An answer begins: what it returns is to be told of its steps and its end. */
   begin(): AnswerClock {
-    return new AnswerClock(this.#firstToken, this.#betweenSteps, this.#answers);
+    return new AnswerClock(this.#firstToken, this.#betweenMessages, this.#answers);
   }
 
   get contentType(): string {
@@ -123,22 +123,22 @@ const words: Partial<Record<FinishReason, string>> = {
 /** One answer's times. */
 export class AnswerClock {
   readonly #firstToken: Histogram;
-  readonly #betweenSteps: Histogram;
+  readonly #betweenMessages: Histogram;
   readonly #answers: Counter<"end">;
   #last = performance.now();
   #begun = false;
   #ended = false;
 
-  constructor(firstToken: Histogram, betweenSteps: Histogram, answers: Counter<"end">) {
+  constructor(firstToken: Histogram, betweenMessages: Histogram, answers: Counter<"end">) {
     this.#firstToken = firstToken;
-    this.#betweenSteps = betweenSteps;
+    this.#betweenMessages = betweenMessages;
     this.#answers = answers;
   }
 
-  /** A step brought tokens. */
-  step(): void {
+  /** A message brought tokens. */
+  message(): void {
     const now = performance.now();
-    const histogram = this.#begun ? this.#betweenSteps : this.#firstToken;
+    const histogram = this.#begun ? this.#betweenMessages : this.#firstToken;
     histogram.observe((now - this.#last) / 1000);
     this.#last = now;
     this.#begun = true;

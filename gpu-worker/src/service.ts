@@ -4,11 +4,11 @@ import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { EngineGenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
-  type Event,
   EventSchema,
   FinishReason,
   type GenerateResponse,
   GenerateResponseSchema,
+  Mode,
   type Resume,
   ResumeSchema,
   type StructureRunSchema,
@@ -23,12 +23,12 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
-import { isClosed, toldEvents } from "./answer/told.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
+import { planPromptOf } from "./model/prompted.ts";
 import { idsOfRuns } from "./model/runs.ts";
-import { PromptError, type TextModel } from "./model/text_model.ts";
+import { type Message, PromptError, type TextModel } from "./model/text_model.ts";
 
 const HEARTBEAT_MS = 250;
 
@@ -44,6 +44,8 @@ export interface WorkerState {
   metrics: Metrics;
   credential: string;
   contextTokens: number;
+  /** The engine's dialect is prompted: the model knows no markers. */
+  prompted: boolean;
   draining: boolean;
   /** Called when an answer has ended, so that the pool hears of the freed room soon. */
   onEnded: () => void;
@@ -81,17 +83,20 @@ function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
   );
 }
 
+const messagesOf = ({ input }: GenerateRequest): Message[] =>
+  input.case === "chat"
+    ? input.value.messages.map(({ role, content, name, parts }) => ({
+        ...{ role, content, parts: parts.map(answerPart) },
+        ...(name === "" ? {} : { name }),
+      }))
+    : [];
+
 function promptOf(model: TextModel, request: GenerateRequest): StructureRun[] {
   try {
     switch (request.input.case) {
       case "chat":
         if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
-        return model.conversation(
-          request.input.value.messages.map(({ role, content, name, parts }) => ({
-            ...{ role, content, parts: parts.map(answerPart) },
-            ...(name === "" ? {} : { name }),
-          })),
-        );
+        return model.conversation(messagesOf(request));
       case "text":
         return [{ serial: model.text(request.input.value) }];
       case "tokens":
@@ -117,13 +122,12 @@ const toEngine = (run: StructureRun): MessageInitShape<typeof StructureRunSchema
       };
 
 /** An answer begun elsewhere, as the engine takes it up. Throws where it was another prompt's. */
-function resumed(model: TextModel, resume: Resume, prompt: readonly number[]): Resume {
+function resumed(resume: Resume, prompt: readonly number[]): Resume {
   const told = resume.promptTokenIds;
   if (told.length !== prompt.length || told.some((id, i) => id !== prompt[i])) {
     throw new ConnectError("the answer was begun to another prompt", Code.FailedPrecondition);
   }
-  const lanes = resume.lanes.map((lane) => ({ ...lane, closed: isClosed(lane, model.dialect) }));
-  return create(ResumeSchema, { ...resume, promptTokenIds: [], lanes });
+  return create(ResumeSchema, { ...resume, promptTokenIds: [] });
 }
 
 /** What waits for the client: at most one message a step, and heartbeats between silent steps. */
@@ -191,12 +195,17 @@ async function* generate(
   refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
   const prompt = promptOf(state.model, request);
-  const resume = request.resume && resumed(state.model, request.resume, idsOfRuns(prompt));
+  const plan =
+    state.prompted && request.mode === Mode.PARALLEL
+      ? planPromptOf(state.model, messagesOf(request), idsOfRuns(prompt), request)
+      : undefined;
+  const resume = request.resume && resumed(request.resume, idsOfRuns(prompt));
   const stream = state.engine.generate(
     create(EngineGenerateRequestSchema, {
       requestId,
       prompt: prompt.map(toEngine),
       ...(request.sampling && { sampling: request.sampling }),
+      ...(plan && { plan: { at: plan.at, ids: [...plan.ids] } }),
       mode: request.mode,
       maxBranches: request.maxBranches,
       maxTokens: request.maxTokens,
@@ -232,23 +241,10 @@ async function* answer(
 ): AsyncGenerator<GenerateResponse> {
   const outbox = new Outbox();
   const answer = new Answer(state.model, request.stop);
-  // The engine tells only what is new: what was told before comes behind its first word.
-  let told = request.resume ? toldEvents(state.model.dialect, request.resume.lanes) : [];
-  const withTold = (response: GenerateResponse): GenerateResponse => {
-    const started = ({ event }: Event) => event.case === "started";
-    if (told.length === 0 || !response.events.some(started)) return response;
-    const [first, rest] = [
-      response.events.filter(started),
-      response.events.filter((e) => !started(e)),
-    ];
-    const events = [...first, ...told, ...rest];
-    told = [];
-    return { ...response, events };
-  };
   const receive = (response: GenerateResponse) => {
-    if (response.events.some(({ event }) => event.case === "delta")) clock.step();
+    if (response.events.some(({ event }) => event.case === "delta")) clock.message();
     const wasStopped = answer.stopped;
-    const events = answer.events(withTold(response));
+    const events = answer.events(response);
     // After a stop string only the end is of interest: it brings the usage.
     const coming = wasStopped ? events.filter(({ event }) => event.case === "finished") : events;
     for (const { event } of coming) if (event.case === "finished") clock.end(event.value.reason);

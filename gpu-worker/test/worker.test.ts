@@ -1,10 +1,14 @@
 // The worker as its gateway meets it: real processes, the real demo model.
 
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   type Event,
   FinishReason,
   Mode,
   type ResumeSchema,
+  type SamplingSchema,
 } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import type {
   ChatMessageSchema,
@@ -13,6 +17,7 @@ import type {
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { spellDialect } from "../src/model/spell.ts";
 import { TextModel } from "../src/model/text_model.ts";
 import { demoModel, WorkerProcess } from "./worker_process.ts";
 
@@ -95,7 +100,7 @@ function read(events: Event["event"][]) {
 }
 
 const startOf = (events: Event["event"][]) => {
-  const [started] = events;
+  const started = events.find((event) => event.case === "started");
   if (started?.case !== "started") throw new Error("no start");
   return started.value;
 };
@@ -104,7 +109,8 @@ const startOf = (events: Event["event"][]) => {
 const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) => {
   const out: Event["event"][][] = [];
   for await (const { events } of worker.client.generate(asked, { headers: worker.headers })) {
-    out.push(events.map(({ event }) => event));
+    const told = events.map(({ event }) => event).filter((event) => event.case !== "heartbeat");
+    if (told.length > 0) out.push(told);
   }
   return out;
 };
@@ -212,8 +218,8 @@ describe("a second turn", () => {
     const opened = events.flatMap((event) => (event.case === "stageOpened" ? [event.value] : []));
     if (!dialect || opened.length !== 1) throw new Error("not one stage");
     const [trunk = [], ...branches] = resumeOf(events).lanes.map(({ tokenIds }) => tokenIds);
-    const plan = trunk.indexOf(dialect.titleOpen);
-    const joined = trunk.indexOf(dialect.fork) + 1;
+    const plan = trunk.indexOf(dialect.opener[0] ?? -1);
+    const joined = trunk.indexOf(dialect.join[0] ?? -1);
     const segments = [
       ...[startOf(events).promptTokens + plan, joined - plan],
       ...branches.map(({ length }) => length),
@@ -275,12 +281,15 @@ describe("a second turn", () => {
 
 describe("a client that leaves", () => {
   it("frees every block", async () => {
-    for (const messages of [1, 3, 12]) {
+    for (const messages of [1, 2, 4]) {
       const leave = new AbortController();
       let seen = 0;
       await refusal(
         (async function* () {
-          for await (const message of ask({ ignoreEos: true }, { signal: leave.signal })) {
+          for await (const message of ask(
+            { ignoreEos: true, maxTokens: 900 },
+            { signal: leave.signal },
+          )) {
             if (++seen === messages) leave.abort();
             yield message;
           }
@@ -407,6 +416,148 @@ describe("metrics", () => {
     const total = await sample("anabranch_kv_blocks{");
     expect(total).toBeGreaterThan(0);
     expect(await sample("anabranch_kv_blocks_free")).toBe(total);
+  });
+});
+
+/** A worker with the demo model under another dialect, and an answer that it begins as told. */
+function workerUnder(name: string, dialect: () => string | undefined) {
+  const folder = mkdtempSync(join(tmpdir(), "anabranch-test-"));
+  let other: WorkerProcess;
+  beforeAll(async () => {
+    cpSync(demoModel, folder, { recursive: true });
+    const file = dialect();
+    if (file) writeFileSync(join(folder, "aspd.json"), file);
+    else rmSync(join(folder, "aspd.json"));
+    other = await WorkerProcess.start(["--model", folder, "--model-id", name]);
+  });
+  afterAll(async () => {
+    await other.stop();
+    rmSync(folder, { recursive: true });
+  });
+  interface More {
+    mode?: Mode;
+    maxTokens?: number;
+    sampling?: MessageInitShape<typeof SamplingSchema>;
+    resume?: MessageInitShape<typeof ResumeSchema>;
+  }
+  const ask = (more: More = {}) =>
+    all(
+      other.client.generate(
+        {
+          ...{ model: name, mode: Mode.PARALLEL, maxTokens: 700, ignoreEos: true },
+          input: { case: "chat", value: { messages: [{ role: "user", content: question }] } },
+          ...more,
+        },
+        { headers: other.headers },
+      ),
+    );
+  return {
+    ask,
+    describe: () => other.client.describe({}, { headers: other.headers }),
+    /** An answer that begins with these lanes. */
+    async begun(lanes: number[][], more: More = {}) {
+      const { promptTokenIds, modelDigest } = startOf(await ask({ maxTokens: 1 }));
+      return ask({
+        ...more,
+        resume: {
+          ...{ promptTokenIds, modelDigest },
+          lanes: lanes.map((tokenIds, lane) => ({ lane, stage: Math.min(lane, 1), tokenIds })),
+        },
+      });
+    },
+  };
+}
+
+describe("a dialect whose tags are pieces of ordinary text", () => {
+  const text = new TextModel(demoModel);
+  const { ask, begun } = workerUnder("npr", () => JSON.stringify(spellDialect("npr", text)));
+  const tokens = (...pieces: string[]) => pieces.flatMap((piece) => text.tokens(piece));
+  const branch = (n: number, ...body: string[]) => [
+    ...tokens("<step>", "\n", `${n}`, ":", ...body),
+    ...tokens("</step>", "\n"),
+  ];
+  const title = (n: number, name: string) => tokens("<plan>", `${n}`, ":", name, "</plan>", "\n");
+
+  it("shows its parts and none of its tags", async () => {
+    const events = await begun([
+      [
+        ...tokens("Is 3 <gold> less? ", "<guideline>", "\n"),
+        ...[...title(1, " Add them."), ...title(2, " Take <p away.")],
+        ...tokens("</guideline>", "\n", "<takeaway>", "\n", "Both <take.", "</takeaway>", " So."),
+      ],
+      branch(1, " 3 + 4 < 8. ", "<st"),
+      branch(2, " </steps"),
+    ]);
+    const opened = events.find((event) => event.case === "stageOpened");
+    expect(opened?.value).toMatchObject({ titles: ["Add them.", "Take <p away."] });
+    const { text: shown, runs } = read(events);
+    expect(runs.slice(0, 3).map((run) => run.text)).toEqual([
+      ...["Is 3 <gold> less? ", " 3 + 4 < 8. <st", " </steps"],
+    ]);
+    expect(runs[3]?.text).toMatch(/^Both <take. So./);
+    expect(shown).not.toMatch(/<\/?(guideline|plan|step|takeaway)>/);
+    const last = events.at(-1);
+    const deltas = events.flatMap((event) => (event.case === "delta" ? [event.value] : []));
+    expect(last?.case === "finished" && last.value.usage?.visibleTokens).toBe(
+      deltas.reduce((n, delta) => n + delta.visibleTokens, 0),
+    );
+  });
+
+  it("tells the log-probability of a token that was held back when it shows it", async () => {
+    const [less = 0] = tokens("<");
+    const events = await ask({
+      maxTokens: 6,
+      sampling: { logprobs: true, logitBias: { [less]: 100 } },
+    });
+    const deltas = events.flatMap((event) => (event.case === "delta" ? [event.value] : []));
+    const ids = deltas.flatMap(({ tokenIds }) => tokenIds);
+    expect(ids).toEqual(new Array(6).fill(less));
+    expect(deltas.flatMap(({ logprobs }) => logprobs.map(({ tokenId }) => tokenId))).toEqual(ids);
+    expect(read(events).text).toBe("<<<<<<");
+  });
+});
+
+describe("a model that knows no markers", () => {
+  const text = new TextModel(demoModel);
+  const { ask, begun, describe: described } = workerUnder("stock", () => undefined);
+  const tokens = (...pieces: string[]) => pieces.flatMap((piece) => text.tokens(piece));
+  const item = (title: string) => tokens("-", title, "\n");
+  const section = (title: string, ...body: string[]) => tokens("##", title, "\n\n", ...body);
+  const plan = [...item(" Tokyo"), ...item(" Paris"), ...tokens("\n")];
+
+  it("answers in parts under headings, where a plan is asked for and given", async () => {
+    expect((await described()).models[0]?.dialect).toBe("prompted");
+    const events = await begun([
+      [...plan, ...tokens("\n", "Both are large.")],
+      section(" Tokyo", "It is in Japan.", "\n\n\n"),
+      section(" Paris", "It is in France.", "\n\n\n"),
+    ]);
+    const opened = events.find((event) => event.case === "stageOpened");
+    expect(opened?.value).toMatchObject({ titles: ["Tokyo", "Paris"] });
+    const document =
+      "## Tokyo\n\nIt is in Japan.\n\n\n## Paris\n\nIt is in France.\n\n\nBoth are large.";
+    expect(read(events).text.startsWith(document)).toBe(true);
+    const last = events.at(-1);
+    const usage = last?.case === "finished" ? last.value.usage : undefined;
+    expect(usage).toMatchObject({ stages: 1, branches: 2 });
+    // What the plan is asked for with counts as prompt.
+    expect(usage?.promptTokens).toBeGreaterThan(startOf(events).promptTokenIds.length);
+  });
+
+  it("answers as in serial mode where it plans nothing, and in serial mode is never asked", async () => {
+    const none = tokens("none");
+    const serial = await ask({ mode: Mode.SERIAL, maxTokens: 150 });
+    const { promptTokens, promptTokenIds } = startOf(serial);
+    expect(promptTokens).toBe(promptTokenIds.length);
+    for (const bad of [none, item(" Tokyo").concat(tokens("\n"))]) {
+      const events = await begun([bad], { maxTokens: 150 + bad.length });
+      expect(read(events).text).toBe(read(serial).text);
+      expect(read(events).text).not.toBe("");
+    }
+    // A short answer is not worth a plan.
+    const short = await ask({ maxTokens: 40 });
+    expect(startOf(short).promptTokens).toBe(promptTokens);
+    expect(read(serial).text.startsWith(read(short).text)).toBe(true);
   });
 });
 

@@ -213,7 +213,7 @@ std::vector<anabranch::StructureRun> prompt_of(const Napi::Value& value) {
   return {{false, {ids(value, "prompt")}}};
 }
 
-/// [{lane, tokens, closed}, …]
+/// [{lane, tokens, closed: reason}, …]
 std::vector<anabranch::LoggedLane> log_of(const Napi::Value& value) {
   if (!value.IsArray()) throw anabranch::bad_argument("log must be a list");
   const auto list = value.As<Napi::Array>();
@@ -226,7 +226,8 @@ std::vector<anabranch::LoggedLane> log_of(const Napi::Value& value) {
     auto& lane = out.emplace_back();
     lane.lane = integer(object, "lane", -1, 0, 1 << 24);
     lane.tokens = ids(object.Get("tokens"), "log.tokens");
-    lane.closed = boolean(object, "closed");
+    const int reason = integer(object, "closed", 0, 0, 3);
+    if (reason > 0) lane.closed = static_cast<anabranch::CloseReason>(reason);
   }
   return out;
 }
@@ -265,6 +266,13 @@ anabranch::RequestSpec request_of(const Napi::Object& o) {
   if (!absent(o.Get("resume"))) spec.resume = resume_rule(text(o, "resume"));
   spec.priority = integer(o, "priority", 0, -kMaxPriority, kMaxPriority);
   spec.cache_salt = bytes(o, "cacheSalt");
+  const Napi::Value plan = o.Get("plan");
+  if (plan.IsObject()) {
+    const auto asked = plan.As<Napi::Object>();
+    spec.plan = {integer(asked, "at", -1, 0, 1 << 30), ids(asked.Get("ids"), "plan.ids")};
+  } else if (!absent(plan)) {
+    throw anabranch::bad_argument("plan must be an object");
+  }
   const Napi::Value log = o.Get("log");
   if (!absent(log)) spec.log = log_of(log);
   return spec;
@@ -366,6 +374,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       const auto o = info[0].As<Napi::Object>();
       anabranch::EngineOptions options;
       options.model = text(o, "model");
+      options.dialect = text(o, "dialect");
       const std::string dtype = text(o, "dtype");
       if (dtype == "fp32") options.backend.weights = anabranch::WeightType::kF32;
       else if (dtype == "int8") options.backend.weights = anabranch::WeightType::kInt8;

@@ -112,6 +112,17 @@ int Segment::adopt(int limit) {
   return filled_ - before;
 }
 
+void Segment::remove_last(int tokens) {
+  tokens_.resize(tokens_.size() - tokens);
+  keys_.resize(std::min(keys_.size(), tokens_.size() / kBlockTokens));
+  settled_ = std::min(settled_, length());
+  // A full block may be shared: it is never written again.
+  for (; filled_ > length(); blocks_.pop_back()) {
+    filled_ = (blocks_for(filled_) - 1) * kBlockTokens;
+    pool_.release(blocks_.back());
+  }
+}
+
 void Segment::unfill_last() {
   settled_ = std::min(settled_, length() - 1);
   if (filled_ < length()) return;

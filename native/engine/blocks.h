@@ -108,6 +108,8 @@ class Segment {
   /// Takes blocks that are known to hold its next tokens, as far as `limit` tokens. Returns how many
   /// tokens that filled.
   int adopt(int limit);
+  /// Takes back what was written last. What is left in a block of it is filled anew.
+  void remove_last(int tokens);
   /// Its last token is forwarded once more, for its logits.
   void unfill_last();
   /// Gives the blocks back; filled tokens are then behind.

@@ -1,6 +1,7 @@
 #include "dialect_guide.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "philox.h"
 
@@ -11,10 +12,33 @@ bool contains(const std::vector<int>& list, int value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
+/// What one lane has chosen freely since its last marker, and how many tokens at its end are held
+/// back because a legal marker may begin with them.
+struct Text {
+  std::vector<int> ids;
+  int held = 0;
+
+  /// Whether it ends with the first `count` of `marker`.
+  bool ends_with(const std::vector<int>& marker, size_t count) const {
+    return count <= ids.size() &&
+           std::equal(ids.end() - static_cast<std::ptrdiff_t>(count), ids.end(), marker.begin());
+  }
+  /// Whether `token` as its next would complete `marker`.
+  bool completes(const std::vector<int>& marker, int token) const {
+    return !marker.empty() && marker.back() == token && ends_with(marker, marker.size() - 1);
+  }
+  /// How many tokens at its end may begin `marker`.
+  int begun(const std::vector<int>& marker) const {
+    size_t count = marker.size() - 1;
+    while (count > 0 && !ends_with(marker, count)) --count;
+    return static_cast<int>(count);
+  }
+};
+
 class DialectGuide final : public Guide {
  public:
   DialectGuide(const RequestSpec& spec, const Dialect* dialect, const std::vector<int>& eos)
-      : dialect_(dialect), ends_(eos) {
+      : dialect_(dialect), ends_(eos), texts_(1) {
     for (int token : spec.stop_tokens) {
       if (!contains(ends_, token)) ends_.push_back(token);
     }
@@ -26,8 +50,15 @@ class DialectGuide final : public Guide {
     if (dialect_) {
       cap_ = dialect_->max_branches;
       if (spec.max_branches > 0) cap_ = std::min(cap_, spec.max_branches);
+      close_ = dialect_->whole(dialect_->branch_close, 1);
+      join_ = dialect_->fill(dialect_->join, {}, 1);
     }
     may_branch_ = dialect_ && spec.parallel && cap_ >= 2;
+    if (dialect_ && dialect_->prompted) may_branch_ = !spec.plan.ids.empty();
+  }
+
+  void begin(Request& request, Events& events) override {
+    if (may_branch_ && dialect_->prompted) offer(request, request.tree().trunk(), events);
   }
 
   std::optional<Choice> choice(const Request& request, const Lane& lane) const override {
@@ -35,7 +66,8 @@ class DialectGuide final : public Guide {
     Choice out;
     out.sampling = &spec.sampling;
     out.counts = &request.counts(lane);
-    out.legal = lane.id == 0 ? legal_in_trunk(request) : ordinary(dialect_->branch_close, false);
+    out.legal = lane.id == 0 ? legal_in_trunk(request)
+                             : free_text(lane, &dialect_->branch_close, ignored_);
     if (spec.sampling.temperature > 0) {
       out.uniform = uniform(spec.seed, spec.choice, static_cast<std::uint32_t>(lane.id),
                             request.written(lane));
@@ -47,137 +79,284 @@ class DialectGuide final : public Guide {
     for (const LaneToken& at : lanes) {
       Lane& lane = request.tree().lanes()[at.lane];
       if (lane.id == 0) trunk(request, lane, at.chosen, events);
-      else branch(request, lane, at.chosen, events);
+      else branch(request, lane, at, events);
       if (request.finished()) return;
     }
     join_if_closed(request, events);
-    // Live lanes advance together or not at all.
-    if (request.remaining() < request.tree().live_lanes()) request.finish(FinishReason::kLength);
+    // Live lanes advance together or not at all; a branch may write its whole end in one step.
+    const size_t most = request.tree().in_stage() ? close_.size() : 1;
+    if (request.remaining() < request.tree().live_lanes() * static_cast<int>(most)) {
+      request.finish(FinishReason::kLength);
+    }
   }
 
- private:
-  enum class State { kText, kTitle, kAfterTitle };
+  int end_tokens() const override { return static_cast<int>(close_.size()); }
 
-  /// Ordinary text: every marker but `allowed` is masked, and the ends too where `no_end`.
-  Legal ordinary(int allowed, bool no_end) const {
+ private:
+  enum class State { kText, kTitle, kChoice, kTail };
+
+  /// In free text nothing that is never text can be completed, but for `marker` where there is one.
+  Legal free_text(const Lane& lane, const Marker* marker, const std::vector<int>& no_ends) const {
     Legal legal;
     if (dialect_) {
-      for (int marker : dialect_->markers) {
-        if (marker != allowed) legal.never.push_back(marker);
+      const Text& text = texts_[lane.id];
+      for (const auto& tag : dialect_->tags) {
+        if (marker && tag == marker->ids) continue;
+        if (text.completes(tag, tag.back())) legal.never.push_back(tag.back());
       }
     }
-    const std::vector<int>& ends = no_end ? ends_ : ignored_;
-    legal.never.insert(legal.never.end(), ends.begin(), ends.end());
+    legal.never.insert(legal.never.end(), no_ends.begin(), no_ends.end());
     return legal;
   }
 
-  /// Writes a chosen token, or what it stands for, to the lane.
-  void write(Request& request, Lane& lane, WrittenToken token, const Chosen& chosen,
-             Events& events) {
-    if (request.spec().sampling.logprobs && token.id == chosen.token) {
+  void tell(Request& request, Lane& lane, const Chosen& chosen, std::uint32_t flags,
+            Events& events) {
+    WrittenToken token{chosen.token, flags, 0, {}};
+    if (request.spec().sampling.logprobs && !request.logged(lane)) {
       token.flags |= WrittenToken::kLogprobs;
       token.logprob = chosen.logprob;
       token.top = chosen.top;
     }
-    if (!(dialect_ && contains(dialect_->markers, token.id)) && !contains(ends_, token.id)) {
-      ++request.counts(lane)[token.id];
-    }
     request.emit(lane, token, events);
   }
 
-  static std::uint32_t visible(bool shown) { return shown ? WrittenToken::kVisible : 0; }
+  /// Writes a chosen token that completes no marker. While `marker` may still come of it, it is held
+  /// back; what can no longer be its beginning is ordinary text.
+  void write_text(Request& request, Lane& lane, const Chosen& chosen, const Marker* marker,
+                  bool shown, Events& events) {
+    Text& text = texts_[lane.id];
+    text.ids.push_back(chosen.token);
+    const int begun = marker ? text.begun(marker->ids) : 0;
+    const int before = std::exchange(text.held, begun);
+    count(request, lane, before + 1, before + 1 - begun);
+    if (shown) request.release(lane, std::min(before, before + 1 - begun), events);
+    tell(request, lane, chosen, !shown ? 0 : begun ? WrittenToken::kHeld : WrittenToken::kVisible,
+         events);
+    lane.write(chosen.token);
+  }
+
+  /// What the lane holds back is ordinary text after all.
+  void settle(Request& request, Lane& lane, bool shown, Events& events) {
+    const int held = std::exchange(texts_[lane.id].held, 0);
+    count(request, lane, held, held);
+    if (shown) request.release(lane, held, events);
+  }
+
+  /// Of the text's `last` tokens the first `n` are ordinary ones, for penalties.
+  void count(Request& request, Lane& lane, int last, int n) {
+    const auto from = texts_[lane.id].ids.end() - last;
+    std::for_each(from, from + n, [&](int token) { ++request.counts(lane)[token]; });
+  }
+
+  /// Writes the chosen token that completes a marker; new text begins behind it.
+  void write_marker(Request& request, Lane& lane, const Chosen& chosen, Events& events,
+                    bool shown = false) {
+    if (shown) settle(request, lane, true, events);
+    texts_[lane.id] = {};
+    tell(request, lane, chosen, shown ? WrittenToken::kVisible : 0, events);
+    lane.write(chosen.token);
+  }
+
+  /// Writes what nobody chooses. False, and the answer ends, where the budget is too small for it.
+  bool force(Request& request, Lane& lane, const std::vector<int>& ids, Events& events,
+             bool shown = false) {
+    if (request.remaining() < static_cast<int>(ids.size())) {
+      request.finish(FinishReason::kLength);
+      return false;
+    }
+    texts_[lane.id] = {};
+    const auto flags = WrittenToken::kForced | (shown ? WrittenToken::kVisible : 0);
+    for (int token : ids) request.emit(lane, {token, flags, 0, {}}, events);
+    lane.write(ids);
+    return true;
+  }
 
   // ---- the trunk -------------------------------------------------------------------------------
 
   bool may_plan(const Request& request) const {
-    return may_branch_ && !just_joined_ && request.tree().stages() < dialect_->max_stages;
+    if (!may_branch_ || dialect_->prompted) return false;
+    if (request.tree().stages() >= dialect_->max_stages) return false;
+    // Not directly after a join.
+    return !after_join_ || texts_[0].ids.size() >= dialect_->opener().ids.size();
+  }
+
+  /// The marker that may stand in the trunk's text.
+  const Marker* text_marker(const Request& request) const {
+    if (state_ == State::kTail) return &dialect_->tail_close;
+    return may_plan(request) ? &dialect_->opener() : nullptr;
+  }
+
+  bool text_shown() const {
+    return !dialect_ || (state_ == State::kTail ? dialect_->tail_visible : dialect_->serial_visible);
   }
 
   Legal legal_in_trunk(const Request& request) const {
-    if (state_ == State::kText) {
-      return ordinary(may_plan(request) ? dialect_->title_open : -1, false);
-    }
-    if (state_ == State::kTitle) {
-      Legal legal = ordinary(dialect_->title_close, true);
-      if (titles_.back().empty()) legal.never.push_back(dialect_->title_close);
+    const Lane& lane = request.tree().lanes().front();
+    if (state_ == State::kChoice) {
+      Legal legal;
+      for (const Option& option : options_) {
+        legal.only.push_back(option.ids[written_]);
+        if (written_ > 0) continue;
+        legal.only.insert(legal.only.end(), option.stand_ins.begin(), option.stand_ins.end());
+      }
       return legal;
     }
-    Legal legal;
-    legal.only = {dialect_->fork};
-    if (static_cast<int>(titles_.size()) < cap_) legal.only.push_back(dialect_->title_open);
+    if (state_ != State::kTitle) return free_text(lane, text_marker(request), ignored_);
+    const Marker& close = dialect_->title_close;
+    const bool empty = texts_[0].ids.size() < close.ids.size();
+    Legal legal = free_text(lane, &close, dialect_->prompted && !empty ? ignored_ : ends_);
+    if (!empty) return legal;
+    if (texts_[0].completes(close.ids, close.ids.back())) legal.never.push_back(close.ids.back());
+    legal.never.insert(legal.never.end(), close.stand_ins.begin(), close.stand_ins.end());
     return legal;
   }
 
   void trunk(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
     switch (state_) {
-      case State::kText: return text(request, lane, chosen, events);
+      case State::kText:
+      case State::kTail: return text(request, lane, chosen, events);
       case State::kTitle: return title(request, lane, chosen, events);
-      case State::kAfterTitle: return after_title(request, lane, chosen, events);
+      case State::kChoice: return option(request, lane, chosen, events);
     }
   }
 
   void text(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
-    const int token = chosen.token;
-    const bool opens = may_plan(request) && token == dialect_->title_open;
-    const bool end = contains(ends_, token);
-    just_joined_ = false;
-    if (opens) counts_before_plan_ = request.counts(lane);
-    const bool shown = !opens && !end && (!dialect_ || dialect_->serial_visible);
-    write(request, lane, {token, visible(shown), 0, {}}, chosen, events);
-    if (end) return request.finish(FinishReason::kStop);
-    if (opens) {
-      titles_.assign(1, {});
-      state_ = State::kTitle;
-      request.tree().begin_segment();
+    const Marker* marker = text_marker(request);
+    if (contains(ends_, chosen.token)) {
+      settle(request, lane, text_shown(), events);
+      tell(request, lane, chosen, 0, events);
+      return request.finish(FinishReason::kStop);
     }
-    lane.write(token);
+    if (!marker || !texts_[0].completes(marker->ids, chosen.token)) {
+      return write_text(request, lane, chosen, marker, text_shown(), events);
+    }
+    if (state_ == State::kTail) {
+      write_marker(request, lane, chosen, events);
+      state_ = State::kText;
+      after_join_ = false;
+      force(request, lane, dialect_->fill(marker->rest, {}, 1), events);
+      return;
+    }
+    open_plan(request, lane, chosen, events);
+  }
+
+  void open_plan(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
+    const Marker& opener = dialect_->opener();
+    texts_[0].ids.resize(texts_[0].ids.size() + 1 - opener.ids.size());
+    before_plan_ = {request.counts(lane), std::move(texts_[0].ids)};
+    request.tree().begin_segment();
+    write_marker(request, lane, chosen, events);
+    titles_.clear();
+    if (!force(request, lane, dialect_->fill(opener.rest, {}, 1), events)) return;
+    if (&opener == &dialect_->title_open) begin_title();
+    else offer(request, lane, events);
+  }
+
+  void begin_title() {
+    titles_.emplace_back();
+    state_ = State::kTitle;
   }
 
   void title(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
-    write(request, lane, {chosen.token, 0, 0, {}}, chosen, events);
-    if (chosen.token == dialect_->title_close) {
-      state_ = State::kAfterTitle;
-    } else {
-      titles_.back().push_back(chosen.token);
-      if (static_cast<int>(titles_.back().size()) > dialect_->max_title_tokens) {
-        return drop_plan(request, lane);
-      }
-    }
-    lane.write(chosen.token);
-  }
-
-  void after_title(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
-    write(request, lane, {chosen.token, 0, 0, {}}, chosen, events);
-    lane.write(chosen.token);
-    if (chosen.token == dialect_->title_open) {
-      titles_.emplace_back();
-      state_ = State::kTitle;
+    const Marker& close = dialect_->title_close;
+    std::vector<int>& title = titles_.back();
+    const size_t pieces = close.ids.size() - 1;  // of its end, taken for the title at first
+    // In a plan that was asked for, an end of the answer ends what is under way.
+    if (contains(close.stand_ins, chosen.token) || contains(ends_, chosen.token)) {
+      if (force(request, lane, dialect_->whole(close, 1), events)) offer(request, lane, events);
       return;
     }
-    fork(request, lane, events);
+    if (texts_[0].completes(close.ids, chosen.token)) {
+      title.resize(title.size() - pieces);
+      write_marker(request, lane, chosen, events);
+      if (force(request, lane, dialect_->fill(close.rest, {}, 1), events)) {
+        offer(request, lane, events);
+      }
+      return;
+    }
+    title.push_back(chosen.token);
+    write_text(request, lane, chosen, &close, false, events);
+    if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + pieces) {
+      drop_plan(request, lane);
+    }
+  }
+
+  /// One of several markers comes next, each known to its last token.
+  struct Option {
+    const Marker* marker;
+    std::vector<int> ids;
+    std::vector<int> stand_ins;
+  };
+
+  void offer(Request& request, Lane& lane, Events& events) {
+    const int number = static_cast<int>(titles_.size()) + 1;
+    options_.clear();
+    written_ = 0;
+    state_ = State::kChoice;
+    if (number <= cap_) add_option(dialect_->title_open, number);
+    if (number > 1) add_option(dialect_->fork, number);
+    else if (!dialect_->no_plan.ids.empty()) add_option(dialect_->no_plan, number);
+    follow(request, lane, events);
+  }
+
+  void add_option(const Marker& marker, int number) {
+    options_.push_back({&marker, dialect_->whole(marker, number), marker.stand_ins});
+    if (!dialect_->prompted || &marker == &dialect_->title_open) return;
+    for (int end : ends_) {
+      if (!contains(ignored_, end)) options_.back().stand_ins.push_back(end);
+    }
+  }
+
+  void option(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
+    const auto stood_for = std::find_if(options_.begin(), options_.end(), [&](const Option& option) {
+      return written_ == 0 && contains(option.stand_ins, chosen.token) &&
+             option.ids[0] != chosen.token;
+    });
+    if (stood_for != options_.end()) {
+      options_ = {*stood_for};
+      return follow(request, lane, events);
+    }
+    std::erase_if(options_, [&](const Option& option) {
+      return option.ids[written_] != chosen.token;
+    });
+    ++written_;
+    write_marker(request, lane, chosen, events);
+    follow(request, lane, events);
+  }
+
+  /// Writes what all options have next, and goes on where one of them is whole.
+  void follow(Request& request, Lane& lane, Events& events) {
+    for (; written_ < options_.front().ids.size(); ++written_) {
+      const int next = options_.front().ids[written_];
+      for (const Option& option : options_) {
+        if (option.ids[written_] != next) return;
+      }
+      if (!force(request, lane, {next}, events)) return;
+    }
+    const Marker* whole = options_.front().marker;
+    if (whole == &dialect_->title_open) begin_title();
+    else if (whole == &dialect_->no_plan) drop_plan(request, lane);
+    else fork(request, lane, events);
   }
 
   void fork(Request& request, Lane& lane, Events& events) {
     // A duplicate title keeps its KV in the plan but opens no branch.
-    std::vector<std::vector<int>> titles;
-    for (const auto& title : titles_) {
-      if (std::find(titles.begin(), titles.end(), title) == titles.end()) titles.push_back(title);
-    }
-    if (titles.size() < 2) return drop_plan(request, lane);
-    std::vector<std::vector<int>> openings;
+    std::vector<std::vector<int>> titles, openings;
     size_t forced = 0;
-    for (const auto& title : titles) {
-      auto& opening = openings.emplace_back(dialect_->opening_before);
-      opening.insert(opening.end(), title.begin(), title.end());
-      opening.insert(opening.end(), dialect_->opening_after.begin(),
-                     dialect_->opening_after.end());
-      forced += opening.size();
+    for (size_t i = 0; i < titles_.size(); ++i) {
+      if (std::find(titles.begin(), titles.end(), titles_[i]) != titles.end()) continue;
+      titles.push_back(titles_[i]);
+      openings.push_back(
+          dialect_->fill(dialect_->opening, titles_[i], static_cast<int>(i) + 1));
+      forced += openings.back().size();
     }
+    if (static_cast<int>(titles.size()) < dialect_->min_branches) return drop_plan(request, lane);
     if (request.remaining() < static_cast<int>(forced + openings.size())) {
       return request.finish(FinishReason::kLength);
     }
     state_ = State::kText;
-    request.open_stage(titles, openings, events);
+    request.open_stage(titles, openings, dialect_->opening_visible, events);
+    texts_.resize(request.tree().lanes().size());
   }
 
   /// An unusable plan: its segment goes, markers are masked from here on, and the trunk continues
@@ -185,27 +364,37 @@ class DialectGuide final : public Guide {
   void drop_plan(Request& request, Lane& lane) {
     may_branch_ = false;
     state_ = State::kText;
-    request.tree().drop_segment();
-    request.counts(lane) = counts_before_plan_;
+    request.drop_plan(
+        dialect_->prompted ? 0 : static_cast<int>(dialect_->opener().ids.size()) - 1);
+    request.counts(lane) = std::move(before_plan_.counts);
+    texts_[0] = {std::move(before_plan_.ids), 0};
   }
 
   // ---- branches --------------------------------------------------------------------------------
 
-  void branch(Request& request, Lane& lane, const Chosen& chosen, Events& events) {
-    WrittenToken token{chosen.token, 0, 0, {}};
+  bool ends_branch(int token) const {
+    return contains(ends_, token) || contains(dialect_->branch_close.stand_ins, token);
+  }
+
+  void branch(Request& request, Lane& lane, const LaneToken& at, Events& events) {
+    const Marker& close = dialect_->branch_close;
+    const bool whole = texts_[lane.id].completes(close.ids, at.chosen.token);
     CloseReason reason = CloseReason::kMarker;
-    if (token.id != dialect_->branch_close) {
-      const bool end = contains(ends_, token.id);
-      if (end || lane.length() + 1 >= dialect_->max_branch_tokens) {
-        reason = end ? CloseReason::kEos : CloseReason::kCap;
-        token = {dialect_->branch_close, WrittenToken::kForced, 0, {}};
-      } else {
-        token.flags = visible(dialect_->body_visible);
-      }
+    const bool shown = dialect_->branch_close_visible;
+    if (at.closed || !whole) {
+      const int least = lane.length() + 1 + static_cast<int>(close_.size());
+      const bool full = least > dialect_->max_branch_tokens;
+      if (at.closed) reason = *at.closed;
+      else if (ends_branch(at.chosen.token)) reason = CloseReason::kEos;
+      else if (full) reason = CloseReason::kCap;
+      else return write_text(request, lane, at.chosen, &close, dialect_->body_visible, events);
+      settle(request, lane, dialect_->body_visible, events);
+      force(request, lane, close_, events, shown);
+    } else {
+      write_marker(request, lane, at.chosen, events, shown);
+      force(request, lane, dialect_->fill(close.rest, {}, 1), events, shown);
     }
-    write(request, lane, token, chosen, events);
-    lane.write(token.id);
-    if (token.id == dialect_->branch_close) request.close_branch(lane, reason, events);
+    request.close_branch(lane, reason, events);
   }
 
   void join_if_closed(Request& request, Events& events) {
@@ -214,26 +403,34 @@ class DialectGuide final : public Guide {
     for (const Lane& lane : tree.branches()) {
       if (lane.live) return;
     }
-    if (request.remaining() < static_cast<int>(dialect_->join.size())) {
+    if (request.remaining() < static_cast<int>(join_.size())) {
       return request.finish(FinishReason::kLength);
     }
     request.close_stage(dialect_->resume, events);
-    for (int token : dialect_->join) {
-      request.emit(tree.trunk(), {token, WrittenToken::kForced, 0, {}}, events);
-    }
-    tree.trunk().write(dialect_->join);
-    just_joined_ = true;
+    force(request, tree.trunk(), join_, events);
+    after_join_ = true;
+    if (dialect_->has_tail()) state_ = State::kTail;
   }
+
+  struct BeforePlan {
+    TokenCounts counts;
+    std::vector<int> ids;
+  };
 
   const Dialect* dialect_;
   std::vector<int> ends_;     // the model's own and the request's
   std::vector<int> ignored_;  // of them, those that the request wants never chosen
+  std::vector<int> close_;    // the whole end of a branch,
+  std::vector<int> join_;     // and of a stage
   bool may_branch_ = false;
   int cap_ = 0;
   State state_ = State::kText;
-  bool just_joined_ = false;
+  bool after_join_ = false;   // the trunk's text began with a join
+  std::vector<Text> texts_;   // [lanes]
   std::vector<std::vector<int>> titles_;  // of the plan under way
-  TokenCounts counts_before_plan_;
+  BeforePlan before_plan_;    // what its dropping restores
+  std::vector<Option> options_;
+  size_t written_ = 0;        // tokens of each option that stand there
 };
 
 }  // namespace

@@ -21,8 +21,9 @@ std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
   return state;
 }
 
-std::string digest_of(const std::string& folder, const Checkpoint& weights, WeightType type) {
-  std::uint64_t state = weights.fingerprint();
+std::string digest_of(const std::string& folder, const std::string& dialect,
+                      const Checkpoint& weights, WeightType type) {
+  std::uint64_t state = fnv1a(weights.fingerprint(), dialect.data(), dialect.size());
   for (const char* name : {"config.json", "generation_config.json", "aspd.json", "tokenizer.json"}) {
     state = hash_file(state, folder + "/" + name);
   }
@@ -41,10 +42,10 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   }
   const ModelConfig config = read_config(options.model);
   weights_ = std::make_unique<Checkpoint>(options.model);
-  auto dialect = read_dialect(options.model, config.vocabulary);
+  auto dialect = read_dialect(options.dialect, options.model, config.vocabulary);
   backend_ = make_backend(config, *weights_, options.backend);
   info_.backend = backend_->name();
-  info_.digest = digest_of(options.model, *weights_, options.backend.weights);
+  info_.digest = digest_of(options.model, options.dialect, *weights_, options.backend.weights);
   info_.dialect = dialect ? dialect->name : "";
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;

@@ -20,6 +20,7 @@ namespace anabranch {
 
 struct EngineOptions {
   std::string model;  // folder in Hugging Face format
+  std::string dialect;  // JSON; empty: that of the folder, where it has one
   BackendOptions backend;
   SchedulerOptions scheduler;
 };

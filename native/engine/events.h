@@ -3,6 +3,7 @@
 // Each event is [kind, request, words, …words]. Floats are their bit patterns.
 //   started       prompt_tokens, cached_tokens
 //   tokens        lane, (id, flags[, logprob, n, (id, logprob) × n]) × count
+//   released      lane, count: of its held tokens the first ones are visible text
 //   stage_opened  stage, parent lane, n, (lane, titles' length, ids…) × n
 //   branch_closed lane, reason
 //   stage_closed  stage
@@ -25,6 +26,7 @@ enum class EventKind : std::uint32_t {
   kStageClosed = 5,
   kFinished = 6,
   kLogits = 7,
+  kReleased = 8,
 };
 
 // The values of FinishReason and CloseReason are those of the wire (generate.proto).
@@ -41,8 +43,10 @@ struct Usage {
   int branches = 0;
 };
 
+/// A held token may be the beginning of a marker, or visible text. It is text when it is released or
+/// when its lane or the answer ends, a marker's when a token comes that is not held.
 struct WrittenToken {
-  static constexpr std::uint32_t kVisible = 1, kForced = 2, kLogprobs = 4;
+  static constexpr std::uint32_t kVisible = 1, kForced = 2, kLogprobs = 4, kHeld = 8;
   int id = 0;
   std::uint32_t flags = 0;
   float logprob = 0;

@@ -71,9 +71,10 @@ void LaneTree::begin_segment() {
   lane.segment = open(0, lane.segment->next_position(), through(lane.segment));
 }
 
-void LaneTree::drop_segment() {
+void LaneTree::drop_segment(int more) {
   Lane& lane = trunk();
   lane.segment = lane.segment->before().back();
+  lane.segment->remove_last(more);
   lane.segment->unfill_last();
   segments_.pop_back();
 }
@@ -110,7 +111,9 @@ void LaneTree::join(ResumeRule rule) {
 }
 
 void LaneTree::settle() {
-  for (const SegmentPtr& segment : segments_) segment->settle();
+  for (const SegmentPtr& segment : segments_) {
+    if (!waits(lanes_[segment->lane()])) segment->settle();
+  }
 }
 
 int LaneTree::behind() const {

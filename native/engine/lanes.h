@@ -54,10 +54,10 @@ class LaneTree {
   /// sum, or the maximum, of their lengths. They are no lanes of the answer.
   void write_prompt(const std::vector<StructureRun>& runs, ResumeRule rule);
 
-  /// The trunk goes on in a segment of its own, which drop_segment() can take away again: then the
-  /// token before it gives its logits once more.
+  /// The trunk goes on in a segment of its own, which drop_segment() can take away again, with the
+  /// `more` tokens before it: then the token before those gives its logits once more.
   void begin_segment();
-  void drop_segment();
+  void drop_segment(int more);
 
   /// Opens one branch for each opening (tokens it is forced to begin with). All start at the
   /// trunk's next position and see what the trunk sees. O(branches) pointer work.

@@ -8,10 +8,20 @@
 namespace anabranch {
 
 Request::Request(RequestSpec spec, BlockPool& pool)
-    : spec_(std::move(spec)), tree_(pool, spec_.cache_salt), written_(1, 0), counts_(1) {
-  tree_.write_prompt(spec_.prompt, spec_.resume.value_or(ResumeRule::kSum));
+    : spec_(std::move(spec)), tree_(pool, spec_.cache_salt), written_(1, 0), counts_(1), held_(1, 0) {
+  const ResumeRule rule = spec_.resume.value_or(ResumeRule::kSum);
+  usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
   tree_.set_sequential(spec_.sequential);
-  usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt));
+  if (spec_.plan.ids.empty()) {
+    tree_.write_prompt(spec_.prompt, rule);
+    return;
+  }
+  auto shared = spec_.prompt;
+  shared.back().tokens[0].resize(spec_.plan.at);
+  tree_.write_prompt(shared, rule);
+  tree_.begin_segment();
+  tree_.trunk().write(spec_.plan.ids);
+  tree_.settle();
 }
 
 // ---- an answer begun elsewhere -------------------------------------------------------------------
@@ -30,7 +40,7 @@ std::optional<int> Request::logged(const Lane& lane) const {
 }
 
 void Request::replay() {
-  bool prefilled = false;
+  guide->begin(*this, replayed_);
   while (!finished()) {
     std::vector<LaneToken> lanes;
     bool all = true;
@@ -38,19 +48,23 @@ void Request::replay() {
       if (!tree_.decodes(lane)) continue;
       const auto token = logged(lane);
       all = all && token;
-      lanes.push_back({lane.id, {token.value_or(0), 0, {}}});
+      LaneToken& at = lanes.emplace_back(lane.id, Chosen{token.value_or(0), 0, {}});
+      const LoggedLane* log = log_of(lane.id);
+      if (!log || !log->closed || *log->closed == CloseReason::kMarker) continue;
+      const auto left = log->tokens.size() - written(lane);
+      if (left == static_cast<size_t>(guide->end_tokens())) at.closed = log->closed;
     }
     if (!all || lanes.empty()) break;
     for (const LaneToken& at : lanes) {
       const auto choice = guide->choice(*this, tree_.lanes()[at.lane]);
-      if (!choice || allows(choice->legal, at.chosen.token)) continue;
+      if (!choice || at.closed || allows(choice->legal, at.chosen.token)) continue;
       throw bad_argument("resume: lane " + std::to_string(at.lane) + " holds token " +
                          std::to_string(at.chosen.token) + " where it may not stand");
     }
     tree_.settle();
-    // Prefill chose the first token; every later one took a step.
-    if (std::exchange(prefilled, true)) ++usage_.steps;
-    guide->step(*this, lanes, untold_);
+    // Prefill chose the first token, and the first after a plan's prompt; every other took a step.
+    if (!std::exchange(prefilled_, false)) ++usage_.steps;
+    guide->step(*this, lanes, replayed_);
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
@@ -69,7 +83,7 @@ bool Request::start(int cached, Events& events) {
   events.add(EventKind::kStarted, spec_.id,
              {static_cast<std::uint32_t>(usage_.prompt_tokens),
               static_cast<std::uint32_t>(usage_.cached_tokens)});
-  events.append(untold_);
+  events.append(replayed_);
   return true;
 }
 
@@ -128,38 +142,62 @@ void Request::emit(Lane& lane, const WrittenToken& token, Events& events) {
   ++written_[lane.id];
   ++usage_.completion_tokens;
   if (token.flags & WrittenToken::kVisible) ++usage_.visible_tokens;
-  if (!told) events.token(spec_.id, lane.id, token);
+  held_[lane.id] = token.flags & WrittenToken::kHeld ? held_[lane.id] + 1 : 0;
+  events.token(spec_.id, lane.id, token);
+}
+
+void Request::release(const Lane& lane, int count, Events& events) {
+  if (count == 0) return;
+  held_[lane.id] -= count;
+  usage_.visible_tokens += count;
+  events.add(EventKind::kReleased, spec_.id,
+             {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(count)});
+}
+
+void Request::drop_plan(int more) {
+  tree_.drop_segment(more);
+  if (spec_.plan.ids.empty()) return;
+  const std::vector<int>& prompt = spec_.prompt.back().tokens[0];
+  tree_.trunk().write(std::span(prompt).subspan(spec_.plan.at));
+  tree_.settle();
+  prefilled_ = true;
+}
+
+void Request::finish(FinishReason reason) {
+  if (finished_) return;
+  finished_ = reason;
+  for (int& held : held_) usage_.visible_tokens += std::exchange(held, 0);
 }
 
 void Request::open_stage(const std::vector<std::vector<int>>& titles,
-                         const std::vector<std::vector<int>>& openings, Events& events) {
+                         const std::vector<std::vector<int>>& openings, bool shown,
+                         Events& events) {
   const TokenCounts seen = counts_[0];
   tree_.fork(openings);
   ++usage_.stages;
   usage_.branches += static_cast<int>(openings.size());
   std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()), 0,
                                         static_cast<std::uint32_t>(openings.size())};
-  bool told = false;
   for (size_t i = 0; i < openings.size(); ++i) {
-    Lane& lane = tree_.branches()[i];
-    told = told || log_of(lane.id);
+    const Lane& lane = tree_.branches()[i];
     written_.push_back(0);
     counts_.push_back(seen);
+    held_.push_back(0);
     payload.push_back(static_cast<std::uint32_t>(lane.id));
     payload.push_back(static_cast<std::uint32_t>(titles[i].size()));
     payload.insert(payload.end(), titles[i].begin(), titles[i].end());
   }
-  if (!told) events.add(EventKind::kStageOpened, spec_.id, payload);
+  events.add(EventKind::kStageOpened, spec_.id, payload);
   for (size_t i = 0; i < openings.size(); ++i) {
     for (int token : openings[i]) {
-      emit(tree_.branches()[i], {token, WrittenToken::kForced, 0, {}}, events);
+      const auto flags = WrittenToken::kForced | (shown ? WrittenToken::kVisible : 0);
+      emit(tree_.branches()[i], {token, flags, 0, {}}, events);
     }
   }
 }
 
 void Request::close_branch(Lane& lane, CloseReason reason, Events& events) {
   lane.live = false;
-  if (const LoggedLane* log = log_of(lane.id); log && log->closed) return;
   events.add(EventKind::kBranchClosed, spec_.id,
              {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(reason)});
 }
@@ -167,10 +205,7 @@ void Request::close_branch(Lane& lane, CloseReason reason, Events& events) {
 void Request::close_stage(ResumeRule rule, Events& events) {
   // The trunk has now seen every branch: its counts are its own plus what each branch added.
   const TokenCounts before = counts_[0];
-  bool told = true;
   for (const Lane& branch : tree_.branches()) {
-    const LoggedLane* log = log_of(branch.id);
-    told = told && log && log->closed;
     for (const auto& [token, count] : counts_[branch.id]) {
       const auto old = before.find(token);
       const int added = count - (old == before.end() ? 0 : old->second);
@@ -178,7 +213,6 @@ void Request::close_stage(ResumeRule rule, Events& events) {
     }
   }
   tree_.join(rule);
-  if (told) return;
   events.add(EventKind::kStageClosed, spec_.id, {static_cast<std::uint32_t>(tree_.stages())});
 }
 

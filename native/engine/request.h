@@ -19,12 +19,20 @@ namespace anabranch {
 struct LoggedLane {
   int lane = 0;
   std::vector<int> tokens;
-  bool closed = false;
+  std::optional<CloseReason> closed;  // a branch, where its end was told
+};
+
+/// How a plan is asked for where the dialect is prompted: these ids stand in place of what comes after
+/// the first `at` tokens of the prompt's last run, which follows where the plan is dropped.
+struct PlanPrompt {
+  int at = 0;
+  std::vector<int> ids;  // empty: no plan is asked for
 };
 
 struct RequestSpec {
   std::uint32_t id = 0;
   std::vector<StructureRun> prompt;  // its first and last run are serial
+  PlanPrompt plan;
   Sampling sampling;
   bool parallel = false;          // may branch, where the model has a dialect
   int max_branches = 0;           // 0: the dialect's cap
@@ -39,8 +47,8 @@ struct RequestSpec {
   bool sequential = false;        // debugging: siblings one after another
   bool return_logits = false;     // debugging: raw logits of every chosen token as events
 
-  /// An answer begun elsewhere: it goes on after these tokens, and only what is new is told. They
-  /// end with a whole step.
+  /// An answer begun elsewhere: it goes on after these tokens, which are told once more. They end
+  /// with a whole step.
   std::vector<LoggedLane> log;
 
   /// Not empty: tokens and structure are given instead of chosen, one token a lane and step. The
@@ -62,9 +70,7 @@ class Request : public std::enable_shared_from_this<Request> {
 
   bool finished() const { return finished_.has_value(); }
   FinishReason reason() const { return *finished_; }
-  void finish(FinishReason reason) {
-    if (!finished_) finished_ = reason;
-  }
+  void finish(FinishReason reason);
   bool expired(std::chrono::steady_clock::time_point now) const {
     return spec_.deadline.count() > 0 && now >= submitted_ + spec_.deadline;
   }
@@ -86,8 +92,12 @@ class Request : public std::enable_shared_from_this<Request> {
 
   // For guides: what is written, and to whom it is told.
   void emit(Lane& lane, const WrittenToken& token, Events& events);
+  /// The plan's segment goes, with the `more` tokens before it.
+  void drop_plan(int more);
+  /// The first `count` of the tokens that the lane holds back are visible text.
+  void release(const Lane& lane, int count, Events& events);
   void open_stage(const std::vector<std::vector<int>>& titles,
-                  const std::vector<std::vector<int>>& openings, Events& events);
+                  const std::vector<std::vector<int>>& openings, bool shown, Events& events);
   void close_branch(Lane& lane, CloseReason reason, Events& events);
   void close_stage(ResumeRule rule, Events& events);
 
@@ -113,10 +123,12 @@ class Request : public std::enable_shared_from_this<Request> {
   std::chrono::steady_clock::time_point submitted_ = std::chrono::steady_clock::now();
   std::optional<FinishReason> finished_;
   bool started_ = false;
-  Events untold_;  // of replaying: what the log lacks
+  Events replayed_;
+  bool prefilled_ = true;  // while replaying: the next tokens are chosen by prefill
   Usage usage_;
   std::vector<std::uint32_t> written_;   // [lanes]
   std::vector<TokenCounts> counts_;      // [lanes]
+  std::vector<int> held_;                // [lanes] tokens held back
   std::vector<LaneLogits> wanted_;       // of the step under way,
   std::vector<std::pair<int, int>> asked_;  // and of its lanes: lane and pick, or -1
 };
@@ -125,6 +137,7 @@ class Request : public std::enable_shared_from_this<Request> {
 struct LaneToken {
   int lane = 0;
   Chosen chosen;
+  std::optional<CloseReason> closed = {};  // logged: the branch was ended here, not by its marker
 };
 
 /// Decides what a lane writes next and when lanes open and close.
@@ -132,11 +145,17 @@ class Guide {
  public:
   virtual ~Guide() = default;
 
+  /// Called once, before anything else.
+  virtual void begin(Request&, Events&) {}
+
   /// How the next token of a lane is to be chosen; nothing where step() knows it.
   virtual std::optional<Choice> choice(const Request& request, const Lane& lane) const = 0;
 
   /// Called once a step, with every lane of the request that had logits.
   virtual void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) = 0;
+
+  /// Tokens of a branch's end where it is forced.
+  virtual int end_tokens() const { return 0; }
 };
 
 /// Takes the logits of a prompt.

@@ -64,8 +64,19 @@ void Scheduler::check(RequestSpec& spec) const {
     }
   }
   if (!spec.resume) spec.resume = dialect_ ? dialect_->resume : ResumeRule::kSum;
-  const auto prompt = static_cast<int>(tokens_of(spec.prompt));
-  size_t blocks = blocks_of(spec.prompt);
+  const bool plans = dialect_ && dialect_->prompted && spec.parallel && spec.max_branches != 1;
+  if (!plans || !spec.script.empty()) spec.plan = {};
+  if (!spec.plan.ids.empty()) {
+    const auto& last = spec.prompt.back().tokens[0];
+    if (spec.plan.at < 1 || spec.plan.at >= static_cast<int>(last.size())) {
+      throw bad_argument("plan.at must leave tokens of the prompt's last run before and behind it");
+    }
+    if (!std::all_of(spec.plan.ids.begin(), spec.plan.ids.end(), known)) {
+      throw bad_argument("plan holds a token id outside the vocabulary");
+    }
+  }
+  const auto prompt = static_cast<int>(tokens_of(spec.prompt) + spec.plan.ids.size());
+  size_t blocks = blocks_of(spec.prompt) + static_cast<size_t>(blocks_for(spec.plan.ids.size()));
   if (!spec.script.empty()) {
     check_structure(spec.script, config.vocabulary, config.context);
     if (spec.prompt.size() != 1 || spec.script[0].parallel ||
@@ -83,13 +94,8 @@ void Scheduler::check(RequestSpec& spec) const {
     }
     if (spec.max_tokens < 1) throw bad_argument("max_tokens must be at least 1");
     spec.max_tokens = std::min(spec.max_tokens, room);
-    // Every segment may leave its last block partly filled; a branch writes at least its opening
-    // and its end, so there are at most a quarter as many segments as tokens.
-    int segments = 1;
-    if (dialect_ && spec.parallel) {
-      segments += std::min(dialect_->max_stages * (dialect_->max_branches + 2),
-                           spec.max_tokens / 4 + 2);
-    }
+    // Every segment may leave its last block partly filled.
+    const int segments = dialect_ && spec.parallel ? dialect_->most_segments(spec.max_tokens) : 1;
     blocks += static_cast<size_t>(blocks_for(spec.max_tokens) + segments);
   }
   if (blocks > static_cast<size_t>(pool_.total())) {
@@ -168,6 +174,9 @@ void Scheduler::abandon() {
 void Scheduler::end(Request& request, Events& events) {
   ++counters_.finished;
   if (!request.scorer) {
+    // An answer whose log was whole has ended without a turn.
+    const FinishReason reason = request.reason();
+    if (reason == FinishReason::kStop || reason == FinishReason::kLength) request.start(0, events);
     events.finished(request.spec().id, request.reason(), request.usage());
   }
 }

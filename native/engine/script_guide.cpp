@@ -72,7 +72,7 @@ class ScriptGuide final : public Guide {
         at_[index] = openings.back().size();
       }
       first_branch_ = static_cast<int>(tree.lanes().size());
-      request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, events);
+      request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, false, events);
       for (Lane& lane : tree.branches()) {
         if (lane.length() == 0 || ends_now(lane.id - first_branch_)) request.close_branch(lane, CloseReason::kMarker, events);
       }

@@ -18,6 +18,8 @@ export type Resume = "sum" | "max";
 export interface EngineOptions {
   /** A folder in Hugging Face format. */
   model: string;
+  /** A dialect as JSON, in place of the folder's aspd.json. */
+  dialect?: string;
   /** Of the weights; int8 is made from any checkpoint. Absent: bf16. */
   dtype?: "bf16" | "int8" | "fp32";
   /** "cpu", "cuda:N", or "auto" (absent, too): a GPU where this build and a driver have one. */
@@ -61,6 +63,8 @@ export interface EngineRequest {
   id: number;
   /** Token ids, or runs where it holds answers with structure; the first and the last are serial. */
   prompt: readonly number[] | Uint32Array | readonly StructureRun[];
+  /** In a prompted dialect, where the request may branch. */
+  plan?: PlanPrompt;
   sampling?: Sampling;
   parallel?: boolean;
   maxBranches?: number;
@@ -74,7 +78,7 @@ export interface EngineRequest {
   priority?: number;
   /** KV of equal prefixes is shared within one salt; absent or empty: not at all. */
   cacheSalt?: Uint8Array;
-  /** An answer begun elsewhere, to its last whole step: it goes on, and only what is new is told. */
+  /** An answer begun elsewhere, to its last whole step: it is told once more, and goes on. */
   log?: readonly LoggedLane[];
   /** Debugging: siblings are decoded one after another. */
   sequential?: boolean;
@@ -86,11 +90,21 @@ export interface EngineRequest {
   resume?: Resume;
 }
 
+/**
+ * How a plan is asked for where the dialect is prompted: these ids stand in place of what comes after the
+ * first `at` tokens of the prompt's last run, which follows where the plan is dropped.
+ */
+export interface PlanPrompt {
+  at: number;
+  ids: readonly number[];
+}
+
 /** A lane of an answer begun elsewhere, as far as it was told. */
 export interface LoggedLane {
   lane: number;
   tokens: readonly number[] | Uint32Array;
-  closed?: boolean;
+  /** A branch's CloseReason in generate.proto, where its end was told. */
+  closed?: number;
 }
 
 export interface EngineInfo {
@@ -145,6 +159,11 @@ export interface EngineToken {
   id: number;
   visible: boolean;
   forced: boolean;
+  /**
+   * It may be the beginning of a marker, or visible text: text when it is released or when its branch or
+   * the answer ends, a marker's when a token of its lane comes that is not held.
+   */
+  held: boolean;
   logprob?: number;
   top?: { id: number; logprob: number }[];
 }
@@ -161,6 +180,8 @@ export type EngineEvent =
     }
   | { kind: "branchClosed"; lane: number; reason: number }
   | { kind: "stageClosed"; stage: number }
+  /** The first `count` of the tokens that the lane holds back are visible text. */
+  | { kind: "released"; lane: number; count: number }
   | { kind: "finished"; reason: number; usage: EngineUsage }
   | { kind: "logits"; lane: number; index: number; logits: Float32Array };
 
@@ -264,6 +285,7 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
           id,
           visible: (flags & 1) !== 0,
           forced: (flags & 2) !== 0,
+          held: (flags & 8) !== 0,
         };
         if (flags & 4) {
           token.logprob = float();
@@ -298,6 +320,8 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
             branches: word(),
           },
         };
+      case 8:
+        return { kind: "released", lane: word(), count: word() };
       case 7:
         return { kind: "logits", lane: word(), index: word(), logits: rest() };
       default:

@@ -12,6 +12,7 @@ import {
   type EngineRequest,
   type EngineToken,
   type EngineUsage,
+  type LoggedLane,
   openEngine,
   type StructureRun,
 } from "../src/index.ts";
@@ -168,6 +169,19 @@ export const idsOf = (tokens: readonly EngineToken[] | undefined): number[] =>
 export const written = (answer: Answer) =>
   answer.lanes.map((lane) => lane.map((token) => [token.id, token.logprob, token.forced]));
 
+/** Every lane as these events tell it, for another engine to go on with. */
+export function logOf(events: readonly EngineEvent[]): LoggedLane[] {
+  const lanes = new Map<number, LoggedLane & { tokens: number[] }>();
+  for (const event of events) {
+    if (event.kind !== "token" && event.kind !== "branchClosed") continue;
+    const log = lanes.get(event.lane) ?? { lane: event.lane, tokens: [] };
+    lanes.set(event.lane, log);
+    if (event.kind === "token") log.tokens.push(event.token.id);
+    else log.closed = event.reason;
+  }
+  return [...lanes.values()];
+}
+
 /** A copy of a model folder that a test may change. */
 export function folderLike(model: string, files: Record<string, string | Uint8Array> = {}): string {
   const folder = mkdtempSync(join(tmpdir(), "anabranch-model-"));
@@ -213,24 +227,30 @@ export const eager: readonly (readonly [number, number])[] = [
   [markers.titleClose, 800],
 ];
 
+export const endsWith = (ids: readonly number[], end: readonly number[]): boolean =>
+  end.every((id, i) => ids[ids.length - end.length + i] === id);
+
 /**
- * The structure of a finished answer as its events tell it: plans are runs of their own, dropped
- * ones stand nowhere. `places` names each row of the serialised form by lane and the lane's index
+ * The structure of a finished answer as its events tell it: plans, which begin with the last token of
+ * `opener`, are runs of their own, dropped ones stand nowhere. A plan that is asked for begins with `planPrompt`. `places` names each row of the serialised form by lane and the lane's index
  * of the next token.
  */
 export function structureOf(
   promptIds: readonly number[],
   answer: Answer,
-  titleOpen: number,
+  opener: number | readonly number[],
+  planPrompt: readonly number[] = [],
 ): { runs: StructureRun[]; places: string[] } {
   const runs: StructureRun[] = [];
   const places: string[] = [];
   let serial = [...promptIds];
-  let serialPlaces = promptIds.map((_, i) => `0 ${i + 1 - promptIds.length}`);
-  let plan: number[] | undefined;
-  let planPlaces: string[] = [];
+  const before = promptIds.length + planPrompt.length;
+  let serialPlaces = promptIds.map((_, i) => `0 ${i + 1 - before}`);
+  let plan = planPrompt.length > 0 ? [...planPrompt] : undefined;
+  let planPlaces = planPrompt.map((_, i) => `0 ${i + 1 - planPrompt.length}`);
   let branches: { lane: number; ids: number[] }[] = [];
   const written: number[] = [0];
+  const trunk: number[] = [];
   const endSerial = () => {
     runs.push({ serial });
     places.push(...serialPlaces);
@@ -247,7 +267,9 @@ export function structureOf(
         branch.ids.push(event.token.id);
         continue;
       }
-      if (event.token.id === titleOpen && !plan) {
+      trunk.push(event.token.id);
+      const opens = endsWith(trunk, typeof opener === "number" ? [opener] : opener);
+      if (opens && !plan) {
         plan = [];
         planPlaces = [];
       }
@@ -269,3 +291,36 @@ export function structureOf(
   endSerial();
   return { runs, places };
 }
+
+/** Every row of logits that decoding saw is the one that one masked pass computes. */
+export async function expectSameLogits(
+  serving: Serving,
+  promptIds: readonly number[],
+  answer: Answer,
+  opener: number | readonly number[],
+  resume: "sum" | "max" = "sum",
+  planPrompt: readonly number[] = [],
+): Promise<void> {
+  const { runs, places } = structureOf(promptIds, answer, opener, planPrompt);
+  const scored = await serving.engine.score(runs, resume, true);
+  const logits = scored.logits ?? new Float32Array();
+  const vocabulary = serving.engine.info().vocabulary;
+  const rowOf = new Map(places.map((place, row) => [place, row]));
+  const differing: string[] = [];
+  let compared = 0;
+  for (const event of answer.events) {
+    if (event.kind !== "logits") continue;
+    const row = rowOf.get(`${event.lane} ${event.index}`);
+    if (row === undefined) continue; // of a dropped plan
+    const want = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+    compared++;
+    if (Buffer.compare(bytes(event.logits), bytes(want)) !== 0) {
+      differing.push(`lane ${event.lane} index ${event.index}`);
+    }
+  }
+  expect(differing).toEqual([]);
+  expect(compared).toBeGreaterThan(10);
+}
+
+const bytes = (floats: Float32Array) =>
+  Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);

@@ -153,7 +153,7 @@ describe("a conversation", () => {
     const first = await serving.answer({
       prompt: compare,
       parallel: true,
-      maxTokens: 300,
+      maxTokens: 640,
       cacheSalt: salt("a"),
     });
     expect(first.usage.branches).toBeGreaterThan(1);

@@ -2,15 +2,14 @@
 import { describe, expect, it } from "vitest";
 import { codePaths, type Sampling } from "../src/index.ts";
 import {
-  type Answer,
   branching,
   demo,
   eager,
+  expectSameLogits,
   markers,
   prompt,
   prompts,
   Serving,
-  structureOf,
   tiny,
   written,
 } from "./answers.ts";
@@ -24,7 +23,7 @@ const ask = (sampling: Sampling, sequential = false) => ({
   sampling,
   seed: 20n,
   parallel: true,
-  maxTokens: 320,
+  maxTokens: 640,
   sequential,
 });
 
@@ -69,38 +68,6 @@ describe.each(codePaths())("%s", (codePath) => {
     });
   });
 });
-
-/** Every row of logits that decoding saw is the one that one masked pass computes. */
-async function expectSameLogits(
-  serving: Serving,
-  promptIds: readonly number[],
-  answer: Answer,
-  titleOpen: number,
-  resume: "sum" | "max" = "sum",
-): Promise<void> {
-  const { runs, places } = structureOf(promptIds, answer, titleOpen);
-  const scored = await serving.engine.score(runs, resume, true);
-  const logits = scored.logits ?? new Float32Array();
-  const vocabulary = serving.engine.info().vocabulary;
-  const rowOf = new Map(places.map((place, row) => [place, row]));
-  const differing: string[] = [];
-  let compared = 0;
-  for (const event of answer.events) {
-    if (event.kind !== "logits") continue;
-    const row = rowOf.get(`${event.lane} ${event.index}`);
-    if (row === undefined) continue; // of a dropped plan
-    const want = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
-    compared++;
-    if (Buffer.compare(bytes(event.logits), bytes(want)) !== 0) {
-      differing.push(`lane ${event.lane} index ${event.index}`);
-    }
-  }
-  expect(differing).toEqual([]);
-  expect(compared).toBeGreaterThan(10);
-}
-
-const bytes = (floats: Float32Array) =>
-  Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);
 
 describe("after the join", () => {
   it.each(["sum", "max"] as const)("the trunk resumes at start plus the %s", async (resume) => {

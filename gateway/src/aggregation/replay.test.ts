@@ -1,4 +1,8 @@
-import { type Event, EventSchema } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import {
+  CloseReason,
+  type Event,
+  EventSchema,
+} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { AnswerDocument } from "./document.ts";
@@ -13,7 +17,8 @@ const opened = event({
   case: "stageOpened",
   value: { stage: 1, parentLane: 0, lanes: [1, 2], titles: ["A", "B"] },
 });
-const closed = (lane: number) => event({ case: "branchClosed", value: { lane } });
+const closed = (lane: number) =>
+  event({ case: "branchClosed", value: { lane, reason: CloseReason.EOS } });
 const stageClosed = event({ case: "stageClosed", value: { stage: 1 } });
 
 const answer = [
@@ -83,9 +88,9 @@ describe("what another worker is told of an answer", () => {
     expect(resumeOf([started, ...answer.slice(0, 7)])).toMatchObject({
       ...{ promptTokenIds: [7, 8], modelDigest: "d" },
       lanes: [
-        { lane: 0, stage: 0, tokenIds: ids("in"), closed: false },
-        { lane: 1, stage: 1, tokenIds: ids("a1a2"), closed: true },
-        { lane: 2, stage: 1, tokenIds: ids("b1b2"), closed: false },
+        { lane: 0, stage: 0, tokenIds: ids("in"), reason: 0 },
+        { lane: 1, stage: 1, tokenIds: ids("a1a2"), reason: CloseReason.EOS },
+        { lane: 2, stage: 1, tokenIds: ids("b1b2"), reason: 0 },
       ],
     });
   });

@@ -36,7 +36,7 @@ export function resumeOf(told: Iterable<Event>): Resume | null {
         for (const lane of event.value.lanes) laneOf(lane).stage = event.value.stage;
         break;
       case "branchClosed":
-        Object.assign(laneOf(event.value.lane), { closed: true, reason: event.value.reason });
+        laneOf(event.value.lane).reason = event.value.reason;
         break;
       default:
         break;

@@ -1,5 +1,6 @@
 // One answer: from a validated request to a stream of lane events, through limits, cache, classifier
 // and routing, in that order.
+import { promptedDialect } from "@anabranch/shared/prompted.ts";
 import {
   type Event,
   type GenerateResponse,
@@ -183,7 +184,8 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
   }
 
   async function begin(): Promise<Answer> {
-    const judged = settings.mode === "auto" && model.dialect !== "" && request.question !== null;
+    const knowsMarkers = model.dialect !== "" && model.dialect !== promptedDialect;
+    const judged = settings.mode === "auto" && knowsMarkers && request.question !== null;
     account.mode = decideMode(judged);
     const seed = settings.seed ?? newSeed();
 
@@ -301,6 +303,11 @@ export async function openAnswer(request: AnswerRequest, around: Surroundings): 
 
   function decideMode(judged: boolean): "serial" | "parallel" {
     if (model.dialect === "") return "serial";
+    // A plan costs a turn of its own, and wants a chat to be asked for in.
+    if (model.dialect === promptedDialect) {
+      const asked = settings.mode === "parallel" && request.input.case === "chat";
+      return asked ? "parallel" : "serial";
+    }
     if (judged && request.question !== null) return classify(request.question);
     return settings.mode === "serial" ? "serial" : "parallel";
   }

@@ -1,5 +1,6 @@
 import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { fakeModel } from "../../test/fake-script.ts";
 import { bearer, call, chat, events, makeKey, register } from "../../test/gateway-client.ts";
 
 let key = "";
@@ -203,6 +204,28 @@ describe("a chat completion", () => {
       texts.push(body.choices[0]?.message.content ?? "");
     }
     expect(texts).toEqual(["Once a b c d e end.", "Once a b c d e end."]);
+  });
+
+  it("of a model without markers branches only where it is asked to, and in a chat", async () => {
+    await register(0, {}, "stock", { ...fakeModel, id: "stock", dialect: "prompted" });
+    for (const [mode, decided] of [
+      ["auto", "serial"],
+      ["serial", "serial"],
+      ["parallel", "parallel"],
+    ]) {
+      const fields = { model: "stock", anabranch: { mode, cache: "bypass" } };
+      const response = await chat(key, script, fields);
+      expect(response.headers.get("x-anabranch-mode"), await response.text()).toBe(decided);
+    }
+    const body = {
+      model: "stock",
+      prompt: JSON.stringify(script),
+      anabranch: { mode: "parallel" },
+    };
+    const response = await call("/v1/completions", {
+      ...{ method: "POST", headers: bearer(key), body: JSON.stringify(body) },
+    });
+    expect(response.headers.get("x-anabranch-mode"), await response.text()).toBe("serial");
   });
 
   it("tells log-probabilities in document order", async () => {

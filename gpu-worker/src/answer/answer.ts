@@ -18,10 +18,16 @@ import { IncrementalText } from "./incremental_text.ts";
 
 const utf8 = new TextEncoder();
 
+interface Token {
+  id: number;
+  logprob: TokenLogprob | undefined;
+}
+
 export class Answer {
   readonly #model: TextModel;
   readonly #document: AnswerDocument;
   readonly #runs = new Map<number, IncrementalText>(); // by lane: its visible run under way
+  readonly #held = new Map<number, Token[]>(); // by lane: text, or the beginning of a marker
   #openStage: number[] = [];
   /** Ends of branches and stages that wait for held-back text which stands before them. */
   readonly #ends: Event[] = [];
@@ -36,13 +42,22 @@ export class Answer {
     return this.#document.stopLane !== undefined;
   }
 
-  /** The engine's events of one step, as the worker sends them. */
+  /** What the engine tells in one message, as the worker sends it. */
   events(response: GenerateResponse): Event[] {
     const out: Event[] = [];
     const add = (event: Event["event"]) => out.push(create(EventSchema, { event }));
+    let logged = true;
     for (const { event } of response.events) {
-      // Behind a stop string there is nothing but the end.
-      if (this.stopped && event.case !== "finished") continue;
+      if (this.stopped && event.case !== "finished") {
+        // Behind a stop string there is nothing but the end; only the log stays whole, so that lanes
+        // which grew together can be resumed.
+        if (event.case === "stageOpened" || event.case === "stageClosed") logged = false;
+        if (event.case === "delta" && logged) {
+          const { lane, tokenIds } = event.value;
+          add({ case: "delta", value: create(DeltaSchema, { lane, tokenIds }) });
+        }
+        continue;
+      }
       switch (event.case) {
         case "delta":
           add({ case: "delta", value: this.#delta(event.value) });
@@ -69,6 +84,11 @@ export class Answer {
           this.#attach(out, []);
           break;
         case "finished":
+          // What is held back now is text.
+          for (const [lane, { length }] of [...this.#held]) {
+            const rest = create(DeltaSchema, { lane, released: length });
+            add({ case: "delta", value: this.#delta(rest) });
+          }
           for (const lane of [0, ...this.#openStage]) this.#endRun(lane);
           this.#attach(out, this.stopped ? [] : this.#document.flush());
           add({ case: "finished", value: this.#finished(event.value) });
@@ -81,34 +101,43 @@ export class Answer {
     return out;
   }
 
-  #delta(delta: Delta): Delta {
-    delta.tokenIds.forEach((id, i) => {
-      if (!delta.visible[i]) return;
-      let run = this.#runs.get(delta.lane);
-      if (!run) {
-        run = new IncrementalText((ids) => this.#model.decode(ids));
-        this.#runs.set(delta.lane, run);
+  #delta({ lane, tokenIds, visible, held, released, logprobs }: Delta): Delta {
+    const shown = this.#held.get(lane)?.splice(0, released) ?? [];
+    const coming = logprobs.values();
+    tokenIds.forEach((id, i) => {
+      const told = visible[i] || held[i];
+      const token: Token = { id, logprob: told ? coming.next().value : undefined };
+      if (held[i]) {
+        this.#held.set(lane, [...(this.#held.get(lane) ?? []), token]);
+        return;
       }
-      this.#document.append(delta.lane, run.push(id), true);
+      this.#held.delete(lane); // what was still held was a marker's
+      if (visible[i]) shown.push(token);
     });
-    return create(DeltaSchema, {
-      lane: delta.lane,
-      tokenIds: delta.tokenIds,
-      visibleTokens: delta.visibleTokens,
-      logprobs: delta.logprobs.map((logprob) => this.#spelled(logprob)),
-    });
+    for (const { id, logprob } of shown) {
+      this.#document.append(lane, this.#runOf(lane).push(id), logprob && this.#spelled(logprob));
+    }
+    return create(DeltaSchema, { lane, tokenIds, visibleTokens: shown.length });
+  }
+
+  #runOf(lane: number): IncrementalText {
+    const known = this.#runs.get(lane);
+    if (known) return known;
+    const run = new IncrementalText((ids) => this.#model.decode(ids));
+    this.#runs.set(lane, run);
+    return run;
   }
 
   #endRun(lane: number): void {
     const run = this.#runs.get(lane);
-    if (run) this.#document.append(lane, run.end(), false);
+    if (run) this.#document.appendRest(lane, run.end());
     this.#runs.delete(lane);
   }
 
   #titled(stage: StageOpened): StageOpened {
     return {
       ...stage,
-      titles: stage.titleTokens.map(({ ids }) => this.#model.decode(ids)),
+      titles: stage.titleTokens.map(({ ids }) => this.#model.decode(ids).trim()),
       titleTokens: [],
     };
   }
@@ -148,18 +177,17 @@ export class Answer {
 
   /** Puts released text on the step's delta of its lane, or on a delta of its own. */
   #attach(out: Event[], released: Release[]): void {
-    for (const [index, { lane, text }] of released.entries()) {
+    for (const [index, { lane, text, logprobs }] of released.entries()) {
       const last = out.findLast(
         ({ event }) => event.case === "delta" && event.value.lane === lane,
       )?.event;
       // A delta before a boundary of its lane must not take text from after it.
-      if (last?.case === "delta" && out.at(-1)?.event === last) last.value.text += text;
-      else {
-        out.push(
-          create(EventSchema, {
-            event: { case: "delta", value: create(DeltaSchema, { lane, text }) },
-          }),
-        );
+      if (last?.case === "delta" && out.at(-1)?.event === last) {
+        last.value.text += text;
+        last.value.logprobs.push(...logprobs);
+      } else {
+        const value = create(DeltaSchema, { lane, text, logprobs });
+        out.push(create(EventSchema, { event: { case: "delta", value } }));
       }
       this.#tellEnds(out, released.slice(index + 1));
     }

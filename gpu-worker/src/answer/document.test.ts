@@ -1,5 +1,7 @@
+import { TokenLogprobSchema } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { AnswerDocument } from "./document.ts";
+import { AnswerDocument, type Release } from "./document.ts";
 
 /** Appends and gathers what is released, by lane. */
 class Reader {
@@ -9,7 +11,7 @@ class Reader {
     this.document = new AnswerDocument(stops);
   }
   add(lane: number, text: string): this {
-    this.document.append(lane, text, true);
+    this.document.append(lane, text, undefined);
     return this.take(this.document.release());
   }
   open(...lanes: number[]): this {
@@ -140,5 +142,29 @@ describe("cut at random places", () => {
         .join("");
       expect(got, JSON.stringify({ seed, stops, texts })).toBe(want);
     }
+  });
+});
+
+describe("log-probabilities", () => {
+  const logprob = (tokenId: number) => create(TokenLogprobSchema, { tokenId });
+  const ids = (released: Release[]) => released.flatMap((r) => r.logprobs.map((l) => l.tokenId));
+
+  it("go out with the text that their tokens begin, and none behind a stop string", () => {
+    const document = new AnswerDocument(["STOP"]);
+    for (const [id, text] of [" a", " ST", "AY", " S", "TOP x", " y"].entries()) {
+      document.append(0, text, logprob(id));
+    }
+    expect(ids(document.release())).toEqual([0, 1, 2, 3]);
+    expect(document.visibleTokens).toBe(4);
+  });
+
+  it("of a character's first bytes go out with its last, or at the end", () => {
+    const document = new AnswerDocument([]);
+    document.append(0, "", logprob(0));
+    expect(ids(document.release())).toEqual([]);
+    document.append(0, "é", logprob(1));
+    expect(ids(document.release())).toEqual([0, 1]);
+    document.append(0, "", logprob(2));
+    expect(ids(document.flush())).toEqual([2]);
   });
 });

@@ -1,5 +1,6 @@
 // The text of one answer in document order (serial text, then branch bodies in title order), built
 // from lanes that grow at the same time, and cut where a stop string first stands in it.
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 
 /** A run of one lane's visible text: a stretch of the trunk, or a branch's body. */
 interface Piece {
@@ -7,12 +8,34 @@ interface Piece {
   text: string;
   released: number; // characters given out
   closed: boolean;
-  tokenStarts: number[]; // text length before each visible token
+  tokens: VisibleToken[];
+  told: number; // tokens given out with their text
+}
+
+interface VisibleToken {
+  start: number; // text length before it
+  logprob: TokenLogprob | undefined;
 }
 
 export interface Release {
   lane: number;
   text: string;
+  /** Of the tokens whose text begins in what was given out by now, and not before. */
+  logprobs: TokenLogprob[];
+}
+
+/** The piece's text and tokens up to an offset, as far as they were not given out; null for nothing. */
+function giveOut(piece: Piece, to: number): Release | null {
+  const from = Math.min(piece.released, to);
+  const whole = piece.closed && to === piece.text.length;
+  const told = piece.told;
+  for (let next = piece.tokens[told]; next && (whole || next.start < to); ) {
+    next = piece.tokens[++piece.told];
+  }
+  piece.released = Math.max(piece.released, to);
+  if (to <= from && piece.told === told) return null;
+  const logprobs = piece.tokens.slice(told, piece.told).flatMap(({ logprob }) => logprob ?? []);
+  return { lane: piece.lane, text: piece.text.slice(from, to), logprobs };
 }
 
 /** Length of the longest suffix of `text` that a stop string begins with, whole stops excluded. */
@@ -71,16 +94,22 @@ export class AnswerDocument {
 
   /** A new piece at the document's end: the trunk after a join, or the next branch. */
   open(lane: number): void {
-    const piece: Piece = { lane, text: "", released: 0, closed: false, tokenStarts: [] };
+    const piece: Piece = { lane, text: "", released: 0, closed: false, tokens: [], told: 0 };
     this.#pieces.push(piece);
     this.#current.set(lane, piece);
   }
 
-  append(lane: number, text: string, visibleToken: boolean): void {
+  /** Text that a visible token completes: its own, or also that of those before it. */
+  append(lane: number, text: string, logprob: TokenLogprob | undefined): void {
     const piece = this.#current.get(lane);
-    if (!piece) return;
-    if (visibleToken) piece.tokenStarts.push(piece.text.length);
-    piece.text += text;
+    piece?.tokens.push({ start: piece.text.length, logprob });
+    this.appendRest(lane, text);
+  }
+
+  /** What is left of the lane's tokens where their run ends. */
+  appendRest(lane: number, text: string): void {
+    const piece = this.#current.get(lane);
+    if (piece) piece.text += text;
   }
 
   close(lane: number): void {
@@ -100,8 +129,8 @@ export class AnswerDocument {
     for (const piece of this.#pieces) {
       const cut = this.#stopLane !== undefined && piece.released < piece.text.length;
       count += cut
-        ? piece.tokenStarts.filter((start) => start < piece.released).length
-        : piece.tokenStarts.length;
+        ? piece.tokens.filter(({ start }) => start < piece.released).length
+        : piece.tokens.length;
     }
     return count;
   }
@@ -111,9 +140,8 @@ export class AnswerDocument {
     const out: Release[] = [];
     if (this.#stopLane !== undefined) return out;
     const give = (piece: Piece, to: number) => {
-      if (to <= piece.released) return;
-      out.push({ lane: piece.lane, text: piece.text.slice(piece.released, to) });
-      piece.released = to;
+      const given = giveOut(piece, to);
+      if (given) out.push(given);
     };
     for (; this.#frontier < this.#pieces.length; this.#frontier++) {
       const piece = this.#pieces[this.#frontier];
@@ -142,9 +170,8 @@ export class AnswerDocument {
     const out = this.release();
     if (this.#stopLane !== undefined) return out;
     for (const piece of this.#pieces) {
-      if (piece.released >= piece.text.length) continue;
-      out.push({ lane: piece.lane, text: piece.text.slice(piece.released) });
-      piece.released = piece.text.length;
+      const given = giveOut(piece, piece.text.length);
+      if (given) out.push(given);
     }
     return out;
   }

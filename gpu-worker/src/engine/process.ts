@@ -19,6 +19,8 @@ import {
   EngineStopResponseSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
+  type Delta,
+  DeltaSchema,
   type Event,
   EventSchema,
   type GenerateResponse,
@@ -52,7 +54,15 @@ interface Answer {
   seed: bigint;
   seq: bigint;
   promptIds: readonly number[];
+  /** Events that no message has taken yet. */
+  waiting: EngineEvent[];
+  /** When the last message of tokens went out, and what will send the next. */
+  sentAt: number;
+  timer?: ReturnType<typeof setTimeout> | undefined;
 }
+
+/** Steps of a small model are shorter than what a message costs: an answer's tokens gather for so long. */
+const MESSAGE_MS = 10;
 
 const answers = new Map<number, Answer>();
 const byRequestId = new Map<string, number>();
@@ -118,6 +128,7 @@ const promptOf = (request: EngineGenerateRequest): StructureRun[] =>
 function forget(id: number): void {
   const answer = answers.get(id);
   answers.delete(id);
+  clearTimeout(answer?.timer);
   if (answer && byRequestId.get(answer.requestId) === id) byRequestId.delete(answer.requestId);
 }
 
@@ -133,13 +144,22 @@ function generate(call: Call): void {
   const { requestId, seed } = request;
   const prompt = promptOf(request);
   const promptIds = idsOfRuns(prompt);
-  answers.set(id, { call, requestId, seed, promptIds, seq: resume?.seq ?? 0n });
+  answers.set(id, {
+    call,
+    requestId,
+    seed,
+    promptIds,
+    seq: resume?.seq ?? 0n,
+    waiting: [],
+    sentAt: 0,
+  });
   byRequestId.set(requestId, id);
   try {
     engine.submit({
       id,
       prompt,
       sampling: sampling(request.sampling),
+      ...(request.plan && { plan: request.plan }),
       parallel: request.mode === Mode.PARALLEL,
       maxBranches: request.maxBranches,
       maxTokens: request.maxTokens || options.defaultMaxTokens,
@@ -151,7 +171,9 @@ function generate(call: Call): void {
       ignoreEos: request.ignoreEos,
       deadlineMs: request.deadlineMs,
       ...(resume && {
-        log: resume.lanes.map(({ lane, tokenIds, closed }) => ({ lane, tokens: tokenIds, closed })),
+        log: resume.lanes.map(({ lane, tokenIds, reason }) => ({
+          ...{ lane, tokens: tokenIds, closed: reason },
+        })),
       }),
     });
   } catch (error) {
@@ -230,10 +252,23 @@ function logprobOf(token: EngineToken): TokenLogprob {
   });
 }
 
-/** The engine's events of one step for one answer, consecutive tokens of a lane in one delta. */
-function messageOf(answer: Answer, events: EngineEvent[]): GenerateResponse {
+/**
+ * One answer's events, consecutive tokens of a lane in one delta. Lanes that grow together stay step by
+ * step: a stop string may end the answer between any two deltas, and lanes that are uneven then could
+ * not be resumed.
+ */
+function messageOf(answer: Answer, events: readonly EngineEvent[]): GenerateResponse {
   const out: Event[] = [];
   const add = (event: Event["event"]) => out.push(create(EventSchema, { event }));
+  const addDelta = (lane: number, released = 0): Delta => {
+    const value = create(DeltaSchema, { lane, released });
+    add({ case: "delta", value });
+    return value;
+  };
+  const deltaOf = (lane: number): Delta => {
+    const last = out.at(-1)?.event;
+    return last?.case === "delta" && last.value.lane === lane ? last.value : addDelta(lane);
+  };
   for (const event of events) {
     switch (event.kind) {
       case "started":
@@ -252,30 +287,18 @@ function messageOf(answer: Answer, events: EngineEvent[]): GenerateResponse {
         break;
       case "token": {
         tokensSince++;
-        let last = out.at(-1)?.event;
-        if (last?.case !== "delta" || last.value.lane !== event.lane) {
-          add({
-            case: "delta",
-            value: {
-              $typeName: "anabranch.v1.Delta",
-              lane: event.lane,
-              tokenIds: [],
-              text: "",
-              logprobs: [],
-              visibleTokens: 0,
-              visible: [],
-            },
-          });
-          last = out.at(-1)?.event;
-        }
-        if (last?.case !== "delta") break;
-        last.value.tokenIds.push(event.token.id);
-        last.value.visible.push(event.token.visible);
-        if (!event.token.visible) break;
-        last.value.visibleTokens++;
-        if (event.token.logprob !== undefined) last.value.logprobs.push(logprobOf(event.token));
+        const { id, visible, held, logprob } = event.token;
+        const delta = deltaOf(event.lane);
+        delta.tokenIds.push(id);
+        delta.visible.push(visible);
+        delta.held.push(held);
+        if ((visible || held) && logprob !== undefined) delta.logprobs.push(logprobOf(event.token));
         break;
       }
+      case "released":
+        // What is released stands ahead of a delta's tokens.
+        addDelta(event.lane, event.count);
+        break;
       case "stageOpened":
         add({
           case: "stageOpened",
@@ -325,15 +348,29 @@ function messageOf(answer: Answer, events: EngineEvent[]): GenerateResponse {
   return create(GenerateResponseSchema, { seq: answer.seq++, events: out });
 }
 
+function send(answer: Answer): void {
+  clearTimeout(answer.timer);
+  answer.timer = undefined;
+  const events = answer.waiting;
+  answer.waiting = [];
+  if (events.some(({ kind }) => kind === "token")) answer.sentAt = performance.now();
+  if (!answer.call.cancelled) answer.call.write(messageOf(answer, events));
+}
+
 function deliver(events: Map<number, EngineEvent[]>): void {
   for (const [id, list] of events) {
     const answer = answers.get(id);
     if (!answer) continue;
-    const ended = list.some((event) => event.kind === "finished");
-    if (!answer.call.cancelled) answer.call.write(messageOf(answer, list));
-    if (!ended) continue;
-    forget(id);
-    answer.call.end();
+    answer.waiting.push(...list);
+    if (list.some(({ kind }) => kind === "finished")) {
+      send(answer);
+      forget(id);
+      answer.call.end();
+      continue;
+    }
+    const wait = answer.sentAt + MESSAGE_MS - performance.now();
+    if (wait <= 0) send(answer);
+    else answer.timer ??= setTimeout(() => send(answer), wait);
   }
 }
 

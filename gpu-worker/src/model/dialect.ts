@@ -2,61 +2,96 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-export interface Dialect {
-  titleOpen: number;
-  titleClose: number;
-  fork: number;
-  branchClose: number;
-  /** Forced into a branch before its title, and after it. */
-  openingBefore: number[];
-  openingAfter: number[];
-  /** Forced into the trunk when a stage closes. */
-  join: number[];
-  serialVisible: boolean;
-  bodyVisible: boolean;
-  // Caps:
+/** A run of ids, a branch's title, or its number in the plan. */
+type Part = { ids: number[] } | "title" | "index";
+type Markup = Part | Part[];
+
+/** aspd.json; its parts have their text too. */
+interface DialectFile {
+  plan_open?: Markup;
+  title_open: Markup;
+  title_close: Markup;
+  fork: Markup;
+  opening: Markup;
+  branch_close: Markup;
+  join: Markup;
+  tail_close?: Markup;
+  index?: { ids: number[] }[];
+  visible?: ("serial" | "body" | "tail")[];
+  caps?: { branches?: number; title_tokens?: number; branch_tokens?: number; stages?: number };
+}
+
+export interface Caps {
   branches: number;
   titleTokens: number;
-  branchTokens: number; // opening and end included
+  /** Opening and end included. */
+  branchTokens: number;
   stages: number;
 }
 
-interface Marker {
-  ids: number[];
-}
-interface DialectFile {
-  title_open: Marker;
-  title_close: Marker;
-  fork: Marker;
-  opening: (Marker | "title")[];
-  branch_close: Marker;
-  join: Marker;
-  visible?: ("serial" | "body")[];
-  caps?: { branches?: number; title_tokens?: number; branch_tokens?: number; stages?: number };
+export class Dialect {
+  readonly caps: Caps;
+  /** What the model writes to open a plan. */
+  readonly opener: readonly number[];
+  /** The ids behind a branch's body, and those that the trunk is resumed with. */
+  readonly branchClose: readonly number[];
+  readonly join: readonly number[];
+  /** An answer's parts say all of it: no token of it is hidden but for what the dialect writes. */
+  readonly isToldByParts: boolean;
+  readonly #file: DialectFile;
+
+  constructor(file: DialectFile, caps: Partial<Caps> = {}) {
+    this.#file = file;
+    this.caps = {
+      branches: file.caps?.branches ?? 10,
+      titleTokens: file.caps?.title_tokens ?? 16,
+      branchTokens: file.caps?.branch_tokens ?? 512,
+      stages: file.caps?.stages ?? 8,
+      ...caps,
+    };
+    const [opener = "title"] = [file.plan_open ?? file.title_open].flat();
+    this.opener = typeof opener === "string" ? [] : opener.ids;
+    this.branchClose = this.#ids(file.branch_close);
+    this.join = this.#ids(file.join);
+    const { visible = ["serial", "body"], tail_close } = file;
+    this.isToldByParts =
+      tail_close === undefined && visible.includes("serial") && visible.includes("body");
+  }
+
+  /** With other caps. */
+  within(caps: Partial<Caps>): Dialect {
+    return new Dialect(this.#file, { ...this.caps, ...caps });
+  }
+
+  /** A plan of these titles, from what opens it through the fork. */
+  plan(titles: readonly (readonly number[])[]): number[] {
+    const { plan_open = [], title_open, title_close, fork } = this.#file;
+    return [
+      ...this.#ids(plan_open),
+      ...titles.flatMap((title, i) => [
+        ...[...this.#ids(title_open, [], i + 1), ...title],
+        ...this.#ids(title_close),
+      ]),
+      ...this.#ids(fork),
+    ];
+  }
+
+  /** What is forced into the branch of a plan's title number `number`, from 1. */
+  opening(title: readonly number[], number: number): number[] {
+    return this.#ids(this.#file.opening, title, number);
+  }
+
+  #ids(markup: Markup, title: readonly number[] = [], number = 1): number[] {
+    return [markup].flat().flatMap((part) => {
+      if (part === "title") return [...title];
+      return part === "index" ? (this.#file.index?.[number - 1]?.ids ?? []) : part.ids;
+    });
+  }
 }
 
 /** Nothing where the model does not branch. The engine has checked the file, or will refuse it. */
 export function readDialect(folder: string): Dialect | undefined {
   const path = join(folder, "aspd.json");
   if (!existsSync(path)) return undefined;
-  const file = JSON.parse(readFileSync(path, "utf8")) as DialectFile;
-  const one = ({ ids }: Marker): number => ids[0] ?? -1;
-  const title = file.opening.indexOf("title");
-  const ids = (pieces: DialectFile["opening"]) =>
-    pieces.flatMap((piece) => (piece === "title" ? [] : piece.ids));
-  return {
-    titleOpen: one(file.title_open),
-    titleClose: one(file.title_close),
-    fork: one(file.fork),
-    branchClose: one(file.branch_close),
-    openingBefore: ids(file.opening.slice(0, title)),
-    openingAfter: ids(file.opening.slice(title)),
-    join: file.join.ids,
-    serialVisible: file.visible?.includes("serial") ?? true,
-    bodyVisible: file.visible?.includes("body") ?? true,
-    branches: file.caps?.branches ?? 10,
-    titleTokens: file.caps?.title_tokens ?? 16,
-    branchTokens: file.caps?.branch_tokens ?? 512,
-    stages: file.caps?.stages ?? 8,
-  };
+  return new Dialect(JSON.parse(readFileSync(path, "utf8")) as DialectFile);
 }

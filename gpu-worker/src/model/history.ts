@@ -15,7 +15,7 @@ export function answerIds(
   dialect: Dialect,
   encode: EncodePiece,
 ): AnswerIds[] | null {
-  if (!dialect.serialVisible || !dialect.bodyVisible) return null; // parts then lack tokens
+  if (!dialect.isToldByParts) return null;
   const out: AnswerIds[] = [];
   let stages = 0;
   let joined = false;
@@ -29,7 +29,7 @@ export function answerIds(
       continue;
     }
     // No plan stands directly behind a join.
-    if (joined || ++stages > dialect.stages) return null;
+    if (joined || ++stages > dialect.caps.stages) return null;
     const stage = stageIds(part.parallel, dialect, encode);
     if (!stage) return null;
     out.push({ stage });
@@ -43,21 +43,19 @@ function stageIds(
   dialect: Dialect,
   encode: EncodePiece,
 ): StageIds | null {
-  const { titleOpen, titleClose, fork, openingBefore, openingAfter, branchClose } = dialect;
-  if (branches.length < 2 || branches.length > dialect.branches) return null;
-  const plan: number[] = [];
+  const { caps, branchClose, join } = dialect;
+  if (branches.length < 2 || branches.length > caps.branches) return null;
+  const titles: number[][] = [];
   const lanes: number[][] = [];
-  const titles = new Set<string>();
   for (const { title, body } of branches) {
     const name = encode(title);
     const text = encode(body);
-    if (!name || !text || name.length === 0 || name.length > dialect.titleTokens) return null;
-    const lane = [...openingBefore, ...name, ...openingAfter, ...text, branchClose];
-    if (lane.length > dialect.branchTokens) return null;
-    titles.add(name.join());
-    plan.push(titleOpen, ...name, titleClose);
+    if (!name || !text || name.length === 0 || name.length > caps.titleTokens) return null;
+    titles.push(name);
+    const lane = [...dialect.opening(name, titles.length), ...text, ...branchClose];
+    if (lane.length > caps.branchTokens) return null;
     lanes.push(lane);
   }
-  if (titles.size < branches.length) return null;
-  return { plan: [...plan, fork], branches: lanes, join: dialect.join };
+  if (new Set(titles.map((title) => title.join())).size < branches.length) return null;
+  return { plan: dialect.plan(titles), branches: lanes, join: [...join] };
 }

@@ -111,6 +111,20 @@ export class TextModel {
     return this.#encodeQuoted(quoted.hide(prompt), quoted, true);
   }
 
+  /** The ids of text that no client wrote: added tokens in it are themselves. */
+  tokens(text: string): number[] {
+    return this.#encode(text, false);
+  }
+
+  /** The ids of the vocabulary's own tokens whose text passes; bytes that are no text stand for nothing. */
+  tokensWhere(test: (text: string) => boolean): number[] {
+    const bytes: Record<string, string> = { Ċ: "\n", č: "\r", ĉ: "\t", Ġ: " " };
+    const textOf = (token: string) => token.replace(/[ĊčĉĠ]/g, (byte) => bytes[byte] ?? byte);
+    return [...this.#tokenizer.get_vocab(false)].flatMap(([token, id]) =>
+      test(textOf(token)) ? [id] : [],
+    );
+  }
+
   decode(ids: readonly number[]): string {
     if (ids.length === 0) return "";
     return this.#tokenizer.decode([...ids], {

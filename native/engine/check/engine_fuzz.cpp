@@ -152,18 +152,41 @@ std::string config_of(const Shape& s, Dice& dice) {
          (s.tied ? "true" : "false") + ",\"eos_token_id\":2," + dice.pick(ropes) + "}";
 }
 
-/// Marker ids of the dialect below.
-constexpr int kTitleOpen = 4, kTitleClose = 5, kBranchClose = 8;
+/// Ids of the dialects below: their markers are among these, the first ones open plans and end titles
+/// and branches.
+constexpr int kTitleOpen = 4, kTitleClose = 5, kBranchClose = 8, kLastMarker = 12;
 
 std::string dialect_of(Dice& dice) {
   const auto cap = [&](int low, int high) { return std::to_string(dice.between(low, high)); };
-  return R"({"version":1,"name":"fuzz","title_open":{"ids":[4]},"title_close":{"ids":[5]},)"
-         R"("fork":{"ids":[6]},"opening":[{"ids":[7]},"title",{"ids":[10,11]}],)"
-         R"("branch_close":{"ids":[8]},"join":{"ids":[9)" +
-         std::string(dice.chance(30) ? ",12" : "") + R"(]},"visible":["serial","body"],"resume":")" +
+  const std::string numbers = R"(,"index":[{"ids":[20]},{"ids":[21]},{"ids":[22,23]},{"ids":[24]},)"
+                              R"({"ids":[25]},{"ids":[26]}])";
+  // One token a marker; tags with what follows them by itself, a number and a tail; and the same with
+  // every tag in three pieces, which are ordinary text one by one. The last is prompted.
+  const std::string markers = dice.pick<std::string>(
+      {R"("title_open":{"ids":[4]},"title_close":{"ids":[5]},"fork":{"ids":[6]},)"
+       R"("opening":[{"ids":[7]},"title",{"ids":[10,11]}],"branch_close":{"ids":[8]},)"
+       R"("join":{"ids":[9)" +
+           std::string(dice.chance(30) ? ",12" : "") + "]}",
+       R"("plan_open":[{"ids":[4]},{"ids":[13,9,13]}],"title_open":[{"ids":[10]},{"ids":[13]},"index"],)"
+       R"("title_close":[{"ids":[5]},{"ids":[13]}],"fork":[{"ids":[6]},{"ids":[13]}],)"
+       R"("opening":[{"ids":[7]},{"ids":[13]},"index"],"branch_close":[{"ids":[8]},{"ids":[13]}],)"
+       R"("join":[{"ids":[11]},{"ids":[13]}],"tail_close":[{"ids":[12]},{"ids":[13]}],)"
+       R"("reserved":[{"ids":[9]}])" +
+           numbers,
+       R"("plan_open":[{"ids":[4,7,6]},{"ids":[13]}],"title_open":[{"ids":[4,9,6]},"index"],)"
+       R"("title_close":[{"ids":[5,9,6]},{"ids":[13]}],"fork":[{"ids":[5,7,6]},{"ids":[13]}],)"
+       R"("opening":[{"ids":[4,10,6]},"title","index"],"branch_close":[{"ids":[5,8,6]},{"ids":[13]}],)"
+       R"("join":[{"ids":[4,11,6]}],"tail_close":[{"ids":[5,11,6]},{"ids":[13]}])" +
+           numbers,
+       R"("prompted":true,"title_open":{"ids":[4]},"no_plan":{"ids":[9,10]},)"
+       R"("title_close":{"ids":[5],"or":[5,6]},"fork":{"ids":[5],"or":[6]},)"
+       R"("opening":[{"ids":[7]},"title",{"ids":[6]}],"branch_close":{"ids":[6,5],"or":[7,8]},)"
+       R"("join":{"ids":[5]})"});
+  return R"({"version":1,"name":"fuzz",)" + markers + R"(,"visible":["serial","body")" +
+         (dice.chance(50) ? R"(,"tail"])" : "]") + R"(,"resume":")" +
          (dice.chance(50) ? "sum" : "max") + R"(","caps":{"branches":)" + cap(2, 6) +
-         R"(,"title_tokens":)" + cap(1, 3) + R"(,"branch_tokens":)" + cap(8, 20) +
-         R"(,"stages":)" + cap(1, 4) + "}}";
+         R"(,"least_branches":)" + cap(1, 2) + R"(,"title_tokens":)" + cap(1, 3) +
+         R"(,"branch_tokens":)" + cap(14, 24) + R"(,"stages":)" + cap(1, 4) + "}}";
 }
 
 Shape random_shape(Dice& dice) {
@@ -393,6 +416,12 @@ Sampling random_sampling(const Shape& s, Dice& dice) {
     out.logit_bias = {{kTitleOpen, static_cast<float>(dice.between(0, 9))},
                       {kTitleClose, static_cast<float>(dice.between(0, 9))},
                       {kBranchClose, static_cast<float>(dice.between(-3, 6))}};
+    for (int id = kBranchClose + 1; dice.chance(80) && id <= kLastMarker; ++id) {
+      out.logit_bias.emplace_back(id, static_cast<float>(dice.between(-3, 9)));
+    }
+    for (int id : {kTitleClose + 1, kTitleClose + 2}) {
+      if (dice.chance(50)) out.logit_bias.emplace_back(id, static_cast<float>(dice.between(-3, 9)));
+    }
   }
   if (dice.chance(10)) out.logit_bias.emplace_back(random_token(s, dice), random_float(5, dice));
   out.logprobs = dice.chance(20);
@@ -412,6 +441,11 @@ RequestSpec random_request(std::uint32_t id, const Shape& s, Dice& dice) {
       spec.prompt.insert(spec.prompt.begin(), {false, {{dice.below(s.vocabulary)}}});
       spec.prompt.push_back({false, {{dice.below(s.vocabulary)}}});
     }
+  }
+  if (dice.chance(50) && !spec.prompt.empty() && !spec.prompt.back().tokens.empty()) {
+    const int last = static_cast<int>(spec.prompt.back().tokens[0].size());
+    spec.plan = {dice.chance(90) ? dice.below(last + 1) : dice.pick<int>({-1, INT_MAX, INT_MIN}),
+                 random_tokens(s, 20, dice)};
   }
   spec.sampling = random_sampling(s, dice);
   spec.parallel = dice.chance(80);
@@ -487,7 +521,8 @@ class Play {
     RequestSpec spec;
     std::uint32_t first = 0;  // the request that it goes on with; 0: none, kNobody: a broken log
     bool started = false;
-    int tokens = 0, open = 0;
+    int tokens = 0, open = 0, visible = 0;
+    std::map<std::uint32_t, int> held;  // by lane
     std::map<int, LoggedLane> lanes;
   };
   using Lanes = std::map<int, std::vector<int>>;
@@ -540,7 +575,7 @@ class Play {
     LoggedLane& lane = log[dice_.below(static_cast<int>(log.size()))];
     switch (dice_.below(6)) {
       case 0: lane.lane = dice_.pick<int>({-1, 0, 1, 2, INT_MAX, INT_MIN}); break;
-      case 1: lane.closed = !lane.closed; break;
+      case 1: lane.closed = dice_.pick<CloseReason>({CloseReason::kMarker, CloseReason::kCap}); break;
       case 2: lane.tokens.push_back(random_token(shape_, dice_)); break;
       case 3: lane.tokens.resize(lane.tokens.size() / 2); break;
       case 4: lane.tokens = random_tokens(shape_, 20, dice_); break;
@@ -591,23 +626,24 @@ class Play {
       case EventKind::kStarted:
         if (told.started) fail("started twice", false);
         told.started = true;
-        told.tokens = 0;
-        for (const LoggedLane& log : told.spec.log) {
-          told.tokens += static_cast<int>(log.tokens.size());
-        }
+        told.tokens = told.open = told.visible = 0;
+        told.held.clear();
+        told.lanes.clear();  // what the log says is told once more
         break;
       case EventKind::kTokens:
         if (!told.started) fail("a token before the start", false);
         if (known && lane(words[0]).closed) fail("a token after its branch's end", false);
         lane(words[0]).tokens.push_back(static_cast<int>(words[1]));
         ++told.tokens;
+        told.visible += (words[2] & WrittenToken::kVisible) != 0;
+        told.held[words[0]] = words[2] & WrittenToken::kHeld ? told.held[words[0]] + 1 : 0;
         break;
       case EventKind::kStageOpened:
         told.open = static_cast<int>(words[2]);
         break;
       case EventKind::kBranchClosed:
         if (--told.open < 0 && known) fail("more branches close than opened", false);
-        lane(words[0]).closed = true;
+        lane(words[0]).closed = static_cast<CloseReason>(words[1]);
         break;
       case EventKind::kStageClosed:
         if (told.open != 0 && known) fail("a stage closes with open branches", false);
@@ -616,9 +652,19 @@ class Play {
         if (known && told.started && static_cast<int>(words[2]) != told.tokens) {
           fail("the usage is not what was told", false);
         }
+        for (const auto& [_, held] : told.held) told.visible += held;
+        if (told.started && static_cast<int>(words[3]) != told.visible) {
+          fail("more or less is visible than was told", false);
+        }
         if (known && told.spec.script.empty() && told.tokens > std::max(0, told.spec.max_tokens)) {
           fail("more tokens than max_tokens", false);
         }
+        break;
+      case EventKind::kReleased:
+        if ((told.held[words[0]] -= static_cast<int>(words[1])) < 0) {
+          fail("more is released than was held", false);
+        }
+        told.visible += static_cast<int>(words[1]);
         break;
       case EventKind::kLogits:
         break;

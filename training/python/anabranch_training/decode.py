@@ -1,4 +1,4 @@
-"""A plain ASPD decoder in PyTorch: no KV cache, one forward pass of everything per step.
+"""A plain decoder of any dialect in PyTorch: no KV cache, one forward pass of everything per step.
 
 Slow and obvious on purpose. It shares no code with the engine, so that the two can be held
 against each other; greedy only.
@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .dialect import Dialect
+from .dialect import NOTHING, Dialect, Marker, choices
 from .mask import visible
 from .model import Model
-from .sample import AFTER_JOIN, BRANCH, IN_TITLE, NO_MARKERS, TRUNK, allowed_markers
 
 
 @dataclass
@@ -26,17 +25,21 @@ class Answer:
 
 
 class Decoder:
+    """After decode(), `ids`, `positions`, `lanes` and `stages` are the answer in serialised order."""
+
     def __init__(self, model: Model, tokenizer, dialect: Dialect, ends: set[int]):
         self.model, self.tokenizer, self.d, self.ends = model, tokenizer, dialect, ends
 
     def decode(self, prompt: str, parallel: bool = True, max_steps: int = 320) -> Answer:
+        d = self.d
         self.ids, self.positions, self.lanes, self.stages = [], [], [], []
         self._add(self.tokenizer.encode(prompt, add_special_tokens=False).ids, 0, 0, 0)
         at = len(self.ids)
         answer = Answer("")
         serial: list[int] = []
+        text: list[int] = []  # of the trunk since its last marker: what a marker may have begun in
         lane = stage = 0
-        after_join = False
+        joined = in_tail = False  # the text began with a join; it is the stage's tail
         plans = parallel
 
         def flush() -> None:
@@ -44,87 +47,130 @@ class Decoder:
             serial.clear()
 
         while answer.steps < max_steps:
-            rule = NO_MARKERS if not plans or stage >= self.d.caps.stages else TRUNK
-            token = self._next(AFTER_JOIN if after_join else rule)
+            may_plan = plans and stage < d.caps.stages
+            if joined and len(text) < len(d.opener.ids):  # no plan directly after a join
+                may_plan = False
+            marker = d.marker("tail_close") if in_tail else d.opener if may_plan else NOTHING
+            token = self._choose(0, self._logits()[-1], never=self._never(text, marker))
             answer.steps += 1
-            after_join = False
             if token in self.ends:
                 answer.ended = True
                 break
             at = self._add([token], at, 0, 0)
-            if token != self.d.title_open:
-                serial.append(token)
+            text.append(token)
+            serial.append(token)
+            if not marker.ids or not _ends_with(text, marker.ids):
                 continue
+            del serial[-len(marker.ids) :]
+            if in_tail:
+                at = self._add(marker.rest, at, 0, 0)
+                text, joined, in_tail = [], False, False
+                continue
+            begun = at - len(marker.ids)
             titles, at = self._plan(at, answer)
-            unique = list(dict.fromkeys(tuple(t) for t in titles))
-            if len(unique) < 2:
-                plans = False
+            if len(titles) < d.caps.least_branches:
+                at = self._drop(begun)
+                plans, text = False, text[: -len(marker.ids)]
                 continue
             flush()
             stage += 1
-            bodies, resume = self._branches(unique, at, lane, stage, answer, max_steps)
-            lane += len(unique)
-            answer.stages.append([self.tokenizer.decode(list(t)) for t in unique])
+            bodies, resume = self._branches(titles, at, lane, stage, answer, max_steps)
+            lane += len(titles)
+            answer.stages.append([self.tokenizer.decode(list(title)) for title in titles])
             answer.text += "".join(self.tokenizer.decode(b) for b in bodies)
-            at = self._add([self.d.join], resume, 0, 0)
-            after_join = True
+            at = self._add(d.join, resume, 0, 0)
+            text, joined, in_tail = [], True, d.has_tail
         flush()
         answer.tokens = len(self.ids)
         return answer
 
-    def _plan(self, at: int, answer: Answer) -> tuple[list[list[int]], int]:
-        """Titles after the first marker, through <|para|>; none where the plan is illegal."""
-        titles: list[list[int]] = []
+    def _plan(self, at: int, answer: Answer) -> tuple[dict[tuple[int, ...], int], int]:
+        """Behind what opened it, through the fork: each title once, with its number; none where the
+        plan is illegal."""
+        d = self.d
+        at = self._add(d.opener.rest, at, 0, 0)
+        titles: dict[tuple[int, ...], int] = {}
+        number = 1
+        opened = d.opens_title
         while True:
-            title: list[int] = []
-            while (token := self._next(IN_TITLE)) != self.d.title_close:
-                answer.steps += 1
-                at = self._add([token], at, 0, 0)
-                if token in self.ends or len(title) >= self.d.caps.title_tokens:
-                    return [], at
-                title.append(token)
-            answer.steps += 2
+            if not opened:
+                at, marker = self._next_marker(at, number, answer)
+                if marker == d.marker("fork"):
+                    return titles, at
+            opened = False
+            title, at = self._title(at, answer)
+            if title is None:
+                return {}, at
+            titles.setdefault(tuple(title), number)
+            number += 1
+
+    def _next_marker(self, at: int, number: int, answer: Answer) -> tuple[int, Marker]:
+        options = [self.d.marker("title_open", number)] if number <= self.d.caps.branches else []
+        options += [self.d.marker("fork")] if number > 1 else []
+
+        def pick(tokens: set[int], _: int) -> int:
+            answer.steps += 1
+            return self._choose(0, self._logits()[-1], only=tokens)
+
+        written: list[int] = []
+        for token, _ in choices(options, pick):
             at = self._add([token], at, 0, 0)
-            if title:
-                titles.append(title)
-            following = self._next_of((self.d.title_open, self.d.fork))
-            if len(titles) >= self.d.caps.branches:
-                following = self.d.fork
-            at = self._add([following], at, 0, 0)
-            if following == self.d.fork:
-                return titles, at
+            written.append(token)
+        return at, next(option for option in options if list(option.whole) == written)
+
+    def _title(self, at: int, answer: Answer) -> tuple[list[int] | None, int]:
+        """Through its end; none where it is too long."""
+        close = self.d.marker("title_close")
+        pieces = len(close.ids) - 1
+        title: list[int] = []
+        while True:
+            never = self._never(title, close) | self.ends
+            if len(title) == pieces and _ends_with(title, close.ids[:-1]):
+                never.add(close.ids[-1])  # it would be empty
+            token = self._choose(0, self._logits()[-1], never=never)
+            answer.steps += 1
+            at = self._add([token], at, 0, 0)
+            title.append(token)
+            if _ends_with(title, close.ids):
+                return title[: -len(close.ids)], self._add(close.rest, at, 0, 0)
+            if len(title) > self.d.caps.title_tokens + pieces:
+                return None, at
 
     def _branches(self, titles, start, lane, stage, answer, max_steps):
         """All branches in lockstep. The trunk's arrays get them in serialised order at the end."""
         trunk = (self.ids, self.positions, self.lanes, self.stages)
-        openings = [[self.d.branch_open, *t, *self.d.separator] for t in titles]
+        close = self.d.marker("branch_close")
+        openings = [list(self.d.opening(title, number)) for title, number in titles.items()]
         bodies: list[list[int]] = [[] for _ in titles]
-        live = [True] * len(titles)
+        ending: list[tuple[int, ...]] = [() for _ in titles]
 
         def lay_out() -> list[int]:
             self.ids, self.positions, self.lanes, self.stages = (list(x) for x in trunk)
             last = []
             for i, (opening, body) in enumerate(zip(openings, bodies)):
-                closed = [] if live[i] else [self.d.branch_close]
-                self._add(opening + body + closed, start, lane + 1 + i, stage)
+                self._add([*opening, *body, *ending[i]], start, lane + 1 + i, stage)
                 last.append(len(self.ids) - 1)
             return last
 
-        while any(live) and answer.steps < max_steps:
+        while not all(ending) and answer.steps < max_steps:
             last = lay_out()
             logits = self._logits()
             answer.steps += 1
-            for i, alive in enumerate(list(live)):
-                if not alive:
+            for i, (opening, body) in enumerate(zip(openings, bodies)):
+                if ending[i]:
                     continue
-                token = self._argmax(logits[last[i]], BRANCH)
-                if token == self.d.branch_close or token in self.ends:
-                    live[i] = False
+                token = self._choose(lane + 1 + i, logits[last[i]], never=self._never(body, close))
+                full = len(opening) + len(body) + 1 + len(close.whole) > self.d.caps.branch_tokens
+                if _ends_with([*body, token], close.ids):
+                    del body[len(body) + 1 - len(close.ids) :]
+                    ending[i] = close.whole
+                elif token in self.ends or full:
+                    ending[i] = close.whole
                 else:
-                    bodies[i].append(token)
-        live = [False] * len(titles)
+                    body.append(token)
+        ending = [close.whole for _ in titles]
         lay_out()
-        lengths = [len(o) + len(b) + 1 for o, b in zip(openings, bodies)]
+        lengths = [len(o) + len(b) + len(close.whole) for o, b in zip(openings, bodies)]
         return bodies, start + (sum(lengths) if self.d.resume == "sum" else max(lengths))
 
     def _add(self, ids, at: int, lane: int, stage: int) -> int:
@@ -134,23 +180,32 @@ class Decoder:
         self.stages += [stage] * len(ids)
         return at + len(ids)
 
+    def _drop(self, begun: int) -> int:
+        """A plan that can't be used leaves the context. `begun` is the position of its first token."""
+        while self.positions[-1] >= begun:
+            for array in (self.ids, self.positions, self.lanes, self.stages):
+                array.pop()
+        return begun
+
     @torch.no_grad()
     def _logits(self) -> torch.Tensor:
         ids, positions = torch.tensor([self.ids]), torch.tensor([self.positions])
         mask = visible(torch.ones_like(ids), torch.tensor([self.lanes]), torch.tensor([self.stages]))
         return self.model.logits(self.model(ids, positions, mask))[0]
 
-    def _argmax(self, logits: torch.Tensor, rule: int) -> int:
-        logits = logits.clone()
-        allowed = allowed_markers(rule, self.d)
-        for marker in self.d.markers:
-            if marker not in allowed:
-                logits[marker] = float("-inf")
-        return int(logits.argmax())
+    def _never(self, text: list[int], marker: Marker) -> set[int]:
+        """What would complete a tag behind `text`, that of `marker` excepted."""
+        return {
+            tag[-1] for tag in self.d.tags if tag != marker.ids and _ends_with(text, tag[:-1])
+        }
 
-    def _next(self, rule: int) -> int:
-        return self._argmax(self._logits()[-1], rule)
+    def _choose(self, lane: int, logits, never: set[int] = frozenset(), only: set[int] = frozenset()) -> int:
+        """The likeliest legal token of a lane."""
+        legal = torch.zeros_like(logits, dtype=torch.bool)
+        legal[list(only) if only else slice(None)] = True
+        legal[list(never)] = False
+        return int(logits.masked_fill(~legal, float("-inf")).argmax())
 
-    def _next_of(self, tokens) -> int:
-        logits = self._logits()[-1]
-        return max(tokens, key=lambda t: float(logits[t]))
+
+def _ends_with(text: list[int], end) -> bool:
+    return len(end) <= len(text) and list(text[len(text) - len(end) :]) == list(end)

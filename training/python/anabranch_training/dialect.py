@@ -1,21 +1,46 @@
-"""The dialect file (`aspd.json` beside a model): markers, opening template, resume rule, caps."""
+"""The dialect file (`aspd.json` beside a model): markers, opening template, resume rule, caps.
+
+Its text comes from shared/dialects; here as everywhere else it is read by its ids.
+"""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Callable, Iterator, Sequence
 
-TITLE_OPEN = "<|title|>"
-TITLE_CLOSE = "<|/title|>"
-FORK = "<|para|>"
-BRANCH_OPEN = "<|branch|>"
-BRANCH_CLOSE = "<|/branch|>"
-JOIN = "<|/para|>"
-SEPARATOR = ": "
-MARKERS = (TITLE_OPEN, TITLE_CLOSE, FORK, BRANCH_OPEN, BRANCH_CLOSE, JOIN)
+FOLDER = Path(__file__).resolve().parents[3] / "shared/dialects"
+NAMES = tuple(sorted(file.stem for file in FOLDER.glob("*.json")))
 
 END_OF_TEXT = "<|endoftext|>"
 TURN_OPEN = "<|im_start|>"
 TURN_CLOSE = "<|im_end|>"
+
+ORDER = ("plan_open", "title_open", "title_close", "fork", "opening", "branch_close", "join", "tail_close")
+
+
+def _parts(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _tags(file: dict) -> Iterator[dict]:
+    """What is never ordinary text: the first part of every marker, and what is reserved besides."""
+    for name in ORDER:
+        if name in file:
+            yield _parts(file[name])[0]
+    yield from file.get("reserved", [])
+
+
+def _read(name: str) -> dict:
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def tags_of(name: str) -> tuple[str, ...]:
+    """The texts that a dialect's checkpoint has as tokens of their own."""
+    return tuple(tag["text"] for tag in _tags(_read(name)))
+
+
+MARKERS = tags_of("aspd")
 
 
 @dataclass(frozen=True)
@@ -23,83 +48,131 @@ class Caps:
     """What the engine bounds, in branches a stage, tokens and stages an answer."""
 
     branches: int = 10
+    least_branches: int = 2
     title_tokens: int = 16
-    branch_tokens: int = 512  # from <|branch|> through <|/branch|>
+    branch_tokens: int = 512  # opening and end included
     stages: int = 8
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """Marker ids. Every marker of ours is one token; the separator is a short run."""
+class Marker:
+    """What the model chooses, token by token, and what then follows by itself."""
 
-    title_open: int
-    title_close: int
-    fork: int
-    branch_open: int
-    branch_close: int
-    join: int
-    separator: tuple[int, ...]
-    resume: str = "sum"
-    caps: Caps = Caps()
+    ids: tuple[int, ...]
+    rest: tuple[int, ...] = ()
 
     @property
-    def markers(self) -> tuple[int, ...]:
-        return (
-            self.title_open,
-            self.title_close,
-            self.fork,
-            self.branch_open,
-            self.branch_close,
-            self.join,
-        )
+    def whole(self) -> tuple[int, ...]:
+        return self.ids + self.rest
+
+
+NOTHING = Marker(())
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`file` is aspd.json. Titles are numbered from 1 over a plan."""
+
+    file: dict
 
     @classmethod
-    def of(cls, tokenizer) -> "Dialect":
-        """From a `tokenizers.Tokenizer` that holds the six markers."""
-        ids = [tokenizer.token_to_id(marker) for marker in MARKERS]
-        if any(i is None for i in ids):
-            raise ValueError("the tokenizer lacks a marker")
-        separator = tokenizer.encode(SEPARATOR, add_special_tokens=False).ids
-        return cls(*ids, separator=tuple(separator))
+    def of(cls, tokenizer, name: str = "aspd") -> "Dialect":
+        """From a `tokenizers.Tokenizer`; that markers are tokens of their own is the caller's to see to."""
 
-    def save(self, model: Path) -> None:
-        """Writes aspd.json into a model's folder."""
-        (Path(model) / "aspd.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        def spelled(text: str) -> dict:
+            return {"ids": tokenizer.encode(text, add_special_tokens=False).ids, "text": text}
 
-    def to_json(self) -> dict:
-        def marker(token_id: int, text: str) -> dict:
-            return {"ids": [token_id], "text": text}
+        def spell(value):
+            if isinstance(value, list):
+                return [spell(each) for each in value]
+            if not isinstance(value, dict):
+                return value
+            if "text" in value:
+                return spelled(value["text"])
+            return {key: spell(each) for key, each in value.items()}
 
-        return {
-            "version": 1,
-            "name": "aspd",
-            "title_open": marker(self.title_open, TITLE_OPEN),
-            "title_close": marker(self.title_close, TITLE_CLOSE),
-            "fork": marker(self.fork, FORK),
-            "opening": [
-                marker(self.branch_open, BRANCH_OPEN),
-                "title",
-                {"ids": list(self.separator), "text": SEPARATOR},
-            ],
-            "branch_close": marker(self.branch_close, BRANCH_CLOSE),
-            "join": marker(self.join, JOIN),
-            "visible": ["serial", "body"],
-            "resume": self.resume,
-            "caps": asdict(self.caps),
-        }
+        file = _read(name)
+        if '"index"' in json.dumps(file):
+            file["index"] = [{"text": str(n + 1)} for n in range(file["caps"]["branches"])]
+        return cls(spell(file))
 
     @classmethod
     def load(cls, model: Path) -> "Dialect":
-        d = json.loads((Path(model) / "aspd.json").read_text())
-        opening = d["opening"]
-        return cls(
-            d["title_open"]["ids"][0],
-            d["title_close"]["ids"][0],
-            d["fork"]["ids"][0],
-            opening[0]["ids"][0],
-            d["branch_close"]["ids"][0],
-            d["join"]["ids"][0],
-            separator=tuple(opening[2]["ids"]),
-            resume=d["resume"],
-            caps=Caps(**d.get("caps", {})),
-        )
+        return cls(json.loads((Path(model) / "aspd.json").read_text(encoding="utf-8")))
+
+    def save(self, model: Path) -> None:
+        """Writes aspd.json into a model's folder."""
+        text = json.dumps(self.file, indent=2, ensure_ascii=False)
+        (Path(model) / "aspd.json").write_text(text + "\n", encoding="utf-8")
+
+    def changed(self, **fields) -> "Dialect":
+        return Dialect({**self.file, **fields})
+
+    @property
+    def resume(self) -> str:
+        return self.file["resume"]
+
+    @cached_property
+    def caps(self) -> Caps:
+        return Caps(**self.file.get("caps", {}))
+
+    @cached_property
+    def tags(self) -> tuple[tuple[int, ...], ...]:
+        """All that is never ordinary text, as sequences of ids."""
+        return tuple(dict.fromkeys(tuple(tag["ids"]) for tag in _tags(self.file)))
+
+    @cached_property
+    def markers(self) -> tuple[int, ...]:
+        """The tags that are one token."""
+        return tuple(tag[0] for tag in self.tags if len(tag) == 1)
+
+    @cached_property
+    def opener(self) -> Marker:
+        """What opens a plan in the text: `plan_open`, or where there is none the first title's marker."""
+        return self.marker("plan_open" if "plan_open" in self.file else "title_open")
+
+    @property
+    def opens_title(self) -> bool:
+        return "plan_open" not in self.file
+
+    @property
+    def has_tail(self) -> bool:
+        return "tail_close" in self.file
+
+    def marker(self, name: str, number: int = 1) -> Marker:
+        """NOTHING where the dialect has none."""
+        if name not in self.file:
+            return NOTHING
+        first, *rest = _parts(self.file[name])
+        return Marker(tuple(first["ids"]), self._fill(rest, (), number))
+
+    def opening(self, title: Sequence[int], number: int) -> tuple[int, ...]:
+        return self._fill(_parts(self.file["opening"]), title, number)
+
+    @cached_property
+    def join(self) -> tuple[int, ...]:
+        return self._fill(_parts(self.file["join"]), (), 1)
+
+    def _fill(self, parts: list, title: Sequence[int], number: int) -> tuple[int, ...]:
+        out: list[int] = []
+        for part in parts:
+            if part == "title":
+                out += title
+            else:
+                out += (self.file["index"][number - 1] if part == "index" else part)["ids"]
+        return tuple(out)
+
+
+def choices(options: list[Marker], pick: Callable[[set[int], int], int]) -> Iterator[tuple[int, bool]]:
+    """One of several markers comes next: its ids, and whether each was chosen or follows by itself.
+
+    `pick(tokens, i)` says which of several tokens comes at place i.
+    """
+    rest = [option.whole for option in options]
+    i = 0
+    while i < len(rest[0]):
+        tokens = {option[i] for option in rest}
+        token = pick(tokens, i) if len(tokens) > 1 else rest[0][i]
+        yield token, len(tokens) > 1
+        rest = [option for option in rest if option[i] == token]
+        i += 1

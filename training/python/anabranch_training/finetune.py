@@ -14,9 +14,11 @@ import torch
 from transformers import AutoConfig
 
 from .batches import read_tasks
+from .dialect import NAMES
 from .lora import TARGETS, add_lora, merge_lora
-from .loop import Checkpoint, Objective, State, fit, learning_rate, optimizer_of, say
+from .loop import Checkpoint, Objective, State, fit, learning_rate, say
 from .mask import why_no_flex
+from .optimizer import adamw
 from .packing import Packed
 from .pretrained import add_marker_rows, export, load_model, load_vocabulary
 
@@ -46,6 +48,9 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--weight-decay", type=float, default=0.01, help="default %(default)s")
     p.add_argument("--row-tokens", type=int, default=4096, help="samples are packed into rows of this")
     p.add_argument("--accumulate", type=int, default=8, help="rows a step (default %(default)s)")
+    p.add_argument(
+        "--dialect", choices=NAMES, default="aspd", help="markers to teach (default %(default)s)"
+    )
     p.add_argument("--resume-rule", choices=["sum", "max"], help="where the trunk goes on after a join")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--dtype", choices=DTYPES, help="of the weights (default fp32, LoRA on CUDA bf16)")
@@ -92,7 +97,7 @@ def main() -> None:
     flex = attention == "flex_attention"
     peak = args.lr or LEARNING_RATE[mode]
 
-    vocabulary = load_vocabulary(args.base, args.resume_rule)
+    vocabulary = load_vocabulary(args.base, args.resume_rule, args.dialect)
     model = load_model(args.base, dtype, args.device, attention)
     add_marker_rows(model, vocabulary, args.seed)
     if args.lora:
@@ -100,7 +105,7 @@ def main() -> None:
     if args.gradient_checkpointing:
         model.causal.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
-    optimizer = optimizer_of(model, peak, args.weight_decay)
+    optimizer = adamw(model, peak, args.weight_decay)
     objective = Objective(vocabulary.dialect, args.device, autocast=cuda, flex=flex)
 
     def packed(path: Path) -> Packed:
@@ -120,6 +125,7 @@ def main() -> None:
         **{k: getattr(args, k) for k in ("epochs", "row_tokens", "accumulate", "seed")},
         "max_steps": args.max_steps,
         "lr": peak,
+        "dialect": vocabulary.dialect.file["name"],
         "resume_rule": vocabulary.dialect.resume,
     }
     kept = Checkpoint(args.run / "checkpoint.pt", settings)

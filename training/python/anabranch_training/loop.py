@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from .batches import Batch
 from .dialect import Dialect
+from .optimizer import MuonAndAdamW
 from .sample import RULES, allowed_markers
 
+
+Optimizer = torch.optim.Optimizer | MuonAndAdamW
 
 PROGRESS_SECONDS = 10
 
@@ -67,24 +70,10 @@ def learning_rate(peak: float, step: int, done: float, warmup: int, plateau: flo
     """Warm-up over `warmup` steps, the peak until `plateau` of the run, a cosine to 3% of it."""
     if step < warmup:
         return peak * (step + 1) / warmup
-    x = min(1.0, max(0.0, done - plateau) / (1 - plateau))
+    if done <= plateau:
+        return peak
+    x = min(1.0, (done - plateau) / (1 - plateau))
     return peak * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * x)))
-
-
-def optimizer_of(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over what trains; norms and biases don't decay."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.dim() > 1]
-    vectors = [p for p in trained if p.dim() <= 1]
-    return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
-        lr=lr,
-        betas=(0.9, 0.95),
-        fused=True,
-    )
 
 
 @dataclass
@@ -103,14 +92,14 @@ class Checkpoint:
     def __init__(self, path: Path, settings: dict):
         self.path, self.settings = path, settings
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:
+    def save(self, model: nn.Module, optimizer: Optimizer, state: State) -> None:
         trained = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
         content = {"trained": trained, "optimizer": optimizer.state_dict()}
         unfinished = self.path.with_suffix(".tmp")
         torch.save({**content, "state": asdict(state), "settings": self.settings}, unfinished)
         unfinished.replace(self.path)
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    def load(self, model: nn.Module, optimizer: Optimizer) -> State:
         """A fresh state where there is no file yet."""
         if not self.path.exists():
             return State()
@@ -134,7 +123,7 @@ class Checkpoint:
 
 def fit(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     objective: Objective,
     batches: Iterator[Batch],
     state: State,

@@ -122,8 +122,8 @@ class Model(nn.Module):
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
 
-    def save(self, folder: Path, eos: list[int], pad: int) -> None:
-        """Hugging Face format, weights rounded to bf16."""
+    def save(self, folder: Path, name: str, eos: list[int], pad: int) -> None:
+        """Hugging Face format, weights rounded to bf16. `name` is what clients call the model."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"model.{name}": p.detach().to("cpu", torch.bfloat16).contiguous()
@@ -131,7 +131,7 @@ class Model(nn.Module):
         }
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         config = {
-            "_name_or_path": "anabranch-demo",  # what clients call it
+            "_name_or_path": name,
             "architectures": ["Qwen3ForCausalLM"],
             "model_type": "qwen3",
             **asdict(self.shape),

@@ -23,7 +23,7 @@ ABOUT = (
     "the engine's sampling are where it is 1. The last id ends the answer."
 )
 
-FAMILIES = ("compare-cities", "passage-questions", "sums-and-total", "shared-count", "chain")
+KINDS = ("compare-cities", "passage-questions", "sums", "shared-count", "chain")
 
 # Two stages with text between, a merge that plain tokenization would make across a piece ("\n\n"),
 # characters of several bytes, and a last branch without a line end.
@@ -81,8 +81,8 @@ def main() -> None:
     p.add_argument("--out", type=Path, required=True)
     args = p.parse_args()
     tasks = read_tasks(args.data)
-    chosen = [next(t for t in tasks if t["family"] == f) for f in FAMILIES]
-    samples = [{"name": t["family"], "prompt": t["prompt"], "parts": t["parts"]} for t in chosen]
+    chosen = [next(t for t in tasks if t["kind"] == kind) for kind in KINDS]
+    samples = [{"name": t["kind"], "prompt": t["prompt"], "parts": t["parts"]} for t in chosen]
     samples.append(BY_HAND)
     for sample in samples:
         sample["prompt"] = chat_prompt([{"role": "user", "content": sample["prompt"]}])

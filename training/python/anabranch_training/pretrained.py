@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from .batches import Encoder
-from .dialect import MARKERS, SEPARATOR, Dialect
+from .dialect import Dialect, tags_of
 from .tokenizer import added_tokens
 
 KINDS = ("llama", "qwen2", "qwen3")
@@ -68,22 +68,24 @@ class Vocabulary:
         (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
 
-def load_vocabulary(folder: Path, resume: str | None = None) -> Vocabulary:
-    """Reads tokenizer.json as it stands and adds the markers; `resume` is the dialect's rule."""
+def load_vocabulary(folder: Path, resume: str | None = None, dialect: str = "aspd") -> Vocabulary:
+    """Reads tokenizer.json as it stands. A checkpoint with aspd.json has its own dialect; to another
+    one the markers of `dialect` are added. `resume` changes the dialect's rule."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if not (folder / name).exists():
             raise SystemExit(f"{folder} has no {name}: a checkpoint with a fast tokenizer is needed")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     own_tokens = tokenizer.get_vocab_size()
-    tokenizer.add_special_tokens([AddedToken(m, special=True, normalized=False) for m in MARKERS])
-    for piece in (SEPARATOR, "a", " b", "\n\n- **c**", "é 🎨"):
+    has_own = (folder / "aspd.json").exists()
+    tags = () if has_own else tags_of(dialect)
+    tokenizer.add_special_tokens([AddedToken(tag, special=True, normalized=False) for tag in tags])
+    for piece in (": ", "a", " b", "\n\n- **c**", "é 🎨"):
         ids = tokenizer.encode(piece, add_special_tokens=False).ids
         if tokenizer.decode(ids, skip_special_tokens=False) != piece:
             raise SystemExit(f"the tokenizer changes {piece!r}: a byte-level one is needed")
-    has_own = (folder / "aspd.json").exists()
-    dialect = Dialect.load(folder) if has_own else Dialect.of(tokenizer)
+    spoken = Dialect.load(folder) if has_own else Dialect.of(tokenizer, dialect)
     if resume:
-        dialect = replace(dialect, resume=resume)
+        spoken = spoken.changed(resume=resume)
 
     template = PreTrainedTokenizerFast.from_pretrained(folder)
     if not template.chat_template:
@@ -99,8 +101,8 @@ def load_vocabulary(folder: Path, resume: str | None = None) -> Vocabulary:
 
     end = _turn_end(tokenizer, template)
     pad = end if template.pad_token is None else tokenizer.token_to_id(template.pad_token)
-    encoder = Encoder(tokenizer, dialect, end, render)
-    return Vocabulary(folder, tokenizer, dialect, encoder, pad, own_tokens)
+    encoder = Encoder(tokenizer, spoken, end, render)
+    return Vocabulary(folder, tokenizer, spoken, encoder, pad, own_tokens)
 
 
 def _turn_end(tokenizer: Tokenizer, template: PreTrainedTokenizerFast) -> int:

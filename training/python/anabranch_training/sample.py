@@ -2,30 +2,34 @@
 
 from dataclasses import dataclass, field
 
-from .dialect import Dialect
+from .dialect import Dialect, choices
 
-# What the engine lets a token be, by where it stands. All of these rule out markers only, so that
-# a decoder that masks more (every non-marker after a title, say) agrees with the training too.
+# What the engine lets a token be, by where it stands. All of these rule out markers of one token
+# only, so that a decoder that masks more (every non-marker after a title, the last piece of a marker
+# in several) agrees with the training too.
 ANYTHING = 0  # prompt and forced tokens: no loss, no mask
-TRUNK = 1  # <|title|> is the only marker
+TRUNK = 1  # what opens a plan is the only marker
 AFTER_JOIN = 2  # no marker: no plan directly after a join
-IN_TITLE = 3  # <|/title|> only
-AFTER_TITLE = 4  # <|title|> or <|para|>
-BRANCH = 5  # <|/branch|> only
+IN_TITLE = 3  # the title's end only
+AFTER_TITLE = 4  # the next title or the fork
+BRANCH = 5  # the branch's end only
 NO_MARKERS = 6  # serial mode
-RULES = 7
+TAIL = 7  # the tail's end only
+RULES = 8
 
 
 def allowed_markers(rule: int, d: Dialect) -> tuple[int, ...]:
-    return {
-        ANYTHING: d.markers,
-        TRUNK: (d.title_open,),
-        AFTER_JOIN: (),
-        IN_TITLE: (d.title_close,),
-        AFTER_TITLE: (d.title_open, d.fork),
-        BRANCH: (d.branch_close,),
-        NO_MARKERS: (),
-    }[rule]
+    """The markers of one token that may stand there."""
+    if rule == ANYTHING:
+        return d.markers
+    names = {
+        IN_TITLE: ("title_close",),
+        AFTER_TITLE: ("title_open", "fork"),
+        BRANCH: ("branch_close",),
+        TAIL: ("tail_close",),
+    }.get(rule, ())
+    markers = [d.opener] if rule == TRUNK else [d.marker(name) for name in names]
+    return tuple(marker.ids[0] for marker in markers if len(marker.ids) == 1)
 
 
 @dataclass
@@ -48,7 +52,8 @@ class Sample:
         return len(self.ids)
 
     def add(self, ids, at: int, lane: int, stage: int, rules) -> int:
-        """Appends a run at consecutive positions; a rule of ANYTHING means forced."""
+        """Appends a run at consecutive positions; a rule of ANYTHING means forced. Returns the next
+        position."""
         ids = list(ids)
         rules = [rules] * len(ids) if isinstance(rules, int) else list(rules)
         self.ids += ids
@@ -61,8 +66,12 @@ class Sample:
 
 
 def plain_text(parts: list[dict]) -> str:
+    """A stage's text is its bodies and, in dialects that have one, its tail."""
     return "".join(
-        p["serial"] if "serial" in p else "".join(b["body"] for b in p["parallel"]) for p in parts
+        p["serial"]
+        if "serial" in p
+        else "".join(b["body"] for b in p["parallel"]) + p.get("tail", "")
+        for p in parts
     )
 
 
@@ -72,13 +81,13 @@ def servable(parts: list[dict], encode, d: Dialect) -> list[dict]:
     stages = 0
     for part in parts:
         text = plain_text([part])
-        after_join = bool(out) and "parallel" in out[-1]
-        if "parallel" in part and stages < d.caps.stages and not after_join:
-            if _fits(part["parallel"], encode, d):
+        after_stage = bool(out) and "parallel" in out[-1]
+        if "parallel" in part and stages < d.caps.stages and (d.has_tail or not after_stage):
+            if _fits(part["parallel"], encode, d) and (d.has_tail or "tail" not in part):
                 stages += 1
                 out.append(part)
                 continue
-        if out and not after_join:
+        if out and not after_stage:
             text = out.pop()["serial"] + text
         if text:
             out.append({"serial": text})
@@ -87,14 +96,14 @@ def servable(parts: list[dict], encode, d: Dialect) -> list[dict]:
 
 def _fits(branches: list[dict], encode, d: Dialect) -> bool:
     titles = [tuple(encode(b["title"])) for b in branches]
-    overhead = 2 + len(d.separator)
+    close = len(d.marker("branch_close").whole)
     return (
-        2 <= len(branches) <= d.caps.branches
+        d.caps.least_branches <= len(branches) <= d.caps.branches
         and len(set(titles)) == len(titles)
         and all(0 < len(title) <= d.caps.title_tokens for title in titles)
         and all(
-            overhead + len(title) + len(encode(b["body"])) <= d.caps.branch_tokens
-            for title, b in zip(titles, branches)
+            len(d.opening(title, i + 1)) + len(encode(b["body"])) + close <= d.caps.branch_tokens
+            for i, (title, b) in enumerate(zip(titles, branches))
         )
     )
 
@@ -124,21 +133,39 @@ def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool =
             continue
         stage += 1
         titles = [encode(b["title"]) for b in part["parallel"]]
-        for i, title in enumerate(titles):
-            opening = TRUNK if i == 0 else AFTER_TITLE
-            rules = [opening, *[IN_TITLE] * (len(title) + 1)]
-            at = s.add([d.title_open, *title, d.title_close], at, 0, 0, rules)
-        start = s.add([d.fork], at, 0, 0, AFTER_TITLE)
+        start = _add_plan(s, titles, at, d)
+        close = d.marker("branch_close")
         lengths = []
-        for title, branch in zip(titles, part["parallel"]):
+        for number, (title, branch) in enumerate(zip(titles, part["parallel"]), 1):
             lane += 1
-            forced = [d.branch_open, *title, *d.separator]
-            body = [*encode(branch["body"]), d.branch_close]
-            rules = [ANYTHING] * len(forced) + [BRANCH] * len(body)
-            lengths.append(s.add(forced + body, start, lane, stage, rules) - start)
+            opening, body = d.opening(title, number), encode(branch["body"])
+            end_of_it = s.add(opening, start, lane, stage, ANYTHING)
+            end_of_it = s.add([*body, *close.ids], end_of_it, lane, stage, BRANCH)
+            lengths.append(s.add(close.rest, end_of_it, lane, stage, ANYTHING) - start)
         resume = start + (sum(lengths) if d.resume == "sum" else max(lengths))
-        at = s.add([d.join], resume, 0, 0, ANYTHING)
-        after_join = True
+        at = s.add(d.join, resume, 0, 0, ANYTHING)
+        after_join = not d.has_tail
+        if d.has_tail:
+            close = d.marker("tail_close")
+            at = s.add([*encode(part.get("tail", "")), *close.ids], at, 0, 0, TAIL)
+            at = s.add(close.rest, at, 0, 0, ANYTHING)
     s.add([end], at, 0, 0, AFTER_JOIN if after_join else TRUNK)
     return s
 
+
+def _add_plan(s: Sample, titles, at: int, d: Dialect) -> int:
+    """From what opens the plan through the fork. Returns where the branches start."""
+    at = s.add(d.opener.ids, at, 0, 0, TRUNK)
+    at = s.add(d.opener.rest, at, 0, 0, ANYTHING)
+    close, fork = d.marker("title_close"), d.marker("fork")
+    for number in range(1, len(titles) + 2):
+        if number > 1 or not d.opens_title:
+            following = d.marker("title_open", number) if number <= len(titles) else fork
+            options = [d.marker("title_open", number)] if number <= d.caps.branches else []
+            options += [fork] if number > 1 else []
+            for token, chosen in choices(options, lambda _, i: following.whole[i]):
+                at = s.add([token], at, 0, 0, AFTER_TITLE if chosen else ANYTHING)
+        if number <= len(titles):
+            at = s.add([*titles[number - 1], *close.ids], at, 0, 0, IN_TITLE)
+            at = s.add(close.rest, at, 0, 0, ANYTHING)
+    return at

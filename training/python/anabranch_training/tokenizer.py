@@ -14,7 +14,7 @@ from .dialect import END_OF_TEXT, MARKERS, TURN_CLOSE, TURN_OPEN
 
 # Qwen2's pattern: words with their leading space, single digits, punctuation, line ends, spaces.
 PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+| ?\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 

@@ -8,7 +8,9 @@ the same weights as a Hugging Face folder. Progress goes to stderr; --json print
 import argparse
 import json
 import os
+import shutil
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import Iterator
 
@@ -18,8 +20,9 @@ from tokenizers import Tokenizer
 
 from .batches import SERIAL_TWIN, Batch, Encoder, collate, is_parallel, read_tasks
 from .dialect import END_OF_TEXT, TURN_CLOSE, Dialect
-from .loop import Checkpoint, Objective, fit, learning_rate, optimizer_of, say
+from .loop import Checkpoint, Objective, fit, learning_rate, say
 from .model import Model, Shape
+from .optimizer import MuonAndAdamW
 from .sample import Sample
 from .tokenizer import chat_prompt, save_tokenizer, train_tokenizer
 
@@ -29,7 +32,9 @@ EARLIER_TURN = 0.06
 SYSTEM_MESSAGES = ("You are a helpful assistant.", "You are a friendly assistant.", "Be brief.")
 
 
-def with_context(task: dict, encoder: Encoder, rng: np.random.Generator, short: list[dict]) -> Sample:
+def with_context(
+    task: dict, encoder: Encoder, rng: np.random.Generator, short: list[dict], twins: float
+) -> Sample:
     """A sample as training sees it: sometimes a serial twin, a system message or an earlier turn."""
     before: list[dict] = []
     if rng.random() < SYSTEM:
@@ -38,21 +43,31 @@ def with_context(task: dict, encoder: Encoder, rng: np.random.Generator, short: 
         turn = short[int(rng.integers(len(short)))]
         before.append({"role": "user", "content": turn["prompt"]})
         before.append({"role": "assistant", "content": turn["response"]})
-    serial = is_parallel(task) and rng.random() < SERIAL_TWIN
+    serial = is_parallel(task) and rng.random() < twins
     return encoder.sample(task, serial, before)
 
 
 def endless_batches(
-    tasks: list[dict], encoder: Encoder, pad: int, tokens: int, context: int, seed: int
+    tasks: list[dict],
+    encoder: Encoder,
+    pad: int,
+    tokens: int,
+    context: int,
+    seed: list[int],
+    twins: float,
 ) -> Iterator[Batch]:
-    """Pools of samples, sorted by length within a pool so that little padding is computed."""
+    """Pools of samples, sorted by length within a pool so that little padding is computed.
+
+    `twins` is the share of parallel answers that are laid out as serial mode decodes them.
+    """
     rng = np.random.default_rng(seed)
     short = [t for t in tasks[:20_000] if not is_parallel(t) and len(t["response"]) < 120]
     while True:
         order = rng.permutation(len(tasks))
         for from_ in range(0, len(order), 1536):
             pool = [
-                with_context(tasks[i], encoder, rng, short) for i in order[from_ : from_ + 1536]
+                with_context(tasks[i], encoder, rng, short, twins)
+                for i in order[from_ : from_ + 1536]
             ]
             pool = sorted((s for s in pool if len(s) <= context), key=len)
             groups: list[list[Sample]] = [[]]
@@ -64,25 +79,39 @@ def endless_batches(
                 yield collate([[s] for s in groups[g]], pad)
 
 
-def export(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
-    """A Hugging Face folder with the dialect beside it."""
+def export(model: Model, tokenizer: Tokenizer, folder: Path, serial: bool) -> None:
+    """A Hugging Face folder; a model that branches has the dialect beside it."""
     end, pad = tokenizer.token_to_id(TURN_CLOSE), tokenizer.token_to_id(END_OF_TEXT)
-    model.save(folder, eos=[end, pad], pad=pad)
+    name = "anabranch-demo-serial" if serial else "anabranch-demo"
+    model.save(folder, name, eos=[end, pad], pad=pad)
     save_tokenizer(tokenizer, folder)
-    Dialect.of(tokenizer).save(folder)
+    if not serial:
+        Dialect.of(tokenizer).save(folder)
 
 
 def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="anabranch_training.train", description=__doc__)
-    p.add_argument("--data", type=Path, required=True, help="JSONL written by `data generate`")
+    p.add_argument(
+        "--data", type=Path, required=True, nargs="+", help="JSONL written by `data generate`"
+    )
+    p.add_argument("--first", type=Path, help="JSONL that alone is trained on at the beginning")
+    p.add_argument("--first-minutes", type=float, default=5, help="and for how long")
     p.add_argument("--heldout", type=Path, help="JSONL whose loss is printed at each checkpoint")
     p.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it exists")
     p.add_argument("--out", type=Path, help="where the last export goes as well")
+    p.add_argument("--base", type=Path, help="run whose last checkpoint this one begins from")
+    p.add_argument("--serial", action="store_true", help="no branches: a base, or a twin to compare")
+    p.add_argument(
+        "--decay",
+        type=float,
+        default=0.6,
+        help="share of the run, at its end, in which the rate falls; 0 for a base",
+    )
     p.add_argument("--minutes", type=float, default=90, help="wall-clock budget of the whole run")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--lr", type=float, default=1.5e-3)
-    p.add_argument("--batch-tokens", type=int, default=3072)
-    p.add_argument("--context", type=int, default=512)
+    p.add_argument("--lr", type=float, default=2e-3)
+    p.add_argument("--batch-tokens", type=int, default=4096)
+    p.add_argument("--context", type=int, default=640)
     p.add_argument("--vocabulary", type=int, default=2048)
     p.add_argument("--layers", type=int, default=Shape.num_hidden_layers)
     p.add_argument("--hidden", type=int, default=Shape.hidden_size)
@@ -97,11 +126,15 @@ def main() -> None:
     args = arguments()
     torch.manual_seed(args.seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    if args.base and not (args.base / "checkpoint.pt").exists():
+        raise SystemExit(f"{args.base} has no checkpoint to begin from: train it first")
     args.run.mkdir(parents=True, exist_ok=True)
 
-    tasks = read_tasks(args.data)
+    tasks = [task for file in args.data for task in read_tasks(file)]
     say(f"{len(tasks)} tasks")
     tokenizer_file = args.run / "tokenizer.json"
+    if args.base and not tokenizer_file.exists():
+        shutil.copy(args.base / "tokenizer.json", tokenizer_file)
     if tokenizer_file.exists():
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
     else:
@@ -121,40 +154,54 @@ def main() -> None:
         intermediate_size=args.intermediate,
     )
     model = Model(shape).to(args.device)
-    optimizer = optimizer_of(model, args.lr, weight_decay=0.1)
+    optimizer = MuonAndAdamW(model, args.lr, weight_decay=0.1)
     objective = Objective(dialect, args.device)
     kept = Checkpoint(args.run / "checkpoint.pt", {"shape": asdict(shape)})
     state = kept.load(model, optimizer)
+    if args.base and state.step == 0:
+        Checkpoint(args.base / "checkpoint.pt", kept.settings).load(model, optimizer)
     say(f"{model.parameter_count() / 1e6:.2f}M parameters, vocabulary {vocabulary}, {args.device}")
 
     heldout: list[Batch] = []
     if args.heldout:
-        samples = sorted((encoder.sample(t) for t in read_tasks(args.heldout)[:240]), key=len)
+        rows = read_tasks(args.heldout)[:240]
+        samples = sorted((encoder.sample(t, args.serial and is_parallel(t)) for t in rows), key=len)
         heldout = [
             collate([[s] for s in samples[i : i + 24]], pad) for i in range(0, len(samples), 24)
         ]
 
     def checkpoint() -> None:
         kept.save(model, optimizer, state)
-        export(model, tokenizer, args.run / "export")
+        export(model, tokenizer, args.run / "export", args.serial)
         say(f"checkpoint at step {state.step}, held-out loss {objective.mean(model, heldout)}")
+
+    def batches_of(rows: list[dict]) -> Iterator[Batch]:
+        twins = 1.0 if args.serial else SERIAL_TWIN
+        seed = [args.seed, state.step]
+        return endless_batches(rows, encoder, pad, args.batch_tokens, args.context, seed, twins)
+
+    def batches() -> Iterator[Batch]:
+        if args.first:
+            first = batches_of(read_tasks(args.first))
+            yield from takewhile(lambda _: state.seconds < args.first_minutes * 60, first)
+        yield from batches_of(tasks)
 
     fit(
         model,
         optimizer,
         objective,
-        endless_batches(
-            tasks, encoder, pad, args.batch_tokens, args.context, args.seed + state.step
-        ),
+        batches(),
         state,
         done=lambda state: state.seconds / (args.minutes * 60),
-        rate=lambda step, done: learning_rate(args.lr, step, done, warmup=150, plateau=0.4),
+        rate=lambda step, done: learning_rate(
+            args.lr, step, done, warmup=0 if args.base else 60, plateau=1 - args.decay
+        ),
         checkpoint=checkpoint,
         checkpoint_minutes=args.checkpoint_minutes,
     )
     checkpoint()
     if args.out:
-        export(model, tokenizer, args.out)
+        export(model, tokenizer, args.out, args.serial)
     if args.json:
         summary = {
             "parameters": model.parameter_count(),

@@ -53,7 +53,7 @@ class Finetune(unittest.TestCase):
                     p.kill()
 
     def tune(self, kind: str, tied: bool, *options: str) -> dict:
-        tiny.make_checkpoint(kind, self.base, tied=tied, markers=False)
+        tiny.make_checkpoint(kind, self.base, tied=tied)
         summary, _ = self.finish("whole", *options)
         self.assertLess(summary["heldout_loss"], 0.9 * summary["heldout_loss_at_start"])
 
@@ -88,7 +88,7 @@ class Finetune(unittest.TestCase):
         self.tune("qwen2", False)
 
     def test_full_tied(self):
-        tiny.make_checkpoint("llama", self.base, tied=True, markers=False)
+        tiny.make_checkpoint("llama", self.base, tied=True)
         self.finish("tied", "--max-steps", "2", "--gradient-checkpointing")
         vocabulary = load_vocabulary(self.folder / "tied/out")
         engine_logits(self.folder / "tied/out", vocabulary.encoder.sample(tiny.tasks()[0]), "sum")

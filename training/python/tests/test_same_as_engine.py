@@ -7,20 +7,24 @@ import unittest
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 
 from anabranch_training.batches import collate
 from anabranch_training.compare import BOUND, engine_logits, errors, trainer_logits
+from anabranch_training.decode import Decoder
+from anabranch_training.dialect import MARKERS, Dialect, tags_of
 from anabranch_training.loop import Objective
 from anabranch_training.model import Model
 from anabranch_training.pretrained import load_model, load_vocabulary
+from anabranch_training.sample import plain_text
 
 from . import tiny
 
 
 class SameAsEngine(unittest.TestCase):
-    def agree(self, folder: Path, *models) -> None:
+    def agree(self, folder: Path, *models, tasks=None) -> None:
         """Three samples with five stages in all, under both resume rules, packed and one by one."""
-        tasks = tiny.tasks()
+        tasks = tasks or tiny.tasks()
         chosen = [tasks[0], tasks[-1], tasks[2]]
         for resume in ("sum", "max"):
             encoder = load_vocabulary(folder, resume).encoder
@@ -36,11 +40,57 @@ class SameAsEngine(unittest.TestCase):
                     print(what, file=sys.stderr)
                     self.assertLessEqual(max(found.values()), BOUND, what)
 
+    def test_other_dialects(self):
+        """Their tags as tokens, as published checkpoints have them, and in the tokenizer's pieces."""
+        tasks = tiny.tasks()
+        for task in tasks:
+            for part in task["parts"]:
+                if "parallel" in part:
+                    part["tail"] = "So far so good."
+        for name in ("multiverse", "npr"):
+            for how, tags in (("tokens", tags_of(name)), ("pieces", ())):
+                with self.subTest(name, tags=how), tempfile.TemporaryDirectory() as temporary:
+                    folder = Path(temporary) / f"{name}-{how}"
+                    tiny.make_checkpoint("qwen3", folder, tied=True, markers=tags)
+                    Dialect.of(Tokenizer.from_file(str(folder / "tokenizer.json")), name).save(folder)
+                    model = load_model(folder, torch.float32, "cpu")
+                    self.agree(folder, model, tasks=tasks)
+                    vocabulary = load_vocabulary(folder)
+                    self.assertEqual(vocabulary.dialect.resume, "max")
+                    self.assertEqual(len(vocabulary.dialect.markers), len(tags))
+                    for task in (tasks[0], tasks[-1]):
+                        self.decodes(vocabulary, model, task)
+
+    def decodes(self, vocabulary, model, task) -> None:
+        """The plain decoder, given the sample's choices, finds each legal and lays out the same answer."""
+        test, sample = self, vocabulary.encoder.sample(task)
+        choices: dict[int, list[int]] = {}
+        for token, lane, sampled in zip(sample.ids, sample.lanes, sample.sampled):
+            if sampled:
+                choices.setdefault(lane, []).append(token)
+
+        class Scripted(Decoder):
+            def _choose(self, lane, logits, never=frozenset(), only=frozenset()):
+                token = choices[lane].pop(0)
+                test.assertNotIn(token, never)
+                test.assertTrue(not only or token in only)
+                return token
+
+        encoder = vocabulary.encoder
+        decoder = Scripted(model, vocabulary.tokenizer, vocabulary.dialect, {encoder.end})
+        prompt = encoder.render([{"role": "user", "content": task["prompt"]}])
+        answer = decoder.decode(prompt, max_steps=2000)
+        self.assertTrue(answer.ended)
+        self.assertEqual(answer.text, plain_text(task["parts"]))
+        n = len(sample) - 1  # the end is chosen and never forwarded
+        for name in ("ids", "positions", "lanes", "stages"):
+            self.assertEqual(getattr(decoder, name), getattr(sample, name)[:n], name)
+
     def test_tiny_checkpoints(self):
         for kind in tiny.CLASSES:
             with self.subTest(kind), tempfile.TemporaryDirectory() as temporary:
                 folder = Path(temporary) / kind
-                tiny.make_checkpoint(kind, folder, tied=kind == "qwen2", markers=True)
+                tiny.make_checkpoint(kind, folder, tied=kind == "qwen2", markers=MARKERS)
                 load_vocabulary(folder).dialect.save(folder)
                 self.agree(folder, load_model(folder, torch.float32, "cpu"))
 
@@ -51,7 +101,7 @@ class SameAsEngine(unittest.TestCase):
         """Its forward pass, compiled for the CPU; its backward pass exists on CUDA alone."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            tiny.make_checkpoint("qwen2", folder, tied=False, markers=True)
+            tiny.make_checkpoint("qwen2", folder, tied=False, markers=MARKERS)
             vocabulary = load_vocabulary(folder)
             row = [vocabulary.encoder.sample(task) for task in tiny.tasks()[:3]]
             batch = collate([row], vocabulary.pad, width=640)

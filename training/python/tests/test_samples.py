@@ -2,7 +2,6 @@
 
 import json
 import unittest
-from dataclasses import replace
 
 import torch
 
@@ -19,6 +18,7 @@ from anabranch_training.sample import (
     BRANCH,
     IN_TITLE,
     NO_MARKERS,
+    TAIL,
     TRUNK,
     encode_parts,
     plain_text,
@@ -28,7 +28,33 @@ from anabranch_training.sample import (
 from . import tiny
 
 # Ids: markers 10 to 15, separator 20 21, end 9; a text's ids are its letters' codes.
-DIALECT = Dialect(10, 11, 12, 13, 14, 15, separator=(20, 21))
+DIALECT = Dialect(
+    {
+        "title_open": {"ids": [10]},
+        "title_close": {"ids": [11]},
+        "fork": {"ids": [12]},
+        "opening": [{"ids": [13]}, "title", {"ids": [20, 21]}],
+        "branch_close": {"ids": [14]},
+        "join": {"ids": [15]},
+        "resume": "sum",
+    }
+)
+# Tags 30 to 39 (39 as three pieces), 60 a line's end, numbers 71 and 72, 61 a colon.
+TAGS = Dialect(
+    {
+        "plan_open": [{"ids": [30]}, {"ids": [60]}],
+        "title_open": [{"ids": [31]}, "index", {"ids": [61]}],
+        "title_close": [{"ids": [32]}, {"ids": [60]}],
+        "fork": [{"ids": [33]}, {"ids": [60]}],
+        "opening": [{"ids": [34]}, "index", {"ids": [61]}],
+        "branch_close": [{"ids": [39, 38, 37]}, {"ids": [60]}],
+        "join": [{"ids": [35]}, {"ids": [60]}],
+        "tail_close": [{"ids": [36]}, {"ids": [60]}],
+        "index": [{"ids": [71]}, {"ids": [72]}],
+        "resume": "max",
+        "caps": {"branches": 2},
+    }
+)
 PARTS = [
     {"serial": "s"},
     {"parallel": [{"title": "A", "body": "ab"}, {"title": "B", "body": "c"}]},
@@ -62,8 +88,30 @@ class Samples(unittest.TestCase):
         self.assertEqual(s.sampled, [r != x for r in s.rules])
 
     def test_resume_at_the_longest_branch(self):
-        maximum = sample(dialect=replace(DIALECT, resume="max"))
+        maximum = sample(dialect=DIALECT.changed(resume="max"))
         self.assertEqual(maximum.positions[-3:], [17, 18, 19])
+
+    def test_tags_with_what_follows_them(self):
+        parts = [PARTS[0], {**PARTS[1], "tail": "w"}, PARTS[2]]
+        s = sample(parts, TAGS)
+        A, B, a, b, c, S, T, W = (ord(x) for x in "ABabcstw")
+        plan = [30, 60, 31, 71, 61, A, 32, 60, 31, 72, 61, B, 32, 60, 33, 60]
+        first, second = [34, 71, 61, a, b, 39, 38, 37, 60], [34, 72, 61, c, 39, 38, 37, 60]
+        tail = [35, 60, W, 36, 60, T, 9]
+        self.assertEqual(s.ids, [1, 2, S, *plan, *first, *second, *tail])
+        start = 3 + len(plan)
+        self.assertEqual(
+            s.positions,
+            [*range(start + 9), *range(start, start + 8), *range(start + 9, start + 16)],
+        )
+        x, t = ANYTHING, IN_TITLE
+        # Its tags are chosen, what follows them is not; the fork is forced where no title can follow.
+        plan_rules = [TRUNK, x, x, x, x, t, t, x, AFTER_TITLE, x, x, t, t, x, x, x]
+        body = [x, x, x, *[BRANCH] * 5, x]
+        tail_rules = [x, x, TAIL, TAIL, x, TRUNK, TRUNK]
+        rules = [x, x, TRUNK, *plan_rules, *body, *body[:3], *body[4:], *tail_rules]
+        self.assertEqual(s.rules, rules)
+        self.assertEqual(s.sampled, [r != x for r in rules])
 
     def test_serial_twin(self):
         twin = sample(serial=True)
@@ -129,7 +177,11 @@ class Batches(unittest.TestCase):
         bias = marker_bias(DIALECT)
         legal = [[m for m, x in zip(DIALECT.markers, row) if x == 0] for row in bias]
         every = [10, 11, 12, 13, 14, 15]
-        self.assertEqual(legal, [every, [10], [], [11], [10, 12], [14], []])
+        self.assertEqual(legal, [every, [10], [], [11], [10, 12], [14], [], []])
+        bias = marker_bias(TAGS)
+        legal = [[m for m, x in zip(TAGS.markers, row) if x == 0] for row in bias]
+        every = [30, 31, 32, 33, 34, 35, 36]
+        self.assertEqual(legal, [every, [30], [], [32], [31, 33], [], [], [36]])
 
     def test_rows_that_cannot_be_trained_on_are_left_out(self):
         vocabulary = load_vocabulary(tiny.DEMO)

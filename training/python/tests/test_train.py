@@ -15,25 +15,49 @@ from . import tiny
 
 
 class Train(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        rows = [{**task, "response": plain_text(task["parts"])} for task in tiny.tasks()]
+        (self.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def train(self, run: str, *options: str) -> subprocess.CompletedProcess:
+        data = str(self.folder / "data.jsonl")
+        command = [
+            *[sys.executable, "-m", "anabranch_training.train", "--json", "--device", "cpu"],
+            *["--data", data, "--heldout", data, "--run", str(self.folder / run)],
+            *["--vocabulary", "300", "--hidden", "128", "--layers", "2", *options],
+        ]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def loss(self, ended: subprocess.CompletedProcess) -> float:
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        return json.loads(ended.stdout)["heldout_loss"]
+
     def test_trains_resumes_and_is_served(self):
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            rows = [{**task, "response": plain_text(task["parts"])} for task in tiny.tasks()]
-            data, out = folder / "data.jsonl", folder / "out"
-            data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            command = [
-                *[sys.executable, "-m", "anabranch_training.train", "--json", "--device", "cpu"],
-                *["--data", str(data), "--heldout", str(data), "--run", str(folder / "run")],
-                *["--out", str(out), "--vocabulary", "300", "--hidden", "128", "--layers", "2"],
-            ]
-            summaries = []
-            for minutes in ("0.03", "0.06"):
-                ended = subprocess.run(
-                    [*command, "--minutes", minutes], capture_output=True, text=True
-                )
-                self.assertEqual(ended.returncode, 0, ended.stderr)
-                summaries.append(json.loads(ended.stdout))
-            self.assertIn("resumed at step", ended.stderr)
-            self.assertLess(summaries[1]["heldout_loss"], summaries[0]["heldout_loss"])
-            sample = load_vocabulary(out).encoder.sample(tiny.tasks()[0])
-            engine_logits(out, sample, "sum")
+        out = self.folder / "out"
+        ended = [self.train("run", "--out", str(out), "--minutes", m) for m in ("0.03", "0.06")]
+        losses = [self.loss(each) for each in ended]
+        self.assertIn("resumed at step", ended[1].stderr)
+        self.assertLess(losses[1], losses[0])
+        encoder = load_vocabulary(out).encoder
+        engine_logits(out, min(map(encoder.sample, tiny.tasks()), key=len), "sum")
+
+    def test_a_model_and_its_serial_twin_begin_from_one_base(self):
+        missing = self.train("early", "--base", str(self.folder / "base"), "--minutes", "0.01")
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("has no checkpoint to begin from", missing.stderr)
+
+        first = ["--first", str(self.folder / "data.jsonl"), "--first-minutes", "0.02"]
+        base = self.loss(self.train("base", "--serial", "--decay", "0", "--minutes", "0.05", *first))
+        begun = ["--base", str(self.folder / "base"), "--decay", "1", "--minutes", "0.02"]
+        self.assertLess(self.loss(self.train("twin", "--serial", *begun)), base)
+        self.loss(self.train("model", *begun))
+        tokenizers = [
+            (self.folder / run / "export/tokenizer.json").read_text()
+            for run in ("base", "twin", "model")
+        ]
+        self.assertEqual(len(set(tokenizers)), 1)
+        self.assertFalse((self.folder / "twin/export/aspd.json").exists())
+        self.assertTrue((self.folder / "model/export/aspd.json").exists())

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from anabranch_training.compare import ROOT
-from anabranch_training.dialect import END_OF_TEXT, MARKERS, TURN_CLOSE, TURN_OPEN
+from anabranch_training.dialect import END_OF_TEXT, TURN_CLOSE, TURN_OPEN
 from anabranch_training.tokenizer import save_tokenizer, train_tokenizer
 
 DEMO = ROOT / "models/demo"
@@ -41,12 +41,13 @@ def tasks() -> list[dict]:
 
 
 @torch.no_grad()
-def make_checkpoint(kind: str, folder: Path, tied: bool, markers: bool) -> None:
-    """fp32 weights in which every part matters; large queries and keys make attention sharp, so that
-    a wrong mask or position shows. Untied matrices are larger than the tokenizer, as Qwen2.5-7B's."""
+def make_checkpoint(kind: str, folder: Path, tied: bool, markers: tuple[str, ...] = ()) -> None:
+    """With `markers` as tokens. fp32 weights in which every part matters; large queries and keys make
+    attention sharp, so that a wrong mask or position shows. Untied matrices are larger than the
+    tokenizer, as Qwen2.5-7B's."""
     config_class, model_class = CLASSES[kind]
     texts = [part["serial"] for task in tasks() for part in task["parts"] if "serial" in part]
-    special = (END_OF_TEXT, TURN_OPEN, TURN_CLOSE, *(MARKERS if markers else ()))
+    special = (END_OF_TEXT, TURN_OPEN, TURN_CLOSE, *markers)
     tokenizer = train_tokenizer(texts, 300, special)
     config = config_class(
         vocab_size=tokenizer.get_vocab_size() + (0 if tied else 64),
@@ -56,7 +57,7 @@ def make_checkpoint(kind: str, folder: Path, tied: bool, markers: bool) -> None:
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=16,
-        max_position_embeddings=1024,
+        max_position_embeddings=2048,
         tie_word_embeddings=tied,
         bos_token_id=None,
         eos_token_id=tokenizer.token_to_id(TURN_CLOSE),

@@ -22,7 +22,8 @@ export const files = ["vicuna_bench", "arena_hard", "gsm8k_train"] as const;
 const weightOf: Record<string, number> = { demo: 3_000, vicuna_bench: 1_500, arena_hard: 4_000 };
 const otherWeight = 1_000;
 
-const isParallel = (response: string) => cut(response).parts.some((part) => "parallel" in part);
+const isParallel = (prompt: string, response: string) =>
+  cut(response, prompt).parts.some((part) => "parallel" in part);
 
 type Row = Pick<Example, "source" | "prompt" | "parallel">;
 
@@ -41,7 +42,7 @@ function realRows(folder: string, source: string): Row[] {
     .split("\n")
     .filter((line) => line.trim() !== "")
     .map((line) => JSON.parse(line) as { prompt: string; response: string })
-    .map(({ prompt, response }) => ({ source, prompt, parallel: isParallel(response) }));
+    .map(({ prompt, response }) => ({ source, prompt, parallel: isParallel(prompt, response) }));
 }
 
 export function demoExamples(count: number, split: Split): Example[] {

@@ -2,19 +2,20 @@
 import { parseArgs } from "node:util";
 import { RowWriter } from "../pipeline/answers.ts";
 import { cut, type Part, plainText } from "../pipeline/parts.ts";
-import { makeTask } from "../tasks/catalogue.ts";
+import { makeRepetition, makeTask } from "../tasks/catalogue.ts";
 import { check, type Split, type Task } from "../tasks/task.ts";
 import { fromRoot, needed, oneOf, whole } from "./options.ts";
 
 export const generateHelp = `npm run data -- generate --n N --out FILE [options]
 
 Writes N verifiable demo tasks, one JSON object a line:
-{id, family, parallel, prompt, response, claims, parts}.
+{id, family, kind, parallel, prompt, response, claims, parts}.
 
   --n N           how many
   --out FILE      where to
   --seed S        which ones (default 1)
   --split SPLIT   train or heldout (default train)
+  --repeat        lines to repeat alone, with which training begins
   --json          one JSON value on stdout: {rows, parallel, families}
 `;
 
@@ -25,7 +26,7 @@ const evenWithoutGain = { least: -100 };
 export function cutTask(task: Task): Part[] {
   const { parts, rejections } = cut(task.response, task.prompt, evenWithoutGain);
   const found = parts.some((part) => "parallel" in part);
-  const why = `${task.family}: ${JSON.stringify({ rejections, response: task.response })}`;
+  const why = `${task.kind}: ${JSON.stringify({ rejections, response: task.response })}`;
   if (found !== task.parallel) throw new Error(`structure not as intended, ${why}`);
   if (plainText(parts) !== task.response) throw new Error(`parts lose text, ${why}`);
   if (!check(task.claims, task.response)) throw new Error(`own verifier refuses, ${why}`);
@@ -43,19 +44,18 @@ async function generate(
   n: number,
   seed: number,
   split: Split,
+  make: typeof makeTask,
 ): Promise<GenerateSummary> {
   const writer = await RowWriter.open(out);
   const families: Record<string, number> = {};
   let parallel = 0;
   try {
     for (let i = 0; i < n; i++) {
-      const task = makeTask(seed, i, split);
+      const task = make(seed, i, split);
       const parts = cutTask(task);
       families[task.family] = (families[task.family] ?? 0) + 1;
       if (task.parallel) parallel++;
-      const { family, prompt, response, claims } = task;
-      const id = `${split}-${seed}-${i}`;
-      await writer.write({ id, family, parallel: task.parallel, prompt, response, claims, parts });
+      await writer.write({ id: `${split}-${seed}-${i}`, ...task, parts });
       if ((i + 1) % 10_000 === 0) process.stderr.write(`${i + 1} of ${n} tasks\n`);
     }
     await writer.close();
@@ -74,13 +74,20 @@ export async function generateCommand(argv: string[]) {
       out: { type: "string" },
       seed: { type: "string", default: "1" },
       split: { type: "string", default: "train" },
+      repeat: { type: "boolean" },
       json: { type: "boolean" },
     },
   });
   const out = fromRoot(needed("out", values.out));
   const n = whole("n", needed("n", values.n), 1);
   const split = oneOf("split", values.split, ["train", "heldout"]);
-  const json = await generate(out, n, whole("seed", values.seed, 0), split);
+  const json = await generate(
+    out,
+    n,
+    whole("seed", values.seed, 0),
+    split,
+    values.repeat ? makeRepetition : makeTask,
+  );
   process.stderr.write(`written to ${out}\n`);
   const families = Object.entries(json.families).map(([name, count]) => `  ${name} ${count}\n`);
   return { json, text: `${n} tasks, ${json.parallel} of them parallel\n${families.join("")}` };

@@ -10,13 +10,24 @@ import { readTokenizer } from "./tokens.ts";
 
 const folder = fileURLToPath(new URL("../../../models/demo", import.meta.url));
 
-/** The first held-out task of a family that the demo model was trained for. */
-function taskOf(family: string): Task {
+/** The first held-out task of a kind that the demo model was trained for, and that is laid out as a list. */
+function taskOf(kind: string): Task {
   for (let i = 0; ; i++) {
     const task = makeTask(5, i, "heldout");
-    if (task.family === family) return task;
+    if (task.kind === kind && /^(- |1\. )/m.test(task.response)) return task;
   }
 }
+
+/** Items of which all but the first copy what only a sibling says. */
+const line = "Corta Belvik from Quildenmouth and Ada Torsen from Maltaford\n";
+const echo: Task = {
+  family: "serial",
+  kind: "echo",
+  parallel: false,
+  prompt: "Make up some names and write them three times.",
+  response: `Here they are.\n\n- **One**: ${line}- **Two**: ${line}- **Three**: ${line}`,
+  claims: [],
+};
 
 const proposed = ({ prompt, response }: Task): Proposal[] =>
   propose(response, prompt, findAll(response, prompt), { ...defaultRules, least: -100 });
@@ -28,13 +39,11 @@ describe("likelihood", () => {
   });
   afterAll(() => judge.close());
 
-  it("tells a chain of sums from sums that stand alone", async () => {
-    const chain = taskOf("chain");
-    const [list] = proposed(chain);
-    if (!list) throw new Error("the chain has no list");
-    expect(list.dependence).toBeDefined();
-    const dependent = await judge.judge(chain.prompt, chain.response, list);
-    const sums = taskOf("sums-and-total");
+  it("tells items that copy each other from sums that stand alone", async () => {
+    const [list] = proposed(echo);
+    if (!list) throw new Error("the echo has no list");
+    const dependent = await judge.judge(echo.prompt, echo.response, list);
+    const sums = taskOf("sums");
     const [stage] = proposed(sums);
     if (!stage) throw new Error("the sums have no list");
     const independent = await judge.judge(sums.prompt, sums.response, stage);
@@ -46,14 +55,15 @@ describe("likelihood", () => {
 
   it("counts where it agrees with the words, and refuses what loses too much", async () => {
     const check = new LikelihoodCheck(judge, 0.3);
-    const answer = (task: Task) => ({ id: task.family, model: "demo", ...task });
-    const [chain, sums] = [taskOf("chain"), taskOf("sums-and-total")];
-    await check.check(answer(chain), proposed(chain));
+    const answer = (task: Task) => ({ id: task.kind, model: "demo", ...task });
+    const sums = taskOf("sums");
+    const told = proposed(echo).map((proposal) => ({ ...proposal, dependence: "told" }));
+    await check.check(answer(echo), told);
     const [kept] = await check.check(answer(sums), proposed(sums));
     expect(kept?.dependence).toBeUndefined();
     // The same list as if no word had told.
-    const blind = proposed(chain).map((proposal) => ({ ...proposal, dependence: undefined }));
-    const [refused] = await check.check(answer(chain), blind);
+    const blind = told.map((proposal) => ({ ...proposal, dependence: undefined }));
+    const [refused] = await check.check(answer(echo), blind);
     expect(refused?.dependence).toBe("less likely without its siblings");
     expect(check.agreement).toMatchObject({
       judged: 3,
@@ -62,7 +72,7 @@ describe("likelihood", () => {
       onlyLexical: 0,
       onlyLikelihood: 1,
     });
-    expect(check.agreement.disagreements).toMatchObject([{ id: "chain", lexical: null }]);
+    expect(check.agreement.disagreements).toMatchObject([{ id: "echo", lexical: null }]);
   });
 
   it("leaves alone what the engine can't hold", async () => {

@@ -44,8 +44,10 @@ export class LikelihoodJudge {
       ...this.#text.encode(text.slice(0, proposal.start)),
     ];
     const bodies = proposal.branches.map(({ body }) => this.#text.encode(body));
-    const openings = proposal.branches.map(({ title }) => this.#opening(title));
-    const plan = this.#plan(proposal.branches.map(({ title }) => title));
+    const titles = proposal.branches.map(({ title }) => this.#text.encode(title));
+    // A model without a dialect scores plain bodies.
+    const openings = titles.map((title, i) => this.#dialect?.opening(title, i + 1) ?? []);
+    const plan = this.#dialect?.plan(titles) ?? [];
     const serial = [...before, ...bodies.flat()];
     const branches = bodies.map((body, i) => [...(openings[i] ?? []), ...body]);
     const runs: StructureRun[] = [{ serial: [...before, ...plan] }, { parallel: branches }];
@@ -71,24 +73,6 @@ export class LikelihoodJudge {
 
   async #score(runs: StructureRun[]): Promise<ScoredRun[]> {
     return (await this.#engine.score(runs, "sum")).runs;
-  }
-
-  /** A model without a dialect scores plain bodies. */
-  #plan(titles: readonly string[]): number[] {
-    const dialect = this.#dialect;
-    if (!dialect) return [];
-    const plan = titles.flatMap((title) => [
-      dialect.titleOpen,
-      ...this.#text.encode(title),
-      dialect.titleClose,
-    ]);
-    return [...plan, dialect.fork];
-  }
-
-  #opening(title: string): number[] {
-    const dialect = this.#dialect;
-    if (!dialect) return [];
-    return [...dialect.openingBefore, ...this.#text.encode(title), ...dialect.openingAfter];
   }
 }
 

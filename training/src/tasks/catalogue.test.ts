@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { cutTask } from "../cli/data.ts";
 import { makeTask } from "./catalogue.ts";
-import { check, Draw, enumerate } from "./task.ts";
+import { check, Draw, enumerate, families } from "./task.ts";
 
 const some = Array.from({ length: 600 }, (_, i) => i);
 
@@ -20,13 +20,21 @@ describe("the task generator", () => {
     }
   });
 
-  it("has two to six branches where it has any", () => {
+  it("has two to eight branches where it has any", () => {
     for (const i of some) {
       for (const part of cutTask(makeTask(2, i, "train"))) {
         if ("parallel" in part) {
           expect(part.parallel.length).toBeGreaterThanOrEqual(2);
-          expect(part.parallel.length).toBeLessThanOrEqual(6);
+          expect(part.parallel.length).toBeLessThanOrEqual(8);
         }
+      }
+    }
+  });
+
+  it("draws every family alone", () => {
+    for (const family of families) {
+      for (const i of some.slice(0, 20)) {
+        expect(makeTask(1, i, "heldout", family).family).toBe(family);
       }
     }
   });

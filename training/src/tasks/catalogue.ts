@@ -1,41 +1,57 @@
-import * as compare from "./compare.ts";
-import * as passage from "./passage.ts";
-import * as sums from "./sums.ts";
+import * as general from "./general.ts";
+import * as mathematics from "./mathematics.ts";
+import * as retrieval from "./retrieval.ts";
 import * as talk from "./talk.ts";
-import { Draw, type Family, type Split, type Task } from "./task.ts";
+import { Draw, type Family, type Kind, type Split, type Task } from "./task.ts";
 import * as words from "./words.ts";
 
-/** Every family with its share; about six in ten tasks have independent parts. */
-export const families: readonly (readonly [share: number, family: Family])[] = [
-  [10, compare.compareCities],
-  [8, compare.compareCountries],
-  [5, compare.countryAspects],
-  [8, compare.compareAnimals],
-  [5, compare.comparePlanets],
-  [13, passage.passageQuestions],
-  [9, sums.sumsAndTotal],
-  [6, sums.sharedCount],
-  [6, compare.oneEntity],
-  [6, compare.oneFact],
-  [5, passage.passageQuestion],
-  [3, sums.oneSum],
-  [6, sums.chain],
-  [4, words.spelling],
-  [2, words.counting],
-  [2, words.sorting],
-  [2, talk.smallTalk],
-  [3, talk.story],
-];
+/** Every kind of task with its share; three in four have independent parts. */
+const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: Kind])[]>> = {
+  general: [
+    [8, general.compareCities],
+    [7, general.compareCountries],
+    [5, general.countryAspects],
+    [7, general.compareAnimals],
+    [4, general.comparePlanets],
+  ],
+  retrieval: [
+    [13, retrieval.passageQuestions],
+    [13, retrieval.profiles],
+  ],
+  mathematics: [
+    [8, mathematics.sums],
+    [6, mathematics.sharedCount],
+    [5, mathematics.bills],
+  ],
+  serial: [
+    [3, general.oneEntity],
+    [3, general.oneFact],
+    [4, retrieval.passageQuestion],
+    [3, retrieval.oneProfile],
+    [2, mathematics.oneSum],
+    [3, mathematics.chain],
+    [1, words.repeat],
+    [1, words.spelling],
+    [1, words.counting],
+    [2, words.sorting],
+    [1, talk.smallTalk],
+    [1, talk.story],
+  ],
+};
 
-const total = families.reduce((sum, [share]) => sum + share, 0);
+/** Task `index` of a set of repetitions alone, which come first in training. */
+export function makeRepetition(seed: number, index: number, split: Split): Task {
+  return words.repeat(new Draw(`${split}/repeat/${seed}/${index}`, split));
+}
 
-/** Task `index` of a data set: depends on nothing but its arguments. */
-export function makeTask(seed: number, index: number, split: Split): Task {
-  const draw = new Draw(`${split}/${seed}/${index}`, split);
-  let point = draw.random.float() * total;
-  for (const [share, family] of families) {
+/** Task `index` of a data set, or of one family of it: depends on nothing but its arguments. */
+export function makeTask(seed: number, index: number, split: Split, family?: Family): Task {
+  const draw = new Draw(`${split}/${family ?? ""}/${seed}/${index}`, split);
+  const choice = family ? kinds[family] : Object.values(kinds).flat();
+  let point = draw.random.float() * choice.reduce((sum, [share]) => sum + share, 0);
+  for (const [share, kind] of choice) {
     point -= share;
-    if (point < 0) return family(draw);
+    if (point < 0) return kind(draw);
   }
   throw new Error("shares do not add up");
 }

@@ -7,6 +7,8 @@ export interface City {
   /** Metropolitan area, millions. */
   millions: number;
   sight: string;
+  language: string;
+  continent: string;
 }
 
 const city = (
@@ -15,39 +17,49 @@ const city = (
   currency: string,
   millions: number,
   sight: string,
-): City => ({ name, country, currency, millions, sight });
+  language: string,
+  continent: string,
+): City => ({ name, country, currency, millions, sight, language, continent });
 
 export const cities: readonly City[] = [
-  city("Tokyo", "Japan", "yen", 37, "the Senso-ji temple"),
-  city("Paris", "France", "euros", 11, "the Eiffel Tower"),
-  city("Cairo", "Egypt", "Egyptian pounds", 22, "the pyramids"),
-  city("London", "England", "pounds", 9, "Tower Bridge"),
-  city("Berlin", "Germany", "euros", 4, "the Brandenburg Gate"),
-  city("Rome", "Italy", "euros", 4, "the Colosseum"),
-  city("Madrid", "Spain", "euros", 7, "the Prado museum"),
-  city("Vienna", "Austria", "euros", 2, "the Schonbrunn palace"),
-  city("Athens", "Greece", "euros", 3, "the Acropolis"),
-  city("Lisbon", "Portugal", "euros", 3, "the Belem Tower"),
-  city("Moscow", "Russia", "rubles", 13, "the Kremlin"),
-  city("Istanbul", "Turkey", "lira", 16, "the Blue Mosque"),
-  city("Delhi", "India", "rupees", 33, "the Red Fort"),
-  city("Mumbai", "India", "rupees", 21, "the Gateway of India"),
-  city("Beijing", "China", "yuan", 22, "the Forbidden City"),
-  city("Shanghai", "China", "yuan", 29, "the Bund"),
-  city("Seoul", "South Korea", "won", 10, "the Gyeongbok palace"),
-  city("Bangkok", "Thailand", "baht", 11, "the Grand Palace"),
-  city("Sydney", "Australia", "Australian dollars", 5, "the Opera House"),
-  city("Toronto", "Canada", "Canadian dollars", 6, "the CN Tower"),
-  city("New York", "the United States", "dollars", 19, "the Statue of Liberty"),
-  city("Chicago", "the United States", "dollars", 9, "the Bean"),
-  city("Mexico City", "Mexico", "pesos", 22, "the Zocalo"),
-  city("Lima", "Peru", "soles", 11, "the Plaza Mayor"),
-  city("Nairobi", "Kenya", "shillings", 5, "the national park"),
-  city("Lagos", "Nigeria", "naira", 16, "the Lekki market"),
-  city("Oslo", "Norway", "kroner", 1, "the opera house"),
-  city("Stockholm", "Sweden", "kronor", 2, "the Vasa museum"),
-  city("Prague", "Czechia", "koruna", 1, "the Charles Bridge"),
-  city("Dublin", "Ireland", "euros", 1, "Trinity College"),
+  city("Tokyo", "Japan", "yen", 37, "the Senso-ji temple", "Japanese", "Asia"),
+  city("Paris", "France", "euros", 11, "the Eiffel Tower", "French", "Europe"),
+  city("Cairo", "Egypt", "Egyptian pounds", 22, "the pyramids", "Arabic", "Africa"),
+  city("London", "England", "pounds", 9, "Tower Bridge", "English", "Europe"),
+  city("Berlin", "Germany", "euros", 4, "the Brandenburg Gate", "German", "Europe"),
+  city("Rome", "Italy", "euros", 4, "the Colosseum", "Italian", "Europe"),
+  city("Madrid", "Spain", "euros", 7, "the Prado museum", "Spanish", "Europe"),
+  city("Vienna", "Austria", "euros", 2, "the Schonbrunn palace", "German", "Europe"),
+  city("Athens", "Greece", "euros", 3, "the Acropolis", "Greek", "Europe"),
+  city("Lisbon", "Portugal", "euros", 3, "the Belem Tower", "Portuguese", "Europe"),
+  city("Moscow", "Russia", "rubles", 13, "the Kremlin", "Russian", "Europe"),
+  city("Istanbul", "Turkey", "lira", 16, "the Blue Mosque", "Turkish", "Asia"),
+  city("Delhi", "India", "rupees", 33, "the Red Fort", "Hindi", "Asia"),
+  city("Mumbai", "India", "rupees", 21, "the Gateway of India", "Marathi", "Asia"),
+  city("Beijing", "China", "yuan", 22, "the Forbidden City", "Mandarin", "Asia"),
+  city("Shanghai", "China", "yuan", 29, "the Bund", "Mandarin", "Asia"),
+  city("Seoul", "South Korea", "won", 10, "the Gyeongbok palace", "Korean", "Asia"),
+  city("Bangkok", "Thailand", "baht", 11, "the Grand Palace", "Thai", "Asia"),
+  city("Sydney", "Australia", "Australian dollars", 5, "the Opera House", "English", "Oceania"),
+  city("Toronto", "Canada", "Canadian dollars", 6, "the CN Tower", "English", "North America"),
+  city(
+    "New York",
+    "the United States",
+    "dollars",
+    19,
+    "the Statue of Liberty",
+    "English",
+    "North America",
+  ),
+  city("Chicago", "the United States", "dollars", 9, "the Bean", "English", "North America"),
+  city("Mexico City", "Mexico", "pesos", 22, "the Zocalo", "Spanish", "North America"),
+  city("Lima", "Peru", "soles", 11, "the Plaza Mayor", "Spanish", "South America"),
+  city("Nairobi", "Kenya", "shillings", 5, "the national park", "Swahili", "Africa"),
+  city("Lagos", "Nigeria", "naira", 16, "the Lekki market", "English", "Africa"),
+  city("Oslo", "Norway", "kroner", 1, "the opera house", "Norwegian", "Europe"),
+  city("Stockholm", "Sweden", "kronor", 2, "the Vasa museum", "Swedish", "Europe"),
+  city("Prague", "Czechia", "koruna", 1, "the Charles Bridge", "Czech", "Europe"),
+  city("Dublin", "Ireland", "euros", 1, "Trinity College", "English", "Europe"),
 ];
 
 export interface Country {

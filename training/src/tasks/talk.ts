@@ -53,7 +53,8 @@ const exchanges: readonly { prompts: readonly string[]; response: string; claim:
 export function smallTalk(draw: Draw): Task {
   const exchange = draw.random.pick(exchanges);
   return {
-    family: "small-talk",
+    family: "serial",
+    kind: "small-talk",
     parallel: false,
     prompt: draw.phrase(exchange.prompts),
     response: exchange.response,
@@ -78,7 +79,8 @@ export function story(draw: Draw): Task {
     { hero, place, object },
   );
   return {
-    family: "story",
+    family: "serial",
+    kind: "story",
     parallel: false,
     prompt: fill(
       draw.phrase([

@@ -13,8 +13,14 @@ export interface Claim {
   near?: string;
 }
 
+/** What the paper measures apart, and what must stay serial. */
+export const families = ["general", "retrieval", "mathematics", "serial"] as const;
+export type Family = (typeof families)[number];
+
 export interface Task {
-  family: string;
+  family: Family;
+  /** What of its family it is: "compare-cities". */
+  kind: string;
   /** Whether the answer has independent parts, so that a model should branch on it. */
   parallel: boolean;
   prompt: string;
@@ -22,7 +28,7 @@ export interface Task {
   claims: Claim[];
 }
 
-export type Family = (draw: Draw) => Task;
+export type Kind = (draw: Draw) => Task;
 
 /**
  * What a family draws from: randomness, and the train/held-out split. Held out are the last
@@ -98,6 +104,38 @@ export function fill(template: string, slots: Readonly<Record<string, string | n
     if (value === undefined) throw new Error(`no value for {${name}} in "${template}"`);
     return String(value);
   });
+}
+
+/** One part of an answer: its lead, what it says, and the claims that it must make. */
+export interface Part {
+  lead: string;
+  text: string;
+  claims: readonly string[];
+}
+
+export interface Listing {
+  family: Family;
+  kind: string;
+  prompt: string;
+  intro: string;
+  parts: readonly Part[];
+  ending: string;
+  endingClaims: readonly string[];
+}
+
+/** A task whose answer has independent parts. */
+export function listing(layout: Layout, of: Listing): Task {
+  const claims = of.parts.flatMap(({ lead, claims }) =>
+    claims.map((contains) => (layout === "sections" ? { contains } : { contains, near: lead })),
+  );
+  return {
+    family: of.family,
+    kind: of.kind,
+    parallel: true,
+    prompt: of.prompt,
+    response: of.intro + layOut(layout, of.parts) + of.ending,
+    claims: [...claims, ...of.endingClaims.map((contains) => ({ contains }))],
+  };
 }
 
 export type Layout = "bullets" | "numbers" | "paragraphs" | "sections";

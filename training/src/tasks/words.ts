@@ -1,3 +1,5 @@
+import { animals, countries } from "./facts.ts";
+import { person, town } from "./names.ts";
 import type { Draw, Task } from "./task.ts";
 import { enumerate, fill } from "./task.ts";
 
@@ -60,61 +62,25 @@ const vocabulary = [
   "salt",
 ];
 
+/** Words can't be held out: how a token is spelled can't be seen. */
 export function spelling(draw: Draw): Task {
-  const word = draw.own(
-    () => draw.random.pick(vocabulary),
-    (w) => [w],
-  );
+  const word = draw.random.pick(vocabulary);
   const letters = [...word].join("-");
-  const backwards = [...word].reverse().join("");
-  const kind = draw.random.int(0, 2);
-  if (kind === 0) {
-    return {
-      family: "spelling",
-      parallel: false,
-      prompt: fill(
-        draw.phrase([
-          'Spell the word "{word}".',
-          'How do you spell "{word}"?',
-          'Spell "{word}" letter by letter.',
-          'Please spell "{word}" for me.',
-        ]),
-        { word },
-      ),
-      response: `The word "${word}" is spelled ${letters}.`,
-      claims: [{ contains: `spelled ${letters}` }],
-    };
-  }
-  if (kind === 1) {
-    return {
-      family: "spelling",
-      parallel: false,
-      prompt: fill(
-        draw.phrase([
-          'Reverse the word "{word}".',
-          'Write "{word}" backwards.',
-          'What is "{word}" in reverse?',
-          'Turn the word "{word}" around.',
-        ]),
-        { word },
-      ),
-      response: `${letters} turned around is ${[...backwards].join("-")}, so the answer is ${backwards}.`,
-      claims: [{ contains: `the answer is ${backwards}` }],
-    };
-  }
   return {
-    family: "spelling",
+    family: "serial",
+    kind: "spelling",
     parallel: false,
     prompt: fill(
       draw.phrase([
-        'How many letters are in "{word}"?',
-        'Count the letters of the word "{word}".',
-        'How long is the word "{word}"?',
+        'Spell the word "{word}".',
+        'How do you spell "{word}"?',
+        'Spell "{word}" letter by letter.',
+        'Please spell "{word}" for me.',
       ]),
       { word },
     ),
-    response: `${[...word].map((l, i) => `${l} ${i + 1}`).join(", ")}: the word has ${word.length} letters.`,
-    claims: [{ contains: `${word.length} letters` }],
+    response: `The word "${word}" is spelled ${letters}.`,
+    claims: [{ contains: `spelled ${letters}` }],
   };
 }
 
@@ -131,7 +97,8 @@ export function counting(draw: Draw): Task {
   const to = numbers[numbers.length - 1] as number;
   const by = step === 1 ? "" : ` in steps of ${step}`;
   return {
-    family: "counting",
+    family: "serial",
+    kind: "counting",
     parallel: false,
     prompt: fill(
       draw.phrase([
@@ -152,13 +119,14 @@ export function sorting(draw: Draw): Task {
     () =>
       draw.random.sample(
         Array.from({ length: 50 }, (_, i) => i + 1),
-        draw.random.int(3, 5),
+        draw.random.int(3, 4),
       ),
     (n) => n,
   );
   const sorted = [...numbers].sort((a, b) => a - b);
   return {
-    family: "sorting",
+    family: "serial",
+    kind: "sorting",
     parallel: false,
     prompt: fill(
       draw.phrase([
@@ -171,5 +139,35 @@ export function sorting(draw: Draw): Task {
     ),
     response: `In order they are ${enumerate(sorted.map(String))}.`,
     claims: [{ contains: `In order they are ${enumerate(sorted.map(String))}` }],
+  };
+}
+
+/** A line to say again: nothing but copying, from which a model learns to look back. */
+export function repeat(draw: Draw): Task {
+  const make = [
+    () => person(draw).full,
+    () => town(draw),
+    () => String(draw.random.int(1, 999)),
+    () => draw.random.pick(vocabulary),
+    () => draw.random.pick(animals).name,
+    () => draw.random.pick(countries).name,
+  ];
+  const things = Array.from({ length: draw.random.int(5, 16) }, () => draw.random.pick(make)());
+  const line = things.join(draw.random.pick([", ", " ", ". ", " and "]));
+  return {
+    family: "serial",
+    kind: "repeat",
+    parallel: false,
+    prompt: fill(
+      draw.phrase([
+        "Repeat this: {line}",
+        "{line}\n\nSay this again.",
+        "Copy these words: {line}",
+        "Write this down once more: {line}",
+      ]),
+      { line },
+    ),
+    response: line,
+    claims: [{ contains: line }],
   };
 }

@@ -91,6 +91,13 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
    * @generated from field: sint32 priority = 14;
    */
   priority: number;
+
+  /**
+   * where the dialect is prompted
+   *
+   * @generated from field: anabranch.v1.PlanPrompt plan = 15;
+   */
+  plan?: PlanPrompt | undefined;
 };
 
 /**
@@ -98,6 +105,30 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
  * Use `create(EngineGenerateRequestSchema)` to create a new message.
  */
 export declare const EngineGenerateRequestSchema: GenMessage<EngineGenerateRequest>;
+
+/**
+ * These ids stand in place of what comes after the first `at` tokens of the prompt's last run, which
+ * follows where the plan is dropped.
+ *
+ * @generated from message anabranch.v1.PlanPrompt
+ */
+export declare type PlanPrompt = Message<"anabranch.v1.PlanPrompt"> & {
+  /**
+   * @generated from field: uint32 at = 1;
+   */
+  at: number;
+
+  /**
+   * @generated from field: repeated uint32 ids = 2;
+   */
+  ids: number[];
+};
+
+/**
+ * Describes the message anabranch.v1.PlanPrompt.
+ * Use `create(PlanPromptSchema)` to create a new message.
+ */
+export declare const PlanPromptSchema: GenMessage<PlanPrompt>;
 
 /**
  * @generated from message anabranch.v1.EngineStopRequest

@@ -10,7 +10,7 @@ import { file_anabranch_v1_worker } from "./worker_pb.js";
  * Describes the file anabranch/v1/engine.proto.
  */
 export const file_anabranch_v1_engine = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEi+AIKFUVuZ2luZUdlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEioKBnByb21wdBgCIAMoCzIaLmFuYWJyYW5jaC52MS5TdHJ1Y3R1cmVSdW4SKAoIc2FtcGxpbmcYAyABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgEIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgFIAEoDRISCgptYXhfdG9rZW5zGAYgASgNEgwKBHNlZWQYByABKAQSDgoGY2hvaWNlGAggASgNEhIKCmNhY2hlX3NhbHQYCSABKAwSFgoOc3RvcF90b2tlbl9pZHMYCiADKA0SEgoKaWdub3JlX2VvcxgLIAEoCBITCgtkZWFkbGluZV9tcxgMIAEoDRIkCgZyZXN1bWUYDSABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lEhAKCHByaW9yaXR5GA4gASgRIicKEUVuZ2luZVN0b3BSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiFAoSRW5naW5lU3RvcFJlc3BvbnNlIhUKE0VuZ2luZVN0YXR1c1JlcXVlc3QipAEKFEVuZ2luZVN0YXR1c1Jlc3BvbnNlEiYKBW1vZGVsGAEgASgLMhcuYW5hYnJhbmNoLnYxLk1vZGVsSW5mbxIgCgRsb2FkGAIgASgLMhIuYW5hYnJhbmNoLnYxLkxvYWQSEgoKdm9jYWJ1bGFyeRgDIAEoDRIuCghjb3VudGVycxgEIAEoCzIcLmFuYWJyYW5jaC52MS5FbmdpbmVDb3VudGVycyKwAgoORW5naW5lQ291bnRlcnMSGAoQa3ZfYmxvY2tzX2NhY2hlZBgBIAEoBBIaChJxdWV1ZV93YWl0X3NlY29uZHMYAiABKAESDQoFc3RlcHMYAyABKAQSEwoLZGVjb2RlX3Jvd3MYBCABKAQSFAoMcHJlZmlsbF9yb3dzGAUgASgEEhQKDGRlY29kZV9zdGVwcxgGIAEoBBIWCg5kZWNvZGVfc2Vjb25kcxgHIAEoARIXCg9wcmVmaWxsX3NlY29uZHMYCCABKAESEgoKYnl0ZXNfcmVhZBgJIAEoBBITCgtwcmVlbXB0aW9ucxgKIAEoBBIVCg1wcm9tcHRfdG9rZW5zGAsgASgEEhUKDWNhY2hlZF90b2tlbnMYDCABKAQSEAoIZmluaXNoZWQYDSABKAQy9wEKBkVuZ2luZRJRCghHZW5lcmF0ZRIjLmFuYWJyYW5jaC52MS5FbmdpbmVHZW5lcmF0ZVJlcXVlc3QaHi5hbmFicmFuY2gudjEuR2VuZXJhdGVSZXNwb25zZTABEkkKBFN0b3ASHy5hbmFicmFuY2gudjEuRW5naW5lU3RvcFJlcXVlc3QaIC5hbmFicmFuY2gudjEuRW5naW5lU3RvcFJlc3BvbnNlEk8KBlN0YXR1cxIhLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXF1ZXN0GiIuYW5hYnJhbmNoLnYxLkVuZ2luZVN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_anabranch_v1_generate, file_anabranch_v1_worker]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEioAMKFUVuZ2luZUdlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEioKBnByb21wdBgCIAMoCzIaLmFuYWJyYW5jaC52MS5TdHJ1Y3R1cmVSdW4SKAoIc2FtcGxpbmcYAyABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgEIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgFIAEoDRISCgptYXhfdG9rZW5zGAYgASgNEgwKBHNlZWQYByABKAQSDgoGY2hvaWNlGAggASgNEhIKCmNhY2hlX3NhbHQYCSABKAwSFgoOc3RvcF90b2tlbl9pZHMYCiADKA0SEgoKaWdub3JlX2VvcxgLIAEoCBITCgtkZWFkbGluZV9tcxgMIAEoDRIkCgZyZXN1bWUYDSABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lEhAKCHByaW9yaXR5GA4gASgREiYKBHBsYW4YDyABKAsyGC5hbmFicmFuY2gudjEuUGxhblByb21wdCIlCgpQbGFuUHJvbXB0EgoKAmF0GAEgASgNEgsKA2lkcxgCIAMoDSInChFFbmdpbmVTdG9wUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIhQKEkVuZ2luZVN0b3BSZXNwb25zZSIVChNFbmdpbmVTdGF0dXNSZXF1ZXN0IqQBChRFbmdpbmVTdGF0dXNSZXNwb25zZRImCgVtb2RlbBgBIAEoCzIXLmFuYWJyYW5jaC52MS5Nb2RlbEluZm8SIAoEbG9hZBgCIAEoCzISLmFuYWJyYW5jaC52MS5Mb2FkEhIKCnZvY2FidWxhcnkYAyABKA0SLgoIY291bnRlcnMYBCABKAsyHC5hbmFicmFuY2gudjEuRW5naW5lQ291bnRlcnMisAIKDkVuZ2luZUNvdW50ZXJzEhgKEGt2X2Jsb2Nrc19jYWNoZWQYASABKAQSGgoScXVldWVfd2FpdF9zZWNvbmRzGAIgASgBEg0KBXN0ZXBzGAMgASgEEhMKC2RlY29kZV9yb3dzGAQgASgEEhQKDHByZWZpbGxfcm93cxgFIAEoBBIUCgxkZWNvZGVfc3RlcHMYBiABKAQSFgoOZGVjb2RlX3NlY29uZHMYByABKAESFwoPcHJlZmlsbF9zZWNvbmRzGAggASgBEhIKCmJ5dGVzX3JlYWQYCSABKAQSEwoLcHJlZW1wdGlvbnMYCiABKAQSFQoNcHJvbXB0X3Rva2VucxgLIAEoBBIVCg1jYWNoZWRfdG9rZW5zGAwgASgEEhAKCGZpbmlzaGVkGA0gASgEMvcBCgZFbmdpbmUSUQoIR2VuZXJhdGUSIy5hbmFicmFuY2gudjEuRW5naW5lR2VuZXJhdGVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVzcG9uc2UwARJJCgRTdG9wEh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXF1ZXN0GiAuYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXNwb25zZRJPCgZTdGF0dXMSIS5hbmFicmFuY2gudjEuRW5naW5lU3RhdHVzUmVxdWVzdBoiLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_generate, file_anabranch_v1_worker]);
 
 /**
  * Describes the message anabranch.v1.EngineGenerateRequest.
@@ -20,39 +20,46 @@ export const EngineGenerateRequestSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_engine, 0);
 
 /**
+ * Describes the message anabranch.v1.PlanPrompt.
+ * Use `create(PlanPromptSchema)` to create a new message.
+ */
+export const PlanPromptSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 1);
+
+/**
  * Describes the message anabranch.v1.EngineStopRequest.
  * Use `create(EngineStopRequestSchema)` to create a new message.
  */
 export const EngineStopRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 1);
+  messageDesc(file_anabranch_v1_engine, 2);
 
 /**
  * Describes the message anabranch.v1.EngineStopResponse.
  * Use `create(EngineStopResponseSchema)` to create a new message.
  */
 export const EngineStopResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 2);
+  messageDesc(file_anabranch_v1_engine, 3);
 
 /**
  * Describes the message anabranch.v1.EngineStatusRequest.
  * Use `create(EngineStatusRequestSchema)` to create a new message.
  */
 export const EngineStatusRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 3);
+  messageDesc(file_anabranch_v1_engine, 4);
 
 /**
  * Describes the message anabranch.v1.EngineStatusResponse.
  * Use `create(EngineStatusResponseSchema)` to create a new message.
  */
 export const EngineStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 4);
+  messageDesc(file_anabranch_v1_engine, 5);
 
 /**
  * Describes the message anabranch.v1.EngineCounters.
  * Use `create(EngineCountersSchema)` to create a new message.
  */
 export const EngineCountersSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 5);
+  messageDesc(file_anabranch_v1_engine, 6);
 
 /**
  * One engine process, spoken to in token ids by the worker that supervises it.

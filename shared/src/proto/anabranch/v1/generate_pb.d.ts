@@ -230,12 +230,9 @@ export declare type LanePrefix = Message<"anabranch.v1.LanePrefix"> & {
   tokenIds: number[];
 
   /**
-   * @generated from field: bool closed = 4;
-   */
-  closed: boolean;
-
-  /**
-   * @generated from field: anabranch.v1.CloseReason reason = 5;
+   * of a branch, where its end was told
+   *
+   * @generated from field: anabranch.v1.CloseReason reason = 4;
    */
   reason: CloseReason;
 };
@@ -359,11 +356,22 @@ export declare type Delta = Message<"anabranch.v1.Delta"> & {
   visibleTokens: number;
 
   /**
-   * for each of token_ids, between engine and worker only
+   * Between engine and worker only: for each of token_ids whether it is visible, or held back, and how
+   * many of those held back before are visible text, which comes ahead of these.
    *
    * @generated from field: repeated bool visible = 6;
    */
   visible: boolean[];
+
+  /**
+   * @generated from field: repeated bool held = 7;
+   */
+  held: boolean[];
+
+  /**
+   * @generated from field: uint32 released = 8;
+   */
+  released: number;
 };
 
 /**
@@ -738,7 +746,7 @@ export enum CloseReason {
   MARKER = 1,
 
   /**
-   * the model wrote end of sequence, taken as the branch's end
+   * the model wrote end of sequence, or what else is taken as the branch's end
    *
    * @generated from enum value: CLOSE_REASON_EOS = 2;
    */

@@ -1,10 +1,11 @@
-import type { Claim, Draw, Layout, Task } from "./task.ts";
-import { capitalize, countWord, enumerate, fill, layOut } from "./task.ts";
+import { people, person, town } from "./names.ts";
+import type { Draw, Part, Task } from "./task.ts";
+import { capitalize, countWord, enumerate, fill, layoutRequest, listing } from "./task.ts";
 
 /**
- * Questions over a passage. Each is answered by copying, so that the parts are independent; the
- * last sentence gathers the copied values. Names are drawn in combinations that the held-out
- * split keeps to itself.
+ * Retrieval over a given passage: several questions about one thing, or one question about each of
+ * several things. Each part is answered by copying, so that the parts are independent. Names belong to
+ * one split only.
  */
 
 interface Field {
@@ -23,89 +24,17 @@ interface Story {
   fields: readonly Field[];
 }
 
-const given = [
-  "Anna",
-  "Ben",
-  "Clara",
-  "David",
-  "Emma",
-  "Felix",
-  "Grace",
-  "Henry",
-  "Ida",
-  "Jonas",
-  "Karin",
-  "Leo",
-  "Mira",
-  "Nora",
-  "Oscar",
-  "Paula",
-  "Robin",
-  "Sara",
-  "Tom",
-  "Ursula",
-  "Victor",
-  "Wanda",
-];
-const family = [
-  "Holt",
-  "Keller",
-  "Marsh",
-  "Novak",
-  "Olsen",
-  "Parker",
-  "Quinn",
-  "Reed",
-  "Stone",
-  "Turner",
-  "Vance",
-  "Weber",
-  "Young",
-  "Adler",
-  "Brook",
-  "Carter",
-  "Dahl",
-  "Ellis",
-  "Frost",
-  "Grant",
-];
-const towns = [
-  "Dunmore",
-  "Ashford",
-  "Belton",
-  "Corby",
-  "Elmside",
-  "Fairview",
-  "Glenby",
-  "Harwick",
-  "Kirton",
-  "Lowell",
-  "Millbrook",
-  "Norwood",
-  "Oakham",
-  "Redhill",
-  "Stanton",
-  "Westbury",
-  "Thornby",
-];
 const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const colors = ["red", "blue", "green", "yellow", "white", "black", "brown", "grey"];
 
-const person = (draw: Draw) =>
-  draw
-    .own(
-      () => [draw.random.pick(given), draw.random.pick(family)],
-      (names) => names,
-    )
-    .join(" ");
 const year = (draw: Draw) => String(draw.random.int(1900, 2020));
 const number = (draw: Draw, low: number, high: number) => String(draw.random.int(low, high));
 
 const shop: Story = {
   slots: (draw) => ({
     kind: draw.random.pick(["bakery", "bookshop", "cafe", "flower shop", "toy shop", "garage"]),
-    owner: person(draw),
-    town: draw.random.pick(towns),
+    owner: person(draw).full,
+    town: town(draw),
     year: year(draw),
     workers: number(draw, 3, 40),
     hour: number(draw, 4, 9),
@@ -171,8 +100,8 @@ const shop: Story = {
 
 const trip: Story = {
   slots: (draw) => ({
-    traveller: person(draw),
-    town: draw.random.pick(towns),
+    traveller: person(draw).full,
+    town: town(draw),
     vehicle: draw.random.pick(["train", "bus", "boat", "bicycle", "car", "plane"]),
     day: draw.random.pick(weekdays),
     nights: number(draw, 2, 14),
@@ -243,9 +172,9 @@ const trip: Story = {
 const club: Story = {
   slots: (draw) => ({
     kind: draw.random.pick(["chess", "garden", "music", "film", "running", "sailing"]),
-    leader: person(draw),
-    founder: person(draw),
-    town: draw.random.pick(towns),
+    leader: person(draw).full,
+    founder: person(draw).full,
+    town: town(draw),
     day: draw.random.pick(weekdays),
     members: number(draw, 10, 99),
     fee: number(draw, 5, 60),
@@ -346,29 +275,34 @@ function ask(draw: Draw, passage: string, questions: readonly string[]): string 
 }
 
 export function passageQuestions(draw: Draw): Task {
-  const drawn = drawStory(draw, draw.random.pick([2, 3, 3, 3, 4, 4, 5]));
-  const layout: Layout = "numbers";
-  const parts = drawn.fields.map((f) => ({ lead: f.label, text: fill(f.answer, drawn.slots) }));
-  const values = drawn.fields.map((f) => drawn.slots[f.value] as string);
-  const ending = `In short: ${enumerate(values)}.`;
-  const claims: Claim[] = drawn.fields.map((f) => ({
-    contains: drawn.slots[f.value] as string,
-    near: f.label,
-  }));
-  return {
-    family: "passage-questions",
-    parallel: true,
+  const drawn = drawStory(draw, draw.random.pick([2, 3, 3, 4, 4, 5, 6]));
+  const parts = drawn.fields.map((f) => {
+    const value = drawn.slots[f.value] as string;
+    return {
+      lead: f.label,
+      text: `${fill(f.answer, drawn.slots)} The text says: ${capitalize(fill(f.fact, drawn.slots))}`,
+      claims: [value],
+    };
+  });
+  const ending = `In short: ${enumerate(drawn.fields.map((f) => drawn.slots[f.value] as string))}.`;
+  return listing("numbers", {
+    family: "retrieval",
+    kind: "passage-questions",
     prompt: ask(draw, drawn.passage, drawn.questions),
-    response: `Here are the ${countWord(parts.length)} answers from the text.\n\n${layOut(layout, parts)}${ending}`,
-    claims: [...claims, { contains: ending }],
-  };
+    intro: `Here are the ${countWord(parts.length)} answers from the text.\n\n`,
+    parts,
+    ending,
+    endingClaims: [ending],
+  });
 }
 
+/** One question over a text of the same kind: a sentence. */
 export function passageQuestion(draw: Draw): Task {
   const drawn = drawStory(draw, 1);
   const field = drawn.fields[0] as Field;
   return {
-    family: "passage-question",
+    family: "serial",
+    kind: "passage-question",
     parallel: false,
     prompt: ask(draw, drawn.passage, drawn.questions)
       .replace(/questions/gi, "question")
@@ -376,5 +310,127 @@ export function passageQuestion(draw: Draw): Task {
       .replace("\n1. ", "\n"),
     response: fill(field.answer, drawn.slots),
     claims: [{ contains: drawn.slots[field.value] as string }],
+  };
+}
+
+// ---- several things in one text ------------------------------------------------------------------
+
+interface Things {
+  /** "people" */
+  nouns: string;
+  /** What one of them is called in a question. */
+  name: (thing: number) => string;
+  facts: readonly string[];
+  parts: readonly Part[];
+}
+
+const jobs = [
+  ...["nurse", "teacher", "baker", "driver", "painter", "farmer", "doctor", "lawyer", "singer"],
+  ...["pilot", "writer", "cook", "gardener", "carpenter", "judge", "tailor", "sailor", "chemist"],
+];
+const hobbies = [
+  ...["chess", "tennis", "swimming", "reading", "dancing", "cooking", "fishing", "hiking"],
+  ...["cycling", "knitting", "sailing", "skating", "climbing", "photography", "football", "music"],
+];
+
+function persons(draw: Draw, count: number): Things {
+  const all = people(draw, count).map((who) => ({
+    ...who,
+    job: draw.random.pick(jobs),
+    town: town(draw),
+    age: number(draw, 18, 79),
+    hobby: draw.random.pick(hobbies),
+  }));
+  return {
+    nouns: "people",
+    name: (i) => all[i]?.full as string,
+    facts: all.map(
+      (p) => `${p.full} is a ${p.job} from ${p.town}. At ${p.age}, ${p.given} likes ${p.hobby}.`,
+    ),
+    parts: all.map((p) => ({
+      lead: p.full,
+      text: `${p.given} works as a ${p.job} and comes from the town of ${p.town}. At the age of ${p.age}, ${p.given} likes ${p.hobby} more than anything else.`,
+      claims: [p.job, p.town, p.age, p.hobby],
+    })),
+  };
+}
+
+const goods = [
+  ...["lamp", "table", "chair", "clock", "mirror", "carpet", "kettle", "basket", "blanket", "vase"],
+  ...["bicycle", "tent", "guitar", "radio", "camera", "suitcase", "umbrella", "helmet", "ladder"],
+];
+
+function wares(draw: Draw, count: number): Things {
+  const all = draw.random.sample(goods, count).map((item) => ({
+    item,
+    color: draw.random.pick(colors),
+    town: town(draw),
+    price: number(draw, 11, 99),
+    weight: number(draw, 2, 30),
+  }));
+  return {
+    nouns: "things",
+    name: (i) => `the ${all[i]?.item}`,
+    facts: all.map(
+      (w) =>
+        `The ${w.item} is ${w.color} and costs ${w.price} dollars. It was made in ${w.town} and weighs ${w.weight} kg.`,
+    ),
+    parts: all.map((w) => ({
+      lead: capitalize(w.item),
+      text: `The ${w.item} comes from ${w.town}, and its color is ${w.color}. With a weight of ${w.weight} kg, the ${w.item} has a price of ${w.price} dollars.`,
+      claims: [w.town, w.color, `${w.weight} kg`, `${w.price} dollars`],
+    })),
+  };
+}
+
+const profilePrompts = [
+  "{text}\n\nDescribe each of the {nouns} in this text.",
+  "Read this text.\n\n{text}\n\nTell me about each of the {nouns}.",
+  "Text: {text}\n\nWrite a short profile of each of the {nouns}.",
+  "{text}\n\nWhat does the text say about each of the {nouns}?",
+  "Here is a text. {text}\n\nDescribe all of the {nouns} in it.",
+];
+
+/** Everything that the text says, thing by thing. */
+export function profiles(draw: Draw): Task {
+  const things = draw.random.pick([persons, wares])(draw, draw.random.pick([2, 3, 3, 4, 4, 5, 6]));
+  const count = countWord(things.parts.length);
+  const ending = `The text names ${count} ${things.nouns}.`;
+  const { layout, request } = layoutRequest(draw);
+  return listing(layout, {
+    family: "retrieval",
+    kind: "profiles",
+    prompt:
+      fill(draw.phrase(profilePrompts), { text: things.facts.join(" "), nouns: things.nouns }) +
+      request,
+    intro: `Here are the ${count} ${things.nouns} from the text.\n\n`,
+    parts: things.parts,
+    ending,
+    endingClaims: [ending],
+  });
+}
+
+/** The same texts, and a question about one thing only. */
+export function oneProfile(draw: Draw): Task {
+  const count = draw.random.int(2, 5);
+  const things = draw.random.pick([persons, wares])(draw, count);
+  const which = draw.random.int(0, count - 1);
+  const part = things.parts[which] as Part;
+  return {
+    family: "serial",
+    kind: "one-profile",
+    parallel: false,
+    prompt: fill(
+      draw.phrase([
+        "{text}\n\nDescribe {name}.",
+        "Read this text.\n\n{text}\n\nTell me about {name}.",
+        "Text: {text}\n\nWrite a short profile of {name}.",
+        "{text}\n\nWhat does the text say about {name}?",
+        "Here is a text. {text}\n\nI want to know more about {name}.",
+      ]),
+      { text: things.facts.join(" "), name: things.name(which) },
+    ),
+    response: part.text,
+    claims: part.claims.map((contains) => ({ contains })),
   };
 }

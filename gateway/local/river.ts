@@ -1,13 +1,13 @@
-// The whole system for a test: the gateway on workerd and real workers with the demo model, each
-// under its own process, all on ports that are free.
+// The whole system, for tests and measurements: the gateway on workerd and real workers, each under its
+// own process, all on ports that are free.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { root } from "../local/bundle.ts";
-import { type LocalGateway, serve } from "../local/serve.ts";
+import { root } from "./bundle.ts";
+import { type LocalGateway, serve } from "./serve.ts";
 
 export interface PoolRow {
   id: string;
@@ -19,7 +19,8 @@ export interface PoolRow {
 
 export interface River {
   url: string;
-  addWorker(id: string): Promise<ChildProcess>;
+  /** A worker with the demo model on one thread; `options` go to it as they are. */
+  addWorker(id: string, options?: readonly string[]): Promise<ChildProcess>;
   key(tenant: string, limits?: { rpm?: number; tpm?: number }): Promise<string>;
   pool(): Promise<PoolRow[]>;
   /** How many answers have ended on each healthy worker, by its id. */
@@ -56,14 +57,17 @@ export async function openRiver(): Promise<River> {
   return {
     url: gateway.url,
     pool,
-    async addWorker(id) {
+    async addWorker(id, options = ["--model", "models/demo", "--threads", "1"]) {
       const main = join(root, "gpu-worker/src/main.ts");
-      const options = ["--gateway", gateway.url, "--model", "models/demo", "--id", id];
-      const child = spawn(process.execPath, [main, ...options, "--threads", "1"], {
-        cwd: root,
-        stdio: ["ignore", "ignore", "inherit"],
-        env: { ...process.env, ANABRANCH_POOL_TOKEN },
-      });
+      const child = spawn(
+        process.execPath,
+        [main, "--gateway", gateway.url, "--id", id, ...options],
+        {
+          cwd: root,
+          stdio: ["ignore", "ignore", "inherit"],
+          env: { ...process.env, ANABRANCH_POOL_TOKEN },
+        },
+      );
       workers.push(child);
       while (!(await pool()).some((row) => row.id === id && row.healthy)) {
         if (child.exitCode !== null) throw new Error(`worker ${id} ended with ${child.exitCode}`);

@@ -1,23 +1,18 @@
 import { animals, cities, countries, planets } from "./facts.ts";
-import type { Claim, Draw, Task } from "./task.ts";
-import { capitalize, countWord, enumerate, fill, layOut, layoutRequest } from "./task.ts";
+import type { Draw, Kind, Part, Task } from "./task.ts";
+import { capitalize, countWord, enumerate, fill, layoutRequest, listing } from "./task.ts";
 
 /**
- * Several entities, one part each, then a sentence that needs them all. Facts can't be held out
- * (a model can't know what it never saw), so combinations and phrasings are.
+ * Lists and comparisons from memory: several entities, one part each, then a sentence that needs them
+ * all. Facts can't be held out (a model can't know what it never saw), so combinations and phrasings
+ * are.
  */
-
-interface Part {
-  lead: string;
-  text: string;
-  claims: string[];
-}
 
 interface Topic {
   /** Plural noun the intro uses: "the three cities". */
   nouns: string;
   prompts: readonly string[];
-  intros: readonly string[];
+  intro: string;
   parts: Part[];
   names: string[];
   ending: string;
@@ -44,11 +39,8 @@ const overviewPrompts = [
   "Tell me something about each of {names}.",
 ];
 
-const compareIntros = ["Here is how the {count} {nouns} compare.\n\n"];
-const overviewIntros = ["Here is a short look at each of the {count} {nouns}.\n\n"];
-
 function pickCount(draw: Draw): number {
-  return draw.random.pick([2, 2, 3, 3, 3, 3, 4, 4, 5, 6]);
+  return draw.random.pick([2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8]);
 }
 
 /** The names of several entities in an order of their own, unlike any order in the split's twin. */
@@ -67,41 +59,40 @@ function leader<T>(entities: readonly T[], size: (entity: T) => number): T | und
   return size(first) > size(second) ? first : undefined;
 }
 
-/** `pickEntities`, until no two tie at either end of a scale. */
+/** `pickEntities`, until one alone is the first on a scale. */
 function pickRanked<T extends { name: string }>(
   draw: Draw,
   all: readonly T[],
   count: number,
   size: (entity: T) => number,
-): { entities: T[]; most: T; least: T } {
+): { entities: T[]; most: T } {
   for (;;) {
     const entities = pickEntities(draw, all, count);
     const most = leader(entities, size);
-    const least = leader(entities, (e) => -size(e));
-    if (most && least) return { entities, most, least };
+    if (most) return { entities, most };
   }
 }
 
-function topicPrompts(comparing: boolean) {
-  return {
-    prompts: comparing ? comparePrompts : overviewPrompts,
-    intros: comparing ? compareIntros : overviewIntros,
-  };
+function wording(draw: Draw) {
+  return draw.random.chance(0.5)
+    ? { prompts: comparePrompts, intro: "Here is how the {count} {nouns} compare.\n\n" }
+    : { prompts: overviewPrompts, intro: "Here is a look at the {count} {nouns}.\n\n" };
 }
 
 function cityTopic(draw: Draw): Topic {
-  const { entities, most, least } = pickRanked(draw, cities, pickCount(draw), (c) => c.millions);
+  const { entities, most } = pickRanked(draw, cities, pickCount(draw), (c) => c.millions);
+  const ending = `Of these, ${most.name} has the most people.`;
   return {
-    ...topicPrompts(draw.random.chance(0.5)),
+    ...wording(draw),
     nouns: "cities",
     names: entities.map((e) => e.name),
     parts: entities.map((e) => ({
       lead: e.name,
-      text: `${e.name} is a city in ${e.country} with about ${e.millions} million people. It is known for ${e.sight}, and people pay in ${e.currency}.`,
-      claims: [e.country, `${e.millions} million`, e.currency],
+      text: `${e.name} is a city in ${e.country} with about ${e.millions} million people. It is known for ${e.sight}. Visitors pay in ${e.currency}, most people speak ${e.language}, and the country lies in ${e.continent}.`,
+      claims: [e.country, `${e.millions} million`, e.sight, e.currency, e.language, e.continent],
     })),
-    ending: `Of these, ${most.name} has the most people and ${least.name} has the fewest.`,
-    endingClaims: [`${most.name} has the most people`, `${least.name} has the fewest`],
+    ending,
+    endingClaims: [ending],
   };
 }
 
@@ -111,14 +102,14 @@ function countryTopic(draw: Draw): Topic {
   const ending =
     continents.length === 1
       ? `All of them are in ${continents[0]}.`
-      : `Together they stand for ${countWord(continents.length)} continents: ${enumerate(continents)}.`;
+      : `They lie in ${enumerate(continents)}.`;
   return {
-    ...topicPrompts(draw.random.chance(0.5)),
+    ...wording(draw),
     nouns: "countries",
     names: entities.map((e) => e.name),
     parts: entities.map((e) => ({
       lead: e.name,
-      text: `${e.name} is a country in ${e.continent} and its capital is ${e.capital}. People there speak ${e.language} and pay with the ${e.currency}.`,
+      text: `${e.name} is a country in ${e.continent} and its capital is ${e.capital}. People there speak ${e.language} and pay with the ${e.currency}. A visitor to ${e.capital} should learn some ${e.language} and bring enough money.`,
       claims: [e.continent, e.capital, e.language, e.currency],
     })),
     ending,
@@ -128,34 +119,34 @@ function countryTopic(draw: Draw): Topic {
 
 function aspectTopic(draw: Draw): Topic {
   const entities = pickEntities(draw, countries, pickCount(draw));
+  type Country = (typeof countries)[number];
   const aspect = draw.random.pick([
     {
       plural: "capitals",
       one: "capital",
-      sentence: (e: (typeof countries)[number]) =>
-        `The capital of ${e.name} is ${e.capital}, where the government sits.`,
-      value: (e: (typeof countries)[number]) => e.capital,
+      sentences: (e: Country) =>
+        `The capital of ${e.name} is ${e.capital}. The government of the country sits in ${e.capital}, and so do many large companies.`,
+      value: (e: Country) => e.capital,
       article: "",
     },
     {
       plural: "currencies",
       one: "currency",
-      sentence: (e: (typeof countries)[number]) =>
-        `The currency of ${e.name} is the ${e.currency}, used all over the country.`,
-      value: (e: (typeof countries)[number]) => e.currency,
+      sentences: (e: Country) =>
+        `The currency of ${e.name} is the ${e.currency}. People all over the country use the ${e.currency} to pay for what they buy.`,
+      value: (e: Country) => e.currency,
       article: "the ",
     },
     {
       plural: "main languages",
       one: "main language",
-      sentence: (e: (typeof countries)[number]) =>
-        `The main language of ${e.name} is ${e.language}, which most people there speak.`,
-      value: (e: (typeof countries)[number]) => e.language,
+      sentences: (e: Country) =>
+        `The main language of ${e.name} is ${e.language}. Most people there speak ${e.language} at home, at school and at work.`,
+      value: (e: Country) => e.language,
       article: "",
     },
   ]);
-  const values = entities.map((e) => aspect.article + aspect.value(e));
-  const ending = `So in short: ${enumerate(values)}.`;
+  const ending = `So in short: ${enumerate(entities.map((e) => aspect.article + aspect.value(e)))}.`;
   return {
     nouns: "countries",
     names: entities.map((e) => e.name),
@@ -166,10 +157,10 @@ function aspectTopic(draw: Draw): Topic {
       `Tell me the ${aspect.plural} of {names}.`,
       `For each of {names}, give the ${aspect.one}.`,
     ],
-    intros: [`Here are the ${aspect.plural} of the {count} countries.\n\n`],
+    intro: `Here are the ${aspect.plural} of the {count} countries.\n\n`,
     parts: entities.map((e) => ({
       lead: e.name,
-      text: aspect.sentence(e),
+      text: aspect.sentences(e),
       claims: [aspect.value(e)],
     })),
     ending,
@@ -178,45 +169,38 @@ function aspectTopic(draw: Draw): Topic {
 }
 
 function animalTopic(draw: Draw): Topic {
-  const { entities, most, least } = pickRanked(draw, animals, pickCount(draw), (a) => a.kilograms);
+  const { entities, most } = pickRanked(draw, animals, pickCount(draw), (a) => a.kilograms);
   const article = draw.random.chance(0.5);
+  const ending = `The heaviest of these is the ${most.name}.`;
   return {
-    ...topicPrompts(draw.random.chance(0.5)),
+    ...wording(draw),
     nouns: "animals",
     names: entities.map((e) => (article ? `the ${e.name}` : plural(e.name))),
     parts: entities.map((e) => ({
       lead: capitalize(e.name),
-      text: `The ${e.name} is a ${e.kind} that lives in ${e.home}. It eats ${e.food} and weighs about ${e.kilograms} kg.`,
+      text: `The ${e.name} is a ${e.kind} that lives in ${e.home}. It eats ${e.food} and weighs about ${e.kilograms} kg. In ${e.home} it finds enough ${e.food} to eat all year.`,
       claims: [e.kind, e.home, e.food, `${e.kilograms} kg`],
     })),
-    ending: `The heaviest of these is the ${most.name}, and the lightest is the ${least.name}.`,
-    endingClaims: [`heaviest of these is the ${most.name}`, `lightest is the ${least.name}`],
+    ending,
+    endingClaims: [ending],
   };
 }
 
 function planetTopic(draw: Draw): Topic {
-  const { entities, most, least } = pickRanked(
-    draw,
-    planets,
-    draw.random.pick([2, 3, 3, 4]),
-    (p) => p.diameter,
-  );
-  const closest = entities.reduce((a, b) => (a.order < b.order ? a : b));
+  const count = draw.random.pick([2, 3, 3, 4, 4, 5, 6]);
+  const { entities, most } = pickRanked(draw, planets, count, (p) => p.diameter);
+  const ending = `The largest of these is ${most.name}.`;
   return {
-    ...topicPrompts(draw.random.chance(0.5)),
+    ...wording(draw),
     nouns: "planets",
     names: entities.map((e) => e.name),
     parts: entities.map((e) => ({
       lead: e.name,
-      text: `${e.name} is the ${e.place} planet from the sun, a world of the ${e.kind} kind. It is about ${e.diameter} km wide and has ${e.moons} known moon${e.moons === 1 ? "" : "s"}.`,
+      text: `${e.name} is the ${e.place} planet from the sun, a world of the ${e.kind} kind. It is about ${e.diameter} km wide and has ${e.moons} known moon${e.moons === 1 ? "" : "s"}. Its ${e.kind} body makes the ${e.place} path around the sun.`,
       claims: [`${e.place} planet`, `${e.diameter} km`, `${e.moons} known`],
     })),
-    ending: `The largest is ${most.name}, the smallest is ${least.name}, and ${closest.name} is the closest to the sun.`,
-    endingClaims: [
-      `largest is ${most.name}`,
-      `smallest is ${least.name}`,
-      `${closest.name} is the closest`,
-    ],
+    ending,
+    endingClaims: [ending],
   };
 }
 
@@ -227,32 +211,32 @@ export function plural(animal: string): string {
   return `${animal}s`;
 }
 
-function task(family: string, topic: Topic, draw: Draw): Task {
-  const { layout, request } = layoutRequest(draw);
-  const slots = {
-    names: enumerate(topic.names),
-    nouns: topic.nouns,
-    count: countWord(topic.parts.length),
-  };
-  const claims: Claim[] = topic.parts.flatMap((part) =>
-    part.claims.map((contains) => ({ contains, near: part.lead })),
-  );
-  if (layout === "sections") for (const claim of claims) delete claim.near;
-  return {
-    family,
-    parallel: true,
-    prompt: capitalize(fill(draw.phrase(topic.prompts), slots)) + request,
-    response:
-      fill(draw.random.pick(topic.intros), slots) + layOut(layout, topic.parts) + topic.ending,
-    claims: [...claims, ...topic.endingClaims.map((contains) => ({ contains }))],
+function compare(kind: string, makeTopic: (draw: Draw) => Topic): Kind {
+  return (draw) => {
+    const topic = makeTopic(draw);
+    const { layout, request } = layoutRequest(draw);
+    const slots = {
+      names: enumerate(topic.names),
+      nouns: topic.nouns,
+      count: countWord(topic.parts.length),
+    };
+    return listing(layout, {
+      family: "general",
+      kind,
+      prompt: capitalize(fill(draw.phrase(topic.prompts), slots)) + request,
+      intro: fill(topic.intro, slots),
+      parts: topic.parts,
+      ending: topic.ending,
+      endingClaims: topic.endingClaims,
+    });
   };
 }
 
-export const compareCities = (draw: Draw) => task("compare-cities", cityTopic(draw), draw);
-export const compareCountries = (draw: Draw) => task("compare-countries", countryTopic(draw), draw);
-export const countryAspects = (draw: Draw) => task("country-aspects", aspectTopic(draw), draw);
-export const compareAnimals = (draw: Draw) => task("compare-animals", animalTopic(draw), draw);
-export const comparePlanets = (draw: Draw) => task("compare-planets", planetTopic(draw), draw);
+export const compareCities = compare("compare-cities", cityTopic);
+export const compareCountries = compare("compare-countries", countryTopic);
+export const countryAspects = compare("country-aspects", aspectTopic);
+export const compareAnimals = compare("compare-animals", animalTopic);
+export const comparePlanets = compare("compare-planets", planetTopic);
 
 /** One entity only: the same facts, and nothing to branch on. */
 export function oneEntity(draw: Draw): Task {
@@ -260,7 +244,8 @@ export function oneEntity(draw: Draw): Task {
   const part = topic.parts[0] as Part;
   const name = topic.names[0] as string;
   return {
-    family: "one-entity",
+    family: "serial",
+    kind: "one-entity",
     parallel: false,
     prompt: capitalize(
       fill(
@@ -284,7 +269,8 @@ export function oneEntity(draw: Draw): Task {
 export function oneFact(draw: Draw): Task {
   const kind = draw.random.int(0, 5);
   const make = (prompts: readonly string[], response: string, contains: string): Task => ({
-    family: "one-fact",
+    family: "serial",
+    kind: "one-fact",
     parallel: false,
     prompt: draw.phrase(prompts),
     response,

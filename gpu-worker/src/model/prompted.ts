@@ -1,0 +1,64 @@
+// Branches from a model that knows no markers: it is asked for a plan in a turn of its own, which
+// only the branches see, and the engine reads titles a line each (docs/design.md, section 4).
+import type { PlanPrompt } from "@anabranch/native";
+import { promptedDialect } from "@anabranch/shared/prompted.ts";
+import { spell } from "./spell.ts";
+import { type Message, PromptError, type TextModel } from "./text_model.ts";
+
+const mostBranches = 8;
+/** An answer of fewer tokens is not worth a plan. */
+const leastTokens = 128;
+
+const request = (branches: number) =>
+  `Plan your answer before you write it. If it has parts that can each be written without reading the others, list their titles, at most ${branches}: one a line, each a few words after "- ", then an empty line. After that the answer follows, each part under its title as a heading (##). If the answer should be written in one piece, say only "none" and nothing else.`;
+
+/** The dialect in the model's own ids, for the engine; undefined where its tokenizer can't write it. */
+export function promptedDialectOf(model: TextModel): string | undefined {
+  const lineEnds = model.tokensWhere((text) => text.includes("\n"));
+  const blanks = model.tokensWhere((text) => text.includes("\n") && text.trim() === "");
+  const headings = model.tokensWhere((text) => text.trim() === "##");
+  try {
+    const dialect = spell(
+      {
+        ...{ version: 1, name: promptedDialect, prompted: true, resume: "sum" },
+        title_open: { text: "-" },
+        no_plan: { text: "none" },
+        title_close: { text: "\n", or: lineEnds },
+        fork: { text: "\n", or: blanks },
+        opening: [{ text: "##" }, "title", { text: "\n\n" }],
+        branch_close: { text: "\n\n\n", or: headings },
+        join: { text: "\n" },
+        visible: ["serial", "opening", "body", "branch_close"],
+        caps: { branches: mostBranches, title_tokens: 16, branch_tokens: 1024, stages: 1 },
+      },
+      model,
+    );
+    return JSON.stringify(dialect);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The prompt's ids with a plan asked for at the end of the last turn, from where they differ from
+ * `prompt`. Undefined where nothing is worth or fit for a plan.
+ */
+export function planPromptOf(
+  model: TextModel,
+  messages: readonly Message[],
+  prompt: readonly number[],
+  { maxTokens, maxBranches }: { maxTokens: number; maxBranches: number },
+): PlanPrompt | undefined {
+  const last = messages.at(-1);
+  if (last?.role !== "user" || maxTokens < leastTokens) return undefined;
+  const branches = Math.min(maxBranches || mostBranches, mostBranches);
+  const content = `${last.content}\n\n${request(branches)}`;
+  try {
+    const asked = model.chat([...messages.slice(0, -1), { ...last, content }]);
+    const at = asked.findIndex((id, i) => id !== prompt[i]);
+    return at < 1 || at >= prompt.length ? undefined : { at, ids: asked.slice(at) };
+  } catch (error) {
+    if (error instanceof PromptError) return undefined;
+    throw error;
+  }
+}
