@@ -25,6 +25,8 @@ export interface River {
   pool(): Promise<PoolRow[]>;
   /** How many answers have ended on each healthy worker, by its id. */
   answered(): Promise<Record<string, number>>;
+  /** The healthy workers that have an answer under way, asked themselves: the pool hears of it later. */
+  busy(): Promise<string[]>;
   usage(key: string): Promise<Totals>;
   close(): Promise<void>;
 }
@@ -54,6 +56,19 @@ export async function openRiver(): Promise<River> {
 
   const pool = async () => (await call<{ workers: PoolRow[] }>("/admin/v1/pool", admin)).workers;
 
+  /** One metric of each worker that answers, summed over its labels. */
+  async function metric(name: string): Promise<Record<string, number>> {
+    const sums: Record<string, number> = {};
+    const read = async ({ id, url }: PoolRow) => {
+      const metrics = await (await fetch(`${url}/metrics`)).text();
+      const values = metrics.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\d+)$`, "gm"));
+      sums[id] = [...values].reduce((sum, [, value]) => sum + Number(value), 0);
+    };
+    // The pool calls a worker healthy for a moment after it was killed.
+    await Promise.allSettled((await pool()).filter(({ healthy }) => healthy).map(read));
+    return sums;
+  }
+
   return {
     url: gateway.url,
     pool,
@@ -79,15 +94,10 @@ export async function openRiver(): Promise<River> {
       const init = { method: "POST", body: JSON.stringify({ tenant, ...limits }) };
       return (await call<{ key: string }>("/admin/v1/keys", admin, init)).key;
     },
-    async answered() {
-      const counts: Record<string, number> = {};
-      for (const { id, url, healthy } of await pool()) {
-        if (!healthy) continue;
-        const metrics = await (await fetch(`${url}/metrics`)).text();
-        const ends = metrics.matchAll(/^anabranch_answers_total\{.*\} (\d+)$/gm);
-        counts[id] = [...ends].reduce((sum, [, count]) => sum + Number(count), 0);
-      }
-      return counts;
+    answered: () => metric("anabranch_answers_total"),
+    async busy() {
+      const running = Object.entries(await metric("anabranch_requests_running"));
+      return running.filter(([, count]) => count > 0).map(([id]) => id);
     },
     async usage(key) {
       return (await call<{ totals: Totals }>("/v1/usage?by=hour", key)).totals;
