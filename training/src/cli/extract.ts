@@ -27,7 +27,7 @@ are its response byte for byte.
   --format FORMAT     parts: {id, model, category, prompt, response, parts} (default)
                       aspd: rows for training, and the same texts as serial rows in FILE.twin.jsonl
   --tokenizer DIR     a folder with tokenizer.json, or "none": ${charactersPerToken} characters a token
-                      (default models/demo)
+                      (default models/ordinary)
   --min-tokens N      shorter answers stay serial (default 128)
   --min-gain N        decode steps that a stage must save (default ${defaultRules.least})
   --max-branches N    neighbours are merged beyond (default ${defaultRules.branches})
@@ -58,7 +58,7 @@ const options = {
   in: { type: "string" },
   out: { type: "string" },
   format: { type: "string", default: "parts" },
-  tokenizer: { type: "string", default: "models/demo" },
+  tokenizer: { type: "string", default: "models/ordinary" },
   "min-tokens": { type: "string", default: "128" },
   "min-gain": { type: "string", default: String(defaultRules.least) },
   "max-branches": { type: "string", default: String(defaultRules.branches) },
