@@ -1,6 +1,6 @@
 // Runs of neighbouring pieces of an answer that may be independent, at every level of its structure.
 import type { Block } from "./markdown.ts";
-import { type Named, named } from "./titles.ts";
+import { type Named, named } from "./names.ts";
 
 export type Kind = "list" | "section" | "lead" | "table" | "comparison" | "enumeration" | "sums";
 

@@ -3,10 +3,11 @@ import { chooseSpans } from "./choose.ts";
 import { dependence as holdAgainst, type Verdict } from "./dependence.ts";
 import { parseBlocks } from "./markdown.ts";
 import { balancedRuns } from "./merge.ts";
+import { areUnique, namesOf } from "./names.ts";
 import { findInParagraphs } from "./sentences.ts";
 import { isTold } from "./sequence.ts";
 import { type Count, estimate, type StageCost, stageCost } from "./steps.ts";
-import { areUnique, shortened, titlesOf } from "./titles.ts";
+import { shortened, titlesOf } from "./titles.ts";
 
 /**
  * An answer as ordinary text, cut into what was written serially and what could have been written
@@ -207,9 +208,9 @@ function isOpen(text: string): boolean {
 
 function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdict {
   const { kind, whole, start, ordered, items } = candidate;
-  const titles = titlesOf(items);
+  const names = namesOf(items);
   const written = items.map((item, i) => ({
-    title: titles[i] ?? "",
+    title: names[i] ?? "",
     text: text.slice(item.start, item.end),
   }));
   return holdAgainst(written, {
