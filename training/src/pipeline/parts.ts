@@ -5,7 +5,7 @@ import { parseBlocks } from "./markdown.ts";
 import { balancedRuns } from "./merge.ts";
 import { areUnique, namesOf } from "./names.ts";
 import { findInParagraphs } from "./sentences.ts";
-import { isTold } from "./sequence.ts";
+import { isInOrder, isTold, saysSideBySide } from "./sequence.ts";
 import { type Count, estimate, type StageCost, stageCost } from "./steps.ts";
 import { shortened, titlesOf } from "./titles.ts";
 
@@ -105,15 +105,14 @@ export function propose(
   rules: Rules,
 ): Proposal[] {
   const serial = candidates.length > 0 ? keptSerial(text, prompt, rules) : undefined;
-  return candidates
-    .filter(({ items }) => items.length <= mostItems)
-    .map((given) => {
-      const verdict = dependenceOf(text, prompt, given);
-      const items = "reason" in verdict ? given.items : given.items.slice(verdict.from, verdict.to);
+  return judge(text, prompt, candidates).flatMap(({ given, verdict }) => {
+    const dependence = "reason" in verdict ? verdict.reason : undefined;
+    const runs = "reason" in verdict ? [{ from: 0, to: given.items.length }] : verdict.runs;
+    return runs.map(({ from, to }) => {
+      const items = given.items.slice(from, to);
       const branches = branchesOf(text, items, rules);
       const start = items[0]?.start ?? given.start;
       const end = items.at(-1)?.end ?? given.end;
-      const dependence = "reason" in verdict ? verdict.reason : undefined;
       let form = serial ?? refuse(text, start, branches, rules);
       // Counting is what takes time, so only what else would do is counted.
       const counted = form === undefined && dependence === undefined;
@@ -121,6 +120,7 @@ export function propose(
       if (cost && cost.plain - cost.steps < rules.least) form = "saves no steps";
       return { kind: given.kind, start, end, branches, cost, form, dependence };
     });
+  });
 }
 
 /** Chooses among what the rules left, and cuts. */
@@ -129,9 +129,11 @@ export function take(text: string, proposals: readonly Proposal[], rules: Rules)
     (proposal): proposal is Stage =>
       reasonOf(proposal) === undefined && proposal.cost !== undefined,
   );
+  // Where stages that lose steps are wanted as well, they must be worth something.
+  const allowed = Math.max(0, 1 - rules.least);
   const stages = chooseSpans(
     possible,
-    ({ cost }) => cost.plain - cost.steps - rules.least + 1,
+    ({ cost }) => cost.plain - cost.steps + allowed,
     text,
     rules.stages,
   );
@@ -206,8 +208,32 @@ function isOpen(text: string): boolean {
   );
 }
 
+interface Judged {
+  given: Candidate;
+  verdict: Verdict;
+}
+
+function judge(text: string, prompt: string, candidates: readonly Candidate[]): Judged[] {
+  const judged = candidates
+    .filter(({ items }) => items.length <= mostItems)
+    .map((given) => ({ given, verdict: dependenceOf(text, prompt, given) }));
+  const steps = judged.filter(({ verdict }) => "reason" in verdict && isInOrder(verdict.reason));
+  return judged.map(({ given, verdict }) =>
+    "runs" in verdict &&
+    steps.some((outer) => isInside(given, outer.given)) &&
+    !saysSideBySide(leadInOf(text, given))
+      ? { given, verdict: { reason: "inside a procedure" } }
+      : { given, verdict },
+  );
+}
+
+const isInside = (inner: Candidate, outer: Candidate): boolean =>
+  outer.items.some(({ start, end }) => start < inner.start && inner.end <= end);
+
+const leadInOf = (text: string, { whole }: Candidate): string => lastLine(text.slice(0, whole));
+
 function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdict {
-  const { kind, whole, start, ordered, items } = candidate;
+  const { kind, start, ordered, items } = candidate;
   const names = namesOf(items);
   const written = items.map((item, i) => ({
     title: names[i] ?? "",
@@ -216,7 +242,7 @@ function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdi
   return holdAgainst(written, {
     prompt,
     before: text.slice(0, start),
-    leadIn: lastLine(text.slice(0, whole)),
+    leadIn: leadInOf(text, candidate),
     sections: kind === "section" || kind === "lead",
     ordered,
     enumerated: kind === "enumeration",

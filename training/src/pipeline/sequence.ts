@@ -4,6 +4,7 @@ import {
   advice,
   alternative,
   choice,
+  deictic,
   imperative,
   numbered,
   procedural,
@@ -15,6 +16,7 @@ import {
   sideBySide,
   steps,
   told,
+  total,
 } from "./cues.ts";
 import { type Surroundings, unmarked, type Written } from "./written.ts";
 
@@ -29,6 +31,10 @@ export function isTold(prompt: string): boolean {
   );
 }
 
+/** Reasons that hold for the lists inside an item as well: a step's own list is its smaller steps. */
+export const isInOrder = (reason: string): boolean =>
+  ["numbered steps", "a procedure", "goes on from the one before"].includes(reason);
+
 /** Steps, chapters, days, ingredients and instructions, derivations. */
 export function sequenceOf(items: readonly Written[], around: Surroundings): string | undefined {
   const has = (pattern: RegExp) => items.some(({ title }) => pattern.test(title));
@@ -39,6 +45,8 @@ export function sequenceOf(items: readonly Written[], around: Surroundings): str
   const measured = items.filter(({ text }) => quantity.test(unmarked(text))).length;
   if (measured * 3 >= items.length && measured > 1) return "a procedure";
   if (isProcedure(items, around)) return "a procedure";
+  if (arePartsOfTotal(items, around)) return "parts of a total";
+  if (items.some(({ title }, i) => i > 0 && deictic.test(title))) return "a part about another";
   if (around.sections && !standApart(items, around)) return "sections may build on each other";
   if (buildsOnTitle(items)) return "a part about another";
   const formulas = items.filter(({ text }) =>
@@ -51,22 +59,43 @@ export function sequenceOf(items: readonly Written[], around: Surroundings): str
   return undefined;
 }
 
+/** A lead-in that ends in a colon says what follows in its last sentence. */
+export function saysSideBySide(leadIn: string): boolean {
+  const sentence = leadIn.trimEnd().endsWith(":")
+    ? leadIn.split(/[.!?]\s+(?=\p{Lu})/u).at(-1)
+    : leadIn;
+  return sideBySide.test(sentence ?? "");
+}
+
 function isProcedure(
   items: readonly Written[],
   { prompt, leadIn, ordered }: Surroundings,
 ): boolean {
   if (steps.test(leadIn)) return true;
-  if (sideBySide.test(leadIn)) return false;
+  const toDo = items.filter(({ title }) => imperative.test(title)).length * 2 >= items.length;
+  // Tips for cooking are cooking, one after the other.
+  if (saysSideBySide(leadIn)) return ordered && toDo && sequential.test(prompt);
   if (procedure.test(leadIn) || sequential.test(prompt)) return true;
   const instructed = procedural.test(prompt);
   if (instructed && ordered) return true;
-  const toDo = items.filter(({ title }) => imperative.test(title)).length;
-  return toDo * 2 >= items.length && (instructed || !advice.test(prompt));
+  return toDo && (instructed || !advice.test(prompt));
+}
+
+/** "20%", "30%", "50%", or numbers that the prompt wants to come to one: each is chosen with the rest in view. */
+function arePartsOfTotal(items: readonly Written[], { prompt, leadIn }: Surroundings): boolean {
+  const shares = items.map(({ text }) =>
+    Number(/(\d+(?:\.\d+)?) ?%/.exec(text)?.[1] ?? Number.NaN),
+  );
+  const sum = shares.reduce((total, share) => total + share, 0);
+  if (Math.abs(sum - 100) < 0.5) return true;
+  const counted = items.filter(({ text }) => /\d/.test(unmarked(text))).length;
+  const wanted = total.test(leadIn) || (total.test(prompt) && !/\bhow (many|much)\b/i.test(prompt));
+  return wanted && counted * 2 > items.length;
 }
 
 /** Whether something says that sections stand side by side: the lead-in, the prompt, their titles. */
 function standApart(items: readonly Written[], { prompt, leadIn }: Surroundings): boolean {
-  if (sideBySide.test(leadIn) || advice.test(prompt) || severalThings.test(prompt)) return true;
+  if (saysSideBySide(leadIn) || advice.test(prompt) || severalThings.test(prompt)) return true;
   const asked = prompt.toLowerCase();
   return items.every(({ title }) =>
     (title.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? []).some((word) => asked.includes(word)),

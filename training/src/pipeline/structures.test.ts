@@ -54,6 +54,13 @@ describe("lists", () => {
     expect(stages(text)).toEqual([["Red", "Blue"]]);
   });
 
+  it("stay serial inside a step", () => {
+    const list = "   - The window is white and wide\n   - The prompt is green and small\n";
+    const text = `1. Keys and boxes\n${list}2. Copies of both on the other side\n`;
+    expect(stages(`These are the steps:\n\n${text}`)).toEqual([]);
+    expect(stages(`These are the things:\n\n${text}`)).toHaveLength(1);
+  });
+
   it("may come in several stages with text between", () => {
     const list = (a: string, b: string) =>
       `- ${a} is the first thing\n- ${b} is the second thing\n`;
@@ -81,6 +88,16 @@ describe("lists", () => {
     expect(outline(wrapped)).toEqual([["Cats", "Dogs"]]);
     expect(outline("- Cats: quiet animals.\n- Dogs: loyal\nAnimals they are.")).toEqual([
       ["Cats", "Dogs"],
+    ]);
+  });
+
+  it("are two stages around an item that only knows of those before it", () => {
+    const text =
+      "- Tea: a hot drink\n- Milk: a cold drink\n- Also, there is juice here\n- Water: good for you\n- Wine: a drink too\n";
+    expect(outline(text)).toEqual([
+      ["Tea", "Milk"],
+      "- Also, there is juice here\n",
+      ["Water", "Wine"],
     ]);
   });
 
@@ -156,6 +173,14 @@ describe("paragraphs", () => {
     const intro = "There are three reasons.";
     expect(stages([intro, ...reasons].join("\n\n"), prompt)[0]).toHaveLength(3);
     expect(stages([intro, ...reasons].join(" "), prompt)[0]).toHaveLength(3);
+  });
+
+  it("on one subject under two names stay serial", () => {
+    const text =
+      "The Balfour Declaration was a letter of the year 1917.\n\nThe declaration was a step that many had waited for.\n";
+    expect(stages(text, "Was the Balfour Declaration a letter, or a declaration of war?")).toEqual(
+      [],
+    );
   });
 
   it("that narrate stay serial", () => {
