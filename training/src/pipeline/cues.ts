@@ -67,7 +67,10 @@ export const reference = cue(
 );
 
 /** A name that points at what another part named: "the share of this market". */
-export const deictic = /\b(of|in|for|to|from|with|by) (this|that|these|those) [a-z]/i;
+export const deictic = /\S (this|these|those) [a-z]/i;
+
+/** A day or a life, told in its order. */
+export const inTime = /\b(daily (life|routine)|typical day|day in (the|my) life|biography)\b/i;
 
 /** Says what numbers must come to. */
 export const total =
@@ -81,6 +84,7 @@ export const numbered = cue(
   String.raw`
   (step|stage|phase|chapter|act|scene|part|day|week|month|year|hour|minute|verse|chorus|stanza|bridge|paragraph|panel|episode|level|round|move|turn|slide|lesson|session|module|section|page|line|beat|frame)s?\s*(#?\d+|one|two|three|four|five|six|i+v?|[a-e])\b
   |(step|stage|phase|chapter|act|scene|day)s?$
+  |(early|later) (life|years|career)\b|childhood|youth
   |(first|second|third|fourth|fifth|next|last|final|initial) (step|stage|phase|day|week|part|act|scene|chapter|half|paragraph|quarter|verse|stanza|third|month|year|round|draft)
   |(monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|may|june|july|august|september|october|november|december|spring|summer|autumn|fall|winter)\b
   |(morning|afternoon|evening|night|breakfast|lunch|dinner)s?\b|warm[ -]?up|cool[ -]?down
@@ -135,7 +139,8 @@ export const procedure = cue(
   |routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows
   |how (it|this) works|(in|follow(ing)?) (this|these|the) (order|steps?)|what to do
   |process|progression|(solution|answer)s?\W*$|solving|deductions?|calculations?|here('|’)?s how
-  |here is how (to|you|we|i)|logic|derivation|proof|break (it|this|down)|let('|’)?s
+  |here is how (to|you|we|i)
+  |here(('|’)s| is) (a|an|one|my) ([a-z-]+ )?(approach|method|way)|logic|derivation|proof|break (it|this|down)|let('|’)?s
   |we (can|need|will|have to|must|should)
   |to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do|open|close|enable|disable|change|remove|add|access|resolve)`,
   "\\b",

@@ -6,6 +6,7 @@ import {
   choice,
   deictic,
   imperative,
+  inTime,
   numbered,
   procedural,
   procedure,
@@ -25,7 +26,7 @@ const askedWithin = 400;
 /** Answers to prompts like this are stories, poems, letters or dialogues and stay serial. */
 export function isTold(prompt: string): boolean {
   return (
-    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(
+    /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|structure|format|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(
       prompt,
     ) && told.test(`${prompt.slice(0, askedWithin)}\n${prompt.slice(-askedWithin)}`)
   );
@@ -60,18 +61,18 @@ export function sequenceOf(items: readonly Written[], around: Surroundings): str
 }
 
 /** A lead-in that ends in a colon says what follows in its last sentence. */
-export function saysSideBySide(leadIn: string): boolean {
-  const sentence = leadIn.trimEnd().endsWith(":")
-    ? leadIn.split(/[.!?]\s+(?=\p{Lu})/u).at(-1)
-    : leadIn;
-  return sideBySide.test(sentence ?? "");
+function lastSentence(leadIn: string): string {
+  const sentences = leadIn.trimEnd().endsWith(":") ? leadIn.split(/[.!?]\s+(?=\p{Lu})/u) : [leadIn];
+  return sentences.at(-1) ?? "";
 }
+
+export const saysSideBySide = (leadIn: string): boolean => sideBySide.test(lastSentence(leadIn));
 
 function isProcedure(
   items: readonly Written[],
   { prompt, leadIn, ordered }: Surroundings,
 ): boolean {
-  if (steps.test(leadIn)) return true;
+  if (steps.test(leadIn) || inTime.test(lastSentence(leadIn))) return true;
   const toDo = items.filter(({ title }) => imperative.test(title)).length * 2 >= items.length;
   // Tips for cooking are cooking, one after the other.
   if (saysSideBySide(leadIn)) return ordered && toDo && sequential.test(prompt);
