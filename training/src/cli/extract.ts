@@ -8,7 +8,15 @@ import { nameSpans, vote } from "../pipeline/model/annotate.ts";
 import { Endpoint } from "../pipeline/model/endpoint.ts";
 import { Journal } from "../pipeline/model/journal.ts";
 import { mapOrdered } from "../pipeline/ordered.ts";
-import { type Cut, defaultRules, findAll, propose, type Rules, take } from "../pipeline/parts.ts";
+import {
+  type Cut,
+  defaultRules,
+  findAll,
+  ordinaryAnswer,
+  propose,
+  type Rules,
+  take,
+} from "../pipeline/parts.ts";
 import { reportPage } from "../pipeline/report.ts";
 import { Statistics, type Summary } from "../pipeline/statistics.ts";
 import { charactersPerToken, estimate } from "../pipeline/steps.ts";
@@ -28,7 +36,7 @@ are its response byte for byte.
                       aspd: rows for training, and the same texts as serial rows in FILE.twin.jsonl
   --tokenizer DIR     a folder with tokenizer.json, or "none": ${charactersPerToken} characters a token
                       (default models/ordinary)
-  --min-tokens N      shorter answers stay serial (default 128)
+  --min-tokens N      shorter answers stay serial (default ${ordinaryAnswer})
   --min-gain N        decode steps that a stage must save (default ${defaultRules.least})
   --max-branches N    neighbours are merged beyond (default ${defaultRules.branches})
   --max-stages N      of one answer (default ${defaultRules.stages})
@@ -59,7 +67,7 @@ const options = {
   out: { type: "string" },
   format: { type: "string", default: "parts" },
   tokenizer: { type: "string", default: "models/ordinary" },
-  "min-tokens": { type: "string", default: "128" },
+  "min-tokens": { type: "string", default: String(ordinaryAnswer) },
   "min-gain": { type: "string", default: String(defaultRules.least) },
   "max-branches": { type: "string", default: String(defaultRules.branches) },
   "max-stages": { type: "string", default: String(defaultRules.stages) },

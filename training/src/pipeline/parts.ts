@@ -45,6 +45,9 @@ export const defaultRules: Rules = {
   least: 8,
 };
 
+/** Ordinary answers of fewer tokens stay serial, as in the paper. */
+export const ordinaryAnswer = 128;
+
 const leadInCharacters = 240;
 /** Longer lists are data, and comparing all their items takes long. */
 const mostItems = 200;
