@@ -332,7 +332,7 @@ function cellTitle(row: string): Named {
 function titleOf(block: Block | undefined, text: string): string {
   if (block === undefined) return "";
   const { lead, text: words } = named(text.slice(block.start, block.end));
-  return (lead ?? words).replace(/^\W+/, "");
+  return (lead ?? words).replace(/^\W+/, "").replace(/^(?:[IVX]+|\d+|[A-Z])[.)]\s+/, "");
 }
 
 /**

@@ -62,12 +62,19 @@ export const reference = cue(
   |the (next|previous|last|final) (step|stage|phase)
   |(these|those|this) (steps?|stages?|phases?)
   |(in addition|similar|compared|contrary|unlike|equal) (to )?(the )?(previous|above|former|latter|first|other) (one|item|option|method|approach|two|point)?
+  |the (identified|selected|chosen|resulting|trained|extracted|collected|calculated|generated|prepared|cleaned) [a-z]+
   |running total|so far|previously|(all|both|each) of (the )?(above|previous)`,
   "\\b",
 );
 
 /** A name that points at what another part named: "the share of this market". */
 export const deictic = /\S (this|these|those) [a-z]/i;
+
+/** A sentence inside an item that says again what an earlier one said. */
+export const saidAgain = /[.!?] (again|once more|as well),/i;
+
+/** What a prompt wants told from cause to effect, however its list is introduced. */
+export const processOf = /\bthe process (of|by|in)\b/i;
 
 /** A day or a life, told in its order. */
 export const inTime = /\b(daily (life|routine)|typical day|day in (the|my) life|biography)\b/i;
@@ -234,7 +241,7 @@ export const told = cue(
   |poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between
   |screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene
   |chapter|tale|joke|riddle|narrat\w+|plot|episode|comic|skit|debate|transcript|once upon
-  |memoir|diary|journal entry|letter`,
+  |memoir|diary|journal entry|letter|game session`,
   "\\b",
 );
 

@@ -129,6 +129,30 @@ describe("a whole group is dependent", () => {
       "a part about another",
     ],
     [
+      "points that make up their section's",
+      items("Plots: which? (4 points)", "Groups: which? (11 points)"),
+      { leadIn: "Section 3 (15 points)" },
+      "parts of a total",
+    ],
+    [
+      "a process",
+      items("Variation: traits differ", "Heritage: traits are passed on"),
+      { prompt: "Explain the process of selection.", ordered: true, leadIn: "Some aspects:" },
+      "a procedure",
+    ],
+    [
+      "a part that takes up another's subject",
+      items("Monomers: small ones", "Polymers: These monomers are combined"),
+      {},
+      "takes up what an earlier part introduced",
+    ],
+    [
+      "what an earlier part must have chosen",
+      items("Features: what differs", "Models: learn the identified features"),
+      {},
+      "refers to another part",
+    ],
+    [
       "shares of one whole",
       items("Team: gets 20%", "Sale: gets 50%", "Funds: get 30%"),
       {},
@@ -184,6 +208,7 @@ describe("a whole group is dependent", () => {
 describe("an item that knows of those before it ends a run", () => {
   const cases: Record<string, string> = {
     "an addition": "Additionally: there is gray",
+    "what is said again": "Gray: no color. Again, it may be cold",
     "a pronoun": "These are colors as well",
     "a name": "Gray: less than Blue Sky has",
   };

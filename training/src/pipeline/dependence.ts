@@ -1,5 +1,14 @@
 // Signs that an item can't be written without having read an earlier one.
-import { addition, goesOn, ordinal, pronoun, pronounThen, reference, sequel } from "./cues.ts";
+import {
+  addition,
+  goesOn,
+  ordinal,
+  pronoun,
+  pronounThen,
+  reference,
+  saidAgain,
+  sequel,
+} from "./cues.ts";
 import { definites, indefinites } from "./introduced.ts";
 import { sumOf, workedWith } from "./numbers.ts";
 import { saysSideBySide, sequenceOf } from "./sequence.ts";
@@ -83,6 +92,7 @@ function stepwise(
     ) {
       return "takes up what an earlier part introduced";
     }
+    if (takesUpTitle(rest, items.slice(0, i))) return "takes up what an earlier part introduced";
     if (workedWith(text).some((number) => results.has(number))) return "uses an earlier result";
     for (const line of text.split("\n")) results.add(sumOf(line)?.result ?? "");
     const own = codeNames(text);
@@ -91,6 +101,12 @@ function stepwise(
     for (const noun of indefinites(text)) if (!known.includes(noun)) introduced.add(noun);
   }
   return undefined;
+}
+
+/** "These monomers are combined" after "Monomers". */
+function takesUpTitle(rest: string, earlier: readonly Written[]): boolean {
+  const noun = /^(?:this|these|those) ([\p{L}-]{4,})/iu.exec(rest)?.[1]?.toLowerCase();
+  return noun !== undefined && earlier.some(({ title }) => title.toLowerCase().includes(noun));
 }
 
 /** Signs that item `i` was written knowing of those from `from` on, without needing them. */
@@ -102,7 +118,9 @@ function knowsOthers(
   known: string,
 ): string | undefined {
   const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
-  if (addition.test(lead) || addition.test(rest)) return "adds to the one before";
+  if (addition.test(lead) || addition.test(rest) || saidAgain.test(rest)) {
+    return "adds to the one before";
+  }
   if (pronoun.test(lead) && startOf(lead) !== startOf(bodies[from]?.lead ?? "")) {
     return "opens with a pronoun";
   }

@@ -181,6 +181,8 @@ function joinedTitles(names: readonly string[]): string[] {
   return [names.join(", "), ...ranges];
 }
 
+const onlyCounts = /^\p{L}+ ?#?\d+$/u;
+
 function refuse(
   text: string,
   start: number,
@@ -190,6 +192,8 @@ function refuse(
   if (branches.length < 2) return "fewer than two branches";
   if (branches.some(({ title }) => title === "")) return "no short title";
   if (!areUnique(branches.map(({ title }) => title))) return "titles are not unique";
+  // A branch that is called "Button 2" can't know which button its siblings took.
+  if (branches.filter(({ title }) => onlyCounts.test(title)).length > 1) return "titles only count";
   for (const { title, body } of branches) {
     const { length } = body.trim();
     if (length < rules.body || length <= title.length) return "body too short";

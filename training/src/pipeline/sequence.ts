@@ -11,6 +11,7 @@ import {
   procedural,
   procedure,
   procedureTitle,
+  processOf,
   quantity,
   sequential,
   severalThings,
@@ -72,6 +73,7 @@ function isProcedure(
   items: readonly Written[],
   { prompt, leadIn, ordered }: Surroundings,
 ): boolean {
+  if (ordered && processOf.test(prompt)) return true;
   if (steps.test(leadIn) || inTime.test(lastSentence(leadIn))) return true;
   const toDo = items.filter(({ title }) => imperative.test(title)).length * 2 >= items.length;
   // Tips for cooking are cooking, one after the other.
@@ -89,10 +91,17 @@ function arePartsOfTotal(items: readonly Written[], { prompt, leadIn }: Surround
   );
   const sum = shares.reduce((total, share) => total + share, 0);
   if (Math.abs(sum - 100) < 0.5) return true;
+  const points = items.map(({ text }) => pointsOf(text));
+  const all = points.reduce((total, point) => total + point, 0);
+  if (all > 0 && all === pointsOf(leadIn)) return true;
   const counted = items.filter(({ text }) => /\d/.test(unmarked(text))).length;
   const wanted = total.test(leadIn) || (total.test(prompt) && !/\bhow (many|much)\b/i.test(prompt));
   return wanted && counted * 2 > items.length;
 }
+
+/** "(15 points)". */
+const pointsOf = (text: string): number =>
+  Number(/\((\d+) (?:points?|marks?|stars?|hours?|minutes?)\)/i.exec(text)?.[1] ?? Number.NaN);
 
 /** Whether something says that sections stand side by side: the lead-in, the prompt, their titles. */
 function standApart(items: readonly Written[], { prompt, leadIn }: Surroundings): boolean {

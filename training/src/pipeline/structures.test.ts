@@ -103,7 +103,7 @@ describe("lists", () => {
 
   it("leave what closes or opens them outside", () => {
     const text =
-      "- Overview: there are several pets\n- Cats: quiet animals\n- Dogs: loyal animals\n- Conclusion: both are fine pets\n";
+      "- I. Introduction: there are several pets\n- Cats: quiet animals\n- Dogs: loyal animals\n- IV. Conclusion: both are fine pets\n";
     expect(stages(text)).toEqual([["Cats", "Dogs"]]);
   });
 
@@ -231,6 +231,7 @@ describe("never cut", () => {
     "lines of a formula": "$$\n- x: the first unknown\n- y: the second unknown\n$$",
     "one item": "- Tokyo: a very large city",
     "the same title twice": "- Tokyo: a large city\n- Tokyo: in the east",
+    "titles that only count": "- Button1: adds a row below\n- Button2: takes a row away\n",
     "bodies that are too short": "- cat\n- dog\n- cow",
     "an item whose content is elsewhere":
       "- The first of them is this one\n- The second of them is that one:\n\nText.",
@@ -260,7 +261,9 @@ describe("rules", () => {
   });
   it("take two stages that save a little more than the one around them", () => {
     const nested = (name: string) =>
-      [1, 2, 3, 4].map((i) => `   - ${name}${i}: ${"it is a warm color ".repeat(3)}\n`).join("");
+      ["a", "b", "c", "d"]
+        .map((i) => `   - ${name}${i}: ${"it is a warm color ".repeat(3)}\n`)
+        .join("");
     const item = (name: string) => `${name}: there are some examples:\n${nested(name.slice(0, 1))}`;
     const { stages } = cut(`Here are two types:\n\n1. ${item("Red")}2. ${item("Blue")}`, "");
     expect(stages.map(({ branches }) => branches.length)).toEqual([4, 4]);
@@ -272,12 +275,15 @@ describe("rules", () => {
     expect(stages.map(({ cost }) => cost.plain > 100)).toEqual([true, true]);
   });
   it("merge neighbours where there are more items than branches", () => {
-    const items = Array.from({ length: 14 }, (_, i) => `- Item${i + 10}: some words here\n`);
+    const items = Array.from(
+      { length: 14 },
+      (_, i) => `- Item${"abcdefghijklmn"[i]}: some words here\n`,
+    );
     const { parts } = cut(items.join(""), "", { least: -100 });
     const [part] = parts;
     if (!part || !("parallel" in part)) throw new Error("not cut");
     expect(part.parallel).toHaveLength(7);
-    expect(part.parallel[0]).toEqual({ title: "Item10, Item11", body: items.slice(0, 2).join("") });
+    expect(part.parallel[0]).toEqual({ title: "Itema, Itemb", body: items.slice(0, 2).join("") });
     expect(plainText(parts)).toBe(items.join(""));
   });
 });
