@@ -17,7 +17,8 @@ function run(...args: string[]) {
 
 const list = ["Tea", "Coffee", "Juice", "Water"]
   .map(
-    (name) => `- **${name}**: ${name} is a drink that many people like on a cold or a warm day.\n`,
+    (name) =>
+      `- **${name}**: ${name} is a drink that many people like on a cold or a warm day, at home with others or on a journey by themselves, in large cups and small ones.\n`,
   )
   .join("");
 const answers = [
@@ -48,6 +49,20 @@ describe("bench replay", () => {
       2,
     );
     expect(figures.by_category.talk?.speedup_all?.wall.mean).toBe(1);
+  });
+
+  it("gives an answer without structure the steps that decoding it takes", () => {
+    const data = join(folder, "answers.jsonl");
+    const figures = (...more: string[]) => {
+      const { stdout, stderr, status } = run("--data", data, "--shape", "tiny", "--json", ...more);
+      expect(status, stderr).toBe(0);
+      return JSON.parse(stdout) as ReplayFigures;
+    };
+    const [derived, decoded] = [figures(), figures("--all", "--runs", "2")];
+    expect(derived).toMatchObject({ runs: 1, unbranched: "derived" });
+    expect(decoded).toMatchObject({ runs: 2, unbranched: "decoded" });
+    expect(derived.speedup_all?.steps).toEqual(decoded.speedup_all?.steps);
+    expect(derived.speedup?.steps).toEqual(decoded.speedup?.steps);
   });
 
   it("says what is wrong with its arguments", () => {

@@ -6,9 +6,10 @@ import { RunBuilder } from "@anabranch/gpu-worker/model/runs.ts";
 import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
 import type { StructureRun } from "@anabranch/native";
 import { type Answer, readAnswers } from "@anabranch/training/pipeline/answers.ts";
-import { cut, type Part } from "@anabranch/training/pipeline/parts.ts";
+import { cut, ordinaryAnswer, type Part } from "@anabranch/training/pipeline/parts.ts";
 import { readTokenizer } from "@anabranch/training/pipeline/tokens.ts";
 import { whole } from "./arguments.ts";
+import { median } from "./quantiles.ts";
 import { Serving } from "./serving.ts";
 import { shapeFolder, shapes } from "./shapes.ts";
 
@@ -21,15 +22,20 @@ is given, so that random weights in a known model's shape serve. One request at 
 
 The speed-up in steps is the plain text's tokens over the decode steps in branches; in wall-clock time it
 is the time of the serial answer over that of the branching one, both from submitting to the last token.
-An answer without structure is decoded once and counts as 1.
+Which of the two is decoded first changes from answer to answer and from run to run.
+
+An answer without structure counts as 1. It isn't decoded: its time, which weighs in the totals of all
+answers, is its steps times what a serial step of the others took on average. --all decodes these as well.
 
   --data FILE       JSONL, with id, model and category where known
   --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
   --dtype TYPE      bf16, int8, fp32 (default bf16)
   --device DEVICE   auto, cpu or cuda:N (default auto)
   --tokenizer DIR   a model with a dialect: its tokenizer, markers and separator are used, its caps on the
-                    length of titles and branches are not (default models/demo)
+                    length of titles and branches are not (default models/ordinary)
   --limit N         the first N answers only
+  --runs N          decode every answer N times in both ways; medians count (default 1)
+  --all             decode answers without structure too
   --threads N       threads of the engine (default: one a core)
   --json            one JSON value on stdout
 `;
@@ -54,15 +60,27 @@ interface Figures {
 export interface ReplayFigures extends Figures {
   data: string;
   model: { shape: string; dtype: string; backend: string };
+  runs: number;
+  /** Where the times of answers without structure come from. */
+  unbranched: "decoded" | "derived";
   by_category: Record<string, Figures>;
+}
+
+interface Sides {
+  serial: number;
+  branching: number;
 }
 
 interface Replayed {
   category: string;
   parallel: boolean;
-  wall: { serial: number; branching: number };
-  steps: { serial: number; branching: number };
+  steps: Sides;
+  /** Seconds. */
+  wall: Sides;
 }
+
+/** Without times where it was not decoded. */
+type Decoded = Omit<Replayed, "wall"> & { wall: Sides | undefined };
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -88,9 +106,17 @@ class Scripts {
     return [{ serial: [...this.prompt(answer), ...this.#encode(answer.response)] }];
   }
 
+  /** Of the answer alone: its serial decode steps. */
+  tokens({ response }: Answer): number {
+    return this.#count(response);
+  }
+
   /** Nothing where the answer has no parallel structure. */
   branching(answer: Answer): StructureRun[] | undefined {
-    const { parts } = cut(answer.response, answer.prompt, { count: this.#count });
+    const { parts } = cut(answer.response, answer.prompt, {
+      count: this.#count,
+      answer: ordinaryAnswer,
+    });
     if (!this.#model.dialect || !parts.some((part) => "parallel" in part)) return undefined;
     const most = Number.MAX_SAFE_INTEGER;
     const dialect = this.#model.dialect.within({ titleTokens: most, branchTokens: most });
@@ -133,17 +159,70 @@ async function timed(serving: Serving, prompt: readonly number[], script: Struct
   return { seconds: (performance.now() - began) / 1000, steps: usage.steps };
 }
 
-async function replay(serving: Serving, scripts: Scripts, answer: Answer): Promise<Replayed> {
+interface Way {
+  runs: number;
+  /** Decode answers without structure too. */
+  all: boolean;
+}
+
+/** Answer number `i`, decoded serially and in branches, which of them first taking turns. */
+async function replay(
+  serving: Serving,
+  scripts: Scripts,
+  answer: Answer,
+  i: number,
+  { runs, all }: Way,
+): Promise<Decoded> {
   const prompt = scripts.prompt(answer);
-  const serial = await timed(serving, prompt, scripts.serial(answer));
+  const serial = scripts.serial(answer);
   const branching = scripts.branching(answer);
-  const other = branching ? await timed(serving, prompt, branching) : serial;
+  const { category } = answer;
+  if (!branching && !all) {
+    const tokens = scripts.tokens(answer);
+    return {
+      category,
+      parallel: false,
+      steps: { serial: tokens, branching: tokens },
+      wall: undefined,
+    };
+  }
+  const seconds: { serial: number[]; branching: number[] } = { serial: [], branching: [] };
+  const steps: Sides = { serial: 0, branching: 0 };
+  for (let run = 0; run < runs; run++) {
+    const order =
+      (i + run) % 2 === 0 ? (["serial", "branching"] as const) : (["branching", "serial"] as const);
+    for (const side of order) {
+      if (side === "branching" && !branching) continue;
+      const timing = await timed(
+        serving,
+        prompt,
+        side === "branching" && branching ? branching : serial,
+      );
+      seconds[side].push(timing.seconds);
+      steps[side] = timing.steps;
+    }
+  }
+  const wall = { serial: median(seconds.serial), branching: median(seconds.branching) };
+  if (branching) return { category, parallel: true, steps, wall };
   return {
-    category: answer.category,
-    parallel: branching !== undefined,
-    wall: { serial: serial.seconds, branching: other.seconds },
-    steps: { serial: serial.steps, branching: other.steps },
+    category,
+    parallel: false,
+    steps: { serial: steps.serial, branching: steps.serial },
+    wall: { serial: wall.serial, branching: wall.serial },
   };
+}
+
+/** Gives answers that were not decoded the time that their steps take in the others' serial decoding. */
+function withTimes(decoded: readonly Decoded[]): Replayed[] {
+  const timed = decoded.filter(({ parallel }) => parallel);
+  const seconds = timed.reduce((sum, { wall }) => sum + (wall?.serial ?? 0), 0);
+  const steps = timed.reduce((sum, each) => sum + each.steps.serial, 0);
+  // Where nothing was decoded all ratios are 1, whatever a step takes.
+  const perStep = steps > 0 ? seconds / steps : 1;
+  return decoded.map((each) => {
+    const derived = each.steps.serial * perStep;
+    return { ...each, wall: each.wall ?? { serial: derived, branching: derived } };
+  });
 }
 
 const round = (value: number) => Number(value.toFixed(3));
@@ -185,6 +264,7 @@ function table(f: ReplayFigures): string {
     .map(([name, of]) => row(name, of));
   return `${f.data} in the shape of ${f.model.shape} on ${f.model.backend}
 speed-ups of parallel answers, in steps and in wall-clock time: mean, best, of the totals
+(medians of ${f.runs}; times of answers without structure are ${f.unbranched})
 
 ${"category".padEnd(16)} answers parallel${"steps".padStart(24)} ${"wall clock".padStart(24)}
 ${rows.join("\n")}
@@ -201,8 +281,10 @@ export async function benchReplay(argv: string[]): Promise<void> {
       shape: { type: "string", default: "qwen2.5-0.5b" },
       dtype: { type: "string", default: "bf16" },
       device: { type: "string", default: "auto" },
-      tokenizer: { type: "string", default: "models/demo" },
+      tokenizer: { type: "string", default: "models/ordinary" },
       limit: { type: "string" },
+      runs: { type: "string", default: "1" },
+      all: { type: "boolean", default: false },
       threads: { type: "string", default: "0" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -224,6 +306,7 @@ export async function benchReplay(argv: string[]): Promise<void> {
       ? Number.POSITIVE_INFINITY
       : whole("limit", values.limit, 1, 1_000_000);
   const threads = whole("threads", values.threads, 0, 1024);
+  const way: Way = { runs: whole("runs", values.runs, 1, 1000), all: values.all };
 
   const scripts = new Scripts(values.tokenizer);
   const answers: Answer[] = [];
@@ -235,20 +318,26 @@ export async function benchReplay(argv: string[]): Promise<void> {
   const serving = new Serving({ model: folder, dtype, device: values.device, threads });
   const { backend, context } = serving.engine.info();
   say(`replaying ${answers.length} answers on ${backend}`);
-  const replayed: Replayed[] = [];
+  const [first] = answers;
+  // The first pass over the weights is slower than all that follow.
+  if (first) await timed(serving, scripts.prompt(first), scripts.serial(first));
+  const decoded: Decoded[] = [];
   let skipped = 0;
   for (const [i, answer] of answers.entries()) {
     const tokens = scripts.serial(answer).flatMap((run) => ("serial" in run ? run.serial : []));
     if (tokens.length * 1.5 > context) skipped++;
-    else replayed.push(await replay(serving, scripts, answer));
+    else decoded.push(await replay(serving, scripts, answer, i, way));
     if ((i + 1) % 10 === 0) say(`  ${i + 1} of ${answers.length}`);
   }
   serving.engine.close();
   if (skipped > 0) say(`${skipped} answers are too long for the shape's context and were left out`);
+  const replayed = withTimes(decoded);
   const categories = new Set(replayed.map(({ category }) => category));
   const result: ReplayFigures = {
     data,
     model: { shape: values.shape, dtype, backend },
+    runs: way.runs,
+    unbranched: way.all ? "decoded" : "derived",
     ...figures(replayed),
     by_category: Object.fromEntries(
       [...categories].map((name) => [

@@ -59,9 +59,9 @@ def added_tokens(tokenizer: Tokenizer) -> dict:
     }
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, pretty: bool = True) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty)
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": 512,

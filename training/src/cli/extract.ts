@@ -8,7 +8,15 @@ import { nameSpans, vote } from "../pipeline/model/annotate.ts";
 import { Endpoint } from "../pipeline/model/endpoint.ts";
 import { Journal } from "../pipeline/model/journal.ts";
 import { mapOrdered } from "../pipeline/ordered.ts";
-import { type Cut, defaultRules, findAll, propose, type Rules, take } from "../pipeline/parts.ts";
+import {
+  type Cut,
+  defaultRules,
+  findAll,
+  ordinaryAnswer,
+  propose,
+  type Rules,
+  take,
+} from "../pipeline/parts.ts";
 import { reportPage } from "../pipeline/report.ts";
 import { Statistics, type Summary } from "../pipeline/statistics.ts";
 import { charactersPerToken, estimate } from "../pipeline/steps.ts";
@@ -27,8 +35,8 @@ are its response byte for byte.
   --format FORMAT     parts: {id, model, category, prompt, response, parts} (default)
                       aspd: rows for training, and the same texts as serial rows in FILE.twin.jsonl
   --tokenizer DIR     a folder with tokenizer.json, or "none": ${charactersPerToken} characters a token
-                      (default models/demo)
-  --min-tokens N      shorter answers stay serial (default 128)
+                      (default models/ordinary)
+  --min-tokens N      shorter answers stay serial (default ${ordinaryAnswer})
   --min-gain N        decode steps that a stage must save (default ${defaultRules.least})
   --max-branches N    neighbours are merged beyond (default ${defaultRules.branches})
   --max-stages N      of one answer (default ${defaultRules.stages})
@@ -58,8 +66,8 @@ const options = {
   in: { type: "string" },
   out: { type: "string" },
   format: { type: "string", default: "parts" },
-  tokenizer: { type: "string", default: "models/demo" },
-  "min-tokens": { type: "string", default: "128" },
+  tokenizer: { type: "string", default: "models/ordinary" },
+  "min-tokens": { type: "string", default: String(ordinaryAnswer) },
   "min-gain": { type: "string", default: String(defaultRules.least) },
   "max-branches": { type: "string", default: String(defaultRules.branches) },
   "max-stages": { type: "string", default: String(defaultRules.stages) },

@@ -1,6 +1,6 @@
 // Runs of neighbouring pieces of an answer that may be independent, at every level of its structure.
 import type { Block } from "./markdown.ts";
-import { type Named, named } from "./titles.ts";
+import { type Named, named } from "./names.ts";
 
 export type Kind = "list" | "section" | "lead" | "table" | "comparison" | "enumeration" | "sums";
 
@@ -22,11 +22,11 @@ export interface Item extends Named {
 
 /** Titles of what closes an answer or opens it, and is no part like the others. */
 const closing =
-  /^(in )?(conclusions?|summary|overall|final\b|closing (remarks|thoughts|words|statement)|bottom line|takeaways?|key takeaways?|references|sources|disclaimer|notes?\b|important|total|sum\b|verdict|recommendations?$|result$|answer$|explanation|example usage|usage|next steps|wrap)/i;
+  /^(in )?(conclusions?|summary|essence|short|brief|overall|final\b|closing (remarks|thoughts|words|statement)|bottom line|takeaways?|key takeaways?|references|sources|disclaimer|notes?\b|important|total|sum\b|verdict|recommendations?$|result$|answer$|explanation|example usage|usage|next steps|wrap)/i;
 const opening =
   /^(introduction|intro\b|overview|background|definitions?|prerequisites?|preface|abstract|problem|given|assumptions|objective|setup|set up|basics|title|subject)\b/i;
 const closingParagraph =
-  /^(in (conclusion|summary|short|general|the end|any case)|overall|to (sum up|summari[sz]e|conclude)|ultimately|all in all|remember|so\b|these|together|of these|by (following|doing)|note|please|i hope|hope|let me know)/i;
+  /^(in (conclusion|summary|essence|short|brief|general|the end|any case)|overall|to (sum up|summari[sz]e|conclude)|ultimately|all in all|remember|so\b|these|together|of these|by (following|doing)|note|please|i hope|hope|let me know)/i;
 
 export function findCandidates(
   blocks: readonly Block[],
@@ -254,6 +254,9 @@ function comparisons(blocks: readonly Block[], text: string, prompt: string): Ru
 /** "a and b", "a vs. b", "a, b": each subject's first word in one sentence, joined. */
 function areNamedTogether(subjects: readonly string[], before: string): boolean {
   const words = subjects.map((name) => firstWord(name));
+  const heads = subjects.map((name) => name.toLowerCase().split(" ").at(-1) ?? "");
+  // "The declaration" after "The Balfour Declaration" is one subject.
+  if (words.some((word, i) => heads.some((head, j) => i !== j && word === head))) return false;
   if (words.includes("") || new Set(words).size < words.length) return false;
   return before.split(/[.!?\n]/).some((sentence) => {
     const lower = sentence.toLowerCase();
@@ -329,7 +332,7 @@ function cellTitle(row: string): Named {
 function titleOf(block: Block | undefined, text: string): string {
   if (block === undefined) return "";
   const { lead, text: words } = named(text.slice(block.start, block.end));
-  return (lead ?? words).replace(/^\W+/, "");
+  return (lead ?? words).replace(/^\W+/, "").replace(/^(?:[IVX]+|\d+|[A-Z])[.)]\s+/, "");
 }
 
 /**

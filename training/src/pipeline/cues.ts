@@ -36,7 +36,7 @@ export const addition = cue(
   finally|lastly|last,|similarly|likewise|conversely|in (contrast|addition)|by contrast
   |also|or|additional|additionally|further|furthermore|moreover|besides|however|but|and
   |yet|instead|alternatively|still|even so|on the (other hand|contrary)|nevertheless
-  |nonetheless|plus|another|other|both|rather|second(ly)?,|third(ly)?,`,
+  |nonetheless|plus|another|other|both(?! [^,.;]{1,60} and)|rather|second(ly)?,|third(ly)?,`,
   "\\b",
 );
 
@@ -62,9 +62,26 @@ export const reference = cue(
   |the (next|previous|last|final) (step|stage|phase)
   |(these|those|this) (steps?|stages?|phases?)
   |(in addition|similar|compared|contrary|unlike|equal) (to )?(the )?(previous|above|former|latter|first|other) (one|item|option|method|approach|two|point)?
+  |the (identified|selected|chosen|resulting|trained|extracted|collected|calculated|generated|prepared|cleaned) [a-z]+
   |running total|so far|previously|(all|both|each) of (the )?(above|previous)`,
   "\\b",
 );
+
+/** A name that points at what another part named: "the share of this market". */
+export const deictic = /\S (this|these|those) [a-z]/i;
+
+/** A sentence inside an item that says again what an earlier one said. */
+export const saidAgain = /[.!?] (again|once more|as well),/i;
+
+/** What a prompt wants told from cause to effect, however its list is introduced. */
+export const processOf = /\bthe process (of|by|in)\b/i;
+
+/** A day or a life, told in its order. */
+export const inTime = /\b(daily (life|routine)|typical day|day in (the|my) life|biography)\b/i;
+
+/** Says what numbers must come to. */
+export const total =
+  /\b(exactly|in total|total(l?ing)?( of)?|adds? up to|sums? to|budget of)( around| about)? \W?\d|\d[\w,.]* (\w+ )?in total\b/i;
 
 export const pronounThen = /\b(we|you|it|he|she|they|i|and|then) (then|can now|now)\b/i;
 
@@ -74,9 +91,11 @@ export const numbered = cue(
   String.raw`
   (step|stage|phase|chapter|act|scene|part|day|week|month|year|hour|minute|verse|chorus|stanza|bridge|paragraph|panel|episode|level|round|move|turn|slide|lesson|session|module|section|page|line|beat|frame)s?\s*(#?\d+|one|two|three|four|five|six|i+v?|[a-e])\b
   |(step|stage|phase|chapter|act|scene|day)s?$
+  |(early|later) (life|years|career)\b|childhood|youth
   |(first|second|third|fourth|fifth|next|last|final|initial) (step|stage|phase|day|week|part|act|scene|chapter|half|paragraph|quarter|verse|stanza|third|month|year|round|draft)
   |(monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|may|june|july|august|september|october|november|december|spring|summer|autumn|fall|winter)\b
-  |(morning|afternoon|evening|night|breakfast|lunch|dinner)s?\b|verse|chorus|bridge|outro
+  |(morning|afternoon|evening|night|breakfast|lunch|dinner)s?\b|warm[ -]?up|cool[ -]?down
+  |verse|chorus|bridge|outro
   |exposition|rising action|climax|falling action|resolution|denouement|beginning|middle
   |end(ing)?\b|\d{1,2}(:\d\d)?\s*([ap]\.?m\b|[-–])|\d{1,2}:\d\d`,
   "",
@@ -126,10 +145,11 @@ export const procedure = cue(
   |ingredients|walkthrough|tutorial|workflow|algorithm|timeline|itinerary|schedule|agenda
   |routine|sequence|chronological(ly)?|outline|plot|storyline|work(s|ed)? as follows
   |how (it|this) works|(in|follow(ing)?) (this|these|the) (order|steps?)|what to do
-  |process|progression|(solution|answer)s?\W*$|calculations?|here('|’)?s how
-  |here is how (to|you|we|i)|logic|derivation|proof|break (it|this|down)|let('|’)?s
+  |process|progression|(solution|answer)s?\W*$|solving|deductions?|calculations?|here('|’)?s how
+  |here is how (to|you|we|i)
+  |here(('|’)s| is) (a|an|one|my) ([a-z-]+ )?(approach|method|way)|logic|derivation|proof|break (it|this|down)|let('|’)?s
   |we (can|need|will|have to|must|should)
-  |to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do)`,
+  |to (calculate|determine|find|solve|compute|prove|implement|install|derive|evaluate|compile|run|execute|deploy|configure|convert|obtain|prepare|cook|create|build|make|set up|achieve|fix|use|do|open|close|enable|disable|change|remove|add|access|resolve)`,
   "\\b",
 );
 
@@ -152,16 +172,18 @@ export const sideBySide = cue(
   tips?|ways|strateg(y|ies)|ideas|suggestions|reasons|factors|benefits|advantages
   |disadvantages|examples|types|techniques|practices|options|considerations|methods
   |approaches|aspects|features|characteristics|differences|similarities|causes|effects
-  |impacts?|challenges|resources|recommendations|questions|names|titles|facts|activities
-  |topics|uses|applications|criteria|principles|skills|books|movies|films|songs|games
+  |impacts?|implications|consequences|outcomes|arguments|perspectives|challenges|resources
+  |recommendations|questions|names|titles|facts|activities|topics|uses|applications
+  |criteria|principles|skills|books|movies|films|songs|games
   |foods|dishes|places|countries|cities|companies|products|pros|cons|strengths|weaknesses
   |opportunities|threats|symptoms|areas|scenarios|possibilities|alternatives|variations
   |answers|clues|signs|signals|things|initiatives|actions|traits|qualities|theories
   |explanations|requirements|responsibilities|roles|services|findings|highlights|trends
   |themes|lessons|problems|issues|solutions|models|frameworks|platforms|websites|sources
   |artists|musicians|actors|people|authors|events|holidays|traditions|brands|hotels
-  |restaurants|attractions|museums|landmarks|animals|plants|species|main|key|common
-  |popular|notable|famous|several|various|why|includ(e|es|ing)|such as`,
+  |restaurants|attractions|museums|landmarks|animals|plants|species|why|includ(e|es|ing)
+  |such as|for (example|instance)
+  |(main|key|common|popular|notable|famous|several|various) ([a-z-]+ )?[a-z-]+s`,
   "\\b",
 );
 
@@ -192,7 +214,7 @@ export const imperative = cue(
   `
   add|adjust|allow|analyze|analyse|apply|arrange|ask|assemble|assess|attach|avoid|bake|be
   |begin|boil|break|bring|build|buy|calculate|call|carefully|change|check|choose|clean
-  |click|close|collect|combine|compare|compile|complete|compute|conduct|configure|confirm
+  |click|double-click|right-click|close|collect|combine|compare|compile|complete|compute|conduct|configure|confirm
   |connect|consider|contact|continue|convert|cook|cool|copy|cover|create|cut|decide|define
   |delete|deploy|describe|design|determine|develop|disable|discuss|divide|document
   |download|draw|drain|drizzle|drop|edit|enable|encourage|ensure|enter|establish|estimate
@@ -219,7 +241,7 @@ export const told = cue(
   |poetry|haiku|limerick|sonnet|song|lyrics|rap|dialog(ue)?|conversation between
   |screenplay|play script|movie script|monologue|novel|fable|fairy ?tale|fan ?fic\w*|scene
   |chapter|tale|joke|riddle|narrat\w+|plot|episode|comic|skit|debate|transcript|once upon
-  |memoir|diary|journal entry|letter`,
+  |memoir|diary|journal entry|letter|game session`,
   "\\b",
 );
 

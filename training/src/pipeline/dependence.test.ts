@@ -23,22 +23,41 @@ const plain = items("Red: a warm color", "Blue: a cold color", "Gray: no color a
 
 describe("independent items", () => {
   it("are one run", () => {
-    expect(judge(plain)).toEqual({ from: 0, to: 3 });
+    expect(judge(plain)).toEqual({ runs: [{ from: 0, to: 3 }] });
   });
   it("may give advice in the imperative", () => {
     const tips = items("Plan ahead: make a list", "Take breaks: go for a walk");
     expect(judge(tips, { leadIn: "Here are some tips:", ordered: true })).toEqual({
-      from: 0,
-      to: 2,
+      runs: [{ from: 0, to: 2 }],
     });
   });
   it("may all begin with the same pronoun", () => {
     const facts = items("It is large", "It is old", "It is in Japan");
-    expect(judge(facts)).toEqual({ from: 0, to: 3 });
+    expect(judge(facts)).toEqual({ runs: [{ from: 0, to: 3 }] });
+  });
+  it("may open with both of two things that they name", () => {
+    const effects = items("Cost: Tea is cheap", "Health: Both tea and coffee are good for you");
+    expect(judge(effects)).toEqual({ runs: [{ from: 0, to: 2 }] });
+  });
+  it("may sound like a next step here and there where they stand side by side", () => {
+    const tips = items("Plan: a list", "Rest: a walk", "Sleep: early", "Eat: After work, cook");
+    const run = { runs: [{ from: 0, to: 3 }] };
+    expect(judge(tips, { leadIn: "Here are some tips:" })).toEqual(run);
+    expect(judge(tips)).toEqual({ reason: "goes on from the one before" });
+    expect(judge(tips.slice(1), { leadIn: "Here are some tips:" })).toEqual({
+      reason: "goes on from the one before",
+    });
+  });
+  it("may work with numbers of a question that asks for a total", () => {
+    const sums = items("Tea: costs 3", "Milk: costs 4");
+    const prompt = "Tea is 3 and milk is 4. How much is that in total, with a budget of 10?";
+    expect(judge(sums, { prompt })).toEqual({ runs: [{ from: 0, to: 2 }] });
   });
   it("may name what the prompt names", () => {
     const cities = items("Tokyo: larger than Paris", "Paris: smaller than Tokyo is");
-    expect(judge(cities, { prompt: "Compare Tokyo and Paris." })).toEqual({ from: 0, to: 2 });
+    expect(judge(cities, { prompt: "Compare Tokyo and Paris." })).toEqual({
+      runs: [{ from: 0, to: 2 }],
+    });
   });
 });
 
@@ -103,6 +122,64 @@ describe("a whole group is dependent", () => {
       {},
       "a part about another",
     ],
+    [
+      "parts that point at what another named",
+      items("The size of the market: large", "The share of this market: small"),
+      {},
+      "a part about another",
+    ],
+    [
+      "points that make up their section's",
+      items("Plots: which? (4 points)", "Groups: which? (11 points)"),
+      { leadIn: "Section 3 (15 points)" },
+      "parts of a total",
+    ],
+    [
+      "a process",
+      items("Variation: traits differ", "Heritage: traits are passed on"),
+      { prompt: "Explain the process of selection.", ordered: true, leadIn: "Some aspects:" },
+      "a procedure",
+    ],
+    [
+      "a part that takes up another's subject",
+      items("Monomers: small ones", "Polymers: These monomers are combined"),
+      {},
+      "takes up what an earlier part introduced",
+    ],
+    [
+      "what an earlier part must have chosen",
+      items("Features: what differs", "Models: learn the identified features"),
+      {},
+      "refers to another part",
+    ],
+    [
+      "shares of one whole",
+      items("Team: gets 20%", "Sale: gets 50%", "Funds: get 30%"),
+      {},
+      "parts of a total",
+    ],
+    [
+      "numbers that must come to a total",
+      items("Red cards: 3 of them", "Blue cards: 4 of them"),
+      { prompt: "Build a deck of exactly 40 cards." },
+      "parts of a total",
+    ],
+    [
+      "tips for cooking in the order of cooking",
+      items("Choose a pan: a large one", "Add oil: not much"),
+      { prompt: "How do I cook an egg?", leadIn: "Here are some tips:", ordered: true },
+      "a procedure",
+    ],
+    [
+      "a lead-in whose last sentence lists nothing side by side",
+      items("Prepare: clean it", "Paint: use red"),
+      {
+        prompt: "How do I paint a wall?",
+        leadIn: "There are many ways. Here is mine:",
+        ordered: true,
+      },
+      "a procedure",
+    ],
     ["choices", items("A) a cat", "B) a dog"), {}, "choices of a question"],
     [
       "formulas of a derivation",
@@ -131,18 +208,29 @@ describe("a whole group is dependent", () => {
 describe("an item that knows of those before it ends a run", () => {
   const cases: Record<string, string> = {
     "an addition": "Additionally: there is gray",
+    "what is said again": "Gray: no color. Again, it may be cold",
     "a pronoun": "These are colors as well",
     "a name": "Gray: less than Blue Sky has",
   };
   for (const [name, text] of Object.entries(cases)) {
     it(`for ${name}`, () => {
       const written = items("Deep Red: a warm color", "Blue Sky: a cold color", text);
-      expect(judge(written)).toEqual({ from: 0, to: 2 });
+      expect(judge(written)).toEqual({ runs: [{ from: 0, to: 2 }] });
     });
   }
-  it("and the longest run is taken", () => {
+  it("and begins the next", () => {
     const written = items("Red: warm", "Also: blue", "Gray: none", "Pink: warm");
-    expect(judge(written)).toEqual({ from: 1, to: 4 });
+    expect(judge(written)).toEqual({ runs: [{ from: 1, to: 4 }] });
+  });
+  it("or stays serial between two runs", () => {
+    const written = items("Red: warm", "Blue: cold", "Also: none", "Pink: warm", "Gray: none");
+    expect(judge(written)).toEqual({
+      runs: [
+        { from: 0, to: 2 },
+        { from: 2, to: 5 },
+        { from: 3, to: 5 },
+      ],
+    });
   });
   it("and there may be none", () => {
     expect(judge(items("Red: warm", "Also: blue"))).toEqual({ reason: "adds to the one before" });

@@ -6,44 +6,70 @@ import {
   pronoun,
   pronounThen,
   reference,
+  saidAgain,
   sequel,
-  sideBySide,
 } from "./cues.ts";
 import { definites, indefinites } from "./introduced.ts";
 import { sumOf, workedWith } from "./numbers.ts";
-import { sequenceOf } from "./sequence.ts";
+import { saysSideBySide, sequenceOf } from "./sequence.ts";
 import { type Surroundings, unmarked, type Written } from "./written.ts";
 
-/** Why items depend on each other, or the longest run of them, [from, to), that does not. */
-export type Verdict = { reason: string } | { from: number; to: number };
+/** Items [from, to) that may be one stage. */
+export interface ItemRun {
+  from: number;
+  to: number;
+}
+
+/** Why items depend on each other, or the runs of them that don't; runs may overlap. */
+export type Verdict = { reason: string } | { runs: ItemRun[] };
 
 /**
  * Holds items against each other. One that goes on from its neighbour as the next step, uses what
  * an earlier one found or refers to it makes the whole group dependent. One that only knows of
  * those before it ("also", a pronoun, a name) ends a run: what is written before or after a stage
- * may be read.
+ * may be read. It begins the next run, or stays serial between the two.
  */
 export function dependence(items: readonly Written[], around: Surroundings): Verdict {
   const sequence = sequenceOf(items, around);
   if (sequence !== undefined) return { reason: sequence };
   const bodies = items.map(({ title, text }) => bodyOf(text, title, around.enumerated));
+  const next = bodies.map((body, i) => i > 0 && isNextStep(body));
+  // "After a meal, …" among ten tips is no procedure.
+  const few = next.filter(Boolean).length * fewOf <= items.length;
+  if (next.includes(true) && !(few && saysSideBySide(around.leadIn))) {
+    return { reason: "goes on from the one before" };
+  }
   const reason = stepwise(items, bodies, around);
   if (reason !== undefined) return { reason };
   const known = `${around.prompt}\n${around.before}`.toLowerCase();
-  let run = { from: 0, to: 0 };
-  let longest = run;
-  let why = "";
-  items.forEach((_, i) => {
-    const soft = i === run.from ? undefined : knowsOthers(items, bodies, run.from, i, known);
-    if (soft !== undefined) {
+  const runs: ItemRun[] = [];
+  let why = "fewer than two branches";
+  const starts = new Set([0]);
+  // A set hands out what is added to it on the way.
+  for (const from of starts) {
+    let to = from + 1;
+    for (; to < items.length; to++) {
+      const soft = next[to]
+        ? "goes on from the one before"
+        : knowsOthers(items, bodies, from, to, known);
+      if (soft === undefined) continue;
       why = soft;
-      run = { from: i, to: i };
+      starts.add(to);
+      break;
     }
-    run = { from: run.from, to: i + 1 };
-    if (run.to - run.from > longest.to - longest.from) longest = run;
-  });
-  return longest.to - longest.from > 1 ? longest : { reason: why || "fewer than two branches" };
+    if (to - from > 1 && to <= items.length) {
+      runs.push({ from, to });
+      starts.add(to + 1);
+    }
+  }
+  return runs.length > 0 ? { runs } : { reason: why };
 }
+
+/** One item in so many may sound like a next step where the lead-in says that all stand side by side. */
+const fewOf = 4;
+
+const isNextStep = ({ lead, rest }: Body): boolean =>
+  sequel.test(lead) || sequel.test(rest) || pronounThen.test(firstSentence(rest));
 
 /** Signs that one item needs what another says. */
 function stepwise(
@@ -55,23 +81,18 @@ function stepwise(
   const results = new Set<string>();
   const introduced = new Set<string>();
   const names = new Set<string>();
-  const standSideBySide = sideBySide.test(around.leadIn);
+  const standSideBySide = saysSideBySide(around.leadIn);
   for (const [i, { title, text }] of items.entries()) {
     const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
     if (reference.test(text)) return "refers to another part";
     if (goesOn.test(lead)) return "goes on from the one before";
-    if (
-      i > 0 &&
-      (sequel.test(lead) || sequel.test(rest) || pronounThen.test(firstSentence(rest)))
-    ) {
-      return "goes on from the one before";
-    }
     if (
       !standSideBySide &&
       definites(rest).some((noun) => introduced.has(noun) && !title.toLowerCase().includes(noun))
     ) {
       return "takes up what an earlier part introduced";
     }
+    if (takesUpTitle(rest, items.slice(0, i))) return "takes up what an earlier part introduced";
     if (workedWith(text).some((number) => results.has(number))) return "uses an earlier result";
     for (const line of text.split("\n")) results.add(sumOf(line)?.result ?? "");
     const own = codeNames(text);
@@ -80,6 +101,12 @@ function stepwise(
     for (const noun of indefinites(text)) if (!known.includes(noun)) introduced.add(noun);
   }
   return undefined;
+}
+
+/** "These monomers are combined" after "Monomers". */
+function takesUpTitle(rest: string, earlier: readonly Written[]): boolean {
+  const noun = /^(?:this|these|those) ([\p{L}-]{4,})/iu.exec(rest)?.[1]?.toLowerCase();
+  return noun !== undefined && earlier.some(({ title }) => title.toLowerCase().includes(noun));
 }
 
 /** Signs that item `i` was written knowing of those from `from` on, without needing them. */
@@ -91,7 +118,9 @@ function knowsOthers(
   known: string,
 ): string | undefined {
   const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
-  if (addition.test(lead) || addition.test(rest)) return "adds to the one before";
+  if (addition.test(lead) || addition.test(rest) || saidAgain.test(rest)) {
+    return "adds to the one before";
+  }
   if (pronoun.test(lead) && startOf(lead) !== startOf(bodies[from]?.lead ?? "")) {
     return "opens with a pronoun";
   }
@@ -109,9 +138,11 @@ interface Body {
 function bodyOf(text: string, title: string, enumerated: boolean): Body {
   const plain = unmarked(text);
   const lead = enumerated ? plain.replace(ordinal, "") : plain;
-  const rest = lead.startsWith(title)
-    ? lead.slice(title.length).replace(/^[\s:.,–—|-]+/, "")
-    : lead;
+  // A text without a lead is named after its first words, which then are part of its sentence.
+  const behind = lead.startsWith(title)
+    ? /^\s*[:.,–—|-][\s:.,–—|-]*/.exec(lead.slice(title.length))
+    : null;
+  const rest = behind ? lead.slice(title.length + behind[0].length) : lead;
   return { lead, rest };
 }
 

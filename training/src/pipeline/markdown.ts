@@ -47,7 +47,46 @@ export function parseBlocks(text: string): Block[] {
       if (token.nesting === 1) open.push(block.children);
     } else if (token.nesting === -1 && types[token.type.replace("_close", "_open")]) open.pop();
   }
-  return top;
+  return top.flatMap((block) => withoutEnding(block, text));
+}
+
+/**
+ * "- a\n- b\nOverall, …": Markdown takes a line right below a list for the rest of its last item; a
+ * reader takes it for a paragraph, unless the list wraps its lines like that.
+ */
+function withoutEnding(block: Block, text: string): Block[] {
+  if (block.type !== "list" || block.children.length < 2) return [block];
+  const ends = block.children.map((item) => unindented(item, text));
+  const at = ends.pop();
+  if (at === undefined || ends.some((end) => end !== undefined)) return [block];
+  if (!startsSentence(text, at) || lastLeaf(block).start >= at) return [block];
+  const ending: Block = { ...block, type: "paragraph", start: at, ordered: false, children: [] };
+  return [endedAt(block, text.slice(0, at).trimEnd().length), ending];
+}
+
+/** Where an item's first line without indentation starts, its own first line aside. */
+function unindented({ start, end }: Block, text: string): number | undefined {
+  const at = text.slice(start, end).search(/(?<=[\r\n])[^\s]/);
+  return at === -1 ? undefined : start + at;
+}
+
+/** A capital letter behind a sentence's end. */
+function startsSentence(text: string, at: number): boolean {
+  const before = text.slice(0, at).trimEnd().slice(-1);
+  return /^[*_"“(]*\p{Lu}/u.test(text.slice(at, at + 8)) && /[.!?:;)"”*_]/.test(before);
+}
+
+const lastLeaf = (block: Block): Block => {
+  const last = block.children.at(-1);
+  return last ? lastLeaf(last) : block;
+};
+
+/** A block and all its last descendants, cut off. */
+function endedAt(block: Block, end: number): Block {
+  const children = block.children.map((child, i, all) =>
+    i === all.length - 1 ? endedAt(child, end) : child,
+  );
+  return { ...block, end, children };
 }
 
 function toBlock(token: Token, type: Block["type"], text: string, starts: number[]): Block {

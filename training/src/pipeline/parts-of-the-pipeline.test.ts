@@ -4,12 +4,13 @@ import { Tokenizer } from "@huggingface/tokenizers";
 import { describe, expect, it } from "vitest";
 import { chooseSpans } from "./choose.ts";
 import { balancedRuns } from "./merge.ts";
+import { named, namesOf } from "./names.ts";
 import { numbersIn, sumOf, workedWith } from "./numbers.ts";
 import { mapOrdered } from "./ordered.ts";
 import { cut } from "./parts.ts";
 import { Statistics } from "./statistics.ts";
 import { estimate, stageCost } from "./steps.ts";
-import { named, shortened, titlesOf } from "./titles.ts";
+import { shortened, titlesOf } from "./titles.ts";
 import { readTokenizer } from "./tokens.ts";
 
 describe("merging", () => {
@@ -40,8 +41,8 @@ describe("choosing", () => {
   });
 });
 
-describe("titles", () => {
-  const of = (...texts: string[]) => titlesOf(texts.map(named));
+describe("names", () => {
+  const of = (...texts: string[]) => namesOf(texts.map(named));
   it("are the bold start, the heading, or what stands before a colon or dash", () => {
     expect(of("1. **Plan ahead**: make a list", "## Rest and *sleep*\n\ntext")).toEqual([
       "Plan ahead",
@@ -54,6 +55,10 @@ describe("titles", () => {
       "A fox",
       "Hens of all colors",
     ]);
+    expect(of("First, it is important to note that rain is rare", "- Snow is rare")).toEqual([
+      "rain is rare",
+      "Snow is rare",
+    ]);
   });
   it("are longer where that tells them apart", () => {
     expect(of("- Use the old red bike", "- Use the old red car")).toEqual([
@@ -61,6 +66,47 @@ describe("titles", () => {
       "Use the old red car",
     ]);
   });
+});
+
+describe("titles", () => {
+  const of = (...texts: string[]) => titlesOf(texts.map(named));
+  const cases: Record<string, [names: string[], titles: string[]]> = {
+    "are names that are short": [
+      ["Take breaks: rest", "Exercise: run"],
+      ["Take breaks", "Exercise"],
+    ],
+    "end where a name goes on": [
+      ["Access and affordability: x", "Teacher training for rural schools: x", "Follow up: x"],
+      ["Access", "Teacher training", "Follow up"],
+    ],
+    "are an object without a verb that says little": [
+      ["Create a dedicated workspace: x", "Make a list: x", "Avoid blue light: x"],
+      ["dedicated workspace", "Make a list", "Avoid blue light"],
+    ],
+    "do without a noun that says little": [
+      ["Curriculum development: x", "Key activities: x", "Lack of funding: x"],
+      ["Curriculum", "Key activities", "Lack of funding"],
+    ],
+    "do without words that all share": [
+      ["You can look at prices", "You can look at reviews", "You can look at guests"],
+      ["prices", "reviews", "guests"],
+    ],
+    "keep names in capitals together": [
+      ["**Pride and Prejudice** is old", "**New York City** is big"],
+      ["Pride and Prejudice", "New York City"],
+    ],
+    "grow where they would be equal": [
+      ["Benefits of space: x", "Space travel: x", "Space travel by rail: x"],
+      ["Benefits of space", "Space travel", "Space travel by rail"],
+    ],
+    "keep calculations": [
+      ["12 + 30: x", "5 + 6: x"],
+      ["12 + 30", "5 + 6"],
+    ],
+  };
+  for (const [claim, [names, titles]] of Object.entries(cases)) {
+    it(claim, () => expect(of(...names.map((name) => `- ${name}`))).toEqual(titles));
+  }
   it("are cut at whole words, without open brackets", () => {
     const short = (title: string) => title.length <= 12;
     expect(shortened("Global trade (since 1950)", short)).toBe("Global trade");

@@ -3,10 +3,11 @@ import { chooseSpans } from "./choose.ts";
 import { dependence as holdAgainst, type Verdict } from "./dependence.ts";
 import { parseBlocks } from "./markdown.ts";
 import { balancedRuns } from "./merge.ts";
+import { areUnique, namesOf } from "./names.ts";
 import { findInParagraphs } from "./sentences.ts";
-import { isTold } from "./sequence.ts";
+import { isInOrder, isTold, saysSideBySide } from "./sequence.ts";
 import { type Count, estimate, type StageCost, stageCost } from "./steps.ts";
-import { areUnique, shortened, titlesOf } from "./titles.ts";
+import { shortened, titlesOf } from "./titles.ts";
 
 /**
  * An answer as ordinary text, cut into what was written serially and what could have been written
@@ -43,6 +44,9 @@ export const defaultRules: Rules = {
   answer: 0,
   least: 8,
 };
+
+/** Ordinary answers of fewer tokens stay serial, as in the paper. */
+export const ordinaryAnswer = 128;
 
 const leadInCharacters = 240;
 /** Longer lists are data, and comparing all their items takes long. */
@@ -104,15 +108,14 @@ export function propose(
   rules: Rules,
 ): Proposal[] {
   const serial = candidates.length > 0 ? keptSerial(text, prompt, rules) : undefined;
-  return candidates
-    .filter(({ items }) => items.length <= mostItems)
-    .map((given) => {
-      const verdict = dependenceOf(text, prompt, given);
-      const items = "reason" in verdict ? given.items : given.items.slice(verdict.from, verdict.to);
+  return judge(text, prompt, candidates).flatMap(({ given, verdict }) => {
+    const dependence = "reason" in verdict ? verdict.reason : undefined;
+    const runs = "reason" in verdict ? [{ from: 0, to: given.items.length }] : verdict.runs;
+    return runs.map(({ from, to }) => {
+      const items = given.items.slice(from, to);
       const branches = branchesOf(text, items, rules);
       const start = items[0]?.start ?? given.start;
       const end = items.at(-1)?.end ?? given.end;
-      const dependence = "reason" in verdict ? verdict.reason : undefined;
       let form = serial ?? refuse(text, start, branches, rules);
       // Counting is what takes time, so only what else would do is counted.
       const counted = form === undefined && dependence === undefined;
@@ -120,6 +123,7 @@ export function propose(
       if (cost && cost.plain - cost.steps < rules.least) form = "saves no steps";
       return { kind: given.kind, start, end, branches, cost, form, dependence };
     });
+  });
 }
 
 /** Chooses among what the rules left, and cuts. */
@@ -128,9 +132,11 @@ export function take(text: string, proposals: readonly Proposal[], rules: Rules)
     (proposal): proposal is Stage =>
       reasonOf(proposal) === undefined && proposal.cost !== undefined,
   );
+  // Where stages that lose steps are wanted as well, they must be worth something.
+  const allowed = Math.max(0, 1 - rules.least);
   const stages = chooseSpans(
     possible,
-    ({ cost }) => cost.plain - cost.steps - rules.least + 1,
+    ({ cost }) => cost.plain - cost.steps + allowed,
     text,
     rules.stages,
   );
@@ -175,6 +181,8 @@ function joinedTitles(names: readonly string[]): string[] {
   return [names.join(", "), ...ranges];
 }
 
+const onlyCounts = /^\p{L}+ ?#?\d+$/u;
+
 function refuse(
   text: string,
   start: number,
@@ -184,6 +192,8 @@ function refuse(
   if (branches.length < 2) return "fewer than two branches";
   if (branches.some(({ title }) => title === "")) return "no short title";
   if (!areUnique(branches.map(({ title }) => title))) return "titles are not unique";
+  // A branch that is called "Button 2" can't know which button its siblings took.
+  if (branches.filter(({ title }) => onlyCounts.test(title)).length > 1) return "titles only count";
   for (const { title, body } of branches) {
     const { length } = body.trim();
     if (length < rules.body || length <= title.length) return "body too short";
@@ -205,17 +215,41 @@ function isOpen(text: string): boolean {
   );
 }
 
+interface Judged {
+  given: Candidate;
+  verdict: Verdict;
+}
+
+function judge(text: string, prompt: string, candidates: readonly Candidate[]): Judged[] {
+  const judged = candidates
+    .filter(({ items }) => items.length <= mostItems)
+    .map((given) => ({ given, verdict: dependenceOf(text, prompt, given) }));
+  const steps = judged.filter(({ verdict }) => "reason" in verdict && isInOrder(verdict.reason));
+  return judged.map(({ given, verdict }) =>
+    "runs" in verdict &&
+    steps.some((outer) => isInside(given, outer.given)) &&
+    !saysSideBySide(leadInOf(text, given))
+      ? { given, verdict: { reason: "inside a procedure" } }
+      : { given, verdict },
+  );
+}
+
+const isInside = (inner: Candidate, outer: Candidate): boolean =>
+  outer.items.some(({ start, end }) => start < inner.start && inner.end <= end);
+
+const leadInOf = (text: string, { whole }: Candidate): string => lastLine(text.slice(0, whole));
+
 function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdict {
-  const { kind, whole, start, ordered, items } = candidate;
-  const titles = titlesOf(items);
+  const { kind, start, ordered, items } = candidate;
+  const names = namesOf(items);
   const written = items.map((item, i) => ({
-    title: titles[i] ?? "",
+    title: names[i] ?? "",
     text: text.slice(item.start, item.end),
   }));
   return holdAgainst(written, {
     prompt,
     before: text.slice(0, start),
-    leadIn: lastLine(text.slice(0, whole)),
+    leadIn: leadInOf(text, candidate),
     sections: kind === "section" || kind === "lead",
     ordered,
     enumerated: kind === "enumeration",

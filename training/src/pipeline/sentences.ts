@@ -1,8 +1,8 @@
 // Candidates inside paragraphs: enumerating sentences, and lines that each work out a sum.
 import { type Candidate, cover } from "./candidates.ts";
 import type { Block } from "./markdown.ts";
+import { areUnique, type Named, named } from "./names.ts";
 import { numbersIn, type Sum, sumOf, withoutNotes } from "./numbers.ts";
-import { areUnique, type Named, named } from "./titles.ts";
 
 const ordinals = [/^first(ly)?,? /i, /^second(ly)?,? /i, /^third(ly)?,? /i, /^fourth(ly)?,? /i];
 const last = /^(finally|lastly),? /i;

@@ -1,6 +1,6 @@
 // A model's reply, held against the answer it is about.
 import type { Candidate, Item } from "../candidates.ts";
-import { areUnique } from "../titles.ts";
+import { areUnique } from "../names.ts";
 import type { Unit } from "./units.ts";
 
 export interface Reading {
