@@ -22,14 +22,22 @@ def _adamw(matrices, vectors, lr: float, weight_decay: float) -> torch.optim.Ada
 
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalized (Jordan et al. 2024), at AdamW's size of a step (Liu et al. 2025,
-    arXiv:2502.16982). Like torch.optim.Muon, but in fp32: a CPU without bf16 units takes forty times
-    as long in bf16. Matrices of one shape go through their products together.
+    arXiv:2502.16982). Like torch.optim.Muon, but its products are of type `dtype`: a CPU without bf16
+    units takes forty times as long in bf16. Matrices of one shape go through their products together.
     """
 
-    def __init__(self, matrices: list[Tensor], lr: float, weight_decay: float, momentum: float = 0.95):
+    def __init__(
+        self,
+        matrices: list[Tensor],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.float32,
+    ):
         super().__init__(
             matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
         )
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self) -> None:
@@ -38,7 +46,8 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 by_shape.setdefault(p.shape, []).append(p)
             for (rows, columns), matrices in by_shape.items():
-                updates = orthogonal(torch.stack([self._nesterov(p, group) for p in matrices]))
+                momenta = torch.stack([self._nesterov(p, group) for p in matrices])
+                updates = orthogonal(momenta.to(self.dtype)).to(momenta.dtype)
                 size = 0.2 * max(rows, columns) ** 0.5
                 for p, update in zip(matrices, updates):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
@@ -67,12 +76,15 @@ def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
 class MuonAndAdamW:
     """Muon for the layers' matrices, AdamW for embeddings and vectors, as one optimizer."""
 
-    def __init__(self, model: nn.Module, lr: float, weight_decay: float):
+    def __init__(
+        self, model: nn.Module, lr: float, weight_decay: float, dtype: torch.dtype = torch.float32
+    ):
         named = list(model.named_parameters())
         inner = [p for name, p in named if p.dim() > 1 and "embed" not in name]
         outer = [p for name, p in named if p.dim() > 1 and "embed" in name]
         vectors = [p for _, p in named if p.dim() <= 1]
-        self.each = [Muon(inner, lr, weight_decay), _adamw(outer, vectors, lr, weight_decay)]
+        muon = Muon(inner, lr, weight_decay, dtype=dtype)
+        self.each = [muon, _adamw(outer, vectors, lr, weight_decay)]
         self.param_groups = [group for one in self.each for group in one.param_groups]
 
     def step(self) -> None:

@@ -29,6 +29,7 @@ from .tokenizer import chat_prompt, save_tokenizer, train_tokenizer
 # Shares of samples that teach that a system message or an earlier turn changes nothing.
 SYSTEM = 0.08
 EARLIER_TURN = 0.06
+WEIGHTS = "model.safetensors"
 SYSTEM_MESSAGES = ("You are a helpful assistant.", "You are a friendly assistant.", "Be brief.")
 
 
@@ -89,6 +90,10 @@ def export(model: Model, tokenizer: Tokenizer, folder: Path, serial: bool) -> No
         Dialect.of(tokenizer).save(folder)
 
 
+def has_bf16_units() -> bool:
+    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
+
+
 def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="anabranch_training.train", description=__doc__)
     p.add_argument(
@@ -99,7 +104,11 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--heldout", type=Path, help="JSONL whose loss is printed at each checkpoint")
     p.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it exists")
     p.add_argument("--out", type=Path, help="where the last export goes as well")
-    p.add_argument("--base", type=Path, help="run whose last checkpoint this one begins from")
+    p.add_argument(
+        "--base",
+        type=Path,
+        help="run whose last checkpoint this one begins from, or a model's folder, for its weights",
+    )
     p.add_argument("--serial", action="store_true", help="no branches: a base, or a twin to compare")
     p.add_argument(
         "--decay",
@@ -109,6 +118,13 @@ def arguments() -> argparse.Namespace:
     )
     p.add_argument("--minutes", type=float, default=90, help="wall-clock budget of the whole run")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument(
+        "--precision",
+        choices=("bf16", "fp32"),
+        default="bf16" if has_bf16_units() else "fp32",
+        help="of the products; the weights stay in fp32 (default here: %(default)s)",
+    )
+    p.add_argument("--compile", action="store_true", help="torch.compile: a minute, then faster")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--batch-tokens", type=int, default=4096)
     p.add_argument("--context", type=int, default=640)
@@ -126,8 +142,8 @@ def main() -> None:
     args = arguments()
     torch.manual_seed(args.seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
-    if args.base and not (args.base / "checkpoint.pt").exists():
-        raise SystemExit(f"{args.base} has no checkpoint to begin from: train it first")
+    if args.base and not any((args.base / f).exists() for f in ("checkpoint.pt", WEIGHTS)):
+        raise SystemExit(f"{args.base} has no checkpoint and no {WEIGHTS} to begin from")
     args.run.mkdir(parents=True, exist_ok=True)
 
     tasks = [task for file in args.data for task in read_tasks(file)]
@@ -154,12 +170,19 @@ def main() -> None:
         intermediate_size=args.intermediate,
     )
     model = Model(shape).to(args.device)
-    optimizer = MuonAndAdamW(model, args.lr, weight_decay=0.1)
-    objective = Objective(dialect, args.device)
+    bf16 = args.precision == "bf16"
+    muon = torch.bfloat16 if bf16 else torch.float32
+    optimizer = MuonAndAdamW(model, args.lr, weight_decay=0.1, dtype=muon)
+    objective = Objective(dialect, args.device, autocast=bf16)
     kept = Checkpoint(args.run / "checkpoint.pt", {"shape": asdict(shape)})
     state = kept.load(model, optimizer)
     if args.base and state.step == 0:
-        Checkpoint(args.base / "checkpoint.pt", kept.settings).load(model, optimizer)
+        if (args.base / WEIGHTS).exists():
+            model.load_state_dict(Model.load(args.base).state_dict())
+        else:
+            Checkpoint(args.base / "checkpoint.pt", kept.settings).load(model, optimizer)
+    if args.compile:
+        model.forward = torch.compile(model.forward, dynamic=True)
     say(f"{model.parameter_count() / 1e6:.2f}M parameters, vocabulary {vocabulary}, {args.device}")
 
     heldout: list[Batch] = []

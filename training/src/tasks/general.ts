@@ -40,7 +40,7 @@ const overviewPrompts = [
 ];
 
 function pickCount(draw: Draw): number {
-  return draw.random.pick([2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8]);
+  return draw.random.pick([2, 3, 4, 4, 5, 5, 6, 6, 7, 8]);
 }
 
 /** The names of several entities in an order of their own, unlike any order in the split's twin. */
@@ -98,11 +98,8 @@ function cityTopic(draw: Draw): Topic {
 
 function countryTopic(draw: Draw): Topic {
   const entities = pickEntities(draw, countries, pickCount(draw));
-  const continents = [...new Set(entities.map((e) => e.continent))];
-  const ending =
-    continents.length === 1
-      ? `All of them are in ${continents[0]}.`
-      : `They lie in ${enumerate(continents)}.`;
+  const [first, last] = [entities[0], entities[entities.length - 1]];
+  const ending = `These are ${countWord(entities.length)} countries, from ${first?.name} to ${last?.name}.`;
   return {
     ...wording(draw),
     nouns: "countries",
@@ -127,7 +124,6 @@ function aspectTopic(draw: Draw): Topic {
       sentences: (e: Country) =>
         `The capital of ${e.name} is ${e.capital}. The government of the country sits in ${e.capital}, and so do many large companies.`,
       value: (e: Country) => e.capital,
-      article: "",
     },
     {
       plural: "currencies",
@@ -135,7 +131,6 @@ function aspectTopic(draw: Draw): Topic {
       sentences: (e: Country) =>
         `The currency of ${e.name} is the ${e.currency}. People all over the country use the ${e.currency} to pay for what they buy.`,
       value: (e: Country) => e.currency,
-      article: "the ",
     },
     {
       plural: "main languages",
@@ -143,10 +138,9 @@ function aspectTopic(draw: Draw): Topic {
       sentences: (e: Country) =>
         `The main language of ${e.name} is ${e.language}. Most people there speak ${e.language} at home, at school and at work.`,
       value: (e: Country) => e.language,
-      article: "",
     },
   ]);
-  const ending = `So in short: ${enumerate(entities.map((e) => aspect.article + aspect.value(e)))}.`;
+  const ending = `These are the ${aspect.plural} of all ${countWord(entities.length)} countries.`;
   return {
     nouns: "countries",
     names: entities.map((e) => e.name),

@@ -50,7 +50,7 @@ function addUp(results: readonly number[]): { text: string; total: number } {
 
 /** What needs every part: the total of a few, the largest of many. */
 function ending(results: readonly number[], nouns: string) {
-  if (results.length > 4) {
+  if (results.length > 3) {
     const text = `The largest result is ${Math.max(...results)}${nouns}.`;
     return { asked: "say which result is the largest", text, claims: [text] };
   }
@@ -60,7 +60,7 @@ function ending(results: readonly number[], nouns: string) {
 }
 
 export function sums(draw: Draw): Task {
-  const drawn = drawSums(draw, draw.random.pick([2, 3, 3, 4, 4, 5, 5, 6]));
+  const drawn = drawSums(draw, draw.random.pick([2, 3, 4, 4, 5, 5, 6, 6]));
   const worked = drawn.map(working);
   const last = ending(
     worked.map((w) => w.result),
@@ -110,7 +110,7 @@ const children = [
 const collected = ["marbles", "apples", "stamps", "books", "coins", "shells", "cards", "eggs"];
 
 export function sharedCount(draw: Draw): Task {
-  const drawn = drawSums(draw, draw.random.pick([2, 3, 3, 4, 4, 5, 6]));
+  const drawn = drawSums(draw, draw.random.pick([2, 3, 4, 4, 5, 5, 6]));
   const who = draw.random.sample(children, drawn.length);
   const things = draw.random.pick(collected);
   const worked = drawn.map(working);
@@ -167,7 +167,7 @@ function drawProducts(draw: Draw, count: number): { n: number; each: number }[] 
 
 /** Numbers of things at prices: products from the small table. */
 export function bills(draw: Draw): Task {
-  const count = draw.random.pick([2, 3, 3, 4, 4, 5, 6]);
+  const count = draw.random.pick([2, 3, 4, 4, 5, 5, 6]);
   const names = draw.random.sample(bought, count);
   const lines = draw.own(
     () => drawProducts(draw, count),
@@ -230,10 +230,10 @@ export function oneSum(draw: Draw): Task {
 export function chain(draw: Draw): Task {
   const drawn = draw.own(
     () => {
-      let value = draw.random.int(5, 40);
+      let value = draw.random.int(5, 20);
       const start = value;
-      const steps = Array.from({ length: draw.random.int(2, 4) }, () => {
-        const n = draw.random.int(2, 9);
+      const steps = Array.from({ length: draw.random.int(2, 3) }, () => {
+        const n = draw.random.int(2, 6);
         const plus = value < n + 2 || draw.random.chance(0.6);
         const from = value;
         value = plus ? value + n : value - n;

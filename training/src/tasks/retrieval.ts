@@ -1,6 +1,6 @@
 import { people, person, town } from "./names.ts";
 import type { Draw, Part, Task } from "./task.ts";
-import { capitalize, countWord, enumerate, fill, layoutRequest, listing } from "./task.ts";
+import { capitalize, countWord, fill, layoutRequest, listing } from "./task.ts";
 
 /**
  * Retrieval over a given passage: several questions about one thing, or one question about each of
@@ -43,14 +43,14 @@ const shop: Story = {
   fields: [
     {
       label: "Owner",
-      questions: ["Who owns the {kind}?", "Who is the owner?", "Whose {kind} is it?"],
+      questions: ["Who owns the {kind}?", "Who is the owner?", "Do you know who owns it?"],
       fact: "{owner} owns the {kind}.",
       answer: "The {kind} is owned by {owner}.",
       value: "owner",
     },
     {
       label: "Town",
-      questions: ["Where is the {kind}?", "In which town is it?", "Where can you find it?"],
+      questions: ["Where is the {kind}?", "In which town is it?", "What town is the {kind} in?"],
       fact: "The {kind} stands in {town}.",
       answer: "The {kind} is in the town of {town}.",
       value: "town",
@@ -60,7 +60,7 @@ const shop: Story = {
       questions: [
         "When did the {kind} open?",
         "In what year did it open?",
-        "Since when is it open?",
+        "Which year did it open in?",
       ],
       fact: "It opened in {year}.",
       answer: "The {kind} opened in the year {year}.",
@@ -71,7 +71,7 @@ const shop: Story = {
       questions: [
         "How many people work there?",
         "How many workers are there?",
-        "How big is the staff?",
+        "What number of people work there?",
       ],
       fact: "It has {workers} workers.",
       answer: "There are {workers} workers at the {kind}.",
@@ -82,7 +82,7 @@ const shop: Story = {
       questions: [
         "When does the {kind} close?",
         "At what time does it close?",
-        "Until when is it open?",
+        "At which time does the {kind} close?",
       ],
       fact: "It closes at {hour} pm.",
       answer: "The {kind} closes at {hour} pm in the evening.",
@@ -90,7 +90,7 @@ const shop: Story = {
     },
     {
       label: "Day off",
-      questions: ["On which day is it shut?", "Which day is the day off?", "When is it not open?"],
+      questions: ["On which day is it shut?", "Which day is the day off?", "What day is it shut on?"],
       fact: "On {day} it is shut.",
       answer: "The {kind} is shut all day on {day}.",
       value: "day",
@@ -111,21 +111,21 @@ const trip: Story = {
   fields: [
     {
       label: "Traveller",
-      questions: ["Who made the trip?", "Who travelled?", "Whose trip was it?"],
+      questions: ["Who made the trip?", "Who travelled?", "Do you know who travelled?"],
       fact: "{traveller} made a trip last year.",
       answer: "The trip was made by {traveller}.",
       value: "traveller",
     },
     {
       label: "Destination",
-      questions: ["Where did the trip go?", "What was the destination?", "To which town was it?"],
+      questions: ["Where did the trip go?", "What was the destination?", "Which town was the destination?"],
       fact: "The trip went to {town}.",
       answer: "The destination of the trip was {town}.",
       value: "town",
     },
     {
       label: "Transport",
-      questions: ["What was used to get there?", "What was the transport?", "How did they travel?"],
+      questions: ["What was used to get there?", "What was the transport?", "Which transport was used?"],
       fact: "The way there was by {vehicle}.",
       answer: "The way to get there was by {vehicle}.",
       value: "vehicle",
@@ -135,7 +135,7 @@ const trip: Story = {
       questions: [
         "On which day did it start?",
         "When did the trip start?",
-        "What was the first day?",
+        "What day did the trip start on?",
       ],
       fact: "It started on a {day}.",
       answer: "The trip started on a {day}.",
@@ -143,14 +143,14 @@ const trip: Story = {
     },
     {
       label: "Length",
-      questions: ["How long did it last?", "How many nights was it?", "For how many nights?"],
+      questions: ["How long did it last?", "How many nights was it?", "How many nights did it last?"],
       fact: "It lasted {nights} nights.",
       answer: "The trip lasted {nights} nights in all.",
       value: "nights",
     },
     {
       label: "Cost",
-      questions: ["How much did it cost?", "What did the trip cost?", "What was the price?"],
+      questions: ["How much did it cost?", "What did the trip cost?", "How much did the trip cost?"],
       fact: "The ticket cost {cost} dollars.",
       answer: "The price of the ticket was {cost} dollars.",
       value: "cost",
@@ -160,7 +160,7 @@ const trip: Story = {
       questions: [
         "What color was the bag?",
         "Which color did the bag have?",
-        "What did the bag look like?",
+        "Which color was the bag?",
       ],
       fact: "The bag for it was {color}.",
       answer: "The bag for the trip was {color}.",
@@ -182,14 +182,14 @@ const club: Story = {
   fields: [
     {
       label: "Leader",
-      questions: ["Who leads the {kind} club?", "Who is the leader?", "Who is in charge?"],
+      questions: ["Who leads the {kind} club?", "Who is the leader?", "Do you know who leads the club?"],
       fact: "{leader} leads the {kind} club.",
       answer: "The {kind} club is led by {leader}.",
       value: "leader",
     },
     {
       label: "Founder",
-      questions: ["Who founded the club?", "Who is the founder?", "Who started the club?"],
+      questions: ["Who founded the club?", "Who is the founder?", "Who was the founder of it?"],
       fact: "It was founded by {founder}.",
       answer: "The founder of the {kind} club is {founder}.",
       value: "founder",
@@ -199,7 +199,7 @@ const club: Story = {
       questions: [
         "Where does the club meet?",
         "In which town does it meet?",
-        "What is the meeting place?",
+        "Which town does the club meet in?",
       ],
       fact: "The club meets in {town}.",
       answer: "The {kind} club meets in {town}.",
@@ -210,7 +210,7 @@ const club: Story = {
       questions: [
         "On which day does it meet?",
         "When does the club meet?",
-        "What is the meeting day?",
+        "Which day does the club meet on?",
       ],
       fact: "The meeting is every {day}.",
       answer: "The {kind} club meets every {day}.",
@@ -221,7 +221,7 @@ const club: Story = {
       questions: [
         "How many members are there?",
         "How many people are in it?",
-        "How large is the club?",
+        "What number of members are there?",
       ],
       fact: "It has {members} members.",
       answer: "The {kind} club has {members} members.",
@@ -229,7 +229,7 @@ const club: Story = {
     },
     {
       label: "Fee",
-      questions: ["What is the fee?", "How much is the fee?", "What does a member pay?"],
+      questions: ["What is the fee?", "How much is the fee?", "How much is the fee of the club?"],
       fact: "The fee is {fee} dollars a year.",
       answer: "A member pays {fee} dollars a year.",
       value: "fee",
@@ -275,7 +275,7 @@ function ask(draw: Draw, passage: string, questions: readonly string[]): string 
 }
 
 export function passageQuestions(draw: Draw): Task {
-  const drawn = drawStory(draw, draw.random.pick([2, 3, 3, 4, 4, 5, 6]));
+  const drawn = drawStory(draw, draw.random.pick([2, 3, 4, 4, 5, 5, 6]));
   const parts = drawn.fields.map((f) => {
     const value = drawn.slots[f.value] as string;
     return {
@@ -284,7 +284,7 @@ export function passageQuestions(draw: Draw): Task {
       claims: [value],
     };
   });
-  const ending = `In short: ${enumerate(drawn.fields.map((f) => drawn.slots[f.value] as string))}.`;
+  const ending = `The text answers all ${countWord(parts.length)} questions.`;
   return listing("numbers", {
     family: "retrieval",
     kind: "passage-questions",
@@ -388,12 +388,12 @@ const profilePrompts = [
   "Read this text.\n\n{text}\n\nTell me about each of the {nouns}.",
   "Text: {text}\n\nWrite a short profile of each of the {nouns}.",
   "{text}\n\nWhat does the text say about each of the {nouns}?",
-  "Here is a text. {text}\n\nDescribe all of the {nouns} in it.",
+  "Here is a text. {text}\n\nDescribe each of the {nouns} in it.",
 ];
 
 /** Everything that the text says, thing by thing. */
 export function profiles(draw: Draw): Task {
-  const things = draw.random.pick([persons, wares])(draw, draw.random.pick([2, 3, 3, 4, 4, 5, 6]));
+  const things = draw.random.pick([persons, wares])(draw, draw.random.pick([2, 3, 4, 4, 5, 5]));
   const count = countWord(things.parts.length);
   const ending = `The text names ${count} ${things.nouns}.`;
   const { layout, request } = layoutRequest(draw);
