@@ -9,6 +9,7 @@
 
 #include "blocks.h"
 #include "config.h"
+#include "formats.h"
 #include "safetensors.h"
 #include "sampler.h"
 
@@ -79,11 +80,8 @@ class Backend {
   virtual std::uint64_t kv_bytes() const = 0;
 };
 
-enum class WeightType { kF32, kBF16, kInt8 };
-
-inline const char* name_of(WeightType type) {
-  return type == WeightType::kF32 ? "fp32" : type == WeightType::kBF16 ? "bf16" : "int8";
-}
+/// The type that name_of() calls so. Throws Error where there is none.
+WeightType weight_type_of(const std::string& name);
 
 struct BackendOptions {
   std::string device;                      // "cpu", "cuda:N", or "auto": a GPU where one answers

@@ -199,7 +199,7 @@ __global__ void merge_pieces(const StepRow* rows, const float* partials, int hea
       partials + (static_cast<size_t>(row.first_slot) * heads + head) * (dim + 2);
   float most = none();
   for (int i = 0; i < row.slots; ++i) most = fmaxf(most, first[i * stride + dim]);
-  const size_t width = (static_cast<size_t>(heads) * dim + kDepth - 1) / kDepth * kDepth;
+  const size_t width = (static_cast<size_t>(heads) * dim + kGroup - 1) / kGroup * kGroup;
   for (int d = static_cast<int>(threadIdx.x); d < dim; d += static_cast<int>(blockDim.x)) {
     float sum = 0, weight = 0;
     for (int i = 0; i < row.slots; ++i) {

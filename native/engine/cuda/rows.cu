@@ -19,7 +19,7 @@ __device__ float block_sum(float value, float* shared) {
 }
 
 __global__ void embed_rows(const StepRow* rows, const Bf16* table, int hidden, float* x) {
-  const size_t width = (static_cast<size_t>(hidden) + kDepth - 1) / kDepth * kDepth;
+  const size_t width = (static_cast<size_t>(hidden) + kGroup - 1) / kGroup * kGroup;
   const Bf16* from = table + static_cast<size_t>(rows[blockIdx.x].token) * width;
   float* to = x + static_cast<size_t>(blockIdx.x) * hidden;
   for (int i = static_cast<int>(threadIdx.x); i < hidden; i += kThreads) to[i] = widen(from[i]);
@@ -33,7 +33,7 @@ __global__ void norm_rows(const float* x, const int* from, const float* weight, 
   float squares = 0;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) squares += in[i] * in[i];
   const float scale = 1.0f / sqrtf(block_sum(squares, shared) / static_cast<float>(n) + epsilon);
-  const int width = (n + kDepth - 1) / kDepth * kDepth;
+  const int width = (n + kGroup - 1) / kGroup * kGroup;
   Bf16* to = out + static_cast<size_t>(blockIdx.x) * width;
   for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
     to[i] = i < n ? narrow(in[i] * scale * weight[i]) : Bf16{0};
@@ -91,7 +91,7 @@ __global__ void finish_rows(Heads p) {
 }
 
 __global__ void multiply_gates(const float* gate_up, int n, Bf16* out) {
-  const int width = (n + kDepth - 1) / kDepth * kDepth;
+  const int width = (n + kGroup - 1) / kGroup * kGroup;
   const float* gate = gate_up + static_cast<size_t>(blockIdx.y) * 2 * n;
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= width) return;
@@ -122,7 +122,7 @@ void finish_heads(const Heads& heads, cudaStream_t stream) {
 }
 
 void silu_multiply(const float* gate_up, int count, int n, Bf16* out, cudaStream_t stream) {
-  const size_t width = padded(static_cast<size_t>(n), kDepth);
+  const size_t width = padded(static_cast<size_t>(n), kGroup);
   launch(multiply_gates,
          dim3(static_cast<unsigned>((width + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
          dim3(kThreads), 0, stream, gate_up, n, out);
