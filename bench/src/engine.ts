@@ -112,7 +112,8 @@ export async function benchEngine(argv: string[]): Promise<void> {
   const repeat = whole("repeat", values.repeat, 1, 1000);
   const threads = whole("threads", values.threads, 1, 1024);
 
-  if (values.peer !== undefined && (values.peer !== "llama.cpp" || dtype === "fp32" || dtype === "fp8"))
+  const comparable = dtype === "bf16" || dtype === "int8";
+  if (values.peer !== undefined && (values.peer !== "llama.cpp" || !comparable))
     throw new Error("--peer is llama.cpp, beside bf16 or int8");
   const peer = values.peer ? llamaCpp(threads) : undefined;
 

@@ -29,6 +29,7 @@ Serves one model to a gateway's pool, and Prometheus' metrics at /metrics.
   --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
   --device DEVICE     auto, cpu or cuda:N; a worker serves one (default auto: a GPU where one answers)
   --dtype TYPE        of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
+  --kv-dtype TYPE     of K and V: auto (bf16, beside fp32 weights fp32) or fp8 (GPU) (default auto)
   --deterministic     on a GPU: the same bits whatever else is decoded, at the price of speed for
                       prompts (on a CPU it is always so)
   --threads N         engine threads (default: all cores but one, at least one)
@@ -62,6 +63,7 @@ function readOptions() {
         "model-id": { type: "string" },
         device: { type: "string", default: "auto" },
         dtype: { type: "string", default: "bf16" },
+        "kv-dtype": { type: "string", default: "auto" },
         deterministic: { type: "boolean", default: false },
         threads: { type: "string" },
         "kv-mib": { type: "string" },
@@ -94,6 +96,8 @@ function whole(name: keyof typeof args, low: number, high: number): number | und
 
 const folder = resolve(args.model ?? fail("--model is needed; see --help"));
 const dtype = dtypeOf(args.dtype) ?? fail(`--dtype is one of ${dtypes.join(", ")}`);
+const kvDtype = args["kv-dtype"];
+if (kvDtype !== "auto" && kvDtype !== "fp8") fail("--kv-dtype is auto or fp8");
 if (args.gateway && !URL.canParse(args.gateway)) fail("--gateway must be a URL");
 if (!/^(auto|cpu|cuda:\d{1,2})$/.test(args.device)) fail("--device is auto, cpu or cuda:N");
 const token = args.gateway ? poolToken(args.gateway) : "";
@@ -121,6 +125,7 @@ const engine = new EngineSupervisor({
     ...(prompted === undefined ? {} : { dialect: prompted }),
     device: args.device,
     dtype,
+    kvDtype,
     deterministic: args.deterministic,
     // One core stays free for Node, which would otherwise stall the engine's barriers.
     threads: whole("threads", 1, 1024) ?? Math.max(1, availableParallelism() - 1),

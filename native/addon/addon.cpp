@@ -377,6 +377,8 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       options.dialect = text(o, "dialect");
       const std::string dtype = text(o, "dtype");
       if (!dtype.empty()) options.backend.weights = anabranch::weight_type_of(dtype);
+      const std::string kv_dtype = text(o, "kvDtype");
+      if (!kv_dtype.empty()) options.backend.kv = anabranch::kv_type_of(kv_dtype);
       options.backend.device = text(o, "device");
       options.backend.threads = integer(o, "threads", 0, 0, 1024);
       options.backend.kv_bytes =

@@ -16,6 +16,12 @@ WeightType weight_type_of(const std::string& name) {
   throw bad_argument("dtype must be \"bf16\", \"int8\", \"fp8\" or \"fp32\", not \"" + name + "\"");
 }
 
+KvType kv_type_of(const std::string& name) {
+  if (name == "auto") return KvType::kAuto;
+  if (name == "fp8") return KvType::kFp8;
+  throw bad_argument("kvDtype must be \"auto\" or \"fp8\", not \"" + name + "\"");
+}
+
 int cuda_devices() {
 #if defined(ANABRANCH_WITH_CUDA)
   return cuda::devices();

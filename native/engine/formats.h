@@ -1,4 +1,4 @@
-// How weights are stored. C++17, as nvcc reads it.
+// How weights, and K and V, are stored. C++17, as nvcc reads it.
 #pragma once
 
 namespace anabranch {
@@ -16,5 +16,9 @@ inline const char* name_of(WeightType type) {
   }
   return "";
 }
+
+/// Of K and V: what goes with the weights (fp32 beside fp32, else bf16), or fp8 (e4m3) with an fp32 scale
+/// for each token and head.
+enum class KvType { kAuto, kFp8 };
 
 }  // namespace anabranch

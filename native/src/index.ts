@@ -31,6 +31,8 @@ export interface EngineOptions {
   dialect?: string;
   /** Of the weights; absent: bf16. A CPU has no fp8, a GPU no fp32. */
   dtype?: Dtype;
+  /** Of K and V; absent: auto, bf16, beside fp32 weights fp32. A CPU has no fp8. */
+  kvDtype?: "auto" | "fp8";
   /** "cpu", "cuda:N", or "auto" (absent, too): a GPU where this build and a driver have one. */
   device?: string;
   /** 0 or absent: one a core. */

@@ -63,10 +63,12 @@ describe("the device", () => {
     if (cudaDevices() > 0) expect(open("cuda:0")).toBe("nothing");
   });
 
-  it("refuses weights that it can't compute with, before serving", () => {
+  it("refuses weights and KV that it can't compute with, before serving", () => {
     expect(open("cpu", { dtype: "fp8" })).toBe("failed_precondition");
+    expect(open("cpu", { kvDtype: "fp8" })).toBe("failed_precondition");
+    expect(open("cpu", { kvDtype: "auto" })).toBe("nothing");
     if (cudaDevices() > 0) {
-      expect(open("cuda:0", { dtype: "fp8" })).toBe("nothing");
+      expect(open("cuda:0", { dtype: "fp8", kvDtype: "fp8" })).toBe("nothing");
       expect(open("cuda:0", { dtype: "fp32" })).toBe("failed_precondition");
     }
   });

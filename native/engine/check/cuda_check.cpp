@@ -41,6 +41,8 @@ double nmse(const std::vector<float>& got, const std::vector<float>& want) {
   return error / size;
 }
 
+constexpr double kFp8KvNmse = 2e-2;  // beside bf16 weights
+
 std::string shown(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2g", value);
@@ -352,6 +354,20 @@ void check_model(const std::string& folder, Report report) {
         if (type == WeightType::kInt8) {
           near(what + ", beside the CPU's", got, rule.int8, accepted_nmse(WeightType::kBF16));
         }
+      }
+    }
+    if (type == WeightType::kBF16) {
+      // Siblings share pieces, and rows read what the same step wrote.
+      options.kv = KvType::kFp8;
+      const auto with_fp8 = make_backend(config, weights, options, 0);
+      options.kv = KvType::kAuto;
+      for (const Rule& rule : rules) {
+        const auto beside = logits_of(*invariant, runs, rule.resume, 128);
+        const auto got = logits_of(*with_fp8, runs, rule.resume, 128);
+        near("fp8 KV" + rule.name + "128 rows, beside bf16 KV", got, beside, kFp8KvNmse);
+        near("fp8 KV" + rule.name + "128 rows", got, rule.precise, kFp8KvNmse);
+        report(name + "fp8 KV" + rule.name + "deterministic",
+               got == logits_of(*with_fp8, runs, rule.resume, 7) ? "" : "logits depend on the batch");
       }
     }
     const bool same = logits_of(*invariant, runs, ResumeRule::kSum, 128) ==

@@ -31,6 +31,7 @@ const char kHelp[] =
     "  --shape NAME    tiny, qwen2.5-0.5b, qwen2.5-7b (default tiny)\n"
     "  --device NAME   auto, cpu or cuda:N (default auto)\n"
     "  --dtype TYPE    of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)\n"
+    "  --kv-dtype TYPE of K and V: auto (with the weights) or fp8 (GPU) (default auto)\n"
     "  --folder DIR    where the weights are written, once (default /dev/shm/anabranch-SHAPE)\n"
     "  --write-only    write the weights and end\n"
     "  --lanes LIST    lanes decoded together (default 1,8,32)\n"
@@ -307,6 +308,7 @@ int run(int count, char** arguments) {
     if (name == "--shape") shape_name = value;
     else if (name == "--device") options.device = value;
     else if (name == "--dtype") options.weights = weight_type_of(value);
+    else if (name == "--kv-dtype") options.kv = kv_type_of(value);
     else if (name == "--folder") folder = value;
     else if (name == "--prefix") prefix = whole(1);
     else if (name == "--tokens") tokens = whole(2);

@@ -55,6 +55,10 @@ class CpuBackend final : public Backend {
       throw Error(ErrorCode::kFailedPrecondition,
                   "fp8 weights run on a GPU only; give --dtype int8 or --device cuda:0");
     }
+    if (options.kv == KvType::kFp8) {
+      throw Error(ErrorCode::kFailedPrecondition,
+                  "fp8 KV runs on a GPU only; give --kv-dtype auto or --device cuda:0");
+    }
     load(weights);
     allocate_kv(options.kv_bytes);
     allocate_scratch();

@@ -190,6 +190,14 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
+__device__ inline float warp_max(float value) {
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, step));
+  }
+  return value;
+}
+
 /// d[16, 8] += a[16, 16] · b[16, 8], in the registers of a warp as PTX lays out m16n8k16. With lane =
 /// 4·g + t: d holds (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1); a holds pairs along k at (g, 2t),
 /// (g+8, 2t), (g, 2t+8), (g+8, 2t+8); b holds pairs along k at (2t, g), (2t+8, g).

@@ -100,6 +100,15 @@ void embed(const StepRow* rows, int count, const Bf16* table, int hidden, float*
 void rms_norm(const float* x, const int* from, int count, const float* weight, int n, float epsilon,
               Bf16* out, cudaStream_t stream);
 
+/// K and V of one layer, heads padded to a multiple of kDepth. In fp8 each token and head has a scale of
+/// its own: a block's tokens come one by one, and what is written is never written again.
+struct Kv {
+  void* k = nullptr;          // [blocks, kv_heads, kBlockTokens, padded dim]: bf16, or e4m3, rows woven
+  void* v = nullptr;          // [blocks, kv_heads, padded dim, kBlockTokens]
+  float* k_scales = nullptr;  // of e4m3: [blocks, kv_heads, kBlockTokens]; else none
+  float* v_scales = nullptr;
+};
+
 /// Norm of q and k, RoPE, and the write of K and V, of every row.
 struct Heads {
   const StepRow* rows = nullptr;
@@ -112,8 +121,7 @@ struct Heads {
   float epsilon = 0;
   int heads = 0, kv_heads = 0, dim = 0;
   Bf16* q = nullptr;  // [count, heads, padded dim], scaled by 1/sqrt(dim)
-  Bf16* k = nullptr;  // [blocks, kv_heads, kBlockTokens, padded dim]
-  Bf16* v = nullptr;  // [blocks, kv_heads, padded dim, kBlockTokens]
+  Kv kv;
 };
 void finish_heads(const Heads& heads, cudaStream_t stream);
 
@@ -126,9 +134,8 @@ struct Plan {
 
 /// Partial results of rows over pieces of their context.
 struct Attend {
-  const Bf16* q = nullptr;  // as Heads has them
-  const Bf16* k = nullptr;
-  const Bf16* v = nullptr;
+  const Bf16* q = nullptr;  // as Heads has it
+  Kv kv;
   const Plan* plan = nullptr;
   const Unit* units = nullptr;
   int heads = 0, kv_heads = 0, dim = 0;

@@ -34,8 +34,7 @@ struct Layer {
   Array<float> attention_norm, mlp_norm;  // [hidden]
   Array<float> q_norm, k_norm;            // [head_dim], or empty
   Linear qkv, output, gate_up, down;
-  Bf16* k = nullptr;  // [blocks, kv_heads, kBlockTokens, padded head_dim]
-  Bf16* v = nullptr;  // [blocks, kv_heads, padded head_dim, kBlockTokens]
+  Kv kv;
 };
 
 /// Brings host memory to the device in large pieces: one is filled while the other travels.
@@ -146,6 +145,7 @@ class CudaBackend final : public Backend {
               int device)
       : config_(config),
         type_(options.weights),
+        kv_type_(options.kv),
         device_(device),
         deterministic_(options.deterministic),
         max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : kMostRows) {
@@ -176,7 +176,8 @@ class CudaBackend final : public Backend {
   }
 
   std::string name() const override {
-    return "cuda:" + std::to_string(device_) + " " + device_name_ + " " + name_of(type_);
+    return "cuda:" + std::to_string(device_) + " " + device_name_ + " " + name_of(type_) +
+           (fp8_kv() ? ", fp8 KV" : "");
   }
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
@@ -355,9 +356,14 @@ class CudaBackend final : public Backend {
     uploader_.reset();
   }
 
+  /// K or V of one token and head, without and with its scale.
+  size_t kv_value_bytes() const { return static_cast<size_t>(padded_dim()) * (fp8_kv() ? 1 : sizeof(Bf16)); }
+  size_t kv_head_bytes() const { return kv_value_bytes() + (fp8_kv() ? sizeof(float) : 0); }
+  bool fp8_kv() const { return kv_type_ == KvType::kFp8; }
+
   /// K and V of one token in all layers.
   size_t kv_token_bytes() const {
-    return 2 * sizeof(Bf16) * config_.kv_heads * static_cast<size_t>(padded_dim()) * config_.layers;
+    return 2 * kv_head_bytes() * config_.kv_heads * static_cast<size_t>(config_.layers);
   }
 
   void allocate_kv(std::uint64_t bytes) {
@@ -370,13 +376,18 @@ class CudaBackend final : public Backend {
                   "blocks of " + std::to_string(block) + " bytes; give --kv-mib more, or a device "
                   "with more memory");
     }
-    const size_t half = block / 2 / sizeof(Bf16) / config_.layers * total_blocks_;
-    kv_ = Array<Bf16>(2 * half * config_.layers, "KV");
+    kv_ = Array<std::byte>(block * total_blocks_, "KV");
     // Zeros: the padding of heads is never written.
-    check(cudaMemset(kv_.data(), 0, kv_.count() * sizeof(Bf16)), "clearing KV");
-    for (int i = 0; i < config_.layers; ++i) {
-      layers_[i].k = kv_.data() + 2 * half * i;
-      layers_[i].v = layers_[i].k + half;
+    check(cudaMemset(kv_.data(), 0, kv_.count()), "clearing KV");
+    const size_t heads = static_cast<size_t>(total_blocks_) * config_.kv_heads * kBlockTokens;
+    std::byte* at = kv_.data();
+    for (Layer& layer : layers_) {
+      layer.kv.k = std::exchange(at, at + heads * kv_value_bytes());
+      layer.kv.v = std::exchange(at, at + heads * kv_value_bytes());
+      if (!fp8_kv()) continue;
+      for (float** scales : {&layer.kv.k_scales, &layer.kv.v_scales}) {
+        *scales = reinterpret_cast<float*>(std::exchange(at, at + heads * sizeof(float)));
+      }
     }
     plan_ = PiecePlan(total_blocks_, slots_, 1, config_.heads / config_.kv_heads, 1);
   }
@@ -540,11 +551,9 @@ class CudaBackend final : public Backend {
       multiply(layer.qkv, normed_.data(), m, qkv_.data(), false);
       heads.q_norm = layer.q_norm.data();
       heads.k_norm = layer.k_norm.data();
-      heads.k = layer.k;
-      heads.v = layer.v;
+      heads.kv = layer.kv;
       finish_heads(heads, stream_);
-      pieces.k = layer.k;
-      pieces.v = layer.v;
+      pieces.kv = layer.kv;
       for (const Wave& wave : step.waves) {
         pieces.plan = wave.plan;
         pieces.units = wave.units;
@@ -666,6 +675,7 @@ class CudaBackend final : public Backend {
 
   ModelConfig config_;
   WeightType type_;
+  KvType kv_type_;
   int device_;
   bool deterministic_;
   int max_rows_;
@@ -678,7 +688,7 @@ class CudaBackend final : public Backend {
   const Linear* head_ = nullptr;
   std::vector<Layer> layers_;
   Array<float> final_norm_, frequency_;
-  Array<Bf16> kv_;
+  Array<std::byte> kv_;
   int total_blocks_ = 0;
 
   // Scratch of one forward pass, [max_rows, …].

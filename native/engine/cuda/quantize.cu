@@ -18,10 +18,7 @@ __global__ void quantize_group(Quantize p) {
     values[i] = from[i];
     most = fmaxf(most, fabsf(values[i]));
   }
-#pragma unroll
-  for (int step = kWarp / 2; step > 0; step /= 2) {
-    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, step));
-  }
+  most = warp_max(most);
   // The scale that is stored is the scale that counts.
   const Bf16 scale = narrow(most / Format::kLargest);
   const float inverse = widen(scale) > 1e-30f ? 1.0f / widen(scale) : 0.0f;
