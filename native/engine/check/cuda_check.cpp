@@ -155,7 +155,7 @@ std::string gemm_wrong(WeightType type, int m, int n, int k, bool accumulate, bo
         size += std::abs(term);
       }
       // Many rows multiply 8-bit weights that are rounded to bf16 with their scales.
-      const double near = type == WeightType::kBF16 || m <= 64 ? 1e-5 : 0x1p-8;
+      const double near = type == WeightType::kBF16 || m <= kFewRows ? 1e-5 : 0x1p-8;
       if (!(std::abs(got[at] - want) <= near * size)) {
         return std::to_string(m) + " by " + std::to_string(n) + " by " + std::to_string(k) + " at " +
                std::to_string(i) + ", " + std::to_string(j) + ": " + std::to_string(got[at]) +
@@ -171,7 +171,7 @@ void check_gemm(WeightType type, Report report) {
   const std::vector<int> rows = kSmall ? std::vector{1, 3, 9, 17, 33, 65, 130}
                                        : std::vector{1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 128, 130};
   for (int m : rows) {
-    for (const auto& [n, k] : {std::pair{16, 32}, {40, 896}, {130, 72}, {257, 160}}) {
+    for (const auto& [n, k] : {std::pair{16, 32}, {20, 450}, {40, 896}, {130, 72}, {257, 160}}) {
       if (kSmall && m > 16 && n * k > 10000) continue;
       if (wrong.empty()) wrong = gemm_wrong(type, m, n, k, m % 2 == 0, m % 3 == 0);
     }

@@ -291,7 +291,7 @@ void launch_gemm(const Gemm& p, cudaStream_t stream) {
   if (p.m <= 8) launch_skinny<Kind, 1>(p, stream);
   else if (p.m <= 16) launch_skinny<Kind, 2>(p, stream);
   else if (p.m <= 32) launch_skinny<Kind, 4>(p, stream);
-  else if (p.m <= 64 || p.invariant) launch_skinny<Kind, 8>(p, stream);
+  else if (p.m <= kFewRows || p.invariant) launch_skinny<Kind, 8>(p, stream);
   else launch_tiled<Kind>(p, stream);
 }
 

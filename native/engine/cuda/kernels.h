@@ -91,6 +91,8 @@ struct Gemm {
   bool invariant = false;       // the same order of sums for every m, at the price of speed for many
 };
 void gemm(const Gemm& gemm, cudaStream_t stream);
+/// Up to so many the order of sums is always that of `invariant`.
+constexpr int kFewRows = 64;
 
 /// x[row] = table[token]; table is [vocabulary, padded hidden].
 void embed(const StepRow* rows, int count, const Bf16* table, int hidden, float* x,

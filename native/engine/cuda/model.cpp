@@ -11,6 +11,7 @@
 #include "../pieces.h"
 #include "backend.h"
 #include "kernels.h"
+#include "library.h"
 #include "memory.h"
 
 namespace anabranch::ANABRANCH_CUDA {
@@ -166,6 +167,10 @@ class CudaBackend final : public Backend {
     device_name_ = "emulated";
 #endif
     check(cudaStreamCreate(&stream_), "a stream");
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    // Its order of sums depends on the number of rows.
+    if (type_ == WeightType::kBF16 && !deterministic_) library_ = std::make_unique<Library>();
+#endif
     load(weights);
     allocate_scratch();
     allocate_kv(options.kv_bytes);
@@ -177,7 +182,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override {
     return "cuda:" + std::to_string(device_) + " " + device_name_ + " " + name_of(type_) +
-           (fp8_kv() ? ", fp8 KV" : "");
+           (fp8_kv() ? ", fp8 KV" : "") + library_name();
   }
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
@@ -228,6 +233,14 @@ class CudaBackend final : public Backend {
   // ---- loading ---------------------------------------------------------------------------------
 
   int padded_dim() const { return static_cast<int>(padded(config_.head_dim, kDepth)); }
+
+  /// Told, for answers of another order of sums are others.
+  std::string library_name() const {
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    if (library_) return ", cuBLASLt";
+#endif
+    return "";
+  }
 
   float rounded(float value) const {
     return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
@@ -519,7 +532,11 @@ class CudaBackend final : public Backend {
   }
 
   void multiply(const Linear& w, const Bf16* x, int m, float* out, bool accumulate) {
-    gemm({x, m, w.weights(), w.bias.data(), out, accumulate, deterministic_}, stream_);
+    const Gemm product{x, m, w.weights(), w.bias.data(), out, accumulate, deterministic_};
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    if (library_ && m > kFewRows && library_->multiply(product, stream_)) return;
+#endif
+    gemm(product, stream_);
   }
 
   void record(const Step& step) {
@@ -688,6 +705,9 @@ class CudaBackend final : public Backend {
   const Linear* head_ = nullptr;
   std::vector<Layer> layers_;
   Array<float> final_norm_, frequency_;
+#if defined(ANABRANCH_WITH_CUBLASLT)
+  std::unique_ptr<Library> library_;
+#endif
   Array<std::byte> kv_;
   int total_blocks_ = 0;
 
