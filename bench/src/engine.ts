@@ -3,6 +3,8 @@ import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import {
   codePaths,
+  dtypeOf,
+  dtypes,
   type Engine,
   type EngineLoad,
   openEngine,
@@ -23,8 +25,8 @@ step must read at least once, over its time; bandwidth_gb_s is what the same thr
 before each run. Ratios are medians of the runs' own.
 
   --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
-  --dtype TYPE      bf16, int8 or fp32 (default bf16); for int8 also tells how far the logits of
-                    64 tokens are from those of bf16 and fp32 weights
+  --dtype TYPE      ${dtypes.join(", ")} (default bf16); for int8 also tells how far the logits
+                    of 64 tokens are from those of bf16 and fp32 weights
   --lanes LIST      lanes decoded together (default 1,2,4,8,16)
   --prefix N        tokens of common prefix (default 512)
   --tokens N        tokens decoded in each lane (default 32)
@@ -102,16 +104,16 @@ export async function benchEngine(argv: string[]): Promise<void> {
   const shape = Object.hasOwn(shapes, values.shape) ? shapes[values.shape] : undefined;
   if (!shape)
     throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes).join(", ")}`);
-  const dtype = values.dtype;
-  if (dtype !== "bf16" && dtype !== "int8" && dtype !== "fp32")
-    throw new Error("--dtype is bf16, int8 or fp32");
+  const dtype = dtypeOf(values.dtype);
+  if (!dtype) throw new Error(`--dtype is one of ${dtypes.join(", ")}`);
   const lanes = values.lanes.split(",").map((text) => whole("lanes", text, 1, 256));
   const prefix = whole("prefix", values.prefix, 1, shape.max_position_embeddings);
   const tokens = whole("tokens", values.tokens, 1, shape.max_position_embeddings);
   const repeat = whole("repeat", values.repeat, 1, 1000);
   const threads = whole("threads", values.threads, 1, 1024);
 
-  if (values.peer !== undefined && (values.peer !== "llama.cpp" || dtype === "fp32"))
+  const comparable = dtype === "bf16" || dtype === "int8";
+  if (values.peer !== undefined && (values.peer !== "llama.cpp" || !comparable))
     throw new Error("--peer is llama.cpp, beside bf16 or int8");
   const peer = values.peer ? llamaCpp(threads) : undefined;
 

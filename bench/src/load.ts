@@ -2,14 +2,19 @@
 import { availableParallelism, cpus } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
-import type { EngineEvent, EngineOptions, EngineRequest, StructureRun } from "@anabranch/native";
+import {
+  dtypeOf,
+  dtypes,
+  type EngineEvent,
+  type EngineOptions,
+  type EngineRequest,
+  type StructureRun,
+} from "@anabranch/native";
 import { Random } from "@anabranch/training/random.ts";
 import { whole } from "./arguments.ts";
 import { type Quantiles, quantiles } from "./quantiles.ts";
 import { Serving } from "./serving.ts";
 import { shapeFolder, shapes } from "./shapes.ts";
-
-const dtypes = ["bf16", "fp32", "int8"] as const;
 
 const help = `npm run bench -- load [options]
 
@@ -284,7 +289,7 @@ export async function benchLoad(argv: string[]): Promise<void> {
   }
   const shape = Object.hasOwn(shapes, values.shape) ? shapes[values.shape] : undefined;
   if (!shape) throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes)}`);
-  const dtype = dtypes.find((each) => each === values.dtype);
+  const dtype = dtypeOf(values.dtype);
   if (!dtype) throw new Error(`--dtype is one of ${dtypes.join(", ")}`);
   const clients = values.clients.split(",").map((text) => whole("clients", text, 1, 4096));
   const each = whole("requests", values.requests, 1, 10_000);

@@ -4,7 +4,7 @@ import type { Dialect } from "@anabranch/gpu-worker/model/dialect.ts";
 import { answerIds } from "@anabranch/gpu-worker/model/history.ts";
 import { RunBuilder } from "@anabranch/gpu-worker/model/runs.ts";
 import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
-import type { StructureRun } from "@anabranch/native";
+import { dtypeOf, dtypes, type StructureRun } from "@anabranch/native";
 import { type Answer, readAnswers } from "@anabranch/training/pipeline/answers.ts";
 import { cut, ordinaryAnswer, type Part } from "@anabranch/training/pipeline/parts.ts";
 import { readTokenizer } from "@anabranch/training/pipeline/tokens.ts";
@@ -29,7 +29,7 @@ answers, is its steps times what a serial step of the others took on average. --
 
   --data FILE       JSONL, with id, model and category where known
   --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
-  --dtype TYPE      bf16, int8, fp32 (default bf16)
+  --dtype TYPE      ${dtypes.join(", ")} (default bf16)
   --device DEVICE   auto, cpu or cuda:N (default auto)
   --tokenizer DIR   a model with a dialect: its tokenizer, markers and separator are used, its caps on the
                     length of titles and branches are not (default models/ordinary)
@@ -294,13 +294,13 @@ export async function benchReplay(argv: string[]): Promise<void> {
     process.stdout.write(help);
     return;
   }
-  const { data, dtype } = values;
+  const { data } = values;
   if (data === undefined) throw new Error("--data is needed; see --help");
   const shape = Object.hasOwn(shapes, values.shape) ? shapes[values.shape] : undefined;
   if (!shape)
     throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes).join(", ")}`);
-  if (dtype !== "bf16" && dtype !== "int8" && dtype !== "fp32")
-    throw new Error("--dtype is bf16, int8 or fp32");
+  const dtype = dtypeOf(values.dtype);
+  if (!dtype) throw new Error(`--dtype is one of ${dtypes.join(", ")}`);
   const limit =
     values.limit === undefined
       ? Number.POSITIVE_INFINITY

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { availableParallelism, hostname } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { cudaDevices } from "@anabranch/native";
+import { cudaDevices, dtypeOf, dtypes } from "@anabranch/native";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
@@ -28,7 +28,8 @@ Serves one model to a gateway's pool, and Prometheus' metrics at /metrics.
   --id NAME           name in the pool (default: host name and port)
   --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
   --device DEVICE     auto, cpu or cuda:N; a worker serves one (default auto: a GPU where one answers)
-  --dtype TYPE        bf16, int8 or fp32 (default bf16; on a GPU bf16)
+  --dtype TYPE        of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
+  --kv-dtype TYPE     of K and V: auto (bf16, beside fp32 weights fp32) or fp8 (GPU) (default auto)
   --deterministic     on a GPU: the same bits whatever else is decoded, at the price of speed for
                       prompts (on a CPU it is always so)
   --threads N         engine threads (default: all cores but one, at least one)
@@ -62,6 +63,7 @@ function readOptions() {
         "model-id": { type: "string" },
         device: { type: "string", default: "auto" },
         dtype: { type: "string", default: "bf16" },
+        "kv-dtype": { type: "string", default: "auto" },
         deterministic: { type: "boolean", default: false },
         threads: { type: "string" },
         "kv-mib": { type: "string" },
@@ -93,9 +95,9 @@ function whole(name: keyof typeof args, low: number, high: number): number | und
 }
 
 const folder = resolve(args.model ?? fail("--model is needed; see --help"));
-if (args.dtype !== "bf16" && args.dtype !== "int8" && args.dtype !== "fp32") {
-  fail("--dtype is bf16, int8 or fp32");
-}
+const dtype = dtypeOf(args.dtype) ?? fail(`--dtype is one of ${dtypes.join(", ")}`);
+const kvDtype = args["kv-dtype"];
+if (kvDtype !== "auto" && kvDtype !== "fp8") fail("--kv-dtype is auto or fp8");
 if (args.gateway && !URL.canParse(args.gateway)) fail("--gateway must be a URL");
 if (!/^(auto|cpu|cuda:\d{1,2})$/.test(args.device)) fail("--device is auto, cpu or cuda:N");
 const token = args.gateway ? poolToken(args.gateway) : "";
@@ -122,7 +124,8 @@ const engine = new EngineSupervisor({
     model: folder,
     ...(prompted === undefined ? {} : { dialect: prompted }),
     device: args.device,
-    dtype: args.dtype,
+    dtype,
+    kvDtype,
     deterministic: args.deterministic,
     // One core stays free for Node, which would otherwise stall the engine's barriers.
     threads: whole("threads", 1, 1024) ?? Math.max(1, availableParallelism() - 1),

@@ -376,11 +376,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       options.model = text(o, "model");
       options.dialect = text(o, "dialect");
       const std::string dtype = text(o, "dtype");
-      if (dtype == "fp32") options.backend.weights = anabranch::WeightType::kF32;
-      else if (dtype == "int8") options.backend.weights = anabranch::WeightType::kInt8;
-      else if (dtype != "bf16" && !dtype.empty()) {
-        throw anabranch::bad_argument("dtype must be \"bf16\", \"int8\" or \"fp32\"");
-      }
+      if (!dtype.empty()) options.backend.weights = anabranch::weight_type_of(dtype);
+      const std::string kv_dtype = text(o, "kvDtype");
+      if (!kv_dtype.empty()) options.backend.kv = anabranch::kv_type_of(kv_dtype);
       options.backend.device = text(o, "device");
       options.backend.threads = integer(o, "threads", 0, 0, 1024);
       options.backend.kv_bytes =

@@ -9,6 +9,19 @@
 
 namespace anabranch {
 
+WeightType weight_type_of(const std::string& name) {
+  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8, WeightType::kF32}) {
+    if (name == name_of(type)) return type;
+  }
+  throw bad_argument("dtype must be \"bf16\", \"int8\", \"fp8\" or \"fp32\", not \"" + name + "\"");
+}
+
+KvType kv_type_of(const std::string& name) {
+  if (name == "auto") return KvType::kAuto;
+  if (name == "fp8") return KvType::kFp8;
+  throw bad_argument("kvDtype must be \"auto\" or \"fp8\", not \"" + name + "\"");
+}
+
 int cuda_devices() {
 #if defined(ANABRANCH_WITH_CUDA)
   return cuda::devices();
@@ -45,7 +58,7 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
   if (device == "cpu") return make_cpu_backend(config, weights, options);
   if (device.empty() || device == "auto") {
     // A code path names the CPU; so do weights that only the CPU computes with.
-    const bool able = options.weights == WeightType::kBF16 && options.code_path.empty();
+    const bool able = options.weights != WeightType::kF32 && options.code_path.empty();
     if (able && cuda_devices() > 0) return make_cuda_backend(config, weights, options, 0);
     return make_cpu_backend(config, weights, options);
   }

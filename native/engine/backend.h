@@ -9,6 +9,7 @@
 
 #include "blocks.h"
 #include "config.h"
+#include "formats.h"
 #include "safetensors.h"
 #include "sampler.h"
 
@@ -79,15 +80,15 @@ class Backend {
   virtual std::uint64_t kv_bytes() const = 0;
 };
 
-enum class WeightType { kF32, kBF16, kInt8 };
-
-inline const char* name_of(WeightType type) {
-  return type == WeightType::kF32 ? "fp32" : type == WeightType::kBF16 ? "bf16" : "int8";
-}
+/// The type that name_of() calls so. Throws Error where there is none.
+WeightType weight_type_of(const std::string& name);
+/// The same of "auto" and "fp8".
+KvType kv_type_of(const std::string& name);
 
 struct BackendOptions {
   std::string device;                      // "cpu", "cuda:N", or "auto": a GPU where one answers
-  WeightType weights = WeightType::kBF16;  // K and V: fp32 beside fp32 weights, else bf16
+  WeightType weights = WeightType::kBF16;
+  KvType kv = KvType::kAuto;
   int threads = 0;                         // 0: one a core
   std::uint64_t kv_bytes = 0;              // 0: a quarter of free memory, 1 GiB at the most
   int max_rows = 0;                        // 0: what the backend thinks best

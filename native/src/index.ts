@@ -15,13 +15,24 @@ export type ScoredRun = { serial: (number | null)[] } | { parallel: (number | nu
 
 export type Resume = "sum" | "max";
 
+/** How weights are kept; int8 and fp8 are made from any checkpoint. */
+export const dtypes = ["bf16", "int8", "fp8", "fp32"] as const;
+export type Dtype = (typeof dtypes)[number];
+
+/** The dtype of this name, if there is one. */
+export function dtypeOf(name: string): Dtype | undefined {
+  return dtypes.find((each) => each === name);
+}
+
 export interface EngineOptions {
   /** A folder in Hugging Face format. */
   model: string;
   /** A dialect as JSON, in place of the folder's aspd.json. */
   dialect?: string;
-  /** Of the weights; int8 is made from any checkpoint. Absent: bf16. */
-  dtype?: "bf16" | "int8" | "fp32";
+  /** Of the weights; absent: bf16. A CPU has no fp8, a GPU no fp32. */
+  dtype?: Dtype;
+  /** Of K and V; absent: auto, bf16, beside fp32 weights fp32. A CPU has no fp8. */
+  kvDtype?: "auto" | "fp8";
   /** "cpu", "cuda:N", or "auto" (absent, too): a GPU where this build and a driver have one. */
   device?: string;
   /** 0 or absent: one a core. */

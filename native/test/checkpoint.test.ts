@@ -3,7 +3,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { cudaDevices, openEngine } from "../src/index.ts";
+import { cudaDevices, type EngineOptions, openEngine } from "../src/index.ts";
 import { aspd, branching, demo, folderLike, refusal, tiny } from "./answers.ts";
 
 type Json = Record<string, unknown>;
@@ -49,8 +49,10 @@ const without = (name: string) => {
 };
 
 describe("the device", () => {
-  const open = (device: string) =>
-    refusal(() => openEngine({ model: tiny, device, threads: 1, kvMib: 1 }, () => {}).close());
+  const open = (device: string, options: Partial<EngineOptions> = {}) =>
+    refusal(() =>
+      openEngine({ model: tiny, device, threads: 1, kvMib: 1, ...options }, () => {}).close(),
+    );
 
   it("is what was asked for, or refused", () => {
     for (const device of ["", "auto", "cpu"]) expect(open(device)).toBe("nothing");
@@ -59,6 +61,16 @@ describe("the device", () => {
     }
     expect(open("cuda:99")).toBe("failed_precondition");
     if (cudaDevices() > 0) expect(open("cuda:0")).toBe("nothing");
+  });
+
+  it("refuses weights and KV that it can't compute with, before serving", () => {
+    expect(open("cpu", { dtype: "fp8" })).toBe("failed_precondition");
+    expect(open("cpu", { kvDtype: "fp8" })).toBe("failed_precondition");
+    expect(open("cpu", { kvDtype: "auto" })).toBe("nothing");
+    if (cudaDevices() > 0) {
+      expect(open("cuda:0", { dtype: "fp8", kvDtype: "fp8" })).toBe("nothing");
+      expect(open("cuda:0", { dtype: "fp32" })).toBe("failed_precondition");
+    }
   });
 });
 

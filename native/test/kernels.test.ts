@@ -21,8 +21,14 @@ describe("engine-check", () => {
     }
     expect(stdout).toContain("ok   piece plan");
     // The CUDA backend, on a device where there is one, else its kernels on the CPU.
-    expect(stdout).toMatch(/ok {3}(cuda|emulated) gemm\n/);
-    expect(stdout).toMatch(/ok {3}(cuda|emulated) llama-default sum, 7 rows: NMSE/);
+    for (const dtype of ["bf16", "int8", "fp8"]) {
+      expect(stdout).toMatch(new RegExp(`ok {3}(cuda|emulated) ${dtype} gemm\n`));
+      expect(stdout).toMatch(
+        new RegExp(`ok {3}(cuda|emulated) llama-default ${dtype} sum, 7 rows: NMSE`),
+      );
+    }
+    expect(stdout).toMatch(/ok {3}.* fp8 KV max, 128 rows, beside bf16 KV: NMSE/);
+    expect(stdout).toMatch(/ok {3}.* int8 max, 128 rows, beside the CPU's: NMSE/);
     expect(stdout).toContain("ok   serving from 3 threads");
     expect(stdout.trim().endsWith("all checks passed")).toBe(true);
     expect(status).toBe(0);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <filesystem>
 #include <random>
 
 #include "../cuda/backend.h"
@@ -24,9 +26,10 @@ const std::string kName = "cuda ";
 constexpr bool kSmall = false;
 #endif
 
-/// The accepted error of whole models, as normalised mean squared error, where weights, activations
-/// and KV are bf16.
-constexpr double kNmse = 1e-3;
+/// The accepted error of whole models, as normalised mean squared error. Activations and KV are bf16.
+double accepted_nmse(WeightType type) {
+  return type == WeightType::kBF16 ? 1e-3 : type == WeightType::kInt8 ? 3e-3 : 3e-2;
+}
 
 double nmse(const std::vector<float>& got, const std::vector<float>& want) {
   if (got.size() != want.size() || got.empty()) return INFINITY;
@@ -36,6 +39,14 @@ double nmse(const std::vector<float>& got, const std::vector<float>& want) {
     size += double{want[i]} * want[i];
   }
   return error / size;
+}
+
+constexpr double kFp8KvNmse = 2e-2;  // beside bf16 weights
+
+std::string shown(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g", value);
+  return text;
 }
 
 template <class T>
@@ -58,35 +69,94 @@ std::vector<T> fetched(const Array<T>& from) {
   return out;
 }
 
-std::string gemm_wrong(int m, int n, int k, bool accumulate, bool bias) {
+/// The e4m3 number nearest to a value, the even one of two; what is larger than all is cut.
+float nearest_e4m3(float value) {
+  float best = 0;
+  double least = INFINITY;
+  for (int code = 0; code < 0x7f; ++code) {
+    const int exponent = code >> 3, fraction = code & 7;
+    const float number = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                                       : std::ldexp(static_cast<float>(8 + fraction), exponent - 10);
+    const double distance = std::abs(std::abs(double{value}) - number);
+    if (distance < least || (distance == least && code % 2 == 0)) best = number;
+    least = std::min(least, distance);
+  }
+  return std::copysign(best, value);
+}
+
+/// What weights of a type keep of a row of k values.
+void keep(WeightType type, float* row, size_t k) {
+  for (size_t first = 0; first < k; first += kGroup) {
+    float* const group = row + first;
+    const size_t n = std::min<size_t>(kGroup, k - first);
+    float most = 0;
+    for (size_t i = 0; i < n; ++i) most = std::max(most, std::abs(group[i]));
+    const float scale = from_bf16(to_bf16(most / (type == WeightType::kInt8 ? 127.0f : 448.0f)));
+    for (size_t i = 0; i < n; ++i) {
+      if (type == WeightType::kBF16) group[i] = from_bf16(to_bf16(group[i]));
+      else if (scale == 0) group[i] = 0;
+      else if (type == WeightType::kFp8) group[i] = scale * nearest_e4m3(group[i] * (1 / scale));
+      else group[i] = scale * std::min(127.0f, std::max(-127.0f, std::nearbyint(group[i] * (1 / scale))));
+    }
+  }
+}
+
+std::string gemm_wrong(WeightType type, int m, int n, int k, bool accumulate, bool bias) {
   std::mt19937 random(static_cast<unsigned>(m * 1000 + n + k));
   std::normal_distribution<float> normal;
-  const size_t depth = padded(k, kDepth), rows = padded(n, kStrip);
-  std::vector<Bf16> x(m * depth), w(rows * depth);
-  std::vector<float> biases(n), out(static_cast<size_t>(m) * n);
+  const size_t depth = padded(k, kGroup), rows = padded(n, kStrip);
+  std::vector<Bf16> x(m * depth), halves(rows * depth);
+  std::vector<float> w(rows * depth), biases(n), out(static_cast<size_t>(m) * n);
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < k; ++j) x[i * depth + j] = to_bf16(normal(random));
   }
   for (int i = 0; i < n; ++i) {
-    for (int j = 0; j < k; ++j) w[i * depth + j] = to_bf16(normal(random));
+    // Groups of all sizes, one of nothing, and values far below their group's largest.
+    for (int j = 0; j < k; ++j) {
+      const float size = i % 5 == 4 ? 0 : std::ldexp(1.0f, (i + j / kGroup) % 7 - 3);
+      w[i * depth + j] = normal(random) * size * (j % 3 ? 1 : 0.001f);
+    }
     biases[i] = normal(random);
   }
   for (float& value : out) value = accumulate ? normal(random) : NAN;
-  const auto device_x = sent(x), device_w = sent(w);
+  const auto device_wide = sent(w);
+  for (int i = 0; i < n; ++i) keep(type, w.data() + i * depth, depth);
+  for (size_t i = 0; i < w.size(); ++i) halves[i] = to_bf16(w[i]);
+  const auto device_halves = sent(halves);
+  const Array<std::uint8_t> bytes(rows * depth, "a check");
+  const Array<Bf16> scales(rows * depth / kGroup, "a check");
+  Weights weights{type, device_halves.data(), nullptr, n, static_cast<int>(depth)};
+  if (type != WeightType::kBF16) {
+    // In two parts, as large ones are.
+    const int half = static_cast<int>(rows) / 2;
+    const int k_padded = static_cast<int>(depth);
+    for (const auto& [first, count] : {std::pair{0, half}, {half, static_cast<int>(rows) - half}}) {
+      quantize({type, device_wide.data() + first * depth, count, first, k_padded, bytes.data(),
+                scales.data()},
+               cudaStream_t{});
+    }
+    weights.values = bytes.data();
+    weights.scales = scales.data();
+  }
+  const auto device_x = sent(x);
   const auto device_bias = sent(biases), device_out = sent(out);
-  gemm({device_x.data(), m, device_w.data(), n, static_cast<int>(depth),
-        bias ? device_bias.data() : nullptr, device_out.data(), accumulate, false},
+  gemm({device_x.data(), m, weights, bias ? device_bias.data() : nullptr, device_out.data(), accumulate,
+        false},
        cudaStream_t{});
   check(cudaGetLastError(), "gemm");
   const std::vector<float> got = fetched(device_out);
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < n; ++j) {
       const size_t at = static_cast<size_t>(i) * n + j;
-      double want = (accumulate ? out[at] : 0) + (bias ? biases[j] : 0);
+      double want = (accumulate ? out[at] : 0) + (bias ? biases[j] : 0), size = std::abs(want);
       for (int d = 0; d < k; ++d) {
-        want += double{from_bf16(x[i * depth + d])} * from_bf16(w[j * depth + d]);
+        const double term = double{from_bf16(x[i * depth + d])} * w[j * depth + d];
+        want += term;
+        size += std::abs(term);
       }
-      if (!(std::abs(got[at] - want) <= 1e-3 * std::sqrt(k))) {
+      // Many rows multiply 8-bit weights that are rounded to bf16 with their scales.
+      const double near = type == WeightType::kBF16 || m <= kFewRows ? 1e-5 : 0x1p-8;
+      if (!(std::abs(got[at] - want) <= near * size)) {
         return std::to_string(m) + " by " + std::to_string(n) + " by " + std::to_string(k) + " at " +
                std::to_string(i) + ", " + std::to_string(j) + ": " + std::to_string(got[at]) +
                " for " + std::to_string(want);
@@ -96,17 +166,17 @@ std::string gemm_wrong(int m, int n, int k, bool accumulate, bool bias) {
   return "";
 }
 
-void check_gemm(Report report) {
+void check_gemm(WeightType type, Report report) {
   std::string wrong;
   const std::vector<int> rows = kSmall ? std::vector{1, 3, 9, 17, 33, 65, 130}
                                        : std::vector{1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 128, 130};
   for (int m : rows) {
-    for (const auto& [n, k] : {std::pair{16, 32}, {40, 896}, {130, 72}, {257, 160}}) {
+    for (const auto& [n, k] : {std::pair{16, 32}, {20, 450}, {40, 896}, {130, 72}, {257, 160}}) {
       if (kSmall && m > 16 && n * k > 10000) continue;
-      if (wrong.empty()) wrong = gemm_wrong(m, n, k, m % 2 == 0, m % 3 == 0);
+      if (wrong.empty()) wrong = gemm_wrong(type, m, n, k, m % 2 == 0, m % 3 == 0);
     }
   }
-  report(kName + "gemm", wrong);
+  report(kName + name_of(type) + " gemm", wrong);
 }
 
 void check_choose(Report report) {
@@ -243,37 +313,75 @@ std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& 
 }
 
 void check_model(const std::string& folder, Report report) {
+  const std::filesystem::path path = std::filesystem::path(folder) / "";
+  const std::string name = kName + path.parent_path().filename().string() + " ";
   const ModelConfig config = read_config(folder);
   const Checkpoint weights(folder);
   BackendOptions options;
   options.kv_bytes = std::uint64_t{64} << 20;
   options.max_rows = 128;
-  const auto device = make_backend(config, weights, options, 0);
-  options.deterministic = true;
-  const auto invariant = make_backend(config, weights, options, 0);
-  options.weights = WeightType::kF32;
-  const auto reference = make_cpu_backend(config, weights, options);
   const auto runs = structured(config.vocabulary, config.context);
-  for (ResumeRule resume : {ResumeRule::kSum, ResumeRule::kMax}) {
-    const auto want = logits_of(*reference, runs, resume, 128);
-    for (int rows : {128, 7}) {  // all of it in a step or two, and in skinny ones
-      const auto got = logits_of(*device, runs, resume, rows);
-      const double error = nmse(got, want);
-      report(kName + folder.substr(folder.find_last_of('/') + 1) + " " +
-                 (resume == ResumeRule::kSum ? "sum" : "max") + ", " + std::to_string(rows) +
-                 " rows: NMSE " + std::to_string(error),
-             error <= kNmse ? "" : "above " + std::to_string(kNmse));
+  struct Rule {
+    ResumeRule resume;
+    std::string name;
+    std::vector<float> precise, int8;  // logits of the CPU
+  };
+  Rule rules[] = {{ResumeRule::kSum, " sum, ", {}, {}}, {ResumeRule::kMax, " max, ", {}, {}}};
+  for (WeightType type : {WeightType::kF32, WeightType::kInt8}) {
+    options.weights = type;
+    const auto cpu = make_cpu_backend(config, weights, options);
+    for (Rule& rule : rules) {
+      (type == WeightType::kF32 ? rule.precise : rule.int8) = logits_of(*cpu, runs, rule.resume, 128);
     }
-    const bool same = logits_of(*invariant, runs, resume, 128) == logits_of(*invariant, runs, resume, 7);
-    report(kName + folder.substr(folder.find_last_of('/') + 1) + ", deterministic",
-           same ? "" : "logits depend on the batch");
+  }
+  const auto near = [&](const std::string& what, const std::vector<float>& got,
+                        const std::vector<float>& want, double accepted) {
+    const double error = nmse(got, want);
+    report(name + what + ": NMSE " + shown(error), error <= accepted ? "" : "above " + shown(accepted));
+  };
+  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) {
+    const std::string format = name_of(type);
+    options.weights = type;
+    options.deterministic = false;
+    const auto device = make_backend(config, weights, options, 0);
+    options.deterministic = true;
+    const auto invariant = make_backend(config, weights, options, 0);
+    for (const Rule& rule : rules) {
+      for (int rows : {128, 7}) {  // all of it in a step or two, and in skinny ones
+        const std::string what = format + rule.name + std::to_string(rows) + " rows";
+        const auto got = logits_of(*device, runs, rule.resume, rows);
+        near(what, got, rule.precise, accepted_nmse(type));
+        if (type == WeightType::kInt8) {
+          near(what + ", beside the CPU's", got, rule.int8, accepted_nmse(WeightType::kBF16));
+        }
+      }
+    }
+    if (type == WeightType::kBF16) {
+      // Siblings share pieces, and rows read what the same step wrote.
+      options.kv = KvType::kFp8;
+      const auto with_fp8 = make_backend(config, weights, options, 0);
+      options.kv = KvType::kAuto;
+      for (const Rule& rule : rules) {
+        const auto beside = logits_of(*invariant, runs, rule.resume, 128);
+        const auto got = logits_of(*with_fp8, runs, rule.resume, 128);
+        near("fp8 KV" + rule.name + "128 rows, beside bf16 KV", got, beside, kFp8KvNmse);
+        near("fp8 KV" + rule.name + "128 rows", got, rule.precise, kFp8KvNmse);
+        report(name + "fp8 KV" + rule.name + "deterministic",
+               got == logits_of(*with_fp8, runs, rule.resume, 7) ? "" : "logits depend on the batch");
+      }
+    }
+    const bool same = logits_of(*invariant, runs, ResumeRule::kSum, 128) ==
+                      logits_of(*invariant, runs, ResumeRule::kSum, 7);
+    report(name + format + ", deterministic", same ? "" : "logits depend on the batch");
   }
 }
 
 }  // namespace
 
 void check_backend(const std::vector<std::string>& folders, Report report) {
-  check_gemm(report);
+  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) {
+    check_gemm(type, report);
+  }
   check_choose(report);
   check_sampling(report);
   for (const std::string& folder : folders) {

@@ -30,6 +30,8 @@ const char kHelp[] =
     "weights in a known model's shape. One JSON value on stdout, progress on stderr.\n\n"
     "  --shape NAME    tiny, qwen2.5-0.5b, qwen2.5-7b (default tiny)\n"
     "  --device NAME   auto, cpu or cuda:N (default auto)\n"
+    "  --dtype TYPE    of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)\n"
+    "  --kv-dtype TYPE of K and V: auto (with the weights) or fp8 (GPU) (default auto)\n"
     "  --folder DIR    where the weights are written, once (default /dev/shm/anabranch-SHAPE)\n"
     "  --write-only    write the weights and end\n"
     "  --lanes LIST    lanes decoded together (default 1,8,32)\n"
@@ -165,6 +167,7 @@ class Bench {
 
   struct Decoded {
     double step = 0, fork = 0, join = 0;  // seconds
+    double kv_bytes = 0;                  // that a step read half-way through the lanes
   };
 
   /// A prefix, a fork into lanes, their tokens, a join and some serial tokens.
@@ -188,6 +191,9 @@ class Bench {
       const LoadSnapshot after = scheduler.load();
       const bool decoded = after.steps > before.steps && after.prefill_rows == before.prefill_rows;
       if (decoded) steps.push_back(took.count());
+      if (decoded && steps.size() == static_cast<size_t>(tokens) / 2) {
+        out.kv_bytes = static_cast<double>(backend_.kv_bytes());
+      }
       if (after.finished > 0) break;
     }
     const auto in_lanes = static_cast<size_t>(tokens);
@@ -276,7 +282,9 @@ class Bench {
 };
 
 int run(int count, char** arguments) {
-  std::string shape_name = "tiny", device = "auto", folder;
+  std::string shape_name = "tiny", folder;
+  BackendOptions options;
+  options.device = "auto";
   std::vector<int> lanes = {1, 8, 32};
   int prefix = 512, tokens = 64, repeat = 3, prompt = 4096, requests = 64, aborts = 0;
   bool write_only = false;
@@ -298,7 +306,9 @@ int run(int count, char** arguments) {
       return static_cast<int>(number);
     };
     if (name == "--shape") shape_name = value;
-    else if (name == "--device") device = value;
+    else if (name == "--device") options.device = value;
+    else if (name == "--dtype") options.weights = weight_type_of(value);
+    else if (name == "--kv-dtype") options.kv = kv_type_of(value);
     else if (name == "--folder") folder = value;
     else if (name == "--prefix") prefix = whole(1);
     else if (name == "--tokens") tokens = whole(2);
@@ -326,8 +336,6 @@ int run(int count, char** arguments) {
   if (write_only) return 0;
 
   const ModelConfig config = read_config(folder);
-  BackendOptions options;
-  options.device = device;
   const auto began = std::chrono::steady_clock::now();
   const Checkpoint weights(folder);
   const std::unique_ptr<Backend> backend = make_backend(config, weights, options);
@@ -345,22 +353,23 @@ int run(int count, char** arguments) {
   }
 
   Bench bench(*backend, *shape);
-  const double kv_token = 4.0 * config.layers * config.kv_heads * config.head_dim;
   std::string decoded;
   double one = NAN;
   bench.decode(64, 2, 4);  // graphs and caches
   for (int n : lanes) {
     std::vector<double> steps, forks, joins;
+    double kv_bytes = 0;
     for (int i = 0; i <= repeat; ++i) {
       const Bench::Decoded run = bench.decode(prefix, n, tokens);
       if (i == 0) continue;  // the graphs of this many rows are made
       steps.push_back(run.step);
       forks.push_back(run.fork);
       joins.push_back(run.join);
+      kv_bytes = run.kv_bytes;
     }
     const double step = median(steps);
     if (n == 1) one = step;
-    const double bytes = static_cast<double>(backend->weight_bytes()) + kv_token * (prefix + n * tokens / 2.0);
+    const double bytes = static_cast<double>(backend->weight_bytes()) + kv_bytes;
     decoded += std::string(decoded.empty() ? "" : ",") + "{\"lanes\":" + std::to_string(n) +
                ",\"tokens_s\":" + number(n / step) + ",\"step_ms\":" + number(step * 1e3) +
                ",\"gb_s\":" + number(bytes / step / 1e9) +
@@ -377,10 +386,10 @@ int run(int count, char** arguments) {
   }
   const double prefill = median(prefills);
   // Multiply-adds of the layers, and of attention over half of the prompt on average.
-  const double head = static_cast<double>(config.vocabulary) * config.hidden;
-  const double layers = static_cast<double>(backend->weight_bytes()) / 2 - head;
-  const double flops = 2.0 * prompt * (layers + static_cast<double>(config.layers) * config.heads *
-                                                    config.head_dim * prompt);
+  const double q = static_cast<double>(config.heads) * config.head_dim;
+  const double kv = static_cast<double>(config.kv_heads) * config.head_dim;
+  const double layer = (2 * (q + kv) + 3.0 * config.intermediate) * config.hidden + q * prompt;
+  const double flops = 2.0 * prompt * config.layers * layer;
   std::fprintf(stderr, "prefill of %d: %.1f ms, %.1f TFLOP/s\n", prompt, prefill * 1e3, flops / prefill / 1e12);
   bench.serve(requests, false);
   const Bench::Served served = bench.serve(requests, false);

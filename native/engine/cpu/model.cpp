@@ -51,6 +51,14 @@ class CpuBackend final : public Backend {
     if (config.heads / config.kv_heads > 64) {
       throw bad_argument("more than 64 query heads share a KV head");
     }
+    if (type_ == WeightType::kFp8) {
+      throw Error(ErrorCode::kFailedPrecondition,
+                  "fp8 weights run on a GPU only; give --dtype int8 or --device cuda:0");
+    }
+    if (options.kv == KvType::kFp8) {
+      throw Error(ErrorCode::kFailedPrecondition,
+                  "fp8 KV runs on a GPU only; give --kv-dtype auto or --device cuda:0");
+    }
     load(weights);
     allocate_kv(options.kv_bytes);
     allocate_scratch();

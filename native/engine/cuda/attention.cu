@@ -25,13 +25,43 @@ __device__ inline float quad_sum(float value) {
   return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
 
+struct Bf16Kv {
+  using Element = Bf16;
+
+  static __device__ Words eight(const Bf16* at) { return load16(at); }
+  static __device__ TwoWords four(const Bf16* at) { return load8(at); }
+  /// Of four tokens, from this one on.
+  static __device__ void scale(float (&)[4], const float*, size_t) {}
+};
+
+struct Fp8Kv {
+  using Element = std::uint8_t;
+
+  static __device__ Words eight(const std::uint8_t* at) {
+    const TwoWords bytes = load8(at);
+    return widen8<Fp8>(bytes.word[0], bytes.word[1]);
+  }
+  static __device__ TwoWords four(const std::uint8_t* at) {
+    TwoWords out;
+    Fp8::widen(*reinterpret_cast<const std::uint32_t*>(at), out.word[0], out.word[1]);
+    return out;
+  }
+  /// What is nothing stays nothing, whatever stands where no token was written yet.
+  static __device__ void scale(float (&values)[4], const float* scales, size_t token) {
+    const Words bits = load16(scales + token);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) values[i] = values[i] == 0 ? 0.0f : values[i] * as_float(bits.word[i]);
+  }
+};
+
 /// `Chunks` stretches of 32 make a padded head.
 ///
 /// Lane 4·g + t holds, of each block of 16 tokens, the scores of tokens 4t … 4t+3 for queries g and
 /// g + 8: columns 2t and 2t+1 of the first product stand for tokens 4t and 4t+1, those of the second
 /// for 4t+2 and 4t+3. That is just what the product with V takes, and lets V be read 8 bytes at once.
-template <int Chunks>
+template <int Chunks, class Format>
 __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
+  using Element = typename Format::Element;
   constexpr int kDim = Chunks * kDepth;
   __shared__ float tops[kWarps][kQueries], weights[kWarps][kQueries];
   __shared__ float values[kQueries][kDim + 4];
@@ -72,24 +102,32 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
 #pragma unroll
     for (int at = 0; at < kBlocksEach; ++at) {
       const int from = (at * kWarps + warp) * kBlockTokens;
-      float early[4] = {}, late[4] = {};
+      float got[2][4] = {};  // [query][token]
       if (from < longest) {
+        float early[4] = {}, late[4] = {};
         const size_t block = static_cast<size_t>(plan.blocks[unit.first_block + at * kWarps + warp]);
-        const Bf16* k = p.k + (block * p.kv_heads + kv_head) * size +
-                        (g / 2 * 4 + g % 2) * kDim + 8 * t;
+        const Element* k = static_cast<const Element*>(p.kv.k) + (block * p.kv_heads + kv_head) * size +
+                           (g / 2 * 4 + g % 2) * kDim + 8 * t;
 #pragma unroll
         for (int c = 0; c < Chunks; ++c) {
-          multiply32(early, q[c][0], q[c][1], load16(k + c * kDepth));
-          multiply32(late, q[c][0], q[c][1], load16(k + 2 * kDim + c * kDepth));
+          multiply32(early, q[c][0], q[c][1], Format::eight(k + c * kDepth));
+          multiply32(late, q[c][0], q[c][1], Format::eight(k + 2 * kDim + c * kDepth));
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          got[i / 2][i % 2] = early[i];
+          got[i / 2][2 + i % 2] = late[i];
+        }
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          Format::scale(got[half], p.kv.k_scales, (block * p.kv_heads + kv_head) * kBlockTokens + 4 * t);
         }
       }
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const float got[4] = {early[2 * half], early[2 * half + 1], late[2 * half],
-                              late[2 * half + 1]};
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          scores[at][half][i] = from + 4 * t + i < tokens[half] ? got[i] : none();
+          scores[at][half][i] = from + 4 * t + i < tokens[half] ? got[half][i] : none();
           top[half] = fmaxf(top[half], scores[at][half][i]);
         }
       }
@@ -120,14 +158,19 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
       const std::uint32_t mask1 =
           (token + 2 < longest ? 0xffffu : 0) | (token + 3 < longest ? 0xffff0000u : 0);
       const size_t block = static_cast<size_t>(plan.blocks[unit.first_block + at * kWarps + warp]);
-      const Bf16* v = p.v + (block * p.kv_heads + kv_head) * size + g * kBlockTokens + 4 * t;
-      const auto& s = scores[at];
+      const Element* v = static_cast<const Element*>(p.kv.v) + (block * p.kv_heads + kv_head) * size +
+                         g * kBlockTokens + 4 * t;
+      auto& s = scores[at];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        Format::scale(s[half], p.kv.v_scales, (block * p.kv_heads + kv_head) * kBlockTokens + 4 * t);
+      }
       const std::uint32_t a0 = narrow2(s[0][0], s[0][1]), a1 = narrow2(s[1][0], s[1][1]);
       const std::uint32_t a2 = narrow2(s[0][2], s[0][3]), a3 = narrow2(s[1][2], s[1][3]);
 #pragma unroll
       for (int d = 0; d < kDim / 8; ++d) {
-        const auto* pair = reinterpret_cast<const std::uint32_t*>(v + d * 8 * kBlockTokens);
-        multiply(out[d], a0, a1, a2, a3, pair[0] & mask0, pair[1] & mask1);
+        const TwoWords four = Format::four(v + d * 8 * kBlockTokens);
+        multiply(out[d], a0, a1, a2, a3, four.word[0] & mask0, four.word[1] & mask1);
       }
     }
 
@@ -183,10 +226,10 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
   }
 }
 
-template <int Chunks>
+template <int Chunks, class Format>
 void launch_units(const Attend& p, int most, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(most), static_cast<unsigned>(p.kv_heads));
-  launch(attend_units<Chunks>, grid, dim3(kWarps * kWarp), 0, stream, p);
+  launch(attend_units<Chunks, Format>, grid, dim3(kWarps * kWarp), 0, stream, p);
 }
 
 /// One query head of one row a block.
@@ -199,7 +242,7 @@ __global__ void merge_pieces(const StepRow* rows, const float* partials, int hea
       partials + (static_cast<size_t>(row.first_slot) * heads + head) * (dim + 2);
   float most = none();
   for (int i = 0; i < row.slots; ++i) most = fmaxf(most, first[i * stride + dim]);
-  const size_t width = (static_cast<size_t>(heads) * dim + kDepth - 1) / kDepth * kDepth;
+  const size_t width = (static_cast<size_t>(heads) * dim + kGroup - 1) / kGroup * kGroup;
   for (int d = static_cast<int>(threadIdx.x); d < dim; d += static_cast<int>(blockDim.x)) {
     float sum = 0, weight = 0;
     for (int i = 0; i < row.slots; ++i) {
@@ -214,16 +257,22 @@ __global__ void merge_pieces(const StepRow* rows, const float* partials, int hea
   }
 }
 
+template <class Format>
+void launch_attend(const Attend& p, int most, cudaStream_t stream) {
+  switch ((p.dim + kDepth - 1) / kDepth) {
+    case 1: return launch_units<1, Format>(p, most, stream);
+    case 2: return launch_units<2, Format>(p, most, stream);
+    case 3: return launch_units<3, Format>(p, most, stream);
+    case 4: return launch_units<4, Format>(p, most, stream);
+    default: return launch_units<8, Format>(p, most, stream);
+  }
+}
+
 }  // namespace
 
 void attend(const Attend& p, int most, cudaStream_t stream) {
-  switch ((p.dim + kDepth - 1) / kDepth) {
-    case 1: return launch_units<1>(p, most, stream);
-    case 2: return launch_units<2>(p, most, stream);
-    case 3: return launch_units<3>(p, most, stream);
-    case 4: return launch_units<4>(p, most, stream);
-    default: return launch_units<8>(p, most, stream);
-  }
+  if (p.kv.k_scales) launch_attend<Fp8Kv>(p, most, stream);
+  else launch_attend<Bf16Kv>(p, most, stream);
 }
 
 void merge(const StepRow* rows, int count, const float* partials, int heads, int dim, Bf16* out,

@@ -57,6 +57,71 @@ __device__ inline std::uint32_t narrow2(float low, float high) {
   return narrow(low) | std::uint32_t{narrow(high)} << 16;
 }
 
+/// a · b + c of two bf16 each, rounded once.
+__device__ inline std::uint32_t fma2(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+#if defined(ANABRANCH_EMULATE)
+  const auto part = [](std::uint32_t word, int shift) { return widen(static_cast<Bf16>(word >> shift)); };
+  return narrow2(part(a, 0) * part(b, 0) + part(c, 0), part(a, 16) * part(b, 16) + part(c, 16));
+#else
+  std::uint32_t out;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
+  return out;
+#endif
+}
+/// Two bf16 times one.
+__device__ inline std::uint32_t scale2(std::uint32_t pair, Bf16 scale) {
+  return fma2(pair, scale * 0x10001u, 0x80008000u);  // plus minus nothing
+}
+
+/// Numbers of 8 bits, four to a woven word.
+struct Int8 {
+  static constexpr float kLargest = 127;
+
+  /// |value| is at most kLargest, but for rounding.
+  static __device__ std::uint8_t narrow(float value) {
+    return static_cast<std::uint8_t>(static_cast<int>(rintf(fminf(kLargest, fmaxf(-kLargest, value)))));
+  }
+  /// The two pairs of a word, exactly: 128 + the low seven bits, less 128, or 256 for the eighth.
+  static __device__ void widen(std::uint32_t word, std::uint32_t& low, std::uint32_t& high) {
+    low = pair(word);
+    high = pair(word >> 8);
+  }
+
+ private:
+  static __device__ std::uint32_t pair(std::uint32_t bytes) {
+    constexpr std::uint32_t kOnes = 0x3f803f80u;
+    return fma2((bytes & 0x007f007fu) | 0x43004300u, kOnes, (bytes & 0x00800080u) | 0xc300c300u);
+  }
+};
+
+/// e4m3: no infinities, largest 448, smallest 2^-9.
+struct Fp8 {
+  static constexpr float kLargest = 448;
+
+  /// Round to nearest, ties to even; what is larger is cut, NaN included.
+  static __device__ std::uint8_t narrow(float value) {
+    const std::uint32_t sign = as_bits(value) >> 24 & 0x80u;
+    const float size = fminf(kLargest, fabsf(value));
+    if (size < 0.015625f) {  // below 2^-6 all stand 2^-9 apart, as floats do from 2^14 on
+      return static_cast<std::uint8_t>(sign | (as_bits(size + 16384.0f) & 0xffu));
+    }
+    const std::uint32_t bits = as_bits(size);
+    return static_cast<std::uint8_t>(sign | (((bits + 0x7ffffu + (bits >> 20 & 1u)) >> 20) - 120 * 8));
+  }
+  /// The two pairs of a word, exactly: sign, exponent and fraction in bf16's places are the value times
+  /// 2^-120, subnormal numbers included.
+  static __device__ void widen(std::uint32_t word, std::uint32_t& low, std::uint32_t& high) {
+    low = pair(word << 8);
+    high = pair(word);
+  }
+
+ private:
+  static __device__ std::uint32_t pair(std::uint32_t bytes) {
+    constexpr Bf16 kBias = 0x7b80;  // 2^120
+    return scale2((bytes & 0x80008000u) | (bytes & 0x7f007f00u) >> 4, kBias);
+  }
+};
+
 // ---- memory --------------------------------------------------------------------------------------
 
 struct alignas(16) Words {
@@ -64,6 +129,12 @@ struct alignas(16) Words {
 };
 
 __device__ inline Words load16(const void* at) { return *static_cast<const Words*>(at); }
+
+struct alignas(8) TwoWords {
+  std::uint32_t word[2];
+};
+
+__device__ inline TwoWords load8(const void* at) { return *static_cast<const TwoWords*>(at); }
 
 /// What is read once: it passes the first cache by.
 __device__ inline Words load16_once(const void* at) {
@@ -100,12 +171,29 @@ __device__ inline void await_copies() {
 #endif
 }
 
+/// Eight 8-bit numbers as bf16.
+template <class Format>
+__device__ inline Words widen8(std::uint32_t first, std::uint32_t second) {
+  Words out;
+  Format::widen(first, out.word[0], out.word[1]);
+  Format::widen(second, out.word[2], out.word[3]);
+  return out;
+}
+
 // ---- warps ---------------------------------------------------------------------------------------
 
 __device__ inline float warp_sum(float value) {
 #pragma unroll
   for (int step = kWarp / 2; step > 0; step /= 2) {
     value += __shfl_xor_sync(0xffffffffu, value, step);
+  }
+  return value;
+}
+
+__device__ inline float warp_max(float value) {
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, step));
   }
   return value;
 }

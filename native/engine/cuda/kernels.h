@@ -8,12 +8,16 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../formats.h"
 #include "runtime.h"
 
 namespace anabranch::ANABRANCH_CUDA {
 
-/// Inputs of matrix products are padded with zeros to a multiple of this along K.
+/// Values along K that a warp's products take at once; heads are padded with zeros to a multiple.
 constexpr int kDepth = 32;
+/// Values along K that share a scale in 8-bit weights; both sides of matrix products are padded with
+/// zeros to a multiple.
+constexpr int kGroup = 128;
 /// Weights are padded with rows of zeros to a multiple of this.
 constexpr int kStrip = 16;
 /// As blocks.h and pieces.h have them, which nvcc's C++17 can't read.
@@ -21,6 +25,10 @@ constexpr int kBlockTokens = 16;
 constexpr int kPieceTokens = 256;
 
 inline size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/// Where value i of a row of 8-bit numbers stands: every four as 0, 2, 1, 3, so that the even and the
+/// odd bytes of a word are two pairs of neighbours.
+__host__ __device__ inline int woven(int i) { return (i & ~3) | (i & 1) << 1 | (i >> 1 & 1); }
 
 /// One row of a step.
 struct StepRow {
@@ -46,19 +54,45 @@ struct Reader {
   int slot;
 };
 
+/// Weights of one linear layer. What is beyond n and the true k is zero.
+struct Weights {
+  WeightType type = WeightType::kBF16;
+  const void* values = nullptr;  // [n padded to kStrip, k]: bf16, or bytes, every row woven
+  const Bf16* scales = nullptr;  // of bytes: [n padded to kStrip / kStrip, k / kGroup, kStrip]
+  int n = 0;                     // outputs
+  int k = 0;                     // inputs, a multiple of kGroup
+};
+/// Bytes of a row of weights of k values.
+inline size_t row_bytes(WeightType type, int k) {
+  return static_cast<size_t>(k) * (type == WeightType::kBF16 ? 2 : 1);
+}
+
+/// Rows of 8-bit weights out of fp32: each group's scale is its largest value over the format's
+/// largest, rounded to bf16, and what rounds beyond the format's largest is cut.
+struct Quantize {
+  WeightType type = WeightType::kInt8;
+  const float* rows = nullptr;  // [count, k]
+  int count = 0;
+  int first = 0;                // the first one's place among the weights' rows
+  int k = 0;                    // a multiple of kGroup
+  std::uint8_t* values = nullptr;  // as Weights has them
+  Bf16* scales = nullptr;
+};
+void quantize(const Quantize& quantize, cudaStream_t stream);
+
 /// out[i, j] (+)= bias[j] + sum over k of x[i, k] · w[j, k].
 struct Gemm {
-  const Bf16* x = nullptr;      // [m, k]
+  const Bf16* x = nullptr;      // [m, w.k]
   int m = 0;
-  const Bf16* w = nullptr;      // [n padded to kStrip, k]
-  int n = 0;
-  int k = 0;                    // a multiple of kDepth
-  const float* bias = nullptr;  // [n], or none
-  float* out = nullptr;         // [m, n]
+  Weights w;
+  const float* bias = nullptr;  // [w.n], or none
+  float* out = nullptr;         // [m, w.n]
   bool accumulate = false;
   bool invariant = false;       // the same order of sums for every m, at the price of speed for many
 };
 void gemm(const Gemm& gemm, cudaStream_t stream);
+/// Up to so many the order of sums is always that of `invariant`.
+constexpr int kFewRows = 64;
 
 /// x[row] = table[token]; table is [vocabulary, padded hidden].
 void embed(const StepRow* rows, int count, const Bf16* table, int hidden, float* x,
@@ -67,6 +101,15 @@ void embed(const StepRow* rows, int count, const Bf16* table, int hidden, float*
 /// out[i] = x[from[i]] / rms · weight, or of x[i] without `from`; [count, padded n], padding 0.
 void rms_norm(const float* x, const int* from, int count, const float* weight, int n, float epsilon,
               Bf16* out, cudaStream_t stream);
+
+/// K and V of one layer, heads padded to a multiple of kDepth. In fp8 each token and head has a scale of
+/// its own: a block's tokens come one by one, and what is written is never written again.
+struct Kv {
+  void* k = nullptr;          // [blocks, kv_heads, kBlockTokens, padded dim]: bf16, or e4m3, rows woven
+  void* v = nullptr;          // [blocks, kv_heads, padded dim, kBlockTokens]
+  float* k_scales = nullptr;  // of e4m3: [blocks, kv_heads, kBlockTokens]; else none
+  float* v_scales = nullptr;
+};
 
 /// Norm of q and k, RoPE, and the write of K and V, of every row.
 struct Heads {
@@ -80,8 +123,7 @@ struct Heads {
   float epsilon = 0;
   int heads = 0, kv_heads = 0, dim = 0;
   Bf16* q = nullptr;  // [count, heads, padded dim], scaled by 1/sqrt(dim)
-  Bf16* k = nullptr;  // [blocks, kv_heads, kBlockTokens, padded dim]
-  Bf16* v = nullptr;  // [blocks, kv_heads, padded dim, kBlockTokens]
+  Kv kv;
 };
 void finish_heads(const Heads& heads, cudaStream_t stream);
 
@@ -94,9 +136,8 @@ struct Plan {
 
 /// Partial results of rows over pieces of their context.
 struct Attend {
-  const Bf16* q = nullptr;  // as Heads has them
-  const Bf16* k = nullptr;
-  const Bf16* v = nullptr;
+  const Bf16* q = nullptr;  // as Heads has it
+  Kv kv;
   const Plan* plan = nullptr;
   const Unit* units = nullptr;
   int heads = 0, kv_heads = 0, dim = 0;

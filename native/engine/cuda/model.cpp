@@ -11,6 +11,7 @@
 #include "../pieces.h"
 #include "backend.h"
 #include "kernels.h"
+#include "library.h"
 #include "memory.h"
 
 namespace anabranch::ANABRANCH_CUDA {
@@ -20,17 +21,21 @@ static_assert(kBlockTokens == anabranch::kBlockTokens && kPieceTokens == anabran
 
 /// A linear layer: y = x · wᵀ + bias.
 struct Linear {
-  int n = 0, k = 0;    // outputs, inputs
-  Array<Bf16> weight;  // [n padded to kStrip, k padded to kDepth]
-  Array<float> bias;   // [n], or empty
+  WeightType type = WeightType::kBF16;
+  int n = 0, k = 0;         // outputs, inputs padded to kGroup
+  Array<std::byte> values;  // as Weights has them
+  Array<Bf16> scales;
+  Array<float> bias;        // [n], or empty
+
+  Weights weights() const { return {type, values.data(), scales.data(), n, k}; }
+  size_t bytes() const { return values.count() + scales.count() * sizeof(Bf16); }
 };
 
 struct Layer {
   Array<float> attention_norm, mlp_norm;  // [hidden]
   Array<float> q_norm, k_norm;            // [head_dim], or empty
   Linear qkv, output, gate_up, down;
-  Bf16* k = nullptr;  // [blocks, kv_heads, kBlockTokens, padded head_dim]
-  Bf16* v = nullptr;  // [blocks, kv_heads, padded head_dim, kBlockTokens]
+  Kv kv;
 };
 
 /// Brings host memory to the device in large pieces: one is filled while the other travels.
@@ -49,17 +54,28 @@ class Uploader {
   /// Sends `rows` rows of `width` bytes each to `to`; fill(row, at) writes one.
   template <class Fill>
   void send(void* to, size_t rows, size_t width, Fill fill) {
-    const size_t most = std::max<size_t>(1, kBytes / width);
-    if (width > kBytes) throw Error(ErrorCode::kFailedPrecondition, "a row of weights is too wide");
-    for (size_t row = 0; row < rows; row += most) {
-      Side& side = sides_[turn_ ^= 1];
-      check(cudaStreamSynchronize(side.stream), "uploading weights");
-      const size_t count = std::min(most, rows - row);
-      for (size_t i = 0; i < count; ++i) fill(row + i, side.buffer.data() + i * width);
-      check(cudaMemcpyAsync(static_cast<std::byte*>(to) + row * width, side.buffer.data(),
-                            count * width, cudaMemcpyHostToDevice, side.stream),
-            "uploading weights");
-    }
+    in_pieces(rows, width, fill, [&](Side& side, size_t first, size_t count) {
+      copy(static_cast<std::byte*>(to) + first * width, side, count * width);
+    });
+  }
+  /// Sends rows of k fp32 values, which the device turns into 8-bit weights.
+  template <class Fill>
+  void send_quantized(const Linear& to, size_t rows, Fill fill) {
+    const size_t width = static_cast<size_t>(to.k) * sizeof(float);
+    in_pieces(rows, width, fill, [&](Side& side, size_t first, size_t count) {
+      if (side.wide.count() == 0) side.wide = Array<std::byte>(kBytes, "quantizing weights");
+      copy(side.wide.data(), side, count * width);
+      Quantize job;
+      job.type = to.type;
+      job.rows = reinterpret_cast<const float*>(side.wide.data());
+      job.count = static_cast<int>(count);
+      job.first = static_cast<int>(first);
+      job.k = to.k;
+      job.values = reinterpret_cast<std::uint8_t*>(to.values.data());
+      job.scales = to.scales.data();
+      quantize(job, side.stream);
+      check(cudaGetLastError(), "quantizing weights");
+    });
   }
   void finish() {
     for (auto& side : sides_) check(cudaStreamSynchronize(side.stream), "uploading weights");
@@ -70,7 +86,27 @@ class Uploader {
   struct Side {
     cudaStream_t stream{};
     Pinned<std::byte> buffer;
+    Array<std::byte> wide;  // [kBytes] on the device, where weights are quantized
   };
+
+  /// deliver(side, first, count) takes rows [first, first + count) out of the side's buffer.
+  template <class Fill, class Deliver>
+  void in_pieces(size_t rows, size_t width, Fill fill, Deliver deliver) {
+    const size_t most = std::max<size_t>(1, kBytes / width);
+    if (width > kBytes) throw Error(ErrorCode::kFailedPrecondition, "a row of weights is too wide");
+    for (size_t row = 0; row < rows; row += most) {
+      Side& side = sides_[turn_ ^= 1];
+      check(cudaStreamSynchronize(side.stream), "uploading weights");
+      const size_t count = std::min(most, rows - row);
+      for (size_t i = 0; i < count; ++i) fill(row + i, side.buffer.data() + i * width);
+      deliver(side, row, count);
+    }
+  }
+  static void copy(void* to, Side& side, size_t bytes) {
+    check(cudaMemcpyAsync(to, side.buffer.data(), bytes, cudaMemcpyHostToDevice, side.stream),
+          "uploading weights");
+  }
+
   Side sides_[2];
   int turn_ = 0;
 };
@@ -109,13 +145,14 @@ class CudaBackend final : public Backend {
   CudaBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options,
               int device)
       : config_(config),
+        type_(options.weights),
+        kv_type_(options.kv),
         device_(device),
         deterministic_(options.deterministic),
         max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : kMostRows) {
-    if (options.weights != WeightType::kBF16) {
+    if (type_ == WeightType::kF32) {
       throw Error(ErrorCode::kFailedPrecondition,
-                  std::string(name_of(options.weights)) +
-                      " weights run on the CPU only; give --dtype bf16 or --device cpu");
+                  "fp32 weights run on the CPU only; give --dtype bf16 or --device cpu");
     }
     if (padded_dim() > 8 * kDepth || (padded_dim() > 4 * kDepth && padded_dim() != 8 * kDepth)) {
       throw Error(ErrorCode::kFailedPrecondition,
@@ -130,6 +167,10 @@ class CudaBackend final : public Backend {
     device_name_ = "emulated";
 #endif
     check(cudaStreamCreate(&stream_), "a stream");
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    // Its order of sums depends on the number of rows.
+    if (type_ == WeightType::kBF16 && !deterministic_) library_ = std::make_unique<Library>();
+#endif
     load(weights);
     allocate_scratch();
     allocate_kv(options.kv_bytes);
@@ -140,7 +181,8 @@ class CudaBackend final : public Backend {
   }
 
   std::string name() const override {
-    return "cuda:" + std::to_string(device_) + " " + device_name_ + " bf16";
+    return "cuda:" + std::to_string(device_) + " " + device_name_ + " " + name_of(type_) +
+           (fp8_kv() ? ", fp8 KV" : "") + library_name();
   }
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
@@ -192,10 +234,22 @@ class CudaBackend final : public Backend {
 
   int padded_dim() const { return static_cast<int>(padded(config_.head_dim, kDepth)); }
 
+  /// Told, for answers of another order of sums are others.
+  std::string library_name() const {
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    if (library_) return ", cuBLASLt";
+#endif
+    return "";
+  }
+
+  float rounded(float value) const {
+    return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
+  }
+
   Array<float> vector_of(const Checkpoint& weights, const std::string& name, int n) {
     std::vector<float> values(n);
     to_float(weights.get(name, {n}), 0, n, values.data());
-    for (float& value : values) value = from_bf16(to_bf16(value));
+    for (float& value : values) value = rounded(value);
     return uploaded(values);
   }
 
@@ -209,9 +263,10 @@ class CudaBackend final : public Backend {
 
   /// The rows of one or several [n_i, k] matrices under each other, and their biases.
   Linear linear(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
-                int k, bool bias) {
+                int k, bool bias, WeightType type) {
     Linear out;
-    out.k = static_cast<int>(padded(k, kDepth));
+    out.type = type;
+    out.k = static_cast<int>(padded(k, kGroup));
     struct Source {
       const Tensor* tensor;
       int first, n;
@@ -225,29 +280,49 @@ class CudaBackend final : public Backend {
       biases.resize(out.n);
       to_float(weights.get(name + ".bias", {n}), 0, n, biases.data() + out.n - n);
     }
-    for (float& value : biases) value = from_bf16(to_bf16(value));
+    for (float& value : biases) value = rounded(value);
     if (bias) out.bias = uploaded(biases);
-    const size_t rows = padded(out.n, kStrip), width = static_cast<size_t>(out.k) * sizeof(Bf16);
-    out.weight = Array<Bf16>(rows * out.k, "weights");
-    weight_bytes_ += rows * width;
-    std::vector<float> wide(k);
-    uploader_->send(out.weight.data(), rows, width, [&](size_t row, std::byte* at) {
-      std::memset(at, 0, width);
+    const size_t rows = padded(out.n, kStrip), width = row_bytes(type, out.k);
+    out.values = Array<std::byte>(rows * width, "weights");
+    /// Where a row comes from: write(tensor, the row's first value); padding has no source.
+    const auto from_source = [&](size_t row, auto write) {
       for (const Source& source : sources) {
         const auto from = static_cast<int>(row) - source.first;
-        if (from < 0 || from >= source.n) continue;
-        const size_t first = static_cast<size_t>(from) * k;
-        if (source.tensor->dtype == Dtype::kBF16) {
-          std::memcpy(at, source.tensor->data + first * 2, static_cast<size_t>(k) * 2);
-          continue;
+        if (from >= 0 && from < source.n) write(*source.tensor, static_cast<size_t>(from) * k);
+      }
+    };
+    if (type != WeightType::kBF16) {
+      out.scales = Array<Bf16>(rows * out.k / kGroup, "weights");
+      uploader_->send_quantized(out, rows, [&](size_t row, std::byte* at) {
+        auto* values = reinterpret_cast<float*>(at);
+        std::fill_n(values, out.k, 0.0f);
+        from_source(row, [&](const Tensor& tensor, size_t first) { to_float(tensor, first, k, values); });
+      });
+      return out;
+    }
+    std::vector<float> wide(k);
+    uploader_->send(out.values.data(), rows, width, [&](size_t row, std::byte* at) {
+      std::memset(at, 0, width);
+      from_source(row, [&](const Tensor& tensor, size_t first) {
+        if (tensor.dtype == Dtype::kBF16) {
+          std::memcpy(at, tensor.data + first * 2, static_cast<size_t>(k) * 2);
+          return;
         }
-        to_float(*source.tensor, first, k, wide.data());
+        to_float(tensor, first, k, wide.data());
         for (int i = 0; i < k; ++i) {
           const Bf16 value = to_bf16(wide[i]);
           std::memcpy(at + static_cast<size_t>(i) * 2, &value, 2);
         }
-      }
+      });
     });
+    return out;
+  }
+
+  /// One that every step reads whole.
+  Linear streamed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
+                  int k, bool bias) {
+    Linear out = linear(weights, parts, k, bias, type_);
+    weight_bytes_ += out.bytes();
     return out;
   }
 
@@ -266,23 +341,27 @@ class CudaBackend final : public Backend {
         layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
         layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
       }
-      layer.qkv = linear(weights,
-                         {{attention + "q_proj", q}, {attention + "k_proj", kv},
-                          {attention + "v_proj", kv}},
-                         c.hidden, c.qkv_bias);
-      layer.output = linear(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
-      layer.gate_up = linear(weights,
-                             {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
-                             c.hidden, c.mlp_bias);
-      layer.down = linear(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
+      layer.qkv = streamed(weights,
+                           {{attention + "q_proj", q}, {attention + "k_proj", kv},
+                            {attention + "v_proj", kv}},
+                           c.hidden, c.qkv_bias);
+      layer.output = streamed(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
+      layer.gate_up = streamed(weights,
+                               {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
+                               c.hidden, c.mlp_bias);
+      layer.down = streamed(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
     }
     final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
-    embedding_ = linear(weights, {{"model.embed_tokens", c.vocabulary}}, c.hidden, false);
-    if (c.tied_embeddings) {
+    // A step reads a row or so of it: there is nothing to save, and its precision is kept.
+    embedding_ = linear(weights, {{"model.embed_tokens", c.vocabulary}}, c.hidden, false,
+                        WeightType::kBF16);
+    if (c.tied_embeddings && type_ == WeightType::kBF16) {
       head_ = &embedding_;
+      weight_bytes_ += embedding_.bytes();
     } else {
-      weight_bytes_ -= embedding_.weight.count() * sizeof(Bf16);  // a step reads a row or so of it
-      separate_head_ = linear(weights, {{"lm_head", c.vocabulary}}, c.hidden, false);
+      separate_head_ = streamed(
+          weights, {{c.tied_embeddings ? "model.embed_tokens" : "lm_head", c.vocabulary}}, c.hidden,
+          false);
       head_ = &separate_head_;
     }
     frequency_ = uploaded(c.rope.inverse_frequency);
@@ -290,9 +369,14 @@ class CudaBackend final : public Backend {
     uploader_.reset();
   }
 
+  /// K or V of one token and head, without and with its scale.
+  size_t kv_value_bytes() const { return static_cast<size_t>(padded_dim()) * (fp8_kv() ? 1 : sizeof(Bf16)); }
+  size_t kv_head_bytes() const { return kv_value_bytes() + (fp8_kv() ? sizeof(float) : 0); }
+  bool fp8_kv() const { return kv_type_ == KvType::kFp8; }
+
   /// K and V of one token in all layers.
   size_t kv_token_bytes() const {
-    return 2 * sizeof(Bf16) * config_.kv_heads * static_cast<size_t>(padded_dim()) * config_.layers;
+    return 2 * kv_head_bytes() * config_.kv_heads * static_cast<size_t>(config_.layers);
   }
 
   void allocate_kv(std::uint64_t bytes) {
@@ -305,13 +389,18 @@ class CudaBackend final : public Backend {
                   "blocks of " + std::to_string(block) + " bytes; give --kv-mib more, or a device "
                   "with more memory");
     }
-    const size_t half = block / 2 / sizeof(Bf16) / config_.layers * total_blocks_;
-    kv_ = Array<Bf16>(2 * half * config_.layers, "KV");
+    kv_ = Array<std::byte>(block * total_blocks_, "KV");
     // Zeros: the padding of heads is never written.
-    check(cudaMemset(kv_.data(), 0, kv_.count() * sizeof(Bf16)), "clearing KV");
-    for (int i = 0; i < config_.layers; ++i) {
-      layers_[i].k = kv_.data() + 2 * half * i;
-      layers_[i].v = layers_[i].k + half;
+    check(cudaMemset(kv_.data(), 0, kv_.count()), "clearing KV");
+    const size_t heads = static_cast<size_t>(total_blocks_) * config_.kv_heads * kBlockTokens;
+    std::byte* at = kv_.data();
+    for (Layer& layer : layers_) {
+      layer.kv.k = std::exchange(at, at + heads * kv_value_bytes());
+      layer.kv.v = std::exchange(at, at + heads * kv_value_bytes());
+      if (!fp8_kv()) continue;
+      for (float** scales : {&layer.kv.k_scales, &layer.kv.v_scales}) {
+        *scales = reinterpret_cast<float*>(std::exchange(at, at + heads * sizeof(float)));
+      }
     }
     plan_ = PiecePlan(total_blocks_, slots_, 1, config_.heads / config_.kv_heads, 1);
   }
@@ -331,7 +420,7 @@ class CudaBackend final : public Backend {
     const auto rows = static_cast<size_t>(max_rows_);
     const int q = c.heads * c.head_dim;
     const auto halves = [&](size_t width) {
-      return Array<Bf16>(rows * padded(width, kDepth), "scratch");
+      return Array<Bf16>(rows * padded(width, kGroup), "scratch");
     };
     const auto floats = [&](size_t width) { return Array<float>(rows * width, "scratch"); };
     x_ = floats(c.hidden);
@@ -443,8 +532,11 @@ class CudaBackend final : public Backend {
   }
 
   void multiply(const Linear& w, const Bf16* x, int m, float* out, bool accumulate) {
-    gemm({x, m, w.weight.data(), w.n, w.k, w.bias.data(), out, accumulate, deterministic_},
-         stream_);
+    const Gemm product{x, m, w.weights(), w.bias.data(), out, accumulate, deterministic_};
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    if (library_ && m > kFewRows && library_->multiply(product, stream_)) return;
+#endif
+    gemm(product, stream_);
   }
 
   void record(const Step& step) {
@@ -467,20 +559,18 @@ class CudaBackend final : public Backend {
     pieces.kv_heads = c.kv_heads;
     pieces.dim = c.head_dim;
     pieces.partials = partials_.data();
-    const size_t attended = padded(static_cast<size_t>(c.heads) * c.head_dim, kDepth);
+    const size_t attended = padded(static_cast<size_t>(c.heads) * c.head_dim, kGroup);
 
-    embed(step.step_rows, m, embedding_.weight.data(), c.hidden, x_.data(), stream_);
+    embed(step.step_rows, m, static_cast<const Bf16*>(embedding_.weights().values), c.hidden, x_.data(), stream_);
     for (const Layer& layer : layers_) {
       rms_norm(x_.data(), nullptr, m, layer.attention_norm.data(), c.hidden, c.norm_epsilon,
                normed_.data(), stream_);
       multiply(layer.qkv, normed_.data(), m, qkv_.data(), false);
       heads.q_norm = layer.q_norm.data();
       heads.k_norm = layer.k_norm.data();
-      heads.k = layer.k;
-      heads.v = layer.v;
+      heads.kv = layer.kv;
       finish_heads(heads, stream_);
-      pieces.k = layer.k;
-      pieces.v = layer.v;
+      pieces.kv = layer.kv;
       for (const Wave& wave : step.waves) {
         pieces.plan = wave.plan;
         pieces.units = wave.units;
@@ -601,6 +691,8 @@ class CudaBackend final : public Backend {
   }
 
   ModelConfig config_;
+  WeightType type_;
+  KvType kv_type_;
   int device_;
   bool deterministic_;
   int max_rows_;
@@ -613,7 +705,10 @@ class CudaBackend final : public Backend {
   const Linear* head_ = nullptr;
   std::vector<Layer> layers_;
   Array<float> final_norm_, frequency_;
-  Array<Bf16> kv_;
+#if defined(ANABRANCH_WITH_CUBLASLT)
+  std::unique_ptr<Library> library_;
+#endif
+  Array<std::byte> kv_;
   int total_blocks_ = 0;
 
   // Scratch of one forward pass, [max_rows, …].

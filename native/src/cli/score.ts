@@ -1,7 +1,7 @@
 // npm run score: log-probabilities of tokens with a given lane structure, in one masked pass.
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { openEngine, type Resume, type StructureRun } from "../index.ts";
+import { dtypeOf, dtypes, openEngine, type Resume, type StructureRun } from "../index.ts";
 
 const help = `npm run score -- --model DIR --in FILE [options]
 
@@ -12,7 +12,7 @@ and the answer has the same shape with each token's log-probability, null for th
   --model DIR       model folder in Hugging Face format (needs no tokenizer)
   --in FILE         the structure, as JSON
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU where one answers)
-  --dtype TYPE      fp32, bf16 or int8 (default bf16)
+  --dtype TYPE      bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
   --resume RULE     where the trunk goes on after branches: sum or max (default sum)
   --logits FILE     also write every row's logits, as safetensors "logits" [tokens, vocabulary]
   --code-path NAME  avx512bf16, avx512vnni, avx512, avx2 or plain (default: the best this CPU has)
@@ -61,9 +61,7 @@ if (args.help) {
   process.exit(0);
 }
 if (!args.model || !args.in) fail("--model and --in are needed; see --help");
-if (args.dtype !== "fp32" && args.dtype !== "bf16" && args.dtype !== "int8") {
-  fail("--dtype is fp32, bf16 or int8");
-}
+const dtype = dtypeOf(args.dtype) ?? fail(`--dtype is one of ${dtypes.join(", ")}`);
 if (args.resume !== "sum" && args.resume !== "max") fail("--resume is sum or max");
 
 let runs: StructureRun[];
@@ -78,7 +76,7 @@ try {
     {
       model: args.model,
       device: args.device,
-      dtype: args.dtype,
+      dtype,
       ...(args["code-path"] ? { codePath: args["code-path"] } : {}),
     },
     () => {},
