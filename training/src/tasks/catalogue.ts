@@ -5,35 +5,35 @@ import * as talk from "./talk.ts";
 import { Draw, type Family, type Kind, type Split, type Task } from "./task.ts";
 import * as words from "./words.ts";
 
-/** Every kind of task with its share; three in four have independent parts. */
+/** Every kind of task with its share; two in three have independent parts, and nine in ten of the tokens. */
 const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: Kind])[]>> = {
   general: [
-    [8, general.compareCities],
+    [7, general.compareCities],
     [7, general.compareCountries],
-    [5, general.countryAspects],
+    [4, general.countryAspects],
     [7, general.compareAnimals],
     [4, general.comparePlanets],
   ],
   retrieval: [
     [13, retrieval.passageQuestions],
-    [13, retrieval.profiles],
+    [12, retrieval.profiles],
   ],
   mathematics: [
     [8, mathematics.sums],
-    [6, mathematics.sharedCount],
-    [5, mathematics.bills],
+    [7, mathematics.sharedCount],
+    [7, mathematics.bills],
   ],
   serial: [
     [3, general.oneEntity],
     [3, general.oneFact],
     [4, retrieval.passageQuestion],
-    [3, retrieval.oneProfile],
-    [2, mathematics.oneSum],
-    [3, mathematics.chain],
-    [1, words.repeat],
-    [1, words.spelling],
-    [1, words.counting],
-    [2, words.sorting],
+    [4, retrieval.oneProfile],
+    [4, mathematics.oneSum],
+    [6, mathematics.chain],
+    [2, words.repeat],
+    [4, words.spelling],
+    [3, words.counting],
+    [5, words.sorting],
     [1, talk.smallTalk],
     [1, talk.story],
   ],

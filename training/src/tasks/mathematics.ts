@@ -181,13 +181,13 @@ export function bills(draw: Draw): Task {
     prompt: capitalize(
       fill(
         draw.phrase([
-          "I buy {things}. What does each cost? Also {asked}.",
-          "A shop sells {things}. Work out what each costs and {asked}.",
-          "Someone orders {things}. Calculate the cost of each and {asked}.",
-          "{things}: find the cost of each, then {asked}.",
+          "I buy {things}. What do they cost? Also {asked}.",
+          "A shop sells {things}. Work out what they cost and {asked}.",
+          "{things}: find what they cost, then {asked}.",
+          "Someone orders {things}. Work out what they cost, then {asked}.",
         ]),
         {
-          things: enumerate(lines.map(({ n, each }, i) => `${n} ${names[i]} at ${each} dollars`)),
+          things: enumerate(lines.map(({ n, each }, i) => `${names[i]} (${n} at ${each} dollars)`)),
           asked: last.asked,
         },
       ),
