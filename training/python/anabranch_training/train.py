@@ -178,7 +178,10 @@ def main() -> None:
     state = kept.load(model, optimizer)
     if args.base and state.step == 0:
         if (args.base / WEIGHTS).exists():
-            model.load_state_dict(Model.load(args.base).state_dict())
+            base = Model.load(args.base)
+            if base.shape != shape:
+                raise SystemExit(f"{args.base} has {base.shape}, not {shape}: give its options")
+            model.load_state_dict(base.state_dict())
         else:
             Checkpoint(args.base / "checkpoint.pt", kept.settings).load(model, optimizer)
     if args.compile:

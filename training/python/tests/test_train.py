@@ -47,13 +47,20 @@ class Train(unittest.TestCase):
     def test_a_model_and_its_serial_twin_begin_from_one_base(self):
         missing = self.train("early", "--base", str(self.folder / "base"), "--minutes", "0.01")
         self.assertEqual(missing.returncode, 1)
-        self.assertIn("has no checkpoint to begin from", missing.stderr)
+        self.assertIn("has no checkpoint and no model.safetensors", missing.stderr)
 
         first = ["--first", str(self.folder / "data.jsonl"), "--first-minutes", "0.02"]
         base = self.loss(self.train("base", "--serial", "--decay", "0", "--minutes", "0.05", *first))
         begun = ["--base", str(self.folder / "base"), "--decay", "1", "--minutes", "0.02"]
         self.assertLess(self.loss(self.train("twin", "--serial", *begun)), base)
         self.loss(self.train("model", *begun))
+        folder = ["--base", str(self.folder / "base/export"), "--minutes", "0.01"]
+        self.assertAlmostEqual(
+            self.loss(self.train("same", "--serial", "--lr", "0", *folder)), base, delta=0.01 * base
+        )
+        other = self.train("other", "--intermediate", "64", *folder)
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("intermediate_size=64", other.stderr)
         tokenizers = [
             (self.folder / run / "export/tokenizer.json").read_text()
             for run in ("base", "twin", "model")
