@@ -27,10 +27,15 @@ it("answers one JSON value whose parts agree with each other", { timeout: 240_00
 });
 
 it("refuses odd options by name", () => {
-  const { status, stdout, stderr } = bench("--tasks", "0");
-  expect(status).toBe(1);
-  expect(stderr).toContain("--tasks");
-  expect(stdout).toBe("");
+  for (const [name, value] of [
+    ["--tasks", "0"],
+    ["--split", "test"],
+  ] as const) {
+    const { status, stdout, stderr } = bench(name, value);
+    expect(status).toBe(1);
+    expect(stderr).toContain(name);
+    expect(stdout).toBe("");
+  }
 });
 
 describe("the figures", () => {

@@ -5,7 +5,7 @@ import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { openRiver, type River } from "@anabranch/gateway/local/river.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
-import { check, families, type Task } from "@anabranch/training/tasks/task.ts";
+import { check, families, type Split, type Task } from "@anabranch/training/tasks/task.ts";
 import { whole } from "./arguments.ts";
 import { type Accuracy, type Answer, type Figures, figures } from "./quality-figures.ts";
 
@@ -26,6 +26,8 @@ when the task's verifier says so.
   --runs N        timed runs of each (default 3)
   --threads N     engine threads of each worker (default: all cores)
   --seed N        which tasks (default 1)
+  --split SPLIT   heldout, or train: wordings and names that training uses, which tells what those of
+                  heldout cost (default heldout)
   --max-tokens N  completion tokens of one answer (default 640)
   --json          one JSON value on stdout
 `;
@@ -35,6 +37,7 @@ export interface QualityFigures extends Figures {
   machine: { cpu: string; cores: number; threads: number };
   model: string;
   twin: string;
+  split: Split;
   runs: number;
 }
 
@@ -124,7 +127,7 @@ async function measure(river: River, of: Settings): Promise<Figures> {
   const twin = new Client(river, key, "twin", "serial", of.maxTokens);
 
   const tasks = families.flatMap((family) =>
-    Array.from({ length: of.tasks }, (_, i) => makeTask(of.seed, i, "heldout", family)),
+    Array.from({ length: of.tasks }, (_, i) => makeTask(of.seed, i, of.split, family)),
   );
   say(`${tasks.length} tasks, answered by both`);
   const parallel = await all("with branches", ours, tasks);
@@ -161,6 +164,7 @@ interface Settings {
   runs: number;
   threads: number;
   seed: number;
+  split: Split;
   maxTokens: number;
 }
 
@@ -197,7 +201,7 @@ function table(of: QualityFigures): string {
     ),
   ]);
   const { speedup } = of;
-  return `${of.model} beside ${of.twin}, ${of.tasks} held-out tasks, ${of.machine.threads} engine threads
+  return `${of.model} beside ${of.twin}, ${of.tasks} ${of.split} tasks, ${of.machine.threads} engine threads
 right: ${percent(of.parallel.accuracy)} with branches, ${percent(of.serial.accuracy)} by the serial twin; points between, 95%: ${points(of)}
 branches: precision ${percent(of.trigger.precision)}, recall ${percent(of.trigger.recall)}
 time to the last byte, ${speedup.tasks} parallel tasks that both answer rightly: mean ${times(speedup.wall.mean)}, best ${times(speedup.wall.max)}
@@ -219,6 +223,7 @@ export async function benchQuality(argv: string[]): Promise<void> {
       runs: { type: "string", default: "3" },
       threads: { type: "string", default: String(availableParallelism()) },
       seed: { type: "string", default: "1" },
+      split: { type: "string", default: "heldout" },
       "max-tokens": { type: "string", default: "640" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -228,6 +233,8 @@ export async function benchQuality(argv: string[]): Promise<void> {
     process.stdout.write(help);
     return;
   }
+  const { split } = values;
+  if (split !== "heldout" && split !== "train") throw new Error("--split is heldout or train");
   const many = 1_000_000;
   const model = resolve(values.model);
   const tasks = whole("tasks", values.tasks, 1, many);
@@ -239,6 +246,7 @@ export async function benchQuality(argv: string[]): Promise<void> {
     runs: whole("runs", values.runs, 1, 100),
     threads: whole("threads", values.threads, 1, 1024),
     seed: whole("seed", values.seed, 1, many),
+    split,
     maxTokens: whole("max-tokens", values["max-tokens"], 1, many),
   };
   say("starting the gateway and two workers");
@@ -254,6 +262,7 @@ export async function benchQuality(argv: string[]): Promise<void> {
     machine: { cpu: cpus()[0]?.model.trim() ?? "", cores: availableParallelism(), threads },
     model: basename(settings.model),
     twin: basename(settings.twin),
+    split,
     runs,
     ...measured,
   };
