@@ -99,6 +99,18 @@ describe("an ordered stream", () => {
     expect(whole).toBe("Intro. cut he");
   });
 
+  it("nor where one message brings it and the end together", () => {
+    const document = new AnswerDocument();
+    const presenter = new OrderedPresenter(document);
+    const message = [
+      ...[text(0, "Intro. "), opened(1, [1, 2])],
+      ...[text(1, "cut he"), text(2, "void"), finished(1)],
+    ];
+    const changes = message.flatMap((each) => document.apply(each) ?? []);
+    const fragments = changes.flatMap((change) => presenter.push(change));
+    expect(fragments.map((fragment) => fragment.text).join("")).toBe("Intro. cut he");
+  });
+
   it("puts trunk text that was held back before the stage", () => {
     const { ordered, whole, chunks } = present([
       text(0, "Intro"),

@@ -17,7 +17,11 @@ export class OrderedPresenter implements Presenter {
 
   push(change: Change): Fragment[] {
     const fragment: Fragment = { text: "", logprobs: [] };
-    if (change.kind === "text" && this.#isPast(change.piece)) this.#release(change.piece, fragment);
+    // The document may be further than the change: one message can hold a later branch's text and the
+    // end that makes it void.
+    if (change.kind === "text" && !change.piece.void && this.#isPast(change.piece)) {
+      this.#release(change.piece, fragment);
+    }
     const { pieces } = this.#document;
     for (let index = this.#at ? pieces.indexOf(this.#at) : pieces.length; ; index++) {
       const at = pieces[index];
