@@ -90,7 +90,11 @@ const shop: Story = {
     },
     {
       label: "Day off",
-      questions: ["On which day is it shut?", "Which day is the day off?", "What day is it shut on?"],
+      questions: [
+        "On which day is it shut?",
+        "Which day is the day off?",
+        "What day is it shut on?",
+      ],
       fact: "On {day} it is shut.",
       answer: "The {kind} is shut all day on {day}.",
       value: "day",
@@ -118,14 +122,22 @@ const trip: Story = {
     },
     {
       label: "Destination",
-      questions: ["Where did the trip go?", "What was the destination?", "Which town was the destination?"],
+      questions: [
+        "Where did the trip go?",
+        "What was the destination?",
+        "Which town was the destination?",
+      ],
       fact: "The trip went to {town}.",
       answer: "The destination of the trip was {town}.",
       value: "town",
     },
     {
       label: "Transport",
-      questions: ["What was used to get there?", "What was the transport?", "Which transport was used?"],
+      questions: [
+        "What was used to get there?",
+        "What was the transport?",
+        "Which transport was used?",
+      ],
       fact: "The way there was by {vehicle}.",
       answer: "The way to get there was by {vehicle}.",
       value: "vehicle",
@@ -143,14 +155,22 @@ const trip: Story = {
     },
     {
       label: "Length",
-      questions: ["How long did it last?", "How many nights was it?", "How many nights did it last?"],
+      questions: [
+        "How long did it last?",
+        "How many nights was it?",
+        "How many nights did it last?",
+      ],
       fact: "It lasted {nights} nights.",
       answer: "The trip lasted {nights} nights in all.",
       value: "nights",
     },
     {
       label: "Cost",
-      questions: ["How much did it cost?", "What did the trip cost?", "How much did the trip cost?"],
+      questions: [
+        "How much did it cost?",
+        "What did the trip cost?",
+        "How much did the trip cost?",
+      ],
       fact: "The ticket cost {cost} dollars.",
       answer: "The price of the ticket was {cost} dollars.",
       value: "cost",
@@ -182,7 +202,11 @@ const club: Story = {
   fields: [
     {
       label: "Leader",
-      questions: ["Who leads the {kind} club?", "Who is the leader?", "Do you know who leads the club?"],
+      questions: [
+        "Who leads the {kind} club?",
+        "Who is the leader?",
+        "Do you know who leads the club?",
+      ],
       fact: "{leader} leads the {kind} club.",
       answer: "The {kind} club is led by {leader}.",
       value: "leader",

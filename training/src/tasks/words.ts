@@ -7,7 +7,19 @@ import { enumerate, fill } from "./task.ts";
 
 const vocabulary = [
   ...["cat", "dog", "tree", "house", "river", "stone", "bread", "light", "green", "water", "plant"],
-  ...["chair", "table", "horse", "cloud", "music", "paper", "train", "apple", "lemon", "night", "world"],
+  ...[
+    "chair",
+    "table",
+    "horse",
+    "cloud",
+    "music",
+    "paper",
+    "train",
+    "apple",
+    "lemon",
+    "night",
+    "world",
+  ],
   ...["bird", "fish", "moon", "star", "sand", "rain", "snow", "wind", "fire", "gold"],
 ];
 
