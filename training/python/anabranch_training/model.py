@@ -5,7 +5,7 @@ A module of our own because training wants logits at the sampled tokens only and
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -121,6 +121,24 @@ class Model(nn.Module):
 
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
+
+    @torch.no_grad()
+    def deepened(self, layers: int) -> "Model":
+        """The same function in more layers: behind a layer comes a copy of it that adds nothing yet,
+        its output projections being zero (block expansion, LLaMA Pro, arXiv:2401.02415)."""
+        have = self.shape.num_hidden_layers
+        deeper = Model(replace(self.shape, num_hidden_layers=layers))
+        for name in ("embed_tokens", "norm"):
+            getattr(deeper, name).load_state_dict(getattr(self, name).state_dict())
+        last = -1
+        for i, layer in enumerate(deeper.layers):
+            source = i * have // layers
+            layer.load_state_dict(self.layers[source].state_dict())
+            if source == last:
+                layer.self_attn.o_proj.weight.zero_()
+                layer.mlp.down_proj.weight.zero_()
+            last = source
+        return deeper
 
     def save(self, folder: Path, name: str, eos: list[int], pad: int) -> None:
         """Hugging Face format, weights rounded to bf16. `name` is what clients call the model."""

@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Iterator
@@ -107,7 +107,8 @@ def arguments() -> argparse.Namespace:
     p.add_argument(
         "--base",
         type=Path,
-        help="run whose last checkpoint this one begins from, or a model's folder, for its weights",
+        help="run whose last checkpoint this one begins from, or a model's folder, for its weights; "
+        "the latter may have fewer layers",
     )
     p.add_argument("--serial", action="store_true", help="no branches: a base, or a twin to compare")
     p.add_argument(
@@ -179,9 +180,10 @@ def main() -> None:
     if args.base and state.step == 0:
         if (args.base / WEIGHTS).exists():
             base = Model.load(args.base)
-            if base.shape != shape:
+            deep_enough = base.shape.num_hidden_layers <= args.layers
+            if replace(base.shape, num_hidden_layers=args.layers) != shape or not deep_enough:
                 raise SystemExit(f"{args.base} has {base.shape}, not {shape}: give its options")
-            model.load_state_dict(base.state_dict())
+            model.load_state_dict(base.deepened(args.layers).state_dict())
         else:
             Checkpoint(args.base / "checkpoint.pt", kept.settings).load(model, optimizer)
     if args.compile:

@@ -58,6 +58,13 @@ class Train(unittest.TestCase):
         self.assertAlmostEqual(
             self.loss(self.train("same", "--serial", "--lr", "0", *folder)), base, delta=0.01 * base
         )
+        self.assertAlmostEqual(
+            self.loss(self.train("deep", "--serial", "--lr", "0", "--layers", "5", *folder)),
+            base,
+            delta=0.01 * base,
+        )
+        shallow = self.train("shallow", "--layers", "1", *folder)
+        self.assertIn("num_hidden_layers=1", shallow.stderr)
         other = self.train("other", "--intermediate", "64", *folder)
         self.assertEqual(other.returncode, 1)
         self.assertIn("intermediate_size=64", other.stderr)

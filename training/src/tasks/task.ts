@@ -162,6 +162,9 @@ export function layoutRequest(draw: Draw): { layout: Layout; request: string } {
     const request = draw.phrase([
       " Use a numbered list.",
       " Give a numbered list.",
+      " Make it a numbered list.",
+      " Give each a number.",
+      " Number the points.",
       " Number them.",
     ]);
     return { layout: "numbers", request };
@@ -170,6 +173,9 @@ export function layoutRequest(draw: Draw): { layout: Layout; request: string } {
     const request = draw.phrase([
       " Write a paragraph for each.",
       " Use a short paragraph for each.",
+      " Write one paragraph each.",
+      " A paragraph for each, please.",
+      " Give each a paragraph.",
       " One paragraph each, please.",
     ]);
     return { layout: "paragraphs", request };
@@ -177,6 +183,9 @@ export function layoutRequest(draw: Draw): { layout: Layout; request: string } {
   const request = draw.phrase([
     " Use a heading for each.",
     " Give each its own section.",
+    " Give each a heading.",
+    " Write a section for each.",
+    " Put a heading over each.",
     " Put each under a heading.",
   ]);
   return { layout: "sections", request };
