@@ -71,7 +71,7 @@ for (const [name, kinds] of Object.entries(sanitizers)) {
     UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
   };
-  run(`${kinds}: engine-check`, join(folder, "engine-check"), ["models/demo"], env);
+  run(`${kinds}: engine-check`, join(folder, "engine-check"), ["models/small"], env);
   const how = ["--seed", values.seed, "--seconds", values.seconds];
   run(`${kinds}: engine-fuzz`, join(folder, "engine-fuzz"), how, env);
 }

@@ -18,11 +18,11 @@ is so small that requests are preempted; every invariant is checked after every 
 KV must be free, and every answer that came to its end must equal, token for token, the answer of the
 same request alone on another engine without a cache. Exits with 1 where one does not.
 
-  --model DIR     a model with a dialect (default models/demo)
+  --model DIR     a model with a dialect (default models/small)
   --requests N    requests in all (default 5000)
   --clients N     requests under way at once (default 48)
   --abort N       how many in a hundred are aborted (default 40)
-  --kv-mib N      memory for KV (default 5: for the demo model, 2,048 tokens)
+  --kv-mib N      memory for KV (default 5: for models/small, 2,048 tokens)
   --max-tokens N  completion tokens of one answer at the most (default 160)
   --seed N        which requests (default 1)
   --json          one JSON value on stdout
@@ -412,7 +412,7 @@ export async function benchSoak(argv: string[]): Promise<void> {
   const { values } = parseArgs({
     args: argv,
     options: {
-      model: { type: "string", default: "models/demo" },
+      model: { type: "string", default: "models/small" },
       requests: { type: "string", default: "5000" },
       clients: { type: "string", default: "48" },
       abort: { type: "string", default: "40" },

@@ -1,5 +1,5 @@
-// The Node-API door to the engine. The engine thread owns all engine state; JavaScript gets one
-// call a step with every request's events packed in one buffer. Nothing that JavaScript passes can
+// The Node-API door to the engine. The engine thread owns all engine state; JavaScript gets at most
+// one call a step with every request's events packed in one buffer. Nothing that JavaScript passes can
 // abort the process: what can't be used is thrown as an Error with a `code`.
 #include <napi.h>
 
@@ -393,6 +393,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);
       options.scheduler.prefill_rows = integer(o, "prefillRows", 0, 0, 65536);
       options.scheduler.validate = boolean(o, "validate");
+      options.gather = std::chrono::milliseconds(integer(o, "gatherMs", 0, 0, 1000));
 
       events_ = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(),
                                               "anabranch events", 0, 1);

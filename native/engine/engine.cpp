@@ -36,7 +36,9 @@ std::string digest_of(const std::string& folder, const std::string& dialect,
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_fault)
-    : on_events_(std::move(on_events)), on_fault_(std::move(on_fault)) {
+    : on_events_(std::move(on_events)),
+      on_fault_(std::move(on_fault)),
+      gather_(options.gather) {
   if (!std::filesystem::is_directory(options.model)) {
     throw bad_file(options.model, "is not a model folder");
   }
@@ -108,6 +110,13 @@ void Engine::publish(const LoadSnapshot& load) {
   queued_ = load.queued + arriving_;
 }
 
+/// Whether what has gathered is to be told.
+bool Engine::due(const Events& events) const {
+  if (events.empty()) return false;
+  return events.has(EventKind::kStarted) || events.has(EventKind::kFinished) || scheduler_->idle() ||
+         std::chrono::steady_clock::now() - told_ >= gather_;
+}
+
 void Engine::run() {
   Events events;
   try {
@@ -127,7 +136,10 @@ void Engine::run() {
       // The load is known before the events that changed it: who saw an answer end sees its blocks
       // free.
       publish(scheduler_->load());
-      if (!events.empty()) on_events_(events.take());
+      if (due(events)) {
+        if (events.has(EventKind::kTokens)) told_ = std::chrono::steady_clock::now();
+        on_events_(events.take());
+      }
       if (closing && scheduler_->idle()) return;
     }
   } catch (const std::exception& error) {

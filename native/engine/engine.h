@@ -1,6 +1,7 @@
 // The engine: one thread that owns all state of serving, and a door to it.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -23,6 +24,9 @@ struct EngineOptions {
   std::string dialect;  // JSON; empty: that of the folder, where it has one
   BackendOptions backend;
   SchedulerOptions scheduler;
+  /// Tokens are told this long after the last ones, or later; what begins or ends is told at once. Zero:
+  /// every step tells. A small model's step is shorter than what listening to it costs.
+  std::chrono::milliseconds gather{0};
 };
 
 /// What the engine serves, as others need to know it.
@@ -36,7 +40,7 @@ struct EngineInfo {
 };
 
 /// All members may be called from any thread. `on_events` is called from the engine thread, at most
-/// once a step, with everything that happened in it; it must not block. `on_fault` is called once,
+/// once a step, with everything that happened since the last call; it must not block. `on_fault` is called once,
 /// from the same thread, if a step throws: the engine then serves no more.
 class Engine {
  public:
@@ -67,6 +71,7 @@ class Engine {
   void enqueue(std::shared_ptr<Request> request);
   void run();
   void publish(const LoadSnapshot& load);
+  bool due(const Events& events) const;
 
   std::unique_ptr<Checkpoint> weights_;
   std::unique_ptr<Backend> backend_;
@@ -82,6 +87,8 @@ class Engine {
   int queued_ = 0;     // submitted and not yet admitted, as known to submit()
   int arriving_ = 0;   // of these, not yet seen by the engine thread
   int max_queue_ = 0;
+  std::chrono::milliseconds gather_;
+  std::chrono::steady_clock::time_point told_;  // when the last tokens were
   bool closing_ = false;
   std::thread thread_;
 };

@@ -1,4 +1,4 @@
-// What the engine tells, packed in 32-bit words: one buffer a step, for all requests.
+// What the engine tells, packed in 32-bit words: one buffer for all requests.
 //
 // Each event is [kind, request, words, …words]. Floats are their bit patterns.
 //   started       prompt_tokens, cached_tokens
@@ -56,6 +56,7 @@ struct WrittenToken {
 class Events {
  public:
   void add(EventKind kind, std::uint32_t request, const std::vector<std::uint32_t>& payload) {
+    kinds_ |= 1u << static_cast<std::uint32_t>(kind);
     words_.push_back(static_cast<std::uint32_t>(kind));
     words_.push_back(request);
     words_.push_back(static_cast<std::uint32_t>(payload.size()));
@@ -87,12 +88,18 @@ class Events {
 
   void append(const Events& more) {
     words_.insert(words_.end(), more.words_.begin(), more.words_.end());
+    kinds_ |= more.kinds_;
   }
 
   bool empty() const { return words_.empty(); }
-  std::vector<std::uint32_t> take() { return std::exchange(words_, {}); }
+  bool has(EventKind kind) const { return kinds_ >> static_cast<std::uint32_t>(kind) & 1; }
+  std::vector<std::uint32_t> take() {
+    kinds_ = 0;
+    return std::exchange(words_, {});
+  }
 
  private:
+  std::uint32_t kinds_ = 0;  // a bit each
   std::vector<std::uint32_t> words_;
 };
 

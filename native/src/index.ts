@@ -52,6 +52,11 @@ export interface EngineOptions {
   maxQueue?: number;
   /** Prompt tokens that one step takes; 0 or absent: what the backend thinks best. */
   prefillRows?: number;
+  /**
+   * Tokens are told so long after the last ones, or later; what begins or ends at once. 0 or absent:
+   * every step. A small model's step is shorter than what listening to it costs.
+   */
+  gatherMs?: number;
   /** Check every invariant after every step (tests). */
   validate?: boolean;
 }
@@ -244,7 +249,7 @@ export const readBandwidth = (threads: number, mib: number, passes: number): num
 
 /**
  * Loads a model and starts its engine thread.
- * @param onEvents one call a step, with that step's events by request
+ * @param onEvents at most one call a step, with the events since the last one by request
  * @param onFault the engine has failed and serves no more
  * @throws Error with `code`, naming the file and field, or the option
  */
@@ -258,7 +263,7 @@ export function openEngine(
   return new addon.Engine(options, (words) => onEvents(unpack(words)), onFault);
 }
 
-/** The buffer of one step (layout: native/engine/events.h) as events by request, in order. */
+/** The buffer of one call (layout: native/engine/events.h) as events by request, in order. */
 function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
   const out = new Map<number, EngineEvent[]>();
   const floats = new Float32Array(words.buffer, words.byteOffset, words.length);

@@ -22,8 +22,8 @@ vi.setConfig({ testTimeout: 120_000 });
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** The committed model: really trained, branches on comparisons and lists. */
-export const demo = path("../../models/demo");
+/** Really trained: it branches on comparisons and lists. */
+export const small = path("../../models/small");
 /** A random model of 192 tokens and 512 positions, from the oracle. */
 export const tiny = path("oracle/fixtures/llama-default");
 
@@ -40,7 +40,7 @@ const samples = (
   }
 ).samples;
 
-/** Chat prompts of the demo model, as ids. */
+/** Chat prompts as its ids. */
 export function prompt(name: string): number[] {
   const sample = samples.find((s) => s.name === name);
   if (!sample) throw new Error(`no sample ${name}`);
@@ -88,7 +88,7 @@ export class Serving {
 
   constructor(options: Partial<EngineOptions> = {}) {
     this.engine = openEngine(
-      { model: demo, device: "cpu", kvMib: 32, threads: 1, validate: true, ...options },
+      { model: small, device: "cpu", kvMib: 32, threads: 1, validate: true, ...options },
       (byRequest) => {
         for (const [id, events] of byRequest) this.#live.get(id)?.(events);
       },

@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import type { EngineRequest, StructureRun } from "../src/index.ts";
 import {
   type Answer,
-  demo,
   idsOf,
   prompt,
   prompts,
   Serving,
+  small,
   structureOf,
   tiny,
   written,
@@ -22,7 +22,7 @@ const hits = (promptTokens: number) => whole(promptTokens - 1);
 const compare = prompt("compare-cities");
 const logprobs = { logprobs: true };
 
-/** The demo model's title marker, as its first plan shows it. */
+/** The small model's title marker, as its first plan shows it. */
 function titleOpenOf(answer: Answer): number {
   const hidden = answer.lanes[0]?.find((token) => !token.visible);
   if (!hidden) throw new Error("no plan in this answer");
@@ -241,7 +241,7 @@ describe("room", () => {
         sampling: { temperature: 0.8, ...logprobs },
       })),
     );
-    const serving = new Serving({ model: demo, prefillRows: 24 });
+    const serving = new Serving({ model: small, prefillRows: 24 });
     const together = await Promise.all(
       [...requests, ...requests].map((request) =>
         serving.answer({ ...request, cacheSalt: salt("a") }),

@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { cudaDevices, type EngineOptions, openEngine } from "../src/index.ts";
-import { aspd, branching, demo, folderLike, refusal, tiny } from "./answers.ts";
+import { aspd, branching, folderLike, refusal, small, tiny } from "./answers.ts";
 
 type Json = Record<string, unknown>;
 
@@ -240,7 +240,7 @@ describe("which model it is", () => {
       digest(folderLike(tiny, { "generation_config.json": '{"eos_token_id":3}' })),
       digest(branching()),
       digest(branching({ resume: "max" })),
-      digest(demo),
+      digest(small),
     ];
     expect(new Set(digests).size).toBe(digests.length);
     expect(digest(folderLike(tiny, { "README.md": "hello" }))).toBe(digests[0]);

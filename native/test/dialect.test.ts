@@ -388,13 +388,13 @@ describe("a checkpoint that computes no numbers", () => {
   }
 });
 
-describe("the demo model", () => {
+describe("the small model", () => {
   it("decodes a branching answer in fewer steps than it has visible tokens", async () => {
-    const demoServing = new Serving();
+    const smallServing = new Serving();
     let branched = 0;
     for (const ids of prompts) {
       const maxTokens = 400;
-      const answer = await demoServing.answer({ prompt: ids, parallel: true, maxTokens });
+      const answer = await smallServing.answer({ prompt: ids, parallel: true, maxTokens });
       expectExactUsage(answer, maxTokens);
       expect(answer.lanes).toEqual(byLane(answer.events));
       if (answer.usage.branches === 0) continue;
@@ -402,6 +402,6 @@ describe("the demo model", () => {
       expect(answer.usage.steps).toBeLessThan(answer.usage.visibleTokens);
     }
     expect(branched).toBeGreaterThan(0);
-    demoServing.expectAllFree();
+    smallServing.expectAllFree();
   });
 });

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import type { EngineRequest } from "../src/index.ts";
-import { branching, demo, finish, refusal, Serving, tiny } from "./answers.ts";
+import { branching, finish, refusal, Serving, small, tiny } from "./answers.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -85,7 +85,7 @@ describe("the addon refuses what it can't use, and lives", () => {
     for (const value of strange) {
       survives(() => new addon.Engine(value));
       survives(() => new addon.Engine(value, value, value));
-      survives(() => new addon.Engine({ model: demo }, value, nothing));
+      survives(() => new addon.Engine({ model: small }, value, nothing));
       survives(() => new addon.Engine({ model: value }, nothing, nothing));
       for (const option of [
         "dtype",

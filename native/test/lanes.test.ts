@@ -3,13 +3,13 @@ import { describe, expect, it } from "vitest";
 import { codePaths, type Sampling } from "../src/index.ts";
 import {
   branching,
-  demo,
   eager,
   expectSameLogits,
   markers,
   prompt,
   prompts,
   Serving,
+  small,
   tiny,
   written,
 } from "./answers.ts";
@@ -116,8 +116,8 @@ describe("no result depends on company", () => {
     serving.expectAllFree();
   });
 
-  it("the demo model answers with its markers only where it may branch", async () => {
-    const serving = new Serving({ model: demo });
+  it("the small model answers with its markers only where it may branch", async () => {
+    const serving = new Serving({ model: small });
     const serial = await serving.answer({ ...ask(greedy), parallel: false });
     expect(serial.usage.stages).toBe(0);
     expect(serial.lanes).toHaveLength(1);

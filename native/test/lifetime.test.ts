@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { demo, prompt, tiny } from "./answers.ts";
+import { prompt, small, tiny } from "./answers.ts";
 
 const index = fileURLToPath(new URL("../src/index.ts", import.meta.url));
 
@@ -12,7 +12,7 @@ function run(body: string, flags: string[] = []): Promise<{ status: number | nul
   const source = `
     import { openEngine } from ${JSON.stringify(index)};
     const open = (onEvents = () => {}, options = {}) =>
-      openEngine({ model: ${JSON.stringify(demo)}, threads: 1, kvMib: 32, ...options }, onEvents);
+      openEngine({ model: ${JSON.stringify(small)}, threads: 1, kvMib: 32, ...options }, onEvents);
     const busy = (id) => ({
       id, prompt: ${JSON.stringify(prompt("compare-cities"))}, maxTokens: 900,
       parallel: true, ignoreEos: true,
@@ -123,7 +123,7 @@ describe("the process ends cleanly", () => {
          const worker = new Worker(\`
            import { parentPort } from "node:worker_threads";
            import { openEngine } from ${JSON.stringify(index)};
-           const engine = openEngine({ model: ${JSON.stringify(demo)}, threads: 1, kvMib: 32 },
+           const engine = openEngine({ model: ${JSON.stringify(small)}, threads: 1, kvMib: 32 },
              () => parentPort.postMessage("token"));
            for (let id = 1; id <= 3; id++) engine.submit({
              id, prompt: [5, 6, 7], maxTokens: 900, ignoreEos: true });

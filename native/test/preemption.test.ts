@@ -18,7 +18,7 @@ import {
 type Ask = Omit<EngineRequest, "id">;
 const salt = new TextEncoder().encode("a");
 
-/** Requests of every kind, for the demo model. */
+/** Requests of every kind, for the small model. */
 const mixed: Ask[] = prompts.flatMap((ids, i) =>
   [1, 2, 3].map((seed) => ({
     prompt: ids,

@@ -54,15 +54,10 @@ interface Answer {
   seed: bigint;
   seq: bigint;
   promptIds: readonly number[];
-  /** Events that no message has taken yet. */
-  waiting: EngineEvent[];
-  /** When the last message of tokens went out, and what will send the next. */
-  sentAt: number;
-  timer?: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** Steps of a small model are shorter than what a message costs: an answer's tokens gather for so long. */
-const MESSAGE_MS = 10;
+/** Steps of a small model are shorter than what a message costs: tokens gather for so long. */
+const GATHER_MS = 10;
 
 const answers = new Map<number, Answer>();
 const byRequestId = new Map<string, number>();
@@ -73,7 +68,7 @@ let rateAt = Date.now();
 
 const engine = (() => {
   try {
-    return openEngine(options.engine, deliver, (message) => {
+    return openEngine({ ...options.engine, gatherMs: GATHER_MS }, deliver, (message) => {
       // Sticky faults can't be mended in place: the supervisor starts another process.
       process.stderr.write(`engine: ${message}\n`);
       process.exit(1);
@@ -128,7 +123,6 @@ const promptOf = (request: EngineGenerateRequest): StructureRun[] =>
 function forget(id: number): void {
   const answer = answers.get(id);
   answers.delete(id);
-  clearTimeout(answer?.timer);
   if (answer && byRequestId.get(answer.requestId) === id) byRequestId.delete(answer.requestId);
 }
 
@@ -150,8 +144,6 @@ function generate(call: Call): void {
     seed,
     promptIds,
     seq: resume?.seq ?? 0n,
-    waiting: [],
-    sentAt: 0,
   });
   byRequestId.set(requestId, id);
   try {
@@ -348,29 +340,15 @@ function messageOf(answer: Answer, events: readonly EngineEvent[]): GenerateResp
   return create(GenerateResponseSchema, { seq: answer.seq++, events: out });
 }
 
-function send(answer: Answer): void {
-  clearTimeout(answer.timer);
-  answer.timer = undefined;
-  const events = answer.waiting;
-  answer.waiting = [];
-  if (events.some(({ kind }) => kind === "token")) answer.sentAt = performance.now();
-  if (!answer.call.cancelled) answer.call.write(messageOf(answer, events));
-}
-
 function deliver(events: Map<number, EngineEvent[]>): void {
   for (const [id, list] of events) {
     const answer = answers.get(id);
     if (!answer) continue;
-    answer.waiting.push(...list);
+    if (!answer.call.cancelled) answer.call.write(messageOf(answer, list));
     if (list.some(({ kind }) => kind === "finished")) {
-      send(answer);
       forget(id);
       answer.call.end();
-      continue;
     }
-    const wait = answer.sentAt + MESSAGE_MS - performance.now();
-    if (wait <= 0) send(answer);
-    else answer.timer ??= setTimeout(() => send(answer), wait);
   }
 }
 

@@ -27,6 +27,12 @@ class Shape:
     rms_norm_eps: float = 1e-6
     max_position_embeddings: int = 1024
 
+    def fits_into(self, other: "Shape") -> bool:
+        """Whether a model of this shape can be grown to the other's."""
+        layers, width = other.num_hidden_layers, other.intermediate_size
+        same = replace(self, num_hidden_layers=layers, intermediate_size=width) == other
+        return same and self.num_hidden_layers <= layers and self.intermediate_size <= width
+
 
 class RMSNorm(nn.Module):
     def __init__(self, size: int, eps: float):
@@ -123,22 +129,32 @@ class Model(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     @torch.no_grad()
-    def deepened(self, layers: int) -> "Model":
-        """The same function in more layers: behind a layer comes a copy of it that adds nothing yet,
-        its output projections being zero (block expansion, LLaMA Pro, arXiv:2401.02415)."""
-        have = self.shape.num_hidden_layers
-        deeper = Model(replace(self.shape, num_hidden_layers=layers))
+    def grown(self, shape: Shape) -> "Model":
+        """The same function in more layers and wider MLPs, for training to fill.
+
+        Behind a layer comes a copy of it that adds nothing yet, its output projections being zero
+        (block expansion, LLaMA Pro, arXiv:2401.02415). New rows of an MLP are fresh, and the columns
+        that would add them are zero.
+        """
+        have, width = self.shape.num_hidden_layers, self.shape.intermediate_size
+        larger = Model(shape)
         for name in ("embed_tokens", "norm"):
-            getattr(deeper, name).load_state_dict(getattr(self, name).state_dict())
+            getattr(larger, name).load_state_dict(getattr(self, name).state_dict())
         last = -1
-        for i, layer in enumerate(deeper.layers):
-            source = i * have // layers
-            layer.load_state_dict(self.layers[source].state_dict())
+        for i, layer in enumerate(larger.layers):
+            source = i * have // shape.num_hidden_layers
+            old, new = self.layers[source], layer.mlp
+            for name in ("input_layernorm", "self_attn", "post_attention_layernorm"):
+                getattr(layer, name).load_state_dict(getattr(old, name).state_dict())
+            new.gate_proj.weight[:width] = old.mlp.gate_proj.weight
+            new.up_proj.weight[:width] = old.mlp.up_proj.weight
+            new.down_proj.weight.zero_()
             if source == last:
                 layer.self_attn.o_proj.weight.zero_()
-                layer.mlp.down_proj.weight.zero_()
+            else:
+                new.down_proj.weight[:, :width] = old.mlp.down_proj.weight
             last = source
-        return deeper
+        return larger
 
     def save(self, folder: Path, name: str, eos: list[int], pad: int) -> None:
         """Hugging Face format, weights rounded to bf16. `name` is what clients call the model."""

@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
 from typing import Iterator
@@ -48,6 +48,12 @@ def with_context(
     return encoder.sample(task, serial, before)
 
 
+def padded(samples: list[Sample], pad: int) -> Batch:
+    """A row each, their width a multiple of 32: compiled code takes any width of one kind, and would be
+    compiled anew for another."""
+    return collate([[s] for s in samples], pad, 32 * -(-max(map(len, samples)) // 32))
+
+
 def endless_batches(
     tasks: list[dict],
     encoder: Encoder,
@@ -77,7 +83,7 @@ def endless_batches(
                     groups.append([])
                 groups[-1].append(s)
             for g in rng.permutation(len(groups)):
-                yield collate([[s] for s in groups[g]], pad)
+                yield padded(groups[g], pad)
 
 
 def export(model: Model, tokenizer: Tokenizer, folder: Path, serial: bool) -> None:
@@ -108,7 +114,7 @@ def arguments() -> argparse.Namespace:
         "--base",
         type=Path,
         help="run whose last checkpoint this one begins from, or a model's folder, for its weights; "
-        "the latter may have fewer layers",
+        "the latter may have fewer layers and narrower MLPs",
     )
     p.add_argument("--serial", action="store_true", help="no branches: a base, or a twin to compare")
     p.add_argument(
@@ -180,10 +186,9 @@ def main() -> None:
     if args.base and state.step == 0:
         if (args.base / WEIGHTS).exists():
             base = Model.load(args.base)
-            deep_enough = base.shape.num_hidden_layers <= args.layers
-            if replace(base.shape, num_hidden_layers=args.layers) != shape or not deep_enough:
+            if not base.shape.fits_into(shape):
                 raise SystemExit(f"{args.base} has {base.shape}, not {shape}: give its options")
-            model.load_state_dict(base.deepened(args.layers).state_dict())
+            model.load_state_dict(base.grown(shape).state_dict())
         else:
             Checkpoint(args.base / "checkpoint.pt", kept.settings).load(model, optimizer)
     if args.compile:
@@ -194,9 +199,7 @@ def main() -> None:
     if args.heldout:
         rows = read_tasks(args.heldout)[:240]
         samples = sorted((encoder.sample(t, args.serial and is_parallel(t)) for t in rows), key=len)
-        heldout = [
-            collate([[s] for s in samples[i : i + 24]], pad) for i in range(0, len(samples), 24)
-        ]
+        heldout = [padded(samples[i : i + 24], pad) for i in range(0, len(samples), 24)]
 
     def checkpoint() -> None:
         kept.save(model, optimizer, state)

@@ -58,8 +58,9 @@ class Train(unittest.TestCase):
         self.assertAlmostEqual(
             self.loss(self.train("same", "--serial", "--lr", "0", *folder)), base, delta=0.01 * base
         )
+        larger = ["--layers", "5", "--intermediate", "1000"]
         self.assertAlmostEqual(
-            self.loss(self.train("deep", "--serial", "--lr", "0", "--layers", "5", *folder)),
+            self.loss(self.train("grown", "--serial", "--lr", "0", *larger, *folder)),
             base,
             delta=0.01 * base,
         )
