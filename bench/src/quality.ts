@@ -28,7 +28,7 @@ when the task's verifier says so.
   --seed N        which tasks (default 1)
   --split SPLIT   heldout, or train: wordings and names that training uses, which tells what those of
                   heldout cost (default heldout)
-  --max-tokens N  completion tokens of one answer (default 640)
+  --max-tokens N  completion tokens of one answer (default 1000)
   --json          one JSON value on stdout
 `;
 
@@ -224,7 +224,7 @@ export async function benchQuality(argv: string[]): Promise<void> {
       threads: { type: "string", default: String(availableParallelism()) },
       seed: { type: "string", default: "1" },
       split: { type: "string", default: "heldout" },
-      "max-tokens": { type: "string", default: "640" },
+      "max-tokens": { type: "string", default: "1000" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },

@@ -164,6 +164,15 @@ describe("generate", () => {
     expect(JSON.parse(stdout).rows).toBe(12);
     expect(lines(out)).toHaveLength(12);
   });
+
+  it("writes tasks of one family alone", async () => {
+    const out = join(folder, "serial.jsonl");
+    const args = ["--n", "12", "--out", out, "--json"];
+    const { stdout } = await data("generate", "--family", "serial", ...args);
+    expect(JSON.parse(stdout)).toMatchObject({ parallel: 0, families: { serial: 12 } });
+    const { code, stderr } = await data("generate", "--family", "serial", "--repeat", ...args);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/give one of them/)]);
+  });
 });
 
 describe("bad input", () => {

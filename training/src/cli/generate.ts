@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { RowWriter } from "../pipeline/answers.ts";
 import { cut, type Part, plainText } from "../pipeline/parts.ts";
 import { makeRepetition, makeTask } from "../tasks/catalogue.ts";
-import { check, type Split, type Task } from "../tasks/task.ts";
+import { check, families, type Split, type Task } from "../tasks/task.ts";
 import { fromRoot, needed, oneOf, whole } from "./options.ts";
 
 export const generateHelp = `npm run data -- generate --n N --out FILE [options]
@@ -15,6 +15,7 @@ Writes N verifiable demo tasks, one JSON object a line:
   --out FILE      where to
   --seed S        which ones (default 1)
   --split SPLIT   train or heldout (default train)
+  --family NAME   tasks of one family alone: ${families.join(", ")}
   --repeat        lines to repeat alone, with which training begins
   --json          one JSON value on stdout: {rows, parallel, families}
 `;
@@ -44,16 +45,16 @@ async function generate(
   n: number,
   seed: number,
   split: Split,
-  make: typeof makeTask,
+  make: (index: number) => Task,
 ): Promise<GenerateSummary> {
   const writer = await RowWriter.open(out);
-  const families: Record<string, number> = {};
+  const counts: Record<string, number> = {};
   let parallel = 0;
   try {
     for (let i = 0; i < n; i++) {
-      const task = make(seed, i, split);
+      const task = make(i);
       const parts = cutTask(task);
-      families[task.family] = (families[task.family] ?? 0) + 1;
+      counts[task.family] = (counts[task.family] ?? 0) + 1;
       if (task.parallel) parallel++;
       await writer.write({ id: `${split}-${seed}-${i}`, ...task, parts });
       if ((i + 1) % 10_000 === 0) process.stderr.write(`${i + 1} of ${n} tasks\n`);
@@ -63,7 +64,7 @@ async function generate(
     await writer.discard();
     throw error;
   }
-  return { rows: n, parallel, families };
+  return { rows: n, parallel, families: counts };
 }
 
 export async function generateCommand(argv: string[]) {
@@ -74,6 +75,7 @@ export async function generateCommand(argv: string[]) {
       out: { type: "string" },
       seed: { type: "string", default: "1" },
       split: { type: "string", default: "train" },
+      family: { type: "string" },
       repeat: { type: "boolean" },
       json: { type: "boolean" },
     },
@@ -81,14 +83,13 @@ export async function generateCommand(argv: string[]) {
   const out = fromRoot(needed("out", values.out));
   const n = whole("n", needed("n", values.n), 1);
   const split = oneOf("split", values.split, ["train", "heldout"]);
-  const json = await generate(
-    out,
-    n,
-    whole("seed", values.seed, 0),
-    split,
-    values.repeat ? makeRepetition : makeTask,
+  const seed = whole("seed", values.seed, 0);
+  const family = values.family === undefined ? undefined : oneOf("family", values.family, families);
+  if (family && values.repeat) throw new Error("--family and --repeat: give one of them");
+  const json = await generate(out, n, seed, split, (index) =>
+    values.repeat ? makeRepetition(seed, index, split) : makeTask(seed, index, split, family),
   );
   process.stderr.write(`written to ${out}\n`);
-  const families = Object.entries(json.families).map(([name, count]) => `  ${name} ${count}\n`);
-  return { json, text: `${n} tasks, ${json.parallel} of them parallel\n${families.join("")}` };
+  const counts = Object.entries(json.families).map(([name, count]) => `  ${name} ${count}\n`);
+  return { json, text: `${n} tasks, ${json.parallel} of them parallel\n${counts.join("")}` };
 }
