@@ -43,6 +43,9 @@ export const addition = cue(
 export const ordinal =
   /^(first(ly)?( of all)?|second(ly)?|third(ly)?|fourth(ly)?|fifth(ly)?|finally|lastly|another)\b[\s,]*/i;
 
+/** "Add a third point": of things that only the items before have brought in. */
+export const oneMore = /\ban? (second|third|fourth|fifth|sixth|seventh|eighth)\b/i;
+
 /** A pronoun whose noun may stand in the item before. */
 export const pronoun =
   /^(it|its|this|that|these|those|they|their|them|he|his|she|her|such|there|here)\b/i;
@@ -63,6 +66,8 @@ export const reference = cue(
   |(these|those|this) (steps?|stages?|phases?)
   |(in addition|similar|compared|contrary|unlike|equal) (to )?(the )?(previous|above|former|latter|first|other) (one|item|option|method|approach|two|point)?
   |the (identified|selected|chosen|resulting|trained|extracted|collected|calculated|generated|prepared|cleaned) [a-z]+
+  |(remains?|stays?) ([a-z]+ )?at \W?\d+
+  |repeat(ing|ed)? (the|this|these|those) (whole )?(process|procedure|sequence|steps?)
   |running total|so far|previously|(all|both|each) of (the )?(above|previous)`,
   "\\b",
 );

@@ -135,6 +135,30 @@ describe("a whole group is dependent", () => {
       "parts of a total",
     ],
     [
+      "hours that make up their level's",
+      items("Basics: what it is (10 hours)", "Queries: how to ask (5 hours)"),
+      { leadIn: "III. Advanced Level (Total Hours: 15)" },
+      "parts of a total",
+    ],
+    [
+      "a construction that adds one thing more at each item",
+      items("Start with a point: anywhere", "Add a second: beside it", "Add a third: between"),
+      {},
+      "goes on from the one before",
+    ],
+    [
+      "a state that an earlier part has reached",
+      items("Shares: cash rises by 60", "Goods: the sum remains balanced at $60"),
+      {},
+      "refers to another part",
+    ],
+    [
+      "the steps of others done again",
+      items("Reward: give a treat", "Patience: go on repeating the process"),
+      {},
+      "refers to another part",
+    ],
+    [
       "a process",
       items("Variation: traits differ", "Heritage: traits are passed on"),
       { prompt: "Explain the process of selection.", ordered: true, leadIn: "Some aspects:" },

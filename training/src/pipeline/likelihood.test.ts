@@ -110,7 +110,7 @@ it("expects as many steps as the engine takes", async () => {
       (message) => fail(new Error(message)),
     );
     const ids = model.chat([{ role: "user", content: prompt }]);
-    engine.submit({ id: 1, prompt: ids, parallel: true, maxTokens: 480 });
+    engine.submit({ id: 1, prompt: ids, parallel: true, maxTokens: 900 });
   });
   const text = runs.map(({ ids }) => model.decode(ids)).join("");
   const { parts, stages } = cut(text, prompt, { count, least: -100 });

@@ -8,6 +8,7 @@ import { findInParagraphs } from "./sentences.ts";
 import { isInOrder, isTold, saysSideBySide } from "./sequence.ts";
 import { type Count, estimate, type StageCost, stageCost } from "./steps.ts";
 import { shortened, titlesOf } from "./titles.ts";
+import { unmarked } from "./written.ts";
 
 /**
  * An answer as ordinary text, cut into what was written serially and what could have been written
@@ -116,7 +117,7 @@ export function propose(
       const branches = branchesOf(text, items, rules);
       const start = items[0]?.start ?? given.start;
       const end = items.at(-1)?.end ?? given.end;
-      let form = serial ?? refuse(text, start, branches, rules);
+      let form = serial ?? wordsAlone(text, items, rules) ?? refuse(text, start, branches, rules);
       // Counting is what takes time, so only what else would do is counted.
       const counted = form === undefined && dependence === undefined;
       const cost = counted ? stageCost(branches, rules.count) : undefined;
@@ -179,6 +180,18 @@ function joinedTitles(names: readonly string[]): string[] {
     shortened(title, (start) => start.split(" ").length <= words);
   const ranges = [10, 3, 2, 1].map((words) => `${start(first, words)} to ${start(last, words)}`);
   return [names.join(", "), ...ranges];
+}
+
+/** Words of an item that is a name and nothing else. */
+const nameWords = 3;
+
+/** Who goes on with a long list of bare names must know which ones are in it already. */
+function wordsAlone(text: string, items: readonly Item[], rules: Rules): string | undefined {
+  if (items.length <= rules.branches) return undefined;
+  const names = items.filter(
+    ({ start, end }) => unmarked(text.slice(start, end)).split(/\s+/).length <= nameWords,
+  );
+  return names.length * 2 > items.length ? "a long list of bare names" : undefined;
 }
 
 const onlyCounts = /^\p{L}+ ?#?\d+$/u;

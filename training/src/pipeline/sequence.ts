@@ -8,6 +8,7 @@ import {
   imperative,
   inTime,
   numbered,
+  oneMore,
   procedural,
   procedure,
   procedureTitle,
@@ -20,6 +21,7 @@ import {
   told,
   total,
 } from "./cues.ts";
+import { numbersIn } from "./numbers.ts";
 import { type Surroundings, unmarked, type Written } from "./written.ts";
 
 /** A prompt says what it wants at its start or end; between may be a text of any kind. */
@@ -42,6 +44,9 @@ export function sequenceOf(items: readonly Written[], around: Surroundings): str
   const has = (pattern: RegExp) => items.some(({ title }) => pattern.test(title));
   if (has(numbered)) return "numbered steps";
   if (has(procedureTitle)) return "a procedure";
+  if (items.filter(({ text }) => oneMore.test(firstWords(text))).length > 1) {
+    return "goes on from the one before";
+  }
   if (has(aboutAnother)) return "a part about another";
   if (has(choice)) return "choices of a question";
   const measured = items.filter(({ text }) => quantity.test(unmarked(text))).length;
@@ -60,6 +65,8 @@ export function sequenceOf(items: readonly Written[], around: Surroundings): str
   if (programs.length > 1 && !alternatives) return "a program in several parts";
   return undefined;
 }
+
+const firstWords = (text: string) => unmarked(text).split(/[.,:;!?]/)[0] ?? "";
 
 /** A lead-in that ends in a colon says what follows in its last sentence. */
 function lastSentence(leadIn: string): string {
@@ -93,7 +100,7 @@ function arePartsOfTotal(items: readonly Written[], { prompt, leadIn }: Surround
   if (Math.abs(sum - 100) < 0.5) return true;
   const points = items.map(({ text }) => pointsOf(text));
   const all = points.reduce((total, point) => total + point, 0);
-  if (all > 0 && all === pointsOf(leadIn)) return true;
+  if (all > 0 && numbersIn(leadIn).includes(String(all))) return true;
   const counted = items.filter(({ text }) => /\d/.test(unmarked(text))).length;
   const wanted = total.test(leadIn) || (total.test(prompt) && !/\bhow (many|much)\b/i.test(prompt));
   return wanted && counted * 2 > items.length;

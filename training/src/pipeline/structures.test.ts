@@ -286,4 +286,10 @@ describe("rules", () => {
     expect(part.parallel[0]).toEqual({ title: "Itema, Itemb", body: items.slice(0, 2).join("") });
     expect(plainText(parts)).toBe(items.join(""));
   });
+  it("keep a long list of bare names serial", () => {
+    const items = Array.from({ length: 30 }, (_, i) => `${i + 1}. Tech-${"abcdefghij"[i % 10]}\n`);
+    const { stages, rejections } = cut(items.join(""), "", { least: -100 });
+    expect(stages).toEqual([]);
+    expect(rejections.map(({ reason }) => reason)).toContain("a long list of bare names");
+  });
 });
