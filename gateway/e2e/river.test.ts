@@ -59,7 +59,7 @@ afterAll(() => river.close());
 describe("with one worker", () => {
   it("answers a parallel question with fewer steps than visible tokens", async () => {
     const openai = await client("plain");
-    const request = { model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) };
+    const request = { model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt) };
     const answer = await openai.chat.completions.create({
       ...request,
       ...ours({ mode: "parallel", cache: "bypass" }),
@@ -73,7 +73,7 @@ describe("with one worker", () => {
   it("gives the same text whole, ordered and in lanes, and lanes interleave", async () => {
     const openai = await client("plain");
     const request = {
-      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) },
+      ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt) },
       ...ours({ mode: "parallel", cache: "bypass" }),
     };
     const whole = await openai.chat.completions.create(request);
@@ -128,7 +128,7 @@ describe("with one worker", () => {
   it("stops at a stop string in any branch, as the whole text would", async () => {
     const openai = await client("plain");
     const request = {
-      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) },
+      ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt) },
       ...ours({ mode: "parallel", cache: "bypass" }),
     };
     const whole = await openai.chat.completions.create(request);
@@ -153,7 +153,7 @@ describe("with one worker", () => {
   it("tells log-probabilities of the text's tokens, and of no other", async () => {
     const openai = await client("plain");
     const answer = await openai.chat.completions.create({
-      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt) },
+      ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt) },
       ...{ logprobs: true, top_logprobs: 2 },
       ...ours({ mode: "parallel" }),
     });
@@ -209,7 +209,7 @@ describe("with one worker", () => {
   it("gives several choices of one prompt, each as its number and the seed say", async () => {
     const openai = await client("choices");
     const request = {
-      ...{ model, temperature: 2, seed: 7, max_tokens: 300, messages: user(parallelPrompt) },
+      ...{ model, temperature: 2, seed: 7, max_tokens: 600, messages: user(parallelPrompt) },
       ...ours({ mode: "parallel", cache: "bypass" }),
     };
     const n = 3;
@@ -255,7 +255,7 @@ describe("with one worker", () => {
   it("gives equal choices where nothing is drawn, each cut and counted by itself", async () => {
     const openai = await client("choices");
     const request = {
-      ...{ model, temperature: 0, max_tokens: 300, messages: user(parallelPrompt), n: 2 },
+      ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt), n: 2 },
       ...{ logprobs: true, stop: ["is the"], ...ours({ mode: "parallel", cache: "bypass" }) },
     };
     const { choices } = await openai.chat.completions.create(request);
