@@ -24,7 +24,8 @@ of the decoding figures. tokens_s counts all lanes together; gb_s is the weights
 step must read at least once, over its time; bandwidth_gb_s is what the same threads reach reading
 before each run. Ratios are medians of the runs' own.
 
-  --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
+  --shape NAME      ${Object.keys(shapes).join(", ")}
+                    (default qwen2.5-0.5b)
   --dtype TYPE      ${dtypes.join(", ")} (default bf16); for int8 also tells how far the logits
                     of 64 tokens are from those of bf16 and fp32 weights
   --lanes LIST      lanes decoded together (default 1,2,4,8,16)

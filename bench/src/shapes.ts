@@ -28,6 +28,20 @@ export interface Shape {
 
 const common = { max_position_embeddings: 32768, rope_theta: 1e6, rms_norm_eps: 1e-6 };
 
+/** The demo's; the narrow one has the MLPs of the stage before it, and weights that lie in cache. */
+const demo = {
+  ...common,
+  model_type: "qwen3" as const,
+  max_position_embeddings: 1024,
+  hidden_size: 256,
+  num_hidden_layers: 8,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 64,
+  intermediate_size: 4096,
+  vocab_size: 2048,
+};
+
 /** From the models' own config.json. All tie their embeddings. */
 export const shapes: Readonly<Record<string, Shape>> = {
   "qwen2.5-0.5b": {
@@ -63,6 +77,8 @@ export const shapes: Readonly<Record<string, Shape>> = {
     intermediate_size: 3072,
     vocab_size: 151936,
   },
+  demo,
+  "demo-narrow": { ...demo, intermediate_size: 768 },
   /** For trying the command out. */
   tiny: {
     ...common,
