@@ -171,7 +171,7 @@ describe("generate", () => {
     const { stdout } = await data("generate", "--family", "serial", ...args);
     expect(JSON.parse(stdout)).toMatchObject({ parallel: 0, families: { serial: 12 } });
     const { code, stderr } = await data("generate", "--family", "serial", "--repeat", ...args);
-    expect([code, stderr]).toEqual([1, expect.stringMatching(/give one of them/)]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/give one of them/)]);
   });
 });
 

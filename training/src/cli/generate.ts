@@ -4,7 +4,7 @@ import { RowWriter } from "../pipeline/answers.ts";
 import { cut, type Part, plainText } from "../pipeline/parts.ts";
 import { makeRepetition, makeTask } from "../tasks/catalogue.ts";
 import { check, families, type Split, type Task } from "../tasks/task.ts";
-import { fromRoot, needed, oneOf, whole } from "./options.ts";
+import { fromRoot, needed, oneOf, UsageError, whole } from "./options.ts";
 
 export const generateHelp = `npm run data -- generate --n N --out FILE [options]
 
@@ -85,7 +85,7 @@ export async function generateCommand(argv: string[]) {
   const split = oneOf("split", values.split, ["train", "heldout"]);
   const seed = whole("seed", values.seed, 0);
   const family = values.family === undefined ? undefined : oneOf("family", values.family, families);
-  if (family && values.repeat) throw new Error("--family and --repeat: give one of them");
+  if (family && values.repeat) throw new UsageError("--family and --repeat: give one of them");
   const json = await generate(out, n, seed, split, (index) =>
     values.repeat ? makeRepetition(seed, index, split) : makeTask(seed, index, split, family),
   );
