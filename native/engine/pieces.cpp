@@ -1,12 +1,20 @@
 #include "pieces.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace anabranch {
 namespace {
 
 /// Query heads of one unit: many enough to pay for reading the piece, few enough to share out.
 constexpr int kUnitQueries = 96;
+
+/// A unit is not cut below these query heads, which walk a piece together.
+constexpr int kLeastQueries = 12;
+
+/// What a unit costs. A tile of queries walks the tokens of its longest reader, and K and V are read
+/// once, which costs about as much as computing with them a few times.
+long long work_of(long long query_tokens, int longest) { return query_tokens + 4 * longest; }
 
 int pieces_of(int tokens) { return (tokens + kPieceTokens - 1) / kPieceTokens; }
 
@@ -75,16 +83,27 @@ void PiecePlan::build(const Batch& batch) {
   close_wave(first_row, rows);
 }
 
-/// Brings the wave's readers together by group, and deals units out by their work.
+/// Brings the wave's readers together by group, and cuts the groups into units.
 void PiecePlan::close_wave(int first_row, int last_row) {
   int begin = static_cast<int>(readers_.size());
   readers_.resize(readers_.size() + entries_.size());
   const int first_unit = static_cast<int>(units_.size());
+  const auto most = [&](const Group& group) {
+    return work_of(static_cast<long long>(group.readers) * group.tokens * group_, group.tokens);
+  };
+  long long all = 0;
+  for (const Group& group : groups_) all += most(group) * kv_heads_;
+  const long long fair = std::max(1LL, all / threads_);
   for (Group& group : groups_) {
     group_at_[group.blocks[0]] = -1;
     group.placed = begin;
     tokens_ += group.tokens;
-    const int parts = (group.readers * group_ + kUnitQueries - 1) / kUnitQueries;
+    const int queries = group.readers * group_;
+    const auto parts_of = [&](int size) { return (queries + size - 1) / size; };
+    // No unit is more than one thread's part of the whole.
+    const auto wanted = static_cast<int>((most(group) + fair - 1) / fair);
+    const int parts = std::min(group.readers, std::max(parts_of(kUnitQueries),
+                                                       std::min(parts_of(kLeastQueries), wanted)));
     for (int head = 0; head < kv_heads_; ++head) {
       for (int part = 0; part < parts; ++part) {
         const int first = group.readers * part / parts;
@@ -97,27 +116,46 @@ void PiecePlan::close_wave(int first_row, int last_row) {
   for (const Entry& entry : entries_) readers_[groups_[entry.group].placed++] = entry.reader;
   groups_.clear();
   entries_.clear();
+  waves_.push_back(deal(first_row, last_row, first_unit));
+}
 
-  // A tile of queries walks the tokens of its longest reader; what a unit costs is near that. Each
-  // also reads K and V once, which costs about as much as computing with them a few times.
-  const int last_unit = static_cast<int>(units_.size());
-  std::vector<long long> until(1, 0);
-  for (int i = first_unit; i < last_unit; ++i) {
-    long long work = 0, longest = 0;
-    for (int r = 0; r < units_[i].count; ++r) {
-      const int tokens = readers_[units_[i].first + r].tokens;
-      work += static_cast<long long>(tokens) * group_;
-      longest = std::max<long long>(longest, tokens);
+/// Deals the units from `first_unit` on out to the threads: the one with the most work first, each to
+/// the thread that has least. Each thread's lie together, in the order in which they were.
+PiecePlan::Wave PiecePlan::deal(int first_row, int last_row, int first_unit) {
+  dealt_.assign(units_.begin() + first_unit, units_.end());
+  work_.clear();
+  order_.clear();
+  for (const Unit& unit : dealt_) {
+    long long query_tokens = 0;
+    int longest = 0;
+    for (int r = 0; r < unit.count; ++r) {
+      const int tokens = readers_[unit.first + r].tokens;
+      query_tokens += static_cast<long long>(tokens) * group_;
+      longest = std::max(longest, tokens);
     }
-    until.push_back(until.back() + work + 4 * longest);
+    work_.push_back(work_of(query_tokens, longest));
+    order_.push_back(static_cast<int>(order_.size()));
+  }
+  std::stable_sort(order_.begin(), order_.end(), [&](int a, int b) { return work_[a] > work_[b]; });
+  std::vector<long long> load(threads_);
+  std::vector<int> thread_of(dealt_.size());
+  for (const int unit : order_) {
+    const auto least = std::min_element(load.begin(), load.end());
+    *least += work_[unit];
+    thread_of[unit] = static_cast<int>(least - load.begin());
   }
   Wave wave{first_row, last_row, {first_unit}};
-  for (int thread = 1; thread <= threads_; ++thread) {
-    const long long goal = until.back() * thread / threads_;
-    const auto at = std::lower_bound(until.begin(), until.end(), goal);
-    wave.shares.push_back(first_unit + static_cast<int>(at - until.begin()));
+  std::sort(order_.begin(), order_.end(), [&](int a, int b) {
+    return std::pair(thread_of[a], a) < std::pair(thread_of[b], b);
+  });
+  size_t placed = 0;
+  for (int thread = 0; thread < threads_; ++thread) {
+    for (; placed < order_.size() && thread_of[order_[placed]] == thread; ++placed) {
+      units_[first_unit + placed] = dealt_[order_[placed]];
+    }
+    wave.shares.push_back(first_unit + static_cast<int>(placed));
   }
-  waves_.push_back(std::move(wave));
+  return wave;
 }
 
 }  // namespace anabranch

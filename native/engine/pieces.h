@@ -68,6 +68,7 @@ class PiecePlan {
 
   int group_of(const int* blocks, int tokens);
   void close_wave(int first_row, int last_row);
+  Wave deal(int first_row, int last_row, int first_unit);
 
   int slot_limit_ = 0, kv_heads_ = 0, group_ = 0, threads_ = 0;
   std::vector<int> group_at_;  // [blocks]: the group that begins with this block, or -1
@@ -75,6 +76,9 @@ class PiecePlan {
   std::vector<Entry> entries_;   // of the wave being built
   std::vector<Reader> readers_;  // by group, in row order
   std::vector<Unit> units_;
+  std::vector<Unit> dealt_;      // of the wave being built, as they were
+  std::vector<long long> work_;  // of those
+  std::vector<int> order_;       // of those, the most work first
   std::vector<int> first_slot_, slots_;  // [rows]
   std::vector<Wave> waves_;
   long long tokens_ = 0;

@@ -18,7 +18,8 @@ namespace {
 //
 // A kind of weights says what a step along K is: `depth` values of k, `step` bytes of a strip, one
 // Input a row. Products are added in Sums; `chunk` values of k make a chunk, which begins with `head`
-// bytes.
+// bytes. Up to `near` rows what is asked for ahead goes to the first cache; with more, whose inputs
+// want that cache, to the second.
 
 constexpr int kStrip = 2 * W;
 
@@ -28,7 +29,7 @@ struct F32Weights {
   using Input = float;
   using Sum = Vec;
   using Wide = Vec;
-  static constexpr int depth = 1, chunk = 128;
+  static constexpr int depth = 1, chunk = 128, near = 4;
   static constexpr size_t step = kStrip * 4, head = 0;
   static void load_pair(const std::byte* at, Vec& low, Vec& high) {
     low = load<Vec>(at);
@@ -58,7 +59,7 @@ struct DotWeights {
   using Input = std::uint32_t;
   using Sum = Vec;
   using Wide = Bits;
-  static constexpr int depth = 2, chunk = 256;
+  static constexpr int depth = 2, chunk = 256, near = 4;
   static constexpr size_t step = kStrip * 4, head = 0;
   static void load_pair(const std::byte* at, Bits& low, Bits& high) {
     low = load<Bits>(at);
@@ -122,7 +123,7 @@ struct Int8Weights {
   using Input = std::uint32_t;
   using Sum = Ints;
   using Wide = Ints;
-  static constexpr int depth = 2, chunk = kInt8Group;
+  static constexpr int depth = 2, chunk = kInt8Group, near = 16;
   static constexpr size_t step = kStrip * 2, head = kStrip * 2;  // scales are bf16
   static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
   static void load_pair(const std::byte* at, Ints& low, Ints& high) {
@@ -240,9 +241,9 @@ void accumulate(const Chunk<Kind>& c, const std::byte* w, typename Kind::Sum (&a
   const typename Kind::Input* x[M];
   for (int m = 0; m < M; ++m) {
     x[m] = c.x + m * c.ldx;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__AVX512F__)
     // Pointers whose kinship is hidden: else the compiler computes each anew from the last one.
-    if constexpr (M <= 8) asm("" : "+r"(x[m]));
+    asm("" : "+r"(x[m]));
 #endif
   }
   const std::byte* ahead = w + c.fetch;
@@ -252,7 +253,7 @@ void accumulate(const Chunk<Kind>& c, const std::byte* w, typename Kind::Sum (&a
       typename Kind::Wide low, high;
       const std::byte* at = w + s * c.stride + static_cast<size_t>(i) * Kind::step;
       for (size_t line = 0; Fetch && line < Kind::step; line += 64) {
-        __builtin_prefetch(ahead + s * c.stride + line);
+        __builtin_prefetch(ahead + s * c.stride + line, 0, M <= Kind::near ? 3 : 2);
       }
       Kind::load_pair(at, low, high);
       // One input at a time: beside the sums, all M of them would not fit 16 registers.
