@@ -18,8 +18,8 @@ namespace {
 //
 // A kind of weights says what a step along K is: `depth` values of k, `step` bytes of a strip, one
 // Input a row. Products are added in Sums; `chunk` values of k make a chunk, which begins with `head`
-// bytes. Up to `near` rows what is asked for ahead goes to the first cache; with more, whose inputs
-// want that cache, to the second.
+// bytes. Weights are asked for `ahead` bytes before their use; up to `near` rows they go to the first
+// cache; with more, whose inputs want that cache, to the second.
 
 constexpr int kStrip = 2 * W;
 
@@ -30,7 +30,7 @@ struct F32Weights {
   using Sum = Vec;
   using Wide = Vec;
   static constexpr int depth = 1, chunk = 128, near = 4;
-  static constexpr size_t step = kStrip * 4, head = 0;
+  static constexpr size_t step = kStrip * 4, head = 0, ahead = 8192;
   static void load_pair(const std::byte* at, Vec& low, Vec& high) {
     low = load<Vec>(at);
     high = load<Vec>(at + W * 4);
@@ -60,7 +60,7 @@ struct DotWeights {
   using Sum = Vec;
   using Wide = Bits;
   static constexpr int depth = 2, chunk = 256, near = 4;
-  static constexpr size_t step = kStrip * 4, head = 0;
+  static constexpr size_t step = kStrip * 4, head = 0, ahead = 8192;
   static void load_pair(const std::byte* at, Bits& low, Bits& high) {
     low = load<Bits>(at);
     high = load<Bits>(at + W * 4);
@@ -124,7 +124,7 @@ struct Int8Weights {
   using Sum = Ints;
   using Wide = Ints;
   static constexpr int depth = 2, chunk = kInt8Group, near = 16;
-  static constexpr size_t step = kStrip * 2, head = kStrip * 2;  // scales are bf16
+  static constexpr size_t step = kStrip * 2, head = kStrip * 2, ahead = 16384;  // scales are bf16
   static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
   static void load_pair(const std::byte* at, Ints& low, Ints& high) {
     const Shorts both = load<Shorts>(at);
@@ -216,10 +216,6 @@ void pack(WeightType type, const float* rows, int k, std::byte* out) {
 
 // ---- tiles ---------------------------------------------------------------------------------------
 
-/// Bytes that weights are asked for ahead of their use; the next strip follows this one. What the
-/// processor fetches by itself leaves a third of the bandwidth unused once rows keep it busy.
-constexpr size_t kAhead = 16384;
-
 /// M rows by S strips over one chunk of K, in registers. `sums` is [S][rows of the panel][kStrip].
 template <class Kind>
 struct Chunk {
@@ -230,6 +226,8 @@ struct Chunk {
   size_t stride = 0;                        // bytes of a strip
   int steps = 0;
   bool first = false;                       // of K: sums begin at nothing
+  // What the processor fetches by itself leaves a third of the bandwidth unused once rows keep it
+  // busy. The next strip follows this one.
   size_t fetch = 0;                         // where these rows begin to ask for what comes, from w
   size_t fetch_step = 0;                    // bytes of it at each step, or 0
   float* sums = nullptr;
@@ -369,13 +367,17 @@ int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, i
   c.panel = rows;
   // One tile alone needs no chunks but those that are scaled.
   const int chunk = Kind::head == 0 && rows <= kTileRows ? g.k : Kind::chunk;
+  // Not within a chunk that other tiles still come back to.
+  const size_t ahead = rows <= kTileRows
+                           ? Kind::ahead
+                           : std::max(Kind::ahead, Kind::step * (Kind::chunk / Kind::depth));
   int strip = first;
   for (; strip + S <= last; strip += S) {
     c.w = g.w + c.stride * static_cast<size_t>(strip);
     for (int k = 0; k < g.k; k += chunk) {
       c.steps = (std::min(chunk, g.k - k) + Kind::depth - 1) / Kind::depth;
       c.first = k == 0;
-      c.fetch = kAhead;
+      c.fetch = ahead;
       c.fetch_step = rows > kTileRows ? Kind::step / 2 : Kind::step;  // the first two tiles share it
       for (int row = 0, next; row < rows; row += next) {
         next = next_tile(rows - row);
@@ -384,7 +386,7 @@ int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, i
         c.sums = sums + row * kStrip;
         tile_of<Kind, S>(c, next);
         c.fetch += c.fetch_step * c.steps;
-        if (c.fetch >= kAhead + Kind::step * c.steps) c.fetch_step = 0;
+        if (c.fetch >= ahead + Kind::step * c.steps) c.fetch_step = 0;
       }
       c.w += Kind::head + c.steps * Kind::step;
     }
