@@ -108,7 +108,7 @@ void PiecePlan::close_wave(int first_row, int last_row) {
       for (int part = 0; part < parts; ++part) {
         const int first = group.readers * part / parts;
         const int count = group.readers * (part + 1) / parts - first;
-        units_.push_back({group.blocks, begin + first, count, head});
+        units_.push_back({group.blocks, begin + first, count, head, 0});
       }
     }
     begin += group.readers;
@@ -125,15 +125,14 @@ PiecePlan::Wave PiecePlan::deal(int first_row, int last_row, int first_unit) {
   dealt_.assign(units_.begin() + first_unit, units_.end());
   work_.clear();
   order_.clear();
-  for (const Unit& unit : dealt_) {
+  for (Unit& unit : dealt_) {
     long long query_tokens = 0;
-    int longest = 0;
     for (int r = 0; r < unit.count; ++r) {
       const int tokens = readers_[unit.first + r].tokens;
       query_tokens += static_cast<long long>(tokens) * group_;
-      longest = std::max(longest, tokens);
+      unit.tokens = std::max(unit.tokens, tokens);
     }
-    work_.push_back(work_of(query_tokens, longest));
+    work_.push_back(work_of(query_tokens, unit.tokens));
     order_.push_back(static_cast<int>(order_.size()));
   }
   std::stable_sort(order_.begin(), order_.end(), [&](int a, int b) { return work_[a] > work_[b]; });

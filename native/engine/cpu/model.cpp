@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -15,6 +16,9 @@
 
 namespace anabranch {
 namespace {
+
+/// Bytes of K and V that a thread asks for before it computes what attends to them.
+constexpr size_t kFetchedContext = size_t{512} << 10;
 
 /// A linear layer's weights in strips for the kernel that reads them.
 struct Packed {
@@ -311,48 +315,66 @@ class CpuBackend final : public Backend {
   }
 
   template <class T, class Convert>
-  void write_kv(const Layer& layer, const Row& row, const float* k, const float* v,
+  void write_kv(const Layer& layer, const Row& row, int head, const float* k, const float* v,
                 Convert convert) const {
     const int dim = config_.head_dim;
-    for (int h = 0; h < config_.kv_heads; ++h) {
-      const size_t at = (static_cast<size_t>(row.block) * config_.kv_heads + h) * dim *
-                        kBlockTokens;
-      T* keys = reinterpret_cast<T*>(layer.k.data()) + at + row.offset;
-      T* values = reinterpret_cast<T*>(layer.v.data()) + at +
-                  static_cast<size_t>(row.offset) * dim;
-      for (int d = 0; d < dim; ++d) keys[d * kBlockTokens] = convert(k[h * dim + d]);
-      for (int d = 0; d < dim; ++d) values[d] = convert(v[h * dim + d]);
-    }
+    const size_t at =
+        (static_cast<size_t>(row.block) * config_.kv_heads + head) * dim * kBlockTokens;
+    T* keys = reinterpret_cast<T*>(layer.k.data()) + at + row.offset;
+    T* values = reinterpret_cast<T*>(layer.v.data()) + at + static_cast<size_t>(row.offset) * dim;
+    for (int d = 0; d < dim; ++d) keys[d * kBlockTokens] = convert(k[d]);
+    for (int d = 0; d < dim; ++d) values[d] = convert(v[d]);
   }
 
-  /// q/k norm, RoPE and the KV write of one row; q is scaled for attention.
-  void finish_qkv(const Layer& layer, const Row& row, float* qkv, const float* cos_sin) const {
+  /// q/k norm, RoPE and the KV write of one row, for one KV head or one of its query heads: number
+  /// `which` of the group, of which the last is the KV head. q is scaled for attention.
+  void finish_qkv(const Layer& layer, const Row& row, int kv_head, int which, float* qkv,
+                  const float* cos_sin) const {
     const int dim = config_.head_dim;
-    float* k = qkv + config_.heads * dim;
-    float* v = k + config_.kv_heads * dim;
-    const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-    for (int h = 0; h < config_.heads + config_.kv_heads; ++h) {
-      float* head = qkv + h * dim;
-      const bool query = h < config_.heads;
-      if (config_.qk_norm) {
-        kernels_.rms_norm(head, (query ? layer.q_norm : layer.k_norm).data(), dim,
-                          config_.norm_epsilon, head);
-      }
-      rotate(head, cos_sin);
-      if (query) {
-        for (int d = 0; d < dim; ++d) head[d] *= scale;
-      }
+    const int group = config_.heads / config_.kv_heads;
+    const bool query = which < group;
+    float* head = qkv + (query ? kv_head * group + which : config_.heads + kv_head) * dim;
+    if (config_.qk_norm) {
+      kernels_.rms_norm(head, (query ? layer.q_norm : layer.k_norm).data(), dim,
+                        config_.norm_epsilon, head);
     }
+    rotate(head, cos_sin);
+    if (query) {
+      const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+      for (int d = 0; d < dim; ++d) head[d] *= scale;
+      return;
+    }
+    const float* v = head + config_.kv_heads * dim;
     if (type_ == WeightType::kF32) {
-      write_kv<float>(layer, row, k, v, [](float x) { return x; });
+      write_kv<float>(layer, row, kv_head, head, v, [](float x) { return x; });
     } else {
-      write_kv<std::uint16_t>(layer, row, k, v, to_bf16);
+      write_kv<std::uint16_t>(layer, row, kv_head, head, v, to_bf16);
     }
   }
 
   /// A row's partial results in wave scratch: one a piece, [heads, head_dim + 2] each.
   size_t partial_stride() const {
     return static_cast<size_t>(config_.heads) * (config_.head_dim + 2);
+  }
+
+  /// Asks for the K and V that these units read. They lie scattered and nobody has touched them since
+  /// the last step, so that attention over short pieces would wait for each of them.
+  void fetch_context(const Layer& layer, int first_unit, int last_unit) const {
+    const size_t head = element_bytes() * config_.head_dim * kBlockTokens;
+    size_t left = kFetchedContext / (2 * head);
+    // GCC drops calls of a function that does nothing but ask for memory.
+    std::atomic_signal_fence(std::memory_order_relaxed);
+    for (int i = first_unit; i < last_unit; ++i) {
+      const PiecePlan::Unit& unit = plan_.unit(i);
+      for (int b = 0; b * kBlockTokens < unit.tokens; ++b) {
+        if (left-- == 0) return;
+        const size_t at = (static_cast<size_t>(unit.blocks[b]) * config_.kv_heads + unit.kv_head) * head;
+        for (size_t line = 0; line < head; line += 64) {
+          __builtin_prefetch(layer.k.data() + at + line, 0, 2);
+          __builtin_prefetch(layer.v.data() + at + line, 0, 2);
+        }
+      }
+    }
   }
 
   void attend(const Layer& layer, const PiecePlan::Unit& unit, float* scratch,
@@ -420,9 +442,15 @@ class CpuBackend final : public Backend {
       norm(layer.attention_norm);
       multiply(layer.qkv, normed_.floats(), m, qkv_.floats(), width, false, member);
       add_bias(layer.qkv_bias, qkv_.floats(), m, width, strips(layer.qkv));
+      const int* units = plan_.waves().front().shares.data() + member.index();
+      fetch_context(layer, units[0], units[1]);
       member.sync();
-      for (int row = rows.first; row < rows.second; ++row) {
-        finish_qkv(layer, batch.rows[row], row_of(qkv_, row, width),
+      // By KV head, as attention is: its rows stay in one core's cache.
+      const int group = c.heads / c.kv_heads + 1;
+      const auto heads = member.share(c.kv_heads * group * m);
+      for (int task = heads.first; task < heads.second; ++task) {
+        const int row = task % m, head = task / m;
+        finish_qkv(layer, batch.rows[row], head / group, head % group, row_of(qkv_, row, width),
                    row_of(cos_sin_, row, c.head_dim));
       }
       member.sync();
@@ -432,9 +460,10 @@ class CpuBackend final : public Backend {
           attend(layer, plan_.unit(unit), attend_scratch, piece_rows);
         }
         member.sync();
-        const auto tasks = member.share((wave.last_row - wave.first_row) * c.heads);
+        const int wave_rows = wave.last_row - wave.first_row;
+        const auto tasks = member.share(c.heads * wave_rows);
         for (int task = tasks.first; task < tasks.second; ++task) {
-          merge(wave.first_row + task / c.heads, task % c.heads);
+          merge(wave.first_row + task % wave_rows, task / wave_rows);
         }
         member.sync();
       }
