@@ -379,7 +379,7 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
   const auto q = numbers.list(static_cast<size_t>(group) * head_dim);
   // A row of `count` heads over its whole context, alone or in the midst of rows that see less.
   const auto run = [&](int first, int count, bool company) {
-    const size_t stride = static_cast<size_t>(count) * (head_dim + 2);
+    const size_t stride = partial_size(count, head_dim);
     std::vector<float> scratch(piece_scratch(head_dim));
     std::vector<float> partials, others(4 * stride);
     std::vector<float> out(static_cast<size_t>(count) * head_dim);
@@ -410,8 +410,9 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
       }
     }
     for (int head = 0; head < count; ++head) {
-      kernels.merge({&partials[head * (head_dim + 2)], static_cast<std::ptrdiff_t>(stride), pieces,
-                     head_dim, &out[static_cast<size_t>(head) * head_dim]});
+      kernels.merge({&partials[head * head_dim], &partials[count * head_dim + 2 * head],
+                     static_cast<std::ptrdiff_t>(stride), pieces, head_dim,
+                     &out[static_cast<size_t>(head) * head_dim]});
     }
     return out;
   };

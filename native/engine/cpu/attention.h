@@ -151,13 +151,15 @@ void tile_of_queries(const Piece& p, int first) {
   float* scores = p.scratch;                  // [M, kPieceTokens]
   float* q = scores + M * kPieceTokens;       // [head_dim, M]
   float* out[M];
+  float* tail[M];
   int tokens[M];
   for (int m = 0; m < M; ++m) {
     const PieceRow& row = p.rows[(first + m) / p.group];
     const int head = (first + m) % p.group;
     const float* from = row.q + static_cast<size_t>(head) * p.head_dim;
     for (int d = 0; d < p.head_dim; ++d) q[d * M + m] = from[d];
-    out[m] = row.partial + static_cast<size_t>(head) * (p.head_dim + 2);
+    out[m] = row.partial + static_cast<size_t>(head) * p.head_dim;
+    tail[m] = row.partial + static_cast<size_t>(p.group) * p.head_dim + 2 * head;
     tokens[m] = row.tokens;
   }
   const int longest = *std::max_element(tokens, tokens + M);
@@ -168,8 +170,7 @@ void tile_of_queries(const Piece& p, int first) {
     block_scores<Cache, M>(q, p.head_dim, keys(block), keys(next), values_at(block), scores + t);
   }
   for (int m = 0; m < M; ++m) {
-    float* tail = out[m] + p.head_dim;
-    soften(scores + m * kPieceTokens, tokens[m], tail[0], tail[1]);
+    soften(scores + m * kPieceTokens, tokens[m], tail[m][0], tail[m][1]);
     std::fill_n(out[m], p.head_dim, 0.0f);
   }
   // Tokens that all have, together; then each its own, so that no query meets what it can't see.
@@ -206,14 +207,14 @@ void merge(const Merge& m) {
   float top = kNone, weight = 0;
   std::fill_n(m.out, m.head_dim, 0.0f);
   for (int piece = 0; piece < m.pieces; ++piece) {
-    const float* values = m.partials + piece * m.stride;
-    const float piece_top = values[m.head_dim];
+    const float* values = m.values + piece * m.stride;
+    const float piece_top = m.weights[piece * m.stride];
     if (piece_top == kNone) continue;
     const float merged = std::max(top, piece_top);
     const float keep = top == merged ? 1.0f : std::exp(top - merged);
     const float add = piece_top == merged ? 1.0f : std::exp(piece_top - merged);
     for (int d = 0; d < m.head_dim; ++d) m.out[d] = m.out[d] * keep + values[d] * add;
-    weight = weight * keep + values[m.head_dim + 1] * add;
+    weight = weight * keep + m.weights[piece * m.stride + 1] * add;
     top = merged;
   }
   const float scale = weight == 0 ? 0 : 1.0f / weight;

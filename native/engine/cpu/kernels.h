@@ -49,11 +49,17 @@ struct Gemm {
   std::ptrdiff_t ldo = 0;
 };
 
+/// What attention to one piece gives a row for one KV head: weighted V [group, head_dim], then [group, 2]
+/// largest scores and sums of weights. Whole cache lines, so that no two cores write to one.
+inline size_t partial_size(int group, int head_dim) {
+  return (static_cast<size_t>(group) * (head_dim + 2) + 15) / 16 * 16;
+}
+
 /// A row's part in a piece of context: its query heads that share one KV head, and what they get.
 struct PieceRow {
   const float* q = nullptr;  // [group, head_dim], scaled by 1/sqrt(head_dim)
   int tokens = 0;            // of the piece, counted from its begin; at least 1
-  float* partial = nullptr;  // [group, head_dim + 2]: weighted V, largest score, sum of weights
+  float* partial = nullptr;  // [partial_size(group, head_dim)]
 };
 
 /// One piece of context for every row that reads it, and one KV head. What a row gets depends on its
@@ -81,11 +87,12 @@ inline size_t piece_scratch(int head_dim) {
 
 /// The partial results of one row's context for one query head, merged in context order.
 struct Merge {
-  const float* partials = nullptr;  // the first piece's [head_dim + 2]
-  std::ptrdiff_t stride = 0;        // floats from one piece's to the next one's
+  const float* values = nullptr;  // the first piece's [head_dim]
+  const float* weights = nullptr;  // the first piece's [2]: largest score, sum of weights
+  std::ptrdiff_t stride = 0;      // floats from one piece's to the next one's
   int pieces = 0;
   int head_dim = 0;
-  float* out = nullptr;             // [head_dim]
+  float* out = nullptr;           // [head_dim]
 };
 
 struct Kernels {

@@ -251,7 +251,6 @@ class CpuBackend final : public Backend {
     plan_ = PiecePlan(total_blocks_, slots, c.kv_heads, c.heads / c.kv_heads, team_.size());
     partials_ = Buffer(partial_stride() * slots * sizeof(float));
     attend_scratch_ = Buffer(piece_scratch(c.head_dim) * team_.size() * sizeof(float));
-    piece_rows_.resize(team_.size());
   }
 
   std::span<float> logits_of(int row) {
@@ -352,27 +351,40 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// A row's partial results in wave scratch: one a piece, [heads, head_dim + 2] each.
-  size_t partial_stride() const {
-    return static_cast<size_t>(config_.heads) * (config_.head_dim + 2);
+  /// Floats of a row's partial results for one piece: [kv_heads, partial_size].
+  size_t partial_stride() const { return config_.kv_heads * partial_floats(); }
+  size_t partial_floats() const {
+    return partial_size(config_.heads / config_.kv_heads, config_.head_dim);
+  }
+  float* partial(int slot, int kv_head) const {
+    return partials_.floats() + slot * partial_stride() + kv_head * partial_floats();
   }
 
-  /// Asks for the K and V that these units read. They lie scattered and nobody has touched them since
-  /// the last step, so that attention over short pieces would wait for each of them.
+  /// Asks for the K and V that these units read, and for the memory of their results. They lie scattered
+  /// and nobody has touched them since the last layer's weights came by, so that attention over short
+  /// pieces would wait for each of them.
   void fetch_context(const Layer& layer, int first_unit, int last_unit) const {
-    const size_t head = element_bytes() * config_.head_dim * kBlockTokens;
-    size_t left = kFetchedContext / (2 * head);
     // GCC drops calls of a function that does nothing but ask for memory.
     std::atomic_signal_fence(std::memory_order_relaxed);
+    const size_t block = element_bytes() * config_.head_dim * kBlockTokens;
+    size_t left = kFetchedContext;
     for (int i = first_unit; i < last_unit; ++i) {
       const PiecePlan::Unit& unit = plan_.unit(i);
-      for (int b = 0; b * kBlockTokens < unit.tokens; ++b) {
-        if (left-- == 0) return;
-        const size_t at = (static_cast<size_t>(unit.blocks[b]) * config_.kv_heads + unit.kv_head) * head;
-        for (size_t line = 0; line < head; line += 64) {
+      const int blocks = (unit.tokens + kBlockTokens - 1) / kBlockTokens;
+      const size_t bytes = 2 * block * blocks + sizeof(float) * partial_floats() * unit.count;
+      if (bytes > left) return;
+      left -= bytes;
+      for (int b = 0; b < blocks; ++b) {
+        const size_t at =
+            (static_cast<size_t>(unit.blocks[b]) * config_.kv_heads + unit.kv_head) * block;
+        for (size_t line = 0; line < block; line += 64) {
           __builtin_prefetch(layer.k.data() + at + line, 0, 2);
           __builtin_prefetch(layer.v.data() + at + line, 0, 2);
         }
+      }
+      for (int r = 0; r < unit.count; ++r) {
+        const float* at = partial(plan_.readers()[unit.first + r].slot, unit.kv_head);
+        for (size_t i = 0; i < partial_floats(); i += 16) __builtin_prefetch(at + i, 1, 2);
       }
     }
   }
@@ -387,7 +399,7 @@ class CpuBackend final : public Backend {
     for (int i = 0; i < unit.count; ++i) {
       const PiecePlan::Reader& reader = plan_.readers()[unit.first + i];
       rows.push_back({qkv_.floats() + reader.row * width + head * dim, reader.tokens,
-                      partials_.floats() + reader.slot * partial_stride() + head * (dim + 2)});
+                      partial(reader.slot, unit.kv_head)});
     }
     Piece piece;
     piece.rows = rows.data();
@@ -405,9 +417,11 @@ class CpuBackend final : public Backend {
 
   void merge(int row, int head) const {
     const int dim = config_.head_dim;
+    const int group = config_.heads / config_.kv_heads;
+    const float* first = partial(plan_.first_slot(row), head / group);
     Merge m;
-    m.partials = partials_.floats() + plan_.first_slot(row) * partial_stride() +
-                 static_cast<size_t>(head) * (dim + 2);
+    m.values = first + static_cast<size_t>(head % group) * dim;
+    m.weights = first + static_cast<size_t>(group) * dim + 2 * (head % group);
     m.stride = static_cast<std::ptrdiff_t>(partial_stride());
     m.pieces = plan_.slots_of(row);
     m.head_dim = dim;
@@ -433,7 +447,7 @@ class CpuBackend final : public Backend {
     };
     float* attend_scratch =
         attend_scratch_.floats() + piece_scratch(c.head_dim) * member.index();
-    std::vector<PieceRow>& piece_rows = piece_rows_[member.index()];
+    std::vector<PieceRow> piece_rows;
 
     for (int row = rows.first; row < rows.second; ++row) {
       embed(batch.rows[row], row_of(x_, row, c.hidden), row_of(cos_sin_, row, c.head_dim));
@@ -521,9 +535,8 @@ class CpuBackend final : public Backend {
   Buffer words_;    // [team], see Gemm::words
   size_t words_stride_ = 0;
   PiecePlan plan_;
-  Buffer partials_;        // [slots of a wave, heads, head_dim + 2]
+  Buffer partials_;        // [slots of a wave, partial_stride()]
   Buffer attend_scratch_;  // [team, piece_scratch(head_dim)]
-  std::vector<std::vector<PieceRow>> piece_rows_;  // [team]
 };
 
 }  // namespace

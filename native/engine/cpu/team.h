@@ -54,8 +54,9 @@ class Team {
   const std::function<void(Member&)>* work_ = nullptr;
   std::atomic<std::uint32_t> epoch_{0};    // a run begins
   std::atomic<bool> closing_{false};
-  std::atomic<int> arrived_{0};            // at the barrier
-  std::atomic<std::uint32_t> phase_{0};    // barriers passed
+  // Each on a cache line of its own: those who wait at a barrier read one, those who come write the other.
+  alignas(64) std::atomic<int> arrived_{0};          // at the barrier
+  alignas(64) std::atomic<std::uint32_t> phase_{0};  // barriers passed
 };
 
 }  // namespace anabranch
