@@ -108,7 +108,7 @@ void PiecePlan::close_wave(int first_row, int last_row) {
       for (int part = 0; part < parts; ++part) {
         const int first = group.readers * part / parts;
         const int count = group.readers * (part + 1) / parts - first;
-        units_.push_back({group.blocks, begin + first, count, head, 0});
+        units_.push_back({group.blocks, begin + first, count, head});
       }
     }
     begin += group.readers;
@@ -125,14 +125,15 @@ PiecePlan::Wave PiecePlan::deal(int first_row, int last_row, int first_unit) {
   dealt_.assign(units_.begin() + first_unit, units_.end());
   work_.clear();
   order_.clear();
-  for (Unit& unit : dealt_) {
+  for (const Unit& unit : dealt_) {
     long long query_tokens = 0;
+    int longest = 0;
     for (int r = 0; r < unit.count; ++r) {
       const int tokens = readers_[unit.first + r].tokens;
       query_tokens += static_cast<long long>(tokens) * group_;
-      unit.tokens = std::max(unit.tokens, tokens);
+      longest = std::max(longest, tokens);
     }
-    work_.push_back(work_of(query_tokens, unit.tokens));
+    work_.push_back(work_of(query_tokens, longest));
     order_.push_back(static_cast<int>(order_.size()));
   }
   std::stable_sort(order_.begin(), order_.end(), [&](int a, int b) { return work_[a] > work_[b]; });

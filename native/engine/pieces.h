@@ -28,7 +28,6 @@ class PiecePlan {
     int first = 0;  // readers [first, first + count)
     int count = 0;
     int kv_head = 0;
-    int tokens = 0;  // of its longest reader
   };
 
   /// Rows [first_row, last_row), each with slots [first_slot(row), first_slot(row + 1)).

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -16,9 +15,6 @@
 
 namespace anabranch {
 namespace {
-
-/// Bytes of K and V that a thread asks for before it computes what attends to them.
-constexpr size_t kFetchedContext = size_t{512} << 10;
 
 /// A linear layer's weights in strips for the kernel that reads them.
 struct Packed {
@@ -360,35 +356,6 @@ class CpuBackend final : public Backend {
     return partials_.floats() + slot * partial_stride() + kv_head * partial_floats();
   }
 
-  /// Asks for the K and V that these units read, and for the memory of their results. They lie scattered
-  /// and nobody has touched them since the last layer's weights came by, so that attention over short
-  /// pieces would wait for each of them.
-  void fetch_context(const Layer& layer, int first_unit, int last_unit) const {
-    // GCC drops calls of a function that does nothing but ask for memory.
-    std::atomic_signal_fence(std::memory_order_relaxed);
-    const size_t block = element_bytes() * config_.head_dim * kBlockTokens;
-    size_t left = kFetchedContext;
-    for (int i = first_unit; i < last_unit; ++i) {
-      const PiecePlan::Unit& unit = plan_.unit(i);
-      const int blocks = (unit.tokens + kBlockTokens - 1) / kBlockTokens;
-      const size_t bytes = 2 * block * blocks + sizeof(float) * partial_floats() * unit.count;
-      if (bytes > left) return;
-      left -= bytes;
-      for (int b = 0; b < blocks; ++b) {
-        const size_t at =
-            (static_cast<size_t>(unit.blocks[b]) * config_.kv_heads + unit.kv_head) * block;
-        for (size_t line = 0; line < block; line += 64) {
-          __builtin_prefetch(layer.k.data() + at + line, 0, 2);
-          __builtin_prefetch(layer.v.data() + at + line, 0, 2);
-        }
-      }
-      for (int r = 0; r < unit.count; ++r) {
-        const float* at = partial(plan_.readers()[unit.first + r].slot, unit.kv_head);
-        for (size_t i = 0; i < partial_floats(); i += 16) __builtin_prefetch(at + i, 1, 2);
-      }
-    }
-  }
-
   void attend(const Layer& layer, const PiecePlan::Unit& unit, float* scratch,
               std::vector<PieceRow>& rows) const {
     const int dim = config_.head_dim;
@@ -456,8 +423,6 @@ class CpuBackend final : public Backend {
       norm(layer.attention_norm);
       multiply(layer.qkv, normed_.floats(), m, qkv_.floats(), width, false, member);
       add_bias(layer.qkv_bias, qkv_.floats(), m, width, strips(layer.qkv));
-      const int* units = plan_.waves().front().shares.data() + member.index();
-      fetch_context(layer, units[0], units[1]);
       member.sync();
       // By KV head, as attention is: its rows stay in one core's cache.
       const int group = c.heads / c.kv_heads + 1;
