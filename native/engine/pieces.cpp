@@ -9,9 +9,6 @@ namespace {
 /// Query heads of one unit: many enough to pay for reading the piece, few enough to share out.
 constexpr int kUnitQueries = 96;
 
-/// A unit is not cut below these query heads, which walk a piece together.
-constexpr int kLeastQueries = 12;
-
 /// What a unit costs. A tile of queries walks the tokens of its longest reader, and K and V are read
 /// once, which costs about as much as computing with them a few times.
 long long work_of(long long query_tokens, int longest) { return query_tokens + 4 * longest; }
@@ -100,10 +97,10 @@ void PiecePlan::close_wave(int first_row, int last_row) {
     tokens_ += group.tokens;
     const int queries = group.readers * group_;
     const auto parts_of = [&](int size) { return (queries + size - 1) / size; };
-    // No unit is more than one thread's part of the whole.
+    // No unit is more than one thread's part of the whole, nor cut below what walks a piece together.
     const auto wanted = static_cast<int>((most(group) + fair - 1) / fair);
     const int parts = std::min(group.readers, std::max(parts_of(kUnitQueries),
-                                                       std::min(parts_of(kLeastQueries), wanted)));
+                                                       std::min(parts_of(kMostQueries), wanted)));
     for (int head = 0; head < kv_heads_; ++head) {
       for (int part = 0; part < parts; ++part) {
         const int first = group.readers * part / parts;
@@ -122,10 +119,10 @@ void PiecePlan::close_wave(int first_row, int last_row) {
 /// Deals the units from `first_unit` on out to the threads: the one with the most work first, each to
 /// the thread that has least. Each thread's lie together, in the order in which they were.
 PiecePlan::Wave PiecePlan::deal(int first_row, int last_row, int first_unit) {
-  dealt_.assign(units_.begin() + first_unit, units_.end());
-  work_.clear();
-  order_.clear();
-  for (const Unit& unit : dealt_) {
+  const std::vector<Unit> units(units_.begin() + first_unit, units_.end());
+  std::vector<long long> work;
+  std::vector<int> order;
+  for (const Unit& unit : units) {
     long long query_tokens = 0;
     int longest = 0;
     for (int r = 0; r < unit.count; ++r) {
@@ -133,25 +130,25 @@ PiecePlan::Wave PiecePlan::deal(int first_row, int last_row, int first_unit) {
       query_tokens += static_cast<long long>(tokens) * group_;
       longest = std::max(longest, tokens);
     }
-    work_.push_back(work_of(query_tokens, longest));
-    order_.push_back(static_cast<int>(order_.size()));
+    work.push_back(work_of(query_tokens, longest));
+    order.push_back(static_cast<int>(order.size()));
   }
-  std::stable_sort(order_.begin(), order_.end(), [&](int a, int b) { return work_[a] > work_[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return work[a] > work[b]; });
   std::vector<long long> load(threads_);
-  std::vector<int> thread_of(dealt_.size());
-  for (const int unit : order_) {
+  std::vector<int> thread_of(units.size());
+  for (const int unit : order) {
     const auto least = std::min_element(load.begin(), load.end());
-    *least += work_[unit];
+    *least += work[unit];
     thread_of[unit] = static_cast<int>(least - load.begin());
   }
   Wave wave{first_row, last_row, {first_unit}};
-  std::sort(order_.begin(), order_.end(), [&](int a, int b) {
+  std::sort(order.begin(), order.end(), [&](int a, int b) {
     return std::pair(thread_of[a], a) < std::pair(thread_of[b], b);
   });
   size_t placed = 0;
   for (int thread = 0; thread < threads_; ++thread) {
-    for (; placed < order_.size() && thread_of[order_[placed]] == thread; ++placed) {
-      units_[first_unit + placed] = dealt_[order_[placed]];
+    for (; placed < order.size() && thread_of[order[placed]] == thread; ++placed) {
+      units_[first_unit + placed] = units[order[placed]];
     }
     wave.shares.push_back(first_unit + static_cast<int>(placed));
   }

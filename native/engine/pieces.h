@@ -10,6 +10,9 @@ namespace anabranch {
 /// Tokens of context that attention treats as one piece, at fixed offsets within a segment.
 inline constexpr int kPieceTokens = 256;
 
+/// Query heads that walk a block of K or V together on a CPU, at the most.
+inline constexpr int kMostQueries = 12;
+
 /// The attention of one batch, planned once for all layers. Rows share a piece where their spans
 /// name the same blocks, whatever requests they belong to. A plan is cut into waves of rows, so
 /// that partial results of any batch fit a bounded scratch.
@@ -76,9 +79,6 @@ class PiecePlan {
   std::vector<Entry> entries_;   // of the wave being built
   std::vector<Reader> readers_;  // by group, in row order
   std::vector<Unit> units_;
-  std::vector<Unit> dealt_;      // of the wave being built, as they were
-  std::vector<long long> work_;  // of those
-  std::vector<int> order_;       // of those, the most work first
   std::vector<int> first_slot_, slots_;  // [rows]
   std::vector<Wave> waves_;
   long long tokens_ = 0;

@@ -542,6 +542,38 @@ void check_plan() {
   report("piece plan", wrong);
 }
 
+/// Eight lanes over two equal pieces, each with an end of its own: two threads get the same work.
+void check_dealing() {
+  std::vector<int> trunk(32);
+  for (int i = 0; i < 32; ++i) trunk[i] = i;
+  std::vector<int> own(8);
+  Batch batch;
+  for (int i = 0; i < 8; ++i) {
+    own[i] = 40 + i;
+    Row row;
+    row.first_span = static_cast<int>(batch.spans.size());
+    row.spans = 2;
+    batch.spans.insert(batch.spans.end(), {{trunk.data(), 512}, {&own[i], 10}});
+    batch.rows.push_back(row);
+  }
+  PiecePlan plan(100, 100, 2, 7, 2);
+  plan.build(batch);
+  const PiecePlan::Wave& wave = plan.waves().front();
+  std::array<int, 2> tokens{};
+  for (int thread = 0; thread < 2; ++thread) {
+    for (int unit = wave.shares[thread]; unit < wave.shares[thread + 1]; ++unit) {
+      for (int i = 0; i < plan.unit(unit).count; ++i) {
+        tokens[thread] += plan.readers()[plan.unit(unit).first + i].tokens;
+      }
+    }
+  }
+  std::string wrong;
+  if (tokens[0] != tokens[1] || tokens[0] != 8 * 522) {
+    wrong = std::to_string(tokens[0]) + " and " + std::to_string(tokens[1]) + " tokens";
+  }
+  report("work dealt out", wrong);
+}
+
 // ---- serving, with every door used at once ---------------------------------------------------------
 
 void check_serving(const std::string& folder) {
@@ -610,6 +642,7 @@ int main(int count, char** arguments) {
   check_philox();
   check_sampler();
   check_plan();
+  check_dealing();
   std::vector<const Kernels*> tables;
   for (const std::string& path : runnable_kernels()) tables.push_back(&select_kernels(path));
 #if defined(__x86_64__)

@@ -78,9 +78,6 @@ struct Piece {
   float* scratch = nullptr;      // [piece_scratch(head_dim)]
 };
 
-/// Query heads that walk a block of K or V together, at the most.
-inline constexpr int kMostQueries = 12;
-
 inline size_t piece_scratch(int head_dim) {
   return static_cast<size_t>(kMostQueries) * (kPieceTokens + head_dim);
 }
