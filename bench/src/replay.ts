@@ -4,7 +4,7 @@ import type { Dialect } from "@anabranch/gpu-worker/model/dialect.ts";
 import { answerIds } from "@anabranch/gpu-worker/model/history.ts";
 import { RunBuilder } from "@anabranch/gpu-worker/model/runs.ts";
 import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
-import { dtypeOf, dtypes, type StructureRun } from "@anabranch/native";
+import { dtypeOf, dtypes, type EngineRequest, type StructureRun } from "@anabranch/native";
 import { type Answer, readAnswers } from "@anabranch/training/pipeline/answers.ts";
 import { cut, ordinaryAnswer, type Part } from "@anabranch/training/pipeline/parts.ts";
 import { readTokenizer } from "@anabranch/training/pipeline/tokens.ts";
@@ -16,8 +16,8 @@ const help = `npm run bench -- replay --data FILE [options]
 
 Answers of other models, one {prompt, response} a line. The data pipeline finds their parallel structure,
 and the engine decodes each one after the other: the plain text's tokens serially, and the same text in
-branches, paying for the plan, markers, openings, forks, joins and the prompt's prefill. What is written
-is given, so that random weights in a known model's shape serve. One request at a time.
+branches, paying for the plan, markers, openings, wrong guesses, forks, joins and the prompt's prefill. What
+is written is given, so that random weights in a known model's shape serve. One request at a time.
 
 The speed-up in steps is the plain text's tokens over the decode steps in branches; in wall-clock time it
 is the time of the serial answer over that of the branching one, both from submitting to the last token.
@@ -84,6 +84,9 @@ type Decoded = Omit<Replayed, "wall"> & { wall: Sides | undefined };
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
+/** What the engine is to decode. */
+type Script = Pick<EngineRequest, "scriptGuess"> & { script: StructureRun[] };
+
 /** Turns answers into what the engine is to decode. */
 class Scripts {
   readonly #model: TextModel;
@@ -102,8 +105,8 @@ class Scripts {
     return this.#model.chat([{ role: "user", content: prompt }]);
   }
 
-  serial(answer: Answer): StructureRun[] {
-    return [{ serial: [...this.prompt(answer), ...this.#encode(answer.response)] }];
+  serial(answer: Answer): Script {
+    return { script: [{ serial: [...this.prompt(answer), ...this.#encode(answer.response)] }] };
   }
 
   /** Of the answer alone: its serial decode steps. */
@@ -112,7 +115,7 @@ class Scripts {
   }
 
   /** Nothing where the answer has no parallel structure. */
-  branching(answer: Answer): StructureRun[] | undefined {
+  branching(answer: Answer): Script | undefined {
     const { parts } = cut(answer.response, answer.prompt, {
       count: this.#count,
       answer: ordinaryAnswer,
@@ -129,9 +132,10 @@ class Scripts {
       else runs.stage(part.stage);
     }
     const openings = this.#openings(parts, dialect);
-    return runs.runs.map((run) =>
+    const script = runs.runs.map((run) =>
       "parallel" in run ? { ...run, openings: openings.shift() ?? [] } : run,
     );
+    return { script, scriptGuess: dialect.guess };
   }
 
   /** How many tokens open each branch of each stage. */
@@ -142,20 +146,18 @@ class Scripts {
   }
 }
 
-/** The tokenizer's ids as ids of the shape, which may know fewer. */
-function within(vocabulary: number, script: readonly StructureRun[]): StructureRun[] {
+async function timed(serving: Serving, prompt: readonly number[], asked: Script) {
+  // The tokenizer's ids as ids of the shape, which may know fewer.
+  const { vocabulary } = serving.engine.info();
   const fit = (ids: readonly number[]) => ids.map((id) => id % vocabulary);
-  return script.map((run) =>
+  const script = asked.script.map((run) =>
     "serial" in run ? { serial: fit(run.serial) } : { ...run, parallel: run.parallel.map(fit) },
   );
-}
-
-async function timed(serving: Serving, prompt: readonly number[], script: StructureRun[]) {
-  const { vocabulary } = serving.engine.info();
-  const [{ serial }] = within(vocabulary, [{ serial: prompt }]) as [{ serial: number[] }];
-  const fitting = within(vocabulary, script);
+  const { after = [], tokens = [] } = asked.scriptGuess ?? {};
+  const scriptGuess = { after: fit(after), tokens: fit(tokens) };
+  const fitting = { prompt: fit(prompt), script, scriptGuess };
   const began = performance.now();
-  const { usage } = await serving.ask({ prompt: serial, script: fitting }).end;
+  const { usage } = await serving.ask(fitting).end;
   return { seconds: (performance.now() - began) / 1000, steps: usage.steps };
 }
 
@@ -329,7 +331,7 @@ export async function benchReplay(argv: string[]): Promise<void> {
   const decoded: Decoded[] = [];
   let skipped = 0;
   for (const [i, answer] of answers.entries()) {
-    const tokens = scripts.serial(answer).flatMap((run) => ("serial" in run ? run.serial : []));
+    const tokens = scripts.serial(answer).script.flatMap((run) => ("serial" in run ? run.serial : []));
     if (tokens.length * 1.5 > context) skipped++;
     else decoded.push(await replay(serving, scripts, answer, i, way));
     if ((i + 1) % 10 === 0) say(`  ${i + 1} of ${answers.length}`);

@@ -95,9 +95,27 @@ BlockContent Segment::content(int block) const {
 
 int Segment::fill() {
   if (filled_ % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
-  const int index = filled_++;
-  if (entry_ && filled_ % kBlockTokens == 0) pool_.publish(blocks_.back(), content(index / kBlockTokens));
+  return count_filled();
+}
+
+/// One token more has its KV, in a block that is there. Returns its index.
+int Segment::count_filled() {
+  const int index = filled_++, block = index / kBlockTokens;
+  if (entry_ && filled_ % kBlockTokens == 0) pool_.publish(blocks_[block], content(block));
   return index;
+}
+
+int Segment::fill_ahead() {
+  if ((filled_ + ahead_) % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
+  return filled_ + ahead_++;
+}
+
+void Segment::settle_ahead(int right) {
+  ahead_ = 0;
+  for (; right > 0; --right) count_filled();
+  for (; static_cast<int>(blocks_.size()) > blocks_for(filled_); blocks_.pop_back()) {
+    pool_.release(blocks_.back());
+  }
 }
 
 int Segment::adopt(int limit) {
@@ -133,7 +151,7 @@ void Segment::unfill_last() {
 
 void Segment::release_blocks() {
   settled_ = std::max(settled_, filled_);
-  filled_ = 0;
+  filled_ = ahead_ = 0;
   // Its end goes first, so that what is left known is a beginning.
   for (; !blocks_.empty(); blocks_.pop_back()) pool_.release(blocks_.back());
 }

@@ -97,6 +97,7 @@ class Segment {
   /// were taken away.
   int behind() const { return std::max(0, settled_ - filled_); }
   int filled() const { return filled_; }
+  int ahead() const { return ahead_; }
 
   void write(int token) { tokens_.push_back(token); }
   /// What is written by now belongs to what decoding stands on.
@@ -105,6 +106,10 @@ class Segment {
   /// Room for the KV of its next token. Returns the token's index; its slot is
   /// blocks()[index / kBlockTokens], index % kBlockTokens.
   int fill();
+  /// The same for a token that may come to be written next, after what is filled and filled ahead.
+  int fill_ahead();
+  /// Of the tokens filled ahead the first `right` were written; the others' KV goes.
+  void settle_ahead(int right);
   /// Takes blocks that are known to hold its next tokens, as far as `limit` tokens. Returns how many
   /// tokens that filled.
   int adopt(int limit);
@@ -121,6 +126,7 @@ class Segment {
   std::optional<PrefixKey> next_key() const;
 
  private:
+  int count_filled();
   BlockContent content(int block) const;
   PrefixKey end_key() const;
   const PrefixKey& key(int block) const;  // of full block number `block`; -1: of the context
@@ -134,6 +140,7 @@ class Segment {
   std::vector<int> tokens_;
   std::vector<int> blocks_;
   int filled_ = 0;
+  int ahead_ = 0;  // filled beyond that, within a step
   int settled_ = 0;
 };
 

@@ -62,17 +62,25 @@ class DialectGuide final : public Guide {
   }
 
   std::optional<Choice> choice(const Request& request, const Lane& lane) const override {
-    const RequestSpec& spec = request.spec();
-    Choice out;
-    out.sampling = &spec.sampling;
-    out.counts = &request.counts(lane);
-    out.legal = lane.id == 0 ? legal_in_trunk(request)
-                             : free_text(lane, &dialect_->branch_close, ignored_);
-    if (spec.sampling.temperature > 0) {
-      out.uniform = uniform(spec.seed, spec.choice, static_cast<std::uint32_t>(lane.id),
-                            request.written(lane));
+    return choice_of(request, lane,
+                     lane.id == 0 ? legal_in_trunk(request)
+                                  : free_text(texts_[lane.id], &dialect_->branch_close, ignored_),
+                     0);
+  }
+
+  /// A title more. Where the plan ends instead, only this one row was forwarded in vain.
+  std::vector<int> guess(const Request&) const override {
+    if (state_ != State::kChoice) return {};
+    for (const Option& option : options_) {
+      if (option.marker != &dialect_->title_open) continue;
+      return {option.ids.begin() + static_cast<std::ptrdiff_t>(written_), option.ids.end()};
     }
-    return out;
+    return {};
+  }
+
+  std::optional<Choice> choice_after_guess(const Request& request) const override {
+    const auto ahead = static_cast<std::uint32_t>(guess(request).size());
+    return choice_of(request, request.tree().lanes().front(), legal_in_title(Text{}), ahead);
   }
 
   void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
@@ -95,11 +103,24 @@ class DialectGuide final : public Guide {
  private:
   enum class State { kText, kTitle, kChoice, kTail };
 
+  /// Of the lane's token after the next `ahead` ones.
+  Choice choice_of(const Request& request, const Lane& lane, Legal legal, std::uint32_t ahead) const {
+    const RequestSpec& spec = request.spec();
+    Choice out;
+    out.sampling = &spec.sampling;
+    out.counts = &request.counts(lane);
+    out.legal = std::move(legal);
+    if (spec.sampling.temperature > 0) {
+      out.uniform = uniform(spec.seed, spec.choice, static_cast<std::uint32_t>(lane.id),
+                            request.written(lane) + ahead);
+    }
+    return out;
+  }
+
   /// In free text nothing that is never text can be completed, but for `marker` where there is one.
-  Legal free_text(const Lane& lane, const Marker* marker, const std::vector<int>& no_ends) const {
+  Legal free_text(const Text& text, const Marker* marker, const std::vector<int>& no_ends) const {
     Legal legal;
     if (dialect_) {
-      const Text& text = texts_[lane.id];
       for (const auto& tag : dialect_->tags) {
         if (marker && tag == marker->ids) continue;
         if (text.completes(tag, tag.back())) legal.never.push_back(tag.back());
@@ -191,7 +212,6 @@ class DialectGuide final : public Guide {
   }
 
   Legal legal_in_trunk(const Request& request) const {
-    const Lane& lane = request.tree().lanes().front();
     if (state_ == State::kChoice) {
       Legal legal;
       for (const Option& option : options_) {
@@ -201,12 +221,16 @@ class DialectGuide final : public Guide {
       }
       return legal;
     }
-    if (state_ != State::kTitle) return free_text(lane, text_marker(request), ignored_);
+    if (state_ == State::kTitle) return legal_in_title(texts_[0]);
+    return free_text(texts_[0], text_marker(request), ignored_);
+  }
+
+  Legal legal_in_title(const Text& text) const {
     const Marker& close = dialect_->title_close;
-    const bool empty = texts_[0].ids.size() < close.ids.size();
-    Legal legal = free_text(lane, &close, dialect_->prompted && !empty ? ignored_ : ends_);
+    const bool empty = text.ids.size() < close.ids.size();
+    Legal legal = free_text(text, &close, dialect_->prompted && !empty ? ignored_ : ends_);
     if (!empty) return legal;
-    if (texts_[0].completes(close.ids, close.ids.back())) legal.never.push_back(close.ids.back());
+    if (text.completes(close.ids, close.ids.back())) legal.never.push_back(close.ids.back());
     legal.never.insert(legal.never.end(), close.stand_ins.begin(), close.stand_ins.end());
     return legal;
   }

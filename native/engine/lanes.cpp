@@ -1,6 +1,7 @@
 #include "lanes.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace anabranch {
@@ -147,10 +148,17 @@ int LaneTree::unfilled(const Segment& segment, bool catching_up) const {
   return waits(lanes_[segment.lane()]) ? 0 : segment.unfilled();
 }
 
+int LaneTree::guessed(const Segment& segment, bool catching_up) const {
+  const bool follows = !catching_up && segment.lane() == 0 && gives_logits(segment);
+  return follows ? static_cast<int>(guess_.size()) : 0;
+}
+
 int LaneTree::rows_wanted() const {
   const bool catching_up = behind() > 0;
   int rows = 0;
-  for (const SegmentPtr& segment : segments_) rows += unfilled(*segment, catching_up);
+  for (const SegmentPtr& segment : segments_) {
+    rows += unfilled(*segment, catching_up) + guessed(*segment, catching_up);
+  }
   return rows;
 }
 
@@ -158,7 +166,8 @@ int LaneTree::blocks_wanted(int allowance) const {
   const bool catching_up = behind() > 0;
   int blocks = 0;
   for (const SegmentPtr& segment : segments_) {
-    const int count = std::min(allowance, unfilled(*segment, catching_up));
+    const int wanted = unfilled(*segment, catching_up) + guessed(*segment, catching_up);
+    const int count = std::min(allowance, wanted);
     allowance -= count;
     blocks += blocks_for(segment->filled() + count) - blocks_for(segment->filled());
   }
@@ -180,24 +189,34 @@ std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool eve
     if (count <= 0) continue;
     allowance -= count;
     added.push_back({&segment, batch.rows.size(), count});
-    const bool last_gives = gives_logits(segment);
-    for (int i = 0; i < count; ++i) {
-      const int index = segment.fill();
+    const auto add = [&](int token, int index, bool gives, bool guessed) {
       Row row;
-      row.token = segment.tokens()[index];
+      row.token = token;
       row.position = segment.start() + index;
       row.block = segment.blocks().back();
       row.offset = index % kBlockTokens;
-      if (every_row || (last_gives && index + 1 == segment.length())) {
+      if (gives) {
         row.logits = batch.logits_rows++;
-        logits.push_back({segment.lane(), row.logits, static_cast<int>(s), index});
+        logits.push_back({segment.lane(), row.logits, static_cast<int>(s), index, guessed});
       }
       batch.rows.push_back(row);
+    };
+    const bool last_gives = gives_logits(segment);
+    for (int i = 0; i < count; ++i) {
+      const int index = segment.fill();
+      add(segment.tokens()[index], index,
+          every_row || (last_gives && index + 1 == segment.length()), false);
     }
+    const int guess = guessed(segment, catching_up);
+    if (guess == 0 || guess > allowance || segment.unfilled() > 0) continue;
+    allowance -= guess;
+    added.back().count += guess;
+    guessed_ = segments_[s];
+    for (int i = 0; i < guess; ++i) add(guess_[i], segment.fill_ahead(), i + 1 == guess, true);
   }
   // All blocks are there now, so that rows can see what others write in this step.
   for (const Added& part : added) {
-    const int before = part.segment->filled() - part.count;
+    const int before = part.segment->filled() + part.segment->ahead() - part.count;
     for (int i = 0; i < part.count; ++i) {
       Row& row = batch.rows[part.first + i];
       row.first_span = static_cast<int>(batch.spans.size());
@@ -210,6 +229,19 @@ std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool eve
     }
   }
   return logits;
+}
+
+bool LaneTree::settle_guess() {
+  const SegmentPtr segment = std::exchange(guessed_, nullptr);
+  if (!segment) return false;
+  const auto written = std::span(segment->tokens()).subspan(segment->filled());
+  const auto end = std::mismatch(guess_.begin(), guess_.end(), written.begin(), written.end()).first;
+  const auto right = end - guess_.begin();
+  const bool all = std::ssize(written) == right;
+  const bool whole = all && end == guess_.end() && segment == trunk().segment;
+  // Logits are there for the last token of a whole guess only.
+  segment->settle_ahead(static_cast<int>(all && !whole && right > 0 ? right - 1 : right));
+  return whole;
 }
 
 int LaneTree::adopt() {

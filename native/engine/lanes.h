@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backend.h"
@@ -32,6 +33,7 @@ struct LaneLogits {
   int row = 0;      // of the logits output
   int segment = 0;  // in order of creation,
   int index = 0;    // and the token of it that was the row's input
+  bool guessed = false;  // which is only guessed
 };
 
 class LaneTree {
@@ -67,6 +69,12 @@ class LaneTree {
   /// segment at start + sum (or max) of the branches' lengths.
   void join(ResumeRule rule);
 
+  /// What the trunk will probably write next: it goes through the next decode step with what the trunk
+  /// has written by then, and its last token gives logits as well.
+  void guess(std::vector<int> tokens) { guess_ = std::move(tokens); }
+  /// After that step: whether the trunk wrote just that. What it did not write is forgotten.
+  bool settle_guess();
+
   /// All that is written by now must be filled before decoding goes on.
   void settle();
   /// Settled tokens that are still to be filled. While there are any, steps fill those alone.
@@ -98,6 +106,7 @@ class LaneTree {
   bool waits(const Lane& lane) const;
   bool gives_logits(const Segment& segment) const;  // its last token does
   int unfilled(const Segment& segment, bool catching_up) const;
+  int guessed(const Segment& segment, bool catching_up) const;  // tokens after its unfilled ones
 
   BlockPool& pool_;
   std::optional<PrefixKey> root_;
@@ -106,6 +115,8 @@ class LaneTree {
   int branches_ = 0;                  // of the open stage: the last ones in lanes_
   int stages_ = 0;
   bool sequential_ = false;
+  std::vector<int> guess_;
+  SegmentPtr guessed_;  // within a step: where it was filled
 };
 
 }  // namespace anabranch

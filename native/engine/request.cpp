@@ -62,9 +62,16 @@ void Request::replay() {
                          std::to_string(at.chosen.token) + " where it may not stand");
     }
     tree_.settle();
-    // Prefill chose the first token, and the first after a plan's prompt; every other took a step.
-    if (!std::exchange(prefilled_, false)) ++usage_.steps;
+    // Prefill chose the first token, and the first after a plan's prompt; every other took a step, but
+    // for those after a right guess.
+    const bool decoded = !std::exchange(counted_, false);
+    if (decoded) ++usage_.steps;
+    const SegmentPtr segment = tree_.trunk().segment;
+    auto expected = segment->tokens();
+    const std::vector<int> guess = decoded ? guessed() : std::vector<int>{};
+    expected.insert(expected.end(), guess.begin(), guess.end());
     guide->step(*this, lanes, replayed_);
+    if (!guess.empty() && tree_.trunk().segment->tokens() == expected) counted_ = true;
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
@@ -73,6 +80,7 @@ void Request::replay() {
                          " do not fit the lanes beside it");
     }
   }
+  tree_.guess(guessed());
 }
 
 // ---- steps ---------------------------------------------------------------------------------------
@@ -103,17 +111,33 @@ void Request::ask(Backend& backend, std::vector<Pick>& picks, Events& events) {
       scorer->take(at, backend.logits(at.row));
       continue;
     }
-    if (spec_.return_logits) {
-      std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(at.lane),
-                                            written_[at.lane]};
-      for (float x : backend.logits(at.row)) payload.push_back(std::bit_cast<std::uint32_t>(x));
-      events.add(EventKind::kLogits, spec_.id, payload);
-    }
-    const auto choice = guide->choice(*this, tree_.lanes()[at.lane]);
-    asked_.emplace_back(at.lane, choice ? static_cast<int>(picks.size()) : -1);
+    const auto choice = at.guessed ? guide->choice_after_guess(*this)
+                                   : guide->choice(*this, tree_.lanes()[at.lane]);
+    const int pick = choice ? static_cast<int>(picks.size()) : -1;
     if (choice) picks.push_back({at.row, *choice});
+    if (at.guessed) {
+      asked_after_guess_ = pick;
+      const auto logits = spec_.return_logits ? backend.logits(at.row) : std::span<const float>();
+      logits_after_guess_.assign(logits.begin(), logits.end());
+      continue;
+    }
+    asked_.emplace_back(at.lane, pick);
+    if (spec_.return_logits) tell_logits(at.lane, backend.logits(at.row), events);
   }
   wanted_.clear();
+}
+
+void Request::tell_logits(int lane, std::span<const float> logits, Events& events) const {
+  std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane), written_[lane]};
+  for (float x : logits) payload.push_back(std::bit_cast<std::uint32_t>(x));
+  events.add(EventKind::kLogits, spec_.id, payload);
+}
+
+std::vector<int> Request::guessed() const {
+  if (finished() || spec_.sequential || tree_.in_stage()) return {};
+  std::vector<int> guess = guide->guess(*this);
+  // A token follows the guess, should it be right.
+  return remaining() > static_cast<int>(guess.size()) ? guess : std::vector<int>{};
 }
 
 void Request::advance(const std::vector<Chosen>& chosen, Events& events) {
@@ -123,11 +147,17 @@ void Request::advance(const std::vector<Chosen>& chosen, Events& events) {
     return finish(FinishReason::kStop);
   }
   if (asked_.empty()) return;
+  const auto token = [&](int lane, int pick) {
+    return LaneToken{lane, pick < 0 ? Chosen{} : chosen[pick]};
+  };
   std::vector<LaneToken> lanes;
-  for (const auto& [lane, pick] : asked_) {
-    lanes.push_back({lane, pick < 0 ? Chosen{} : chosen[pick]});
-  }
+  for (const auto& [lane, pick] : asked_) lanes.push_back(token(lane, pick));
   guide->step(*this, lanes, events);
+  if (tree_.settle_guess() && !finished()) {
+    if (spec_.return_logits) tell_logits(0, logits_after_guess_, events);
+    guide->step(*this, {token(0, asked_after_guess_)}, events);
+  }
+  tree_.guess(guessed());
 }
 
 // ---- what is written -----------------------------------------------------------------------------
@@ -160,7 +190,7 @@ void Request::drop_plan(int more) {
   const std::vector<int>& prompt = spec_.prompt.back().tokens[0];
   tree_.trunk().write(std::span(prompt).subspan(spec_.plan.at));
   tree_.settle();
-  prefilled_ = true;
+  counted_ = true;
 }
 
 void Request::finish(FinishReason reason) {

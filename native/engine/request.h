@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,7 @@ struct RequestSpec {
   std::vector<int> stop_tokens;   // beside the model's own
   bool ignore_eos = false;
   std::chrono::milliseconds deadline{0};  // from submission; 0: none
-  bool sequential = false;        // debugging: siblings one after another
+  bool sequential = false;        // debugging: siblings one after another, nothing guessed
   bool return_logits = false;     // debugging: raw logits of every chosen token as events
 
   /// An answer begun elsewhere: it goes on after these tokens, which are told once more. They end
@@ -54,6 +55,10 @@ struct RequestSpec {
   /// Not empty: tokens and structure are given instead of chosen, one token a lane and step. The
   /// first run begins with the prompt, which is then one serial run.
   std::vector<StructureRun> script;
+  /// In scripts: where the trunk has written the one, the other is guessed, as markers of a plan are.
+  struct {
+    std::vector<int> after, tokens;  // nothing is where these are empty
+  } script_guess;
   std::optional<ResumeRule> resume;  // of prompt and script; absent: the dialect's, else sum
 };
 
@@ -117,6 +122,8 @@ class Request : public std::enable_shared_from_this<Request> {
 
  private:
   const LoggedLane* log_of(int lane) const;
+  void tell_logits(int lane, std::span<const float> logits, Events& events) const;
+  std::vector<int> guessed() const;
 
   RequestSpec spec_;
   LaneTree tree_;
@@ -124,13 +131,15 @@ class Request : public std::enable_shared_from_this<Request> {
   std::optional<FinishReason> finished_;
   bool started_ = false;
   Events replayed_;
-  bool prefilled_ = true;  // while replaying: the next tokens are chosen by prefill
+  bool counted_ = true;  // while replaying: the next tokens are chosen by prefill or a step counted before
   Usage usage_;
   std::vector<std::uint32_t> written_;   // [lanes]
   std::vector<TokenCounts> counts_;      // [lanes]
   std::vector<int> held_;                // [lanes] tokens held back
   std::vector<LaneLogits> wanted_;       // of the step under way,
-  std::vector<std::pair<int, int>> asked_;  // and of its lanes: lane and pick, or -1
+  std::vector<std::pair<int, int>> asked_;  // and of its lanes: lane and pick, or -1;
+  int asked_after_guess_ = -1;              // the pick after what was guessed,
+  std::vector<float> logits_after_guess_;   // and its logits where they are returned
 };
 
 /// A lane and its next token, chosen or logged.
@@ -151,7 +160,13 @@ class Guide {
   /// How the next token of a lane is to be chosen; nothing where step() knows it.
   virtual std::optional<Choice> choice(const Request& request, const Lane& lane) const = 0;
 
-  /// Called once a step, with every lane of the request that had logits.
+  /// What the trunk will probably write as soon as its next token is chosen, where there is little to
+  /// choose from: it is forwarded before the choice is made. Then choice_after_guess() says how the token
+  /// behind it is chosen, should it be right.
+  virtual std::vector<int> guess(const Request&) const { return {}; }
+  virtual std::optional<Choice> choice_after_guess(const Request&) const { return std::nullopt; }
+
+  /// Called once a step, with every lane of the request that had logits; after a right guess once more.
   virtual void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) = 0;
 
   /// Tokens of a branch's end where it is forced.

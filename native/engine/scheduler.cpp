@@ -83,7 +83,11 @@ void Scheduler::check(RequestSpec& spec) const {
         spec.script[0].tokens[0].size() < spec.prompt[0].tokens[0].size()) {
       throw bad_argument("a script begins with a serial run that begins with the prompt");
     }
-    blocks = blocks_of(spec.script);
+    const auto& [after, tokens] = spec.script_guess;
+    if (after.empty() != tokens.empty() || !std::all_of(tokens.begin(), tokens.end(), known)) {
+      throw bad_argument("scriptGuess must have both \"after\" and \"tokens\", of ids in the vocabulary");
+    }
+    blocks = blocks_of(spec.script) + static_cast<size_t>(blocks_for(tokens.size()));
     spec.max_tokens = static_cast<int>(tokens_of(spec.script));
   } else {
     const int room = config.context - prompt;

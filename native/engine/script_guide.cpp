@@ -1,5 +1,8 @@
 #include "script_guide.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace anabranch {
 namespace {
 
@@ -10,16 +13,33 @@ class ScriptGuide final : public Guide {
 
   std::optional<Choice> choice(const Request&, const Lane&) const override { return std::nullopt; }
 
+  std::vector<int> guess(const Request& request) const override {
+    const auto& [after, tokens] = request.spec().script_guess;
+    if (after.empty() || runs_[run_].parallel || at_[0] < after.size()) return {};
+    const auto end = runs_[run_].tokens[0].begin() + static_cast<std::ptrdiff_t>(at_[0]);
+    return std::equal(after.begin(), after.end(), end - std::ssize(after)) ? tokens : std::vector<int>{};
+  }
+
   void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
     for (const LaneToken& at : lanes) {
       Lane& lane = request.tree().lanes()[at.lane];
       if (lane.id == 0) continue;
       write_next(request, lane, lane.id - first_branch_, events);
     }
+    // A right guess is written whole.
+    const std::vector<int> guessed = guess(request);
+    const bool right = !guessed.empty() && comes_next(guessed);
     settle(request, events);
+    for (size_t i = 1; right && i < guessed.size(); ++i) write_next(request, request.tree().trunk(), 0, events);
   }
 
  private:
+  bool comes_next(const std::vector<int>& tokens) const {
+    const std::vector<int>& all = runs_[run_].tokens[0];
+    return all.size() - at_[0] >= tokens.size() &&
+           std::equal(tokens.begin(), tokens.end(), all.begin() + static_cast<std::ptrdiff_t>(at_[0]));
+  }
+
   /// The next token of the lane's run, or the lane's end.
   bool write_next(Request& request, Lane& lane, int index, Events& events) {
     const std::vector<int>& tokens = runs_[run_].tokens[index];

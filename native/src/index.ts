@@ -96,12 +96,14 @@ export interface EngineRequest {
   cacheSalt?: Uint8Array;
   /** An answer begun elsewhere, to its last whole step: it is told once more, and goes on. */
   log?: readonly LoggedLane[];
-  /** Debugging: siblings are decoded one after another. */
+  /** Debugging: siblings are decoded one after another, and nothing is guessed. */
   sequential?: boolean;
   /** Debugging: raw logits of every chosen token. */
   returnLogits?: boolean;
   /** Given structure and tokens instead of chosen ones; the first run begins with the prompt. */
   script?: readonly StructureRun[];
+  /** In scripts: where the trunk has written `after`, `tokens` are guessed, as markers of a plan are. */
+  scriptGuess?: { after: readonly number[]; tokens: readonly number[] };
   /** Where the trunk goes on after the prompt's and the script's groups: default as the dialect. */
   resume?: Resume;
 }

@@ -26,6 +26,14 @@ const serving = new Serving({ model });
 
 type Bias = readonly (readonly [number, number])[];
 
+/** Opens a plan at once, and mostly goes on with it after each title. */
+const guessing: Bias = [
+  [titleOpen, 900],
+  [fork, 898],
+  [titleClose, 800],
+  [branchClose, 400],
+];
+
 /** Greedy with a penalty, so that no free token comes twice and titles differ. */
 const varied = (logitBias: Bias, more: Sampling = {}): Sampling => ({
   frequencyPenalty: 50,
@@ -159,6 +167,37 @@ describe("a plan and its fork", () => {
       .filter((t) => t.visible).length;
     expect(visibleInBranches).toBeGreaterThan(20);
     expect(answer.usage.steps).toBeLessThan(answer.usage.completionTokens / 1.5);
+  });
+
+  it("a title's end and the next one's begin take one step, and a wrong guess takes nothing away", async () => {
+    // Titles of one token and plans of every length: guesses fall on each place of a block.
+    const many = new Serving({ model: branching({ caps: { ...aspd.caps, branches: 40 } }) });
+    const plans = new Set<number>();
+    for (let seed = 0; seed < 60; seed++) {
+      const request = {
+        ...{ prompt: [5, 6, 7, 40], parallel: true, maxTokens: 400, returnLogits: true, seed },
+        cacheSalt: new TextEncoder().encode(`${seed >> 1}`),
+        sampling: varied(guessing, { temperature: 1, logprobs: true }),
+      };
+      let [steps, planned] = [0, 0];
+      const answer = await many.ask(request, (events) => {
+        steps++;
+        const forks = events.some((event) => event.kind === "token" && event.token.id === fork);
+        if (forks) planned ||= steps;
+      }).answer;
+      const alone = await many.answer({ ...request, sequential: true });
+      expect(answer.lanes).toEqual(alone.lanes);
+      for (const kind of ["logits", "stageOpened"] as const) {
+        expect(of(answer, kind)).toEqual(of(alone, kind));
+      }
+      const plan = trunk(answer).slice(0, trunk(answer).indexOf(fork) + 1);
+      const titles = count(plan, titleOpen);
+      expect(plan).toHaveLength(3 * titles + 1);
+      expect(planned).toBe(plan.length - (titles - 1));
+      plans.add(titles);
+    }
+    many.expectAllFree();
+    expect(plans.size).toBeGreaterThan(10);
   });
 });
 

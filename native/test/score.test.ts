@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { ScoredRun, StructureRun } from "../src/index.ts";
-import { byLane, finish, idsOf, prompts, refusal, Serving, tiny } from "./answers.ts";
+import { byLane, finish, idsOf, prompts, refusal, Serving, small, tiny } from "./answers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "anabranch-score-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -155,8 +155,10 @@ describe("structured prefill", () => {
     expect(idsOf(byLane(answer.events)[0])).toEqual([5, 6, 7]);
   });
 
-  it("takes the steps that a dialect takes, where openings are told", async () => {
+  it("takes the steps that a dialect takes, where openings and guesses are told", async () => {
     const serving = new Serving();
+    const { title_open, title_close } = JSON.parse(readFileSync(join(small, "aspd.json"), "utf8"));
+    const scriptGuess = { after: title_close.ids, tokens: title_open.ids };
     let stages = 0;
     for (const ids of prompts) {
       const answer = await serving.answer({ prompt: ids, parallel: true, maxTokens: 400 });
@@ -172,13 +174,35 @@ describe("structured prefill", () => {
         },
         { serial: idsOf(trunk.slice(join)) },
       ];
-      const replayed = await serving.answer({ prompt: ids, script });
+      const replayed = await serving.answer({ prompt: ids, script, scriptGuess });
       expect(replayed.lanes.map(idsOf)).toEqual(answer.lanes.map(idsOf));
       // A script forwards its last token, too.
       expect(replayed.usage.steps).toBe(answer.usage.steps + 1);
     }
     expect(stages).toBeGreaterThan(2);
     serving.expectAllFree();
+  });
+
+  it("a guess of several tokens is written whole where it is right", async () => {
+    const serving = new Serving({ model: tiny });
+    const serial = [4, 5, 9, 7, 8, 6, 9, 7, 6, 9, 7, 8];
+    const given = { prompt: [4], script: [{ serial }] };
+    const [plain, guessing] = await Promise.all([
+      serving.answer(given),
+      serving.answer({ ...given, scriptGuess: { after: [9], tokens: [7, 8] } }),
+    ]);
+    expect(idsOf(guessing.lanes[0])).toEqual(serial.slice(1));
+    // Right behind the first and the last 9: two tokens and what follows them in one step.
+    expect(guessing.usage.steps).toBe(plain.usage.steps - 4);
+    serving.expectAllFree();
+  });
+
+  it("half a guess is refused", () => {
+    const ask = (scriptGuess: { after: number[]; tokens: number[] }) => () =>
+      new Serving({ model: tiny }).ask({ prompt: [4], script: [{ serial: [4, 5] }], scriptGuess });
+    expect(refusal(ask({ after: [5], tokens: [] }))).toBe("invalid_argument");
+    expect(refusal(ask({ after: [], tokens: [5] }))).toBe("invalid_argument");
+    expect(refusal(ask({ after: [5], tokens: [1 << 20] }))).toBe("invalid_argument");
   });
 
   it("openings that are none are refused", () => {

@@ -18,18 +18,19 @@ export interface StageCost {
 const separator = ": ";
 
 /**
- * `<|title|>T<|/title|>` for every branch; one step for `<|para|>` and all openings; one a token of
- * the longest body; one for its `<|/branch|>` and the join.
+ * The first `<|title|>`; the tokens of every title; one step for each `<|/title|>` and the `<|title|>` that
+ * is guessed behind it; one for `<|para|>` and all openings; one a token of the longest body; one for its
+ * `<|/branch|>` and the join.
  */
 export function stageCost(branches: readonly { title: string; body: string }[], count: Count) {
-  const cost: StageCost = { plain: 0, steps: 2, branch: 0, titles: 0 };
+  const cost: StageCost = { plain: 0, steps: 3, branch: 0, titles: 0 };
   const opening = 2 + count(separator);
   let longest = 0;
   for (const { title, body } of branches) {
     const [titleTokens, bodyTokens] = [count(title), count(body)];
     longest = Math.max(longest, bodyTokens);
     cost.plain += bodyTokens;
-    cost.steps += titleTokens + 2;
+    cost.steps += titleTokens + 1;
     cost.titles += titleTokens;
     cost.branch += opening + titleTokens + bodyTokens;
   }
