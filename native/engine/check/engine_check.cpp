@@ -180,71 +180,101 @@ bool multiplies_pairs(const Kernels& kernels) {
   return name == "avx512bf16" || name == "pairs";
 }
 
-std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int most) {
+/// What a product does beside multiplying.
+struct GemmWay {
+  bool accumulate, norm, bias, gated;
+};
+
+std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int most, GemmWay way) {
   Numbers numbers(static_cast<std::uint64_t>(n) * 1000 + k);
-  const Weights weights = make_weights(kernels, type, n, k, numbers);
+  const int strip = kernels.strip;
+  // Of a gated product the strips are pairs, all of them whole here.
+  const int outputs = way.gated ? (n + strip - 1) / strip * 2 * strip : n;
+  const Weights weights = make_weights(kernels, type, outputs, k, numbers);
   auto x = numbers.list(static_cast<size_t>(most) * k);
   // Pairs of bf16 are multiplied as they are: both sides are rounded before.
-  if (type == WeightType::kBF16 && multiplies_pairs(kernels)) {
+  const bool rounds = type == WeightType::kBF16 && multiplies_pairs(kernels);
+  if (rounds && !way.norm) {
     for (float& value : x) value = stored(type, value);
   }
   const auto before = numbers.list(static_cast<size_t>(most) * n);
-  std::vector<std::uint32_t> words(static_cast<size_t>(kPanelRows) * panel_words(k));
-  const auto run = [&](int row, int m, int first, int last, bool accumulate,
-                       std::vector<float>& out) {
+  const auto norm = numbers.list(k), bias = numbers.list(static_cast<size_t>(weights.strips) * strip);
+  std::vector<std::uint32_t> scratch(gemm_scratch(k));
+  const auto run = [&](int row, int m, int first, int last, std::vector<float>& out) {
     Gemm g;
     g.x = x.data() + static_cast<size_t>(row) * k;
     g.ldx = k;
     g.m = m;
     g.k = k;
+    g.norm = way.norm ? norm.data() : nullptr;
+    g.epsilon = 1e-6f;
     g.w = weights.packed.data();
     g.n = n;
     g.first = first;
     g.last = last;
-    g.accumulate = accumulate;
-    g.words = words.data();
+    g.bias = way.bias ? bias.data() : nullptr;
+    g.accumulate = way.accumulate;
+    g.gated = way.gated;
+    g.scratch = scratch.data();
     g.out = out.data();
     g.ldo = n;
     kernels.gemm(type, g);
   };
-  for (bool accumulate : {false, true}) {
-    // Each row by itself is the reference for bits; double is the reference for values.
-    std::vector<float> alone(static_cast<size_t>(most) * n);
-    for (int i = 0; i < most; ++i) {
-      std::vector<float> row(before.begin() + static_cast<size_t>(i) * n,
-                             before.begin() + static_cast<size_t>(i + 1) * n);
-      run(i, 1, 0, weights.strips, accumulate, row);
-      std::copy(row.begin(), row.end(), alone.begin() + static_cast<size_t>(i) * n);
-      for (int j = 0; j < n; ++j) {
-        double want = accumulate ? before[static_cast<size_t>(i) * n + j] : 0, size = std::abs(want);
-        for (int c = 0; c < k; ++c) {
-          const double term = static_cast<double>(x[static_cast<size_t>(i) * k + c]) *
-                              weights.values[static_cast<size_t>(j) * k + c];
-          want += term;
-          size += std::abs(term);
-        }
-        // Beside int8, inputs in [-1, 1) are whole multiples of 1/32767 or less of their group's largest.
-        const double near = type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) : 1e-6 * size;
-        if (!(std::abs(row[j] - want) <= near + 1e-30)) return at("out", i, j, row[j], want);
+  // Each row by itself is the reference for bits; double is the reference for values.
+  std::vector<float> alone(static_cast<size_t>(most) * n);
+  for (int i = 0; i < most; ++i) {
+    std::vector<float> row(before.begin() + static_cast<size_t>(i) * n,
+                           before.begin() + static_cast<size_t>(i + 1) * n);
+    run(i, 1, 0, weights.strips, row);
+    std::copy(row.begin(), row.end(), alone.begin() + static_cast<size_t>(i) * n);
+    std::vector<float> in(x.begin() + static_cast<size_t>(i) * k, x.begin() + static_cast<size_t>(i + 1) * k);
+    if (way.norm) kernels.rms_norm(in.data(), norm.data(), k, 1e-6f, in.data());
+    if (rounds) {
+      for (float& value : in) value = stored(type, value);
+    }
+    // An output of the product, and the sum of its terms' sizes.
+    const auto product = [&](int output) {
+      double sum = way.bias ? bias[output] : 0, size = std::abs(sum);
+      for (int c = 0; c < k; ++c) {
+        const double term =
+            static_cast<double>(in[c]) * weights.values[static_cast<size_t>(output) * k + c];
+        sum += term;
+        size += std::abs(term);
+      }
+      // Beside int8, inputs are whole multiples of 1/32767 or less of their group's largest.
+      return std::pair(sum, type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) * (way.norm ? 4 : 1) : 1e-6 * size);
+    };
+    for (int j = 0; j < n; ++j) {
+      auto [want, near] = product(way.gated ? j / strip * 2 * strip + j % strip : j);
+      if (way.gated) {
+        const auto [up, up_near] = product((j / strip * 2 + 1) * strip + j % strip);
+        const double silu = want / (1 + std::exp(-want));
+        // The slope of SiLU is 1.1 at the most.
+        near = 1.1 * near * std::abs(up) + up_near * std::abs(silu) + 1e-6 * std::abs(silu * up);
+        want = silu * up;
+      }
+      if (way.accumulate) want += before[static_cast<size_t>(i) * n + j];
+      if (!(std::abs(row[j] - want) <= near + 1e-6 * std::abs(want) + 1e-30)) {
+        return at("out", i, j, row[j], want);
       }
     }
-    // int8 is the same on every code path.
-    static std::map<std::array<int, 3>, std::vector<float>> first_path;
-    if (type == WeightType::kInt8 &&
-        !same(first_path.try_emplace({n, k, accumulate}, alone).first->second, alone)) {
-      return "another code path gives other bits";
-    }
-    for (int m = 1; m <= most; ++m) {
-      std::vector<float> together(before.begin(), before.begin() + static_cast<size_t>(m) * n);
-      run(0, m, 0, weights.strips, accumulate, together);
-      std::vector<float> split(before.begin(), before.begin() + static_cast<size_t>(m) * n);
-      const int half = weights.strips / 2;
-      run(0, m, half, weights.strips, accumulate, split);
-      run(0, m, 0, half, accumulate, split);
-      const std::vector<float> want(alone.begin(), alone.begin() + static_cast<size_t>(m) * n);
-      if (!same(together, want)) return std::to_string(m) + " rows differ from each by itself";
-      if (!same(split, want)) return std::to_string(m) + " rows differ where threads share strips";
-    }
+  }
+  // int8 sums are the same on every code path.
+  static std::map<std::array<int, 4>, std::vector<float>> first_path;
+  if (type == WeightType::kInt8 && !way.norm && !way.gated &&
+      !same(first_path.try_emplace({n, k, way.accumulate, way.bias}, alone).first->second, alone)) {
+    return "another code path gives other bits";
+  }
+  for (int m = 1; m <= most; ++m) {
+    std::vector<float> together(before.begin(), before.begin() + static_cast<size_t>(m) * n);
+    run(0, m, 0, weights.strips, together);
+    std::vector<float> split(before.begin(), before.begin() + static_cast<size_t>(m) * n);
+    const int half = weights.strips / 4 * 2;
+    run(0, m, half, weights.strips, split);
+    run(0, m, 0, half, split);
+    const std::vector<float> want(alone.begin(), alone.begin() + static_cast<size_t>(m) * n);
+    if (!same(together, want)) return std::to_string(m) + " rows differ from each by itself";
+    if (!same(split, want)) return std::to_string(m) + " rows differ where threads share strips";
   }
   return "";
 }
@@ -254,10 +284,15 @@ void check_gemm(const Kernels& kernels, WeightType type) {
   for (const auto& [n, k, most] : std::vector<std::array<int, 3>>{
            {1, 1, 13}, {7, 3, 13}, {33, 65, 13}, {64, 64, 13}, {131, 257, 13}, {40, 1100, 26},
            {300, 96, 110}}) {
-    if (wrong.empty()) {
-      wrong = gemm_wrong(kernels, type, n, k, most);
+    // As the layers use it: q, K and V; what is added to the trunk of the network; gate and up; the head.
+    for (const GemmWay way : {GemmWay{false, true, true, false}, GemmWay{true, false, true, false},
+                              GemmWay{true, false, false, false}, GemmWay{false, true, true, true},
+                              GemmWay{false, false, false, true}, GemmWay{false, false, false, false}}) {
+      if (!wrong.empty()) continue;
+      wrong = gemm_wrong(kernels, type, n, k, most, way);
       if (!wrong.empty()) {
-        wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) + ": " + wrong;
+        wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) + (way.norm ? ", norm" : "") +
+                (way.bias ? ", bias" : "") + (way.gated ? ", gated: " : ": ") + wrong;
       }
     }
   }
@@ -288,7 +323,7 @@ void check_rms_norm(const Kernels& kernels) {
   report(std::string(kernels.name) + " rms_norm", wrong);
 }
 
-/// The exponential, as far as others see it: silu(g) · u.
+/// The exponential, as far as others see it: a gated product with gates of every size, ups of 1.
 void check_silu(const Kernels& kernels) {
   std::string wrong;
   std::vector<float> gates;
@@ -296,22 +331,44 @@ void check_silu(const Kernels& kernels) {
   for (float value : {-1e30f, -1e4f, -88.0f, -87.0f, -86.99f, -0.0f, 1e-30f, 87.0f, 88.8f, 1e30f}) {
     gates.push_back(value);
   }
-  const int n = static_cast<int>(gates.size());
-  Numbers numbers(3);
-  const auto up = numbers.list(n);
-  auto whole = gates;
-  kernels.silu_multiply(whole.data(), up.data(), n);
-  for (int i = 0; i < n; ++i) {
-    const double g = gates[i];
-    const double want = (g < -700 ? 0 : g / (1 + std::exp(-g))) * up[i];
-    if (!(std::abs(whole[i] - want) <= 5e-7 * std::abs(want) + 1e-35)) {
-      wrong = at("silu", 0, i, whole[i], want);
-    }
-    float one = gates[i];
-    kernels.silu_multiply(&one, &up[i], 1);
-    if (std::memcmp(&one, &whole[i], 4) != 0) wrong = "one value differs from the same in a row";
+  const int m = static_cast<int>(gates.size()), strip = kernels.strip;
+  std::vector<std::byte> packed(2 * strip_bytes(WeightType::kF32, strip, 1));
+  std::vector<float> weights(2 * strip), bias(2 * strip);
+  std::fill_n(weights.begin(), strip, 1.0f);
+  std::fill_n(bias.begin() + strip, strip, 1.0f);
+  for (int i = 0; i < 2; ++i) {
+    kernels.pack(WeightType::kF32, &weights[i * strip], 1, packed.data() + i * packed.size() / 2);
   }
-  report(std::string(kernels.name) + " silu_multiply", wrong);
+  std::vector<std::uint32_t> scratch(gemm_scratch(1));
+  const auto run = [&](int n) {
+    std::vector<float> out(static_cast<size_t>(m) * n);
+    Gemm g;
+    g.x = gates.data();
+    g.ldx = g.k = 1;
+    g.m = m;
+    g.w = packed.data();
+    g.n = n;
+    g.last = 2;
+    g.bias = bias.data();
+    g.gated = true;
+    g.scratch = scratch.data();
+    g.out = out.data();
+    g.ldo = n;
+    kernels.gemm(WeightType::kF32, g);
+    return out;
+  };
+  const auto one = run(1), whole = run(strip);
+  for (int i = 0; i < m; ++i) {
+    const double g = gates[i];
+    const double want = g < -700 ? 0 : g / (1 + std::exp(-g));
+    if (!(std::abs(one[i] - want) <= 5e-7 * std::abs(want) + 1e-35)) wrong = at("silu", i, 0, one[i], want);
+    for (int j = 0; j < strip; ++j) {
+      if (std::memcmp(&one[i], &whole[static_cast<size_t>(i) * strip + j], 4) != 0) {
+        wrong = "one value differs from the same in a row";
+      }
+    }
+  }
+  report(std::string(kernels.name) + " silu", wrong);
 }
 
 // ---- attention -----------------------------------------------------------------------------------

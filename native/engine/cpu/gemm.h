@@ -7,6 +7,7 @@
 
 #include "../numbers.h"
 #include "kernels.h"
+#include "rows.h"
 #include "vectors.h"
 
 namespace anabranch {
@@ -340,27 +341,27 @@ inline int next_tile(int left) {
   return (left + tiles - 1) / tiles;
 }
 
-/// Writes, or adds, one row's sums of one strip.
-inline void finish(const Gemm& g, int row, int strip, const float* sums) {
-  const int column = strip * kStrip;
+/// Writes, or adds, one row's sums of one strip; of a pair, where they are gated, with `up` the other's.
+inline void finish(const Gemm& g, int row, int strip, float* sums, float* up) {
+  const int column = (up ? strip / 2 : strip) * kStrip;
   float* out = g.out + row * g.ldo + column;
   const int width = std::min(kStrip, g.n - column);
-  if (width == kStrip) {
-    for (int j = 0; j < kStrip; j += W) {
-      store(out + j, g.accumulate ? load<Vec>(out + j) + load<Vec>(sums + j) : load<Vec>(sums + j));
-    }
-  } else if (g.accumulate) {
-    for (int j = 0; j < width; ++j) out[j] += sums[j];
-  } else {
-    for (int j = 0; j < width; ++j) out[j] = sums[j];
+  for (int j = 0; g.accumulate && j < width; ++j) sums[j] = out[j] + sums[j];
+  for (int j = 0; g.bias && j < width; ++j) sums[j] += g.bias[strip * kStrip + j];
+  if (up) {
+    for (int j = 0; g.bias && j < width; ++j) up[j] += g.bias[(strip + 1) * kStrip + j];
+    silu_multiply(sums, up, width);
   }
+  std::memcpy(out, sums, sizeof(float) * width);
 }
 
 /// Rows [panel, panel + rows) by strips [first, last), S at once. Returns the first one left over.
 template <class Kind, int S>
 int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, int panel, int rows,
              int first, int last) {
-  float sums[(S > 2 ? 1 : kPanelRows) * S * kStrip];
+  // Two strips at least: a pair's first one waits for the other.
+  float sums[(S > 2 ? 1 : kPanelRows) * std::max(S, 2) * kStrip];
+  const auto sums_of = [&](int s, int row) { return sums + (static_cast<size_t>(s) * rows + row) * kStrip; };
   Chunk<Kind> c;
   c.ldx = ldx;
   c.stride = strip_bytes(Kind::type, kStrip, g.k);
@@ -373,6 +374,7 @@ int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, i
                            : std::max(Kind::ahead, Kind::step * (Kind::chunk / Kind::depth));
   int strip = first;
   for (; strip + S <= last; strip += S) {
+    const int waiting = S == 1 && g.gated ? strip % 2 : 0;
     c.w = g.w + c.stride * static_cast<size_t>(strip);
     for (int k = 0; k < g.k; k += chunk) {
       c.steps = (std::min(chunk, g.k - k) + Kind::depth - 1) / Kind::depth;
@@ -383,16 +385,18 @@ int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, i
         next = next_tile(rows - row);
         c.x = x + row * ldx + k / Kind::depth;
         c.scales = reinterpret_cast<const float*>(x + row * ldx + (g.k + 1) / 2) + k / chunk;
-        c.sums = sums + row * kStrip;
+        c.sums = sums_of(waiting, row);
         tile_of<Kind, S>(c, next);
         c.fetch += c.fetch_step * c.steps;
         if (c.fetch >= ahead + Kind::step * c.steps) c.fetch_step = 0;
       }
       c.w += Kind::head + c.steps * Kind::step;
     }
-    for (int s = 0; s < S; ++s) {
+    const int there = waiting + S;
+    for (int s = 0; s + g.gated < there; s += 1 + g.gated) {
       for (int row = 0; row < rows; ++row) {
-        finish(g, panel + row, strip + s, sums + (static_cast<size_t>(s) * rows + row) * kStrip);
+        finish(g, panel + row, strip - waiting + s, sums_of(s, row),
+               g.gated ? sums_of(s + 1, row) : nullptr);
       }
     }
   }
@@ -405,17 +409,25 @@ void gemm_of(const Gemm& g) {
   // panels that stay in cache while the strips pass.
   for (int panel = 0; panel < g.m; panel += kPanelRows) {
     const int rows = std::min(g.m - panel, kPanelRows);
+    const auto given = [&](int row) { return g.x + (panel + row) * g.ldx; };
+    const auto normed = [&](int row, float* to) {
+      rms_norm(given(row), g.norm, g.k, g.epsilon, to);
+      return to;
+    };
     const typename Kind::Input* x;
     std::ptrdiff_t ldx;
     if constexpr (std::is_same_v<typename Kind::Input, float>) {
-      x = g.x + panel * g.ldx;
-      ldx = g.ldx;
+      float* to = reinterpret_cast<float*>(g.scratch);
+      for (int row = 0; g.norm && row < rows; ++row) normed(row, to + static_cast<size_t>(row) * g.k);
+      x = g.norm ? to : given(0);
+      ldx = g.norm ? g.k : g.ldx;
     } else {
-      x = g.words;
       ldx = static_cast<std::ptrdiff_t>(panel_words(g.k));
+      float* to = reinterpret_cast<float*>(g.scratch + kPanelRows * ldx);
       for (int row = 0; row < rows; ++row) {
-        Kind::prepare(g.x + (panel + row) * g.ldx, g.k, g.words + row * ldx);
+        Kind::prepare(g.norm ? normed(row, to) : given(row), g.k, g.scratch + row * ldx);
       }
+      x = g.scratch;
     }
     int strip = g.first;
     if constexpr (kTileRows < 12) {  // few rows by one strip have too few sums under way

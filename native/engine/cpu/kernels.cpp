@@ -8,7 +8,6 @@
 
 #include "attention.h"
 #include "gemm.h"
-#include "rows.h"
 
 #define ANABRANCH_STRING_(x) #x
 #define ANABRANCH_STRING(x) ANABRANCH_STRING_(x)
@@ -19,6 +18,6 @@ namespace anabranch {
 #define ANABRANCH_TABLE(path) ANABRANCH_TABLE_(path)
 extern const Kernels ANABRANCH_TABLE(ANABRANCH_PATH);
 const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {
-    ANABRANCH_STRING(ANABRANCH_PATH), kStrip, pack, gemm, rms_norm, silu_multiply, attend, merge};
+    ANABRANCH_STRING(ANABRANCH_PATH), kStrip, pack, gemm, rms_norm, attend, merge};
 
 }  // namespace anabranch

@@ -5,6 +5,7 @@
 // K run in one fixed order for every number of rows.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -33,21 +34,30 @@ inline size_t strip_bytes(WeightType type, int columns, int k) {
   return values + static_cast<size_t>(columns) * 2 * ((k + kInt8Group - 1) / kInt8Group);
 }
 
-/// out[i, j] (+)= sum over k of x[i, k] · w[j, k], for the packed strips [first, last) of w.
+/// out[i, j] (+)= sum over k of x[i, k] · w[j, k], plus bias[j], for the packed strips [first, last) of w.
 struct Gemm {
   const float* x = nullptr;  // [m, ldx]
   std::ptrdiff_t ldx = 0;
   int m = 0;
   int k = 0;
+  const float* norm = nullptr;   // [k]: x is the RMS norm, with these weights, of what stands there; or null
+  float epsilon = 0;             // of the norm
   const std::byte* w = nullptr;  // packed strips
   int n = 0;                     // true columns; the last strip may be partial
   int first = 0;
   int last = 0;
+  const float* bias = nullptr;   // [strips, strip], or null
   bool accumulate = false;       // add to out instead of writing it
-  std::uint32_t* words = nullptr;  // scratch, [kPanelRows, panel_words(k)]
+  bool gated = false;            // strips are pairs: out = silu(of the even one) · of the odd one, n columns
+  std::uint32_t* scratch = nullptr;  // [gemm_scratch(k)]
   float* out = nullptr;          // [m, ldo]
   std::ptrdiff_t ldo = 0;
 };
+
+/// Rows of inputs as the kernels want them, and one beside them.
+inline size_t gemm_scratch(int k) {
+  return static_cast<size_t>(kPanelRows + 1) * std::max<size_t>(k, panel_words(k));
+}
 
 /// What attention to one piece gives a row for one KV head: weighted V [group, head_dim], then [group, 2]
 /// largest scores and sums of weights. Whole cache lines, so that no two cores write to one.
@@ -99,7 +109,6 @@ struct Kernels {
   void (*pack)(WeightType type, const float* rows, int k, std::byte* out);
   void (*gemm)(WeightType type, const Gemm& gemm);
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, float* out);
-  void (*silu_multiply)(float* gate, const float* up, int n);  // gate = silu(gate) · up
   void (*attend)(WeightType type, const Piece& piece);  // the type of K and V
   void (*merge)(const Merge& merge);
 };

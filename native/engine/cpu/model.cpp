@@ -16,24 +16,23 @@
 namespace anabranch {
 namespace {
 
-/// A linear layer's weights in strips for the kernel that reads them.
+/// Linear layers' weights in strips for the kernel that reads them.
 struct Packed {
-  int n = 0;       // outputs
+  int n = 0;       // outputs; of gate and up, which are one strip in turn, those of either
   int k = 0;       // inputs
   int strips = 0;
-  Buffer data;     // [strips] of strip_bytes
+  bool gated = false;
+  Buffer data;              // [strips] of strip_bytes
+  std::vector<float> bias;  // [strips, strip], or empty
 };
 
 struct Layer {
   std::vector<float> attention_norm;  // [hidden]
   Packed qkv;                         // [(heads + 2 · kv_heads) · head_dim, hidden]
-  std::vector<float> qkv_bias;        // the same rows, or empty
   std::vector<float> q_norm, k_norm;  // [head_dim], or empty
   Packed output;                      // [hidden, heads · head_dim]
-  std::vector<float> output_bias;     // [hidden], or empty
   std::vector<float> mlp_norm;        // [hidden]
-  Packed gate, up;                    // [intermediate, hidden]
-  std::vector<float> gate_bias, up_bias, down_bias;
+  Packed gate_up;                     // [intermediate, hidden]
   Packed down;                        // [hidden, intermediate]
   Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
 };
@@ -114,41 +113,66 @@ class CpuBackend final : public Backend {
     return out;
   }
 
-  /// Packs the rows of one or several [n_i, k] matrices under each other.
-  Packed packed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
-                int k) {
-    struct Part {
-      const Tensor* tensor;
-      int first, n;
+  /// The linear layers `names`, [n_i, k], under each other, or gated, of equal size, one strip in turn.
+  Packed packed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& names, int k,
+                bool bias, bool gated = false) {
+    // Where each output comes from: a tensor of weights, one of biases, and the row.
+    struct Source {
+      const Tensor* weights = nullptr;  // none where a strip is only filled up
+      const Tensor* bias = nullptr;
+      int row = 0;
     };
-    std::vector<Part> sources;
+    std::vector<Source> sources;
     Packed out;
     out.k = k;
-    for (const auto& [name, n] : parts) {
-      sources.push_back({&weights.get(name, {n, k}), out.n, n});
-      out.n += n;
+    out.gated = gated;
+    const int strip = kernels_.strip;
+    const auto strips_for = [&](size_t rows) { return (static_cast<int>(rows) + strip - 1) / strip; };
+    const auto parts = static_cast<int>(names.size());
+    for (int part = 0; part < parts; ++part) {
+      const auto& [name, n] = names[part];
+      Source source{&weights.get(name + ".weight", {n, k}),
+                    bias ? &weights.get(name + ".bias", {n}) : nullptr};
+      out.n = gated ? n : out.n + n;
+      for (; source.row < n; ++source.row) {
+        const int turn = source.row / strip * parts + part;
+        const size_t at = gated ? static_cast<size_t>(turn) * strip + source.row % strip : sources.size();
+        sources.resize(std::max(sources.size(), at + 1));
+        sources[at] = source;
+      }
     }
-    out.strips = (out.n + kernels_.strip - 1) / kernels_.strip;
-    const size_t bytes = strip_bytes(type_, kernels_.strip, k);
+    out.strips = gated ? parts * strips_for(out.n) : strips_for(sources.size());
+    sources.resize(static_cast<size_t>(out.strips) * strip);
+    if (bias) out.bias.resize(sources.size());
+    const size_t bytes = strip_bytes(type_, strip, k);
     out.data = Buffer(bytes * out.strips);
     weight_bytes_ += out.data.size();
     team_.run([&](Team::Member& member) {
-      std::vector<float> rows(static_cast<size_t>(kernels_.strip) * k);
-      const auto [begin, end] = member.share(out.strips);
-      for (int strip = begin; strip < end; ++strip) {
+      std::vector<float> rows(static_cast<size_t>(strip) * k);
+      const auto [begin, end] = share(out, member);
+      for (int s = begin; s < end; ++s) {
         std::fill(rows.begin(), rows.end(), 0.0f);
-        for (int j = 0; j < kernels_.strip; ++j) {
-          const int row = strip * kernels_.strip + j;
-          for (const Part& part : sources) {
-            if (row < part.first || row >= part.first + part.n) continue;
-            to_float(*part.tensor, static_cast<size_t>(row - part.first) * k, k,
-                     rows.data() + static_cast<size_t>(j) * k);
-          }
+        for (int j = 0; j < strip; ++j) {
+          const size_t at = static_cast<size_t>(s) * strip + j;
+          const Source& source = sources[at];
+          if (!source.weights) continue;
+          to_float(*source.weights, static_cast<size_t>(source.row) * k, k,
+                   rows.data() + static_cast<size_t>(j) * k);
+          if (!source.bias) continue;
+          to_float(*source.bias, source.row, 1, &out.bias[at]);
+          out.bias[at] = rounded(out.bias[at]);
         }
-        kernels_.pack(type_, rows.data(), k, out.data.data() + bytes * strip);
+        kernels_.pack(type_, rows.data(), k, out.data.data() + bytes * s);
       }
     });
     return out;
+  }
+
+  /// This member's share of the strips; pairs stay together.
+  std::pair<int, int> share(const Packed& w, const Team::Member& member) const {
+    const int together = w.gated ? 2 : 1;
+    const auto [first, last] = member.share(w.strips / together);
+    return {first * together, last * together};
   }
 
   void load(const Checkpoint& weights) {
@@ -163,41 +187,23 @@ class CpuBackend final : public Backend {
       layer.attention_norm = vector_of(weights, at + "input_layernorm.weight", c.hidden);
       layer.mlp_norm = vector_of(weights, at + "post_attention_layernorm.weight", c.hidden);
       const std::string attention = at + "self_attn.";
-      layer.qkv = packed(weights,
-                         {{attention + "q_proj.weight", q},
-                          {attention + "k_proj.weight", kv},
-                          {attention + "v_proj.weight", kv}},
-                         c.hidden);
-      if (c.qkv_bias) {
-        for (const auto& [name, n] : {std::pair{"q_proj.bias", q}, std::pair{"k_proj.bias", kv},
-                                      std::pair{"v_proj.bias", kv}}) {
-          const auto part = vector_of(weights, attention + name, n);
-          layer.qkv_bias.insert(layer.qkv_bias.end(), part.begin(), part.end());
-        }
-      }
+      layer.qkv = packed(
+          weights, {{attention + "q_proj", q}, {attention + "k_proj", kv}, {attention + "v_proj", kv}},
+          c.hidden, c.qkv_bias);
       if (c.qk_norm) {
         layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
         layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
       }
-      layer.output = packed(weights, {{attention + "o_proj.weight", c.hidden}}, q);
-      if (c.output_bias) {
-        layer.output_bias = vector_of(weights, attention + "o_proj.bias", c.hidden);
-      }
+      layer.output = packed(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
       const std::string mlp = at + "mlp.";
-      layer.gate = packed(weights, {{mlp + "gate_proj.weight", c.intermediate}}, c.hidden);
-      layer.up = packed(weights, {{mlp + "up_proj.weight", c.intermediate}}, c.hidden);
-      layer.down = packed(weights, {{mlp + "down_proj.weight", c.hidden}}, c.intermediate);
-      if (c.mlp_bias) {
-        layer.gate_bias = vector_of(weights, mlp + "gate_proj.bias", c.intermediate);
-        layer.up_bias = vector_of(weights, mlp + "up_proj.bias", c.intermediate);
-        layer.down_bias = vector_of(weights, mlp + "down_proj.bias", c.hidden);
-      }
+      layer.gate_up =
+          packed(weights, {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
+                 c.hidden, c.mlp_bias, true);
+      layer.down = packed(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
     }
     final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
-    head_ = packed(weights,
-                   {{c.tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight",
-                     c.vocabulary}},
-                   c.hidden);
+    head_ = packed(weights, {{c.tied_embeddings ? "model.embed_tokens" : "lm_head", c.vocabulary}},
+                   c.hidden, false);
   }
 
   size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
@@ -233,15 +239,14 @@ class CpuBackend final : public Backend {
     const auto rows = static_cast<size_t>(max_rows_);
     const auto floats = [&](size_t width) { return Buffer(rows * width * sizeof(float)); };
     x_ = floats(c.hidden);
-    normed_ = floats(c.hidden);
+    wanted_ = floats(c.hidden);
     qkv_ = floats(static_cast<size_t>(c.heads + 2 * c.kv_heads) * c.head_dim);
     attended_ = floats(static_cast<size_t>(c.heads) * c.head_dim);
-    gate_ = floats(c.intermediate);
-    up_ = floats(c.intermediate);
+    gated_ = floats(c.intermediate);
     cos_sin_ = floats(c.head_dim);
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
-    words_stride_ = static_cast<size_t>(kPanelRows) * panel_words(widest);
-    words_ = Buffer(words_stride_ * team_.size() * sizeof(std::uint32_t));
+    gemm_stride_ = gemm_scratch(widest);
+    gemm_scratch_ = Buffer(gemm_stride_ * team_.size() * sizeof(std::uint32_t));
     // Partial results of one wave: a row that reads every block must fit. Touched as far as used.
     const int slots = std::max(total_blocks_, 4096);
     plan_ = PiecePlan(total_blocks_, slots, c.kv_heads, c.heads / c.kv_heads, team_.size());
@@ -256,35 +261,28 @@ class CpuBackend final : public Backend {
 
   // ---- one forward pass ------------------------------------------------------------------------
 
-  /// This member's share of out (+)= x · w.
-  void multiply(const Packed& w, const float* x, int m, float* out, int ldo, bool accumulate,
-                const Team::Member& member) const {
-    const auto strips = member.share(w.strips);
+  /// This member's share of out (+)= x · w, where x goes through a norm first if one is given.
+  void multiply(const Packed& w, const float* x, const std::vector<float>* norm, int m, float* out,
+                bool accumulate, const Team::Member& member) const {
+    const auto strips = share(w, member);
     Gemm g;
     g.x = x;
     g.ldx = w.k;
     g.m = m;
     g.k = w.k;
+    g.norm = norm ? norm->data() : nullptr;
+    g.epsilon = config_.norm_epsilon;
     g.w = w.data.data();
     g.n = w.n;
     g.first = strips.first;
     g.last = strips.second;
+    g.bias = w.bias.empty() ? nullptr : w.bias.data();
     g.accumulate = accumulate;
-    g.words = words_.words() + words_stride_ * member.index();
+    g.gated = w.gated;
+    g.scratch = gemm_scratch_.words() + gemm_stride_ * member.index();
     g.out = out;
-    g.ldo = ldo;
+    g.ldo = w.n;
     kernels_.gemm(type_, g);
-  }
-
-  /// Adds bias to the columns that these strips wrote.
-  void add_bias(const std::vector<float>& bias, float* out, int m, int ldo,
-                std::pair<int, int> strips) const {
-    if (bias.empty()) return;
-    const int first = strips.first * kernels_.strip;
-    const int last = std::min(static_cast<int>(bias.size()), strips.second * kernels_.strip);
-    for (int row = 0; row < m; ++row) {
-      for (int j = first; j < last; ++j) out[static_cast<size_t>(row) * ldo + j] += bias[j];
-    }
   }
 
   void embed(const Row& row, float* x, float* cos_sin) const {
@@ -401,16 +399,8 @@ class CpuBackend final : public Backend {
     const int m = static_cast<int>(batch.rows.size());
     const int width = (c.heads + 2 * c.kv_heads) * c.head_dim;
     const auto rows = member.share(m);
-    const auto strips = [&](const Packed& w) { return member.share(w.strips); };
     const auto row_of = [](const Buffer& buffer, int row, int size) {
       return buffer.floats() + static_cast<size_t>(row) * size;
-    };
-    const auto norm = [&](const std::vector<float>& weight) {
-      for (int row = rows.first; row < rows.second; ++row) {
-        kernels_.rms_norm(row_of(x_, row, c.hidden), weight.data(), c.hidden, c.norm_epsilon,
-                          row_of(normed_, row, c.hidden));
-      }
-      member.sync();
     };
     float* attend_scratch =
         attend_scratch_.floats() + piece_scratch(c.head_dim) * member.index();
@@ -419,10 +409,9 @@ class CpuBackend final : public Backend {
     for (int row = rows.first; row < rows.second; ++row) {
       embed(batch.rows[row], row_of(x_, row, c.hidden), row_of(cos_sin_, row, c.head_dim));
     }
+    member.sync();
     for (const Layer& layer : layers_) {
-      norm(layer.attention_norm);
-      multiply(layer.qkv, normed_.floats(), m, qkv_.floats(), width, false, member);
-      add_bias(layer.qkv_bias, qkv_.floats(), m, width, strips(layer.qkv));
+      multiply(layer.qkv, x_.floats(), &layer.attention_norm, m, qkv_.floats(), false, member);
       member.sync();
       // By KV head, as attention is: its rows stay in one core's cache.
       const int group = c.heads / c.kv_heads + 1;
@@ -446,38 +435,22 @@ class CpuBackend final : public Backend {
         }
         member.sync();
       }
-      multiply(layer.output, attended_.floats(), m, x_.floats(), c.hidden, true, member);
-      add_bias(layer.output_bias, x_.floats(), m, c.hidden, strips(layer.output));
+      multiply(layer.output, attended_.floats(), nullptr, m, x_.floats(), true, member);
       member.sync();
-      norm(layer.mlp_norm);
-      const auto mlp = strips(layer.gate);
-      multiply(layer.gate, normed_.floats(), m, gate_.floats(), c.intermediate, false, member);
-      multiply(layer.up, normed_.floats(), m, up_.floats(), c.intermediate, false, member);
-      add_bias(layer.gate_bias, gate_.floats(), m, c.intermediate, mlp);
-      add_bias(layer.up_bias, up_.floats(), m, c.intermediate, mlp);
-      const int first = mlp.first * kernels_.strip;
-      const int last = std::min(c.intermediate, mlp.second * kernels_.strip);
-      for (int row = 0; row < m && first < last; ++row) {
-        kernels_.silu_multiply(row_of(gate_, row, c.intermediate) + first,
-                               row_of(up_, row, c.intermediate) + first, last - first);
-      }
+      multiply(layer.gate_up, x_.floats(), &layer.mlp_norm, m, gated_.floats(), false, member);
       member.sync();
-      multiply(layer.down, gate_.floats(), m, x_.floats(), c.hidden, true, member);
-      add_bias(layer.down_bias, x_.floats(), m, c.hidden, strips(layer.down));
+      multiply(layer.down, gated_.floats(), nullptr, m, x_.floats(), true, member);
       member.sync();
     }
 
-    // Only the rows whose logits are wanted go through the head, gathered at the front.
-    if (member.index() == 0) {
-      for (int row = 0; row < m; ++row) {
-        const int wanted = batch.rows[row].logits;
-        if (wanted < 0) continue;
-        kernels_.rms_norm(row_of(x_, row, c.hidden), final_norm_.data(), c.hidden, c.norm_epsilon,
-                          row_of(normed_, wanted, c.hidden));
-      }
+    // Only the rows whose logits are wanted go through the head.
+    for (int row = rows.first; row < rows.second; ++row) {
+      const int wanted = batch.rows[row].logits;
+      if (wanted < 0) continue;
+      std::copy_n(row_of(x_, row, c.hidden), c.hidden, row_of(wanted_, wanted, c.hidden));
     }
     member.sync();
-    multiply(head_, normed_.floats(), batch.logits_rows, logits, c.vocabulary, false, member);
+    multiply(head_, wanted_.floats(), &final_norm_, batch.logits_rows, logits, false, member);
   }
 
   ModelConfig config_;
@@ -495,10 +468,11 @@ class CpuBackend final : public Backend {
   std::vector<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
 
   // Scratch of one forward pass, [max_rows, …] fp32.
-  Buffer x_, normed_, qkv_, attended_, gate_, up_;
+  Buffer x_, qkv_, attended_, gated_;
+  Buffer wanted_;   // rows of x whose logits are wanted, in their order
   Buffer cos_sin_;  // [max_rows, head_dim]: cosines, then sines
-  Buffer words_;    // [team], see Gemm::words
-  size_t words_stride_ = 0;
+  Buffer gemm_scratch_;  // [team, gemm_stride_]
+  size_t gemm_stride_ = 0;
   PiecePlan plan_;
   Buffer partials_;        // [slots of a wave, partial_stride()]
   Buffer attend_scratch_;  // [team, piece_scratch(head_dim)]
