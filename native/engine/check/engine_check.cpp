@@ -175,11 +175,6 @@ Weights make_weights(const Kernels& kernels, WeightType type, int n, int k, Numb
   return out;
 }
 
-bool multiplies_pairs(const Kernels& kernels) {
-  const std::string name = kernels.name;
-  return name == "avx512bf16" || name == "pairs";
-}
-
 /// What a product does beside multiplying.
 struct GemmWay {
   bool accumulate, norm, bias, gated;
@@ -193,7 +188,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
   const Weights weights = make_weights(kernels, type, outputs, k, numbers);
   auto x = numbers.list(static_cast<size_t>(most) * k);
   // Pairs of bf16 are multiplied as they are: both sides are rounded before.
-  const bool rounds = type == WeightType::kBF16 && multiplies_pairs(kernels);
+  const bool rounds = type == WeightType::kBF16 && kernels.pairs;
   if (rounds && !way.norm) {
     for (float& value : x) value = stored(type, value);
   }

@@ -24,6 +24,24 @@ namespace {
 
 constexpr int kStrip = 2 * W;
 
+#if defined(ANABRANCH_DOT)
+constexpr bool kPairs = true;
+#else
+constexpr bool kPairs = false;
+#endif
+
+/// A strip's columns of one row as pairs of bf16.
+inline void store_pairs(std::uint32_t* pairs, const float* x) {
+#if defined(__AVX512BF16__)
+  const auto both = _mm512_cvtne2ps_pbh(load<__m512>(x + W), load<__m512>(x));
+  std::memcpy(pairs, &both, sizeof both);
+#else
+  for (int i = 0; i < kStrip / 2; ++i) {
+    pairs[i] = to_bf16(x[2 * i]) | static_cast<std::uint32_t>(to_bf16(x[2 * i + 1])) << 16;
+  }
+#endif
+}
+
 /// fp32: per k two vectors.
 struct F32Weights {
   static constexpr auto type = WeightType::kF32;
@@ -67,10 +85,14 @@ struct DotWeights {
     high = load<Bits>(at + W * 4);
   }
   static void prepare(const float* x, int k, std::uint32_t* words) {
-    for (int i = 0; i < k / 2; ++i) {
-      words[i] = to_bf16(x[2 * i]) | static_cast<std::uint32_t>(to_bf16(x[2 * i + 1])) << 16;
-    }
-    if (k % 2) words[k / 2] = to_bf16(x[k - 1]);
+    int i = 0;
+    for (; i + kStrip <= k; i += kStrip) store_pairs(words + i / 2, x + i);
+    if (i == k) return;
+    float rest[kStrip] = {};
+    std::uint32_t pairs[kStrip / 2];
+    std::copy(x + i, x + k, rest);
+    store_pairs(pairs, rest);
+    std::copy_n(pairs, (k - i + 1) / 2, words + i / 2);
   }
   static Bits spread(std::uint32_t x) { return splat_bits(x); }
   static Vec multiply(Vec sum, Bits x, Bits w) {
@@ -344,15 +366,19 @@ inline int next_tile(int left) {
 /// Writes, or adds, one row's sums of one strip; of a pair, where they are gated, with `up` the other's.
 inline void finish(const Gemm& g, int row, int strip, float* sums, float* up) {
   const int column = (up ? strip / 2 : strip) * kStrip;
-  float* out = g.out + row * g.ldo + column;
-  const int width = std::min(kStrip, g.n - column);
+  const int width = g.out_pairs ? kStrip : std::min(kStrip, g.n - column);
+  float* out = static_cast<float*>(g.out) + row * g.ldo + column;
   for (int j = 0; g.accumulate && j < width; ++j) sums[j] = out[j] + sums[j];
   for (int j = 0; g.bias && j < width; ++j) sums[j] += g.bias[strip * kStrip + j];
   if (up) {
     for (int j = 0; g.bias && j < width; ++j) up[j] += g.bias[(strip + 1) * kStrip + j];
     silu_multiply(sums, up, width);
   }
-  std::memcpy(out, sums, sizeof(float) * width);
+  if (g.out_pairs) {
+    store_pairs(static_cast<std::uint32_t*>(g.out) + row * g.ldo + column / 2, sums);
+  } else {
+    std::memcpy(out, sums, sizeof(float) * width);
+  }
 }
 
 /// Rows [panel, panel + rows) by strips [first, last), S at once. Returns the first one left over.
@@ -409,7 +435,7 @@ void gemm_of(const Gemm& g) {
   // panels that stay in cache while the strips pass.
   for (int panel = 0; panel < g.m; panel += kPanelRows) {
     const int rows = std::min(g.m - panel, kPanelRows);
-    const auto given = [&](int row) { return g.x + (panel + row) * g.ldx; };
+    const auto given = [&](int row) { return static_cast<const float*>(g.x) + (panel + row) * g.ldx; };
     const auto normed = [&](int row, float* to) {
       rms_norm(given(row), g.norm, g.k, g.epsilon, to);
       return to;
@@ -421,6 +447,9 @@ void gemm_of(const Gemm& g) {
       for (int row = 0; g.norm && row < rows; ++row) normed(row, to + static_cast<size_t>(row) * g.k);
       x = g.norm ? to : given(0);
       ldx = g.norm ? g.k : g.ldx;
+    } else if (g.x_pairs) {
+      x = static_cast<const std::uint32_t*>(g.x) + panel * g.ldx;
+      ldx = g.ldx;
     } else {
       ldx = static_cast<std::ptrdiff_t>(panel_words(g.k));
       float* to = reinterpret_cast<float*>(g.scratch + kPanelRows * ldx);

@@ -18,6 +18,6 @@ namespace anabranch {
 #define ANABRANCH_TABLE(path) ANABRANCH_TABLE_(path)
 extern const Kernels ANABRANCH_TABLE(ANABRANCH_PATH);
 const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {
-    ANABRANCH_STRING(ANABRANCH_PATH), kStrip, pack, gemm, rms_norm, attend, merge};
+    ANABRANCH_STRING(ANABRANCH_PATH), kStrip, kPairs, pack, gemm, rms_norm, attend, merge};
 
 }  // namespace anabranch

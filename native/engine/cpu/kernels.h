@@ -36,8 +36,9 @@ inline size_t strip_bytes(WeightType type, int columns, int k) {
 
 /// out[i, j] (+)= sum over k of x[i, k] · w[j, k], plus bias[j], for the packed strips [first, last) of w.
 struct Gemm {
-  const float* x = nullptr;  // [m, ldx]
-  std::ptrdiff_t ldx = 0;
+  const void* x = nullptr;       // [m, ldx] fp32,
+  bool x_pairs = false;          // or pairs of bf16, where the kernels take bf16 weights' inputs so
+  std::ptrdiff_t ldx = 0;        // in floats, or in pairs
   int m = 0;
   int k = 0;
   const float* norm = nullptr;   // [k]: x is the RMS norm, with these weights, of what stands there; or null
@@ -50,7 +51,8 @@ struct Gemm {
   bool accumulate = false;       // add to out instead of writing it
   bool gated = false;            // strips are pairs: out = silu(of the even one) · of the odd one, n columns
   std::uint32_t* scratch = nullptr;  // [gemm_scratch(k)]
-  float* out = nullptr;          // [m, ldo]
+  void* out = nullptr;           // [m, ldo] fp32,
+  bool out_pairs = false;        // or, of what is gated, pairs of bf16, in whole strips
   std::ptrdiff_t ldo = 0;
 };
 
@@ -105,6 +107,7 @@ struct Merge {
 struct Kernels {
   const char* name;
   int strip;  // output columns in a packed strip
+  bool pairs;  // inputs of bf16 weights are rounded to bf16 as well, and multiplied by pairs
   // rows: [strip, k]
   void (*pack)(WeightType type, const float* rows, int k, std::byte* out);
   void (*gemm)(WeightType type, const Gemm& gemm);

@@ -37,6 +37,20 @@ struct Layer {
   Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
 };
 
+/// What a step's rows are between two layers, [max_rows, stride] fp32, or pairs of bf16.
+struct Activations {
+  Activations() = default;
+  Activations(int rows, int width, bool pairs = false)
+      : stride(pairs ? (width + 1) / 2 : width),
+        pairs(pairs),
+        data(static_cast<size_t>(rows) * stride * sizeof(float)) {}
+  float* row(int index) const { return data.floats() + static_cast<size_t>(index) * stride; }
+
+  int stride = 0;
+  bool pairs = false;
+  Buffer data;
+};
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options)
@@ -236,14 +250,13 @@ class CpuBackend final : public Backend {
 
   void allocate_scratch() {
     const ModelConfig& c = config_;
-    const auto rows = static_cast<size_t>(max_rows_);
-    const auto floats = [&](size_t width) { return Buffer(rows * width * sizeof(float)); };
-    x_ = floats(c.hidden);
-    wanted_ = floats(c.hidden);
-    qkv_ = floats(static_cast<size_t>(c.heads + 2 * c.kv_heads) * c.head_dim);
-    attended_ = floats(static_cast<size_t>(c.heads) * c.head_dim);
-    gated_ = floats(c.intermediate);
-    cos_sin_ = floats(c.head_dim);
+    x_ = {max_rows_, c.hidden};
+    wanted_ = {max_rows_, c.hidden};
+    qkv_ = {max_rows_, (c.heads + 2 * c.kv_heads) * c.head_dim};
+    attended_ = {max_rows_, c.heads * c.head_dim};
+    const int strips = layers_.empty() ? 0 : layers_[0].gate_up.strips / 2;
+    gated_ = {max_rows_, strips * kernels_.strip, kernels_.pairs && type_ == WeightType::kBF16};
+    cos_sin_ = {max_rows_, c.head_dim};
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
     gemm_stride_ = gemm_scratch(widest);
     gemm_scratch_ = Buffer(gemm_stride_ * team_.size() * sizeof(std::uint32_t));
@@ -261,27 +274,40 @@ class CpuBackend final : public Backend {
 
   // ---- one forward pass ------------------------------------------------------------------------
 
-  /// This member's share of out (+)= x · w, where x goes through a norm first if one is given.
-  void multiply(const Packed& w, const float* x, const std::vector<float>* norm, int m, float* out,
-                bool accumulate, const Team::Member& member) const {
-    const auto strips = share(w, member);
+  /// A product to fill further: of what `x` holds, through a norm where one is given.
+  Gemm of(const Activations& x, const std::vector<float>* norm = nullptr) const {
     Gemm g;
-    g.x = x;
-    g.ldx = w.k;
-    g.m = m;
-    g.k = w.k;
+    g.x = x.data.data();
+    g.x_pairs = x.pairs;
+    g.ldx = x.stride;
     g.norm = norm ? norm->data() : nullptr;
     g.epsilon = config_.norm_epsilon;
+    return g;
+  }
+
+  /// This member's share of out = x · w.
+  void multiply(const Packed& w, Gemm g, int m, const Activations& out, const Team::Member& member) const {
+    g.out = out.data.data();
+    g.out_pairs = out.pairs;
+    g.ldo = out.stride;
+    multiply(w, g, m, member);
+  }
+  /// The same of out += x · w.
+  void add_product(const Packed& w, Gemm g, int m, const Activations& out, const Team::Member& member) const {
+    g.accumulate = true;
+    multiply(w, g, m, out, member);
+  }
+  void multiply(const Packed& w, Gemm g, int m, const Team::Member& member) const {
+    const auto strips = share(w, member);
+    g.m = m;
+    g.k = w.k;
     g.w = w.data.data();
     g.n = w.n;
     g.first = strips.first;
     g.last = strips.second;
     g.bias = w.bias.empty() ? nullptr : w.bias.data();
-    g.accumulate = accumulate;
     g.gated = w.gated;
     g.scratch = gemm_scratch_.words() + gemm_stride_ * member.index();
-    g.out = out;
-    g.ldo = w.n;
     kernels_.gemm(type_, g);
   }
 
@@ -358,12 +384,11 @@ class CpuBackend final : public Backend {
               std::vector<PieceRow>& rows) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
-    const size_t width = static_cast<size_t>(config_.heads + 2 * config_.kv_heads) * dim;
     const size_t head = static_cast<size_t>(unit.kv_head) * group;
     rows.clear();
     for (int i = 0; i < unit.count; ++i) {
       const PiecePlan::Reader& reader = plan_.readers()[unit.first + i];
-      rows.push_back({qkv_.floats() + reader.row * width + head * dim, reader.tokens,
+      rows.push_back({qkv_.row(reader.row) + head * dim, reader.tokens,
                       partial(reader.slot, unit.kv_head)});
     }
     Piece piece;
@@ -390,36 +415,31 @@ class CpuBackend final : public Backend {
     m.stride = static_cast<std::ptrdiff_t>(partial_stride());
     m.pieces = plan_.slots_of(row);
     m.head_dim = dim;
-    m.out = attended_.floats() + (static_cast<size_t>(row) * config_.heads + head) * dim;
+    m.out = attended_.row(row) + static_cast<size_t>(head) * dim;
     kernels_.merge(m);
   }
 
   void run(const Batch& batch, float* logits, Team::Member& member) {
     const ModelConfig& c = config_;
     const int m = static_cast<int>(batch.rows.size());
-    const int width = (c.heads + 2 * c.kv_heads) * c.head_dim;
     const auto rows = member.share(m);
-    const auto row_of = [](const Buffer& buffer, int row, int size) {
-      return buffer.floats() + static_cast<size_t>(row) * size;
-    };
     float* attend_scratch =
         attend_scratch_.floats() + piece_scratch(c.head_dim) * member.index();
     std::vector<PieceRow> piece_rows;
 
     for (int row = rows.first; row < rows.second; ++row) {
-      embed(batch.rows[row], row_of(x_, row, c.hidden), row_of(cos_sin_, row, c.head_dim));
+      embed(batch.rows[row], x_.row(row), cos_sin_.row(row));
     }
     member.sync();
     for (const Layer& layer : layers_) {
-      multiply(layer.qkv, x_.floats(), &layer.attention_norm, m, qkv_.floats(), false, member);
+      multiply(layer.qkv, of(x_, &layer.attention_norm), m, qkv_, member);
       member.sync();
       // By KV head, as attention is: its rows stay in one core's cache.
       const int group = c.heads / c.kv_heads + 1;
       const auto heads = member.share(c.kv_heads * group * m);
       for (int task = heads.first; task < heads.second; ++task) {
         const int row = task % m, head = task / m;
-        finish_qkv(layer, batch.rows[row], head / group, head % group, row_of(qkv_, row, width),
-                   row_of(cos_sin_, row, c.head_dim));
+        finish_qkv(layer, batch.rows[row], head / group, head % group, qkv_.row(row), cos_sin_.row(row));
       }
       member.sync();
       for (const PiecePlan::Wave& wave : plan_.waves()) {
@@ -435,11 +455,11 @@ class CpuBackend final : public Backend {
         }
         member.sync();
       }
-      multiply(layer.output, attended_.floats(), nullptr, m, x_.floats(), true, member);
+      add_product(layer.output, of(attended_), m, x_, member);
       member.sync();
-      multiply(layer.gate_up, x_.floats(), &layer.mlp_norm, m, gated_.floats(), false, member);
+      multiply(layer.gate_up, of(x_, &layer.mlp_norm), m, gated_, member);
       member.sync();
-      multiply(layer.down, gated_.floats(), nullptr, m, x_.floats(), true, member);
+      add_product(layer.down, of(gated_), m, x_, member);
       member.sync();
     }
 
@@ -447,10 +467,13 @@ class CpuBackend final : public Backend {
     for (int row = rows.first; row < rows.second; ++row) {
       const int wanted = batch.rows[row].logits;
       if (wanted < 0) continue;
-      std::copy_n(row_of(x_, row, c.hidden), c.hidden, row_of(wanted_, wanted, c.hidden));
+      std::copy_n(x_.row(row), c.hidden, wanted_.row(wanted));
     }
     member.sync();
-    multiply(head_, wanted_.floats(), &final_norm_, batch.logits_rows, logits, false, member);
+    Gemm head = of(wanted_, &final_norm_);
+    head.out = logits;
+    head.ldo = c.vocabulary;
+    multiply(head_, head, batch.logits_rows, member);
   }
 
   ModelConfig config_;
@@ -467,10 +490,10 @@ class CpuBackend final : public Backend {
 
   std::vector<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
 
-  // Scratch of one forward pass, [max_rows, …] fp32.
-  Buffer x_, qkv_, attended_, gated_;
-  Buffer wanted_;   // rows of x whose logits are wanted, in their order
-  Buffer cos_sin_;  // [max_rows, head_dim]: cosines, then sines
+  // Scratch of one forward pass.
+  Activations x_, qkv_, attended_, gated_;
+  Activations wanted_;   // rows of x whose logits are wanted, in their order
+  Activations cos_sin_;  // cosines, then sines
   Buffer gemm_scratch_;  // [team, gemm_stride_]
   size_t gemm_stride_ = 0;
   PiecePlan plan_;
