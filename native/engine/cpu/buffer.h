@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../error.h"
 
@@ -48,6 +49,25 @@ class Buffer {
   }
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+};
+
+/// Hands out pieces of large buffers: those of one layer's weights are too small to lie on huge pages each.
+class Arena {
+ public:
+  /// Zeroed bytes, on cache lines of their own, for as long as the arena lives.
+  std::byte* take(size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    if (chunks_.empty() || used_ + bytes > chunks_.back().size()) {
+      chunks_.emplace_back(std::max(kChunk, bytes));  // what is never touched takes no memory
+      used_ = 0;
+    }
+    return chunks_.back().data() + std::exchange(used_, used_ + bytes);
+  }
+
+ private:
+  static constexpr size_t kChunk = size_t{64} << 20;
+  std::vector<Buffer> chunks_;
+  size_t used_ = 0;  // of the last one
 };
 
 }  // namespace anabranch

@@ -381,6 +381,15 @@ inline void finish(const Gemm& g, int row, int strip, float* sums, float* up) {
   }
 }
 
+/// Asks for what a strip's sums of one row will be written to: others have read it, and to take it back
+/// from another core takes long. (Inlined by force: GCC drops calls of what does nothing but prefetch.)
+__attribute__((always_inline)) inline void claim(const Gemm& g, int row, int strip) {
+  const int column = (g.gated ? strip / 2 : strip) * kStrip;
+  const auto* out = static_cast<const std::byte*>(g.out);
+  if (g.out_pairs) return __builtin_prefetch(out + (row * g.ldo + column / 2) * 4, 1);
+  for (int j = 0; j < kStrip; j += 16) __builtin_prefetch(out + (row * g.ldo + column + j) * 4, 1);
+}
+
 /// Rows [panel, panel + rows) by strips [first, last), S at once. Returns the first one left over.
 template <class Kind, int S>
 int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, int panel, int rows,
@@ -402,6 +411,9 @@ int panel_of(const Gemm& g, const typename Kind::Input* x, std::ptrdiff_t ldx, i
   for (; strip + S <= last; strip += S) {
     const int waiting = S == 1 && g.gated ? strip % 2 : 0;
     c.w = g.w + c.stride * static_cast<size_t>(strip);
+    for (int row = 0; row < rows; ++row) {
+      for (int s = 0; s < S; ++s) claim(g, panel + row, strip + s);
+    }
     for (int k = 0; k < g.k; k += chunk) {
       c.steps = (std::min(chunk, g.k - k) + Kind::depth - 1) / Kind::depth;
       c.first = k == 0;

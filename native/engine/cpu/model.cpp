@@ -22,8 +22,8 @@ struct Packed {
   int k = 0;       // inputs
   int strips = 0;
   bool gated = false;
-  Buffer data;              // [strips] of strip_bytes
-  std::vector<float> bias;  // [strips, strip], or empty
+  const std::byte* data = nullptr;  // [strips] of strip_bytes
+  std::vector<float> bias;          // [strips, strip], or empty
 };
 
 struct Layer {
@@ -159,8 +159,9 @@ class CpuBackend final : public Backend {
     sources.resize(static_cast<size_t>(out.strips) * strip);
     if (bias) out.bias.resize(sources.size());
     const size_t bytes = strip_bytes(type_, strip, k);
-    out.data = Buffer(bytes * out.strips);
-    weight_bytes_ += out.data.size();
+    std::byte* data = arena_.take(bytes * out.strips);
+    out.data = data;
+    weight_bytes_ += bytes * out.strips;
     team_.run([&](Team::Member& member) {
       std::vector<float> rows(static_cast<size_t>(strip) * k);
       const auto [begin, end] = share(out, member);
@@ -176,7 +177,7 @@ class CpuBackend final : public Backend {
           to_float(*source.bias, source.row, 1, &out.bias[at]);
           out.bias[at] = rounded(out.bias[at]);
         }
-        kernels_.pack(type_, rows.data(), k, out.data.data() + bytes * s);
+        kernels_.pack(type_, rows.data(), k, data + bytes * s);
       }
     });
     return out;
@@ -301,7 +302,7 @@ class CpuBackend final : public Backend {
     const auto strips = share(w, member);
     g.m = m;
     g.k = w.k;
-    g.w = w.data.data();
+    g.w = w.data;
     g.n = w.n;
     g.first = strips.first;
     g.last = strips.second;
@@ -482,6 +483,7 @@ class CpuBackend final : public Backend {
   int max_rows_;
   Team team_;
   Tensor embedding_;  // [vocabulary, hidden], in the mapped checkpoint
+  Arena arena_;       // of packed weights
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;  // [hidden]
   Packed head_;                    // [vocabulary, hidden]
