@@ -331,7 +331,9 @@ export async function benchReplay(argv: string[]): Promise<void> {
   const decoded: Decoded[] = [];
   let skipped = 0;
   for (const [i, answer] of answers.entries()) {
-    const tokens = scripts.serial(answer).script.flatMap((run) => ("serial" in run ? run.serial : []));
+    const tokens = scripts
+      .serial(answer)
+      .script.flatMap((run) => ("serial" in run ? run.serial : []));
     if (tokens.length * 1.5 > context) skipped++;
     else decoded.push(await replay(serving, scripts, answer, i, way));
     if ((i + 1) % 10 === 0) say(`  ${i + 1} of ${answers.length}`);
