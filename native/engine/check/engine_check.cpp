@@ -318,6 +318,50 @@ void check_rms_norm(const Kernels& kernels) {
   report(std::string(kernels.name) + " rms_norm", wrong);
 }
 
+/// What gated products give as pairs of bf16, and what a product makes of it, against the same by way of fp32.
+void check_pairs(const Kernels& kernels) {
+  constexpr int k = 65, n = 131, m = 14;
+  Numbers numbers(5);
+  const int strip = kernels.strip, strips = (n + strip - 1) / strip;
+  const Weights gate_up = make_weights(kernels, WeightType::kBF16, 2 * strips * strip, k, numbers);
+  const Weights down = make_weights(kernels, WeightType::kBF16, 40, n, numbers);
+  const auto x = numbers.list(static_cast<size_t>(m) * k), bias = numbers.list(gate_up.strips * strip);
+  std::vector<std::uint32_t> scratch(gemm_scratch(n));
+  const auto run = [&](bool pairs) {
+    const int width = strips * strip / (pairs ? 2 : 1);
+    std::vector<float> gated(static_cast<size_t>(m) * width), out(static_cast<size_t>(m) * 40);
+    Gemm g;
+    g.x = x.data();
+    g.ldx = g.k = k;
+    g.m = m;
+    g.w = gate_up.packed.data();
+    g.n = n;
+    g.last = gate_up.strips;
+    g.bias = bias.data();
+    g.gated = true;
+    g.scratch = scratch.data();
+    g.out = gated.data();
+    g.out_pairs = pairs;
+    g.ldo = width;
+    kernels.gemm(WeightType::kBF16, g);
+    Gemm d;
+    d.x = gated.data();
+    d.x_pairs = pairs;
+    d.ldx = width;
+    d.m = m;
+    d.k = n;
+    d.w = down.packed.data();
+    d.n = d.ldo = 40;
+    d.last = down.strips;
+    d.scratch = scratch.data();
+    d.out = out.data();
+    kernels.gemm(WeightType::kBF16, d);
+    return out;
+  };
+  const bool equal = same(run(true), run(false));
+  report(std::string(kernels.name) + " pairs", equal ? "" : "fp32 between two products gives other bits");
+}
+
 /// The exponential, as far as others see it: a gated product with gates of every size, ups of 1.
 void check_silu(const Kernels& kernels) {
   std::string wrong;
@@ -706,6 +750,7 @@ int main(int count, char** arguments) {
     const Kernels& kernels = *table;
     check_rms_norm(kernels);
     check_silu(kernels);
+    if (kernels.pairs) check_pairs(kernels);
     for (WeightType type : {WeightType::kF32, WeightType::kBF16}) {
       check_gemm(kernels, type);
       check_attend(kernels, type);

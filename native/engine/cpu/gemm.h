@@ -367,18 +367,15 @@ inline int next_tile(int left) {
 inline void finish(const Gemm& g, int row, int strip, float* sums, float* up) {
   const int column = (up ? strip / 2 : strip) * kStrip;
   const int width = g.out_pairs ? kStrip : std::min(kStrip, g.n - column);
-  float* out = static_cast<float*>(g.out) + row * g.ldo + column;
+  float* out = g.out_pairs ? nullptr : static_cast<float*>(g.out) + row * g.ldo + column;
   for (int j = 0; g.accumulate && j < width; ++j) sums[j] = out[j] + sums[j];
   for (int j = 0; g.bias && j < width; ++j) sums[j] += g.bias[strip * kStrip + j];
   if (up) {
     for (int j = 0; g.bias && j < width; ++j) up[j] += g.bias[(strip + 1) * kStrip + j];
     silu_multiply(sums, up, width);
   }
-  if (g.out_pairs) {
-    store_pairs(static_cast<std::uint32_t*>(g.out) + row * g.ldo + column / 2, sums);
-  } else {
-    std::memcpy(out, sums, sizeof(float) * width);
-  }
+  if (out) std::memcpy(out, sums, sizeof(float) * width);
+  else store_pairs(static_cast<std::uint32_t*>(g.out) + row * g.ldo + column / 2, sums);
 }
 
 /// Asks for what a strip's sums of one row will be written to: others have read it, and to take it back
