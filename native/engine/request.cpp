@@ -66,12 +66,13 @@ void Request::replay() {
     // for those after a right guess.
     const bool decoded = !std::exchange(counted_, false);
     if (decoded) ++usage_.steps;
-    const SegmentPtr segment = tree_.trunk().segment;
-    auto expected = segment->tokens();
     const std::vector<int> guess = decoded ? guessed() : std::vector<int>{};
-    expected.insert(expected.end(), guess.begin(), guess.end());
+    const SegmentPtr segment = tree_.trunk().segment;
+    const int before = segment->length();
     guide->step(*this, lanes, replayed_);
-    if (!guess.empty() && tree_.trunk().segment->tokens() == expected) counted_ = true;
+    const auto written = std::span(segment->tokens()).subspan(std::min(before, segment->length()));
+    const bool right = !guess.empty() && std::ranges::equal(written, guess);
+    if (right && segment == tree_.trunk().segment) counted_ = true;
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
