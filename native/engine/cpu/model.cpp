@@ -406,7 +406,8 @@ class CpuBackend final : public Backend {
     kernels_.attend(type_, piece);
   }
 
-  void merge(int row, int head) const {
+  /// One query head's attention of a row, into row `to` of what attention gives.
+  void merge(int row, int head, int to) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
     const float* first = partial(plan_.first_slot(row), head / group);
@@ -416,7 +417,7 @@ class CpuBackend final : public Backend {
     m.stride = static_cast<std::ptrdiff_t>(partial_stride());
     m.pieces = plan_.slots_of(row);
     m.head_dim = dim;
-    m.out = attended_.row(row) + static_cast<size_t>(head) * dim;
+    m.out = attended_.row(to) + static_cast<size_t>(head) * dim;
     kernels_.merge(m);
   }
 
@@ -433,6 +434,7 @@ class CpuBackend final : public Backend {
     }
     member.sync();
     for (const Layer& layer : layers_) {
+      const bool last = &layer == &layers_.back();
       multiply(layer.qkv, of(x_, &layer.attention_norm), m, qkv_, member);
       member.sync();
       // By KV head, as attention is: its rows stay in one core's cache.
@@ -441,6 +443,12 @@ class CpuBackend final : public Backend {
       for (int task = heads.first; task < heads.second; ++task) {
         const int row = task % m, head = task / m;
         finish_qkv(layer, batch.rows[row], head / group, head % group, qkv_.row(row), cos_sin_.row(row));
+      }
+      // All rows give the last layer's attention their K and V; then only those go on, in their order, whose
+      // logits are wanted.
+      for (int row = rows.first; last && row < rows.second; ++row) {
+        const int wanted = batch.rows[row].logits;
+        if (wanted >= 0) std::copy_n(x_.row(row), c.hidden, wanted_.row(wanted));
       }
       member.sync();
       for (const PiecePlan::Wave& wave : plan_.waves()) {
@@ -452,25 +460,22 @@ class CpuBackend final : public Backend {
         const int wave_rows = wave.last_row - wave.first_row;
         const auto tasks = member.share(c.heads * wave_rows);
         for (int task = tasks.first; task < tasks.second; ++task) {
-          merge(wave.first_row + task % wave_rows, task / wave_rows);
+          const int row = wave.first_row + task % wave_rows;
+          const int to = last ? batch.rows[row].logits : row;
+          if (to >= 0) merge(row, task / wave_rows, to);
         }
         member.sync();
       }
-      add_product(layer.output, of(attended_), m, x_, member);
+      const Activations& x = last ? wanted_ : x_;
+      const int going_on = last ? batch.logits_rows : m;
+      add_product(layer.output, of(attended_), going_on, x, member);
       member.sync();
-      multiply(layer.gate_up, of(x_, &layer.mlp_norm), m, gated_, member);
+      multiply(layer.gate_up, of(x, &layer.mlp_norm), going_on, gated_, member);
       member.sync();
-      add_product(layer.down, of(gated_), m, x_, member);
+      add_product(layer.down, of(gated_), going_on, x, member);
       member.sync();
     }
 
-    // Only the rows whose logits are wanted go through the head.
-    for (int row = rows.first; row < rows.second; ++row) {
-      const int wanted = batch.rows[row].logits;
-      if (wanted < 0) continue;
-      std::copy_n(x_.row(row), c.hidden, wanted_.row(wanted));
-    }
-    member.sync();
     Gemm head = of(wanted_, &final_norm_);
     head.out = logits;
     head.ldo = c.vocabulary;

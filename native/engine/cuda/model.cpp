@@ -570,6 +570,8 @@ class CudaBackend final : public Backend {
       heads.k_norm = layer.k_norm.data();
       heads.kv = layer.kv;
       finish_heads(heads, stream_);
+      // Of a prompt's rows but the last one nothing is wanted than their K and V.
+      if (step.logits_rows == 0 && &layer == &layers_.back()) return;
       pieces.kv = layer.kv;
       for (const Wave& wave : step.waves) {
         pieces.plan = wave.plan;
@@ -585,7 +587,6 @@ class CudaBackend final : public Backend {
       silu_multiply(gate_up_.data(), m, c.intermediate, gate_.data(), stream_);
       multiply(layer.down, gate_.data(), m, x_.data(), true);
     }
-    if (step.logits_rows == 0) return;
     rms_norm(x_.data(), step.wanted, step.logits_rows, final_norm_.data(), c.hidden,
              c.norm_epsilon, normed_.data(), stream_);
     multiply(*head_, normed_.data(), step.logits_rows, logits_.data(), false);
