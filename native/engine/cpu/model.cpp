@@ -444,8 +444,8 @@ class CpuBackend final : public Backend {
         const int row = task % m, head = task / m;
         finish_qkv(layer, batch.rows[row], head / group, head % group, qkv_.row(row), cos_sin_.row(row));
       }
-      // All rows give the last layer's attention their K and V; then only those go on, in their order, whose
-      // logits are wanted.
+      // Behind the last layer's K and V only those rows go on, in their order, whose logits are wanted.
+      if (last && batch.logits_rows == 0) return;
       for (int row = rows.first; last && row < rows.second; ++row) {
         const int wanted = batch.rows[row].logits;
         if (wanted >= 0) std::copy_n(x_.row(row), c.hidden, wanted_.row(wanted));

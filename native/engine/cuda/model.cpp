@@ -570,7 +570,7 @@ class CudaBackend final : public Backend {
       heads.k_norm = layer.k_norm.data();
       heads.kv = layer.kv;
       finish_heads(heads, stream_);
-      // Of a prompt's rows but the last one nothing is wanted than their K and V.
+      // A step that wants no logits, of a prompt's earlier chunks, has then done all it is for.
       if (step.logits_rows == 0 && &layer == &layers_.back()) return;
       pieces.kv = layer.kv;
       for (const Wave& wave : step.waves) {
