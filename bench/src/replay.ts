@@ -85,7 +85,7 @@ type Decoded = Omit<Replayed, "wall"> & { wall: Sides | undefined };
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
 /** What the engine is to decode. */
-type Script = Pick<EngineRequest, "scriptGuess"> & { script: StructureRun[] };
+type Script = Pick<EngineRequest, "scriptTitles"> & { script: StructureRun[] };
 
 /** Turns answers into what the engine is to decode. */
 class Scripts {
@@ -135,7 +135,7 @@ class Scripts {
     const script = runs.runs.map((run) =>
       "parallel" in run ? { ...run, openings: openings.shift() ?? [] } : run,
     );
-    return { script, scriptGuess: dialect.guess };
+    return { script, scriptTitles: dialect.titles };
   }
 
   /** How many tokens open each branch of each stage. */
@@ -153,9 +153,9 @@ async function timed(serving: Serving, prompt: readonly number[], asked: Script)
   const script = asked.script.map((run) =>
     "serial" in run ? { serial: fit(run.serial) } : { ...run, parallel: run.parallel.map(fit) },
   );
-  const { after = [], tokens = [] } = asked.scriptGuess ?? {};
-  const scriptGuess = { after: fit(after), tokens: fit(tokens) };
-  const fitting = { prompt: fit(prompt), script, scriptGuess };
+  const { open = [], close = [] } = asked.scriptTitles ?? {};
+  const scriptTitles = { open: fit(open), close: fit(close) };
+  const fitting = { prompt: fit(prompt), script, scriptTitles };
   const began = performance.now();
   const { usage } = await serving.ask(fitting).end;
   return { seconds: (performance.now() - began) / 1000, steps: usage.steps };

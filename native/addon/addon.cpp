@@ -263,13 +263,13 @@ anabranch::RequestSpec request_of(const Napi::Object& o) {
   }
   const Napi::Value script = o.Get("script");
   if (!absent(script)) spec.script = structure(script);
-  const Napi::Value guess = o.Get("scriptGuess");
-  if (guess.IsObject()) {
-    const auto asked = guess.As<Napi::Object>();
-    spec.script_guess = {ids(asked.Get("after"), "scriptGuess.after"),
-                         ids(asked.Get("tokens"), "scriptGuess.tokens")};
-  } else if (!absent(guess)) {
-    throw anabranch::bad_argument("scriptGuess must be an object");
+  const Napi::Value titles = o.Get("scriptTitles");
+  if (titles.IsObject()) {
+    const auto asked = titles.As<Napi::Object>();
+    spec.script_titles = {ids(asked.Get("open"), "scriptTitles.open"),
+                          ids(asked.Get("close"), "scriptTitles.close")};
+  } else if (!absent(titles)) {
+    throw anabranch::bad_argument("scriptTitles must be an object");
   }
   if (!absent(o.Get("resume"))) spec.resume = resume_rule(text(o, "resume"));
   spec.priority = integer(o, "priority", 0, -kMaxPriority, kMaxPriority);

@@ -115,6 +115,12 @@ int Dialect::most_segments(int tokens) const {
   return 1 + std::min(max_stages * (max_branches + 2), in_stages + 2);
 }
 
+int begun(std::span<const int> text, const std::vector<int>& marker) {
+  size_t count = std::min(text.size(), marker.size() - 1);
+  while (!std::ranges::equal(text.last(count), std::span(marker).first(count))) --count;
+  return static_cast<int>(count);
+}
+
 std::optional<Dialect> read_dialect(const std::string& given, const std::string& folder,
                                     int vocabulary) {
   const std::string path = folder + "/aspd.json";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,13 @@ struct Dialect {
   /// Segments that an answer of so many tokens can have at the most.
   int most_segments(int tokens) const;
 };
+
+/// Within a title its end and the next one's begin are guessed where they are no more tokens than this, which
+/// beside one row cost a step next to nothing: most tokens of a title are not its last.
+inline constexpr size_t kMostInTitle = 3;
+
+/// How many of a marker's first tokens a text ends with, where that may still become the marker.
+int begun(std::span<const int> text, const std::vector<int>& marker);
 
 /// Reads `given`, JSON, or where that is empty `folder`/aspd.json; nothing where the model has none.
 /// Throws Error naming the field.

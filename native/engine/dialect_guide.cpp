@@ -18,20 +18,10 @@ struct Text {
   std::vector<int> ids;
   int held = 0;
 
-  /// Whether it ends with the first `count` of `marker`.
-  bool ends_with(const std::vector<int>& marker, size_t count) const {
-    return count <= ids.size() &&
-           std::equal(ids.end() - static_cast<std::ptrdiff_t>(count), ids.end(), marker.begin());
-  }
   /// Whether `token` as its next would complete `marker`.
   bool completes(const std::vector<int>& marker, int token) const {
-    return !marker.empty() && marker.back() == token && ends_with(marker, marker.size() - 1);
-  }
-  /// How many tokens at its end may begin `marker`.
-  int begun(const std::vector<int>& marker) const {
-    size_t count = marker.size() - 1;
-    while (count > 0 && !ends_with(marker, count)) --count;
-    return static_cast<int>(count);
+    if (marker.empty() || marker.back() != token || ids.size() + 1 < marker.size()) return false;
+    return std::equal(marker.begin(), marker.end() - 1, ids.end() + 1 - std::ssize(marker));
   }
 };
 
@@ -64,23 +54,18 @@ class DialectGuide final : public Guide {
   std::optional<Choice> choice(const Request& request, const Lane& lane) const override {
     return choice_of(request, lane,
                      lane.id == 0 ? legal_in_trunk(request)
-                                  : free_text(texts_[lane.id], &dialect_->branch_close, ignored_),
-                     0);
+                                  : free_text(texts_[lane.id], &dialect_->branch_close, ignored_));
   }
 
-  /// A title more. Where the plan ends instead, only this one row was forwarded in vain.
+  /// A title's end, as soon as there is a title, and another one's begin.
   std::vector<int> guess(const Request&) const override {
+    if (state_ == State::kTitle) return title_end();
     if (state_ != State::kChoice) return {};
     for (const Option& option : options_) {
       if (option.marker != &dialect_->title_open) continue;
       return {option.ids.begin() + static_cast<std::ptrdiff_t>(written_), option.ids.end()};
     }
     return {};
-  }
-
-  std::optional<Choice> choice_after_guess(const Request& request) const override {
-    const auto ahead = static_cast<std::uint32_t>(guess(request).size());
-    return choice_of(request, request.tree().lanes().front(), legal_in_title(Text{}), ahead);
   }
 
   void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
@@ -103,8 +88,7 @@ class DialectGuide final : public Guide {
  private:
   enum class State { kText, kTitle, kChoice, kTail };
 
-  /// Of the lane's token after the next `ahead` ones.
-  Choice choice_of(const Request& request, const Lane& lane, Legal legal, std::uint32_t ahead) const {
+  Choice choice_of(const Request& request, const Lane& lane, Legal legal) const {
     const RequestSpec& spec = request.spec();
     Choice out;
     out.sampling = &spec.sampling;
@@ -112,7 +96,7 @@ class DialectGuide final : public Guide {
     out.legal = std::move(legal);
     if (spec.sampling.temperature > 0) {
       out.uniform = uniform(spec.seed, spec.choice, static_cast<std::uint32_t>(lane.id),
-                            request.written(lane) + ahead);
+                            request.written(lane));
     }
     return out;
   }
@@ -147,11 +131,11 @@ class DialectGuide final : public Guide {
                   bool shown, Events& events) {
     Text& text = texts_[lane.id];
     text.ids.push_back(chosen.token);
-    const int begun = marker ? text.begun(marker->ids) : 0;
-    const int before = std::exchange(text.held, begun);
-    count(request, lane, before + 1, before + 1 - begun);
-    if (shown) request.release(lane, std::min(before, before + 1 - begun), events);
-    tell(request, lane, chosen, !shown ? 0 : begun ? WrittenToken::kHeld : WrittenToken::kVisible,
+    const int held = marker ? begun(text.ids, marker->ids) : 0;
+    const int before = std::exchange(text.held, held);
+    count(request, lane, before + 1, before + 1 - held);
+    if (shown) request.release(lane, std::min(before, before + 1 - held), events);
+    tell(request, lane, chosen, !shown ? 0 : held ? WrittenToken::kHeld : WrittenToken::kVisible,
          events);
     lane.write(chosen.token);
   }
@@ -221,11 +205,12 @@ class DialectGuide final : public Guide {
       }
       return legal;
     }
-    if (state_ == State::kTitle) return legal_in_title(texts_[0]);
+    if (state_ == State::kTitle) return legal_in_title();
     return free_text(texts_[0], text_marker(request), ignored_);
   }
 
-  Legal legal_in_title(const Text& text) const {
+  Legal legal_in_title() const {
+    const Text& text = texts_[0];
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
     Legal legal = free_text(text, &close, dialect_->prompted && !empty ? ignored_ : ends_);
@@ -279,6 +264,20 @@ class DialectGuide final : public Guide {
   void begin_title() {
     titles_.emplace_back();
     state_ = State::kTitle;
+  }
+
+  /// What ends the title under way and begins the next one, where it is short. Nothing where that would leave
+  /// the title empty, or the plan must end with it: then the fork follows by itself.
+  std::vector<int> title_end() const {
+    const Marker& close = dialect_->title_close;
+    const int there = begun(texts_[0].ids, close.ids);
+    const int next = static_cast<int>(titles_.size()) + 1;
+    if (std::ssize(texts_[0].ids) <= there || next > cap_) return {};
+    std::vector<int> out = dialect_->whole(close, 1);
+    out.erase(out.begin(), out.begin() + there);
+    const auto begin = dialect_->whole(dialect_->title_open, next);
+    out.insert(out.end(), begin.begin(), begin.end());
+    return out.size() > kMostInTitle ? std::vector<int>{} : out;
   }
 
   void title(Request& request, Lane& lane, const Chosen& chosen, Events& events) {

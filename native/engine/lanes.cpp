@@ -150,7 +150,7 @@ int LaneTree::unfilled(const Segment& segment, bool catching_up) const {
 
 int LaneTree::guessed(const Segment& segment, bool catching_up) const {
   const bool follows = !catching_up && segment.lane() == 0 && gives_logits(segment);
-  return follows ? static_cast<int>(guess_.size()) : 0;
+  return follows ? static_cast<int>(guess_.tokens.size()) : 0;
 }
 
 int LaneTree::rows_wanted() const {
@@ -174,7 +174,7 @@ int LaneTree::blocks_wanted(int allowance) const {
   return blocks;
 }
 
-std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
+StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
   struct Added {
     const Segment* segment;
     size_t first;  // of batch.rows
@@ -182,14 +182,14 @@ std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool eve
   };
   const bool catching_up = behind() > 0;
   std::vector<Added> added;
-  std::vector<LaneLogits> logits;
+  StepLogits logits;
   for (size_t s = 0; s < segments_.size(); ++s) {
     Segment& segment = *segments_[s];
     const int count = std::min(allowance, unfilled(segment, catching_up));
     if (count <= 0) continue;
     allowance -= count;
     added.push_back({&segment, batch.rows.size(), count});
-    const auto add = [&](int token, int index, bool gives, bool guessed) {
+    const auto add = [&](int token, int index, std::vector<LaneLogits>* gives) {
       Row row;
       row.token = token;
       row.position = segment.start() + index;
@@ -197,22 +197,22 @@ std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool eve
       row.offset = index % kBlockTokens;
       if (gives) {
         row.logits = batch.logits_rows++;
-        logits.push_back({segment.lane(), row.logits, static_cast<int>(s), index, guessed});
+        gives->push_back({segment.lane(), row.logits, static_cast<int>(s), index});
       }
       batch.rows.push_back(row);
     };
     const bool last_gives = gives_logits(segment);
     for (int i = 0; i < count; ++i) {
       const int index = segment.fill();
-      add(segment.tokens()[index], index,
-          every_row || (last_gives && index + 1 == segment.length()), false);
+      const bool gives = every_row || (last_gives && index + 1 == segment.length());
+      add(segment.tokens()[index], index, gives ? &logits.written : nullptr);
     }
     const int guess = guessed(segment, catching_up);
     if (guess == 0 || guess > allowance || segment.unfilled() > 0) continue;
     allowance -= guess;
     added.back().count += guess;
-    guessed_ = segments_[s];
-    for (int i = 0; i < guess; ++i) add(guess_[i], segment.fill_ahead(), i + 1 == guess, true);
+    guess_.forwarded = true;
+    for (int token : guess_.tokens) add(token, segment.fill_ahead(), &logits.guessed);
   }
   // All blocks are there now, so that rows can see what others write in this step.
   for (const Added& part : added) {
@@ -231,17 +231,26 @@ std::vector<LaneLogits> LaneTree::add_rows(Batch& batch, int allowance, bool eve
   return logits;
 }
 
-bool LaneTree::settle_guess() {
-  const SegmentPtr segment = std::exchange(guessed_, nullptr);
-  if (!segment) return false;
-  const auto written = std::span(segment->tokens()).subspan(segment->filled());
-  const auto end = std::mismatch(guess_.begin(), guess_.end(), written.begin(), written.end()).first;
-  const auto right = end - guess_.begin();
-  const bool all = std::ssize(written) == right;
-  const bool whole = all && end == guess_.end() && segment == trunk().segment;
-  // Logits are there for the last token of a whole guess only.
-  segment->settle_ahead(static_cast<int>(all && !whole && right > 0 ? right - 1 : right));
-  return whole;
+void LaneTree::guess(std::vector<int> tokens) {
+  guess_ = {std::move(tokens), trunk().segment, trunk().length()};
+}
+
+int LaneTree::as_guessed() const {
+  const Lane& lane = lanes_.front();
+  if (!lane.live || lane.segment != guess_.segment) return 0;
+  const auto written = std::span(lane.segment->tokens()).subspan(guess_.from);
+  const bool right = written.size() <= guess_.tokens.size() &&
+                     std::equal(written.begin(), written.end(), guess_.tokens.begin());
+  return right ? static_cast<int>(written.size()) : 0;
+}
+
+void LaneTree::settle_guess() {
+  if (std::exchange(guess_.forwarded, false)) {
+    const auto written = std::span(guess_.segment->tokens()).subspan(guess_.from);
+    const auto end = std::mismatch(guess_.tokens.begin(), guess_.tokens.end(), written.begin(), written.end());
+    guess_.segment->settle_ahead(static_cast<int>(end.first - guess_.tokens.begin()));
+  }
+  guess_ = {};
 }
 
 int LaneTree::adopt() {

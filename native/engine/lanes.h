@@ -33,7 +33,12 @@ struct LaneLogits {
   int row = 0;      // of the logits output
   int segment = 0;  // in order of creation,
   int index = 0;    // and the token of it that was the row's input
-  bool guessed = false;  // which is only guessed
+};
+
+/// The rows of a step that give logits.
+struct StepLogits {
+  std::vector<LaneLogits> written;
+  std::vector<LaneLogits> guessed;  // of each token of the trunk's guess, in its order; or none
 };
 
 class LaneTree {
@@ -69,11 +74,13 @@ class LaneTree {
   /// segment at start + sum (or max) of the branches' lengths.
   void join(ResumeRule rule);
 
-  /// What the trunk will probably write next: it goes through the next decode step with what the trunk
-  /// has written by then, and its last token gives logits as well.
-  void guess(std::vector<int> tokens) { guess_ = std::move(tokens); }
-  /// After that step: whether the trunk wrote just that. What it did not write is forgotten.
-  bool settle_guess();
+  /// What the trunk will probably write next: it goes through the next decode step behind what the trunk
+  /// has written by now, and each token of it gives logits as well.
+  void guess(std::vector<int> tokens);
+  /// How many tokens the trunk has written since, where they are what the guess begins with; else 0.
+  int as_guessed() const;
+  /// After that step: what was not written as guessed is forgotten.
+  void settle_guess();
 
   /// All that is written by now must be filled before decoding goes on.
   void settle();
@@ -84,8 +91,8 @@ class LaneTree {
   /// Blocks that add_rows would allocate with this allowance.
   int blocks_wanted(int allowance) const;
   /// Adds rows for written tokens, segments in order of creation. `every_row` asks for logits of
-  /// each row, else of the last token of a live lane. Returns which rows get logits.
-  std::vector<LaneLogits> add_rows(Batch& batch, int allowance, bool every_row);
+  /// each row, else of the last token of a live lane.
+  StepLogits add_rows(Batch& batch, int allowance, bool every_row);
   /// Fills settled tokens with KV that is known. Returns how many.
   int adopt();
   /// Gives all blocks back; what was filled is then behind.
@@ -115,8 +122,12 @@ class LaneTree {
   int branches_ = 0;                  // of the open stage: the last ones in lanes_
   int stages_ = 0;
   bool sequential_ = false;
-  std::vector<int> guess_;
-  SegmentPtr guessed_;  // within a step: where it was filled
+  struct {
+    std::vector<int> tokens;
+    SegmentPtr segment;      // where they may come to stand,
+    int from = 0;            // from this index on
+    bool forwarded = false;  // in the step under way
+  } guess_;
 };
 
 }  // namespace anabranch

@@ -63,16 +63,11 @@ void Request::replay() {
     }
     tree_.settle();
     // Prefill chose the first token, and the first after a plan's prompt; every other took a step, but
-    // for those after a right guess.
-    const bool decoded = !std::exchange(counted_, false);
-    if (decoded) ++usage_.steps;
-    const std::vector<int> guess = decoded ? guessed() : std::vector<int>{};
-    const SegmentPtr segment = tree_.trunk().segment;
-    const int before = segment->length();
+    // for those after what was guessed.
+    if (!std::exchange(counted_, false)) ++usage_.steps;
     guide->step(*this, lanes, replayed_);
-    const auto written = std::span(segment->tokens()).subspan(std::min(before, segment->length()));
-    const bool right = !guess.empty() && std::ranges::equal(written, guess);
-    if (right && segment == tree_.trunk().segment) counted_ = true;
+    if (tree_.as_guessed() > 0) counted_ = true;
+    else tree_.guess(guess());
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
@@ -81,7 +76,7 @@ void Request::replay() {
                          " do not fit the lanes beside it");
     }
   }
-  tree_.guess(guessed());
+  tree_.guess(guess());
 }
 
 // ---- steps ---------------------------------------------------------------------------------------
@@ -99,7 +94,9 @@ bool Request::start(int cached, Events& events) {
 int Request::add_rows(Batch& batch, int allowance) {
   const auto before = batch.rows.size();
   const bool catching_up = tree_.behind() > 0;
-  wanted_ = tree_.add_rows(batch, allowance, scorer != nullptr);
+  StepLogits logits = tree_.add_rows(batch, allowance, scorer != nullptr);
+  wanted_ = std::move(logits.written);
+  guessed_ = std::move(logits.guessed);
   const int added = static_cast<int>(batch.rows.size() - before);
   if (!catching_up && added > 0) ++usage_.steps;
   return added;
@@ -112,17 +109,9 @@ void Request::ask(Backend& backend, std::vector<Pick>& picks, Events& events) {
       scorer->take(at, backend.logits(at.row));
       continue;
     }
-    const auto choice = at.guessed ? guide->choice_after_guess(*this)
-                                   : guide->choice(*this, tree_.lanes()[at.lane]);
-    const int pick = choice ? static_cast<int>(picks.size()) : -1;
+    const auto choice = guide->choice(*this, tree_.lanes()[at.lane]);
+    asked_.emplace_back(at.lane, choice ? static_cast<int>(picks.size()) : -1);
     if (choice) picks.push_back({at.row, *choice});
-    if (at.guessed) {
-      asked_after_guess_ = pick;
-      const auto logits = spec_.return_logits ? backend.logits(at.row) : std::span<const float>();
-      logits_after_guess_.assign(logits.begin(), logits.end());
-      continue;
-    }
-    asked_.emplace_back(at.lane, pick);
     if (spec_.return_logits) tell_logits(at.lane, backend.logits(at.row), events);
   }
   wanted_.clear();
@@ -134,31 +123,33 @@ void Request::tell_logits(int lane, std::span<const float> logits, Events& event
   events.add(EventKind::kLogits, spec_.id, payload);
 }
 
-std::vector<int> Request::guessed() const {
+std::vector<int> Request::guess() const {
   if (finished() || spec_.sequential || tree_.in_stage()) return {};
   std::vector<int> guess = guide->guess(*this);
-  // A token follows the guess, should it be right.
-  return remaining() > static_cast<int>(guess.size()) ? guess : std::vector<int>{};
+  // A token follows them, should they be right.
+  guess.resize(std::min(guess.size(), static_cast<size_t>(std::max(0, remaining() - 1))));
+  return guess;
 }
 
-void Request::advance(const std::vector<Chosen>& chosen, Events& events) {
+bool Request::advance(const std::vector<Chosen>& chosen, Events& events) {
   if (scorer) {
-    if (tree_.behind() > 0) return;
+    if (tree_.behind() > 0) return false;
     scorer->finish();
-    return finish(FinishReason::kStop);
+    finish(FinishReason::kStop);
+    return false;
   }
-  if (asked_.empty()) return;
-  const auto token = [&](int lane, int pick) {
-    return LaneToken{lane, pick < 0 ? Chosen{} : chosen[pick]};
-  };
+  if (asked_.empty()) return false;
   std::vector<LaneToken> lanes;
-  for (const auto& [lane, pick] : asked_) lanes.push_back(token(lane, pick));
+  for (const auto& [lane, pick] : asked_) lanes.push_back({lane, pick < 0 ? Chosen{} : chosen[pick]});
   guide->step(*this, lanes, events);
-  if (tree_.settle_guess() && !finished()) {
-    if (spec_.return_logits) tell_logits(0, logits_after_guess_, events);
-    guide->step(*this, {token(0, asked_after_guess_)}, events);
+  const int right = finished() ? 0 : tree_.as_guessed();
+  if (right > 0 && !guessed_.empty()) {
+    wanted_ = {guessed_[right - 1]};
+    return true;
   }
-  tree_.guess(guessed());
+  tree_.settle_guess();
+  tree_.guess(guess());
+  return false;
 }
 
 // ---- what is written -----------------------------------------------------------------------------

@@ -55,10 +55,11 @@ struct RequestSpec {
   /// Not empty: tokens and structure are given instead of chosen, one token a lane and step. The
   /// first run begins with the prompt, which is then one serial run.
   std::vector<StructureRun> script;
-  /// In scripts: where the trunk has written the one, the other is guessed, as markers of a plan are.
+  /// In scripts: what a title of a plan begins and ends with, so that its end is guessed as where a dialect
+  /// writes it.
   struct {
-    std::vector<int> after, tokens;  // nothing is where these are empty
-  } script_guess;
+    std::vector<int> open, close;  // nothing is guessed where these are empty
+  } script_titles;
   std::optional<ResumeRule> resume;  // of prompt and script; absent: the dialect's, else sum
 };
 
@@ -92,8 +93,9 @@ class Request : public std::enable_shared_from_this<Request> {
   int add_rows(Batch& batch, int allowance);
   /// After the step's forward pass: adds to `picks` what is to be chosen for its lanes.
   void ask(Backend& backend, std::vector<Pick>& picks, Events& events);
-  /// Lets the guide move the lanes on with what was chosen for all of the step's picks.
-  void advance(const std::vector<Chosen>& chosen, Events& events);
+  /// Lets the guide move the lanes on with what was chosen for all of these picks. True where the trunk
+  /// wrote what was guessed, and ask() has what follows.
+  bool advance(const std::vector<Chosen>& chosen, Events& events);
 
   // For guides: what is written, and to whom it is told.
   void emit(Lane& lane, const WrittenToken& token, Events& events);
@@ -123,7 +125,7 @@ class Request : public std::enable_shared_from_this<Request> {
  private:
   const LoggedLane* log_of(int lane) const;
   void tell_logits(int lane, std::span<const float> logits, Events& events) const;
-  std::vector<int> guessed() const;
+  std::vector<int> guess() const;
 
   RequestSpec spec_;
   LaneTree tree_;
@@ -136,10 +138,9 @@ class Request : public std::enable_shared_from_this<Request> {
   std::vector<std::uint32_t> written_;   // [lanes]
   std::vector<TokenCounts> counts_;      // [lanes]
   std::vector<int> held_;                // [lanes] tokens held back
-  std::vector<LaneLogits> wanted_;       // of the step under way,
-  std::vector<std::pair<int, int>> asked_;  // and of its lanes: lane and pick, or -1;
-  int asked_after_guess_ = -1;              // the pick after what was guessed,
-  std::vector<float> logits_after_guess_;   // and its logits where they are returned
+  std::vector<LaneLogits> wanted_;   // of the step under way, to be asked for now,
+  std::vector<LaneLogits> guessed_;  // and should the trunk write what was guessed;
+  std::vector<std::pair<int, int>> asked_;  // a lane and its pick, or -1
 };
 
 /// A lane and its next token, chosen or logged.
@@ -160,13 +161,12 @@ class Guide {
   /// How the next token of a lane is to be chosen; nothing where step() knows it.
   virtual std::optional<Choice> choice(const Request& request, const Lane& lane) const = 0;
 
-  /// What the trunk will probably write as soon as its next token is chosen, where there is little to
-  /// choose from: it is forwarded before the choice is made. Then choice_after_guess() says how the token
-  /// behind it is chosen, should it be right.
+  /// What the trunk may well write next, where there is little to choose from: it is forwarded before it is
+  /// chosen. As much of it as is right takes no further step.
   virtual std::vector<int> guess(const Request&) const { return {}; }
-  virtual std::optional<Choice> choice_after_guess(const Request&) const { return std::nullopt; }
 
-  /// Called once a step, with every lane of the request that had logits; after a right guess once more.
+  /// Called once a step, with every lane of the request that had logits; while the trunk writes what was
+  /// guessed, again with what follows.
   virtual void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) = 0;
 
   /// Tokens of a branch's end where it is forced.

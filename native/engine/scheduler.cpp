@@ -83,11 +83,12 @@ void Scheduler::check(RequestSpec& spec) const {
         spec.script[0].tokens[0].size() < spec.prompt[0].tokens[0].size()) {
       throw bad_argument("a script begins with a serial run that begins with the prompt");
     }
-    const auto& [after, tokens] = spec.script_guess;
-    if (after.empty() != tokens.empty() || !std::all_of(tokens.begin(), tokens.end(), known)) {
-      throw bad_argument("scriptGuess must have both \"after\" and \"tokens\", of ids in the vocabulary");
+    const auto& [open, close] = spec.script_titles;
+    const bool ids = std::ranges::all_of(open, known) && std::ranges::all_of(close, known);
+    if (open.empty() != close.empty() || !ids) {
+      throw bad_argument("scriptTitles must have both \"open\" and \"close\", of ids in the vocabulary");
     }
-    blocks = blocks_of(spec.script) + static_cast<size_t>(blocks_for(tokens.size()));
+    blocks = blocks_of(spec.script) + static_cast<size_t>(blocks_for(open.size() + close.size()));
     spec.max_tokens = static_cast<int>(tokens_of(spec.script));
   } else {
     const int room = config.context - prompt;
@@ -343,11 +344,13 @@ void Scheduler::step(Events& events) {
     backend_.forward(batch_);
     ++counters_.steps;
     counters_.bytes_read += static_cast<double>(backend_.weight_bytes() + backend_.kv_bytes());
-    std::vector<Pick> picks;
-    for (const auto& request : in_batch_) request->ask(backend_, picks, events);
-    const std::vector<Chosen> chosen = backend_.choose(picks);
-    for (const auto& request : in_batch_) request->advance(chosen, events);
-    in_batch_.clear();
+    // Once, and again for those that wrote what was guessed.
+    while (!in_batch_.empty()) {
+      std::vector<Pick> picks;
+      for (const auto& request : in_batch_) request->ask(backend_, picks, events);
+      const std::vector<Chosen> chosen = backend_.choose(picks);
+      std::erase_if(in_batch_, [&](const auto& request) { return !request->advance(chosen, events); });
+    }
     retire(events);
     const double took =
         std::chrono::duration<double>(Pace::Clock::now() - began).count();

@@ -1,7 +1,9 @@
 #include "script_guide.h"
 
 #include <algorithm>
-#include <iterator>
+#include <span>
+
+#include "dialect.h"
 
 namespace anabranch {
 namespace {
@@ -13,11 +15,19 @@ class ScriptGuide final : public Guide {
 
   std::optional<Choice> choice(const Request&, const Lane&) const override { return std::nullopt; }
 
+  /// As a dialect's guide does: a title's end and another one's begin.
   std::vector<int> guess(const Request& request) const override {
-    const auto& [after, tokens] = request.spec().script_guess;
-    if (after.empty() || runs_[run_].parallel || at_[0] < after.size()) return {};
-    const auto end = runs_[run_].tokens[0].begin() + static_cast<std::ptrdiff_t>(at_[0]);
-    return std::equal(after.begin(), after.end(), end - std::ssize(after)) ? tokens : std::vector<int>{};
+    const auto& [open, close] = request.spec().script_titles;
+    if (open.empty() || runs_[run_].parallel) return {};
+    const std::span written = std::span(runs_[run_].tokens[0]).first(at_[0]);
+    const auto opened = std::ranges::find_end(written, open);
+    const std::span title(opened.end(), written.end());
+    if (opened.empty() || title.empty()) return {};
+    const auto closed = std::ranges::search(title, close);
+    if (!closed.empty()) return rest_of(open, std::span(closed.end(), title.end()));
+    std::vector<int> guess(close.begin() + begun(title.subspan(1), close), close.end());
+    guess.insert(guess.end(), open.begin(), open.end());
+    return guess.size() > kMostInTitle ? std::vector<int>{} : guess;
   }
 
   void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
@@ -26,18 +36,14 @@ class ScriptGuide final : public Guide {
       if (lane.id == 0) continue;
       write_next(request, lane, lane.id - first_branch_, events);
     }
-    // A right guess is written whole.
-    const std::vector<int> guessed = guess(request);
-    const bool right = !guessed.empty() && comes_next(guessed);
     settle(request, events);
-    for (size_t i = 1; right && i < guessed.size(); ++i) write_next(request, request.tree().trunk(), 0, events);
   }
 
  private:
-  bool comes_next(const std::vector<int>& tokens) const {
-    const std::vector<int>& all = runs_[run_].tokens[0];
-    return all.size() - at_[0] >= tokens.size() &&
-           std::equal(tokens.begin(), tokens.end(), all.begin() + static_cast<std::ptrdiff_t>(at_[0]));
+  /// What is left of a marker; nothing where something else was written.
+  static std::vector<int> rest_of(const std::vector<int>& marker, std::span<const int> written) {
+    const auto [left, other] = std::ranges::mismatch(marker, written);
+    return other == written.end() ? std::vector<int>(left, marker.end()) : std::vector<int>{};
   }
 
   /// The next token of the lane's run, or the lane's end.

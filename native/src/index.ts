@@ -102,8 +102,8 @@ export interface EngineRequest {
   returnLogits?: boolean;
   /** Given structure and tokens instead of chosen ones; the first run begins with the prompt. */
   script?: readonly StructureRun[];
-  /** In scripts: where the trunk has written `after`, `tokens` are guessed, as markers of a plan are. */
-  scriptGuess?: { after: readonly number[]; tokens: readonly number[] };
+  /** In scripts: what a plan's titles begin and end with; these are guessed as where a dialect is decoded. */
+  scriptTitles?: { open: readonly number[]; close: readonly number[] };
   /** Where the trunk goes on after the prompt's and the script's groups: default as the dialect. */
   resume?: Resume;
 }

@@ -169,8 +169,8 @@ describe("a plan and its fork", () => {
     expect(answer.usage.steps).toBeLessThan(answer.usage.completionTokens / 1.5);
   });
 
-  it("a title's end and the next one's begin take one step, and a wrong guess takes nothing away", async () => {
-    // Titles of one token and plans of every length: guesses fall on each place of a block.
+  it("titles' ends and begins take no steps, and a wrong guess takes nothing away", async () => {
+    // Titles of a token or two and plans of every length: guesses fall on each place of a block.
     const many = new Serving({ model: branching({ caps: { ...aspd.caps, branches: 40 } }) });
     const plans = new Set<number>();
     for (let seed = 0; seed < 60; seed++) {
@@ -193,7 +193,8 @@ describe("a plan and its fork", () => {
       const plan = trunk(answer).slice(0, trunk(answer).indexOf(fork) + 1);
       const titles = count(plan, titleOpen);
       expect(plan).toHaveLength(3 * titles + 1);
-      expect(planned).toBe(plan.length - (titles - 1));
+      // One chooses the first begin, one the fork, and one each token of titles.
+      expect(planned).toBe(2 + titles);
       plans.add(titles);
     }
     many.expectAllFree();

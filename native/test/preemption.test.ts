@@ -58,11 +58,11 @@ describe("preemption", () => {
   });
 
   it("cancelled requests give back what they hold or wait for", async () => {
-    const serving = new Serving({ kvMib: 3.6 });
+    const serving = new Serving({ kvMib: 2.8 });
     let patience = 0;
     const answers = await Promise.all(
       mixed.map((request) => {
-        let left = 20 * ++patience;
+        let left = 12 * ++patience;
         return serving.ask({ ...request, ignoreEos: true }, (_, id) => {
           if (--left === 0) serving.engine.cancel(id);
         }).answer;
@@ -149,7 +149,7 @@ async function expectResumable(model: { model?: string }, request: Ask): Promise
       expect(rest.events.slice(-fresh.length)).toEqual(fresh);
     }),
   );
-  expect(resumed.length).toBeGreaterThan(5);
+  expect(resumed.length).toBeGreaterThan(3);
   elsewhere.expectAllFree();
   return answer;
 }

@@ -158,7 +158,7 @@ describe("structured prefill", () => {
   it("takes the steps that a dialect takes, where openings and guesses are told", async () => {
     const serving = new Serving();
     const { title_open, title_close } = JSON.parse(readFileSync(join(small, "aspd.json"), "utf8"));
-    const scriptGuess = { after: title_close.ids, tokens: title_open.ids };
+    const scriptTitles = { open: title_open.ids, close: title_close.ids };
     let stages = 0;
     for (const ids of prompts) {
       const answer = await serving.answer({ prompt: ids, parallel: true, maxTokens: 400 });
@@ -174,7 +174,7 @@ describe("structured prefill", () => {
         },
         { serial: idsOf(trunk.slice(join)) },
       ];
-      const replayed = await serving.answer({ prompt: ids, script, scriptGuess });
+      const replayed = await serving.answer({ prompt: ids, script, scriptTitles });
       expect(replayed.lanes.map(idsOf)).toEqual(answer.lanes.map(idsOf));
       // A script forwards its last token, too.
       expect(replayed.usage.steps).toBe(answer.usage.steps + 1);
@@ -183,26 +183,38 @@ describe("structured prefill", () => {
     serving.expectAllFree();
   });
 
-  it("a guess of several tokens is written whole where it is right", async () => {
-    const serving = new Serving({ model: tiny });
-    const serial = [4, 5, 9, 7, 8, 6, 9, 7, 6, 9, 7, 8];
-    const given = { prompt: [4], script: [{ serial }] };
-    const [plain, guessing] = await Promise.all([
-      serving.answer(given),
-      serving.answer({ ...given, scriptGuess: { after: [9], tokens: [7, 8] } }),
-    ]);
-    expect(idsOf(guessing.lanes[0])).toEqual(serial.slice(1));
-    // Right behind the first and the last 9: two tokens and what follows them in one step.
-    expect(guessing.usage.steps).toBe(plain.usage.steps - 4);
-    serving.expectAllFree();
-  });
+  // A title begins with 7 and ends with 9 6, which are guessed behind every token of it; or its begin is 7 8,
+  // and all is guessed where half the end stands there.
+  const titles: { name: string; open: number[]; serial: number[]; saved: number }[] = [
+    { name: "two titles", open: [7], serial: [4, 7, 5, 9, 6, 7, 5, 9, 6, 4], saved: 3 + 2 },
+    { name: "a long title", open: [7], serial: [4, 7, 5, 4, 5, 4, 9, 6, 4], saved: 2 },
+    { name: "half an end", open: [7], serial: [4, 7, 5, 9, 5, 9, 6, 7, 4], saved: 1 + 3 },
+    { name: "an end that would leave nothing", open: [7], serial: [4, 7, 9, 6, 5, 4], saved: 0 },
+    { name: "a begin elsewhere", open: [7], serial: [4, 7, 5, 9, 6, 4, 7, 9, 6], saved: 2 },
+    { name: "no title", open: [7], serial: [4, 5, 9, 6, 5, 8], saved: 0 },
+    { name: "longer markers", open: [7, 8], serial: [4, 7, 8, 5, 9, 6, 7, 8, 5, 9], saved: 3 },
+    { name: "half a begin", open: [7, 8], serial: [4, 7, 8, 5, 9, 6, 7, 5, 4], saved: 2 },
+  ];
+  for (const { name, open, serial, saved } of titles) {
+    it(`guesses a title's end and another one's begin: ${name}`, async () => {
+      const serving = new Serving({ model: tiny });
+      const given = { prompt: [4], script: [{ serial }] };
+      const [plain, guessing] = await Promise.all([
+        serving.answer(given),
+        serving.answer({ ...given, scriptTitles: { open, close: [9, 6] } }),
+      ]);
+      expect(idsOf(guessing.lanes[0])).toEqual(serial.slice(1));
+      expect(plain.usage.steps - guessing.usage.steps).toBe(saved);
+      serving.expectAllFree();
+    });
+  }
 
-  it("half a guess is refused", () => {
-    const ask = (scriptGuess: { after: number[]; tokens: number[] }) => () =>
-      new Serving({ model: tiny }).ask({ prompt: [4], script: [{ serial: [4, 5] }], scriptGuess });
-    expect(refusal(ask({ after: [5], tokens: [] }))).toBe("invalid_argument");
-    expect(refusal(ask({ after: [], tokens: [5] }))).toBe("invalid_argument");
-    expect(refusal(ask({ after: [5], tokens: [1 << 20] }))).toBe("invalid_argument");
+  it("titles that only begin or end are refused", () => {
+    const ask = (scriptTitles: { open: number[]; close: number[] }) => () =>
+      new Serving({ model: tiny }).ask({ prompt: [4], script: [{ serial: [4, 5] }], scriptTitles });
+    expect(refusal(ask({ open: [5], close: [] }))).toBe("invalid_argument");
+    expect(refusal(ask({ open: [], close: [5] }))).toBe("invalid_argument");
+    expect(refusal(ask({ open: [5], close: [1 << 20] }))).toBe("invalid_argument");
   });
 
   it("openings that are none are refused", () => {

@@ -36,8 +36,8 @@ export class Dialect {
   /** The ids behind a branch's body, and those that the trunk is resumed with. */
   readonly branchClose: readonly number[];
   readonly join: readonly number[];
-  /** Behind the end of a title the engine guesses that another one begins. */
-  readonly guess: { after: readonly number[]; tokens: readonly number[] };
+  /** What a title of a plan begins with, as far as all do, and ends with. */
+  readonly titles: { open: readonly number[]; close: readonly number[] };
   /** An answer's parts say all of it: no token of it is hidden but for what the dialect writes. */
   readonly isToldByParts: boolean;
   readonly #file: DialectFile;
@@ -55,7 +55,9 @@ export class Dialect {
     this.opener = typeof opener === "string" ? [] : opener.ids;
     this.branchClose = this.#ids(file.branch_close);
     this.join = this.#ids(file.join);
-    this.guess = { after: this.#ids(file.title_close), tokens: this.#ids(file.title_open) };
+    const begin = [file.title_open].flat();
+    const same = begin.includes("index") ? begin.slice(0, begin.indexOf("index")) : begin;
+    this.titles = { open: this.#ids(same), close: this.#ids(file.title_close) };
     const { visible = ["serial", "body"], tail_close } = file;
     this.isToldByParts =
       tail_close === undefined && visible.includes("serial") && visible.includes("body");

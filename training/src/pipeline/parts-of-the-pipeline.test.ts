@@ -141,7 +141,7 @@ describe("steps", () => {
       count,
     );
     expect(cost.plain).toBe(8);
-    expect(cost.steps).toBe(1 + (2 + 1) + (1 + 1) + 1 + 5 + 1);
+    expect(cost.steps).toBe(1 + 2 + 1 + 1 + 5 + 1);
     expect(cost.titles).toBe(3);
   });
 });

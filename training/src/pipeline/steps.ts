@@ -18,9 +18,9 @@ export interface StageCost {
 const separator = ": ";
 
 /**
- * The first `<|title|>`; the tokens of every title; one step for each `<|/title|>` and the `<|title|>` that
- * is guessed behind it; one for `<|para|>` and all openings; one a token of the longest body; one for its
- * `<|/branch|>` and the join.
+ * The first `<|title|>`; the tokens of every title, whose end and the next one's begin are guessed and take no
+ * step; one for `<|para|>` and all openings; one a token of the longest body; one for its `<|/branch|>` and
+ * the join.
  */
 export function stageCost(branches: readonly { title: string; body: string }[], count: Count) {
   const cost: StageCost = { plain: 0, steps: 3, branch: 0, titles: 0 };
@@ -30,7 +30,7 @@ export function stageCost(branches: readonly { title: string; body: string }[], 
     const [titleTokens, bodyTokens] = [count(title), count(body)];
     longest = Math.max(longest, bodyTokens);
     cost.plain += bodyTokens;
-    cost.steps += titleTokens + 1;
+    cost.steps += titleTokens;
     cost.titles += titleTokens;
     cost.branch += opening + titleTokens + bodyTokens;
   }
