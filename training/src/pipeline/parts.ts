@@ -43,7 +43,7 @@ export const defaultRules: Rules = {
   titleWords: 10,
   body: 10,
   answer: 0,
-  least: 10,
+  least: 12,
 };
 
 /** Ordinary answers of fewer tokens stay serial, as in the paper. */
