@@ -24,9 +24,15 @@ export interface Shape {
   max_position_embeddings: number;
   rope_theta: number;
   rms_norm_eps: number;
+  tie_word_embeddings: boolean;
 }
 
-const common = { max_position_embeddings: 32768, rope_theta: 1e6, rms_norm_eps: 1e-6 };
+const common = {
+  max_position_embeddings: 32768,
+  rope_theta: 1e6,
+  rms_norm_eps: 1e-6,
+  tie_word_embeddings: true,
+};
 
 /** The demo's; the narrow one has the MLPs of the stage before it, and weights that lie in cache. */
 const demo = {
@@ -42,7 +48,7 @@ const demo = {
   vocab_size: 2048,
 };
 
-/** From the models' own config.json. All tie their embeddings. */
+/** From the models' own config.json. */
 export const shapes: Readonly<Record<string, Shape>> = {
   "qwen2.5-0.5b": {
     ...common,
@@ -65,6 +71,19 @@ export const shapes: Readonly<Record<string, Shape>> = {
     head_dim: 128,
     intermediate_size: 8960,
     vocab_size: 151936,
+  },
+  /** 15 GB of weights: for a GPU. */
+  "qwen2.5-7b": {
+    ...common,
+    model_type: "qwen2",
+    hidden_size: 3584,
+    num_hidden_layers: 28,
+    num_attention_heads: 28,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    intermediate_size: 18944,
+    vocab_size: 152064,
+    tie_word_embeddings: false,
   },
   "qwen3-0.6b": {
     ...common,
@@ -124,6 +143,7 @@ function tensorsOf(s: Shape): Entry[] {
     add(`${at}.mlp.down_proj.weight`, "weight", s.hidden_size, s.intermediate_size);
   }
   add("model.norm.weight", "norm", s.hidden_size);
+  if (!s.tie_word_embeddings) add("lm_head.weight", "weight", s.vocab_size, s.hidden_size);
   return out;
 }
 
@@ -162,7 +182,7 @@ export function shapeFolder(name: string, shape: Shape, say: (line: string) => v
   mkdirSync(part, { recursive: true });
   writeFileSync(
     join(part, "config.json"),
-    `${JSON.stringify({ ...shape, hidden_act: "silu", tie_word_embeddings: true, eos_token_id: 0, torch_dtype: "bfloat16" }, null, 2)}\n`,
+    `${JSON.stringify({ ...shape, hidden_act: "silu", eos_token_id: 0, torch_dtype: "bfloat16" }, null, 2)}\n`,
   );
 
   const tables = {
