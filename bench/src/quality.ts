@@ -251,6 +251,9 @@ export async function benchQuality(argv: string[]): Promise<void> {
   };
   say("starting the gateway and two workers");
   const river = await openRiver();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => void river.close().finally(() => process.exit(1)));
+  }
   let measured: Figures;
   try {
     measured = await measure(river, settings);

@@ -47,7 +47,7 @@ int PiecePlan::group_of(const int* blocks, int tokens) {
   return made;
 }
 
-void PiecePlan::build(const Batch& batch) {
+void PiecePlan::build(const Batch& batch, std::span<const char> apart) {
   readers_.clear();
   units_.clear();
   waves_.clear();
@@ -58,7 +58,7 @@ void PiecePlan::build(const Batch& batch) {
   int first_row = 0, used = 0;
   for (int row = 0; row < rows; ++row) {
     const Span* spans = batch.spans.data() + batch.rows[row].first_span;
-    const int count = batch.rows[row].spans;
+    const int count = !apart.empty() && apart[row] ? 0 : batch.rows[row].spans;
     int slots = 0;
     for (int s = 0; s < count; ++s) slots += pieces_of(spans[s].length);
     if (used + slots > slot_limit_) {

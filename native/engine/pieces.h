@@ -1,6 +1,7 @@
 // Which rows of a batch read which pieces of context, so that each is read once for all of them.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "backend.h"
@@ -45,7 +46,8 @@ class PiecePlan {
   /// enough for one row that reads every block.
   PiecePlan(int blocks, int slots, int kv_heads, int group, int threads);
 
-  void build(const Batch& batch);
+  /// Rows that `apart` marks, where it is given, read their context in another way: they get no slots.
+  void build(const Batch& batch, std::span<const char> apart = {});
 
   const std::vector<Wave>& waves() const { return waves_; }
   const Unit& unit(int index) const { return units_[index]; }
@@ -53,7 +55,7 @@ class PiecePlan {
   int first_slot(int row) const { return first_slot_[row]; }
   int slots_of(int row) const { return slots_[row]; }
 
-  /// Tokens of context that the batch reads, each piece counted once.
+  /// Tokens of context that the batch's planned rows read, each piece counted once.
   long long tokens() const { return tokens_; }
 
  private:

@@ -1,8 +1,13 @@
-// Attention of rows over pieces of their context, on tensor cores.
+// Attention of rows over their context, on tensor cores.
 //
-// A piece gives each query head (weighted V, largest score, sum of weights), and a row's pieces are
-// merged in context order by log-sum-exp. A block takes one unit of one KV head: sixteen query heads at
-// a time, whatever rows they belong to; its warps share the piece's blocks of tokens.
+// Rows of lanes: a piece of context gives each query head (weighted V, largest score, sum of weights), and a
+// row's pieces are merged in context order by log-sum-exp. A block takes one unit of one KV head: sixteen
+// query heads at a time, whatever rows they belong to; its warps share the piece's blocks of tokens.
+//
+// Runs of a prompt's rows: each warp walks the whole context with sixteen query heads of neighbouring rows and
+// rescales what it has as scores grow (FlashAttention-2, arXiv:2307.08691). Nothing is left to merge.
+#include <type_traits>
+
 #include "device.cuh"
 #include "kernels.h"
 
@@ -12,6 +17,7 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kQueries = 16;
 constexpr int kBlocksEach = kPieceTokens / kBlockTokens / kWarps;
+static_assert(kRunQueries == kWarps * kQueries);
 
 __device__ inline float none() { return as_float(0xff800000u); }  // minus infinity
 
@@ -54,17 +60,87 @@ struct Fp8Kv {
   }
 };
 
-/// `Chunks` stretches of 32 make a padded head.
+/// A warp's sixteen queries and blocks of sixteen tokens of one KV head; `Chunks` stretches of 32 make a padded
+/// head.
 ///
-/// Lane 4·g + t holds, of each block of 16 tokens, the scores of tokens 4t … 4t+3 for queries g and
-/// g + 8: columns 2t and 2t+1 of the first product stand for tokens 4t and 4t+1, those of the second
-/// for 4t+2 and 4t+3. That is just what the product with V takes, and lets V be read 8 bytes at once.
+/// Lane 4·g + t holds, of each block, the scores of tokens 4t … 4t+3 for queries g and g + 8: columns 2t and
+/// 2t+1 of the first product stand for tokens 4t and 4t+1, those of the second for 4t+2 and 4t+3. That is just
+/// what the product with V takes, and lets V be read 8 bytes at once.
+template <int Chunks, class Format>
+struct Tile {
+  using Element = typename Format::Element;
+  static constexpr int kDim = Chunks * kDepth;
+  static constexpr size_t kSize = static_cast<size_t>(kBlockTokens) * kDim;
+
+  const Attend& p;
+  int kv_head, g, t;
+  Words q[Chunks][2];
+
+  __device__ Tile(const Attend& p, int kv_head, int lane) : p(p), kv_head(kv_head), g(lane / 4), t(lane % 4) {}
+
+  /// This lane's query number `half`: `head` of the group that shares the KV head.
+  __device__ void take_query(int half, int row, int head) {
+    const size_t at = static_cast<size_t>(row) * p.heads + kv_head * (p.heads / p.kv_heads) + head;
+#pragma unroll
+    for (int c = 0; c < Chunks; ++c) q[c][half] = load16(p.q + at * kDim + c * kDepth + 8 * t);
+  }
+
+  /// Scores of its queries with its tokens, [query][token].
+  __device__ void score(int block, float (&got)[2][4]) const {
+    const size_t place = static_cast<size_t>(block) * p.kv_heads + kv_head;
+    const Element* k = static_cast<const Element*>(p.kv.k) + place * kSize + (g / 2 * 4 + g % 2) * kDim + 8 * t;
+    float early[4] = {}, late[4] = {};
+#pragma unroll
+    for (int c = 0; c < Chunks; ++c) {
+      multiply32(early, q[c][0], q[c][1], Format::eight(k + c * kDepth));
+      multiply32(late, q[c][0], q[c][1], Format::eight(k + 2 * kDim + c * kDepth));
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      got[i / 2][i % 2] = early[i];
+      got[i / 2][2 + i % 2] = late[i];
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) Format::scale(got[half], p.kv.k_scales, place * kBlockTokens + 4 * t);
+  }
+
+  /// out += weights · V, of the block's first `seen` tokens: where no token was written yet V may hold anything,
+  /// and nothing times a NaN is a NaN.
+  __device__ void add_values(int block, float (&s)[2][4], int seen, float (&out)[kDim / 8][4]) const {
+    const size_t place = static_cast<size_t>(block) * p.kv_heads + kv_head;
+    const int token = 4 * t;
+    const std::uint32_t mask0 = (token < seen ? 0xffffu : 0) | (token + 1 < seen ? 0xffff0000u : 0);
+    const std::uint32_t mask1 = (token + 2 < seen ? 0xffffu : 0) | (token + 3 < seen ? 0xffff0000u : 0);
+    const Element* v = static_cast<const Element*>(p.kv.v) + place * kSize + g * kBlockTokens + token;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) Format::scale(s[half], p.kv.v_scales, place * kBlockTokens + token);
+    const std::uint32_t a0 = narrow2(s[0][0], s[0][1]), a1 = narrow2(s[1][0], s[1][1]);
+    const std::uint32_t a2 = narrow2(s[0][2], s[0][3]), a3 = narrow2(s[1][2], s[1][3]);
+#pragma unroll
+    for (int d = 0; d < kDim / 8; ++d) {
+      const TwoWords four = Format::four(v + d * 8 * kBlockTokens);
+      multiply(out[d], a0, a1, a2, a3, four.word[0] & mask0, four.word[1] & mask1);
+    }
+  }
+};
+
+/// The largest of both halves over the lanes that hold a tile's queries.
+__device__ inline int tile_max(const int (&values)[2]) {
+  int longest = values[0] > values[1] ? values[0] : values[1];
+#pragma unroll
+  for (int step = 4; step < kWarp; step *= 2) {
+    const int other = __shfl_xor_sync(0xffffffffu, longest, step);
+    longest = other > longest ? other : longest;
+  }
+  return longest;
+}
+
 template <int Chunks, class Format>
 __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
-  using Element = typename Format::Element;
   constexpr int kDim = Chunks * kDepth;
   __shared__ float tops[kWarps][kQueries], weights[kWarps][kQueries];
   __shared__ float values[kQueries][kDim + 4];
+  await_previous();
   const Plan plan = *p.plan;
   if (static_cast<int>(blockIdx.x) >= plan.units) return;
   const Unit unit = p.units[blockIdx.x];
@@ -74,55 +150,28 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int g = lane / 4, t = lane % 4;
   const int queries = unit.readers * group;
-  const size_t size = static_cast<size_t>(kBlockTokens) * kDim;
+  Tile<Chunks, Format> tile(p, kv_head, lane);
   for (int first = 0; first < queries; first += kQueries) {
     // This lane's two queries.
     int tokens[2];
-    Words q[Chunks][2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int query = first + g + 8 * half;
       const int known = query < queries ? query : queries - 1;
       const Reader reader = plan.readers[unit.first_reader + known / group];
       tokens[half] = reader.tokens;
-      const size_t head = static_cast<size_t>(reader.row) * p.heads + kv_head * group + known % group;
-#pragma unroll
-      for (int c = 0; c < Chunks; ++c) q[c][half] = load16(p.q + head * kDim + c * kDepth + 8 * t);
+      tile.take_query(half, reader.row, known % group);
     }
     // All sixteen walk as far as the longest.
-    int longest = tokens[0] > tokens[1] ? tokens[0] : tokens[1];
-#pragma unroll
-    for (int step = 4; step < kWarp; step *= 2) {
-      const int other = __shfl_xor_sync(0xffffffffu, longest, step);
-      longest = other > longest ? other : longest;
-    }
+    const int longest = tile_max(tokens);
 
     float scores[kBlocksEach][2][4];  // [block][query][token]
     float top[2] = {none(), none()};
 #pragma unroll
     for (int at = 0; at < kBlocksEach; ++at) {
       const int from = (at * kWarps + warp) * kBlockTokens;
-      float got[2][4] = {};  // [query][token]
-      if (from < longest) {
-        float early[4] = {}, late[4] = {};
-        const size_t block = static_cast<size_t>(plan.blocks[unit.first_block + at * kWarps + warp]);
-        const Element* k = static_cast<const Element*>(p.kv.k) + (block * p.kv_heads + kv_head) * size +
-                           (g / 2 * 4 + g % 2) * kDim + 8 * t;
-#pragma unroll
-        for (int c = 0; c < Chunks; ++c) {
-          multiply32(early, q[c][0], q[c][1], Format::eight(k + c * kDepth));
-          multiply32(late, q[c][0], q[c][1], Format::eight(k + 2 * kDim + c * kDepth));
-        }
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          got[i / 2][i % 2] = early[i];
-          got[i / 2][2 + i % 2] = late[i];
-        }
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          Format::scale(got[half], p.kv.k_scales, (block * p.kv_heads + kv_head) * kBlockTokens + 4 * t);
-        }
-      }
+      float got[2][4] = {};
+      if (from < longest) tile.score(plan.blocks[unit.first_block + at * kWarps + warp], got);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
 #pragma unroll
@@ -151,27 +200,9 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
     float out[kDim / 8][4] = {};
 #pragma unroll
     for (int at = 0; at < kBlocksEach; ++at) {
-      const int token = (at * kWarps + warp) * kBlockTokens + 4 * t;
-      if (token - 4 * t >= longest) continue;
-      // Where no token was written yet, V may hold anything, and nothing times a NaN is a NaN.
-      const std::uint32_t mask0 = (token < longest ? 0xffffu : 0) | (token + 1 < longest ? 0xffff0000u : 0);
-      const std::uint32_t mask1 =
-          (token + 2 < longest ? 0xffffu : 0) | (token + 3 < longest ? 0xffff0000u : 0);
-      const size_t block = static_cast<size_t>(plan.blocks[unit.first_block + at * kWarps + warp]);
-      const Element* v = static_cast<const Element*>(p.kv.v) + (block * p.kv_heads + kv_head) * size +
-                         g * kBlockTokens + 4 * t;
-      auto& s = scores[at];
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        Format::scale(s[half], p.kv.v_scales, (block * p.kv_heads + kv_head) * kBlockTokens + 4 * t);
-      }
-      const std::uint32_t a0 = narrow2(s[0][0], s[0][1]), a1 = narrow2(s[1][0], s[1][1]);
-      const std::uint32_t a2 = narrow2(s[0][2], s[0][3]), a3 = narrow2(s[1][2], s[1][3]);
-#pragma unroll
-      for (int d = 0; d < kDim / 8; ++d) {
-        const TwoWords four = Format::four(v + d * 8 * kBlockTokens);
-        multiply(out[d], a0, a1, a2, a3, four.word[0] & mask0, four.word[1] & mask1);
-      }
+      const int from = (at * kWarps + warp) * kBlockTokens;
+      if (from >= longest) continue;
+      tile.add_values(plan.blocks[unit.first_block + at * kWarps + warp], scores[at], longest - from, out);
     }
 
     // The warps' parts, scaled to the largest score of all, are added in their order.
@@ -226,6 +257,107 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
   }
 }
 
+/// Blocks of tokens whose scores a warp holds at once.
+template <int Chunks>
+constexpr int kAtOnce = Chunks > 4 ? 2 : 4;
+
+template <int Chunks, class Format>
+__global__ void __launch_bounds__(kWarps* kWarp) attend_runs(Attend p, AttendRuns r) {
+  constexpr int kDim = Chunks * kDepth;
+  await_previous();
+  const RunPart part = r.parts[blockIdx.x];
+  const Run run = r.runs[part.run];
+  const int kv_head = static_cast<int>(blockIdx.y);
+  const int group = p.heads / p.kv_heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int first = part.first_query + static_cast<int>(threadIdx.x) / kWarp * kQueries;
+  const int queries = run.rows * group;
+  if (first >= queries) return;
+  Tile<Chunks, Format> tile(p, kv_head, lane);
+  int row[2], head[2], own[2];  // own: tokens that it sees of the last span
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int query = first + tile.g + 8 * half;
+    const int known = query < queries ? query : queries - 1;
+    row[half] = run.first_row + known / group;
+    head[half] = known % group;
+    own[half] = run.own + known / group;
+    tile.take_query(half, row[half], head[half]);
+  }
+  const int longest = tile_max(own);
+
+  float out[kDim / 8][4] = {};
+  float top[2] = {none(), none()}, sum[2] = {0, 0};
+  for (int s = 0; s < run.spans; ++s) {
+    const RunSpan span = r.spans[run.first_span + s];
+    const bool last = s + 1 == run.spans;
+    const int tokens = last ? longest : span.tokens;
+    for (int begin = 0; begin < tokens; begin += kAtOnce<Chunks> * kBlockTokens) {
+      float scores[kAtOnce<Chunks>][2][4];  // [block][query][token]
+      float most[2] = {top[0], top[1]};
+#pragma unroll
+      for (int at = 0; at < kAtOnce<Chunks>; ++at) {
+        const int from = begin + at * kBlockTokens;
+        float got[2][4] = {};
+        if (from < tokens) tile.score(r.blocks[span.first_block + from / kBlockTokens], got);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const int seen = last ? own[half] : tokens;
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            scores[at][half][i] = from + 4 * tile.t + i < seen ? got[half][i] : none();
+            most[half] = fmaxf(most[half], scores[at][half][i]);
+          }
+        }
+      }
+      // Every query sees the first token of each span, so that what is largest is a number.
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        most[half] = quad_max(most[half]);
+        const float keep = expf(top[half] - most[half]);
+        top[half] = most[half];
+        sum[half] *= keep;
+#pragma unroll
+        for (int d = 0; d < kDim / 8; ++d) {
+          out[d][2 * half] *= keep;
+          out[d][2 * half + 1] *= keep;
+        }
+#pragma unroll
+        for (int at = 0; at < kAtOnce<Chunks>; ++at) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            float& score = scores[at][half][i];
+            score = expf(score - top[half]);
+            sum[half] += score;
+          }
+        }
+      }
+#pragma unroll
+      for (int at = 0; at < kAtOnce<Chunks>; ++at) {
+        const int from = begin + at * kBlockTokens;
+        if (from >= tokens) continue;
+        tile.add_values(r.blocks[span.first_block + from / kBlockTokens], scores[at], tokens - from, out);
+      }
+    }
+  }
+
+  const size_t width = (static_cast<size_t>(p.heads) * p.dim + kGroup - 1) / kGroup * kGroup;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const float scale = 1.0f / quad_sum(sum[half]);
+    if (first + tile.g + 8 * half >= queries) continue;
+    Bf16* to = r.out + row[half] * width + static_cast<size_t>(kv_head * group + head[half]) * p.dim;
+#pragma unroll
+    for (int d = 0; d < kDim / 8; ++d) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int column = d * 8 + 2 * tile.t + i;
+        if (column < p.dim) to[column] = narrow(out[d][2 * half + i] * scale);
+      }
+    }
+  }
+}
+
 template <int Chunks, class Format>
 void launch_units(const Attend& p, int most, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(most), static_cast<unsigned>(p.kv_heads));
@@ -235,8 +367,10 @@ void launch_units(const Attend& p, int most, cudaStream_t stream) {
 /// One query head of one row a block.
 __global__ void merge_pieces(const StepRow* rows, const float* partials, int heads, int dim,
                              Bf16* out) {
+  await_previous();
   const StepRow row = rows[blockIdx.x];
   const int head = static_cast<int>(blockIdx.y);
+  if (row.slots == 0) return;  // of a run
   const size_t stride = static_cast<size_t>(heads) * (dim + 2);
   const float* first =
       partials + (static_cast<size_t>(row.first_slot) * heads + head) * (dim + 2);
@@ -257,22 +391,40 @@ __global__ void merge_pieces(const StepRow* rows, const float* partials, int hea
   }
 }
 
-template <class Format>
-void launch_attend(const Attend& p, int most, cudaStream_t stream) {
+template <int Chunks, class Format>
+void launch_runs(const Attend& p, const AttendRuns& r, int parts, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(parts), static_cast<unsigned>(p.kv_heads));
+  launch(attend_runs<Chunks, Format>, grid, dim3(kWarps * kWarp), 0, stream, p, r);
+}
+
+/// start(chunks, format) with what fits the heads and KV.
+template <class Format, class Start>
+void with_chunks(const Attend& p, Start start) {
+  const auto count = [&](auto chunks) { start(chunks, Format{}); };
   switch ((p.dim + kDepth - 1) / kDepth) {
-    case 1: return launch_units<1, Format>(p, most, stream);
-    case 2: return launch_units<2, Format>(p, most, stream);
-    case 3: return launch_units<3, Format>(p, most, stream);
-    case 4: return launch_units<4, Format>(p, most, stream);
-    default: return launch_units<8, Format>(p, most, stream);
+    case 1: return count(std::integral_constant<int, 1>{});
+    case 2: return count(std::integral_constant<int, 2>{});
+    case 3: return count(std::integral_constant<int, 3>{});
+    case 4: return count(std::integral_constant<int, 4>{});
+    default: return count(std::integral_constant<int, 8>{});
   }
+}
+template <class Start>
+void with_format(const Attend& p, Start start) {
+  if (p.kv.k_scales) with_chunks<Fp8Kv>(p, start);
+  else with_chunks<Bf16Kv>(p, start);
 }
 
 }  // namespace
 
 void attend(const Attend& p, int most, cudaStream_t stream) {
-  if (p.kv.k_scales) launch_attend<Fp8Kv>(p, most, stream);
-  else launch_attend<Bf16Kv>(p, most, stream);
+  with_format(p, [&](auto chunks, auto format) { launch_units<chunks(), decltype(format)>(p, most, stream); });
+}
+
+void attend(const Attend& p, const AttendRuns& runs, int parts, cudaStream_t stream) {
+  with_format(p, [&](auto chunks, auto format) {
+    launch_runs<chunks(), decltype(format)>(p, runs, parts, stream);
+  });
 }
 
 void merge(const StepRow* rows, int count, const float* partials, int heads, int dim, Bf16* out,

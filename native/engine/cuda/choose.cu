@@ -164,6 +164,7 @@ __global__ void __launch_bounds__(kThreads)
     choose_rows(float* logits, int vocabulary, const ChoicePick* picks, const Edit* edits,
                 const int* only, int* out) {
   __shared__ int chosen;
+  await_previous();
   const ChoicePick pick = picks[blockIdx.x];
   float* row = logits + static_cast<size_t>(pick.row) * vocabulary;
   const int me = static_cast<int>(threadIdx.x);

@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <cstring>
 
-#include "runtime.h"
+#include "kernels.h"
 
 namespace anabranch::ANABRANCH_CUDA {
 
 constexpr int kWarp = 32;
 
-/// Starts `kernel`; what goes wrong shows at the next check().
+/// Starts `kernel`, which must begin with await_previous(); what goes wrong shows at the next check().
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
             cudaStream_t stream, Arguments... arguments) {
@@ -18,7 +18,36 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
   (void)stream;
   emulate::run(grid, block, shared, [=] { kernel(arguments...); });
 #else
-  kernel<<<grid, block, shared, stream>>>(arguments...);
+  cudaLaunchConfig_t how{};
+  how.gridDim = grid;
+  how.blockDim = block;
+  how.dynamicSmemBytes = shared;
+  how.stream = stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  how.attrs = &early;
+  how.numAttrs = kernels_overlap ? 1 : 0;
+  cudaLaunchKernelEx(&how, kernel, arguments...);
+#endif
+}
+
+/// Every kernel begins with this: it may have been started while the kernel before it still ran, whose results
+/// are there from here on. What no kernel of a step writes, such as weights, may be read before. The kernel after
+/// it may be started as soon as all blocks of this one have come here.
+__device__ inline void await_previous() {
+#if !defined(ANABRANCH_EMULATE) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/// Asks for a line of what is read once.
+__device__ inline void prefetch(const void* at) {
+#if defined(ANABRANCH_EMULATE)
+  (void)at;
+#else
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
 #endif
 }
 
@@ -50,6 +79,11 @@ __device__ inline Bf16 narrow(float value) {
   const std::uint32_t bits = as_bits(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<Bf16>((bits >> 16) | 0x40u);
   return static_cast<Bf16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+__device__ inline float silu(float x) {
+  const float e = expf(x < 0 ? x : -x);  // so that nothing overflows
+  return x * (x < 0 ? e : 1.0f) / (1.0f + e);
 }
 
 /// Two bf16 in one word, the first in the low half.

@@ -17,6 +17,11 @@ struct Bf16Weights {
     static constexpr int kValues = kDepth, kLoads = 2, kLane = 8;
     Words low, high;
 
+    static __device__ void ask(const Weights& w, size_t row, int k) {
+      const Bf16* at = static_cast<const Bf16*>(w.values) + row * w.k + k;
+      prefetch(at);
+      prefetch(at + static_cast<size_t>(8) * w.k);
+    }
     /// `row` is g's; k counts this lane's beginning in.
     __device__ void load(const Weights& w, size_t row, int k) {
       const Bf16* at = static_cast<const Bf16*>(w.values) + row * w.k + k;
@@ -47,6 +52,11 @@ struct ByteWeights {
     Words low[kHalves], high[kHalves];  // 16 values each, 64 along K from the next
     float scale_low, scale_high;
 
+    static __device__ void ask(const Weights& w, size_t row, int k) {
+      const std::uint8_t* at = static_cast<const std::uint8_t*>(w.values) + row * w.k + k;
+      prefetch(at);
+      prefetch(at + static_cast<size_t>(8) * w.k);
+    }
     __device__ void load(const Weights& w, size_t row, int k) {
       const std::uint8_t* at = static_cast<const std::uint8_t*>(w.values) + row * w.k + k;
 #pragma unroll
@@ -104,6 +114,12 @@ struct ByteWeights {
   }
 };
 
+/// Where the silu(gate) · up of row and strip is to stand, from its first gate on.
+__device__ inline Bf16* gates_at(const Gemm& p, int row, int strip) {
+  const int width = (p.w.n / 2 + kGroup - 1) / kGroup * kGroup;
+  return p.gates + static_cast<size_t>(row) * width + strip * kGates;
+}
+
 // ---- few rows ------------------------------------------------------------------------------------
 
 /// 16 rows of weights by 8·Tiles rows of x a block. Its kSplits warps take every kSplits-th stretch of
@@ -128,6 +144,11 @@ __global__ void __launch_bounds__(kSplits* kWarp) skinny(Gemm p) {
   }
   float sums[Tiles][4] = {};
   int k = warp * Stretch::kValues + t * Stretch::kLane;
+#pragma unroll
+  for (int ahead = 0; ahead < kAhead; ++ahead) {
+    if (k + ahead * kStride < depth) Stretch::ask(p.w, weights, k + ahead * kStride);
+  }
+  await_previous();
 #pragma unroll 1
   for (; k + (kAhead - 1) * kStride < depth; k += kAhead * kStride) {
     Stretch a[kAhead];
@@ -150,14 +171,26 @@ __global__ void __launch_bounds__(kSplits* kWarp) skinny(Gemm p) {
     part[warp][8 * i + 2 * t + 1][g + 8] = sums[i][3];
   }
   __syncthreads();
-  for (int at = static_cast<int>(threadIdx.x); at < Tiles * 8 * kStrip; at += kSplits * kWarp) {
-    const int i = at / kStrip, j = at % kStrip;
-    const int row = first + i, column = static_cast<int>(blockIdx.x) * kStrip + j;
-    if (row >= p.m || column >= p.w.n) continue;
+  const int strip = static_cast<int>(blockIdx.x);
+  const auto summed = [&](int i, int j) {
     float sum = part[0][i][j];
 #pragma unroll
     for (int split = 1; split < kSplits; ++split) sum += part[split][i][j];
-    if (p.bias) sum += p.bias[column];
+    return p.bias ? sum + p.bias[strip * kStrip + j] : sum;
+  };
+  if (p.gates) {
+    for (int at = static_cast<int>(threadIdx.x); at < Tiles * 8 * kGates; at += kSplits * kWarp) {
+      const int i = at / kGates, j = at % kGates;
+      if (first + i >= p.m) continue;
+      gates_at(p, first + i, strip)[j] = narrow(silu(summed(i, j)) * summed(i, j + kGates));
+    }
+    return;
+  }
+  for (int at = static_cast<int>(threadIdx.x); at < Tiles * 8 * kStrip; at += kSplits * kWarp) {
+    const int i = at / kStrip, j = at % kStrip;
+    const int row = first + i, column = strip * kStrip + j;
+    if (row >= p.m || column >= p.w.n) continue;
+    const float sum = summed(i, j);
     float* out = p.out + static_cast<size_t>(row) * p.w.n + column;
     *out = p.accumulate ? *out + sum : sum;
   }
@@ -225,6 +258,7 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
   const int g = lane / 4, t = lane % 4;
   const int warp_row = warp / 4 * 64, warp_column = warp % 4 * 32;
   const int steps = p.w.k / kDepth;
+  await_previous();
   for (int stage = 0; stage < kStages - 1; ++stage) {
     if (stage < steps) Stage::fetch(p, shared + stage * Stage::kBytes, stage * kDepth);
     close_copies();
@@ -266,6 +300,13 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
         if (row >= p.m || column >= p.w.n) continue;
         float sum = sums[i][j][at];
         if (p.bias) sum += p.bias[column];
+        if (p.gates) {  // every second eight columns are ups
+          if (j % 2 == 1) continue;
+          float up = sums[i][j + 1][at];
+          if (p.bias) up += p.bias[column + kGates];
+          gates_at(p, row, column / kStrip)[column % kStrip] = narrow(silu(sum) * up);
+          continue;
+        }
         float* out = p.out + static_cast<size_t>(row) * p.w.n + column;
         *out = p.accumulate ? *out + sum : sum;
       }

@@ -20,9 +20,15 @@ constexpr int kDepth = 32;
 constexpr int kGroup = 128;
 /// Weights are padded with rows of zeros to a multiple of this.
 constexpr int kStrip = 16;
+/// Gates in a strip of weights whose rows are gates and as many ups.
+constexpr int kGates = kStrip / 2;
 /// As blocks.h and pieces.h have them, which nvcc's C++17 can't read.
 constexpr int kBlockTokens = 16;
 constexpr int kPieceTokens = 256;
+
+/// Whether a kernel may be started while the one before it still runs (programmatic dependent launch, from sm_90
+/// on); the backend says so before its first step.
+inline bool kernels_overlap = false;
 
 inline size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -87,6 +93,8 @@ struct Gemm {
   Weights w;
   const float* bias = nullptr;  // [w.n], or none
   float* out = nullptr;         // [m, w.n]
+  Bf16* gates = nullptr;        // or silu(gate) · up, [m, padded w.n / 2], where w is strips of kGates gates and
+                                // as many ups; what pads it is left alone
   bool accumulate = false;
   bool invariant = false;       // the same order of sums for every m, at the price of speed for many
 };
@@ -146,12 +154,43 @@ struct Attend {
 /// `most` bounds the units.
 void attend(const Attend& attend, int most, cudaStream_t stream);
 
-/// out[row] = the row's partial results, merged in context order; [count, padded heads · dim].
+/// Neighbouring rows of one segment, of which each sees the spans before the last one whole, and of the last one
+/// a token more than the row before it.
+struct Run {
+  int first_row;
+  int rows;
+  int first_span;  // in AttendRuns::spans
+  int spans;
+  int own;         // tokens of the last span that the first row sees
+};
+struct RunSpan {
+  int first_block;  // in AttendRuns::blocks
+  int tokens;
+};
+/// Query heads of a run that one block takes, from `first_query` on: those of row i that share a KV head are
+/// number i · (heads / kv_heads) and on.
+struct RunPart {
+  int run;
+  int first_query;
+};
+constexpr int kRunQueries = 64;
+
+/// Attention of whole runs, for which an order of sums that depends on no company is not asked for.
+struct AttendRuns {
+  const RunPart* parts = nullptr;
+  const Run* runs = nullptr;
+  const RunSpan* spans = nullptr;
+  const int* blocks = nullptr;
+  Bf16* out = nullptr;  // [rows, padded heads · dim]
+};
+void attend(const Attend& attend, const AttendRuns& runs, int parts, cudaStream_t stream);
+
+/// out[row] = the row's partial results, merged in context order, where it has any; [count, padded heads · dim].
 void merge(const StepRow* rows, int count, const float* partials, int heads, int dim, Bf16* out,
            cudaStream_t stream);
 
-/// out = silu(gate) · up of gate_up [count, 2n]; [count, padded n], padding 0.
-void silu_multiply(const float* gate_up, int count, int n, Bf16* out, cudaStream_t stream);
+/// The same of a product [count, n] that is there already.
+void silu_multiply(const float* gate_up, int count, int n, Bf16* gates, cudaStream_t stream);
 
 /// A change to one logit before a token is chosen. A repetition penalty divides what is above zero
 /// and multiplies the rest; then `less` is taken off.

@@ -163,6 +163,9 @@ class CudaBackend final : public Backend {
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, device), "the device's properties");
     device_name_ = properties.name;
+#if defined(ANABRANCH_OVERLAP)
+    kernels_overlap = properties.major >= 9;
+#endif
 #else
     device_name_ = "emulated";
 #endif
@@ -200,7 +203,8 @@ class CudaBackend final : public Backend {
     }
     // Nobody may have asked for the last step's results: it may still read what was sent for it.
     check(cudaStreamSynchronize(stream_), "a step");
-    plan_.build(batch);
+    find_runs(batch);
+    plan_.build(batch, apart_);
     const Step step = describe(batch);
     parcel_.send(stream_);
     run(step);
@@ -229,6 +233,7 @@ class CudaBackend final : public Backend {
 
  private:
   static constexpr int kMostRows = 2048;  // enough for tensor cores to be busy
+  static constexpr int kRunRows = 16;     // that make a run
 
   // ---- loading ---------------------------------------------------------------------------------
 
@@ -261,36 +266,52 @@ class CudaBackend final : public Backend {
     return out;
   }
 
-  /// The rows of one or several [n_i, k] matrices under each other, and their biases.
+  /// The rows of one or several [n_i, k] matrices under each other, or gated, of equal size, kGates of each in
+  /// turn; and their biases.
   Linear linear(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
-                int k, bool bias, WeightType type) {
+                int k, bool bias, WeightType type, bool gated = false) {
     Linear out;
     out.type = type;
     out.k = static_cast<int>(padded(k, kGroup));
     struct Source {
-      const Tensor* tensor;
+      const Tensor *tensor, *bias;
       int first, n;
     };
     std::vector<Source> sources;
-    std::vector<float> biases;
     for (const auto& [name, n] : parts) {
-      sources.push_back({&weights.get(name + ".weight", {n, k}), out.n, n});
+      sources.push_back({&weights.get(name + ".weight", {n, k}),
+                         bias ? &weights.get(name + ".bias", {n}) : nullptr, out.n, n});
       out.n += n;
-      if (!bias) continue;
-      biases.resize(out.n);
-      to_float(weights.get(name + ".bias", {n}), 0, n, biases.data() + out.n - n);
     }
-    for (float& value : biases) value = rounded(value);
-    if (bias) out.bias = uploaded(biases);
+    if (gated) out.n = static_cast<int>(padded(sources[0].n, kGates) / kGates) * kStrip;
     const size_t rows = padded(out.n, kStrip), width = row_bytes(type, out.k);
     out.values = Array<std::byte>(rows * width, "weights");
-    /// Where a row comes from: write(tensor, the row's first value); padding has no source.
-    const auto from_source = [&](size_t row, auto write) {
-      for (const Source& source : sources) {
-        const auto from = static_cast<int>(row) - source.first;
-        if (from >= 0 && from < source.n) write(*source.tensor, static_cast<size_t>(from) * k);
+    /// Where a row comes from: write(source, its row there); padding has no source.
+    const auto with_source = [&](size_t row, auto write) {
+      const int at = static_cast<int>(row), turn = at % kStrip / kGates;
+      for (int i = 0; i < static_cast<int>(sources.size()); ++i) {
+        const Source& source = sources[i];
+        const int from = !gated      ? at - source.first
+                         : turn == i ? at / kStrip * kGates + at % kGates
+                                     : -1;
+        if (from >= 0 && from < source.n) write(source, from);
       }
     };
+    const auto from_source = [&](size_t row, auto write) {
+      with_source(row, [&](const Source& source, int from) {
+        write(*source.tensor, static_cast<size_t>(from) * k);
+      });
+    };
+    if (bias) {
+      std::vector<float> biases(out.n);
+      for (size_t row = 0; row < biases.size(); ++row) {
+        with_source(row, [&](const Source& source, int from) {
+          to_float(*source.bias, from, 1, &biases[row]);
+          biases[row] = rounded(biases[row]);
+        });
+      }
+      out.bias = uploaded(biases);
+    }
     if (type != WeightType::kBF16) {
       out.scales = Array<Bf16>(rows * out.k / kGroup, "weights");
       uploader_->send_quantized(out, rows, [&](size_t row, std::byte* at) {
@@ -320,8 +341,8 @@ class CudaBackend final : public Backend {
 
   /// One that every step reads whole.
   Linear streamed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
-                  int k, bool bias) {
-    Linear out = linear(weights, parts, k, bias, type_);
+                  int k, bool bias, bool gated = false) {
+    Linear out = linear(weights, parts, k, bias, type_, gated);
     weight_bytes_ += out.bytes();
     return out;
   }
@@ -348,7 +369,7 @@ class CudaBackend final : public Backend {
       layer.output = streamed(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
       layer.gate_up = streamed(weights,
                                {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
-                               c.hidden, c.mlp_bias);
+                               c.hidden, c.mlp_bias, true);
       layer.down = streamed(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
     }
     final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
@@ -429,8 +450,11 @@ class CudaBackend final : public Backend {
     q_ = Array<Bf16>(rows * c.heads * padded_dim(), "scratch");
     attended_ = halves(q);
     check(cudaMemset(attended_.data(), 0, attended_.count() * sizeof(Bf16)), "clearing scratch");
-    gate_up_ = floats(2 * static_cast<size_t>(c.intermediate));
-    gate_ = halves(c.intermediate);
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    if (library_) gate_up_ = floats(2 * padded(c.intermediate, kGates));
+#endif
+    gates_ = halves(c.intermediate);
+    check(cudaMemset(gates_.data(), 0, gates_.count() * sizeof(Bf16)), "clearing scratch");
     // A piece holds at least one token of a row's context.
     slots_ = std::max(c.context, 4096);
     partials_ = Array<float>(static_cast<size_t>(slots_) * c.heads * (c.head_dim + 2), "scratch");
@@ -455,7 +479,46 @@ class CudaBackend final : public Backend {
     const StepRow* step_rows = nullptr;
     const int* wanted = nullptr;  // rows whose logits are wanted, in order
     std::vector<Wave> waves;
+    AttendRuns runs;
+    int run_parts = 0;
   };
+
+  /// In large steps the prompts' rows attend by runs.
+  void find_runs(const Batch& batch) {
+    const int rows = static_cast<int>(batch.rows.size());
+    runs_.clear();
+    run_spans_.clear();
+    run_parts_.clear();
+    blocks_.clear();
+    apart_.assign(batch.rows.size(), 0);
+    if (deterministic_ || rows <= kFewRows) return;
+    const auto spans_of = [&](int row) {
+      return std::span(batch.spans).subspan(batch.rows[row].first_span, batch.rows[row].spans);
+    };
+    const auto goes_on = [&](int row) {
+      const auto before = spans_of(row - 1), here = spans_of(row);
+      const auto same = [](const Span& a, const Span& b) { return a.blocks == b.blocks && a.length == b.length; };
+      return before.size() == here.size() && before.back().blocks == here.back().blocks &&
+             before.back().length + 1 == here.back().length &&
+             std::equal(before.begin(), before.end() - 1, here.begin(), same);
+    };
+    for (int first = 0, end; first < rows; first = end) {
+      for (end = first + 1; end < rows && goes_on(end);) ++end;
+      if (end - first < kRunRows) continue;
+      std::fill(apart_.begin() + first, apart_.begin() + end, 1);
+      const auto seen = spans_of(end - 1);
+      const int run = static_cast<int>(runs_.size());
+      runs_.push_back({first, end - first, static_cast<int>(run_spans_.size()),
+                       static_cast<int>(seen.size()), spans_of(first).back().length});
+      for (const Span& span : seen) {
+        run_spans_.push_back({static_cast<int>(blocks_.size()), span.length});
+        blocks_.insert(blocks_.end(), span.blocks, span.blocks + blocks_for(span.length));
+      }
+      // Those that read most begin.
+      const int queries = (end - first) * (config_.heads / config_.kv_heads);
+      for (int at = (queries - 1) / kRunQueries; at >= 0; --at) run_parts_.push_back({run, at * kRunQueries});
+    }
+  }
 
   /// Room in the parcel for all that describe() puts there.
   void reserve(size_t rows) {
@@ -467,10 +530,20 @@ class CudaBackend final : public Backend {
     const size_t bytes = rows * (sizeof(StepRow) + sizeof(int)) +
                          units * (sizeof(Unit) + kUnitBlocks * sizeof(int)) +
                          plan_.waves().size() * (sizeof(Plan) + 64) +
-                         plan_.readers().size() * sizeof(Reader) + 256;
+                         plan_.readers().size() * sizeof(Reader) + runs_.size() * sizeof(Run) +
+                         run_spans_.size() * sizeof(RunSpan) + run_parts_.size() * sizeof(RunPart) +
+                         blocks_.size() * sizeof(int) + 512;
     if (bytes <= parcel_.size()) return;
     forget_graphs();
     parcel_ = Parcel(2 * bytes);
+  }
+
+  /// Into the parcel: where the device will find it.
+  template <class T>
+  const T* packed(const std::vector<T>& things) {
+    const auto [host, device] = parcel_.take<T>(things.size());
+    std::copy(things.begin(), things.end(), host);
+    return device;
   }
 
   Step describe(const Batch& batch) {
@@ -521,9 +594,9 @@ class CudaBackend final : public Backend {
       const PiecePlan::Reader& reader = plan_.readers()[i];
       readers[i] = {reader.row, reader.tokens, reader.slot};
     }
-    const auto [blocks, device_blocks] = parcel_.take<int>(blocks_.size());
-    std::copy(blocks_.begin(), blocks_.end(), blocks);
-    blocks_.clear();
+    const int* device_blocks = packed(blocks_);
+    step.runs = {packed(run_parts_), packed(runs_), packed(run_spans_), device_blocks, attended_.data()};
+    step.run_parts = static_cast<int>(run_parts_.size());
     for (Plan* plan : plans) {
       plan->readers = device_readers;
       plan->blocks = device_blocks;
@@ -531,8 +604,33 @@ class CudaBackend final : public Backend {
     return step;
   }
 
+  Gemm product_of(const Linear& w, const Bf16* x, int m) const {
+    Gemm product;
+    product.x = x;
+    product.m = m;
+    product.w = w.weights();
+    product.bias = w.bias.data();
+    product.invariant = deterministic_;
+    return product;
+  }
+
+  /// gates_ = silu(gate) · up.
+  void multiply_gated(const Linear& w, const Bf16* x, int m) {
+    Gemm product = product_of(w, x, m);
+#if defined(ANABRANCH_WITH_CUBLASLT)
+    product.out = gate_up_.data();
+    if (library_ && m > kFewRows && library_->multiply(product, stream_)) {
+      return silu_multiply(gate_up_.data(), m, w.n, gates_.data(), stream_);
+    }
+#endif
+    product.gates = gates_.data();
+    gemm(product, stream_);
+  }
+
   void multiply(const Linear& w, const Bf16* x, int m, float* out, bool accumulate) {
-    const Gemm product{x, m, w.weights(), w.bias.data(), out, accumulate, deterministic_};
+    Gemm product = product_of(w, x, m);
+    product.out = out;
+    product.accumulate = accumulate;
 #if defined(ANABRANCH_WITH_CUBLASLT)
     if (library_ && m > kFewRows && library_->multiply(product, stream_)) return;
 #endif
@@ -574,18 +672,19 @@ class CudaBackend final : public Backend {
       if (step.logits_rows == 0 && &layer == &layers_.back()) return;
       pieces.kv = layer.kv;
       for (const Wave& wave : step.waves) {
+        if (wave.most_units == 0) continue;
         pieces.plan = wave.plan;
         pieces.units = wave.units;
         attend(pieces, wave.most_units, stream_);
         merge(step.step_rows + wave.first_row, wave.rows, partials_.data(), c.heads, c.head_dim,
               attended_.data() + attended * wave.first_row, stream_);
       }
+      if (step.run_parts > 0) attend(pieces, step.runs, step.run_parts, stream_);
       multiply(layer.output, attended_.data(), m, x_.data(), true);
       rms_norm(x_.data(), nullptr, m, layer.mlp_norm.data(), c.hidden, c.norm_epsilon,
                normed_.data(), stream_);
-      multiply(layer.gate_up, normed_.data(), m, gate_up_.data(), false);
-      silu_multiply(gate_up_.data(), m, c.intermediate, gate_.data(), stream_);
-      multiply(layer.down, gate_.data(), m, x_.data(), true);
+      multiply_gated(layer.gate_up, normed_.data(), m);
+      multiply(layer.down, gates_.data(), m, x_.data(), true);
     }
     rms_norm(x_.data(), step.wanted, step.logits_rows, final_norm_.data(), c.hidden,
              c.norm_epsilon, normed_.data(), stream_);
@@ -713,12 +812,17 @@ class CudaBackend final : public Backend {
   int total_blocks_ = 0;
 
   // Scratch of one forward pass, [max_rows, …].
-  Array<float> x_, qkv_, gate_up_;
-  Array<Bf16> normed_, q_, attended_, gate_;
+  Array<float> x_, qkv_;
+  Array<float> gate_up_;  // only where the library multiplies
+  Array<Bf16> normed_, q_, attended_, gates_;
   int slots_ = 0;
   Array<float> partials_;  // [slots of a wave, heads, head_dim + 2]
   PiecePlan plan_;
-  std::vector<int> blocks_;  // of all units, while a step is described
+  std::vector<int> blocks_;  // of all units and runs of the step
+  std::vector<Run> runs_;
+  std::vector<RunSpan> run_spans_;
+  std::vector<RunPart> run_parts_;
+  std::vector<char> apart_;  // [rows]: in a run
   Parcel parcel_, picks_;
 
   Array<float> logits_;  // [rows that asked, vocabulary] of the last forward pass

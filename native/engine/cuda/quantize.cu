@@ -9,6 +9,7 @@ namespace {
 template <class Format>
 __global__ void quantize_group(Quantize p) {
   constexpr int kEach = kGroup / kWarp;
+  await_previous();
   const int groups = p.k / kGroup, group = static_cast<int>(blockIdx.y);
   const int lane = static_cast<int>(threadIdx.x);
   const float* from = p.rows + static_cast<size_t>(blockIdx.x) * p.k + group * kGroup + lane * kEach;

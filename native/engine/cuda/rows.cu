@@ -19,6 +19,7 @@ __device__ float block_sum(float value, float* shared) {
 }
 
 __global__ void embed_rows(const StepRow* rows, const Bf16* table, int hidden, float* x) {
+  await_previous();
   const size_t width = (static_cast<size_t>(hidden) + kGroup - 1) / kGroup * kGroup;
   const Bf16* from = table + static_cast<size_t>(rows[blockIdx.x].token) * width;
   float* to = x + static_cast<size_t>(blockIdx.x) * hidden;
@@ -28,6 +29,7 @@ __global__ void embed_rows(const StepRow* rows, const Bf16* table, int hidden, f
 __global__ void norm_rows(const float* x, const int* from, const float* weight, int n,
                           float epsilon, Bf16* out) {
   __shared__ float shared[kThreads / kWarp];
+  await_previous();
   const int row = from ? from[blockIdx.x] : static_cast<int>(blockIdx.x);
   const float* in = x + static_cast<size_t>(row) * n;
   float squares = 0;
@@ -93,6 +95,7 @@ struct Fp8Kv {
 /// One row a block, a head a warp at a time: first the queries', then K's, then V's.
 template <class Format>
 __global__ void finish_rows(Heads p) {
+  await_previous();
   const StepRow row = p.rows[blockIdx.x];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -148,17 +151,13 @@ __global__ void finish_rows(Heads p) {
   }
 }
 
-__global__ void multiply_gates(const float* gate_up, int n, Bf16* out) {
-  const int width = (n + kGroup - 1) / kGroup * kGroup;
-  const float* gate = gate_up + static_cast<size_t>(blockIdx.y) * 2 * n;
+__global__ void multiply_gates(const float* gate_up, int n, Bf16* gates) {
+  await_previous();
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-  if (i >= width) return;
-  float value = 0;
-  if (i < n) {
-    const float g = gate[i], e = expf(g < 0 ? g : -g);  // so that nothing overflows
-    value = g * (g < 0 ? e : 1.0f) / (1.0f + e) * gate[n + i];
-  }
-  out[static_cast<size_t>(blockIdx.y) * width + i] = narrow(value);
+  if (i >= n / 2) return;
+  const int width = (n / 2 + kGroup - 1) / kGroup * kGroup;
+  const float* gate = gate_up + static_cast<size_t>(blockIdx.y) * n + i / kGates * kStrip + i % kGates;
+  gates[static_cast<size_t>(blockIdx.y) * width + i] = narrow(silu(gate[0]) * gate[kGates]);
 }
 
 }  // namespace
@@ -180,11 +179,10 @@ void finish_heads(const Heads& heads, cudaStream_t stream) {
          dim3(static_cast<unsigned>(heads.count)), dim3(kThreads), 0, stream, heads);
 }
 
-void silu_multiply(const float* gate_up, int count, int n, Bf16* out, cudaStream_t stream) {
-  const size_t width = padded(static_cast<size_t>(n), kGroup);
+void silu_multiply(const float* gate_up, int count, int n, Bf16* gates, cudaStream_t stream) {
   launch(multiply_gates,
-         dim3(static_cast<unsigned>((width + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
-         dim3(kThreads), 0, stream, gate_up, n, out);
+         dim3(static_cast<unsigned>((n / 2 + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
+         dim3(kThreads), 0, stream, gate_up, n, gates);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA
