@@ -109,18 +109,21 @@ struct Tile {
   __device__ void add_values(int block, float (&s)[2][4], int seen, float (&out)[kDim / 8][4]) const {
     const size_t place = static_cast<size_t>(block) * p.kv_heads + kv_head;
     const int token = 4 * t;
-    const std::uint32_t mask0 = (token < seen ? 0xffffu : 0) | (token + 1 < seen ? 0xffff0000u : 0);
-    const std::uint32_t mask1 = (token + 2 < seen ? 0xffffu : 0) | (token + 3 < seen ? 0xffff0000u : 0);
     const Element* v = static_cast<const Element*>(p.kv.v) + place * kSize + g * kBlockTokens + token;
 #pragma unroll
     for (int half = 0; half < 2; ++half) Format::scale(s[half], p.kv.v_scales, place * kBlockTokens + token);
     const std::uint32_t a0 = narrow2(s[0][0], s[0][1]), a1 = narrow2(s[1][0], s[1][1]);
     const std::uint32_t a2 = narrow2(s[0][2], s[0][3]), a3 = narrow2(s[1][2], s[1][3]);
+    const auto add = [&](std::uint32_t mask0, std::uint32_t mask1) {
 #pragma unroll
-    for (int d = 0; d < kDim / 8; ++d) {
-      const TwoWords four = Format::four(v + d * 8 * kBlockTokens);
-      multiply(out[d], a0, a1, a2, a3, four.word[0] & mask0, four.word[1] & mask1);
-    }
+      for (int d = 0; d < kDim / 8; ++d) {
+        const TwoWords four = Format::four(v + d * 8 * kBlockTokens);
+        multiply(out[d], a0, a1, a2, a3, four.word[0] & mask0, four.word[1] & mask1);
+      }
+    };
+    if (seen >= kBlockTokens) return add(~0u, ~0u);
+    add((token < seen ? 0xffffu : 0) | (token + 1 < seen ? 0xffff0000u : 0),
+        (token + 2 < seen ? 0xffffu : 0) | (token + 3 < seen ? 0xffff0000u : 0));
   }
 };
 
@@ -190,7 +193,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           float& score = scores[at][half][i];
-          score = score == none() ? 0.0f : expf(score - top[half]);
+          score = score == none() ? 0.0f : quick_exp(score - top[half]);
           sum[half] += score;
         }
       }
@@ -327,7 +330,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_runs(Attend p, AttendRun
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
             float& score = scores[at][half][i];
-            score = expf(score - top[half]);
+            score = quick_exp(score - top[half]);
             sum[half] += score;
           }
         }

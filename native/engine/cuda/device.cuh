@@ -76,9 +76,15 @@ __device__ inline float widen(Bf16 value) { return as_float(std::uint32_t{value}
 
 /// Round to nearest, ties to even; NaN stays NaN.
 __device__ inline Bf16 narrow(float value) {
+#if defined(ANABRANCH_EMULATE)
   const std::uint32_t bits = as_bits(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<Bf16>((bits >> 16) | 0x40u);
   return static_cast<Bf16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+#else
+  Bf16 out;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out) : "f"(value));
+  return out;
+#endif
 }
 
 __device__ inline float silu(float x) {
@@ -88,7 +94,22 @@ __device__ inline float silu(float x) {
 
 /// Two bf16 in one word, the first in the low half.
 __device__ inline std::uint32_t narrow2(float low, float high) {
+#if defined(ANABRANCH_EMULATE)
   return narrow(low) | std::uint32_t{narrow(high)} << 16;
+#else
+  std::uint32_t out;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
+  return out;
+#endif
+}
+
+/// e^x to some 1e-5, in two instructions.
+__device__ inline float quick_exp(float x) {
+#if defined(ANABRANCH_EMULATE)
+  return std::exp(x);
+#else
+  return __expf(x);
+#endif
 }
 
 /// a · b + c of two bf16 each, rounded once.
