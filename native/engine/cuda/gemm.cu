@@ -17,11 +17,6 @@ struct Bf16Weights {
     static constexpr int kValues = kDepth, kLoads = 2, kLane = 8;
     Words low, high;
 
-    static __device__ void ask(const Weights& w, size_t row, int k) {
-      const Bf16* at = static_cast<const Bf16*>(w.values) + row * w.k + k;
-      prefetch(at);
-      prefetch(at + static_cast<size_t>(8) * w.k);
-    }
     /// `row` is g's; k counts this lane's beginning in.
     __device__ void load(const Weights& w, size_t row, int k) {
       const Bf16* at = static_cast<const Bf16*>(w.values) + row * w.k + k;
@@ -52,11 +47,6 @@ struct ByteWeights {
     Words low[kHalves], high[kHalves];  // 16 values each, 64 along K from the next
     float scale_low, scale_high;
 
-    static __device__ void ask(const Weights& w, size_t row, int k) {
-      const std::uint8_t* at = static_cast<const std::uint8_t*>(w.values) + row * w.k + k;
-      prefetch(at);
-      prefetch(at + static_cast<size_t>(8) * w.k);
-    }
     __device__ void load(const Weights& w, size_t row, int k) {
       const std::uint8_t* at = static_cast<const std::uint8_t*>(w.values) + row * w.k + k;
 #pragma unroll
@@ -144,9 +134,13 @@ __global__ void __launch_bounds__(kSplits* kWarp) skinny(Gemm p) {
   }
   float sums[Tiles][4] = {};
   int k = warp * Stretch::kValues + t * Stretch::kLane;
+  const auto* asked = static_cast<const std::uint8_t*>(p.w.values) + (weights * depth + k) * Kind::kBytes;
+  const size_t eight_rows = static_cast<size_t>(8) * depth * Kind::kBytes;
 #pragma unroll
-  for (int ahead = 0; ahead < kAhead; ++ahead) {
-    if (k + ahead * kStride < depth) Stretch::ask(p.w, weights, k + ahead * kStride);
+  for (int ahead = 0; ahead < kAhead; ++ahead, asked += kStride * Kind::kBytes) {
+    if (k + ahead * kStride >= depth) break;
+    prefetch(asked);
+    prefetch(asked + eight_rows);
   }
   await_previous();
 #pragma unroll 1
