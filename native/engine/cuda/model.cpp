@@ -193,7 +193,9 @@ class CudaBackend final : public Backend {
   int prefill_rows() const override { return max_rows_; }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   std::uint64_t kv_bytes() const override {
-    return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();
+    auto tokens = static_cast<std::uint64_t>(plan_.tokens());
+    for (const RunSpan& span : run_spans_) tokens += static_cast<std::uint64_t>(span.tokens);
+    return tokens * kv_token_bytes();
   }
 
   void forward(const Batch& batch) override {
