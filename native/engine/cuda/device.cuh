@@ -183,13 +183,27 @@ struct alignas(16) Words {
   std::uint32_t word[4];
 };
 
-__device__ inline Words load16(const void* at) { return *static_cast<const Words*>(at); }
+#if defined(ANABRANCH_EMULATE)
+inline bool aligned(const void* at, size_t to) { return reinterpret_cast<std::uintptr_t>(at) % to == 0; }
+#endif
+
+__device__ inline Words load16(const void* at) {
+#if defined(ANABRANCH_EMULATE)
+  emulate::demand(aligned(at, 16), "a load of 16 bytes is not aligned");
+#endif
+  return *static_cast<const Words*>(at);
+}
 
 struct alignas(8) TwoWords {
   std::uint32_t word[2];
 };
 
-__device__ inline TwoWords load8(const void* at) { return *static_cast<const TwoWords*>(at); }
+__device__ inline TwoWords load8(const void* at) {
+#if defined(ANABRANCH_EMULATE)
+  emulate::demand(aligned(at, 8), "a load of 8 bytes is not aligned");
+#endif
+  return *static_cast<const TwoWords*>(at);
+}
 
 /// What is read once: it passes the first cache by.
 __device__ inline Words load16_once(const void* at) {
@@ -207,6 +221,7 @@ __device__ inline Words load16_once(const void* at) {
 /// 16 bytes from device to shared memory, in the background.
 __device__ inline void copy16(void* shared, const void* global) {
 #if defined(ANABRANCH_EMULATE)
+  emulate::demand(aligned(shared, 16) && aligned(global, 16), "a copy of 16 bytes is not aligned");
   std::memcpy(shared, global, 16);
 #else
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));

@@ -2,6 +2,9 @@
 // thread, blocks run one after another, and memory of the device is memory. Nothing here is fast, and
 // nothing here is part of what is served: it checks the kernels' logic where there is no device.
 //
+// Between barriers threads run in an order that changes from turn to turn, and blocks in one that changes from
+// launch to launch, so that what depends on an order that CUDA doesn't promise shows as a wrong result.
+//
 // Threads of a block must all come to the same barriers, and all lanes of a warp to the same exchanges,
 // as CUDA asks for too.
 #pragma once
@@ -12,11 +15,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #define __global__
@@ -66,6 +71,30 @@ struct Block {
 };
 
 inline Block* block = nullptr;
+
+/// Ends the program, as a device would: a launch that none takes, or an address that none loads from.
+inline void demand(bool met, const char* what) {
+  if (met) return;
+  std::fprintf(stderr, "emulated kernel: %s\n", what);
+  std::abort();
+}
+
+/// 0 … n - 1 in an order that differs from walk to walk, the same ones in every run of a program.
+class Walk {
+ public:
+  explicit Walk(size_t n) : n_(n), at_(draw() % n), step_(draw() % n | 1) {
+    while (std::gcd(step_, n_) != 1) step_ += 2;
+  }
+  size_t next() { return at_ = (at_ + step_) % n_; }
+
+ private:
+  static size_t draw() {
+    static std::uint64_t state = 1;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<size_t>(state >> 33);
+  }
+  size_t n_, at_, step_;
+};
 
 inline void yield() {
   Fiber& mine = block->fibers[block->current];
@@ -140,9 +169,19 @@ inline void enter(Block& here, size_t i) {
   swapcontext(&here.entry, &fiber.context);
 }
 
+/// Number `i` of a grid of blocks, or of a block of threads.
+inline dim3 place_of(size_t i, dim3 all) {
+  return dim3(static_cast<unsigned>(i % all.x), static_cast<unsigned>(i / all.x % all.y),
+              static_cast<unsigned>(i / all.x / all.y));
+}
+
 inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>& work) {
   Block here;
   const size_t threads = size_t{size.x} * size.y * size.z;
+  demand(threads > 0 && threads <= 1024 && size.z <= 64, "a block of 1 to 1024 threads is asked for");
+  demand(grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x < 1u << 31 && grid.y < 1u << 16 && grid.z < 1u << 16,
+         "a grid is empty or too large");
+  demand(shared <= size_t{99} << 10, "more shared memory is asked for than every device has");
   here.fibers.resize(threads);
   static std::vector<std::unique_ptr<char[]>> stacks;  // kept for the next run
   while (stacks.size() < threads) stacks.emplace_back(new char[kStack]);
@@ -153,34 +192,31 @@ inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>
   here.grid = grid;
   here.work = &work;
   block = &here;
-  for (unsigned z = 0; z < grid.z; ++z) {
-    for (unsigned y = 0; y < grid.y; ++y) {
-      for (unsigned x = 0; x < grid.x; ++x) {
-        here.index = dim3(x, y, z);
-        here.all = {static_cast<int>(threads), 0, 0};
-        for (size_t w = 0; w < here.warps.size(); ++w) {
-          here.warps[w] = {static_cast<int>(std::min<size_t>(32, threads - w * 32)), 0, 0};
-        }
-        for (size_t i = 0; i < threads; ++i) {
-          Fiber& fiber = here.fibers[i];
-          fiber.begun = fiber.done = false;
-          fiber.thread = dim3(static_cast<unsigned>(i % size.x),
-                              static_cast<unsigned>(i / size.x % size.y),
-                              static_cast<unsigned>(i / size.x / size.y));
-          getcontext(&fiber.context);
-          fiber.context.uc_stack.ss_sp = stacks[i].get();
-          fiber.context.uc_stack.ss_size = kStack;
-          fiber.context.uc_link = nullptr;
-          makecontext(&fiber.context, start, 0);
-        }
-        for (bool left = true; left;) {
-          left = false;
-          for (size_t i = 0; i < threads; ++i) {
-            if (here.fibers[i].done) continue;
-            left = true;
-            enter(here, i);
-          }
-        }
+  Walk blocks(size_t{grid.x} * grid.y * grid.z);
+  for (size_t turn = 0; turn < size_t{grid.x} * grid.y * grid.z; ++turn) {
+    here.index = place_of(blocks.next(), grid);
+    std::fill(here.shared.begin(), here.shared.end(), '\xff');  // NaN, however it is read
+    here.all = {static_cast<int>(threads), 0, 0};
+    for (size_t w = 0; w < here.warps.size(); ++w) {
+      here.warps[w] = {static_cast<int>(std::min<size_t>(32, threads - w * 32)), 0, 0};
+    }
+    for (size_t i = 0; i < threads; ++i) {
+      Fiber& fiber = here.fibers[i];
+      fiber.begun = fiber.done = false;
+      fiber.thread = place_of(i, size);
+      getcontext(&fiber.context);
+      fiber.context.uc_stack.ss_sp = stacks[i].get();
+      fiber.context.uc_stack.ss_size = kStack;
+      fiber.context.uc_link = nullptr;
+      makecontext(&fiber.context, start, 0);
+    }
+    for (size_t left = threads; left > 0;) {
+      Walk order(threads);
+      for (size_t i = 0; i < threads; ++i) {
+        const size_t next = order.next();
+        if (here.fibers[next].done) continue;
+        enter(here, next);
+        left -= here.fibers[next].done;
       }
     }
   }
