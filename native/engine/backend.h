@@ -93,6 +93,8 @@ struct BackendOptions {
   std::uint64_t kv_bytes = 0;              // 0: a quarter of free memory, 1 GiB at the most
   int max_rows = 0;                        // 0: what the backend thinks best
   bool deterministic = false;              // on a GPU: the same bits whatever the batch; a CPU always
+  bool overlap = true;                     // on a GPU: kernels begin while the ones before them still run
+  bool library = true;                     // on a GPU: prompts' bf16 products by cuBLASLt, where it is built in
   std::string code_path;                   // empty: the best this CPU has
 };
 

@@ -42,6 +42,8 @@ double nmse(const std::vector<float>& got, const std::vector<float>& want) {
 }
 
 constexpr double kFp8KvNmse = 2e-2;  // beside bf16 weights
+/// Of two ways that differ in bf16's roundings: some of what fp8 KV is written from falls to another side.
+constexpr double kFp8KvBesideNmse = 5e-3;
 
 std::string shown(double value) {
   char text[32];
@@ -162,9 +164,9 @@ std::string gemm_wrong(WeightType type, int m, int n, int k, bool accumulate, bo
     if (gates != fetched(apart)) return "gates of " + std::to_string(m) + " by " + std::to_string(n);
     for (size_t at = 0; at < gates.size(); ++at) {
       const size_t row = at / width, i = at % width;
-      const float* sums = got.data() + row * n + i / kGates * kStrip + i % kGates;
+      const float* sums = got.data() + row * n + i / kHalf * kStrip + i % kHalf;
       const bool there = i < static_cast<size_t>(n) / 2;
-      const double want = there ? sums[0] / (1 + std::exp(-double{sums[0]})) * sums[kGates] : 0;
+      const double want = there ? sums[0] / (1 + std::exp(-double{sums[0]})) * sums[kHalf] : 0;
       if (!(std::abs(from_bf16(gates[at]) - want) <= 0x1p-7 * std::abs(want) + 1e-30)) {
         return "gate " + std::to_string(i) + " of row " + std::to_string(row) + ": " +
                std::to_string(from_bf16(gates[at])) + " for " + std::to_string(want);
@@ -197,8 +199,9 @@ void check_gemm(WeightType type, Report report) {
   const std::vector<int> rows = kSmall ? std::vector{1, 3, 9, 17, 33, 65, 130}
                                        : std::vector{1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 128, 130};
   for (int m : rows) {
-    for (const auto& [n, k] : {std::pair{16, 32}, {20, 450}, {40, 896}, {130, 72}, {257, 160}}) {
-      if (kSmall && m > 16 && n * k > 10000) continue;
+    // The last two have so many strips that fewer warps share each, and blocks take several.
+    for (const auto& [n, k] : {std::pair{16, 32}, {20, 450}, {40, 896}, {130, 72}, {257, 160}, {2056, 72}, {4104, 300}}) {
+      if (kSmall && m > 64 && n * k > 10000) continue;
       if (wrong.empty()) wrong = gemm_wrong(type, m, n, k, m % 2 == 0, m % 3 == 0);
     }
   }
@@ -338,12 +341,11 @@ std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& 
   return score.get().logits;
 }
 
-void check_model(const std::string& folder, Report report) {
+void check_model(const std::string& folder, BackendOptions options, Report report) {
   const std::filesystem::path path = std::filesystem::path(folder) / "";
   const std::string name = kName + path.parent_path().filename().string() + " ";
   const ModelConfig config = read_config(folder);
   const Checkpoint weights(folder);
-  BackendOptions options;
   options.kv_bytes = std::uint64_t{64} << 20;
   options.max_rows = 128;
   const auto runs = structured(config.vocabulary, config.context);
@@ -395,7 +397,7 @@ void check_model(const std::string& folder, Report report) {
         near("fp8 KV" + rule.name + "128 rows, beside bf16 KV", got, beside, kFp8KvNmse);
         near("fp8 KV" + rule.name + "128 rows", got, rule.precise, kFp8KvNmse);
         near("fp8 KV" + rule.name + "128 rows, prompts by runs, beside by pieces",
-             logits_of(*by_runs, runs, rule.resume, 128), got, accepted_nmse(WeightType::kBF16));
+             logits_of(*by_runs, runs, rule.resume, 128), got, kFp8KvBesideNmse);
         report(name + "fp8 KV" + rule.name + "deterministic",
                got == logits_of(*with_fp8, runs, rule.resume, 7) ? "" : "logits depend on the batch");
       }
@@ -408,7 +410,7 @@ void check_model(const std::string& folder, Report report) {
 
 }  // namespace
 
-void check_backend(const std::vector<std::string>& folders, Report report) {
+void check_backend(const std::vector<std::string>& folders, const BackendOptions& options, Report report) {
   for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) {
     check_gemm(type, report);
   }
@@ -416,7 +418,7 @@ void check_backend(const std::vector<std::string>& folders, Report report) {
   check_sampling(report);
   for (const std::string& folder : folders) {
     try {
-      check_model(folder, report);
+      check_model(folder, options, report);
     } catch (const std::exception& error) {
       report(kName + folder, error.what());
     }

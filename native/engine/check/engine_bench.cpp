@@ -32,6 +32,8 @@ const char kHelp[] =
     "  --device NAME   auto, cpu or cuda:N (default auto)\n"
     "  --dtype TYPE    of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)\n"
     "  --kv-dtype TYPE of K and V: auto (with the weights) or fp8 (GPU) (default auto)\n"
+    "  --no-overlap    on a GPU: start each kernel when the one before it has ended\n"
+    "  --no-library    on a GPU: prompts' products by our own kernels, also where cuBLASLt is built in\n"
     "  --folder DIR    where the weights are written, once (default /dev/shm/anabranch-SHAPE)\n"
     "  --write-only    write the weights and end\n"
     "  --lanes LIST    lanes decoded together (default 1,8,32)\n"
@@ -291,8 +293,9 @@ int run(int count, char** arguments) {
   for (int i = 1; i < count; ++i) {
     const std::string name = arguments[i];
     if (name == "--help") return std::fputs(kHelp, stdout), 0;
-    if (name == "--write-only") {
-      write_only = true;
+    if (name == "--write-only" || name == "--no-overlap" || name == "--no-library") {
+      if (name == "--write-only") write_only = true;
+      else (name == "--no-overlap" ? options.overlap : options.library) = false;
       continue;
     }
     if (i + 1 == count) throw bad_argument(name + " needs a value; see --help");
@@ -398,11 +401,11 @@ int run(int count, char** arguments) {
   for (; aborted < aborts; aborted += requests) missing += bench.serve(requests, true).missing;
 
   std::printf(
-      "{\"shape\":\"%s\",\"backend\":\"%s\",\"weight_bytes\":%llu,\"load_s\":%s,\"bandwidth_gb_s\":%s,"
+      "{\"shape\":\"%s\",\"backend\":\"%s\",\"overlap\":%s,\"weight_bytes\":%llu,\"load_s\":%s,\"bandwidth_gb_s\":%s,"
       "\"prefix\":%d,\"tokens\":%d,\"decode\":[%s],\"prefill\":{\"tokens\":%d,\"ms\":%s,\"tokens_s\":%s,"
       "\"tflop_s\":%s},\"serving\":{\"requests\":%d,\"tokens_s\":%s,\"itl_p50_ms\":%s,\"itl_p99_ms\":%s},"
       "\"aborted\":%d,\"blocks_missing\":%d}\n",
-      shape->name, backend->name().c_str(), static_cast<unsigned long long>(backend->weight_bytes()),
+      shape->name, backend->name().c_str(), options.overlap ? "true" : "false", static_cast<unsigned long long>(backend->weight_bytes()),
       number(load_seconds).c_str(), number(bandwidth / 1e9).c_str(), prefix, tokens, decoded.c_str(),
       prompt, number(prefill * 1e3).c_str(), number(prompt / prefill).c_str(),
       number(flops / prefill / 1e12).c_str(), requests, number(served.tokens / served.seconds).c_str(),

@@ -1,7 +1,6 @@
 // Checks the inner loops on every code path that this CPU runs, against plain loops in double, and
-// that what they give a row does not depend on the rows beside it. No Node, no model.
-//   engine-check [MODEL]  prints one line a check; exit status 1 where one fails. With a model folder
-//                         it also serves from several threads at once (for the sanitizers).
+// that what they give a row does not depend on the rows beside it. No Node, no model. Then the CUDA backend's
+// kernels, and whole models by it, on a device or else emulated.
 #include <array>
 #include <cmath>
 #include <condition_variable>
@@ -25,6 +24,14 @@ namespace anabranch {
 extern const Kernels kernels_pairs;
 
 namespace {
+
+const char kHelp[] =
+    "engine-check [options] [MODEL...]\n\n"
+    "Checks the engine's arithmetic on this machine, one line a check; exit status 1 where one fails. With model\n"
+    "folders the CUDA backend's logits are held against fp32 weights on the CPU, on a device where one answers, else\n"
+    "emulated, and the first model is served from several threads at once.\n\n"
+    "  --no-overlap    on a GPU: start each kernel when the one before it has ended\n"
+    "  --no-library    on a GPU: prompts' products by our own kernels, also where cuBLASLt is built in\n";
 
 int failures = 0;
 
@@ -735,6 +742,17 @@ void check_serving(const std::string& folder) {
 
 int main(int count, char** arguments) {
   using namespace anabranch;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was found stays known where the device ends the program
+  std::vector<std::string> folders;
+  BackendOptions options;
+  for (int i = 1; i < count; ++i) {
+    const std::string argument = arguments[i];
+    if (argument == "--help") return std::fputs(kHelp, stdout), 0;
+    if (argument == "--no-overlap") options.overlap = false;
+    else if (argument == "--no-library") options.library = false;
+    else if (argument.starts_with("-")) return std::fprintf(stderr, "no option %s; see --help\n", argument.c_str()), 2;
+    else folders.push_back(argument);
+  }
   check_philox();
   check_sampler();
   check_plan();
@@ -757,16 +775,15 @@ int main(int count, char** arguments) {
     }
     check_gemm(kernels, WeightType::kInt8);
   }
-  const std::vector<std::string> folders(arguments + 1, arguments + count);
   try {
 #if defined(ANABRANCH_WITH_CUDA)
     const bool device = cuda_devices() > 0;
-    if (device) cuda::check_backend(folders, report);
+    if (device) cuda::check_backend(folders, options, report);
 #else
     const bool device = false;
 #endif
 #if defined(ANABRANCH_WITH_EMULATION)
-    if (!device) emulated::check_backend(folders, report);
+    if (!device) emulated::check_backend(folders, options, report);
 #else
     (void)device;
 #endif

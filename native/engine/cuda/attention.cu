@@ -14,10 +14,10 @@
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
-constexpr int kWarps = 4;
 constexpr int kQueries = 16;
-constexpr int kBlocksEach = kPieceTokens / kBlockTokens / kWarps;
-static_assert(kRunQueries == kWarps * kQueries);
+constexpr int kUnitWarps = 8;
+constexpr int kBlocksEach = kPieceTokens / kBlockTokens / kUnitWarps;
+constexpr int kRunWarps = kRunQueries / kQueries;
 
 __device__ inline float none() { return as_float(0xff800000u); }  // minus infinity
 
@@ -34,7 +34,9 @@ __device__ inline float quad_sum(float value) {
 struct Bf16Kv {
   using Element = Bf16;
 
-  static __device__ Words eight(const Bf16* at) { return load16(at); }
+  using Eight = Words;
+  static __device__ Eight eight(const Bf16* at) { return load16(at); }
+  static __device__ Words wide(const Eight& values) { return values; }
   static __device__ TwoWords four(const Bf16* at) { return load8(at); }
   /// Of four tokens, from this one on.
   static __device__ void scale(float (&)[4], const float*, size_t) {}
@@ -43,10 +45,9 @@ struct Bf16Kv {
 struct Fp8Kv {
   using Element = std::uint8_t;
 
-  static __device__ Words eight(const std::uint8_t* at) {
-    const TwoWords bytes = load8(at);
-    return widen8<Fp8>(bytes.word[0], bytes.word[1]);
-  }
+  using Eight = TwoWords;
+  static __device__ Eight eight(const std::uint8_t* at) { return load8(at); }
+  static __device__ Words wide(const Eight& values) { return widen8<Fp8>(values.word[0], values.word[1]); }
   static __device__ TwoWords four(const std::uint8_t* at) {
     TwoWords out;
     Fp8::widen(*reinterpret_cast<const std::uint32_t*>(at), out.word[0], out.word[1]);
@@ -85,15 +86,29 @@ struct Tile {
     for (int c = 0; c < Chunks; ++c) q[c][half] = load16(p.q + at * kDim + c * kDepth + 8 * t);
   }
 
+  __device__ size_t place_of(int block) const { return static_cast<size_t>(block) * p.kv_heads + kv_head; }
+
+  /// K of a block, as this lane multiplies it.
+  struct Keys {
+    typename Format::Eight early[Chunks], late[Chunks];
+  };
+  __device__ Keys keys(int block) const {
+    const Element* k = static_cast<const Element*>(p.kv.k) + place_of(block) * kSize + (g / 2 * 4 + g % 2) * kDim + 8 * t;
+    Keys out;
+#pragma unroll
+    for (int c = 0; c < Chunks; ++c) {
+      out.early[c] = Format::eight(k + c * kDepth);
+      out.late[c] = Format::eight(k + 2 * kDim + c * kDepth);
+    }
+    return out;
+  }
   /// Scores of its queries with its tokens, [query][token].
-  __device__ void score(int block, float (&got)[2][4]) const {
-    const size_t place = static_cast<size_t>(block) * p.kv_heads + kv_head;
-    const Element* k = static_cast<const Element*>(p.kv.k) + place * kSize + (g / 2 * 4 + g % 2) * kDim + 8 * t;
+  __device__ void score(int block, const Keys& k, float (&got)[2][4]) const {
     float early[4] = {}, late[4] = {};
 #pragma unroll
     for (int c = 0; c < Chunks; ++c) {
-      multiply32(early, q[c][0], q[c][1], Format::eight(k + c * kDepth));
-      multiply32(late, q[c][0], q[c][1], Format::eight(k + 2 * kDim + c * kDepth));
+      multiply32(early, q[c][0], q[c][1], Format::wide(k.early[c]));
+      multiply32(late, q[c][0], q[c][1], Format::wide(k.late[c]));
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -101,17 +116,16 @@ struct Tile {
       got[i / 2][2 + i % 2] = late[i];
     }
 #pragma unroll
-    for (int half = 0; half < 2; ++half) Format::scale(got[half], p.kv.k_scales, place * kBlockTokens + 4 * t);
+    for (int half = 0; half < 2; ++half) Format::scale(got[half], p.kv.k_scales, place_of(block) * kBlockTokens + 4 * t);
   }
 
   /// out += weights · V, of the block's first `seen` tokens: where no token was written yet V may hold anything,
   /// and nothing times a NaN is a NaN.
   __device__ void add_values(int block, float (&s)[2][4], int seen, float (&out)[kDim / 8][4]) const {
-    const size_t place = static_cast<size_t>(block) * p.kv_heads + kv_head;
     const int token = 4 * t;
-    const Element* v = static_cast<const Element*>(p.kv.v) + place * kSize + g * kBlockTokens + token;
+    const Element* v = static_cast<const Element*>(p.kv.v) + place_of(block) * kSize + g * kBlockTokens + token;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) Format::scale(s[half], p.kv.v_scales, place * kBlockTokens + token);
+    for (int half = 0; half < 2; ++half) Format::scale(s[half], p.kv.v_scales, place_of(block) * kBlockTokens + token);
     const std::uint32_t a0 = narrow2(s[0][0], s[0][1]), a1 = narrow2(s[1][0], s[1][1]);
     const std::uint32_t a2 = narrow2(s[0][2], s[0][3]), a3 = narrow2(s[1][2], s[1][3]);
     const auto add = [&](std::uint32_t mask0, std::uint32_t mask1) {
@@ -139,13 +153,14 @@ __device__ inline int tile_max(const int (&values)[2]) {
 }
 
 template <int Chunks, class Format>
-__global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
+__global__ void __launch_bounds__(kUnitWarps* kWarp) attend_units(Attend p) {
   constexpr int kDim = Chunks * kDepth;
-  __shared__ float tops[kWarps][kQueries], weights[kWarps][kQueries];
+  using Tile = Tile<Chunks, Format>;
+  __shared__ float tops[kUnitWarps][kQueries], weights[kUnitWarps][kQueries];
   __shared__ float values[kQueries][kDim + 4];
-  await_previous();
+  // What describes the step is there before its first kernel: only what that describes has to be awaited.
   const Plan plan = *p.plan;
-  if (static_cast<int>(blockIdx.x) >= plan.units) return;
+  if (static_cast<int>(blockIdx.x) >= plan.units) return await_previous();
   const Unit unit = p.units[blockIdx.x];
   const int kv_head = static_cast<int>(blockIdx.y);
   const int group = p.heads / p.kv_heads;
@@ -153,18 +168,39 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int g = lane / 4, t = lane % 4;
   const int queries = unit.readers * group;
-  Tile<Chunks, Format> tile(p, kv_head, lane);
-  for (int first = 0; first < queries; first += kQueries) {
-    // This lane's two queries.
-    int tokens[2];
+  Tile tile(p, kv_head, lane);
+  int blocks[kBlocksEach];  // of this warp; where there are no more, the first stands in
+#pragma unroll
+  for (int at = 0; at < kBlocksEach; ++at) {
+    const int block = at * kUnitWarps + warp;
+    blocks[at] = plan.blocks[unit.first_block + (block < unit.blocks ? block : 0)];
+    if (block < unit.blocks && lane < 2) {
+      const auto* all = static_cast<const typename Format::Element*>(lane == 0 ? p.kv.k : p.kv.v);
+      ask_for(all + tile.place_of(blocks[at]) * Tile::kSize, Tile::kSize * sizeof(*all));
+    }
+  }
+  // This lane's two of sixteen queries.
+  Reader readers[2];
+  int heads[2];
+  const auto read = [&](int first) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int query = first + g + 8 * half;
       const int known = query < queries ? query : queries - 1;
-      const Reader reader = plan.readers[unit.first_reader + known / group];
-      tokens[half] = reader.tokens;
-      tile.take_query(half, reader.row, known % group);
+      readers[half] = plan.readers[unit.first_reader + known / group];
+      heads[half] = known % group;
     }
+  };
+  read(0);
+  await_previous();
+  for (int first = 0; first < queries; first += kQueries) {
+    if (first > 0) read(first);
+    typename Tile::Keys keys[kBlocksEach];
+#pragma unroll
+    for (int at = 0; at < kBlocksEach; ++at) keys[at] = tile.keys(blocks[at]);
+    const int tokens[2] = {readers[0].tokens, readers[1].tokens};
+#pragma unroll
+    for (int half = 0; half < 2; ++half) tile.take_query(half, readers[half].row, heads[half]);
     // All sixteen walk as far as the longest.
     const int longest = tile_max(tokens);
 
@@ -172,9 +208,9 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
     float top[2] = {none(), none()};
 #pragma unroll
     for (int at = 0; at < kBlocksEach; ++at) {
-      const int from = (at * kWarps + warp) * kBlockTokens;
-      float got[2][4] = {};
-      if (from < longest) tile.score(plan.blocks[unit.first_block + at * kWarps + warp], got);
+      const int from = (at * kUnitWarps + warp) * kBlockTokens;
+      float got[2][4];
+      tile.score(blocks[at], keys[at], got);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
 #pragma unroll
@@ -203,9 +239,8 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
     float out[kDim / 8][4] = {};
 #pragma unroll
     for (int at = 0; at < kBlocksEach; ++at) {
-      const int from = (at * kWarps + warp) * kBlockTokens;
-      if (from >= longest) continue;
-      tile.add_values(plan.blocks[unit.first_block + at * kWarps + warp], scores[at], longest - from, out);
+      const int from = (at * kUnitWarps + warp) * kBlockTokens;
+      if (from < longest) tile.add_values(blocks[at], scores[at], longest - from, out);
     }
 
     // The warps' parts, scaled to the largest score of all, are added in their order.
@@ -222,10 +257,10 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
     for (int half = 0; half < 2; ++half) {
       float most = none();
 #pragma unroll
-      for (int w = 0; w < kWarps; ++w) most = fmaxf(most, tops[w][g + 8 * half]);
+      for (int w = 0; w < kUnitWarps; ++w) most = fmaxf(most, tops[w][g + 8 * half]);
       scale[half] = top[half] == none() ? 0.0f : expf(top[half] - most);
     }
-    for (int turn = 0; turn < kWarps; ++turn) {
+    for (int turn = 0; turn < kUnitWarps; ++turn) {
       if (turn == warp) {
 #pragma unroll
         for (int d = 0; d < kDim / 8; ++d) {
@@ -239,7 +274,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
       }
       __syncthreads();
     }
-    for (int query = warp; query < kQueries && first + query < queries; query += kWarps) {
+    for (int query = warp; query < kQueries && first + query < queries; query += kUnitWarps) {
       const Reader reader = plan.readers[unit.first_reader + (first + query) / group];
       const int head = kv_head * group + (first + query) % group;
       float* to = p.partials + (static_cast<size_t>(reader.slot) * p.heads + head) * (p.dim + 2);
@@ -247,9 +282,9 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_units(Attend p) {
       if (lane == 0) {
         float most = none(), weight = 0;
 #pragma unroll
-        for (int w = 0; w < kWarps; ++w) most = fmaxf(most, tops[w][query]);
+        for (int w = 0; w < kUnitWarps; ++w) most = fmaxf(most, tops[w][query]);
 #pragma unroll
-        for (int w = 0; w < kWarps; ++w) {
+        for (int w = 0; w < kUnitWarps; ++w) {
           if (tops[w][query] != none()) weight += weights[w][query] * expf(tops[w][query] - most);
         }
         to[p.dim] = most;
@@ -265,11 +300,11 @@ template <int Chunks>
 constexpr int kAtOnce = Chunks > 4 ? 2 : 4;
 
 template <int Chunks, class Format>
-__global__ void __launch_bounds__(kWarps* kWarp) attend_runs(Attend p, AttendRuns r) {
+__global__ void __launch_bounds__(kRunWarps* kWarp) attend_runs(Attend p, AttendRuns r) {
   constexpr int kDim = Chunks * kDepth;
-  await_previous();
   const RunPart part = r.parts[blockIdx.x];
   const Run run = r.runs[part.run];
+  await_previous();
   const int kv_head = static_cast<int>(blockIdx.y);
   const int group = p.heads / p.kv_heads;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -302,7 +337,10 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_runs(Attend p, AttendRun
       for (int at = 0; at < kAtOnce<Chunks>; ++at) {
         const int from = begin + at * kBlockTokens;
         float got[2][4] = {};
-        if (from < tokens) tile.score(r.blocks[span.first_block + from / kBlockTokens], got);
+        if (from < tokens) {
+          const int block = r.blocks[span.first_block + from / kBlockTokens];
+          tile.score(block, tile.keys(block), got);
+        }
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           const int seen = last ? own[half] : tokens;
@@ -364,14 +402,14 @@ __global__ void __launch_bounds__(kWarps* kWarp) attend_runs(Attend p, AttendRun
 template <int Chunks, class Format>
 void launch_units(const Attend& p, int most, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(most), static_cast<unsigned>(p.kv_heads));
-  launch(attend_units<Chunks, Format>, grid, dim3(kWarps * kWarp), 0, stream, p);
+  launch(attend_units<Chunks, Format>, grid, dim3(kUnitWarps * kWarp), 0, stream, p);
 }
 
 /// One query head of one row a block.
 __global__ void merge_pieces(const StepRow* rows, const float* partials, int heads, int dim,
                              Bf16* out) {
-  await_previous();
   const StepRow row = rows[blockIdx.x];
+  await_previous();
   const int head = static_cast<int>(blockIdx.y);
   if (row.slots == 0) return;  // of a run
   const size_t stride = static_cast<size_t>(heads) * (dim + 2);
@@ -397,7 +435,7 @@ __global__ void merge_pieces(const StepRow* rows, const float* partials, int hea
 template <int Chunks, class Format>
 void launch_runs(const Attend& p, const AttendRuns& r, int parts, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(parts), static_cast<unsigned>(p.kv_heads));
-  launch(attend_runs<Chunks, Format>, grid, dim3(kWarps * kWarp), 0, stream, p, r);
+  launch(attend_runs<Chunks, Format>, grid, dim3(kRunWarps * kWarp), 0, stream, p, r);
 }
 
 /// start(chunks, format) with what fits the heads and KV.

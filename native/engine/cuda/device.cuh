@@ -10,7 +10,19 @@ namespace anabranch::ANABRANCH_CUDA {
 
 constexpr int kWarp = 32;
 
-/// Starts `kernel`, which must begin with await_previous(); what goes wrong shows at the next check().
+/// Lets launches of `kernel` ask for so much shared memory; to be said once. One that asks for more than the device
+/// has fails, and that is seen.
+template <class... Parameters>
+bool allow_shared(void (*kernel)(Parameters...), size_t bytes) {
+#if defined(ANABRANCH_EMULATE)
+  return (void)kernel, bytes > 0;
+#else
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)) ==
+         cudaSuccess;
+#endif
+}
+
+/// Starts `kernel`, which must call await_previous(); what goes wrong shows at the next check().
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
             cudaStream_t stream, Arguments... arguments) {
@@ -32,9 +44,10 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
 #endif
 }
 
-/// Every kernel begins with this: it may have been started while the kernel before it still ran, whose results
-/// are there from here on. What no kernel of a step writes, such as weights, may be read before. The kernel after
-/// it may be started as soon as all blocks of this one have come here.
+/// Every thread of every kernel calls this: it may have been started while the kernel before it still ran, whose
+/// results are there from here on. What no kernel of a step writes may be read before: weights, and what describes
+/// the step, which is there before the first kernel can begin. The kernel after it may be started as soon as all
+/// blocks of this one have come here.
 __device__ inline void await_previous() {
 #if !defined(ANABRANCH_EMULATE) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
@@ -42,12 +55,13 @@ __device__ inline void await_previous() {
 #endif
 }
 
-/// Asks for a line of what is read once.
-__device__ inline void prefetch(const void* at) {
-#if defined(ANABRANCH_EMULATE)
-  (void)at;
+/// Asks for memory that will be read once, both multiples of 16. Only where a kernel may begin before its turn is
+/// there something to gain.
+__device__ inline void ask_for(const void* at, std::uint32_t bytes) {
+#if !defined(ANABRANCH_EMULATE) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(at), "r"(bytes));
 #else
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+  (void)at, (void)bytes;
 #endif
 }
 
@@ -205,39 +219,42 @@ __device__ inline TwoWords load8(const void* at) {
   return *static_cast<const TwoWords*>(at);
 }
 
-/// What is read once: it passes the first cache by.
-__device__ inline Words load16_once(const void* at) {
+/// The shared memory that a launch asks for.
+__device__ inline std::uint8_t* dynamic_shared() {
 #if defined(ANABRANCH_EMULATE)
-  return load16(at);
+  return static_cast<std::uint8_t*>(emulate::dynamic_shared());
 #else
-  Words out;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(out.word[0]), "=r"(out.word[1]), "=r"(out.word[2]), "=r"(out.word[3])
-               : "l"(at));
-  return out;
+  extern __shared__ __align__(128) std::uint8_t shared[];
+  return shared;
 #endif
 }
 
-/// 16 bytes from device to shared memory, in the background.
+/// 16 bytes from device to shared memory, in the background and past the first cache.
 __device__ inline void copy16(void* shared, const void* global) {
 #if defined(ANABRANCH_EMULATE)
   emulate::demand(aligned(shared, 16) && aligned(global, 16), "a copy of 16 bytes is not aligned");
-  std::memcpy(shared, global, 16);
+  emulate::Fiber& mine = emulate::block->fibers[emulate::block->current];
+  mine.copies.push_back({shared, global, mine.group});
 #else
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global));
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
 #endif
 }
+/// Ends a group of copies.
 __device__ inline void close_copies() {
-#if !defined(ANABRANCH_EMULATE)
-  asm volatile("cp.async.commit_group;");
+#if defined(ANABRANCH_EMULATE)
+  ++emulate::block->fibers[emulate::block->current].group;
+#else
+  asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 /// Until all but the last `Open` groups of this thread's copies have arrived.
 template <int Open>
 __device__ inline void await_copies() {
-#if !defined(ANABRANCH_EMULATE)
-  asm volatile("cp.async.wait_group %0;" ::"n"(Open));
+#if defined(ANABRANCH_EMULATE)
+  emulate::await_copies(Open);
+#else
+  asm volatile("cp.async.wait_group %0;" ::"n"(Open) : "memory");
 #endif
 }
 
@@ -266,6 +283,25 @@ __device__ inline float warp_max(float value) {
     value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, step));
   }
   return value;
+}
+
+/// Of the sixteen lanes that hold a strip.
+__device__ inline float strip_sum(float value) {
+#pragma unroll
+  for (int step = kStrip / 2; step > 0; step /= 2) {
+    value += __shfl_xor_sync(0xffffffffu, value, step);
+  }
+  return value;
+}
+
+/// Hands `value` on, of one row and column of n, with the column's weight, where it is `there`. All lanes of a warp
+/// call this, sixteen neighbours for a strip of a row.
+__device__ inline void hand_on(const HandedOn& to, bool there, int row, int column, int n, float value, float weight) {
+  const float squares = strip_sum(there ? value * value : 0.0f);
+  if (!there) return;
+  const int width = (n + kGroup - 1) / kGroup * kGroup;
+  to.x[static_cast<size_t>(row) * width + column] = narrow(value * weight);
+  if (column % kStrip == 0) to.squares[static_cast<size_t>(row) * strips_of(n) + column / kStrip] = squares;
 }
 
 /// d[16, 8] += a[16, 16] · b[16, 8], in the registers of a warp as PTX lays out m16n8k16. With lane =

@@ -2,7 +2,7 @@
 // thread, blocks run one after another, and memory of the device is memory. Nothing here is fast, and
 // nothing here is part of what is served: it checks the kernels' logic where there is no device.
 //
-// Between barriers threads run in an order that changes from turn to turn, and blocks in one that changes from
+// Copies in the background arrive when a thread awaits them and no sooner. Between barriers threads run in an order that changes from turn to turn, and blocks in one that changes from
 // launch to launch, so that what depends on an order that CUDA doesn't promise shows as a wrong result.
 //
 // Threads of a block must all come to the same barriers, and all lanes of a warp to the same exchanges,
@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -49,6 +50,13 @@ struct Fiber {
   jmp_buf place;
   dim3 thread;
   bool begun = false, done = false;
+  struct Copy {
+    void* to;
+    const void* from;
+    unsigned group;
+  };
+  std::deque<Copy> copies;  // under way
+  unsigned group = 0;       // of the next one
 };
 
 /// A barrier of some fibers: all come, then all go on.
@@ -153,9 +161,20 @@ inline void multiply(float (&d)[4], std::initializer_list<std::uint32_t> a,
   });
 }
 
+/// Until all but the last `open` groups of this thread's copies are there.
+inline void await_copies(unsigned open) {
+  Fiber& mine = block->fibers[block->current];
+  while (!mine.copies.empty() && mine.copies.front().group + open < mine.group) {
+    std::memcpy(mine.copies.front().to, mine.copies.front().from, 16);
+    mine.copies.pop_front();
+  }
+}
+
 inline void start() {
   (*block->work)();
-  block->fibers[block->current].done = true;
+  Fiber& mine = block->fibers[block->current];
+  demand(mine.copies.empty(), "a thread ends with copies under way");
+  mine.done = true;
   yield();
 }
 
@@ -203,6 +222,7 @@ inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>
     for (size_t i = 0; i < threads; ++i) {
       Fiber& fiber = here.fibers[i];
       fiber.begun = fiber.done = false;
+      fiber.group = 0;
       fiber.thread = place_of(i, size);
       getcontext(&fiber.context);
       fiber.context.uc_stack.ss_sp = stacks[i].get();
@@ -234,6 +254,9 @@ inline void* dynamic_shared() {
 #define blockIdx (anabranch::emulate::block->index)
 #define blockDim (anabranch::emulate::block->size)
 #define gridDim (anabranch::emulate::block->grid)
+
+inline void __syncwarp() { anabranch::emulate::meet(anabranch::emulate::warp()); }
+inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 
 inline void __syncthreads() { anabranch::emulate::meet(anabranch::emulate::block->all); }
 

@@ -1,35 +1,28 @@
 // Matrix products on tensor cores: few rows, where the weights' bandwidth is all that counts, and many.
 #include "device.cuh"
+#include "heads.cuh"
 #include "kernels.h"
 
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
-// A kind of weights says how they are read: `kBytes` a value. For few rows, a Stretch is what one warp
-// takes of a strip at a time: `kValues` along K in `kLoads` 16-byte loads a lane, which begin at
-// `kLane` · t for lane 4·g + t; it holds rows g and g + 8. For many, eight() are the values of a row that
-// lane t multiplies, out of shared memory.
+// A kind of weights says how they are read: `kBytes` a value. For few rows, a stretch is what one warp takes of a
+// strip at a time: `kValues` along K of sixteen rows, in shared memory as each lane of 4·g + t has copied it: 16
+// bytes of row g, and of row g + 8, that begin at value kValues / 4 · t; then `kBeside` bytes. They meet kWords
+// times eight values of x. For many, eight() are the values of a row that lane t multiplies, out of shared memory.
 
 struct Bf16Weights {
-  static constexpr int kBytes = 2;
+  static constexpr int kBytes = 2, kValues = kDepth, kWords = 1, kBeside = 0;
 
-  struct Stretch {
-    static constexpr int kValues = kDepth, kLoads = 2, kLane = 8;
-    Words low, high;
-
-    /// `row` is g's; k counts this lane's beginning in.
-    __device__ void load(const Weights& w, size_t row, int k) {
-      const Bf16* at = static_cast<const Bf16*>(w.values) + row * w.k + k;
-      low = load16_once(at);
-      high = load16_once(at + static_cast<size_t>(8) * w.k);
-    }
-    /// By the same values of K of 8·Tiles rows of x.
-    template <int Tiles>
-    __device__ void multiply(float (&sums)[Tiles][4], const Bf16* const (&x)[Tiles], int k) const {
+  static __device__ void copy_beside(const Weights&, int, int, int, std::uint8_t*) {}
+  /// sums += stretch · x of 8·Tiles rows.
+  template <int Tiles>
+  static __device__ void multiply(const std::uint8_t* stretch, int lane, const Words (&x)[Tiles][kWords],
+                                  float (&sums)[Tiles][4]) {
+    const Words low = load16(stretch + lane * 16), high = load16(stretch + (kWarp + lane) * 16);
 #pragma unroll
-      for (int i = 0; i < Tiles; ++i) multiply32(sums[i], low, high, load16(x[i] + k));
-    }
-  };
+    for (int i = 0; i < Tiles; ++i) multiply32(sums[i], low, high, x[i][0]);
+  }
 
   struct Scale {
     __device__ void load(const Weights&, int, int) {}
@@ -37,51 +30,35 @@ struct Bf16Weights {
   static __device__ Words eight(const std::uint8_t* at, const Scale&) { return load16(at); }
 };
 
-/// 8-bit weights are widened to bf16 in registers, where they are whole: a group's scale is for its sum.
+/// 8-bit weights are widened to bf16 in registers, where they are whole: a group's scale is for its sums.
 template <class Format>
 struct ByteWeights {
-  static constexpr int kBytes = 1;
+  static constexpr int kBytes = 1, kValues = 2 * kDepth, kWords = 2, kBeside = kStrip * 2;  // a group's scales
 
-  struct Stretch {
-    static constexpr int kValues = kGroup, kHalves = 2, kLoads = 2 * kHalves, kLane = 16;
-    Words low[kHalves], high[kHalves];  // 16 values each, 64 along K from the next
-    float scale_low, scale_high;
-
-    __device__ void load(const Weights& w, size_t row, int k) {
-      const std::uint8_t* at = static_cast<const std::uint8_t*>(w.values) + row * w.k + k;
+  static __device__ void copy_beside(const Weights& w, int strip, int k, int lane, std::uint8_t* to) {
+    const auto group = static_cast<size_t>(strip) * (w.k / kGroup) + k / kGroup;
+    if (lane < kBeside / 16) copy16(to + lane * 16, w.scales + group * kStrip + lane * 8);
+  }
+  template <int Tiles>
+  static __device__ void multiply(const std::uint8_t* stretch, int lane, const Words (&x)[Tiles][kWords],
+                                  float (&sums)[Tiles][4]) {
+    const Words low = load16(stretch + lane * 16), high = load16(stretch + (kWarp + lane) * 16);
+    float plain[Tiles][4] = {};
 #pragma unroll
-      for (int half = 0; half < kHalves; ++half) {
-        low[half] = load16_once(at + 64 * half);
-        high[half] = load16_once(at + static_cast<size_t>(8) * w.k + 64 * half);
-      }
-      const Bf16* scale = w.scales + (row / kStrip * (w.k / kGroup) + k / kGroup) * kStrip + row % kStrip;
-      scale_low = anabranch::ANABRANCH_CUDA::widen(scale[0]);
-      scale_high = anabranch::ANABRANCH_CUDA::widen(scale[8]);
+    for (int part = 0; part < kWords; ++part) {
+      const Words a0 = widen8<Format>(low.word[2 * part], low.word[2 * part + 1]);
+      const Words a1 = widen8<Format>(high.word[2 * part], high.word[2 * part + 1]);
+#pragma unroll
+      for (int i = 0; i < Tiles; ++i) multiply32(plain[i], a0, a1, x[i][part]);
     }
-    template <int Tiles>
-    __device__ void multiply(float (&sums)[Tiles][4], const Bf16* const (&x)[Tiles], int k) const {
-      float group[Tiles][4] = {};
+    const auto* scales = reinterpret_cast<const Bf16*>(stretch + 2 * kWarp * 16) + lane / 4;
+    const float scale_low = ANABRANCH_CUDA::widen(scales[0]), scale_high = ANABRANCH_CUDA::widen(scales[8]);
 #pragma unroll
-      for (int half = 0; half < kHalves; ++half) {
+    for (int i = 0; i < Tiles; ++i) {
 #pragma unroll
-        for (int word = 0; word < 4; word += 2) {
-          const Words a0 = widen8<Format>(low[half].word[word], low[half].word[word + 1]);
-          const Words a1 = widen8<Format>(high[half].word[word], high[half].word[word + 1]);
-#pragma unroll
-          for (int i = 0; i < Tiles; ++i) {
-            multiply32(group[i], a0, a1, load16(x[i] + k + 64 * half + 4 * word));
-          }
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < Tiles; ++i) {
-#pragma unroll
-        for (int at = 0; at < 4; ++at) {
-          sums[i][at] = fmaf(group[i][at], at < 2 ? scale_low : scale_high, sums[i][at]);
-        }
-      }
+      for (int at = 0; at < 4; ++at) sums[i][at] = fmaf(plain[i][at], at < 2 ? scale_low : scale_high, sums[i][at]);
     }
-  };
+  }
 
   /// Many rows have no registers for a group's sums: there each weight is scaled, and rounded once more.
   struct Scale {
@@ -107,98 +84,252 @@ struct ByteWeights {
 /// Where the silu(gate) · up of row and strip is to stand, from its first gate on.
 __device__ inline Bf16* gates_at(const Gemm& p, int row, int strip) {
   const int width = (p.w.n / 2 + kGroup - 1) / kGroup * kGroup;
-  return p.gates + static_cast<size_t>(row) * width + strip * kGates;
+  return p.gates + static_cast<size_t>(row) * width + strip * kHalf;
 }
 
 // ---- few rows ------------------------------------------------------------------------------------
 
-/// 16 rows of weights by 8·Tiles rows of x a block. Its kSplits warps take every kSplits-th stretch of
-/// K, each lane 16 bytes of a row at a time, and their sums are added in warp order.
-template <class Kind, int Tiles, int kSplits>
-__global__ void __launch_bounds__(kSplits* kWarp) skinny(Gemm p) {
-  using Stretch = typename Kind::Stretch;
-  constexpr int kAhead = (Tiles <= 2 ? 8 : 4) / Stretch::kLoads;  // stretches of weights under way
-  constexpr int kStride = kSplits * Stretch::kValues;
-  __shared__ float part[kSplits][Tiles * 8][kStrip + 1];
+/// 1 / rms of a row whose squares were handed on; all lanes of a warp get it.
+__device__ float inverse_rms(const Gemm& p, int row) {
+  const int strips = strips_of(p.n), lane = static_cast<int>(threadIdx.x) % kWarp;
+  const float* squares = p.squares + static_cast<size_t>(row) * strips;
+  float sum = 0;
+#pragma unroll 4
+  for (int i = lane; i < strips; i += kWarp) sum += squares[i];
+  return rsqrtf(warp_sum(sum) * p.each + p.epsilon);
+}
+
+/// What the results of a row and column meet: it is under way while sums are made.
+struct Met {
+  float was = 0;  // that they are added to
+  StepRow row{};  // of heads
+  Turn turn{};
+};
+
+/// The first of a pair of outputs `i` and kHalf + i of a strip of qkv: its head, and its place there.
+struct Pair {
+  int head, d;
+  bool turns;  // else V's
+
+  __device__ Pair(const Heads& p, int strip, int i) {
+    const int strips = p.dim / kStrip, part = strip % strips;
+    head = strip / strips;
+    turns = head < p.heads + p.kv_heads;
+    d = turns ? part * kHalf + i : part * kStrip + i;
+  }
+};
+
+/// RoPE of a pair, and where it goes.
+__device__ void finish(const Heads& p, int row, const Pair& pair, const Met& met, float low, float high) {
+  const bool query = pair.head < p.heads;
+  const int kv_head = query ? 0 : (pair.head - p.heads) % p.kv_heads;
+  if (!pair.turns) {
+    Bf16* to = static_cast<Bf16*>(p.kv.v) + value_at(p, met.row, kv_head) + pair.d * kBlockTokens + met.row.offset;
+    to[0] = narrow(low);
+    to[kHalf * kBlockTokens] = narrow(high);
+    return;
+  }
+  met.turn.apply(p, query, low, high);
+  Bf16* to = query ? p.q + query_at(p, row, pair.head) : static_cast<Bf16*>(p.kv.k) + key_at(p, met.row, kv_head);
+  to[pair.d] = narrow(low);
+  to[p.dim / 2 + pair.d] = narrow(high);
+}
+
+/// A warp's stretches under way, of Strips strips each, in turn in kSlots places of shared memory; then its sums.
+template <class Kind, int Strips>
+struct Ring {
+  static constexpr int kStretch = 2 * kWarp * 16 + Kind::kBeside;
+  static constexpr int kSlots = Strips == 4 ? 3 : 5;
+  static constexpr int kBytes = kSlots * Strips * kStretch;
+};
+
+/// How many rows of x a block takes by how many of weights, and warps at the most: more have no shared memory on
+/// every device, nor registers.
+template <int Tiles_, int Strips_>
+struct Shape {
+  static constexpr int Tiles = Tiles_, Strips = Strips_, kRows = 8 * Tiles;
+  static constexpr int kMostWarps = 16 / Strips;
+};
+
+/// `Strips` strips of weights by 8·Tiles rows of x a block. Its warps take the stretches of K in turn, and their sums
+/// are added in warp order. The first stretches are copied before the kernel's turn has come, and of what follows
+/// `asked` bytes of each row are asked for.
+template <class Kind, class Shape>
+__global__ void __launch_bounds__(Shape::kMostWarps* kWarp, 1) skinny(Gemm p, int asked) {
+  constexpr int Tiles = Shape::Tiles, Strips = Shape::Strips, kRows = Shape::kRows;
+  using Ring = Ring<Kind, Strips>;
+  constexpr int kSlots = Ring::kSlots, kWords = Kind::kWords;
+  constexpr int kBatch = Tiles * kWords <= 2 ? 4 / (Tiles * kWords) : 1;
+  using Sums = float[Strips][kRows][kStrip + 1];
+  static_assert(sizeof(Sums) <= Ring::kBytes);
+  __shared__ float scales[kRows];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int threads = static_cast<int>(blockDim.x), warps = threads / kWarp;
   const int g = lane / 4, t = lane % 4;
-  const int first = static_cast<int>(blockIdx.y) * Tiles * 8;
-  const int depth = p.w.k;
-  const size_t weights = static_cast<size_t>(blockIdx.x) * kStrip + g;
+  const int first = static_cast<int>(blockIdx.y) * kRows, first_strip = static_cast<int>(blockIdx.x) * Strips;
+  const int depth = p.w.k, stride = warps * Kind::kValues, last_strip = strips_of(p.w.n) - 1;
+  std::uint8_t* const ring = dynamic_shared() + warp * Ring::kBytes;
+
+  const auto* const weights = static_cast<const std::uint8_t*>(p.w.values);
+  const size_t row_bytes = static_cast<size_t>(depth) * Kind::kBytes;
+  const auto fetch = [&](int k, int slot) {
+    if (k < depth) {
+#pragma unroll
+      for (int i = 0; i < Strips; ++i) {
+        const int of = first_strip + i < last_strip ? first_strip + i : last_strip;
+        const auto* from = weights + (static_cast<size_t>(of) * kStrip + g) * row_bytes + k * Kind::kBytes + t * 16;
+        std::uint8_t* const to = ring + (slot * Strips + i) * Ring::kStretch;
+        copy16(to + lane * 16, from);
+        copy16(to + (kWarp + lane) * 16, from + 8 * row_bytes);
+        Kind::copy_beside(p.w, of, k, lane, to + 2 * kWarp * 16);
+      }
+    }
+    close_copies();
+  };
+  int fetched = warp * Kind::kValues;  // up to this along K
+#pragma unroll
+  for (int slot = 0; slot < kSlots - 1; ++slot, fetched += stride) fetch(fetched, slot);
+  const int me = static_cast<int>(threadIdx.x);
+  if (asked > 0 && me < Strips * kStrip && blockIdx.y == 0 && first_strip + me / kStrip <= last_strip) {
+    ask_for(weights + (static_cast<size_t>(first_strip) * kStrip + me) * row_bytes +
+                (kSlots - 1) * stride * Kind::kBytes,
+            static_cast<unsigned>(asked));
+  }
+  // A thread's results are all of one column, or of one pair of a strip's halves.
+  const bool pairs = p.gates || p.heads.q;
+  const int each = pairs ? kHalf : kStrip, width = Strips * each;
+  const int s = me % width / each, j = me % each, strip = first_strip + s, column = strip * kStrip + j;
+  const bool counts = column < p.w.n;
+  const float bias = p.bias && counts ? p.bias[column] : 0.0f;
+  const float second_bias = p.bias && counts && pairs ? p.bias[column + kHalf] : 0.0f;
+  const float next_weight = p.next.x && counts ? p.next.weight[column] : 0.0f;
+  await_previous();
+
+  const auto source = [&](int row) { return p.from ? p.from[row] : row; };
   const Bf16* x[Tiles];
 #pragma unroll
   for (int i = 0; i < Tiles; ++i) {
     const int row = first + 8 * i + g;
-    x[i] = p.x + static_cast<size_t>(row < p.m ? row : p.m - 1) * depth;
+    x[i] = p.x + static_cast<size_t>(source(row < p.m ? row : p.m - 1)) * depth + t * (Kind::kValues / 4);
   }
-  float sums[Tiles][4] = {};
-  int k = warp * Stretch::kValues + t * Stretch::kLane;
-  const auto* asked = static_cast<const std::uint8_t*>(p.w.values) + (weights * depth + k) * Kind::kBytes;
-  const size_t eight_rows = static_cast<size_t>(8) * depth * Kind::kBytes;
-#pragma unroll
-  for (int ahead = 0; ahead < kAhead; ++ahead, asked += kStride * Kind::kBytes) {
-    if (k + ahead * kStride >= depth) break;
-    prefetch(asked);
-    prefetch(asked + eight_rows);
+  // The last warps have the least to multiply where stretches don't come out even.
+  if (p.squares) {
+    for (int i = warps - 1 - warp; i < kRows && first + i < p.m; i += warps) {
+      const float scale = inverse_rms(p, source(first + i));
+      if (lane == 0) scales[i] = scale;
+    }
   }
-  await_previous();
+  const auto meet = [&](int i) {
+    Met met;
+    const int row = first + i;
+    if (row >= p.m || !counts) return met;
+    if (p.accumulate) met.was = p.out[static_cast<size_t>(row) * p.w.n + column];
+    if (p.heads.q) {
+      const Pair pair(p.heads, strip, j);
+      met.row = p.heads.rows[row];
+      if (pair.turns) met.turn = Turn(p.heads, row, pair.d);
+    }
+    return met;
+  };
+  Met met = meet(me / width);
+  float sums[Strips][Tiles][4] = {};
+  int slot = 0, free = kSlots - 1;
 #pragma unroll 1
-  for (; k + (kAhead - 1) * kStride < depth; k += kAhead * kStride) {
-    Stretch a[kAhead];
+  for (int k = warp * Kind::kValues; k < depth;) {
+    // x of some stretches is under way at once.
+    Words begun[kBatch][Tiles][kWords];
 #pragma unroll
-    for (int ahead = 0; ahead < kAhead; ++ahead) a[ahead].load(p.w, weights, k + ahead * kStride);
+    for (int turn = 0; turn < kBatch; ++turn) {
+      const int at = k + turn * stride < depth ? k + turn * stride : k;
 #pragma unroll
-    for (int ahead = 0; ahead < kAhead; ++ahead) a[ahead].multiply(sums, x, k + ahead * kStride);
+      for (int i = 0; i < Tiles; ++i) {
+#pragma unroll
+        for (int word = 0; word < kWords; ++word) begun[turn][i][word] = load16(x[i] + at + 8 * word);
+      }
+    }
+#pragma unroll
+    for (int turn = 0; turn < kBatch; ++turn) {
+      if (k >= depth) break;
+      await_copies<kSlots - 2>();
+      __syncwarp();  // what other lanes copied is there, and all are done with the free slot
+      fetch(fetched, free);
+#pragma unroll
+      for (int i = 0; i < Strips; ++i) {
+        Kind::multiply(ring + (slot * Strips + i) * Ring::kStretch, lane, begun[turn], sums[i]);
+      }
+      free = slot;
+      slot = slot + 1 == kSlots ? 0 : slot + 1;
+      k += stride;
+      fetched += stride;
+    }
   }
-#pragma unroll 1
-  for (; k < depth; k += kStride) {
-    Stretch a;
-    a.load(p.w, weights, k);
-    a.multiply(sums, x, k);
-  }
+  await_copies<0>();
+  __syncwarp();
+  auto& mine = *reinterpret_cast<Sums*>(ring);
 #pragma unroll
-  for (int i = 0; i < Tiles; ++i) {
-    part[warp][8 * i + 2 * t][g] = sums[i][0];
-    part[warp][8 * i + 2 * t + 1][g] = sums[i][1];
-    part[warp][8 * i + 2 * t][g + 8] = sums[i][2];
-    part[warp][8 * i + 2 * t + 1][g + 8] = sums[i][3];
+  for (int of = 0; of < Strips; ++of) {
+#pragma unroll
+    for (int i = 0; i < Tiles; ++i) {
+#pragma unroll
+      for (int at = 0; at < 4; ++at) mine[of][8 * i + 2 * t + at % 2][g + at / 2 * 8] = sums[of][i][at];
+    }
   }
   __syncthreads();
-  const int strip = static_cast<int>(blockIdx.x);
-  const auto summed = [&](int i, int j) {
-    float sum = part[0][i][j];
-#pragma unroll
-    for (int split = 1; split < kSplits; ++split) sum += part[split][i][j];
-    return p.bias ? sum + p.bias[strip * kStrip + j] : sum;
-  };
-  if (p.gates) {
-    for (int at = static_cast<int>(threadIdx.x); at < Tiles * 8 * kGates; at += kSplits * kWarp) {
-      const int i = at / kGates, j = at % kGates;
-      if (first + i >= p.m) continue;
-      gates_at(p, first + i, strip)[j] = narrow(silu(summed(i, j)) * summed(i, j + kGates));
+
+  const auto result = [&](int i, int j, float bias) {
+    float sum = 0;
+    for (int split = 0; split < warps; ++split) {
+      sum += (*reinterpret_cast<const Sums*>(dynamic_shared() + split * Ring::kBytes))[s][i][j];
     }
-    return;
-  }
-  for (int at = static_cast<int>(threadIdx.x); at < Tiles * 8 * kStrip; at += kSplits * kWarp) {
-    const int i = at / kStrip, j = at % kStrip;
-    const int row = first + i, column = strip * kStrip + j;
-    if (row >= p.m || column >= p.w.n) continue;
-    const float sum = summed(i, j);
-    float* out = p.out + static_cast<size_t>(row) * p.w.n + column;
-    *out = p.accumulate ? *out + sum : sum;
+    return (p.squares ? sum * scales[i] : sum) + bias;
+  };
+  for (int i = me / width; i < kRows; i += threads / width) {
+    if (i != me / width) met = meet(i);
+    const int row = first + i;
+    const bool there = row < p.m && counts;
+    float value = 0;
+    if (there) {
+      value = result(i, j, bias);
+      if (p.gates) gates_at(p, row, strip)[j] = narrow(silu(value) * result(i, j + kHalf, second_bias));
+      else if (p.heads.q) finish(p.heads, row, Pair(p.heads, strip, j), met, value, result(i, j + kHalf, second_bias));
+      else p.out[static_cast<size_t>(row) * p.w.n + column] = value += met.was;
+    }
+    if (p.next.x) hand_on(p.next, there, row, column, p.w.n, value, next_weight);
   }
 }
 
+template <class Kind, class Shape>
+void launch_skinny(const Gemm& p, int warps, cudaStream_t stream) {
+  using Ring = Ring<Kind, Shape::Strips>;
+  constexpr size_t kAsked = size_t{16} << 20;  // of a product's weights: a part of what the second cache holds
+  constexpr size_t kMostShared = size_t{Shape::kMostWarps} * Ring::kBytes;
+  static_assert(kMostShared + Shape::kRows * sizeof(float) <= size_t{98} << 10, "not every device has more");
+  [[maybe_unused]] static const bool allowed = allow_shared(skinny<Kind, Shape>, kMostShared);
+  const auto strips = static_cast<size_t>(strips_of(p.w.n));
+  const size_t row = row_bytes(p.w.type, p.w.k);
+  const size_t copied = static_cast<size_t>(Ring::kSlots - 1) * warps * Kind::kValues * Kind::kBytes;
+  const size_t rest = row > copied ? row - copied : 0, most = kAsked / strips / kStrip / 16 * 16;
+  const dim3 grid(static_cast<unsigned>((strips + Shape::Strips - 1) / Shape::Strips),
+                  static_cast<unsigned>((p.m + Shape::kRows - 1) / Shape::kRows));
+  launch(skinny<Kind, Shape>, grid, dim3(static_cast<unsigned>(warps * kWarp)), warps * size_t{Ring::kBytes}, stream, p,
+         static_cast<int>(rest < most ? rest : most));
+}
+
 /// Where there are few strips, more warps share each, so that all of the device reads. That depends on
-/// the weights alone: sums must not depend on the number of rows.
-template <class Kind, int Tiles>
+/// the weights alone: sums must not depend on the number of rows. Where there are many, a block takes several, and
+/// the more the more rows of x it reads for them.
+template <class Kind>
 void launch_skinny(const Gemm& p, cudaStream_t stream) {
-  constexpr unsigned kManyStrips = 256;
-  const auto strips = static_cast<unsigned>((p.w.n + kStrip - 1) / kStrip);
-  const dim3 grid(strips, static_cast<unsigned>((p.m + 8 * Tiles - 1) / (8 * Tiles)));
-  if (strips >= kManyStrips) launch(skinny<Kind, Tiles, 4>, grid, dim3(4 * kWarp), 0, stream, p);
-  else launch(skinny<Kind, Tiles, 8>, grid, dim3(8 * kWarp), 0, stream, p);
+  const int strips = strips_of(p.w.n), warps = strips >= 256 ? 4 : strips >= 128 ? 8 : 16;
+  const auto with = [&](auto shape) { launch_skinny<Kind, decltype(shape)>(p, warps, stream); };
+  const bool one = warps == 16, four = warps == 4;
+  if (p.m <= 4 || (one && p.m <= 8)) return with(Shape<1, 1>{});
+  if (p.m <= 8) return with(Shape<1, 2>{});
+  if (p.m <= 16) return one ? with(Shape<2, 1>{}) : with(Shape<2, 2>{});
+  if (one) return with(Shape<4, 1>{});
+  if (p.m <= 32) return four ? with(Shape<4, 4>{}) : with(Shape<4, 2>{});
+  with(Shape<8, 2>{});
 }
 
 // ---- many rows -----------------------------------------------------------------------------------
@@ -242,11 +373,7 @@ struct Stage {
 template <class Kind>
 __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
   using Stage = Stage<Kind>;
-#if defined(ANABRANCH_EMULATE)
-  auto* shared = static_cast<std::uint8_t*>(emulate::dynamic_shared());
-#else
-  extern __shared__ __align__(128) std::uint8_t shared[];
-#endif
+  std::uint8_t* const shared = dynamic_shared();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int g = lane / 4, t = lane % 4;
@@ -297,7 +424,7 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
         if (p.gates) {  // every second eight columns are ups
           if (j % 2 == 1) continue;
           float up = sums[i][j + 1][at];
-          if (p.bias) up += p.bias[column + kGates];
+          if (p.bias) up += p.bias[column + kHalf];
           gates_at(p, row, column / kStrip)[column % kStrip] = narrow(silu(sum) * up);
           continue;
         }
@@ -311,11 +438,7 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
 template <class Kind>
 void launch_tiled(const Gemm& p, cudaStream_t stream) {
   const size_t shared = size_t{kStages} * Stage<Kind>::kBytes;
-#if !defined(ANABRANCH_EMULATE)
-  static const cudaError_t raised = cudaFuncSetAttribute(
-      tiled<Kind>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-  (void)raised;  // a launch that needs more than it may have fails, and that is seen
-#endif
+  [[maybe_unused]] static const bool allowed = allow_shared(tiled<Kind>, shared);
   const dim3 grid(static_cast<unsigned>((p.w.n + kTile - 1) / kTile),
                   static_cast<unsigned>((p.m + kTile - 1) / kTile));
   launch(tiled<Kind>, grid, dim3(kTileThreads), shared, stream, p);
@@ -323,10 +446,7 @@ void launch_tiled(const Gemm& p, cudaStream_t stream) {
 
 template <class Kind>
 void launch_gemm(const Gemm& p, cudaStream_t stream) {
-  if (p.m <= 8) launch_skinny<Kind, 1>(p, stream);
-  else if (p.m <= 16) launch_skinny<Kind, 2>(p, stream);
-  else if (p.m <= 32) launch_skinny<Kind, 4>(p, stream);
-  else if (p.m <= kFewRows || p.invariant) launch_skinny<Kind, 8>(p, stream);
+  if (p.m <= kFewRows || p.invariant) launch_skinny<Kind>(p, stream);
   else launch_tiled<Kind>(p, stream);
 }
 

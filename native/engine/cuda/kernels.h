@@ -20,8 +20,9 @@ constexpr int kDepth = 32;
 constexpr int kGroup = 128;
 /// Weights are padded with rows of zeros to a multiple of this.
 constexpr int kStrip = 16;
-/// Gates in a strip of weights whose rows are gates and as many ups.
-constexpr int kGates = kStrip / 2;
+/// Where a result is made of two outputs of a layer, a strip of its weights holds so many of the first and then
+/// those of the second: gates and ups, or both halves of heads.
+constexpr int kHalf = kStrip / 2;
 /// As blocks.h and pieces.h have them, which nvcc's C++17 can't read.
 constexpr int kBlockTokens = 16;
 constexpr int kPieceTokens = 256;
@@ -49,6 +50,7 @@ struct StepRow {
 /// Rows that read one piece of context together.
 struct Unit {
   int first_block;   // in Plan::blocks
+  int blocks;
   int first_reader;  // in Plan::readers
   int readers;
 };
@@ -86,25 +88,30 @@ struct Quantize {
 };
 void quantize(const Quantize& quantize, cudaStream_t stream);
 
-/// out[i, j] (+)= bias[j] + sum over k of x[i, k] · w[j, k].
-struct Gemm {
-  const Bf16* x = nullptr;      // [m, w.k]
-  int m = 0;
-  Weights w;
-  const float* bias = nullptr;  // [w.n], or none
-  float* out = nullptr;         // [m, w.n]
-  Bf16* gates = nullptr;        // or silu(gate) · up, [m, padded w.n / 2], where w is strips of kGates gates and
-                                // as many ups; what pads it is left alone
-  bool accumulate = false;
-  bool invariant = false;       // the same order of sums for every m, at the price of speed for many
+/// The residual stream as the product behind a norm reads it in small steps: who writes it leaves value · weight,
+/// and sums of squares, by which the product divides its own sums. So no kernel is the norm's.
+struct HandedOn {
+  const float* weight = nullptr;  // [n], the norm's
+  Bf16* x = nullptr;              // [rows, padded n]; what pads it is left alone
+  float* squares = nullptr;       // [rows, strips of n]
 };
-void gemm(const Gemm& gemm, cudaStream_t stream);
-/// Up to so many the order of sums is always that of `invariant`.
-constexpr int kFewRows = 64;
+__host__ __device__ inline int strips_of(int n) { return (n + kStrip - 1) / kStrip; }
 
-/// x[row] = table[token]; table is [vocabulary, padded hidden].
-void embed(const StepRow* rows, int count, const Bf16* table, int hidden, float* x,
-           cudaStream_t stream);
+/// What a step begins with: x[row] = table[token], handed on where it is asked for, and RoPE's turns at the rows'
+/// positions, which all layers use.
+struct Begin {
+  const StepRow* rows = nullptr;
+  int count = 0;
+  const Bf16* table = nullptr;       // [vocabulary, padded hidden]
+  int hidden = 0;
+  float* x = nullptr;                // [count, hidden]
+  HandedOn next;
+  const float* frequency = nullptr;  // [half], radians a position
+  int half = 0;                      // pairs of a head
+  float factor = 1;                  // on cosines and sines
+  float* turns = nullptr;            // [count, half, 2]: cosine, sine
+};
+void begin(const Begin& begin, cudaStream_t stream);
 
 /// out[i] = x[from[i]] / rms · weight, or of x[i] without `from`; [count, padded n], padding 0.
 void rms_norm(const float* x, const int* from, int count, const float* weight, int n, float epsilon,
@@ -124,16 +131,46 @@ struct Heads {
   const StepRow* rows = nullptr;
   int count = 0;
   const float* qkv = nullptr;          // [count, (heads + 2 · kv_heads) · dim]
+  bool paired = false;                 // in qkv, kHalf of the first half of a head of q or K and kHalf of the second
   const float* q_norm = nullptr;       // [dim], or none
   const float* k_norm = nullptr;
-  const float* frequency = nullptr;    // [dim / 2], radians a position
-  float attention_factor = 1;          // on cosines and sines
+  const float* turns = nullptr;        // as Begin has them
   float epsilon = 0;
   int heads = 0, kv_heads = 0, dim = 0;
-  Bf16* q = nullptr;  // [count, heads, padded dim], scaled by 1/sqrt(dim)
+  Bf16* q = nullptr;  // [count, heads, padded dim], scaled by 1/sqrt(dim); what pads it is left alone
   Kv kv;
 };
 void finish_heads(const Heads& heads, cudaStream_t stream);
+
+/// Sums over k of x[i, k] · w[j, k], and what becomes of them.
+struct Gemm {
+  const Bf16* x = nullptr;        // [m, w.k]
+  int m = 0;
+  Weights w;
+  const float* bias = nullptr;    // [w.n], or none
+  bool invariant = false;         // the same order of sums for every m, at the price of speed for many
+
+  // Up to kFewRows rows, or invariant: x is what was handed on, of n values a row.
+  const float* squares = nullptr;
+  int n = 0;
+  float each = 0;                 // 1 / n
+  float epsilon = 0;
+  const int* from = nullptr;      // [m], the rows of x and squares, or none: 0, 1, …
+
+  // One of:
+  float* out = nullptr;           // [m, w.n]
+  bool accumulate = false;        // out += instead of =
+  HandedOn next;                  // of out, up to kFewRows rows or invariant
+  Bf16* gates = nullptr;          // silu(gate) · up, [m, padded w.n / 2], of w's halves; what pads it is left alone
+  Heads heads;                    // where it has a q: finished, paired, without norms and in bf16, up to kFewRows
+                                  // rows or invariant
+};
+void gemm(const Gemm& gemm, cudaStream_t stream);
+/// Up to so many the order of sums is always that of `invariant`.
+constexpr int kFewRows = 64;
+
+/// Gemm's gates, of a product [count, n] that is there already.
+void silu_multiply(const float* gate_up, int count, int n, Bf16* gates, cudaStream_t stream);
 
 /// What changes from step to step, so that all else can be recorded once.
 struct Plan {
@@ -188,9 +225,6 @@ void attend(const Attend& attend, const AttendRuns& runs, int parts, cudaStream_
 /// out[row] = the row's partial results, merged in context order, where it has any; [count, padded heads · dim].
 void merge(const StepRow* rows, int count, const float* partials, int heads, int dim, Bf16* out,
            cudaStream_t stream);
-
-/// The same of a product [count, n] that is there already.
-void silu_multiply(const float* gate_up, int count, int n, Bf16* gates, cudaStream_t stream);
 
 /// A change to one logit before a token is chosen. A repetition penalty divides what is above zero
 /// and multiplies the rest; then `less` is taken off.

@@ -163,16 +163,14 @@ class CudaBackend final : public Backend {
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, device), "the device's properties");
     device_name_ = properties.name;
-#if defined(ANABRANCH_OVERLAP)
-    kernels_overlap = properties.major >= 9;
-#endif
+    kernels_overlap = options.overlap && properties.major >= 9;
 #else
     device_name_ = "emulated";
 #endif
     check(cudaStreamCreate(&stream_), "a stream");
 #if defined(ANABRANCH_WITH_CUBLASLT)
     // Its order of sums depends on the number of rows.
-    if (type_ == WeightType::kBF16 && !deterministic_) library_ = std::make_unique<Library>();
+    if (type_ == WeightType::kBF16 && !deterministic_ && options.library) library_ = std::make_unique<Library>();
 #endif
     load(weights);
     allocate_scratch();
@@ -268,35 +266,43 @@ class CudaBackend final : public Backend {
     return out;
   }
 
-  /// The rows of one or several [n_i, k] matrices under each other, or gated, of equal size, kGates of each in
+  struct Part {
+    std::string name;
+    int n;
+    int paired = 0;  // the size of heads whose halves' rows take turns, kHalf of each
+  };
+  /// The rows of one or several [n_i, k] matrices under each other, or gated, of equal size, kHalf of each in
   /// turn; and their biases.
-  Linear linear(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
-                int k, bool bias, WeightType type, bool gated = false) {
+  Linear linear(const Checkpoint& weights, const std::vector<Part>& parts, int k, bool bias, WeightType type,
+                bool gated = false) {
     Linear out;
     out.type = type;
     out.k = static_cast<int>(padded(k, kGroup));
     struct Source {
       const Tensor *tensor, *bias;
-      int first, n;
+      int first, n, paired;
     };
     std::vector<Source> sources;
-    for (const auto& [name, n] : parts) {
-      sources.push_back({&weights.get(name + ".weight", {n, k}),
-                         bias ? &weights.get(name + ".bias", {n}) : nullptr, out.n, n});
-      out.n += n;
+    for (const Part& part : parts) {
+      sources.push_back({&weights.get(part.name + ".weight", {part.n, k}),
+                         bias ? &weights.get(part.name + ".bias", {part.n}) : nullptr, out.n, part.n, part.paired});
+      out.n += part.n;
     }
-    if (gated) out.n = static_cast<int>(padded(sources[0].n, kGates) / kGates) * kStrip;
+    if (gated) out.n = static_cast<int>(padded(sources[0].n, kHalf) / kHalf) * kStrip;
     const size_t rows = padded(out.n, kStrip), width = row_bytes(type, out.k);
     out.values = Array<std::byte>(rows * width, "weights");
     /// Where a row comes from: write(source, its row there); padding has no source.
     const auto with_source = [&](size_t row, auto write) {
-      const int at = static_cast<int>(row), turn = at % kStrip / kGates;
-      for (int i = 0; i < static_cast<int>(sources.size()); ++i) {
-        const Source& source = sources[i];
-        const int from = !gated      ? at - source.first
-                         : turn == i ? at / kStrip * kGates + at % kGates
-                                     : -1;
-        if (from >= 0 && from < source.n) write(source, from);
+      const int at = static_cast<int>(row), strip = at / kStrip, turn = at % kStrip / kHalf, i = at % kHalf;
+      for (int s = 0; s < static_cast<int>(sources.size()); ++s) {
+        const Source& source = sources[s];
+        int from = at - source.first;
+        if (gated) from = turn == s ? strip * kHalf + i : -1;
+        if (from < 0 || from >= source.n) continue;
+        if (const int dim = source.paired; dim > 0) {
+          from = from / dim * dim + turn * (dim / 2) + from % dim / kStrip * kHalf + i;
+        }
+        write(source, from);
       }
     };
     const auto from_source = [&](size_t row, auto write) {
@@ -342,8 +348,7 @@ class CudaBackend final : public Backend {
   }
 
   /// One that every step reads whole.
-  Linear streamed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& parts,
-                  int k, bool bias, bool gated = false) {
+  Linear streamed(const Checkpoint& weights, const std::vector<Part>& parts, int k, bool bias, bool gated = false) {
     Linear out = linear(weights, parts, k, bias, type_, gated);
     weight_bytes_ += out.bytes();
     return out;
@@ -364,8 +369,9 @@ class CudaBackend final : public Backend {
         layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
         layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
       }
+      const int paired = finishes_heads() ? c.head_dim : 0;
       layer.qkv = streamed(weights,
-                           {{attention + "q_proj", q}, {attention + "k_proj", kv},
+                           {{attention + "q_proj", q, paired}, {attention + "k_proj", kv, paired},
                             {attention + "v_proj", kv}},
                            c.hidden, c.qkv_bias);
       layer.output = streamed(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
@@ -391,6 +397,10 @@ class CudaBackend final : public Backend {
     uploader_->finish();
     uploader_.reset();
   }
+
+  /// Whether the product with qkv can turn q and K and write them and V: strips hold whole pairs, and nothing asks
+  /// for a whole head.
+  bool finishes_heads() const { return config_.head_dim % kStrip == 0 && !config_.qk_norm && !fp8_kv(); }
 
   /// K or V of one token and head, without and with its scale.
   size_t kv_value_bytes() const { return static_cast<size_t>(padded_dim()) * (fp8_kv() ? 1 : sizeof(Bf16)); }
@@ -447,16 +457,19 @@ class CudaBackend final : public Backend {
     };
     const auto floats = [&](size_t width) { return Array<float>(rows * width, "scratch"); };
     x_ = floats(c.hidden);
+    squares_ = floats(static_cast<size_t>(strips_of(c.hidden)));
     normed_ = halves(c.hidden);
+    turns_ = floats(static_cast<size_t>(c.head_dim));
     qkv_ = floats(static_cast<size_t>(q) + 2 * c.kv_heads * c.head_dim);
     q_ = Array<Bf16>(rows * c.heads * padded_dim(), "scratch");
     attended_ = halves(q);
-    check(cudaMemset(attended_.data(), 0, attended_.count() * sizeof(Bf16)), "clearing scratch");
 #if defined(ANABRANCH_WITH_CUBLASLT)
-    if (library_) gate_up_ = floats(2 * padded(c.intermediate, kGates));
+    if (library_) gate_up_ = floats(2 * padded(c.intermediate, kHalf));
 #endif
     gates_ = halves(c.intermediate);
-    check(cudaMemset(gates_.data(), 0, gates_.count() * sizeof(Bf16)), "clearing scratch");
+    for (const Array<Bf16>* padded : {&normed_, &q_, &attended_, &gates_}) {
+      check(cudaMemset(padded->data(), 0, padded->count() * sizeof(Bf16)), "clearing scratch");
+    }
     // A piece holds at least one token of a row's context.
     slots_ = std::max(c.context, 4096);
     partials_ = Array<float>(static_cast<size_t>(slots_) * c.heads * (c.head_dim + 2), "scratch");
@@ -585,9 +598,9 @@ class CudaBackend final : public Backend {
         for (int r = 0; r < unit.count; ++r) {
           longest = std::max(longest, plan_.readers()[unit.first + r].tokens);
         }
-        units[i] = {block, unit.first, unit.count};
-        blocks_.insert(blocks_.end(), unit.blocks, unit.blocks + blocks_for(longest));
-        block = static_cast<int>(blocks_.size());
+        units[i] = {block, blocks_for(longest), unit.first, unit.count};
+        blocks_.insert(blocks_.end(), unit.blocks, unit.blocks + units[i].blocks);
+        block += units[i].blocks;
       }
       step.waves.push_back(wave);
     }
@@ -606,6 +619,13 @@ class CudaBackend final : public Backend {
     return step;
   }
 
+  /// Whether a step's norms are computed by what writes the residual stream, and not by a kernel.
+  bool few(const Step& step) const { return step.rows <= kFewRows || deterministic_; }
+
+  HandedOn hand_on(const Step& step, const Array<float>& weight) const {
+    return few(step) ? HandedOn{weight.data(), normed_.data(), squares_.data()} : HandedOn{};
+  }
+
   Gemm product_of(const Linear& w, const Bf16* x, int m) const {
     Gemm product;
     product.x = x;
@@ -616,27 +636,42 @@ class CudaBackend final : public Backend {
     return product;
   }
 
-  /// gates_ = silu(gate) · up.
-  void multiply_gated(const Linear& w, const Bf16* x, int m) {
-    Gemm product = product_of(w, x, m);
+  /// With `rows` rows of the residual stream, behind its norm; those in `from`, where it is given.
+  Gemm normed_product(const Step& step, const Linear& w, const Array<float>& norm, int rows, const int* from) {
+    Gemm product = product_of(w, normed_.data(), rows);
+    if (few(step)) {
+      product.squares = squares_.data();
+      product.n = config_.hidden;
+      product.each = 1.0f / static_cast<float>(config_.hidden);
+      product.epsilon = config_.norm_epsilon;
+      product.from = from;
+    } else {
+      rms_norm(x_.data(), from, rows, norm.data(), config_.hidden, config_.norm_epsilon, normed_.data(), stream_);
+    }
+    return product;
+  }
+
+  void multiply(const Gemm& product) {
 #if defined(ANABRANCH_WITH_CUBLASLT)
-    product.out = gate_up_.data();
-    if (library_ && m > kFewRows && library_->multiply(product, stream_)) {
-      return silu_multiply(gate_up_.data(), m, w.n, gates_.data(), stream_);
+    if (library_ && product.m > kFewRows) {
+      Gemm plain = product;
+      if (product.gates) plain.out = gate_up_.data();
+      if (library_->multiply(plain, stream_)) {
+        if (product.gates) silu_multiply(plain.out, plain.m, plain.w.n, product.gates, stream_);
+        return;
+      }
     }
 #endif
-    product.gates = gates_.data();
     gemm(product, stream_);
   }
 
-  void multiply(const Linear& w, const Bf16* x, int m, float* out, bool accumulate) {
-    Gemm product = product_of(w, x, m);
-    product.out = out;
-    product.accumulate = accumulate;
-#if defined(ANABRANCH_WITH_CUBLASLT)
-    if (library_ && m > kFewRows && library_->multiply(product, stream_)) return;
-#endif
-    gemm(product, stream_);
+  /// x_ += w · x.
+  void add(const Step& step, const Linear& w, const Bf16* x, const Array<float>& next) {
+    Gemm product = product_of(w, x, step.rows);
+    product.out = x_.data();
+    product.accumulate = true;
+    product.next = hand_on(step, next);
+    multiply(product);
   }
 
   void record(const Step& step) {
@@ -646,8 +681,8 @@ class CudaBackend final : public Backend {
     heads.rows = step.step_rows;
     heads.count = m;
     heads.qkv = qkv_.data();
-    heads.frequency = frequency_.data();
-    heads.attention_factor = c.rope.attention_factor;
+    heads.paired = finishes_heads();
+    heads.turns = turns_.data();
     heads.epsilon = c.norm_epsilon;
     heads.heads = c.heads;
     heads.kv_heads = c.kv_heads;
@@ -661,17 +696,26 @@ class CudaBackend final : public Backend {
     pieces.partials = partials_.data();
     const size_t attended = padded(static_cast<size_t>(c.heads) * c.head_dim, kGroup);
 
-    embed(step.step_rows, m, static_cast<const Bf16*>(embedding_.weights().values), c.hidden, x_.data(), stream_);
+    begin({step.step_rows, m, static_cast<const Bf16*>(embedding_.weights().values), c.hidden, x_.data(),
+           hand_on(step, layers_.front().attention_norm), frequency_.data(), c.head_dim / 2,
+           c.rope.attention_factor, turns_.data()},
+          stream_);
     for (const Layer& layer : layers_) {
-      rms_norm(x_.data(), nullptr, m, layer.attention_norm.data(), c.hidden, c.norm_epsilon,
-               normed_.data(), stream_);
-      multiply(layer.qkv, normed_.data(), m, qkv_.data(), false);
+      const bool last = &layer == &layers_.back();
       heads.q_norm = layer.q_norm.data();
       heads.k_norm = layer.k_norm.data();
       heads.kv = layer.kv;
-      finish_heads(heads, stream_);
+      Gemm qkv = normed_product(step, layer.qkv, layer.attention_norm, m, nullptr);
+      if (finishes_heads() && few(step)) {
+        qkv.heads = heads;
+        multiply(qkv);
+      } else {
+        qkv.out = qkv_.data();
+        multiply(qkv);
+        finish_heads(heads, stream_);
+      }
       // A step that wants no logits, of a prompt's earlier chunks, has then done all it is for.
-      if (step.logits_rows == 0 && &layer == &layers_.back()) return;
+      if (step.logits_rows == 0 && last) return;
       pieces.kv = layer.kv;
       for (const Wave& wave : step.waves) {
         if (wave.most_units == 0) continue;
@@ -682,15 +726,15 @@ class CudaBackend final : public Backend {
               attended_.data() + attended * wave.first_row, stream_);
       }
       if (step.run_parts > 0) attend(pieces, step.runs, step.run_parts, stream_);
-      multiply(layer.output, attended_.data(), m, x_.data(), true);
-      rms_norm(x_.data(), nullptr, m, layer.mlp_norm.data(), c.hidden, c.norm_epsilon,
-               normed_.data(), stream_);
-      multiply_gated(layer.gate_up, normed_.data(), m);
-      multiply(layer.down, gates_.data(), m, x_.data(), true);
+      add(step, layer.output, attended_.data(), layer.mlp_norm);
+      Gemm gate_up = normed_product(step, layer.gate_up, layer.mlp_norm, m, nullptr);
+      gate_up.gates = gates_.data();
+      multiply(gate_up);
+      add(step, layer.down, gates_.data(), last ? final_norm_ : (&layer)[1].attention_norm);
     }
-    rms_norm(x_.data(), step.wanted, step.logits_rows, final_norm_.data(), c.hidden,
-             c.norm_epsilon, normed_.data(), stream_);
-    multiply(*head_, normed_.data(), step.logits_rows, logits_.data(), false);
+    Gemm head = normed_product(step, *head_, final_norm_, step.logits_rows, step.wanted);
+    head.out = logits_.data();
+    multiply(head);
   }
 
 #if defined(ANABRANCH_EMULATE)
@@ -815,6 +859,8 @@ class CudaBackend final : public Backend {
 
   // Scratch of one forward pass, [max_rows, …].
   Array<float> x_, qkv_;
+  Array<float> turns_;    // [max_rows, head_dim / 2, 2]
+  Array<float> squares_;  // [max_rows, strips of hidden]
   Array<float> gate_up_;  // only where the library multiplies
   Array<Bf16> normed_, q_, attended_, gates_;
   int slots_ = 0;

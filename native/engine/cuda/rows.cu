@@ -1,5 +1,6 @@
 // What is done row by row between the matrix products.
 #include "device.cuh"
+#include "heads.cuh"
 #include "kernels.h"
 
 namespace anabranch::ANABRANCH_CUDA {
@@ -18,12 +19,24 @@ __device__ float block_sum(float value, float* shared) {
   return sum;
 }
 
-__global__ void embed_rows(const StepRow* rows, const Bf16* table, int hidden, float* x) {
+__global__ void begin_rows(Begin p) {
   await_previous();
-  const size_t width = (static_cast<size_t>(hidden) + kGroup - 1) / kGroup * kGroup;
-  const Bf16* from = table + static_cast<size_t>(rows[blockIdx.x].token) * width;
-  float* to = x + static_cast<size_t>(blockIdx.x) * hidden;
-  for (int i = static_cast<int>(threadIdx.x); i < hidden; i += kThreads) to[i] = widen(from[i]);
+  const int row = static_cast<int>(blockIdx.x), me = static_cast<int>(threadIdx.x);
+  const int width = (p.hidden + kGroup - 1) / kGroup * kGroup;
+  const Bf16* from = p.table + static_cast<size_t>(p.rows[row].token) * width;
+  float* to = p.x + static_cast<size_t>(row) * p.hidden;
+  for (int i = me; i < width; i += kThreads) {
+    const bool there = i < p.hidden;
+    const float value = there ? widen(from[i]) : 0.0f;
+    if (there) to[i] = value;
+    if (p.next.x) hand_on(p.next, there, row, i, p.hidden, value, there ? p.next.weight[i] : 0.0f);
+  }
+  for (int i = me; i < p.half; i += kThreads) {
+    const float angle = p.frequency[i] * static_cast<float>(p.rows[row].position);
+    float* turn = p.turns + (static_cast<size_t>(row) * p.half + i) * 2;
+    turn[0] = cosf(angle) * p.factor;
+    turn[1] = sinf(angle) * p.factor;
+  }
 }
 
 __global__ void norm_rows(const float* x, const int* from, const float* weight, int n,
@@ -55,7 +68,7 @@ struct HeldHead {
       if (lane + i * kWarp < dim / 2) step(i, lane + i * kWarp);
     }
   }
-  /// to(d) = narrowed value d.
+  /// to[place(d)] = narrowed value d.
   template <class Element, class Place, class Narrow>
   __device__ void store(int dim, int lane, Element* to, Place place, Narrow narrowed) const {
     each(dim, lane, [&](int i, int d) {
@@ -96,30 +109,33 @@ struct Fp8Kv {
 template <class Format>
 __global__ void finish_rows(Heads p) {
   await_previous();
-  const StepRow row = p.rows[blockIdx.x];
+  const int at = static_cast<int>(blockIdx.x);
+  const StepRow row = p.rows[at];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int half = p.dim / 2;
-  const int width = (p.dim + kDepth - 1) / kDepth * kDepth;
   const float* in =
-      p.qkv + static_cast<size_t>(blockIdx.x) * static_cast<size_t>(p.heads + 2 * p.kv_heads) * p.dim;
+      p.qkv + static_cast<size_t>(at) * static_cast<size_t>(p.heads + 2 * p.kv_heads) * p.dim;
   for (int head = warp; head < p.heads + 2 * p.kv_heads; head += kThreads / kWarp) {
     const float* from = in + static_cast<size_t>(head) * p.dim;
     const bool query = head < p.heads;
-    const size_t block = static_cast<size_t>(row.block) * p.kv_heads +
-                         (query ? 0 : static_cast<size_t>((head - p.heads) % p.kv_heads));
-    const size_t token = block * kBlockTokens + row.offset;
+    const int kv_head = query ? 0 : (head - p.heads) % p.kv_heads;
     HeldHead held;
-    HeldHead::each(p.dim, lane, [&](int i, int d) {
-      held.low[i] = from[d];
-      held.high[i] = from[half + d];
-    });
     if (head >= p.heads + p.kv_heads) {
-      Format::store(held, p.dim, lane, p.kv.v, p.kv.v_scales, token, [&](int d) {
-        return (block * width + d) * kBlockTokens + Format::woven(row.offset);
+      HeldHead::each(p.dim, lane, [&](int i, int d) {
+        held.low[i] = from[d];
+        held.high[i] = from[half + d];
       });
+      const size_t to = value_at(p, row, kv_head) + Format::woven(row.offset);
+      Format::store(held, p.dim, lane, p.kv.v, p.kv.v_scales, token_of(p, row, kv_head),
+                    [&](int d) { return to + static_cast<size_t>(d) * kBlockTokens; });
       continue;
     }
+    HeldHead::each(p.dim, lane, [&](int i, int d) {
+      const float* pair = from + place_in_head(p, d);
+      held.low[i] = pair[0];
+      held.high[i] = pair[partner_of(p)];
+    });
     const float* norm = query ? p.q_norm : p.k_norm;
     if (norm) {
       float squares = 0;
@@ -132,22 +148,14 @@ __global__ void finish_rows(Heads p) {
         held.high[i] *= scale * norm[half + d];
       });
     }
-    const float end = query ? 1.0f / sqrtf(static_cast<float>(p.dim)) : 1.0f;
-    HeldHead::each(p.dim, lane, [&](int i, int d) {
-      const float angle = p.frequency[d] * static_cast<float>(row.position);
-      const float c = cosf(angle) * p.attention_factor, s = sinf(angle) * p.attention_factor;
-      const float a = held.low[i], b = held.high[i];
-      held.low[i] = (a * c - b * s) * end;
-      held.high[i] = (b * c + a * s) * end;
-    });
-    if (!query) {
-      Format::store(held, p.dim, lane, p.kv.k, p.kv.k_scales, token,
-                    [&](int d) { return token * width + Format::woven(d); });
+    HeldHead::each(p.dim, lane, [&](int i, int d) { Turn(p, at, d).apply(p, query, held.low[i], held.high[i]); });
+    if (query) {
+      held.store(p.dim, lane, p.q + query_at(p, at, head), [](int d) { return d; }, narrow);
       continue;
     }
-    Bf16* to = p.q + (static_cast<size_t>(blockIdx.x) * p.heads + head) * width;
-    held.store(p.dim, lane, to, [](int d) { return d; }, narrow);
-    for (int d = p.dim + lane; d < width; d += kWarp) to[d] = 0;
+    const size_t to = key_at(p, row, kv_head);
+    Format::store(held, p.dim, lane, p.kv.k, p.kv.k_scales, token_of(p, row, kv_head),
+                  [&](int d) { return to + Format::woven(d); });
   }
 }
 
@@ -156,16 +164,14 @@ __global__ void multiply_gates(const float* gate_up, int n, Bf16* gates) {
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= n / 2) return;
   const int width = (n / 2 + kGroup - 1) / kGroup * kGroup;
-  const float* gate = gate_up + static_cast<size_t>(blockIdx.y) * n + i / kGates * kStrip + i % kGates;
-  gates[static_cast<size_t>(blockIdx.y) * width + i] = narrow(silu(gate[0]) * gate[kGates]);
+  const float* gate = gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalf * kStrip + i % kHalf;
+  gates[static_cast<size_t>(blockIdx.y) * width + i] = narrow(silu(gate[0]) * gate[kHalf]);
 }
 
 }  // namespace
 
-void embed(const StepRow* rows, int count, const Bf16* table, int hidden, float* x,
-           cudaStream_t stream) {
-  launch(embed_rows, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, rows, table,
-         hidden, x);
+void begin(const Begin& p, cudaStream_t stream) {
+  launch(begin_rows, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream, p);
 }
 
 void rms_norm(const float* x, const int* from, int count, const float* weight, int n, float epsilon,
