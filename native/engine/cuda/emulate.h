@@ -269,14 +269,15 @@ T atomicAdd(T* at, T value) {
 
 template <class T>
 T __shfl_xor_sync(unsigned, T value, int with) {
-  static_assert(sizeof(T) == 4);
+  static_assert(sizeof(T) <= 8);
   namespace e = anabranch::emulate;
-  std::uint32_t bits;
-  std::memcpy(&bits, &value, 4);
+  std::uint32_t bits[2] = {};
+  std::memcpy(bits, &value, sizeof(T));
   T out;
-  e::exchange({bits}, [&] { std::memcpy(&out, e::slot(e::lane() ^ static_cast<size_t>(with)), 4); });
+  e::exchange({bits[0], bits[1]}, [&] { std::memcpy(&out, e::slot(e::lane() ^ static_cast<size_t>(with)), sizeof(T)); });
   return out;
 }
+
 // ---- the runtime's calls that the backend makes --------------------------------------------------
 
 using cudaError_t = int;

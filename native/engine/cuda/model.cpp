@@ -477,7 +477,6 @@ class CudaBackend final : public Backend {
     picks_ = Parcel(1 << 22);
     row_ = Pinned<float>(c.vocabulary);
     chosen_ = Pinned<int>(rows);
-    device_chosen_ = Array<int>(rows, "scratch");
     logits_ = floats(c.vocabulary);
   }
 
@@ -826,12 +825,8 @@ class CudaBackend final : public Backend {
     std::copy(only.begin(), only.end(), host_only);
     picks_.send(stream_);
     ANABRANCH_CUDA::choose(logits_.data(), config_.vocabulary, device_picks,
-                           static_cast<int>(chosen.size()), device_edits, device_only,
-                           device_chosen_.data(), stream_);
+                           static_cast<int>(chosen.size()), device_edits, device_only, chosen_.data(), stream_);
     check(cudaGetLastError(), "choosing tokens");
-    check(cudaMemcpyAsync(chosen_.data(), device_chosen_.data(), chosen.size() * sizeof(int),
-                          cudaMemcpyDeviceToHost, stream_),
-          "fetching tokens");
     check(cudaStreamSynchronize(stream_), "a step");
     for (size_t i = 0; i < which.size(); ++i) out[which[i]].token = chosen_.data()[i];
   }
@@ -875,8 +870,7 @@ class CudaBackend final : public Backend {
 
   Array<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
   Pinned<float> row_;    // one of them
-  Pinned<int> chosen_;
-  Array<int> device_chosen_;
+  Pinned<int> chosen_;   // the device writes it
 };
 
 }  // namespace
