@@ -336,7 +336,8 @@ void launch_skinny(const Gemm& p, cudaStream_t stream) {
 
 constexpr int kTile = 128;  // rows of x, and of w, a block
 constexpr int kStages = 4;
-constexpr int kTileThreads = 256;
+constexpr int kTileThreads = 128;
+constexpr int kWarpTile = 64;  // rows of x, and of w, a warp
 
 /// `Bytes` of each of kTile rows, from `first` on, into shared memory. Where rows end, the last stands
 /// in for what is beyond.
@@ -362,13 +363,13 @@ struct Stage {
   static __device__ void fetch(const Gemm& p, std::uint8_t* stage, int k) {
     const auto* w = static_cast<const std::uint8_t*>(p.w.values) + static_cast<size_t>(k) * Kind::kBytes;
     fetch_rows<kRowX>(stage, p.x + k, static_cast<size_t>(p.w.k) * 2,
-                      static_cast<int>(blockIdx.y) * kTile, p.m);
+                      static_cast<int>(blockIdx.x) * kTile, p.m);
     fetch_rows<kRowW>(stage + kTile * kRowX, w, static_cast<size_t>(p.w.k) * Kind::kBytes,
-                      static_cast<int>(blockIdx.x) * kTile, (p.w.n + kStrip - 1) / kStrip * kStrip);
+                      static_cast<int>(blockIdx.y) * kTile, (p.w.n + kStrip - 1) / kStrip * kStrip);
   }
 };
 
-/// 128 by 128 results a block, 64 by 32 a warp. Rows of a stage are 64 bytes, or 32 of 8-bit weights:
+/// 128 by 128 results a block, 64 by 64 a warp. Rows of a stage are 64 bytes, or 32 of 8-bit weights:
 /// eight lanes' 16-byte reads of two rows, or sixteen lanes' 8-byte reads of four, fill all banks once.
 template <class Kind>
 __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
@@ -377,19 +378,20 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int g = lane / 4, t = lane % 4;
-  const int warp_row = warp / 4 * 64, warp_column = warp % 4 * 32;
+  const int warp_row = warp / 2 * kWarpTile, warp_column = warp % 2 * kWarpTile;
+  constexpr int kX = kWarpTile / 16, kW = kWarpTile / 8;
   const int steps = p.w.k / kDepth;
   await_previous();
   for (int stage = 0; stage < kStages - 1; ++stage) {
     if (stage < steps) Stage::fetch(p, shared + stage * Stage::kBytes, stage * kDepth);
     close_copies();
   }
-  const int weights = static_cast<int>(blockIdx.x) * kTile + warp_column + g;
-  typename Kind::Scale scales[4];
-  float sums[4][4][4] = {};
+  const int weights = static_cast<int>(blockIdx.y) * kTile + warp_column + g;
+  typename Kind::Scale scales[kW];
+  float sums[kX][kW][4] = {};
   for (int step = 0; step < steps; ++step) {
 #pragma unroll
-    for (int j = 0; j < 4; ++j) scales[j].load(p.w, weights + j * 8, step * kDepth);
+    for (int j = 0; j < kW; ++j) scales[j].load(p.w, weights + j * 8, step * kDepth);
     await_copies<kStages - 2>();
     __syncthreads();
     const int next = step + kStages - 1;
@@ -399,25 +401,25 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
     const std::uint8_t* x = stage + (warp_row + g) * Stage::kRowX + t * 16;
     const std::uint8_t* w =
         stage + kTile * Stage::kRowX + (warp_column + g) * Stage::kRowW + t * 8 * Kind::kBytes;
-    Words b[4];
+    Words b[kW];
 #pragma unroll
-    for (int j = 0; j < 4; ++j) b[j] = Kind::eight(w + j * 8 * Stage::kRowW, scales[j]);
+    for (int j = 0; j < kW; ++j) b[j] = Kind::eight(w + j * 8 * Stage::kRowW, scales[j]);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < kX; ++i) {
       const Words low = load16(x + i * 16 * Stage::kRowX), high = load16(x + (i * 16 + 8) * Stage::kRowX);
 #pragma unroll
-      for (int j = 0; j < 4; ++j) multiply32(sums[i][j], low, high, b[j]);
+      for (int j = 0; j < kW; ++j) multiply32(sums[i][j], low, high, b[j]);
     }
   }
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < kX; ++i) {
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
+    for (int j = 0; j < kW; ++j) {
 #pragma unroll
       for (int at = 0; at < 4; ++at) {
-        const int row = static_cast<int>(blockIdx.y) * kTile + warp_row + i * 16 + g + at / 2 * 8;
+        const int row = static_cast<int>(blockIdx.x) * kTile + warp_row + i * 16 + g + at / 2 * 8;
         const int column =
-            static_cast<int>(blockIdx.x) * kTile + warp_column + j * 8 + 2 * t + at % 2;
+            static_cast<int>(blockIdx.y) * kTile + warp_column + j * 8 + 2 * t + at % 2;
         if (row >= p.m || column >= p.w.n) continue;
         float sum = sums[i][j][at];
         if (p.bias) sum += p.bias[column];
@@ -439,8 +441,9 @@ template <class Kind>
 void launch_tiled(const Gemm& p, cudaStream_t stream) {
   const size_t shared = size_t{kStages} * Stage<Kind>::kBytes;
   [[maybe_unused]] static const bool allowed = allow_shared(tiled<Kind>, shared);
-  const dim3 grid(static_cast<unsigned>((p.w.n + kTile - 1) / kTile),
-                  static_cast<unsigned>((p.m + kTile - 1) / kTile));
+  // Blocks that run together share tiles of w, each of which is read once; rows of x stay in the second cache.
+  const dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile),
+                  static_cast<unsigned>((p.w.n + kTile - 1) / kTile));
   launch(tiled<Kind>, grid, dim3(kTileThreads), shared, stream, p);
 }
 
