@@ -219,9 +219,9 @@ void check_choose(Report report) {
   logits[kVocabulary + 6] = 8;
   for (int i = 0; i < kVocabulary; ++i) logits[3 * kVocabulary + i] = NAN;
   const float masked = INFINITY;
-  const std::vector<Edit> edits = {{2, 40, 1, -20}, {2, 40, 1, masked}, {2, 41, 2, -30}};
+  const std::vector<Edit> edits = {{2, 40, 1, -20, 0}, {2, 40, 1, masked, 0}, {2, 41, 2, -30, 0}};
   const std::vector<int> only = {7, 3, 2999};
-  std::vector<ChoicePick> picks(5, ChoicePick{0, 0, 0, 0, 0, 0, 1, 0, 0, 0});
+  std::vector<ChoicePick> picks(5, ChoicePick{0, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0});
   picks[1].row = 1;
   picks[2].row = 2;
   picks[2].edits = 3;
@@ -235,26 +235,26 @@ void check_choose(Report report) {
   const auto device_picks = sent(picks);
   const auto device_edits = sent(edits);
   const auto device_only = sent(only);
-  const Array<int> out(picks.size(), "a check");
+  const Array<Picked> out(picks.size(), "a check");
   choose(device.data(), kVocabulary, device_picks.data(), static_cast<int>(picks.size()),
          device_edits.data(), device_only.data(), out.data(), cudaStream_t{});
   check(cudaGetLastError(), "choose");
-  const std::vector<int> got = fetched(out);
+  const std::vector<Picked> got = fetched(out);
   int likeliest = only[0];
   for (int token : only) likeliest = logits[token] > logits[likeliest] ? token : likeliest;
   const std::vector<int> want = {17, 6, 41, likeliest, -1};
   std::string wrong;
   for (size_t i = 0; i < want.size(); ++i) {
-    if (got[i] != want[i]) {
-      wrong += "pick " + std::to_string(i) + " is " + std::to_string(got[i]) + " for " +
+    if (got[i].token != want[i]) {
+      wrong += "pick " + std::to_string(i) + " is " + std::to_string(got[i].token) + " for " +
                std::to_string(want[i]) + "; ";
     }
   }
   report(kName + "choose greedily", wrong);
 }
 
-/// Every sampler, against the CPU's on the same logits; equal weights among them. What falls within
-/// rounding of a border may go either way: that is rare.
+/// Every sampler, and log-probabilities, against the CPU's on the same logits; equal weights among them. What falls
+/// within rounding of a border may go either way: that is rare.
 void check_sampling(Report report) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal;
@@ -263,51 +263,75 @@ void check_sampling(Report report) {
     return all[random() % (sizeof...(values))];
   };
   constexpr int kRows = 200;
-  int vocabulary = 700, different = 0, drawn = 0;
-  std::string wrong;
+  int vocabulary = 700, different = 0, drawn = 0, listed = 0;
+  std::string wrong, wrong_lists;
   for (int round = 0; round < (kSmall ? 2 : 40); ++round, vocabulary = vocabulary * 5 + 3) {
     if (vocabulary > 160000) vocabulary = 700;
     const int rows = kSmall ? 30 : kRows;
     std::vector<float> logits(static_cast<size_t>(rows) * vocabulary);
     for (float& logit : logits) logit = std::round(normal(random) * 8) / 2;  // many are equal
     std::vector<ChoicePick> picks;
+    std::vector<Edit> edits;
     std::vector<Choice> choices(rows);
     std::vector<Sampling> samplings(rows);
-    const TokenCounts none;
+    std::vector<TokenCounts> counts(rows);
     for (int i = 0; i < rows; ++i) {
       Sampling& s = samplings[i];
-      s.temperature = pick_of(0.3, 0.8, 1, 2);
+      s.temperature = pick_of(0, 0.3, 0.8, 1, 2);
       s.top_k = static_cast<int>(pick_of(0, 0, 2, 3, 40, 1000000));
       s.top_p = pick_of(1, 1, 0.001, 0.5, 0.9);
       s.min_p = pick_of(0, 0, 0.05, 1);
-      choices[i] = {&s, &none, {}, (static_cast<double>(random()) + 0.5) / 4294967296.0};
-      picks.push_back({i, 0, 0, 0, 0, s.temperature, s.top_p, s.top_k, s.min_p, choices[i].uniform});
+      s.logprobs = random() % 2 == 0;
+      s.top_logprobs = static_cast<int>(pick_of(0, 1, 5, kMostTop));
+      const int first_edit = static_cast<int>(edits.size());
+      if (random() % 2 == 0) {
+        // The likeliest and others, one of them twice.
+        s.repetition_penalty = 1.5;
+        s.frequency_penalty = 0.5;
+        const float* row = logits.data() + static_cast<size_t>(i) * vocabulary;
+        const int likeliest = static_cast<int>(std::max_element(row, row + vocabulary) - row);
+        for (int token : {likeliest, likeliest / 2}) counts[i][token] = 1 + static_cast<int>(random() % 3);
+        for (const auto& [token, count] : counts[i]) edits.push_back({i, token, 1.5, 0.5f * static_cast<float>(count), 0});
+        s.logit_bias = {{likeliest, 3.0f}};
+        edits.push_back({i, likeliest, 1, -3, 0});
+      }
+      choices[i] = {&s, &counts[i], {}, (static_cast<double>(random()) + 0.5) / 4294967296.0};
+      picks.push_back({i, first_edit, static_cast<int>(edits.size()) - first_edit, 0, 0,
+                       s.logprobs ? s.top_logprobs : -1, s.temperature, s.top_p, s.top_k, s.min_p,
+                       choices[i].uniform});
     }
     const auto device = sent(logits);
     const auto device_picks = sent(picks);
-    const Array<int> out(picks.size(), "a check");
-    ANABRANCH_CUDA::choose(device.data(), vocabulary, device_picks.data(), rows, nullptr, nullptr,
+    const auto device_edits = sent(edits);
+    const Array<Picked> out(picks.size(), "a check");
+    ANABRANCH_CUDA::choose(device.data(), vocabulary, device_picks.data(), rows, device_edits.data(), nullptr,
                            out.data(), cudaStream_t{});
     check(cudaGetLastError(), "choose");
-    const std::vector<int> got = fetched(out);
+    const std::vector<Picked> got = fetched(out);
     for (int i = 0; i < rows; ++i, ++drawn) {
-      const int want = anabranch::choose(
-          {logits.data() + static_cast<size_t>(i) * vocabulary, static_cast<size_t>(vocabulary)},
-          choices[i]).token;
-      if (got[i] == want) continue;
-      if (++different <= 3) {
-        const Sampling& s = samplings[i];
+      const Sampling& s = samplings[i];
+      const Chosen want = anabranch::choose(
+          {logits.data() + static_cast<size_t>(i) * vocabulary, static_cast<size_t>(vocabulary)}, choices[i]);
+      if (got[i].token != want.token && ++different <= 3) {
         wrong += "vocabulary " + std::to_string(vocabulary) + ", temperature " +
                  std::to_string(s.temperature) + ", top-k " + std::to_string(s.top_k) + ", top-p " +
                  std::to_string(s.top_p) + ", min-p " + std::to_string(s.min_p) + ": " +
-                 std::to_string(got[i]) + " for " + std::to_string(want) + "; ";
+                 std::to_string(got[i].token) + " for " + std::to_string(want.token) + "; ";
       }
+      if (!s.logprobs) continue;
+      ++listed;
+      const auto same = [](float a, float b) { return std::abs(a - b) <= 1e-5f * (1 + std::abs(b)); };
+      bool good = got[i].tops == static_cast<int>(want.top.size()) &&
+                  (got[i].token != want.token || same(got[i].log_probability, want.logprob));
+      for (size_t at = 0; good && at < want.top.size(); ++at) {
+        good = got[i].top[at] == want.top[at].first && same(got[i].top_log_probabilities[at], want.top[at].second);
+      }
+      if (!good && wrong_lists.size() < 200) wrong_lists += "row " + std::to_string(i) + " of " + std::to_string(vocabulary) + "; ";
     }
   }
   if (different * 100 <= drawn) wrong.clear();
-  report(kName + "sampling: " + std::to_string(different) + " of " + std::to_string(drawn) +
-             " at a border",
-         wrong);
+  report(kName + "sampling: " + std::to_string(different) + " of " + std::to_string(drawn) + " at a border", wrong);
+  report(kName + "log-probabilities of " + std::to_string(listed) + " rows", wrong_lists);
 }
 
 /// Serial text, forks and joins of odd lengths, some beyond a block and a piece.

@@ -1,7 +1,8 @@
 // From rows of logits to tokens, as sampler.h says it: penalties, bias and mask, then the likeliest, or
-// temperature, top-k, top-p, min-p and the inverse CDF in token-id order. One row a block.
+// temperature, top-k, top-p, min-p and the inverse CDF in token-id order; and log-probabilities of the logits as they
+// were. One row a block.
 //
-// Weights are e^((logit - largest) / temperature), so the largest is 1; they take the logits' place. Their bits, as
+// Weights are e^((logit - largest) / temperature), so the largest is 1. Their bits, as
 // they are above nothing, are in the order of their values: what is kept is found digit by digit from the highest,
 // without sorting, and the token by parts that grow smaller. Sums are of whole numbers, 2^40 to one, so that their
 // order changes nothing.
@@ -45,30 +46,50 @@ __device__ inline void take(Best& best, float logit, int token) {
   }
 }
 
-__device__ Best likeliest(const float* row, int vocabulary) {
+/// The likeliest of a row, or of those behind `last` in that order.
+__device__ Best likeliest(const float* row, int vocabulary, Best last = {0, -1}) {
   __shared__ Best bests[kWarps];
   const int me = static_cast<int>(threadIdx.x);
   Best best = {0, -1};
-  each(row, 0, vocabulary, me, kThreads, [&](int i, float logit) { take(best, logit, i); });
+  each(row, 0, vocabulary, me, kThreads, [&](int i, float logit) {
+    if (last.token >= 0 && !(logit < last.logit || (logit == last.logit && i > last.token))) return;
+    take(best, logit, i);
+  });
   for (int step = kWarp / 2; step > 0; step /= 2) {
     const float logit = __shfl_xor_sync(0xffffffffu, best.logit, step);
     const int token = __shfl_xor_sync(0xffffffffu, best.token, step);
     take(best, logit, token);
   }
+  __syncthreads();  // all have read those before
   if (me % kWarp == 0) bests[me / kWarp] = best;
   __syncthreads();
   for (int w = 0; w < kWarps; ++w) take(best, bests[w].logit, bests[w].token);
   return best;
 }
 
-__device__ void edit(float* row, const ChoicePick& pick, const Edit* edits, const int* only,
-                     int vocabulary) {
+/// The logarithm of the sum of e^logit.
+__device__ double log_sum(const float* row, int vocabulary, float top) {
+  __shared__ double sums[kWarps];
+  const int me = static_cast<int>(threadIdx.x);
+  double sum = 0;
+  each(row, 0, vocabulary, me, kThreads, [&](int, float logit) { sum += static_cast<double>(expf(logit - top)); });
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+  if (me % kWarp == 0) sums[me / kWarp] = sum;
+  __syncthreads();
+  sum = 0;
+  for (int w = 0; w < kWarps; ++w) sum += sums[w];
+  return static_cast<double>(top) + log(sum);
+}
+
+__device__ void edit(float* row, const ChoicePick& pick, Edit* edits, const int* only, int vocabulary) {
   __shared__ float kept[kMostOnly];
   const int me = static_cast<int>(threadIdx.x);
   if (me == 0) {  // one after another: a token may be edited twice
     for (int i = 0; i < pick.edits; ++i) {
-      const Edit& one = edits[pick.first_edit + i];
+      Edit& one = edits[pick.first_edit + i];
       float& logit = row[one.token];
+      if (pick.top >= 0) one.raw = logit;
       if (one.repetition != 1) logit = logit > 0 ? logit / one.repetition : logit * one.repetition;
       logit -= one.less;
     }
@@ -82,6 +103,24 @@ __device__ void edit(float* row, const ChoicePick& pick, const Edit* edits, cons
   if (me < pick.only) row[only[pick.first_only + me]] = kept[me];
   __syncthreads();
 }
+
+/// The weights of a row's tokens.
+struct Weights {
+  const float* row;
+  int vocabulary;
+  float top, inverse;  // of the largest logit; one over the temperature
+  bool there;          // they have taken the logits' place
+
+  __device__ float of(float value) const {
+    if (there) return value;
+    return value > never() ? expf((value - top) * inverse) : 0.0f;
+  }
+  /// visit(token, weight), as each() does it.
+  template <class Visit>
+  __device__ void each(int begin, int end, int me, int step, Visit visit) const {
+    ANABRANCH_CUDA::each(row, begin, end, me, step, [&](int i, float value) { visit(i, of(value)); });
+  }
+};
 
 __device__ inline Whole whole(float weight) { return static_cast<Whole>(weight * 0x1p40f); }
 
@@ -138,7 +177,7 @@ struct Digits {
 /// Keeps the likeliest, among those that `before` keeps, as far as their number or their sum comes to
 /// `goal`, which is at least 1.
 template <bool BySum>
-__device__ Cut cut_at(const float* row, int vocabulary, Cut before, Whole goal) {
+__device__ Cut cut_at(const Weights& weights, Cut before, Whole goal) {
   __shared__ Digits digits;
   __shared__ std::uint32_t digit;
   __shared__ Whole above;
@@ -148,7 +187,7 @@ __device__ Cut cut_at(const float* row, int vocabulary, Cut before, Whole goal) 
   for (int shift = 20; shift >= 0; shift -= 10) {
     digits.clear(me);
     __syncthreads();
-    each(row, 0, vocabulary, me, kThreads, [&](int, float weight) {
+    weights.each(0, weights.vocabulary, me, kThreads, [&](int, float weight) {
       const std::uint32_t bits = as_bits(weight);
       if (bits <= before.bits || (shift < 20 && bits >> (shift + 10) != prefix)) return;
       digits.add<BySum>(bits >> shift & (Digits::kCount - 1), whole(weight));
@@ -190,7 +229,7 @@ __device__ Cut cut_at(const float* row, int vocabulary, Cut before, Whole goal) 
 
 /// What is kept of a row, in token-id order: that of `cut`, of at least `least`.
 struct Kept {
-  const float* row;
+  const Weights& weights;
   Cut cut;
   float least;
 };
@@ -212,7 +251,7 @@ __device__ void each_part(const Kept& kept, const Range& range, Visit visit) {
   const int end = begin + range.each() < range.end ? begin + range.each() : range.end;
   Whole sum = 0;
   unsigned equal = 0;
-  each(kept.row, begin, end, lane, kWarp, [&](int, float weight) {
+  kept.weights.each(begin, end, lane, kWarp, [&](int, float weight) {
     const std::uint32_t bits = as_bits(weight);
     if (bits > kept.cut.bits && weight >= kept.least) sum += whole(weight);
     equal += bits == kept.cut.bits;
@@ -238,15 +277,15 @@ __device__ void each_part(const Kept& kept, const Range& range, Visit visit) {
   }
 }
 
-__device__ Whole sum_of(const Kept& kept, int vocabulary) {
+__device__ Whole sum_of(const Kept& kept) {
   Whole total = 0;
-  each_part(kept, Range{0, vocabulary, kept.cut.equals}, [&](int, Whole sum, unsigned) { total += sum; });
+  each_part(kept, Range{0, kept.weights.vocabulary, kept.cut.equals}, [&](int, Whole sum, unsigned) { total += sum; });
   return total;
 }
 
 /// The token in which the running sum of what is kept passes `rest`; all threads get it. `likeliest` where none does.
-__device__ int find(const Kept& kept, int vocabulary, Whole rest, int likeliest) {
-  Range range = {0, vocabulary, kept.cut.equals};
+__device__ int find(const Kept& kept, Whole rest, int likeliest) {
+  Range range = {0, kept.weights.vocabulary, kept.cut.equals};
   while (range.end - range.begin > 2 * kWarp) {
     Range inner = range;
     bool found = false;
@@ -266,7 +305,7 @@ __device__ int find(const Kept& kept, int vocabulary, Whole rest, int likeliest)
     range = inner;
   }
   for (int token = range.begin; token < range.end; ++token) {
-    const float weight = kept.row[token];
+    const float weight = kept.weights.of(kept.weights.row[token]);
     const std::uint32_t bits = as_bits(weight);
     const bool equal = kept.cut.bits && bits == kept.cut.bits && range.equals > 0;
     range.equals -= equal;
@@ -277,43 +316,70 @@ __device__ int find(const Kept& kept, int vocabulary, Whole rest, int likeliest)
   return likeliest;
 }
 
-__global__ void __launch_bounds__(kThreads)
-    choose_rows(float* logits, int vocabulary, const ChoicePick* picks, const Edit* edits,
-                const int* only, int* out) {
+/// A token other than the likeliest, where sampling asks for it.
+__device__ int sample(float* row, int vocabulary, const ChoicePick& pick, Best best) {
+  const bool kept_raw = pick.top >= 0;
+  const Weights weights = {row, vocabulary, best.logit, 1.0f / pick.temperature, !kept_raw};
+  if (!kept_raw) {
+    const Weights logits = {row, vocabulary, weights.top, weights.inverse, false};
+    logits.each(0, vocabulary, static_cast<int>(threadIdx.x), kThreads, [&](int i, float weight) { row[i] = weight; });
+    __syncthreads();
+  }
+  Cut cut = kAll;
+  if (pick.top_k > 0) cut = cut_at<false>(weights, cut, static_cast<Whole>(pick.top_k));
+  if (pick.top_p < 1) {
+    const Whole total = sum_of({weights, cut, 0});
+    const Whole goal = static_cast<Whole>(static_cast<double>(pick.top_p) * static_cast<double>(total));
+    cut = cut_at<true>(weights, cut, goal > 0 ? goal : 1);
+  }
+  const Kept kept = {weights, cut, pick.min_p < 1 ? pick.min_p : 1.0f};
+  const Whole total = sum_of(kept);
+  Whole rest = static_cast<Whole>(pick.uniform * static_cast<double>(total));
+  if (rest >= total) rest = total - 1;
+  return find(kept, rest, best.token);
+}
+
+__global__ void __launch_bounds__(kThreads, 1)
+    choose_rows(float* logits, int vocabulary, const ChoicePick* picks, Edit* edits, const int* only, Picked* all) {
   await_previous();
   const ChoicePick pick = picks[blockIdx.x];
   float* row = logits + static_cast<size_t>(pick.row) * vocabulary;
-  const int me = static_cast<int>(threadIdx.x);
+  Picked& out = all[blockIdx.x];
+  const bool first = threadIdx.x == 0;
+  double total = 0;
+  if (pick.top >= 0) {
+    Best next = likeliest(row, vocabulary);
+    total = log_sum(row, vocabulary, next.logit);
+    int found = 0;
+    for (; found < pick.top && next.token >= 0; ++found) {
+      if (first) {
+        out.top[found] = next.token;
+        out.top_log_probabilities[found] = static_cast<float>(next.logit - total);
+      }
+      if (found + 1 < pick.top) next = likeliest(row, vocabulary, next);
+    }
+    if (first) out.tops = found;
+    __syncthreads();  // before the row is changed
+  }
   edit(row, pick, edits, only, vocabulary);
   const Best best = likeliest(row, vocabulary);
-  if (best.token < 0 || pick.temperature <= 0 || pick.top_k == 1) {
-    if (me == 0) out[blockIdx.x] = best.token;
-    return;
+  int token = best.token;
+  if (token >= 0 && pick.temperature > 0 && pick.top_k != 1) token = sample(row, vocabulary, pick, best);
+  if (!first) return;
+  out.token = token;
+  if (pick.top < 0 || token < 0) return;
+  float raw = row[token];
+  for (int i = pick.edits - 1; i >= 0; --i) {  // its first edit found it as it was
+    const Edit& one = edits[pick.first_edit + i];
+    if (one.token == token) raw = one.raw;
   }
-  const float inverse = 1.0f / pick.temperature;
-  each(row, 0, vocabulary, me, kThreads, [&](int i, float logit) {
-    row[i] = logit > never() ? expf((logit - best.logit) * inverse) : 0.0f;
-  });
-  __syncthreads();
-  Cut cut = kAll;
-  if (pick.top_k > 0) cut = cut_at<false>(row, vocabulary, cut, static_cast<Whole>(pick.top_k));
-  if (pick.top_p < 1) {
-    const Whole total = sum_of({row, cut, 0}, vocabulary);
-    const Whole goal = static_cast<Whole>(static_cast<double>(pick.top_p) * static_cast<double>(total));
-    cut = cut_at<true>(row, vocabulary, cut, goal > 0 ? goal : 1);
-  }
-  const Kept kept = {row, cut, pick.min_p < 1 ? pick.min_p : 1.0f};
-  const Whole total = sum_of(kept, vocabulary);
-  Whole rest = static_cast<Whole>(pick.uniform * static_cast<double>(total));
-  if (rest >= total) rest = total - 1;
-  const int token = find(kept, vocabulary, rest, best.token);
-  if (me == 0) out[blockIdx.x] = token;
+  out.log_probability = static_cast<float>(raw - total);
 }
 
 }  // namespace
 
-void choose(float* logits, int vocabulary, const ChoicePick* picks, int count, const Edit* edits,
-            const int* only, int* out, cudaStream_t stream) {
+void choose(float* logits, int vocabulary, const ChoicePick* picks, int count, Edit* edits, const int* only,
+            Picked* out, cudaStream_t stream) {
   launch(choose_rows, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, logits,
          vocabulary, picks, edits, only, out);
 }

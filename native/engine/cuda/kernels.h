@@ -233,16 +233,20 @@ struct Edit {
   int token;
   float repetition;
   float less;  // infinity: masked
+  float raw;   // what it was: left here where log-probabilities are asked for
 };
 
 /// Sole legal tokens that one pick may name.
 constexpr int kMostOnly = 64;
+/// The longest list of likeliest tokens.
+constexpr int kMostTop = 20;
 
 /// How one row's token is chosen, as sampler.h's Sampling and Choice have it.
 struct ChoicePick {
   int row;
   int first_edit, edits;
   int first_only, only;  // the sole legal tokens, or none
+  int top;               // so many of the likeliest with their log-probabilities; -1: none, nor the token's
   float temperature;
   float top_p;
   int top_k;
@@ -250,8 +254,16 @@ struct ChoicePick {
   double uniform;
 };
 
-/// A token for each pick, or -1 where none is likely at all. Changes the logits.
-void choose(float* logits, int vocabulary, const ChoicePick* picks, int count, const Edit* edits,
-            const int* only, int* out, cudaStream_t stream);
+struct Picked {
+  int token;  // -1 where none is likely at all; what follows is then not written
+  float log_probability;
+  int tops;   // that were found
+  int top[kMostTop];
+  float top_log_probabilities[kMostTop];
+};
+
+/// One Picked for each pick, which may be host memory. Changes the logits.
+void choose(float* logits, int vocabulary, const ChoicePick* picks, int count, Edit* edits, const int* only,
+            Picked* out, cudaStream_t stream);
 
 }  // namespace anabranch::ANABRANCH_CUDA

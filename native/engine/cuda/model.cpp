@@ -476,7 +476,7 @@ class CudaBackend final : public Backend {
     parcel_ = Parcel(1 << 22);
     picks_ = Parcel(1 << 22);
     row_ = Pinned<float>(c.vocabulary);
-    chosen_ = Pinned<int>(rows);
+    chosen_ = Pinned<Picked>(rows);
     logits_ = floats(c.vocabulary);
   }
 
@@ -775,9 +775,9 @@ class CudaBackend final : public Backend {
 
   // ---- choosing --------------------------------------------------------------------------------
 
-  /// Lists of log-probabilities and long lists of legal tokens are the host's.
+  /// Lists that are longer than a kernel takes are the host's.
   static bool on_device(const Choice& choice) {
-    return !choice.sampling->logprobs && choice.legal.only.size() <= kMostOnly;
+    return choice.legal.only.size() <= kMostOnly && choice.sampling->top_logprobs <= kMostTop;
   }
 
   void fetch_logits(int row) {
@@ -799,15 +799,15 @@ class CudaBackend final : public Backend {
       const Sampling& sampling = *choice.sampling;
       const int row = picks[i].row;
       ChoicePick pick{row, static_cast<int>(edits.size()), 0, static_cast<int>(only.size()), 0,
+                      sampling.logprobs ? std::max(0, sampling.top_logprobs) : -1,
                       sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p,
                       choice.uniform};
       for (const auto& [token, count] : *choice.counts) {
         edits.push_back({row, token, sampling.repetition_penalty,
-                         sampling.frequency_penalty * static_cast<float>(count) +
-                             sampling.presence_penalty});
+                         sampling.frequency_penalty * static_cast<float>(count) + sampling.presence_penalty, 0});
       }
-      for (const auto& [token, bias] : sampling.logit_bias) edits.push_back({row, token, 1, -bias});
-      for (int token : choice.legal.never) edits.push_back({row, token, 1, kMasked});
+      for (const auto& [token, bias] : sampling.logit_bias) edits.push_back({row, token, 1, -bias, 0});
+      for (int token : choice.legal.never) edits.push_back({row, token, 1, kMasked, 0});
       only.insert(only.end(), choice.legal.only.begin(), choice.legal.only.end());
       pick.edits = static_cast<int>(edits.size()) - pick.first_edit;
       pick.only = static_cast<int>(only.size()) - pick.first_only;
@@ -828,7 +828,14 @@ class CudaBackend final : public Backend {
                            static_cast<int>(chosen.size()), device_edits, device_only, chosen_.data(), stream_);
     check(cudaGetLastError(), "choosing tokens");
     check(cudaStreamSynchronize(stream_), "a step");
-    for (size_t i = 0; i < which.size(); ++i) out[which[i]].token = chosen_.data()[i];
+    for (size_t i = 0; i < which.size(); ++i) {
+      const Picked& picked = chosen_.data()[i];
+      Chosen& to = out[which[i]];
+      to.token = picked.token;
+      if (chosen[i].top < 0 || picked.token < 0) continue;
+      to.logprob = picked.log_probability;
+      for (int at = 0; at < picked.tops; ++at) to.top.emplace_back(picked.top[at], picked.top_log_probabilities[at]);
+    }
   }
 
   ModelConfig config_;
@@ -870,7 +877,7 @@ class CudaBackend final : public Backend {
 
   Array<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
   Pinned<float> row_;    // one of them
-  Pinned<int> chosen_;   // the device writes it
+  Pinned<Picked> chosen_;  // the device writes it
 };
 
 }  // namespace
