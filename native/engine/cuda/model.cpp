@@ -422,10 +422,11 @@ class CudaBackend final : public Backend {
                   "blocks of " + std::to_string(block) + " bytes; give --kv-mib more, or a device "
                   "with more memory");
     }
-    kv_ = Array<std::byte>(block * total_blocks_, "KV");
+    const auto blocks = static_cast<size_t>(total_blocks_) + 1;  // and one for rows that stand for none
+    kv_ = Array<std::byte>(block * blocks, "KV");
     // Zeros: the padding of heads is never written.
     check(cudaMemset(kv_.data(), 0, kv_.count()), "clearing KV");
-    const size_t heads = static_cast<size_t>(total_blocks_) * config_.kv_heads * kBlockTokens;
+    const size_t heads = blocks * config_.kv_heads * kBlockTokens;
     std::byte* at = kv_.data();
     for (Layer& layer : layers_) {
       layer.kv.k = std::exchange(at, at + heads * kv_value_bytes());
@@ -489,7 +490,7 @@ class CudaBackend final : public Backend {
     const Unit* units = nullptr;
   };
   struct Step {
-    int rows = 0, logits_rows = 0;
+    int rows = 0, logits_rows = 0;  // as many as a graph takes
     const StepRow* step_rows = nullptr;
     const int* wanted = nullptr;  // rows whose logits are wanted, in order
     std::vector<Wave> waves;
@@ -534,11 +535,26 @@ class CudaBackend final : public Backend {
     }
   }
 
+  /// How many rows stand for `rows`: small steps are filled up, so that few graphs fit them all. The kernels of few
+  /// rows read as many weights for one more.
+  int filled(int rows) const {
+    for (int size : {0, 1, 2, 4, 8, 16, 24, 32, 48, kFewRows}) {
+      if (rows <= size) return std::min(size, max_rows_);
+    }
+    return rows;
+  }
+  /// The same of units, whose number a kernel looks up.
+  static int filled_units(int units) {
+    int size = units > 0 ? 64 : 0;
+    while (size < units) size *= 2;
+    return size;
+  }
+
   /// Room in the parcel for all that describe() puts there.
   void reserve(size_t rows) {
     size_t units = 0;
     for (const PiecePlan::Wave& wave : plan_.waves()) {
-      units += padded(wave.shares.back() - wave.shares.front(), 64) + 2;
+      units += static_cast<size_t>(filled_units(wave.shares.back() - wave.shares.front())) + 2;
     }
     constexpr size_t kUnitBlocks = kPieceTokens / kBlockTokens;
     const size_t bytes = rows * (sizeof(StepRow) + sizeof(int)) +
@@ -561,17 +577,20 @@ class CudaBackend final : public Backend {
   }
 
   Step describe(const Batch& batch) {
-    reserve(batch.rows.size());
-    parcel_.clear();
+    const int there = static_cast<int>(batch.rows.size());
     Step step;
-    step.rows = static_cast<int>(batch.rows.size());
-    step.logits_rows = batch.logits_rows;
+    step.rows = filled(there);
+    step.logits_rows = filled(batch.logits_rows);
+    reserve(static_cast<size_t>(step.rows));
+    parcel_.clear();
     // Of one size and at one place for steps of as many rows, so that a graph fits them all.
-    const auto [rows, device_rows] = parcel_.take<StepRow>(batch.rows.size());
+    const auto [rows, device_rows] = parcel_.take<StepRow>(static_cast<size_t>(step.rows));
     const auto [wanted, device_wanted] = parcel_.take<int>(static_cast<size_t>(step.rows));
     step.step_rows = device_rows;
     step.wanted = device_wanted;
-    for (int i = 0; i < step.rows; ++i) {
+    std::fill_n(rows, step.rows, StepRow{0, 0, total_blocks_, 0, 0, 0});
+    std::fill_n(wanted, step.rows, 0);
+    for (int i = 0; i < there; ++i) {
       const Row& row = batch.rows[i];
       rows[i] = {row.token, row.position, row.block, row.offset, plan_.first_slot(i),
                  plan_.slots_of(i)};
@@ -583,7 +602,7 @@ class CudaBackend final : public Backend {
       wave.first_row = planned.first_row;
       wave.rows = planned.last_row - planned.first_row;
       const int first = planned.shares.front(), count = planned.shares.back() - first;
-      wave.most_units = static_cast<int>(padded(count, 64));
+      wave.most_units = filled_units(count);
       const auto [plan, device_plan] = parcel_.take<Plan>(1);
       const auto [units, device_units] = parcel_.take<Unit>(wave.most_units);
       plan->units = count;
@@ -608,6 +627,8 @@ class CudaBackend final : public Backend {
       const PiecePlan::Reader& reader = plan_.readers()[i];
       readers[i] = {reader.row, reader.tokens, reader.slot};
     }
+    // Rows that stand for none have nothing to merge.
+    if (step.waves.size() == 1) step.waves[0].rows += step.rows - there;
     const int* device_blocks = packed(blocks_);
     step.runs = {packed(run_parts_), packed(runs_), packed(run_spans_), device_blocks, attended_.data()};
     step.run_parts = static_cast<int>(run_parts_.size());
