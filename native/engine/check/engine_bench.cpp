@@ -362,9 +362,9 @@ int run(int count, char** arguments) {
   for (int n : lanes) {
     std::vector<double> steps, forks, joins;
     double kv_bytes = 0;
-    for (int i = 0; i <= repeat; ++i) {
+    for (int i = -2; i < repeat; ++i) {
       const Bench::Decoded run = bench.decode(prefix, n, tokens);
-      if (i == 0) continue;  // the graphs of this many rows are made
+      if (i < 0) continue;  // the graphs of this many rows are made, when one is met again
       steps.push_back(run.step);
       forks.push_back(run.fork);
       joins.push_back(run.join);

@@ -764,33 +764,35 @@ class CudaBackend final : public Backend {
   /// What a graph depends on: with the same, all kernels have the same arguments.
   using GraphKey = std::tuple<int, int, int>;
 
-  /// Small steps are many kernels of little work: they are replayed as one graph.
+  /// Small steps are many kernels of little work: they are replayed as one graph, from the second of a kind on. The
+  /// first loads its kernels.
   void run(const Step& step) {
-    if (step.rows > kGraphRows || step.waves.size() != 1) return record(step);
-    const GraphKey key{step.rows, step.logits_rows, step.waves[0].most_units};
-    auto known = graphs_.find(key);
-    if (known == graphs_.end()) {
-      if (graphs_.size() >= kGraphs) forget_graphs();
-      cudaGraph_t graph = nullptr;
-      check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capturing a step");
-      record(step);
-      check(cudaStreamEndCapture(stream_, &graph), "capturing a step");
-      cudaGraphExec_t executable = nullptr;
-      const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
-      cudaGraphDestroy(graph);
-      check(made, "a step's graph");
-      known = graphs_.emplace(key, executable).first;
-    }
+    if (step.rows > kFewRows || step.waves.size() != 1) return record(step);
+    const auto [known, first] = graphs_.try_emplace({step.rows, step.logits_rows, step.waves[0].most_units}, nullptr);
+    if (first) return record(step);
+    if (!known->second) known->second = captured(step);
     check(cudaGraphLaunch(known->second, stream_), "a step's graph");
   }
 
+  cudaGraphExec_t captured(const Step& step) {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capturing a step");
+    record(step);
+    check(cudaStreamEndCapture(stream_, &graph), "capturing a step");
+    cudaGraphExec_t executable = nullptr;
+    const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
+    cudaGraphDestroy(graph);
+    check(made, "a step's graph");
+    return executable;
+  }
+
   void forget_graphs() {
-    for (const auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
+    for (const auto& [key, graph] : graphs_) {
+      if (graph) cudaGraphExecDestroy(graph);
+    }
     graphs_.clear();
   }
 
-  static constexpr int kGraphRows = 64;
-  static constexpr size_t kGraphs = 512;
   std::map<GraphKey, cudaGraphExec_t> graphs_;
 #endif
 
