@@ -149,6 +149,8 @@ std::string gemm_wrong(WeightType type, int m, int n, int k, bool accumulate, bo
   product.bias = bias ? device_bias.data() : nullptr;
   product.out = device_out.data();
   product.accumulate = accumulate;
+  const Array<float> parts(m > kFewRows ? kParts : 0, "a check");
+  product.parts = parts.data();
   gemm(product, cudaStream_t{});
   check(cudaGetLastError(), "gemm");
   const std::vector<float> got = fetched(device_out);

@@ -354,6 +354,17 @@ __device__ void fetch_rows(std::uint8_t* to, const void* from, size_t stride, in
   }
 }
 
+__device__ inline void put(const Gemm& p, int row, int column, float sum) {
+  if (p.bias) sum += p.bias[column];
+  float* out = p.out + static_cast<size_t>(row) * p.w.n + column;
+  *out = p.accumulate ? *out + sum : sum;
+}
+/// Of a gate's column.
+__device__ inline void put_gate(const Gemm& p, int row, int column, float gate, float up) {
+  if (p.bias) gate += p.bias[column], up += p.bias[column + kHalf];
+  gates_at(p, row, column / kStrip)[column % kStrip] = narrow(silu(gate) * up);
+}
+
 /// A stage of shared memory: one stretch of K of this block's rows of x, then of w.
 template <class Kind>
 struct Stage {
@@ -371,8 +382,10 @@ struct Stage {
 
 /// 128 by 128 results a block, 64 by 64 a warp. Rows of a stage are 64 bytes, or 32 of 8-bit weights:
 /// eight lanes' 16-byte reads of two rows, or sixteen lanes' 8-byte reads of four, fill all banks once.
+///
+/// Where `splits` blocks share a tile, each takes a part of K and leaves its sums in p.parts, [splits, m, w.n].
 template <class Kind>
-__global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
+__global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p, int splits) {
   using Stage = Stage<Kind>;
   std::uint8_t* const shared = dynamic_shared();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -380,10 +393,12 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
   const int g = lane / 4, t = lane % 4;
   const int warp_row = warp / 2 * kWarpTile, warp_column = warp % 2 * kWarpTile;
   constexpr int kX = kWarpTile / 16, kW = kWarpTile / 8;
-  const int steps = p.w.k / kDepth;
+  const int groups = p.w.k / kGroup, split = static_cast<int>(blockIdx.z);
+  const int begin = groups * split / splits * kGroup;  // along K
+  const int steps = (groups * (split + 1) / splits * kGroup - begin) / kDepth;
   await_previous();
   for (int stage = 0; stage < kStages - 1; ++stage) {
-    if (stage < steps) Stage::fetch(p, shared + stage * Stage::kBytes, stage * kDepth);
+    if (stage < steps) Stage::fetch(p, shared + stage * Stage::kBytes, begin + stage * kDepth);
     close_copies();
   }
   const int weights = static_cast<int>(blockIdx.y) * kTile + warp_column + g;
@@ -391,11 +406,11 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
   float sums[kX][kW][4] = {};
   for (int step = 0; step < steps; ++step) {
 #pragma unroll
-    for (int j = 0; j < kW; ++j) scales[j].load(p.w, weights + j * 8, step * kDepth);
+    for (int j = 0; j < kW; ++j) scales[j].load(p.w, weights + j * 8, begin + step * kDepth);
     await_copies<kStages - 2>();
     __syncthreads();
     const int next = step + kStages - 1;
-    if (next < steps) Stage::fetch(p, shared + next % kStages * Stage::kBytes, next * kDepth);
+    if (next < steps) Stage::fetch(p, shared + next % kStages * Stage::kBytes, begin + next * kDepth);
     close_copies();
     const std::uint8_t* stage = shared + step % kStages * Stage::kBytes;
     const std::uint8_t* x = stage + (warp_row + g) * Stage::kRowX + t * 16;
@@ -421,30 +436,45 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled(Gemm p) {
         const int column =
             static_cast<int>(blockIdx.y) * kTile + warp_column + j * 8 + 2 * t + at % 2;
         if (row >= p.m || column >= p.w.n) continue;
-        float sum = sums[i][j][at];
-        if (p.bias) sum += p.bias[column];
-        if (p.gates) {  // every second eight columns are ups
-          if (j % 2 == 1) continue;
-          float up = sums[i][j + 1][at];
-          if (p.bias) up += p.bias[column + kHalf];
-          gates_at(p, row, column / kStrip)[column % kStrip] = narrow(silu(sum) * up);
-          continue;
-        }
-        float* out = p.out + static_cast<size_t>(row) * p.w.n + column;
-        *out = p.accumulate ? *out + sum : sum;
+        if (splits > 1) p.parts[(static_cast<size_t>(split) * p.m + row) * p.w.n + column] = sums[i][j][at];
+        else if (!p.gates) put(p, row, column, sums[i][j][at]);
+        else if (j % 2 == 0) put_gate(p, row, column, sums[i][j][at], sums[i][j + 1][at]);  // ups are eight further on
       }
     }
   }
 }
 
+/// The parts of a product, added in their order.
+__global__ void join_parts(Gemm p, int splits) {
+  await_previous();
+  const int row = static_cast<int>(blockIdx.y);
+  const int column = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (column >= p.w.n || (p.gates && column % kStrip >= kHalf)) return;
+  const auto sum_at = [&](int of) {
+    float sum = 0;
+    for (int split = 0; split < splits; ++split) {
+      sum += p.parts[(static_cast<size_t>(split) * p.m + row) * p.w.n + of];
+    }
+    return sum;
+  };
+  if (p.gates) put_gate(p, row, column, sum_at(column), sum_at(column + kHalf));
+  else put(p, row, column, sum_at(column));
+}
+
 template <class Kind>
 void launch_tiled(const Gemm& p, cudaStream_t stream) {
+  constexpr unsigned kBusy = 256, kThreads = 256;  // blocks that keep a device busy
   const size_t shared = size_t{kStages} * Stage<Kind>::kBytes;
   [[maybe_unused]] static const bool allowed = allow_shared(tiled<Kind>, shared);
   // Blocks that run together share tiles of w, each of which is read once; rows of x stay in the second cache.
-  const dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile),
-                  static_cast<unsigned>((p.w.n + kTile - 1) / kTile));
-  launch(tiled<Kind>, grid, dim3(kTileThreads), shared, stream, p);
+  dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile), static_cast<unsigned>((p.w.n + kTile - 1) / kTile));
+  const auto groups = static_cast<unsigned>(p.w.k / kGroup);
+  while (p.parts && grid.x * grid.y * grid.z * 2 <= kBusy && grid.z * 4 <= groups) grid.z *= 2;
+  const int splits = static_cast<int>(grid.z);
+  launch(tiled<Kind>, grid, dim3(kTileThreads), shared, stream, p, splits);
+  if (splits == 1) return;
+  launch(join_parts, dim3((static_cast<unsigned>(p.w.n) + kThreads - 1) / kThreads, static_cast<unsigned>(p.m)),
+         dim3(kThreads), 0, stream, p, splits);
 }
 
 template <class Kind>

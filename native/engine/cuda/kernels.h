@@ -149,6 +149,7 @@ struct Gemm {
   Weights w;
   const float* bias = nullptr;    // [w.n], or none
   bool invariant = false;         // the same order of sums for every m, at the price of speed for many
+  float* parts = nullptr;         // [kParts], of many rows where there are too few tiles for a device, or none
 
   // Up to kFewRows rows, or invariant: x is what was handed on, of n values a row.
   const float* squares = nullptr;
@@ -168,6 +169,7 @@ struct Gemm {
 void gemm(const Gemm& gemm, cudaStream_t stream);
 /// Up to so many the order of sums is always that of `invariant`.
 constexpr int kFewRows = 64;
+constexpr size_t kParts = size_t{256} * 128 * 128;
 
 /// Gemm's gates, of a product [count, n] that is there already.
 void silu_multiply(const float* gate_up, int count, int n, Bf16* gates, cudaStream_t stream);

@@ -468,6 +468,7 @@ class CudaBackend final : public Backend {
     if (library_) gate_up_ = floats(2 * padded(c.intermediate, kHalf));
 #endif
     gates_ = halves(c.intermediate);
+    if (!deterministic_ && max_rows_ > kFewRows) parts_ = Array<float>(kParts, "scratch");
     for (const Array<Bf16>* padded : {&normed_, &q_, &attended_, &gates_}) {
       check(cudaMemset(padded->data(), 0, padded->count() * sizeof(Bf16)), "clearing scratch");
     }
@@ -541,7 +542,7 @@ class CudaBackend final : public Backend {
     for (int size : {0, 1, 2, 4, 8, 16, 24, 32, 48, kFewRows}) {
       if (rows <= size) return std::min(size, max_rows_);
     }
-    return rows;
+    return std::min(static_cast<int>(padded(static_cast<size_t>(rows), 16)), max_rows_);  // for cuBLASLt's choices
   }
   /// The same of units, whose number a kernel looks up.
   static int filled_units(int units) {
@@ -653,6 +654,7 @@ class CudaBackend final : public Backend {
     product.w = w.weights();
     product.bias = w.bias.data();
     product.invariant = deterministic_;
+    product.parts = parts_.data();
     return product;
   }
 
@@ -886,6 +888,7 @@ class CudaBackend final : public Backend {
   Array<float> x_, qkv_;
   Array<float> turns_;    // [max_rows, head_dim / 2, 2]
   Array<float> squares_;  // [max_rows, strips of hidden]
+  Array<float> parts_;    // [kParts], of products
   Array<float> gate_up_;  // only where the library multiplies
   Array<Bf16> normed_, q_, attended_, gates_;
   int slots_ = 0;
