@@ -155,24 +155,28 @@ std::string gemm_wrong(WeightType type, int m, int n, int k, bool accumulate, bo
   check(cudaGetLastError(), "gemm");
   const std::vector<float> got = fetched(device_out);
   if (!accumulate && n % kStrip == 0) {
-    // As gates and ups: of the same sums, in one go and after the product.
+    // As gates and ups: of the same sums in one go, and of rounded ones after the product.
+    std::vector<Bf16> rounded(got.size());
+    for (size_t at = 0; at < got.size(); ++at) rounded[at] = to_bf16(got[at]);
     const size_t width = padded(n / 2, kGroup);
+    const auto device_rounded = sent(rounded);
     const auto fused = sent(std::vector<Bf16>(m * width)), apart = sent(std::vector<Bf16>(m * width));
     product.gates = fused.data();
     gemm(product, cudaStream_t{});
-    silu_multiply(device_out.data(), m, n, apart.data(), cudaStream_t{});
+    silu_multiply(device_rounded.data(), m, n, apart.data(), cudaStream_t{});
     check(cudaGetLastError(), "gates");
-    const auto gates = fetched(fused);
-    if (gates != fetched(apart)) return "gates of " + std::to_string(m) + " by " + std::to_string(n);
-    for (size_t at = 0; at < gates.size(); ++at) {
-      const size_t row = at / width, i = at % width;
-      const float* sums = got.data() + row * n + i / kHalf * kStrip + i % kHalf;
-      const bool there = i < static_cast<size_t>(n) / 2;
-      const double want = there ? sums[0] / (1 + std::exp(-double{sums[0]})) * sums[kHalf] : 0;
-      if (!(std::abs(from_bf16(gates[at]) - want) <= 0x1p-7 * std::abs(want) + 1e-30)) {
-        return "gate " + std::to_string(i) + " of row " + std::to_string(row) + ": " +
-               std::to_string(from_bf16(gates[at])) + " for " + std::to_string(want);
-      }
+    const auto in_one = fetched(fused), after = fetched(apart);
+    const auto gate_wrong = [&](Bf16 gate, float of, float up) {
+      const double want = of / (1 + std::exp(-double{of})) * up;
+      return !(std::abs(from_bf16(gate) - want) <= 0x1p-7 * std::abs(want) + 1e-30);
+    };
+    for (size_t at = 0; at < in_one.size(); ++at) {
+      const size_t row = at / width, i = at % width, sums = row * n + i / kHalf * kStrip + i % kHalf;
+      const bool wrong = i < static_cast<size_t>(n) / 2
+                             ? gate_wrong(in_one[at], got[sums], got[sums + kHalf]) ||
+                                   gate_wrong(after[at], from_bf16(rounded[sums]), from_bf16(rounded[sums + kHalf]))
+                             : in_one[at] != 0 || after[at] != 0;
+      if (wrong) return "gate " + std::to_string(i) + " of row " + std::to_string(row);
     }
   }
   for (int i = 0; i < m; ++i) {

@@ -171,8 +171,8 @@ void gemm(const Gemm& gemm, cudaStream_t stream);
 constexpr int kFewRows = 64;
 constexpr size_t kParts = size_t{256} * 128 * 128;
 
-/// Gemm's gates, of a product [count, n] that is there already.
-void silu_multiply(const float* gate_up, int count, int n, Bf16* gates, cudaStream_t stream);
+/// Gemm's gates, of a product [count, n] that is there already, rounded.
+void silu_multiply(const Bf16* gate_up, int count, int n, Bf16* gates, cudaStream_t stream);
 
 /// What changes from step to step, so that all else can be recorded once.
 struct Plan {

@@ -38,11 +38,12 @@ struct Product : cublasLtMatmulDescOpaque_t {
 Library::Library() { check_library(cublasLtCreate(&handle_), "starting"); }
 Library::~Library() { cublasLtDestroy(handle_); }
 
-bool Library::multiply(const Gemm& p, cudaStream_t stream) {
+bool Library::multiply(const Gemm& p, Bf16* rounded, cudaStream_t stream) {
   const int n = p.w.n, k = p.w.k;
   Product product(p.bias);
-  Layout w(CUDA_R_16BF, k, n), x(CUDA_R_16BF, k, p.m), out(CUDA_R_32F, n, p.m);
-  const Shape shape{p.m, n, k, p.bias != nullptr, p.accumulate};
+  Layout w(CUDA_R_16BF, k, n), x(CUDA_R_16BF, k, p.m), out(rounded ? CUDA_R_16BF : CUDA_R_32F, n, p.m);
+  void* const to = rounded ? static_cast<void*>(rounded) : p.out;
+  const Shape shape{p.m, n, k, p.bias != nullptr, p.accumulate, rounded != nullptr};
   auto known = algorithms_.find(shape);
   if (known == algorithms_.end()) {
     cublasLtMatmulPreferenceOpaque_t preference;
@@ -60,8 +61,8 @@ bool Library::multiply(const Gemm& p, cudaStream_t stream) {
   }
   if (!known->second) return false;
   const float one = 1, kept = p.accumulate ? 1 : 0;
-  check_library(cublasLtMatmul(handle_, &product, &one, p.w.values, &w, p.x, &x, &kept, p.out, &out, p.out,
-                               &out, &*known->second, workspace_.data(), kWorkspace, stream),
+  check_library(cublasLtMatmul(handle_, &product, &one, p.w.values, &w, p.x, &x, &kept, to, &out, to, &out,
+                               &*known->second, workspace_.data(), kWorkspace, stream),
                 "a product");
   return true;
 }

@@ -21,13 +21,13 @@ class Library {
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;
 
-  /// As gemm(), for bf16 weights, in an order of sums of the library's own. False, and nothing done, where
-  /// it has no algorithm for this shape.
-  bool multiply(const Gemm& gemm, cudaStream_t stream);
+  /// As gemm(), for bf16 weights, in an order of sums of the library's own; or `rounded` [m, w.n] becomes the product
+  /// in bf16. False, and nothing done, where it has no algorithm for this shape.
+  bool multiply(const Gemm& gemm, Bf16* rounded, cudaStream_t stream);
 
  private:
   static constexpr size_t kWorkspace = size_t{32} << 20;
-  using Shape = std::tuple<int, int, int, bool, bool>;  // m, n, k, bias, accumulate
+  using Shape = std::tuple<int, int, int, bool, bool, bool>;  // m, n, k, bias, accumulate, rounded
 
   cublasLtHandle_t handle_ = nullptr;
   Array<std::byte> workspace_{kWorkspace, "cuBLASLt"};

@@ -465,7 +465,7 @@ class CudaBackend final : public Backend {
     q_ = Array<Bf16>(rows * c.heads * padded_dim(), "scratch");
     attended_ = halves(q);
 #if defined(ANABRANCH_WITH_CUBLASLT)
-    if (library_) gate_up_ = floats(2 * padded(c.intermediate, kHalf));
+    if (library_) gate_up_ = Array<Bf16>(rows * 2 * padded(c.intermediate, kHalf), "scratch");
 #endif
     gates_ = halves(c.intermediate);
     if (!deterministic_ && max_rows_ > kFewRows) parts_ = Array<float>(kParts, "scratch");
@@ -675,13 +675,11 @@ class CudaBackend final : public Backend {
 
   void multiply(const Gemm& product) {
 #if defined(ANABRANCH_WITH_CUBLASLT)
-    if (library_ && product.m > kFewRows) {
-      Gemm plain = product;
-      if (product.gates) plain.out = gate_up_.data();
-      if (library_->multiply(plain, stream_)) {
-        if (product.gates) silu_multiply(plain.out, plain.m, plain.w.n, product.gates, stream_);
-        return;
-      }
+    const bool gated = product.gates != nullptr;
+    if (library_ && product.m > kFewRows && !(gated && product.bias) &&
+        library_->multiply(product, gated ? gate_up_.data() : nullptr, stream_)) {
+      if (gated) silu_multiply(gate_up_.data(), product.m, product.w.n, product.gates, stream_);
+      return;
     }
 #endif
     gemm(product, stream_);
@@ -889,8 +887,8 @@ class CudaBackend final : public Backend {
   Array<float> turns_;    // [max_rows, head_dim / 2, 2]
   Array<float> squares_;  // [max_rows, strips of hidden]
   Array<float> parts_;    // [kParts], of products
-  Array<float> gate_up_;  // only where the library multiplies
   Array<Bf16> normed_, q_, attended_, gates_;
+  Array<Bf16> gate_up_;  // only where the library multiplies
   int slots_ = 0;
   Array<float> partials_;  // [slots of a wave, heads, head_dim + 2]
   PiecePlan plan_;

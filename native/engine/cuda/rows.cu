@@ -159,13 +159,13 @@ __global__ void finish_rows(Heads p) {
   }
 }
 
-__global__ void multiply_gates(const float* gate_up, int n, Bf16* gates) {
+__global__ void multiply_gates(const Bf16* gate_up, int n, Bf16* gates) {
   await_previous();
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= n / 2) return;
   const int width = (n / 2 + kGroup - 1) / kGroup * kGroup;
-  const float* gate = gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalf * kStrip + i % kHalf;
-  gates[static_cast<size_t>(blockIdx.y) * width + i] = narrow(silu(gate[0]) * gate[kHalf]);
+  const Bf16* gate = gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalf * kStrip + i % kHalf;
+  gates[static_cast<size_t>(blockIdx.y) * width + i] = narrow(silu(widen(gate[0])) * widen(gate[kHalf]));
 }
 
 }  // namespace
@@ -185,7 +185,7 @@ void finish_heads(const Heads& heads, cudaStream_t stream) {
          dim3(static_cast<unsigned>(heads.count)), dim3(kThreads), 0, stream, heads);
 }
 
-void silu_multiply(const float* gate_up, int count, int n, Bf16* gates, cudaStream_t stream) {
+void silu_multiply(const Bf16* gate_up, int count, int n, Bf16* gates, cudaStream_t stream) {
   launch(multiply_gates,
          dim3(static_cast<unsigned>((n / 2 + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
          dim3(kThreads), 0, stream, gate_up, n, gates);
