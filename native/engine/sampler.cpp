@@ -1,8 +1,13 @@
 #include "sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
+#include <functional>
+#include <iterator>
 #include <limits>
+#include <numeric>
 
 namespace anabranch {
 namespace {
@@ -54,48 +59,99 @@ double log_sum_exp(std::span<const float> logits) {
   return top + std::log(sum);
 }
 
-struct Candidate {
-  int token;
-  double weight;  // unnormalised probability
+/// e^x of x up to 0, to a few units in the last place; 0 for what is too small or no number. Loops of it become
+/// vector instructions.
+inline float exponential(float x) {
+  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: what is added to it is rounded to a whole number
+  const float shifted = x * kLog2E + kRound, whole = shifted - kRound;
+  const float r = x - whole * kLn2High - whole * kLn2Low;
+  // Cephes' polynomial for e^r, |r| up to ln 2 / 2.
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const auto exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound) + 127;
+  return x > -87.0f ? p * std::bit_cast<float>(exponent << 23) : 0.0f;
+}
+
+/// What is kept of weights: all above `weight`, and the first `equals` of just that weight, in token-id order.
+struct Cut {
+  float weight = 0;
+  size_t equals = 0;
 };
 
-/// Drops what top-k, top-p and min-p drop. The likeliest are brought to the front only as far as they
-/// are needed: few of a large vocabulary are.
-void truncate(std::vector<Candidate>& kept, const Sampling& sampling) {
-  const auto likelier = [](const Candidate& a, const Candidate& b) {
-    return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
-  };
-  size_t sorted = 0;
-  const auto sort_to = [&](size_t n) {
-    n = std::min(n, kept.size());
-    if (n <= sorted) return;
-    std::partial_sort(kept.begin() + static_cast<std::ptrdiff_t>(sorted),
-                      kept.begin() + static_cast<std::ptrdiff_t>(n), kept.end(), likelier);
-    sorted = n;
-  };
-  const double least =
-      std::min(sampling.min_p, 1.0f) *
-      std::max_element(kept.begin(), kept.end(), [](const Candidate& a, const Candidate& b) {
-        return a.weight < b.weight;
-      })->weight;
+/// visit(token, weight) for all that is kept, in token-id order, until it says false.
+template <class Visit>
+void each_kept(std::span<const float> weights, Cut cut, Visit visit) {
+  for (size_t token = 0; token < weights.size(); ++token) {
+    const float weight = weights[token];
+    if (weight < cut.weight) continue;
+    if (weight == cut.weight) {
+      if (cut.equals == 0) continue;
+      --cut.equals;
+    }
+    if (!visit(static_cast<int>(token), weight)) return;
+  }
+}
+
+/// The `count` largest of `weights`.
+Cut cut_by_count(std::vector<float>& weights, size_t count) {
+  const auto last = weights.begin() + static_cast<std::ptrdiff_t>(count - 1);
+  std::nth_element(weights.begin(), last, weights.end(), std::greater<>());
+  return {*last, static_cast<size_t>(std::count(weights.begin(), last + 1, *last))};
+}
+
+/// The fewest of the largest of `weights` that come to `goal`: by parts of what may be the last of them, without
+/// sorting.
+Cut cut_by_sum(std::vector<float>& weights, double goal) {
+  double above = 0;  // the sum of all before `begin`
+  for (auto begin = weights.begin(), end = weights.end();;) {
+    const float first = *begin, middle = begin[(end - begin) / 2], last = end[-1];
+    const float pivot = std::max(std::min(first, middle), std::min(std::max(first, middle), last));
+    const auto equal = std::partition(begin, end, [&](float weight) { return weight > pivot; });
+    const auto less = std::partition(equal, end, [&](float weight) { return weight == pivot; });
+    const double greater = std::accumulate(begin, equal, 0.0);
+    const auto equals = static_cast<double>(less - equal);
+    if (equal != begin && above + greater >= goal) {
+      end = equal;
+    } else if (above + greater + equals * pivot >= goal || less == end) {
+      const double wanted = std::ceil((goal - above - greater) / pivot);
+      return {pivot, static_cast<size_t>(std::clamp(wanted, 1.0, equals))};
+    } else {
+      above += greater + equals * pivot;
+      begin = less;
+    }
+  }
+}
+
+/// What top-k and top-p keep.
+Cut cut_of(std::span<const float> weights, const Sampling& sampling) {
+  Cut cut;
+  std::vector<float> some;
   if (sampling.top_k > 0) {
-    sort_to(static_cast<size_t>(sampling.top_k));
-    kept.resize(std::max<size_t>(sorted, 1));
+    std::copy_if(weights.begin(), weights.end(), std::back_inserter(some), [](float weight) { return weight > 0; });
+    const auto count = static_cast<size_t>(sampling.top_k);
+    if (count < some.size()) cut = cut_by_count(some, count);
   }
   if (sampling.top_p < 1) {
     double total = 0;
-    for (const Candidate& c : kept) total += c.weight;
-    double sum = 0;
-    size_t n = 0;
-    while (n < kept.size() && (n == 0 || sum < sampling.top_p * total)) {
-      if (n == sorted) sort_to(std::max<size_t>(64, 4 * sorted));
-      sum += kept[n++].weight;
-    }
-    kept.resize(n);
+    size_t count = 0;
+    each_kept(weights, cut, [&](int, float weight) { return total += weight, ++count, true; });
+    if (count == 0) return cut;
+    // Those of less than an even share of the rest don't come to the rest.
+    const double goal = double{sampling.top_p} * total, least = (total - goal) / static_cast<double>(count);
+    some.clear();
+    each_kept(weights, cut, [&](int, float weight) {
+      if (weight >= least) some.push_back(weight);
+      return true;
+    });
+    cut = cut_by_sum(some, goal);
   }
-  std::erase_if(kept, [&](const Candidate& c) { return c.weight < least; });
-  std::sort(kept.begin(), kept.end(),
-            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  return cut;
 }
 
 int choose_token(std::span<float> logits, const Choice& choice) {
@@ -105,23 +161,23 @@ int choose_token(std::span<float> logits, const Choice& choice) {
   const int likeliest = greedy(logits, choice.legal);
   if (sampling.temperature <= 0 || sampling.top_k == 1) return likeliest;
 
-  std::vector<Candidate> kept;
-  const double top = logits[likeliest];
-  for (size_t token = 0; token < logits.size(); ++token) {
-    if (logits[token] == kNever) continue;
-    const double weight = std::exp((logits[token] - top) / sampling.temperature);
-    if (weight > 0) kept.push_back({static_cast<int>(token), weight});
-  }
-  if (kept.empty()) return likeliest;  // nothing finite: a broken checkpoint
-  if (sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0) truncate(kept, sampling);
+  // Unnormalised probabilities, the likeliest token's 1, take the logits' place.
+  const float top = logits[likeliest], inverse = 1 / sampling.temperature;
+  for (float& logit : logits) logit = exponential((logit - top) * inverse);
+  const std::span<const float> weights = logits;
+  const Cut cut = cut_of(weights, sampling);
+  const float least = std::min(sampling.min_p, 1.0f);
   double total = 0;
-  for (const Candidate& c : kept) total += c.weight;
+  each_kept(weights, cut, [&](int, float weight) { return total += weight >= least ? weight : 0, true; });
   double rest = choice.uniform * total;
-  for (const Candidate& c : kept) {
-    if (rest < c.weight) return c.token;
-    rest -= c.weight;
-  }
-  return kept.back().token;  // rounding left a crumb
+  int chosen = likeliest;  // where nothing is finite, in a broken checkpoint
+  each_kept(weights, cut, [&](int token, float weight) {
+    if (weight < least) return true;
+    chosen = token;
+    rest -= weight;
+    return rest >= 0;  // else: rounding left a crumb for the last
+  });
+  return chosen;
 }
 
 }  // namespace

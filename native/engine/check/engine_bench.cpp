@@ -206,6 +206,28 @@ class Bench {
     return out;
   }
 
+  /// Seconds of a step of one lane whose tokens are chosen, not given.
+  double choose(int prefix, int tokens, const Sampling& sampling) {
+    Scheduler scheduler(backend_, std::nullopt, SchedulerOptions());
+    RequestSpec spec;
+    spec.id = 1;
+    spec.prompt = {{false, {text(prefix)}}};
+    spec.max_tokens = tokens;
+    spec.ignore_eos = true;
+    spec.sampling = sampling;
+    scheduler.submit(scheduler.make(std::move(spec)));
+    std::vector<double> steps;
+    while (scheduler.load().finished == 0) {
+      const std::uint64_t prefilled = scheduler.load().prefill_rows;
+      const auto began = std::chrono::steady_clock::now();
+      Events events;
+      scheduler.step(events);
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+      if (scheduler.load().prefill_rows == prefilled) steps.push_back(took.count());
+    }
+    return median(steps);
+  }
+
   double prefill(int prompt) {
     SchedulerOptions options;
     Scheduler scheduler(backend_, std::nullopt, options);
@@ -382,6 +404,18 @@ int run(int count, char** arguments) {
                ",\"join_steps\":" + number(median(joins) / step) + "}";
     std::fprintf(stderr, "%d lanes: %.3f ms a step, %.0f GB/s\n", n, step * 1e3, bytes / step / 1e9);
   }
+  std::string chosen;
+  Sampling top_p, top_k, logprobs;
+  top_p.temperature = top_k.temperature = 0.7f;
+  top_p.top_p = top_k.top_p = 0.8f;
+  top_k.top_k = 20;
+  logprobs.logprobs = true;
+  logprobs.top_logprobs = 5;
+  for (const auto& [name, sampling] : {std::pair{"greedy", Sampling()}, {"top_p", top_p}, {"top_k_top_p", top_k}, {"logprobs", logprobs}}) {
+    chosen += std::string(chosen.empty() ? "" : ",") + "\"" + name + "\":" +
+              number(bench.choose(prefix, tokens, sampling) * 1e3);
+  }
+  std::fprintf(stderr, "a step whose token is chosen, ms: %s\n", chosen.c_str());
   std::vector<double> prefills;
   for (int i = 0; i <= repeat; ++i) {
     const double took = bench.prefill(prompt);
@@ -402,12 +436,12 @@ int run(int count, char** arguments) {
 
   std::printf(
       "{\"shape\":\"%s\",\"backend\":\"%s\",\"overlap\":%s,\"weight_bytes\":%llu,\"load_s\":%s,\"bandwidth_gb_s\":%s,"
-      "\"prefix\":%d,\"tokens\":%d,\"decode\":[%s],\"prefill\":{\"tokens\":%d,\"ms\":%s,\"tokens_s\":%s,"
+      "\"prefix\":%d,\"tokens\":%d,\"decode\":[%s],\"chosen_step_ms\":{%s},\"prefill\":{\"tokens\":%d,\"ms\":%s,\"tokens_s\":%s,"
       "\"tflop_s\":%s},\"serving\":{\"requests\":%d,\"tokens_s\":%s,\"itl_p50_ms\":%s,\"itl_p99_ms\":%s},"
       "\"aborted\":%d,\"blocks_missing\":%d}\n",
       shape->name, backend->name().c_str(), options.overlap ? "true" : "false", static_cast<unsigned long long>(backend->weight_bytes()),
       number(load_seconds).c_str(), number(bandwidth / 1e9).c_str(), prefix, tokens, decoded.c_str(),
-      prompt, number(prefill * 1e3).c_str(), number(prompt / prefill).c_str(),
+      chosen.c_str(), prompt, number(prefill * 1e3).c_str(), number(prompt / prefill).c_str(),
       number(flops / prefill / 1e12).c_str(), requests, number(served.tokens / served.seconds).c_str(),
       number(quantile(served.gaps, 0.5) * 1e3).c_str(), number(quantile(served.gaps, 0.99) * 1e3).c_str(),
       aborted, missing);

@@ -1,6 +1,7 @@
 // Checks the inner loops on every code path that this CPU runs, against plain loops in double, and
 // that what they give a row does not depend on the rows beside it. No Node, no model. Then the CUDA backend's
 // kernels, and whole models by it, on a device or else emulated.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <condition_variable>
@@ -8,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -134,6 +136,64 @@ void check_sampler() {
     }
   }
   report("sampler", wrong);
+}
+
+/// The same choice by sorting, in double.
+int chosen_by_sorting(const std::vector<float>& logits, const Sampling& sampling, double uniform) {
+  const double top = *std::max_element(logits.begin(), logits.end());
+  std::vector<std::pair<double, int>> kept;  // weight, token
+  for (size_t i = 0; i < logits.size(); ++i) {
+    kept.emplace_back(std::exp((logits[i] - top) / sampling.temperature), static_cast<int>(i));
+  }
+  std::stable_sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  if (sampling.top_k > 0) kept.resize(std::min(kept.size(), static_cast<size_t>(sampling.top_k)));
+  const auto sum_of = [&] {
+    double sum = 0;
+    for (const auto& [weight, token] : kept) sum += weight;
+    return sum;
+  };
+  if (sampling.top_p < 1) {
+    const double goal = sampling.top_p * sum_of();
+    double sum = 0;
+    size_t n = 0;
+    while (n < kept.size() && (n == 0 || sum < goal)) sum += kept[n++].first;
+    kept.resize(n);
+  }
+  std::erase_if(kept, [&](const auto& one) { return one.first < sampling.min_p; });
+  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  double rest = uniform * sum_of();
+  for (const auto& [weight, token] : kept) {
+    if (rest < weight) return token;
+    rest -= weight;
+  }
+  return kept.back().second;
+}
+
+/// What falls within rounding of a border may go either way: that is rare.
+void check_truncation() {
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  const auto one_of = [&](std::initializer_list<float> values) { return values.begin()[random() % values.size()]; };
+  int different = 0;
+  std::string wrong;
+  constexpr int kCases = 3000;
+  for (int i = 0; i < kCases; ++i) {
+    std::vector<float> logits(1 + random() % 500);
+    const float size = one_of({0, 0.1f, 1, 4});
+    const bool equals = random() % 2 == 0;
+    for (float& logit : logits) logit = equals ? std::round(normal(random) * size) : normal(random) * size;
+    Sampling sampling;
+    sampling.temperature = one_of({0.2f, 1, 2});
+    sampling.top_k = static_cast<int>(one_of({0, 0, 2, 40, 1000}));
+    sampling.top_p = one_of({1, 1e-6f, 0.5f, 0.9f, 0.9999f});
+    sampling.min_p = one_of({0, 0, 0.05f, 1});
+    const double uniform = (static_cast<double>(random()) + 0.5) / 4294967296.0;
+    const int want = chosen_by_sorting(logits, sampling, uniform);
+    const TokenCounts counts;
+    const int got = choose(logits, {&sampling, &counts, {}, uniform}).token;
+    if (got != want && ++different > kCases / 100) wrong = std::to_string(different) + " differ";
+  }
+  report("sampler against sorting: " + std::to_string(different) + " of " + std::to_string(kCases) + " at a border", wrong);
 }
 
 // ---- matrix products -----------------------------------------------------------------------------
@@ -755,6 +815,7 @@ int main(int count, char** arguments) {
   }
   check_philox();
   check_sampler();
+  check_truncation();
   check_plan();
   check_dealing();
   std::vector<const Kernels*> tables;
