@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <numeric>
 
@@ -98,11 +97,13 @@ void each_kept(std::span<const float> weights, Cut cut, Visit visit) {
   }
 }
 
-/// The `count` largest of `weights`.
-Cut cut_by_count(std::vector<float>& weights, size_t count) {
-  const auto last = weights.begin() + static_cast<std::ptrdiff_t>(count - 1);
-  std::nth_element(weights.begin(), last, weights.end(), std::greater<>());
-  return {*last, static_cast<size_t>(std::count(weights.begin(), last + 1, *last))};
+/// The `count` largest of `weights`, as far as they are above 0.
+Cut cut_by_count(std::span<const float> weights, size_t count) {
+  std::vector<float> largest(std::min(count, weights.size()));
+  std::partial_sort_copy(weights.begin(), weights.end(), largest.begin(), largest.end(), std::greater<>());
+  const float last = largest.back();
+  if (last == 0) return {};
+  return {last, static_cast<size_t>(std::count(largest.begin(), largest.end(), last))};
 }
 
 /// The fewest of the largest of `weights` that come to `goal`: by parts of what may be the last of them, without
@@ -131,12 +132,7 @@ Cut cut_by_sum(std::vector<float>& weights, double goal) {
 /// What top-k and top-p keep.
 Cut cut_of(std::span<const float> weights, const Sampling& sampling) {
   Cut cut;
-  std::vector<float> some;
-  if (sampling.top_k > 0) {
-    std::copy_if(weights.begin(), weights.end(), std::back_inserter(some), [](float weight) { return weight > 0; });
-    const auto count = static_cast<size_t>(sampling.top_k);
-    if (count < some.size()) cut = cut_by_count(some, count);
-  }
+  if (sampling.top_k > 0) cut = cut_by_count(weights, static_cast<size_t>(sampling.top_k));
   if (sampling.top_p < 1) {
     double total = 0;
     size_t count = 0;
@@ -144,7 +140,7 @@ Cut cut_of(std::span<const float> weights, const Sampling& sampling) {
     if (count == 0) return cut;
     // Those of less than an even share of the rest don't come to the rest.
     const double goal = double{sampling.top_p} * total, least = (total - goal) / static_cast<double>(count);
-    some.clear();
+    std::vector<float> some;
     each_kept(weights, cut, [&](int, float weight) {
       if (weight >= least) some.push_back(weight);
       return true;
