@@ -138,8 +138,9 @@ Cut cut_of(std::span<const float> weights, const Sampling& sampling) {
     size_t count = 0;
     each_kept(weights, cut, [&](int, float weight) { return total += weight, ++count, true; });
     if (count == 0) return cut;
-    // Those of less than an even share of the rest don't come to the rest.
-    const double goal = double{sampling.top_p} * total, least = (total - goal) / static_cast<double>(count);
+    // Those of less than an even share of the rest don't come to the rest. Rounding must not take the largest.
+    const double goal = std::max(0.0, double{sampling.top_p}) * total;
+    const double least = 0.999 * (total - goal) / static_cast<double>(count);
     std::vector<float> some;
     each_kept(weights, cut, [&](int, float weight) {
       if (weight >= least) some.push_back(weight);

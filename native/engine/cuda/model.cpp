@@ -823,7 +823,7 @@ class CudaBackend final : public Backend {
       const int row = picks[i].row;
       ChoicePick pick{row, static_cast<int>(edits.size()), 0, static_cast<int>(only.size()), 0,
                       sampling.logprobs ? std::max(0, sampling.top_logprobs) : -1,
-                      sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p,
+                      sampling.temperature, std::max(0.0f, sampling.top_p), sampling.top_k, sampling.min_p,
                       choice.uniform};
       for (const auto& [token, count] : *choice.counts) {
         edits.push_back({row, token, sampling.repetition_penalty,
