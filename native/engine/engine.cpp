@@ -60,7 +60,11 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
 
 Engine::~Engine() { close(); }
 
-void Engine::enqueue(std::shared_ptr<Request> request) {
+template <class Make>
+void Engine::enqueue(Make make) {
+  std::shared_lock alive(alive_);
+  if (!scheduler_) throw Error(ErrorCode::kUnavailable, "the engine is closed");
+  std::shared_ptr<Request> request = make(*scheduler_);
   std::lock_guard lock(mutex_);
   if (closing_) throw Error(ErrorCode::kUnavailable, "the engine is closing");
   if (queued_ >= max_queue_) {
@@ -76,7 +80,9 @@ void Engine::enqueue(std::shared_ptr<Request> request) {
   wake_.notify_one();
 }
 
-void Engine::submit(RequestSpec spec) { enqueue(scheduler_->make(std::move(spec))); }
+void Engine::submit(RequestSpec spec) {
+  enqueue([&](Scheduler& scheduler) { return scheduler.make(std::move(spec)); });
+}
 
 void Engine::cancel(std::uint32_t id) {
   std::lock_guard lock(mutex_);
@@ -95,7 +101,9 @@ std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resu
     promise.set_value(std::move(nothing));
     return future;
   }
-  enqueue(scheduler_->make_score(std::move(runs), resume, want_logits, std::move(promise)));
+  enqueue([&](Scheduler& scheduler) {
+    return scheduler.make_score(std::move(runs), resume, want_logits, std::move(promise));
+  });
   return future;
 }
 
@@ -161,6 +169,10 @@ void Engine::close() {
     wake_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
+  std::unique_lock alive(alive_);
+  scheduler_.reset();
+  backend_.reset();
+  weights_.reset();
 }
 
 }  // namespace anabranch

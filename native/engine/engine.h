@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -64,15 +65,18 @@ class Engine {
   /// std::future_error if the engine closes first.
   std::future<Score> score(std::vector<StructureRun> runs, ResumeRule resume, bool want_logits);
   LoadSnapshot load() const;
-  /// Cancels everything, tells of it, and joins the thread. Idempotent.
+  /// Cancels everything, tells of it, joins the thread and gives all memory back. Idempotent.
   void close();
 
  private:
-  void enqueue(std::shared_ptr<Request> request);
+  /// make(scheduler) makes the request.
+  template <class Make>
+  void enqueue(Make make);
   void run();
   void publish(const LoadSnapshot& load);
   bool due(const Events& events) const;
 
+  mutable std::shared_mutex alive_;  // shared by who uses these from outside; none are left after close()
   std::unique_ptr<Checkpoint> weights_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Scheduler> scheduler_;

@@ -85,7 +85,7 @@ describe("the addon refuses what it can't use, and lives", () => {
     for (const value of strange) {
       survives(() => new addon.Engine(value));
       survives(() => new addon.Engine(value, value, value));
-      survives(() => new addon.Engine({ model: small }, value, nothing));
+      survives(() => new addon.Engine({ model: small }, value, nothing).close?.());
       survives(() => new addon.Engine({ model: value }, nothing, nothing));
       for (const option of [
         "dtype",

@@ -147,6 +147,22 @@ describe("the process ends cleanly", () => {
   });
 });
 
+describe("closing", () => {
+  it("gives the engine's memory back, however long its object is kept", async () => {
+    const { out } = await run(`
+      import { readFileSync } from "node:fs";
+      const mib = () => /VmData:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1] / 1024;
+      const before = mib();
+      const engine = open(() => {}, { kvMib: 4096 });
+      const there = mib() - before;
+      engine.close();
+      const left = mib() - before;
+      console.log(there > 4096, left < 1024);
+      try { engine.submit(busy(1)); } catch (error) { console.log(error.message); }`);
+    expect(out).toBe("true true\nthe engine is closed\n");
+  });
+});
+
 describe("what a callback throws", () => {
   it("is an uncaught exception, not a warning and not a crash", async () => {
     const { status, out } = await run(`
