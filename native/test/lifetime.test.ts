@@ -148,18 +148,22 @@ describe("the process ends cleanly", () => {
 });
 
 describe("closing", () => {
-  it("gives the engine's memory back, however long its object is kept", async () => {
+  it("gives all of an engine's memory back, however long its object is kept", async () => {
     const { out } = await run(`
       import { readFileSync } from "node:fs";
       const mib = () => /VmData:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1] / 1024;
       const before = mib();
-      const engine = open(() => {}, { kvMib: 4096 });
-      const there = mib() - before;
-      engine.close();
+      let most = 0;
+      const engines = [];
+      for (let i = 0; i < 10; i++) {
+        engines.push(open(() => {}, { kvMib: 4096 }));
+        most = Math.max(most, mib() - before);
+        engines[i].close();
+      }
       const left = mib() - before;
-      console.log(there > 4096, left < 1024);
-      try { engine.submit(busy(1)); } catch (error) { console.log(error.message); }`);
-    expect(out).toBe("true true\nthe engine is closed\n");
+      console.log(most > 4096 && most < 5120 && left < 1024 ? "given back" : most + " " + left);
+      try { engines[0].submit(busy(1)); } catch (error) { console.log(error.message); }`);
+    expect(out).toBe("given back\nthe engine is closed\n");
   });
 });
 
