@@ -2,10 +2,9 @@
 // temperature, top-k, top-p, min-p and the inverse CDF in token-id order; and log-probabilities of the logits as they
 // were. One row a block.
 //
-// Weights are e^((logit - largest) / temperature), so the largest is 1. Their bits, as
-// they are above nothing, are in the order of their values: what is kept is found digit by digit from the highest,
-// without sorting, and the token by parts that grow smaller. Sums are of whole numbers, 2^40 to one, so that their
-// order changes nothing.
+// Weights are e^((logit - largest) / temperature), so the largest is 1. Their bits, as they are above nothing, are in
+// the order of their values: what is kept is found digit by digit from the highest, without sorting, and the token by
+// parts that grow smaller. Sums are of whole numbers, 2^40 to one, so that their order changes nothing.
 #include "device.cuh"
 #include "kernels.h"
 
@@ -131,8 +130,8 @@ struct Cut {
 };
 constexpr Cut kAll = {0, 0};  // weights of nothing are never kept
 
-/// The sum of `value` over the threads before this one; `total` becomes that of all.
-__device__ Whole before_me(Whole value, Whole& total) {
+/// The sum of `value` over the threads before this one.
+__device__ Whole before_me(Whole value) {
   __shared__ Whole sums[kThreads];
   const int me = static_cast<int>(threadIdx.x);
   sums[me] = value;
@@ -143,7 +142,6 @@ __device__ Whole before_me(Whole value, Whole& total) {
     sums[me] += more;
     __syncthreads();
   }
-  total = sums[kThreads - 1];
   const Whole before = sums[me] - value;
   __syncthreads();
   return before;
@@ -195,9 +193,9 @@ __device__ Cut cut_at(const Weights& weights, Cut before, Whole goal) {
     __syncthreads();
     // From the highest on, that with which the goal is reached, or else 0.
     const int mine = Digits::kCount - 1 - me * Digits::kEach;
-    Whole own = 0, total;
+    Whole own = 0;
     for (int i = 0; i < Digits::kEach; ++i) own += digits.at<BySum>(mine - i);
-    Whole sum = passed + before_me(own, total);
+    Whole sum = passed + before_me(own);
     for (int i = 0; i < Digits::kEach; ++i) {
       const Whole more = digits.at<BySum>(mine - i);
       if (sum < goal && (sum + more >= goal || mine == i)) {

@@ -96,7 +96,7 @@ __device__ float inverse_rms(const Gemm& p, int row) {
   float sum = 0;
 #pragma unroll 4
   for (int i = lane; i < strips; i += kWarp) sum += squares[i];
-  return rsqrtf(warp_sum(sum) * p.each + p.epsilon);
+  return rsqrtf(warp_sum(sum) / static_cast<float>(p.n) + p.epsilon);
 }
 
 /// What the results of a row and column meet: it is under way while sums are made.
@@ -187,9 +187,8 @@ __global__ void __launch_bounds__(Shape::kMostWarps* kWarp, 1) skinny(Gemm p, in
     }
     close_copies();
   };
-  int fetched = warp * Kind::kValues;  // up to this along K
 #pragma unroll
-  for (int slot = 0; slot < kSlots - 1; ++slot, fetched += stride) fetch(fetched, slot);
+  for (int slot = 0; slot < kSlots - 1; ++slot) fetch(warp * Kind::kValues + slot * stride, slot);
   const int me = static_cast<int>(threadIdx.x);
   if (asked > 0 && me < Strips * kStrip && blockIdx.y == 0 && first_strip + me / kStrip <= last_strip) {
     ask_for(weights + (static_cast<size_t>(first_strip) * kStrip + me) * row_bytes +
@@ -234,7 +233,7 @@ __global__ void __launch_bounds__(Shape::kMostWarps* kWarp, 1) skinny(Gemm p, in
   };
   Met met = meet(me / width);
   float sums[Strips][Tiles][4] = {};
-  int slot = 0, free = kSlots - 1;
+  int slot = 0;
 #pragma unroll 1
   for (int k = warp * Kind::kValues; k < depth;) {
     // x of some stretches is under way at once.
@@ -252,16 +251,14 @@ __global__ void __launch_bounds__(Shape::kMostWarps* kWarp, 1) skinny(Gemm p, in
     for (int turn = 0; turn < kBatch; ++turn) {
       if (k >= depth) break;
       await_copies<kSlots - 2>();
-      __syncwarp();  // what other lanes copied is there, and all are done with the free slot
-      fetch(fetched, free);
+      __syncwarp();  // what other lanes copied is there, and all are done with the slot before
+      fetch(k + (kSlots - 1) * stride, (slot == 0 ? kSlots : slot) - 1);
 #pragma unroll
       for (int i = 0; i < Strips; ++i) {
         Kind::multiply(ring + (slot * Strips + i) * Ring::kStretch, lane, begun[turn], sums[i]);
       }
-      free = slot;
       slot = slot + 1 == kSlots ? 0 : slot + 1;
       k += stride;
-      fetched += stride;
     }
   }
   await_copies<0>();
@@ -376,7 +373,7 @@ struct Stage {
     fetch_rows<kRowX>(stage, p.x + k, static_cast<size_t>(p.w.k) * 2,
                       static_cast<int>(blockIdx.x) * kTile, p.m);
     fetch_rows<kRowW>(stage + kTile * kRowX, w, static_cast<size_t>(p.w.k) * Kind::kBytes,
-                      static_cast<int>(blockIdx.y) * kTile, (p.w.n + kStrip - 1) / kStrip * kStrip);
+                      static_cast<int>(blockIdx.y) * kTile, strips_of(p.w.n) * kStrip);
   }
 };
 

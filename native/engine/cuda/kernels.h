@@ -154,7 +154,6 @@ struct Gemm {
   // Up to kFewRows rows, or invariant: x is what was handed on, of n values a row.
   const float* squares = nullptr;
   int n = 0;
-  float each = 0;                 // 1 / n
   float epsilon = 0;
   const int* from = nullptr;      // [m], the rows of x and squares, or none: 0, 1, …
 

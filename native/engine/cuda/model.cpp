@@ -628,7 +628,7 @@ class CudaBackend final : public Backend {
       const PiecePlan::Reader& reader = plan_.readers()[i];
       readers[i] = {reader.row, reader.tokens, reader.slot};
     }
-    // Rows that stand for none have nothing to merge.
+    // A graph keeps how many rows are merged; those that stand for none have nothing to merge.
     if (step.waves.size() == 1) step.waves[0].rows += step.rows - there;
     const int* device_blocks = packed(blocks_);
     step.runs = {packed(run_parts_), packed(runs_), packed(run_spans_), device_blocks, attended_.data()};
@@ -664,7 +664,6 @@ class CudaBackend final : public Backend {
     if (few(step)) {
       product.squares = squares_.data();
       product.n = config_.hidden;
-      product.each = 1.0f / static_cast<float>(config_.hidden);
       product.epsilon = config_.norm_epsilon;
       product.from = from;
     } else {
