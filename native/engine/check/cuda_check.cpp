@@ -297,7 +297,9 @@ void check_sampling(Report report) {
         const float* row = logits.data() + static_cast<size_t>(i) * vocabulary;
         const int likeliest = static_cast<int>(std::max_element(row, row + vocabulary) - row);
         for (int token : {likeliest, likeliest / 2}) counts[i][token] = 1 + static_cast<int>(random() % 3);
-        for (const auto& [token, count] : counts[i]) edits.push_back({i, token, 1.5, 0.5f * static_cast<float>(count), 0});
+        for (const auto& [token, count] : counts[i]) {
+          edits.push_back({i, token, 1.5, 0.5f * static_cast<float>(count), 0});
+        }
         s.logit_bias = {{likeliest, 3.0f}};
         edits.push_back({i, likeliest, 1, -3, 0});
       }
@@ -332,7 +334,8 @@ void check_sampling(Report report) {
       for (size_t at = 0; good && at < want.top.size(); ++at) {
         good = got[i].top[at] == want.top[at].first && same(got[i].top_log_probabilities[at], want.top[at].second);
       }
-      if (!good && wrong_lists.size() < 200) wrong_lists += "row " + std::to_string(i) + " of " + std::to_string(vocabulary) + "; ";
+      if (good || wrong_lists.size() > 200) continue;
+      wrong_lists += "row " + std::to_string(i) + " of " + std::to_string(vocabulary) + "; ";
     }
   }
   if (different * 100 <= drawn) wrong.clear();

@@ -411,7 +411,8 @@ int run(int count, char** arguments) {
   top_k.top_k = 20;
   logprobs.logprobs = true;
   logprobs.top_logprobs = 5;
-  for (const auto& [name, sampling] : {std::pair{"greedy", Sampling()}, {"top_p", top_p}, {"top_k_top_p", top_k}, {"logprobs", logprobs}}) {
+  for (const auto& [name, sampling] : {std::pair{"greedy", Sampling()}, {"top_p", top_p}, {"top_k_top_p", top_k},
+                                       {"logprobs", logprobs}}) {
     chosen += std::string(chosen.empty() ? "" : ",") + "\"" + name + "\":" +
               number(bench.choose(prefix, tokens, sampling) * 1e3);
   }
@@ -436,10 +437,12 @@ int run(int count, char** arguments) {
 
   std::printf(
       "{\"shape\":\"%s\",\"backend\":\"%s\",\"overlap\":%s,\"weight_bytes\":%llu,\"load_s\":%s,\"bandwidth_gb_s\":%s,"
-      "\"prefix\":%d,\"tokens\":%d,\"decode\":[%s],\"chosen_step_ms\":{%s},\"prefill\":{\"tokens\":%d,\"ms\":%s,\"tokens_s\":%s,"
+      "\"prefix\":%d,\"tokens\":%d,\"decode\":[%s],\"chosen_step_ms\":{%s},"
+      "\"prefill\":{\"tokens\":%d,\"ms\":%s,\"tokens_s\":%s,"
       "\"tflop_s\":%s},\"serving\":{\"requests\":%d,\"tokens_s\":%s,\"itl_p50_ms\":%s,\"itl_p99_ms\":%s},"
       "\"aborted\":%d,\"blocks_missing\":%d}\n",
-      shape->name, backend->name().c_str(), options.overlap ? "true" : "false", static_cast<unsigned long long>(backend->weight_bytes()),
+      shape->name, backend->name().c_str(), options.overlap ? "true" : "false",
+      static_cast<unsigned long long>(backend->weight_bytes()),
       number(load_seconds).c_str(), number(bandwidth / 1e9).c_str(), prefix, tokens, decoded.c_str(),
       chosen.c_str(), prompt, number(prefill * 1e3).c_str(), number(prompt / prefill).c_str(),
       number(flops / prefill / 1e12).c_str(), requests, number(served.tokens / served.seconds).c_str(),

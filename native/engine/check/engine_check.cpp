@@ -193,7 +193,8 @@ void check_truncation() {
     const int got = choose(logits, {&sampling, &counts, {}, uniform}).token;
     if (got != want && ++different > kCases / 100) wrong = std::to_string(different) + " differ";
   }
-  report("sampler against sorting: " + std::to_string(different) + " of " + std::to_string(kCases) + " at a border", wrong);
+  report("sampler against sorting: " + std::to_string(different) + " of " + std::to_string(kCases) + " at a border",
+         wrong);
 }
 
 // ---- matrix products -----------------------------------------------------------------------------

@@ -93,7 +93,8 @@ struct Tile {
     typename Format::Eight early[Chunks], late[Chunks];
   };
   __device__ Keys keys(int block) const {
-    const Element* k = static_cast<const Element*>(p.kv.k) + place_of(block) * kSize + (g / 2 * 4 + g % 2) * kDim + 8 * t;
+    const Element* k =
+        static_cast<const Element*>(p.kv.k) + place_of(block) * kSize + (g / 2 * 4 + g % 2) * kDim + 8 * t;
     Keys out;
 #pragma unroll
     for (int c = 0; c < Chunks; ++c) {

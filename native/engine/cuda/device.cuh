@@ -299,8 +299,7 @@ __device__ inline float strip_sum(float value) {
 __device__ inline void hand_on(const HandedOn& to, bool there, int row, int column, int n, float value, float weight) {
   const float squares = strip_sum(there ? value * value : 0.0f);
   if (!there) return;
-  const int width = (n + kGroup - 1) / kGroup * kGroup;
-  to.x[static_cast<size_t>(row) * width + column] = narrow(value * weight);
+  to.x[row * padded(n, kGroup) + column] = narrow(value * weight);
   if (column % kStrip == 0) to.squares[static_cast<size_t>(row) * strips_of(n) + column / kStrip] = squares;
 }
 

@@ -2,8 +2,9 @@
 // thread, blocks run one after another, and memory of the device is memory. Nothing here is fast, and
 // nothing here is part of what is served: it checks the kernels' logic where there is no device.
 //
-// Copies in the background arrive when a thread awaits them and no sooner. Between barriers threads run in an order that changes from turn to turn, and blocks in one that changes from
-// launch to launch, so that what depends on an order that CUDA doesn't promise shows as a wrong result.
+// Copies in the background arrive when a thread awaits them and no sooner. Between barriers threads run in
+// an order that changes from turn to turn, and blocks in one that changes from launch to launch, so that
+// what depends on an order that CUDA doesn't promise shows as a wrong result.
 //
 // Threads of a block must all come to the same barriers, and all lanes of a warp to the same exchanges,
 // as CUDA asks for too.
@@ -274,7 +275,8 @@ T __shfl_xor_sync(unsigned, T value, int with) {
   std::uint32_t bits[2] = {};
   std::memcpy(bits, &value, sizeof(T));
   T out;
-  e::exchange({bits[0], bits[1]}, [&] { std::memcpy(&out, e::slot(e::lane() ^ static_cast<size_t>(with)), sizeof(T)); });
+  e::exchange({bits[0], bits[1]},
+              [&] { std::memcpy(&out, e::slot(e::lane() ^ static_cast<size_t>(with)), sizeof(T)); });
   return out;
 }
 

@@ -83,8 +83,7 @@ struct ByteWeights {
 
 /// Where the silu(gate) · up of row and strip is to stand, from its first gate on.
 __device__ inline Bf16* gates_at(const Gemm& p, int row, int strip) {
-  const int width = (p.w.n / 2 + kGroup - 1) / kGroup * kGroup;
-  return p.gates + static_cast<size_t>(row) * width + strip * kHalf;
+  return p.gates + row * padded(p.w.n / 2, kGroup) + strip * kHalf;
 }
 
 // ---- few rows ------------------------------------------------------------------------------------

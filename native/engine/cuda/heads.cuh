@@ -29,7 +29,7 @@ struct Turn {
   }
 };
 
-__device__ inline int padded_dim(const Heads& p) { return (p.dim + kDepth - 1) / kDepth * kDepth; }
+__device__ inline size_t padded_dim(const Heads& p) { return padded(p.dim, kDepth); }
 
 /// The place of a row's head among all heads of blocks, and of its token's scale in fp8.
 __device__ inline size_t block_of(const Heads& p, const StepRow& row, int kv_head) {

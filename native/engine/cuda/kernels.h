@@ -31,7 +31,7 @@ constexpr int kPieceTokens = 256;
 /// on); the backend says so before its first step.
 inline bool kernels_overlap = false;
 
-inline size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
+__host__ __device__ inline size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 /// Where value i of a row of 8-bit numbers stands: every four as 0, 2, 1, 3, so that the even and the
 /// odd bytes of a word are two pairs of neighbours.

@@ -22,7 +22,7 @@ __device__ float block_sum(float value, float* shared) {
 __global__ void begin_rows(Begin p) {
   await_previous();
   const int row = static_cast<int>(blockIdx.x), me = static_cast<int>(threadIdx.x);
-  const int width = (p.hidden + kGroup - 1) / kGroup * kGroup;
+  const int width = static_cast<int>(padded(p.hidden, kGroup));
   const Bf16* from = p.table + static_cast<size_t>(p.rows[row].token) * width;
   float* to = p.x + static_cast<size_t>(row) * p.hidden;
   for (int i = me; i < width; i += kThreads) {
@@ -48,7 +48,7 @@ __global__ void norm_rows(const float* x, const int* from, const float* weight, 
   float squares = 0;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) squares += in[i] * in[i];
   const float scale = 1.0f / sqrtf(block_sum(squares, shared) / static_cast<float>(n) + epsilon);
-  const int width = (n + kGroup - 1) / kGroup * kGroup;
+  const int width = static_cast<int>(padded(n, kGroup));
   Bf16* to = out + static_cast<size_t>(blockIdx.x) * width;
   for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
     to[i] = i < n ? narrow(in[i] * scale * weight[i]) : Bf16{0};
@@ -163,9 +163,9 @@ __global__ void multiply_gates(const Bf16* gate_up, int n, Bf16* gates) {
   await_previous();
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= n / 2) return;
-  const int width = (n / 2 + kGroup - 1) / kGroup * kGroup;
+  const size_t width = padded(n / 2, kGroup);
   const Bf16* gate = gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalf * kStrip + i % kHalf;
-  gates[static_cast<size_t>(blockIdx.y) * width + i] = narrow(silu(widen(gate[0])) * widen(gate[kHalf]));
+  gates[blockIdx.y * width + i] = narrow(silu(widen(gate[0])) * widen(gate[kHalf]));
 }
 
 }  // namespace
