@@ -10,9 +10,9 @@
 #include <optional>
 #include <unordered_set>
 
-#include "cpu/bandwidth.h"
-#include "cpu/kernels.h"
-#include "engine.h"
+#include "backends/cpu/bandwidth.h"
+#include "backends/cpu/kernels.h"
+#include "serving/engine.h"
 #include "error.h"
 
 namespace {
@@ -158,8 +158,8 @@ anabranch::ResumeRule resume_rule(const std::string& name) {
   throw anabranch::bad_argument("resume must be \"sum\" or \"max\"");
 }
 
-anabranch::Sampling sampling_of(const Napi::Object& o) {
-  anabranch::Sampling out;
+anabranch::SamplingParams sampling_of(const Napi::Object& o) {
+  anabranch::SamplingParams out;
   out.temperature = static_cast<float>(number(o, "temperature", 0, 0, 100));
   out.top_p = static_cast<float>(number(o, "topP", 1, 0, 1));
   if (out.top_p <= 0) out.top_p = 1;

@@ -1,4 +1,4 @@
-// The inner loops against plain ones in double, in a program without Node (engine/check).
+// The inner loops against plain ones in double, in a program without Node (native/programs).
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,0 +1,74 @@
+#include "backends/backend.h"
+
+#include <charconv>
+
+#if defined(ANABRANCH_WITH_CUDA)
+#include "backends/cuda/backend.h"
+#endif
+#include "error.h"
+
+namespace anabranch {
+
+WeightType weight_type_of(const std::string& name) {
+  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8, WeightType::kF32}) {
+    if (name == name_of(type)) return type;
+  }
+  throw bad_argument("dtype must be \"bf16\", \"int8\", \"fp8\" or \"fp32\", not \"" + name + "\"");
+}
+
+KvType kv_type_of(const std::string& name) {
+  if (name == "auto") return KvType::kAuto;
+  if (name == "fp8") return KvType::kFp8;
+  throw bad_argument("kvDtype must be \"auto\" or \"fp8\", not \"" + name + "\"");
+}
+
+int cuda_devices() {
+#if defined(ANABRANCH_WITH_CUDA)
+  return cuda::devices();
+#else
+  return -1;
+#endif
+}
+
+namespace {
+
+std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Checkpoint& weights,
+                                           const BackendOptions& options, int device) {
+#if defined(ANABRANCH_WITH_CUDA)
+  if (device < cuda_devices()) return cuda::make_backend(config, weights, options, device);
+  throw Error(ErrorCode::kFailedPrecondition,
+              cuda_devices() == 0
+                  ? "no CUDA driver answers on this machine; give --device cpu"
+                  : "this machine has " + std::to_string(cuda_devices()) +
+                        " CUDA devices, numbered from 0; cuda:" + std::to_string(device) +
+                        " is none of them");
+#else
+  (void)config, (void)weights, (void)options, (void)device;
+  throw Error(ErrorCode::kFailedPrecondition,
+              "this build has no CUDA: no nvcc was found when it was made; install the CUDA toolkit "
+              "and build again, or give --device cpu");
+#endif
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,
+                                      const BackendOptions& options) {
+  const std::string& device = options.device;
+  if (device == "cpu") return make_cpu_backend(config, weights, options);
+  if (device.empty() || device == "auto") {
+    // A code path names the CPU; so do weights that only the CPU computes with.
+    const bool able = options.weights != WeightType::kF32 && options.code_path.empty();
+    if (able && cuda_devices() > 0) return make_cuda_backend(config, weights, options, 0);
+    return make_cpu_backend(config, weights, options);
+  }
+  int number = 0;
+  const char* const end = device.data() + device.size();
+  if (!device.starts_with("cuda:") || device.size() < 6 || device.size() > 8 ||
+      std::from_chars(device.data() + 5, end, number).ptr != end || number < 0) {
+    throw bad_argument("device must be \"auto\", \"cpu\" or \"cuda:N\", not \"" + device + "\"");
+  }
+  return make_cuda_backend(config, weights, options, number);
+}
+
+}  // namespace anabranch

@@ -1,0 +1,225 @@
+// Attention of rows over pieces of their context.
+// Part of each copy of kernels.cpp, and of nothing else.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "number_formats.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/vectors.h"
+
+namespace anabranch {
+namespace {
+
+// A piece gives each query head (weighted V, largest score, sum of weights), and a row's pieces are
+// merged in context order by log-sum-exp. What a piece gives a query depends on the two alone, so
+// it doesn't matter which queries walk the piece together; a tile of them reads K and V once.
+
+struct F32Cache {
+  using Element = float;
+  static Vec widened(const float* at) { return load<Vec>(at); }
+  static float widened_one(float value) { return value; }
+};
+struct Bf16Cache {
+  using Element = std::uint16_t;
+  static Vec widened(const std::uint16_t* at) { return widen(at); }
+  static float widened_one(std::uint16_t value) { return from_bf16(value); }
+};
+
+constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+/// scores[m, t] = q[m] · K[t] for the 16 tokens of a block; q is [head_dim, M]. Meanwhile the next
+/// block's K and this one's V are asked for: no processor foresees where blocks lie.
+template <class Cache, int M>
+void block_scores(const float* q, int head_dim, const typename Cache::Element* k,
+                  const typename Cache::Element* next_k, const typename Cache::Element* v,
+                  float* scores) {
+  constexpr int V = kBlockTokens / W;
+  Vec acc[M][V];
+  for (auto& by_token : acc) {
+    for (Vec& a : by_token) a = splat(0.0f);
+  }
+  for (int d = 0; d < head_dim; ++d) {
+    __builtin_prefetch(next_k + d * kBlockTokens);
+    __builtin_prefetch(v + d * kBlockTokens);
+    Vec key[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) key[v] = Cache::widened(k + d * kBlockTokens + v * W);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) {
+      const Vec query = splat(q[d * M + m]);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) acc[m][v] = fma(query, key[v], acc[m][v]);
+    }
+  }
+  for (int m = 0; m < M; ++m) {
+    for (int v = 0; v < V; ++v) store(scores + m * kKvChunkTokens + v * W, acc[m][v]);
+  }
+}
+
+/// out[m][d] += weights[m, t] · V[t, d] over tokens [first, last) of a piece, for S vectors of d.
+template <class Cache, int M, int S, class At>
+void value_columns(const float* weights, int first, int last, int head_dim, At at, int d,
+                   float* const* out) {
+  Vec acc[M][S];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 4
+    for (int s = 0; s < S; ++s) acc[m][s] = load<Vec>(out[m] + d + s * W);
+  }
+  for (int t = first; t < last;) {
+    const int end = std::min(last, (t / kBlockTokens + 1) * kBlockTokens);
+    const auto* v = at(t / kBlockTokens) + t % kBlockTokens * head_dim + d;
+    for (; t < end; ++t, v += head_dim) {
+      Vec value[S];
+#pragma GCC unroll 4
+      for (int s = 0; s < S; ++s) value[s] = Cache::widened(v + s * W);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) {
+        const Vec weight = splat(weights[m * kKvChunkTokens + t]);
+#pragma GCC unroll 4
+        for (int s = 0; s < S; ++s) acc[m][s] = fma(weight, value[s], acc[m][s]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 4
+    for (int s = 0; s < S; ++s) store(out[m] + d + s * W, acc[m][s]);
+  }
+}
+
+template <class Cache, int M, class At>
+void values(const float* weights, int first, int last, int head_dim, At at, float* const* out) {
+  constexpr int S = M > 2 ? 2 : 4;  // sums enough to hide latency
+  int d = 0;
+  for (; d + S * W <= head_dim; d += S * W) {
+    value_columns<Cache, M, S>(weights, first, last, head_dim, at, d, out);
+  }
+  for (; d + W <= head_dim; d += W) {
+    value_columns<Cache, M, 1>(weights, first, last, head_dim, at, d, out);
+  }
+  for (; d < head_dim; ++d) {
+    for (int m = 0; m < M; ++m) {
+      for (int t = first; t < last; ++t) {
+        const auto* v = at(t / kBlockTokens) + t % kBlockTokens * head_dim;
+        out[m][d] += weights[m * kKvChunkTokens + t] * Cache::widened_one(v[d]);
+      }
+    }
+  }
+}
+
+/// Turns n scores into weights e^(score - largest), in place; what lies beyond n becomes 0.
+inline void soften(float* scores, int n, float& largest, float& weight) {
+  const int padded = (n + W - 1) / W * W;
+  std::fill(scores + n, scores + padded, kNone);
+  Vec top = splat(kNone);
+  for (int t = 0; t < padded; t += W) {
+    const Vec s = load<Vec>(scores + t);
+    top = s > top ? s : top;
+  }
+  float lanes[W];
+  store(lanes, top);
+  largest = *std::max_element(lanes, lanes + W);
+  if (largest == kNone) {  // nothing to attend to; -inf - -inf would be NaN
+    std::fill(scores, scores + padded, 0.0f);
+    weight = 0;
+    return;
+  }
+  Vec sums = splat(0.0f);
+  for (int t = 0; t < padded; t += W) {
+    const Vec e = exponential(load<Vec>(scores + t) - splat(largest));
+    store(scores + t, e);
+    sums = sums + e;
+  }
+  weight = sum(sums);
+}
+
+/// A piece for M query heads, number `first` and on when all rows' are counted.
+template <class Cache, int M>
+void tile_of_queries(const Piece& p, int first) {
+  using Element = typename Cache::Element;
+  const size_t size = static_cast<size_t>(kBlockTokens) * p.head_dim;
+  const auto in = [&](const std::byte* cache) {
+    return [&p, size, at = reinterpret_cast<const Element*>(cache)](int index) {
+      return at + (static_cast<size_t>(p.blocks[index]) * p.kv_heads + p.kv_head) * size;
+    };
+  };
+  const auto keys = in(p.k), values_at = in(p.v);
+  float* scores = p.scratch;                  // [M, kKvChunkTokens]
+  float* q = scores + M * kKvChunkTokens;       // [head_dim, M]
+  float* out[M];
+  float* tail[M];
+  int tokens[M];
+  for (int m = 0; m < M; ++m) {
+    const PieceRow& row = p.rows[(first + m) / p.group];
+    const int head = (first + m) % p.group;
+    const float* from = row.q + static_cast<size_t>(head) * p.head_dim;
+    for (int d = 0; d < p.head_dim; ++d) q[d * M + m] = from[d];
+    out[m] = row.partial + static_cast<size_t>(head) * p.head_dim;
+    tail[m] = row.partial + static_cast<size_t>(p.group) * p.head_dim + 2 * head;
+    tokens[m] = row.tokens;
+  }
+  const int longest = *std::max_element(tokens, tokens + M);
+  const int shortest = *std::min_element(tokens, tokens + M);
+  for (int t = 0; t < longest; t += kBlockTokens) {
+    const int block = t / kBlockTokens;
+    const int next = t + kBlockTokens < longest ? block + 1 : block;
+    block_scores<Cache, M>(q, p.head_dim, keys(block), keys(next), values_at(block), scores + t);
+  }
+  for (int m = 0; m < M; ++m) {
+    soften(scores + m * kKvChunkTokens, tokens[m], tail[m][0], tail[m][1]);
+    std::fill_n(out[m], p.head_dim, 0.0f);
+  }
+  // Tokens that all have, together; then each its own, so that no query meets what it can't see.
+  values<Cache, M>(scores, 0, shortest, p.head_dim, values_at, out);
+  for (int m = 0; m < M; ++m) {
+    if (tokens[m] == shortest) continue;
+    values<Cache, 1>(scores + m * kKvChunkTokens, shortest, tokens[m], p.head_dim, values_at, out + m);
+  }
+}
+
+/// Query heads of a tile: two vectors of sums each, beside weights and values, fill the registers.
+constexpr int kTileQueries = kBlockTokens / W > 1 ? kMaxQueriesPerItem / 2 : kMaxQueriesPerItem;
+
+template <class Cache, int M = kTileQueries>
+void tile_of_queries(const Piece& p, int first, int queries) {
+  if constexpr (M > 1) {
+    if (queries < M) return tile_of_queries<Cache, M - 1>(p, first, queries);
+  }
+  tile_of_queries<Cache, M>(p, first);
+}
+
+void attend(WeightType type, const Piece& p) {
+  const int queries = p.row_count * p.group;
+  const int tiles = (queries + kTileQueries - 1) / kTileQueries;  // of about equal size
+  for (int tile = 0; tile < tiles; ++tile) {
+    const int first = queries * tile / tiles;
+    const int count = queries * (tile + 1) / tiles - first;
+    if (type == WeightType::kF32) tile_of_queries<F32Cache>(p, first, count);
+    else tile_of_queries<Bf16Cache>(p, first, count);
+  }
+}
+
+void merge(const Merge& m) {
+  float top = kNone, weight = 0;
+  std::fill_n(m.out, m.head_dim, 0.0f);
+  for (int piece = 0; piece < m.pieces; ++piece) {
+    const float* values = m.values + piece * m.stride;
+    const float piece_top = m.weights[piece * m.stride];
+    if (piece_top == kNone) continue;
+    const float merged = std::max(top, piece_top);
+    const float keep = top == merged ? 1.0f : std::exp(top - merged);
+    const float add = piece_top == merged ? 1.0f : std::exp(piece_top - merged);
+    for (int d = 0; d < m.head_dim; ++d) m.out[d] = m.out[d] * keep + values[d] * add;
+    weight = weight * keep + m.weights[piece * m.stride + 1] * add;
+    top = merged;
+  }
+  const float scale = weight == 0 ? 0 : 1.0f / weight;
+  for (int d = 0; d < m.head_dim; ++d) m.out[d] *= scale;
+}
+
+}  // namespace
+}  // namespace anabranch

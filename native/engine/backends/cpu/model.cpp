@@ -1,0 +1,518 @@
+// The CPU backend: packed weights, the KV cache, and one forward pass over a ragged batch.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "backends/backend.h"
+#include "error.h"
+#include "number_formats.h"
+#include "backends/cpu/buffer.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/thread_pool.h"
+
+namespace anabranch {
+namespace {
+
+/// Linear layers' weights in strips for the kernel that reads them.
+struct Packed {
+  int n = 0;       // outputs; of gate and up, which are one strip in turn, those of either
+  int k = 0;       // inputs
+  int strips = 0;
+  bool gated = false;
+  const std::byte* data = nullptr;  // [strips] of strip_bytes
+  std::vector<float> bias;          // [strips, strip], or empty
+};
+
+struct Layer {
+  std::vector<float> attention_norm;  // [hidden]
+  Packed qkv;                         // [(heads + 2 · kv_heads) · head_dim, hidden]
+  std::vector<float> q_norm, k_norm;  // [head_dim], or empty
+  Packed output;                      // [hidden, heads · head_dim]
+  std::vector<float> mlp_norm;        // [hidden]
+  Packed gate_up;                     // [intermediate, hidden]
+  Packed down;                        // [hidden, intermediate]
+  Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
+};
+
+/// What a step's rows are between two layers, [max_rows, stride] fp32, or pairs of bf16.
+struct Activations {
+  Activations() = default;
+  Activations(int rows, int width, bool pairs = false)
+      : stride(pairs ? (width + 1) / 2 : width),
+        pairs(pairs),
+        data(static_cast<size_t>(rows) * stride * sizeof(float)) {}
+  float* row(int index) const { return data.floats() + static_cast<size_t>(index) * stride; }
+
+  int stride = 0;
+  bool pairs = false;
+  Buffer data;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options)
+      : config_(config),
+        type_(options.weights),
+        kernels_(select_kernels(options.code_path)),
+        max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : 512),
+        team_(options.threads > 0
+                  ? options.threads
+                  : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
+    if (config.heads / config.kv_heads > 64) {
+      throw bad_argument("more than 64 query heads share a KV head");
+    }
+    if (type_ == WeightType::kFp8) {
+      throw Error(ErrorCode::kFailedPrecondition,
+                  "fp8 weights run on a GPU only; give --dtype int8 or --device cuda:0");
+    }
+    if (options.kv == KvType::kFp8) {
+      throw Error(ErrorCode::kFailedPrecondition,
+                  "fp8 KV runs on a GPU only; give --kv-dtype auto or --device cuda:0");
+    }
+    load(weights);
+    allocate_kv(options.kv_bytes);
+    allocate_scratch();
+  }
+
+  std::string name() const override {
+    return std::string("cpu ") + kernels_.name + " " + name_of(type_);
+  }
+  const ModelConfig& config() const override { return config_; }
+  int total_blocks() const override { return total_blocks_; }
+  int max_rows() const override { return max_rows_; }
+  int prefill_rows() const override { return std::min(128, max_rows_); }
+  std::uint64_t weight_bytes() const override { return weight_bytes_; }
+  std::uint64_t kv_bytes() const override {
+    return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();
+  }
+
+  void forward(const Batch& batch) override {
+    if (batch.rows.empty()) return;
+    if (static_cast<int>(batch.rows.size()) > max_rows_) {
+      throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
+    }
+    plan_.build(batch);
+    logits_.resize(static_cast<size_t>(batch.logits_rows) * config_.vocabulary);
+    team_.run([&](ThreadPool::Member& member) { run(batch, logits_.data(), member); });
+  }
+
+  std::span<const float> logits(int row) override { return logits_of(row); }
+
+  std::vector<SampledToken> sample(std::span<const SamplingRow> picks) override {
+    std::vector<SampledToken> out(picks.size());
+    if (picks.empty()) return out;
+    team_.run([&](ThreadPool::Member& member) {
+      const auto [first, last] = member.share(static_cast<int>(picks.size()));
+      for (int i = first; i < last; ++i) {
+        out[i] = anabranch::sample(logits_of(picks[i].row), picks[i].input);
+      }
+    });
+    return out;
+  }
+
+ private:
+  // ---- loading ---------------------------------------------------------------------------------
+
+  float rounded(float value) const {
+    return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
+  }
+
+  std::vector<float> vector_of(const Checkpoint& weights, const std::string& name, int n) const {
+    std::vector<float> out(n);
+    to_float(weights.get(name, {n}), 0, n, out.data());
+    for (float& value : out) value = rounded(value);
+    return out;
+  }
+
+  /// The linear layers `names`, [n_i, k], under each other, or gated, of equal size, one strip in turn.
+  Packed packed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& names, int k,
+                bool bias, bool gated = false) {
+    // Where each output comes from: a tensor of weights, one of biases, and the row.
+    struct Source {
+      const Tensor* weights = nullptr;  // none where a strip is only filled up
+      const Tensor* bias = nullptr;
+      int row = 0;
+    };
+    std::vector<Source> sources;
+    Packed out;
+    out.k = k;
+    out.gated = gated;
+    const int strip = kernels_.strip;
+    const auto strips_for = [&](size_t rows) { return (static_cast<int>(rows) + strip - 1) / strip; };
+    const auto parts = static_cast<int>(names.size());
+    for (int part = 0; part < parts; ++part) {
+      const auto& [name, n] = names[part];
+      Source source{&weights.get(name + ".weight", {n, k}),
+                    bias ? &weights.get(name + ".bias", {n}) : nullptr};
+      out.n = gated ? n : out.n + n;
+      for (; source.row < n; ++source.row) {
+        const int turn = source.row / strip * parts + part;
+        const size_t at = gated ? static_cast<size_t>(turn) * strip + source.row % strip : sources.size();
+        sources.resize(std::max(sources.size(), at + 1));
+        sources[at] = source;
+      }
+    }
+    out.strips = gated ? parts * strips_for(out.n) : strips_for(sources.size());
+    sources.resize(static_cast<size_t>(out.strips) * strip);
+    if (bias) out.bias.resize(sources.size());
+    const size_t bytes = strip_bytes(type_, strip, k);
+    std::byte* data = arena_.take(bytes * out.strips);
+    out.data = data;
+    weight_bytes_ += bytes * out.strips;
+    team_.run([&](ThreadPool::Member& member) {
+      std::vector<float> rows(static_cast<size_t>(strip) * k);
+      const auto [begin, end] = share(out, member);
+      for (int s = begin; s < end; ++s) {
+        std::fill(rows.begin(), rows.end(), 0.0f);
+        for (int j = 0; j < strip; ++j) {
+          const size_t at = static_cast<size_t>(s) * strip + j;
+          const Source& source = sources[at];
+          if (!source.weights) continue;
+          to_float(*source.weights, static_cast<size_t>(source.row) * k, k,
+                   rows.data() + static_cast<size_t>(j) * k);
+          if (!source.bias) continue;
+          to_float(*source.bias, source.row, 1, &out.bias[at]);
+          out.bias[at] = rounded(out.bias[at]);
+        }
+        kernels_.pack(type_, rows.data(), k, data + bytes * s);
+      }
+    });
+    return out;
+  }
+
+  /// This member's share of the strips; pairs stay together.
+  std::pair<int, int> share(const Packed& w, const ThreadPool::Member& member) const {
+    const int together = w.gated ? 2 : 1;
+    const auto [first, last] = member.share(w.strips / together);
+    return {first * together, last * together};
+  }
+
+  void load(const Checkpoint& weights) {
+    const ModelConfig& c = config_;
+    const int q = c.heads * c.head_dim;
+    const int kv = c.kv_heads * c.head_dim;
+    embedding_ = weights.get("model.embed_tokens.weight", {c.vocabulary, c.hidden});
+    layers_.resize(c.layers);
+    for (int i = 0; i < c.layers; ++i) {
+      const std::string at = "model.layers." + std::to_string(i) + ".";
+      Layer& layer = layers_[i];
+      layer.attention_norm = vector_of(weights, at + "input_layernorm.weight", c.hidden);
+      layer.mlp_norm = vector_of(weights, at + "post_attention_layernorm.weight", c.hidden);
+      const std::string attention = at + "self_attn.";
+      layer.qkv = packed(
+          weights, {{attention + "q_proj", q}, {attention + "k_proj", kv}, {attention + "v_proj", kv}},
+          c.hidden, c.qkv_bias);
+      if (c.qk_norm) {
+        layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
+        layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
+      }
+      layer.output = packed(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
+      const std::string mlp = at + "mlp.";
+      layer.gate_up =
+          packed(weights, {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
+                 c.hidden, c.mlp_bias, true);
+      layer.down = packed(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
+    }
+    final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
+    head_ = packed(weights, {{c.tied_embeddings ? "model.embed_tokens" : "lm_head", c.vocabulary}},
+                   c.hidden, false);
+  }
+
+  size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
+
+  /// K and V of one token in all layers.
+  size_t kv_token_bytes() const {
+    return 2 * element_bytes() * config_.kv_heads * config_.head_dim *
+           static_cast<size_t>(config_.layers);
+  }
+
+  void allocate_kv(std::uint64_t bytes) {
+    const size_t block = kBlockTokens * kv_token_bytes();
+    if (bytes == 0) {
+      const auto free = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) *
+                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+      bytes = std::min<std::uint64_t>(free / 4, std::uint64_t{1} << 30);
+    }
+    total_blocks_ = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
+    if (total_blocks_ < 8) {
+      throw Error(ErrorCode::kResourceExhausted,
+                  "the KV budget of " + std::to_string(bytes >> 20) + " MiB holds fewer than 8 "
+                  "blocks of " + std::to_string(block) + " bytes; give --kv-mib more");
+    }
+    for (Layer& layer : layers_) {
+      const size_t half = block / 2 / config_.layers * total_blocks_;
+      layer.k = Buffer(half);
+      layer.v = Buffer(half);
+    }
+  }
+
+  void allocate_scratch() {
+    const ModelConfig& c = config_;
+    x_ = {max_rows_, c.hidden};
+    wanted_ = {max_rows_, c.hidden};
+    qkv_ = {max_rows_, (c.heads + 2 * c.kv_heads) * c.head_dim};
+    attended_ = {max_rows_, c.heads * c.head_dim};
+    const int strips = layers_.empty() ? 0 : layers_[0].gate_up.strips / 2;
+    gated_ = {max_rows_, strips * kernels_.strip, kernels_.pairs && type_ == WeightType::kBF16};
+    cos_sin_ = {max_rows_, c.head_dim};
+    const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
+    gemm_stride_ = gemm_scratch(widest);
+    gemm_scratch_ = Buffer(gemm_stride_ * team_.size() * sizeof(std::uint32_t));
+    // Partial results of one wave: a row that reads every block must fit. Touched as far as used.
+    const int slots = std::max(total_blocks_, 4096);
+    plan_ = AttentionPlan(total_blocks_, slots, c.kv_heads, c.heads / c.kv_heads, team_.size());
+    partials_ = Buffer(partial_stride() * slots * sizeof(float));
+    attend_scratch_ = Buffer(piece_scratch(c.head_dim) * team_.size() * sizeof(float));
+  }
+
+  std::span<float> logits_of(int row) {
+    return {logits_.data() + static_cast<size_t>(row) * config_.vocabulary,
+            static_cast<size_t>(config_.vocabulary)};
+  }
+
+  // ---- one forward pass ------------------------------------------------------------------------
+
+  /// A product to fill further: of what `x` holds, through a norm where one is given.
+  Gemm of(const Activations& x, const std::vector<float>* norm = nullptr) const {
+    Gemm g;
+    g.x = x.data.data();
+    g.x_pairs = x.pairs;
+    g.ldx = x.stride;
+    g.norm = norm ? norm->data() : nullptr;
+    g.epsilon = config_.norm_epsilon;
+    return g;
+  }
+
+  /// This member's share of out = x · w.
+  void multiply(const Packed& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+    g.out = out.data.data();
+    g.out_pairs = out.pairs;
+    g.ldo = out.stride;
+    multiply(w, g, m, member);
+  }
+  /// The same of out += x · w.
+  void add_product(const Packed& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+    g.accumulate = true;
+    multiply(w, g, m, out, member);
+  }
+  void multiply(const Packed& w, Gemm g, int m, const ThreadPool::Member& member) const {
+    const auto strips = share(w, member);
+    g.m = m;
+    g.k = w.k;
+    g.w = w.data;
+    g.n = w.n;
+    g.first = strips.first;
+    g.last = strips.second;
+    g.bias = w.bias.empty() ? nullptr : w.bias.data();
+    g.gated = w.gated;
+    g.scratch = gemm_scratch_.words() + gemm_stride_ * member.index();
+    kernels_.gemm(type_, g);
+  }
+
+  void embed(const Row& row, float* x, float* cos_sin) const {
+    to_float(embedding_, static_cast<size_t>(row.token) * config_.hidden, config_.hidden, x);
+    if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
+      for (int i = 0; i < config_.hidden; ++i) x[i] = rounded(x[i]);
+    }
+    const int half = config_.head_dim / 2;
+    for (int i = 0; i < half; ++i) {
+      const float angle = config_.rope.inverse_frequency[i] * static_cast<float>(row.position);
+      cos_sin[i] = std::cos(angle) * config_.rope.attention_factor;
+      cos_sin[half + i] = std::sin(angle) * config_.rope.attention_factor;
+    }
+  }
+
+  void rotate(float* head, const float* cos_sin) const {
+    const int half = config_.head_dim / 2;
+    for (int i = 0; i < half; ++i) {
+      const float a = head[i], b = head[half + i];
+      head[i] = a * cos_sin[i] - b * cos_sin[half + i];
+      head[half + i] = b * cos_sin[i] + a * cos_sin[half + i];
+    }
+  }
+
+  template <class T, class Convert>
+  void write_kv(const Layer& layer, const Row& row, int head, const float* k, const float* v,
+                Convert convert) const {
+    const int dim = config_.head_dim;
+    const size_t at =
+        (static_cast<size_t>(row.block) * config_.kv_heads + head) * dim * kBlockTokens;
+    T* keys = reinterpret_cast<T*>(layer.k.data()) + at + row.offset;
+    T* values = reinterpret_cast<T*>(layer.v.data()) + at + static_cast<size_t>(row.offset) * dim;
+    for (int d = 0; d < dim; ++d) keys[d * kBlockTokens] = convert(k[d]);
+    for (int d = 0; d < dim; ++d) values[d] = convert(v[d]);
+  }
+
+  /// q/k norm, RoPE and the KV write of one row, for one KV head or one of its query heads: number
+  /// `which` of the group, of which the last is the KV head. q is scaled for attention.
+  void finish_qkv(const Layer& layer, const Row& row, int kv_head, int which, float* qkv,
+                  const float* cos_sin) const {
+    const int dim = config_.head_dim;
+    const int group = config_.heads / config_.kv_heads;
+    const bool query = which < group;
+    float* head = qkv + (query ? kv_head * group + which : config_.heads + kv_head) * dim;
+    if (config_.qk_norm) {
+      kernels_.rms_norm(head, (query ? layer.q_norm : layer.k_norm).data(), dim,
+                        config_.norm_epsilon, head);
+    }
+    rotate(head, cos_sin);
+    if (query) {
+      const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+      for (int d = 0; d < dim; ++d) head[d] *= scale;
+      return;
+    }
+    const float* v = head + config_.kv_heads * dim;
+    if (type_ == WeightType::kF32) {
+      write_kv<float>(layer, row, kv_head, head, v, [](float x) { return x; });
+    } else {
+      write_kv<std::uint16_t>(layer, row, kv_head, head, v, to_bf16);
+    }
+  }
+
+  /// Floats of a row's partial results for one piece: [kv_heads, partial_size].
+  size_t partial_stride() const { return config_.kv_heads * partial_floats(); }
+  size_t partial_floats() const {
+    return partial_size(config_.heads / config_.kv_heads, config_.head_dim);
+  }
+  float* partial(int slot, int kv_head) const {
+    return partials_.floats() + slot * partial_stride() + kv_head * partial_floats();
+  }
+
+  void attend(const Layer& layer, const AttentionPlan::WorkItem& unit, float* scratch,
+              std::vector<PieceRow>& rows) const {
+    const int dim = config_.head_dim;
+    const int group = config_.heads / config_.kv_heads;
+    const size_t head = static_cast<size_t>(unit.kv_head) * group;
+    rows.clear();
+    for (int i = 0; i < unit.count; ++i) {
+      const AttentionPlan::QueryRead& reader = plan_.readers()[unit.first + i];
+      rows.push_back({qkv_.row(reader.row) + head * dim, reader.tokens,
+                      partial(reader.slot, unit.kv_head)});
+    }
+    Piece piece;
+    piece.rows = rows.data();
+    piece.row_count = unit.count;
+    piece.group = group;
+    piece.head_dim = dim;
+    piece.blocks = unit.blocks;
+    piece.k = layer.k.data();
+    piece.v = layer.v.data();
+    piece.kv_heads = config_.kv_heads;
+    piece.kv_head = unit.kv_head;
+    piece.scratch = scratch;
+    kernels_.attend(type_, piece);
+  }
+
+  /// One query head's attention of a row, into row `to` of what attention gives.
+  void merge(int row, int head, int to) const {
+    const int dim = config_.head_dim;
+    const int group = config_.heads / config_.kv_heads;
+    const float* first = partial(plan_.first_slot(row), head / group);
+    Merge m;
+    m.values = first + static_cast<size_t>(head % group) * dim;
+    m.weights = first + static_cast<size_t>(group) * dim + 2 * (head % group);
+    m.stride = static_cast<std::ptrdiff_t>(partial_stride());
+    m.pieces = plan_.slots_of(row);
+    m.head_dim = dim;
+    m.out = attended_.row(to) + static_cast<size_t>(head) * dim;
+    kernels_.merge(m);
+  }
+
+  void run(const Batch& batch, float* logits, ThreadPool::Member& member) {
+    const ModelConfig& c = config_;
+    const int m = static_cast<int>(batch.rows.size());
+    const auto rows = member.share(m);
+    float* attend_scratch =
+        attend_scratch_.floats() + piece_scratch(c.head_dim) * member.index();
+    std::vector<PieceRow> piece_rows;
+
+    for (int row = rows.first; row < rows.second; ++row) {
+      embed(batch.rows[row], x_.row(row), cos_sin_.row(row));
+    }
+    member.sync();
+    for (const Layer& layer : layers_) {
+      const bool last = &layer == &layers_.back();
+      multiply(layer.qkv, of(x_, &layer.attention_norm), m, qkv_, member);
+      member.sync();
+      // By KV head, as attention is: its rows stay in one core's cache.
+      const int group = c.heads / c.kv_heads + 1;
+      const auto heads = member.share(c.kv_heads * group * m);
+      for (int task = heads.first; task < heads.second; ++task) {
+        const int row = task % m, head = task / m;
+        finish_qkv(layer, batch.rows[row], head / group, head % group, qkv_.row(row), cos_sin_.row(row));
+      }
+      // Behind the last layer's K and V only those rows go on, in their order, whose logits are wanted.
+      if (last && batch.logits_rows == 0) return;
+      for (int row = rows.first; last && row < rows.second; ++row) {
+        const int wanted = batch.rows[row].logits;
+        if (wanted >= 0) std::copy_n(x_.row(row), c.hidden, wanted_.row(wanted));
+      }
+      member.sync();
+      for (const AttentionPlan::Wave& wave : plan_.waves()) {
+        const int* share = wave.shares.data() + member.index();
+        for (int unit = share[0]; unit < share[1]; ++unit) {
+          attend(layer, plan_.unit(unit), attend_scratch, piece_rows);
+        }
+        member.sync();
+        const int wave_rows = wave.last_row - wave.first_row;
+        const auto tasks = member.share(c.heads * wave_rows);
+        for (int task = tasks.first; task < tasks.second; ++task) {
+          const int row = wave.first_row + task % wave_rows;
+          const int to = last ? batch.rows[row].logits : row;
+          if (to >= 0) merge(row, task / wave_rows, to);
+        }
+        member.sync();
+      }
+      const Activations& x = last ? wanted_ : x_;
+      const int going_on = last ? batch.logits_rows : m;
+      add_product(layer.output, of(attended_), going_on, x, member);
+      member.sync();
+      multiply(layer.gate_up, of(x, &layer.mlp_norm), going_on, gated_, member);
+      member.sync();
+      add_product(layer.down, of(gated_), going_on, x, member);
+      member.sync();
+    }
+
+    Gemm head = of(wanted_, &final_norm_);
+    head.out = logits;
+    head.ldo = c.vocabulary;
+    multiply(head_, head, batch.logits_rows, member);
+  }
+
+  ModelConfig config_;
+  WeightType type_;
+  const Kernels& kernels_;
+  int max_rows_;
+  ThreadPool team_;
+  Tensor embedding_;  // [vocabulary, hidden], in the mapped checkpoint
+  Arena arena_;       // of packed weights
+  std::vector<Layer> layers_;
+  std::vector<float> final_norm_;  // [hidden]
+  Packed head_;                    // [vocabulary, hidden]
+  int total_blocks_ = 0;
+  std::uint64_t weight_bytes_ = 0;
+
+  std::vector<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
+
+  // Scratch of one forward pass.
+  Activations x_, qkv_, attended_, gated_;
+  Activations wanted_;   // rows of x whose logits are wanted, in their order
+  Activations cos_sin_;  // cosines, then sines
+  Buffer gemm_scratch_;  // [team, gemm_stride_]
+  size_t gemm_stride_ = 0;
+  AttentionPlan plan_;
+  Buffer partials_;        // [slots of a wave, partial_stride()]
+  Buffer attend_scratch_;  // [team, piece_scratch(head_dim)]
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const Checkpoint& weights,
+                                          const BackendOptions& options) {
+  return std::make_unique<CpuBackend>(config, weights, options);
+}
+
+}  // namespace anabranch

@@ -1,0 +1,86 @@
+// Memory of the device, and what its calls say when they fail.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "error.h"
+#include "backends/cuda/runtime.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+
+/// Errors of the device are sticky: the engine ends, and who supervises it starts another.
+inline void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  throw Error(ErrorCode::kInternal, std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
+}
+
+/// Device memory of one kind of thing.
+template <class T>
+class Array {
+ public:
+  Array() = default;
+  /// `what` is named where there is too little memory.
+  Array(size_t count, const char* what) : count_(count) {
+    if (count == 0) return;
+    void* at = nullptr;
+    if (cudaMalloc(&at, count * sizeof(T)) != cudaSuccess) {
+      cudaGetLastError();
+      throw Error(ErrorCode::kResourceExhausted,
+                  std::string("the device has no ") + std::to_string((count * sizeof(T)) >> 20) +
+                      " MiB for " + what + "; give --kv-mib less or a smaller model");
+    }
+    data_ = static_cast<T*>(at);
+  }
+  ~Array() {
+    if (data_) cudaFree(data_);
+  }
+  Array(Array&& other) noexcept { swap(other); }
+  Array& operator=(Array&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  T* data() const { return data_; }
+  size_t count() const { return count_; }
+
+ private:
+  void swap(Array& other) {
+    std::swap(data_, other.data_);
+    std::swap(count_, other.count_);
+  }
+  T* data_ = nullptr;
+  size_t count_ = 0;
+};
+
+/// Host memory that the device copies from and to by itself.
+template <class T>
+class Pinned {
+ public:
+  Pinned() = default;
+  explicit Pinned(size_t count) : count_(count) {
+    void* at = nullptr;
+    check(cudaMallocHost(&at, std::max<size_t>(count, 1) * sizeof(T)), "pinned host memory");
+    data_ = static_cast<T*>(at);
+  }
+  ~Pinned() {
+    if (data_) cudaFreeHost(data_);
+  }
+  Pinned(Pinned&& other) noexcept { swap(other); }
+  Pinned& operator=(Pinned&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  T* data() const { return data_; }
+  size_t count() const { return count_; }
+
+ private:
+  void swap(Pinned& other) {
+    std::swap(data_, other.data_);
+    std::swap(count_, other.count_);
+  }
+  T* data_ = nullptr;
+  size_t count_ = 0;
+};
+
+}  // namespace anabranch::ANABRANCH_CUDA

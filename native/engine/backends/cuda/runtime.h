@@ -1,0 +1,18 @@
+// CUDA's runtime, or with ANABRANCH_EMULATE the part of it that lets the same code run on the CPU.
+#pragma once
+
+#include <cstdint>
+
+#if defined(ANABRANCH_EMULATE)
+#include "backends/cuda/emulate.h"
+#define ANABRANCH_CUDA emulated
+#else
+#include <cuda_runtime.h>
+#define ANABRANCH_CUDA cuda
+#endif
+
+namespace anabranch::ANABRANCH_CUDA {
+
+using Bf16 = std::uint16_t;
+
+}  // namespace anabranch::ANABRANCH_CUDA

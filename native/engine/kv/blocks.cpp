@@ -1,0 +1,173 @@
+#include "kv/blocks.h"
+
+#include <algorithm>
+
+#include "error.h"
+
+namespace anabranch {
+
+BlockPool::BlockPool(int total) : blocks_(total) {
+  for (int block = total - 1; block >= 0; --block) free_.push_back(block);
+}
+
+int BlockPool::allocate() {
+  int block;
+  if (!free_.empty()) {
+    block = free_.back();
+    free_.pop_back();
+  } else if (!idle_.empty()) {
+    block = idle_.front();
+    idle_.pop_front();
+    known_.erase(blocks_[block].content->key);
+    blocks_[block].content.reset();
+  } else {
+    throw Error(ErrorCode::kInternal, "KV blocks ran out though they were counted");
+  }
+  blocks_[block].references = 1;
+  return block;
+}
+
+void BlockPool::retain(int block) {
+  Block& b = blocks_[block];
+  if (b.references++ == 0) idle_.erase(b.idle);
+}
+
+void BlockPool::release(int block) {
+  Block& b = blocks_[block];
+  if (--b.references > 0) return;
+  if (b.content) b.idle = idle_.insert(idle_.end(), block);
+  else free_.push_back(block);
+}
+
+void BlockPool::publish(int block, const BlockContent& content) {
+  if (known_.try_emplace(content.key, block).second) blocks_[block].content = content;
+}
+
+int BlockPool::find(const BlockContent& content) const {
+  const auto at = known_.find(content.key);
+  if (at == known_.end() || *blocks_[at->second].content != content) return -1;
+  return at->second;
+}
+
+Segment::Segment(BlockPool& pool, int lane, int start, Context before,
+                 const std::optional<PrefixKey>& root)
+    : pool_(pool), lane_(lane), start_(start), before_(std::move(before)), entry_(root) {
+  if (!entry_) return;
+  for (const SegmentPtr& segment : before_) {
+    const PrefixKey end = segment->end_key();
+    const std::uint32_t words[] = {
+        static_cast<std::uint32_t>(end.low), static_cast<std::uint32_t>(end.low >> 32),
+        static_cast<std::uint32_t>(end.high), static_cast<std::uint32_t>(end.high >> 32)};
+    entry_ = extend(*entry_, words);
+  }
+}
+
+const PrefixKey& Segment::key(int block) const {
+  while (static_cast<int>(keys_.size()) <= block) {
+    const int next = static_cast<int>(keys_.size());
+    std::array<std::uint32_t, kBlockTokens + 1> words;
+    words[0] = static_cast<std::uint32_t>(start_ + next * kBlockTokens);
+    for (int i = 0; i < kBlockTokens; ++i) {
+      words[i + 1] = static_cast<std::uint32_t>(tokens_[next * kBlockTokens + i]);
+    }
+    keys_.push_back(extend(next == 0 ? *entry_ : keys_.back(), words));
+  }
+  return block < 0 ? *entry_ : keys_[block];
+}
+
+/// What follows sees the whole segment: its full blocks, and the tokens after them.
+PrefixKey Segment::end_key() const {
+  const int full = length() / kBlockTokens;
+  std::vector<std::uint32_t> words = {static_cast<std::uint32_t>(start_),
+                                      static_cast<std::uint32_t>(length())};
+  words.insert(words.end(), tokens_.begin() + full * kBlockTokens, tokens_.end());
+  return extend(key(full - 1), words);
+}
+
+BlockContent Segment::content(int block) const {
+  BlockContent out;
+  out.key = key(block);
+  out.parent = key(block - 1);
+  out.start = start_ + block * kBlockTokens;
+  std::copy_n(tokens_.begin() + block * kBlockTokens, kBlockTokens, out.tokens.begin());
+  return out;
+}
+
+int Segment::fill() {
+  if (filled_ % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
+  return count_filled();
+}
+
+/// One token more has its KV, in a block that is there. Returns its index.
+int Segment::count_filled() {
+  const int index = filled_++, block = index / kBlockTokens;
+  if (entry_ && filled_ % kBlockTokens == 0) pool_.publish(blocks_[block], content(block));
+  return index;
+}
+
+int Segment::fill_ahead() {
+  if ((filled_ + ahead_) % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
+  return filled_ + ahead_++;
+}
+
+void Segment::settle_ahead(int right) {
+  ahead_ = 0;
+  for (; right > 0; --right) count_filled();
+  for (; static_cast<int>(blocks_.size()) > blocks_for(filled_); blocks_.pop_back()) {
+    pool_.release(blocks_.back());
+  }
+}
+
+int Segment::adopt(int limit) {
+  const int before = filled_;
+  while (entry_ && filled_ % kBlockTokens == 0 && filled_ + kBlockTokens <= limit) {
+    const int block = pool_.find(content(filled_ / kBlockTokens));
+    if (block < 0) break;
+    pool_.retain(block);
+    blocks_.push_back(block);
+    filled_ += kBlockTokens;
+  }
+  return filled_ - before;
+}
+
+void Segment::remove_last(int tokens) {
+  tokens_.resize(tokens_.size() - tokens);
+  keys_.resize(std::min(keys_.size(), tokens_.size() / kBlockTokens));
+  settled_ = std::min(settled_, length());
+  // A full block may be shared: it is never written again.
+  for (; filled_ > length(); blocks_.pop_back()) {
+    filled_ = (blocks_for(filled_) - 1) * kBlockTokens;
+    pool_.release(blocks_.back());
+  }
+}
+
+void Segment::unfill_last() {
+  settled_ = std::min(settled_, length() - 1);
+  if (filled_ < length()) return;
+  if (--filled_ % kBlockTokens > 0) return;
+  pool_.release(blocks_.back());
+  blocks_.pop_back();
+}
+
+void Segment::release_blocks() {
+  settled_ = std::max(settled_, filled_);
+  filled_ = ahead_ = 0;
+  // Its end goes first, so that what is left known is a beginning.
+  for (; !blocks_.empty(); blocks_.pop_back()) pool_.release(blocks_.back());
+}
+
+std::optional<PrefixKey> Segment::next_key() const {
+  const int block = blocks_for(filled_);
+  if (!entry_ || (block + 1) * kBlockTokens > settled_) return std::nullopt;
+  return key(block);
+}
+
+bool Segment::will_publish(const PrefixKey& wanted) const {
+  if (!entry_) return false;
+  for (int block = filled_ / kBlockTokens; (block + 1) * kBlockTokens <= settled_; ++block) {
+    if (key(block) == wanted) return true;
+  }
+  return false;
+}
+
+}  // namespace anabranch

@@ -1,0 +1,217 @@
+#include "sampling/sampler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+namespace anabranch {
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+void apply_penalties(std::span<float> logits, const SamplingParams& sampling,
+                     const TokenCounts& counts) {
+  for (const auto& [token, count] : counts) {
+    float& logit = logits[token];
+    if (sampling.repetition_penalty != 1) {
+      logit = logit > 0 ? logit / sampling.repetition_penalty
+                        : logit * sampling.repetition_penalty;
+    }
+    logit -= sampling.frequency_penalty * static_cast<float>(count) + sampling.presence_penalty;
+  }
+  for (const auto& [token, bias] : sampling.logit_bias) logits[token] += bias;
+}
+
+void apply_mask(std::span<float> logits, const TokenConstraint& constraint) {
+  if (!constraint.allowed.empty()) {
+    std::vector<float> kept;
+    for (int token : constraint.allowed) kept.push_back(logits[token]);
+    std::fill(logits.begin(), logits.end(), kNever);
+    for (size_t i = 0; i < kept.size(); ++i) logits[constraint.allowed[i]] = kept[i];
+  }
+  for (int token : constraint.banned) logits[token] = kNever;
+}
+
+/// The likeliest legal token. NaN, which a broken checkpoint gives, never wins.
+int greedy(std::span<const float> logits, const TokenConstraint& constraint) {
+  int best = -1;
+  for (size_t token = 0; token < logits.size(); ++token) {
+    if (std::isnan(logits[token]) || logits[token] == kNever) continue;
+    if (best < 0 || logits[token] > logits[best]) best = static_cast<int>(token);
+  }
+  if (best >= 0) return best;
+  if (!constraint.allowed.empty()) return constraint.allowed.front();
+  for (int token = 0; token < static_cast<int>(logits.size()); ++token) {
+    if (std::find(constraint.banned.begin(), constraint.banned.end(), token) == constraint.banned.end()) return token;
+  }
+  return 0;
+}
+
+double log_sum_exp(std::span<const float> logits) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
+  return top + std::log(sum);
+}
+
+/// e^x of x up to 0, to a few units in the last place; 0 for what is too small or no number. Loops of it become
+/// vector instructions.
+inline float exponential(float x) {
+  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: what is added to it is rounded to a whole number
+  const float shifted = x * kLog2E + kRound, whole = shifted - kRound;
+  const float r = x - whole * kLn2High - whole * kLn2Low;
+  // Cephes' polynomial for e^r, |r| up to ln 2 / 2.
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const std::uint32_t exponent = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRound) + 127;
+  return x > -87.0f ? p * std::bit_cast<float>(exponent << 23) : 0.0f;
+}
+
+/// What is kept of weights: all above `weight`, and the first `equals` of just that weight, in token-id order.
+struct Cut {
+  float weight = 0;
+  size_t equals = 0;
+};
+
+/// visit(token, weight) for all that is kept, in token-id order, until it says false.
+template <class Visit>
+void each_kept(std::span<const float> weights, Cut cut, Visit visit) {
+  for (size_t token = 0; token < weights.size(); ++token) {
+    const float weight = weights[token];
+    if (weight < cut.weight) continue;
+    if (weight == cut.weight) {
+      if (cut.equals == 0) continue;
+      --cut.equals;
+    }
+    if (!visit(static_cast<int>(token), weight)) return;
+  }
+}
+
+/// The `count` largest of `weights`, as far as they are above 0.
+Cut cut_by_count(std::span<const float> weights, size_t count) {
+  std::vector<float> largest(std::min(count, weights.size()));
+  std::partial_sort_copy(weights.begin(), weights.end(), largest.begin(), largest.end(), std::greater<>());
+  const float last = largest.back();
+  if (last == 0) return {};
+  return {last, static_cast<size_t>(std::count(largest.begin(), largest.end(), last))};
+}
+
+/// The fewest of the largest of `weights` that come to `goal`: by parts of what may be the last of them, without
+/// sorting.
+Cut cut_by_sum(std::vector<float>& weights, double goal) {
+  double above = 0;  // the sum of all before `begin`
+  for (auto begin = weights.begin(), end = weights.end();;) {
+    const float first = *begin, middle = begin[(end - begin) / 2], last = end[-1];
+    const float pivot = std::max(std::min(first, middle), std::min(std::max(first, middle), last));
+    const auto equal = std::partition(begin, end, [&](float weight) { return weight > pivot; });
+    const auto less = std::partition(equal, end, [&](float weight) { return weight == pivot; });
+    const double greater = std::accumulate(begin, equal, 0.0);
+    const auto equals = static_cast<double>(less - equal);
+    if (equal != begin && above + greater >= goal) {
+      end = equal;
+    } else if (above + greater + equals * pivot >= goal || less == end) {
+      const double wanted = std::ceil((goal - above - greater) / pivot);
+      return {pivot, static_cast<size_t>(std::clamp(wanted, 1.0, equals))};
+    } else {
+      above += greater + equals * pivot;
+      begin = less;
+    }
+  }
+}
+
+/// What top-k and top-p keep.
+Cut cut_of(std::span<const float> weights, const SamplingParams& sampling) {
+  Cut cut;
+  if (sampling.top_k > 0) cut = cut_by_count(weights, static_cast<size_t>(sampling.top_k));
+  if (sampling.top_p < 1) {
+    double total = 0;
+    size_t count = 0;
+    each_kept(weights, cut, [&](int, float weight) { return total += weight, ++count, true; });
+    if (count == 0) return cut;
+    // Those of less than an even share of the rest don't come to the rest. Rounding must not take the largest.
+    const double goal = std::max(0.0, double{sampling.top_p}) * total;
+    const double least = 0.999 * (total - goal) / static_cast<double>(count);
+    std::vector<float> some;
+    each_kept(weights, cut, [&](int, float weight) {
+      if (weight >= least) some.push_back(weight);
+      return true;
+    });
+    cut = cut_by_sum(some, goal);
+  }
+  return cut;
+}
+
+int choose_token(std::span<float> logits, const SamplingInput& input) {
+  const SamplingParams& sampling = *input.sampling;
+  apply_penalties(logits, sampling, *input.counts);
+  apply_mask(logits, input.constraint);
+  const int likeliest = greedy(logits, input.constraint);
+  if (sampling.temperature <= 0 || sampling.top_k == 1) return likeliest;
+
+  // Unnormalised probabilities, the likeliest token's 1, take the logits' place.
+  const float top = logits[likeliest], inverse = 1 / sampling.temperature;
+  for (float& logit : logits) logit = exponential((logit - top) * inverse);
+  const std::span<const float> weights = logits;
+  const Cut cut = cut_of(weights, sampling);
+  const float least = std::min(sampling.min_p, 1.0f);
+  double total = 0;
+  each_kept(weights, cut, [&](int, float weight) { return total += weight >= least ? weight : 0, true; });
+  double rest = input.uniform * total;
+  int chosen = likeliest;  // where nothing is finite, in a broken checkpoint
+  each_kept(weights, cut, [&](int token, float weight) {
+    if (weight < least) return true;
+    chosen = token;
+    rest -= weight;
+    return rest >= 0;  // else: rounding left a crumb for the last
+  });
+  return chosen;
+}
+
+}  // namespace
+
+bool allows(const TokenConstraint& constraint, int token) {
+  const auto& named = constraint.allowed.empty() ? constraint.banned : constraint.allowed;
+  const bool found = std::find(named.begin(), named.end(), token) != named.end();
+  return found != constraint.allowed.empty();
+}
+
+SampledToken sample(std::span<float> logits, const SamplingInput& input) {
+  if (!input.sampling->logprobs) return {choose_token(logits, input), 0, {}};
+  const std::vector<float> raw(logits.begin(), logits.end());
+  const int token = choose_token(logits, input);
+  return {token, log_probability(raw, token),
+          top_log_probabilities(raw, input.sampling->top_logprobs)};
+}
+
+float log_probability(std::span<const float> logits, int token) {
+  return static_cast<float>(logits[token] - log_sum_exp(logits));
+}
+
+std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits,
+                                                         int count) {
+  std::vector<int> order(logits.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
+  const size_t n = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
+  const auto rank = [&](int token) { return std::isnan(logits[token]) ? kNever : logits[token]; };
+  std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int a, int b) {
+    return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
+  });
+  const double total = log_sum_exp(logits);
+  std::vector<std::pair<int, float>> out;
+  for (size_t i = 0; i < n; ++i) {
+    out.emplace_back(order[i], static_cast<float>(logits[order[i]] - total));
+  }
+  return out;
+}
+
+}  // namespace anabranch

@@ -1,0 +1,178 @@
+#include "serving/engine.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "dialect/dialect.h"
+#include "error.h"
+#include "number_formats.h"
+
+namespace anabranch {
+namespace {
+
+std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  char chunk[4096];
+  while (in.read(chunk, sizeof chunk) || in.gcount() > 0) {
+    state = fnv1a(state, chunk, static_cast<size_t>(in.gcount()));
+  }
+  return state;
+}
+
+std::string digest_of(const std::string& folder, const std::string& dialect,
+                      const Checkpoint& weights, WeightType type) {
+  std::uint64_t state = fnv1a(weights.fingerprint(), dialect.data(), dialect.size());
+  for (const char* name : {"config.json", "generation_config.json", "aspd.json", "tokenizer.json"}) {
+    state = hash_file(state, folder + "/" + name);
+  }
+  state = fnv1a(state, &type, sizeof type);
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(state));
+  return text;
+}
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_fault)
+    : on_events_(std::move(on_events)),
+      on_fault_(std::move(on_fault)),
+      gather_(options.gather) {
+  if (!std::filesystem::is_directory(options.model)) {
+    throw bad_file(options.model, "is not a model folder");
+  }
+  const ModelConfig config = read_config(options.model);
+  weights_ = std::make_unique<Checkpoint>(options.model);
+  auto dialect = read_dialect(options.dialect, options.model, config.vocabulary);
+  backend_ = make_backend(config, *weights_, options.backend);
+  info_.backend = backend_->name();
+  info_.digest = digest_of(options.model, options.dialect, *weights_, options.backend.weights);
+  info_.dialect = dialect ? dialect->name : "";
+  info_.vocabulary = config.vocabulary;
+  info_.context = config.context;
+  info_.weight_bytes = backend_->weight_bytes();
+  max_queue_ = options.scheduler.max_queue;
+  scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler);
+  load_ = scheduler_->load();
+  thread_ = std::thread([this] { run(); });
+}
+
+Engine::~Engine() { close(); }
+
+template <class Make>
+void Engine::enqueue(Make make) {
+  std::shared_lock alive(alive_);
+  if (!scheduler_) throw Error(ErrorCode::kUnavailable, "the engine is closed");
+  std::shared_ptr<Request> request = make(*scheduler_);
+  std::lock_guard lock(mutex_);
+  if (closing_) throw Error(ErrorCode::kUnavailable, "the engine is closing");
+  if (queued_ >= max_queue_) {
+    throw Error(ErrorCode::kResourceExhausted,
+                "the queue of " + std::to_string(max_queue_) + " requests is full",
+                std::max(1.0, load_.queue_wait_seconds));
+  }
+  ++queued_;
+  ++arriving_;
+  commands_.push_back([this, request = std::move(request)]() mutable {
+    scheduler_->submit(std::move(request));
+  });
+  wake_.notify_one();
+}
+
+void Engine::submit(RequestSpec spec) {
+  enqueue([&](Scheduler& scheduler) { return scheduler.make(std::move(spec)); });
+}
+
+void Engine::cancel(std::uint32_t id) {
+  std::lock_guard lock(mutex_);
+  if (closing_) return;
+  commands_.push_back([this, id] { scheduler_->cancel(id); });
+  wake_.notify_one();
+}
+
+std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resume,
+                                 bool want_logits) {
+  std::promise<Score> promise;
+  auto future = promise.get_future();
+  if (tokens_of(runs) == 0) {
+    Score nothing;
+    for (const auto& run : runs) nothing.logprobs.emplace_back(run.tokens.size());
+    promise.set_value(std::move(nothing));
+    return future;
+  }
+  enqueue([&](Scheduler& scheduler) {
+    return scheduler.make_score(std::move(runs), resume, want_logits, std::move(promise));
+  });
+  return future;
+}
+
+LoadSnapshot Engine::load() const {
+  std::lock_guard lock(mutex_);
+  return load_;
+}
+
+void Engine::publish(const LoadSnapshot& load) {
+  std::lock_guard lock(mutex_);
+  load_ = load;
+  queued_ = load.queued + arriving_;
+}
+
+/// Whether what has gathered is to be told.
+bool Engine::due(const Events& events) const {
+  if (events.empty()) return false;
+  return events.has(EventKind::kStarted) || events.has(EventKind::kFinished) || scheduler_->idle() ||
+         std::chrono::steady_clock::now() - told_ >= gather_;
+}
+
+void Engine::run() {
+  Events events;
+  try {
+    while (true) {
+      std::vector<std::function<void()>> commands;
+      bool closing = false;
+      {
+        std::unique_lock lock(mutex_);
+        if (scheduler_->idle()) wake_.wait(lock, [&] { return closing_ || !commands_.empty(); });
+        commands.swap(commands_);
+        arriving_ = 0;
+        closing = closing_;
+      }
+      for (auto& command : commands) command();
+      if (closing) scheduler_->cancel_all();
+      scheduler_->step(events);
+      // The load is known before the events that changed it: who saw an answer end sees its blocks
+      // free.
+      publish(scheduler_->load());
+      if (due(events)) {
+        if (events.has(EventKind::kTokens)) told_ = std::chrono::steady_clock::now();
+        on_events_(events.take());
+      }
+      if (closing && scheduler_->idle()) return;
+    }
+  } catch (const std::exception& error) {
+    {
+      // Nobody will serve what waits: whoever asked for a score learns it from the broken promise.
+      std::lock_guard lock(mutex_);
+      closing_ = true;
+      commands_.clear();
+    }
+    scheduler_->abandon();
+    on_fault_(error.what());
+  }
+}
+
+void Engine::close() {
+  {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+  std::unique_lock alive(alive_);
+  scheduler_.reset();
+  backend_.reset();
+  weights_.reset();
+}
+
+}  // namespace anabranch

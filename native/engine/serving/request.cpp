@@ -1,0 +1,241 @@
+#include "serving/request.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "error.h"
+
+namespace anabranch {
+
+Request::Request(RequestSpec spec, BlockPool& pool)
+    : spec_(std::move(spec)), tree_(pool, spec_.cache_salt), written_(1, 0), counts_(1), held_(1, 0) {
+  const ResumeRule rule = spec_.resume.value_or(ResumeRule::kSum);
+  usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
+  tree_.set_sequential(spec_.sequential);
+  if (spec_.plan.ids.empty()) {
+    tree_.write_prompt(spec_.prompt, rule);
+    return;
+  }
+  auto shared = spec_.prompt;
+  shared.back().tokens[0].resize(spec_.plan.at);
+  tree_.write_prompt(shared, rule);
+  tree_.begin_segment();
+  tree_.trunk().write(spec_.plan.ids);
+  tree_.settle();
+}
+
+// ---- an answer begun elsewhere -------------------------------------------------------------------
+
+const LoggedLane* Request::log_of(int lane) const {
+  for (const LoggedLane& logged : spec_.log) {
+    if (logged.lane == lane) return &logged;
+  }
+  return nullptr;
+}
+
+std::optional<int> Request::logged(const Lane& lane) const {
+  const LoggedLane* log = log_of(lane.id);
+  if (!log || written(lane) >= log->tokens.size()) return std::nullopt;
+  return log->tokens[written(lane)];
+}
+
+void Request::replay() {
+  policy->begin(*this, replayed_);
+  while (!finished()) {
+    std::vector<LaneToken> lanes;
+    bool all = true;
+    for (const Lane& lane : tree_.lanes()) {
+      if (!tree_.decodes(lane)) continue;
+      const auto token = logged(lane);
+      all = all && token;
+      LaneToken& at = lanes.emplace_back(lane.id, SampledToken{token.value_or(0), 0, {}});
+      const LoggedLane* log = log_of(lane.id);
+      if (!log || !log->closed || *log->closed == CloseReason::kMarker) continue;
+      const auto left = log->tokens.size() - written(lane);
+      if (left == static_cast<size_t>(policy->end_tokens())) at.closed = log->closed;
+    }
+    if (!all || lanes.empty()) break;
+    for (const LaneToken& at : lanes) {
+      const auto choice = policy->choice(*this, tree_.lanes()[at.lane]);
+      if (!choice || at.closed || allows(choice->constraint, at.chosen.token)) continue;
+      throw bad_argument("resume: lane " + std::to_string(at.lane) + " holds token " +
+                         std::to_string(at.chosen.token) + " where it may not stand");
+    }
+    tree_.settle();
+    // Prefill chose the first token, and the first after a plan's prompt; every other took a step, but
+    // for those after what was guessed.
+    if (!std::exchange(counted_, false)) ++usage_.steps;
+    policy->step(*this, lanes, replayed_);
+    if (tree_.as_guessed() > 0) counted_ = true;
+    else tree_.guess(guess());
+  }
+  for (const LoggedLane& log : spec_.log) {
+    const bool known = log.lane < static_cast<int>(tree_.lanes().size());
+    if (!known || written_[log.lane] < log.tokens.size()) {
+      throw bad_argument("resume: the tokens of lane " + std::to_string(log.lane) +
+                         " do not fit the lanes beside it");
+    }
+  }
+  tree_.guess(guess());
+}
+
+// ---- steps ---------------------------------------------------------------------------------------
+
+bool Request::start(int cached, Events& events) {
+  if (std::exchange(started_, true) || scorer) return false;
+  usage_.cached_tokens = std::min(cached, usage_.prompt_tokens);
+  events.add(EventKind::kStarted, spec_.id,
+             {static_cast<std::uint32_t>(usage_.prompt_tokens),
+              static_cast<std::uint32_t>(usage_.cached_tokens)});
+  events.append(replayed_);
+  return true;
+}
+
+int Request::add_rows(Batch& batch, int allowance) {
+  const auto before = batch.rows.size();
+  const bool catching_up = tree_.behind() > 0;
+  StepLogits logits = tree_.add_rows(batch, allowance, scorer != nullptr);
+  wanted_ = std::move(logits.written);
+  guessed_ = std::move(logits.guessed);
+  const int added = static_cast<int>(batch.rows.size() - before);
+  if (!catching_up && added > 0) ++usage_.steps;
+  return added;
+}
+
+void Request::ask(Backend& backend, std::vector<SamplingRow>& picks, Events& events) {
+  asked_.clear();
+  for (const LaneLogits& at : wanted_) {
+    if (scorer) {
+      scorer->take(at, backend.logits(at.row));
+      continue;
+    }
+    const auto choice = policy->choice(*this, tree_.lanes()[at.lane]);
+    asked_.emplace_back(at.lane, choice ? static_cast<int>(picks.size()) : -1);
+    if (choice) picks.push_back({at.row, *choice});
+    if (spec_.return_logits) tell_logits(at.lane, backend.logits(at.row), events);
+  }
+  wanted_.clear();
+}
+
+void Request::tell_logits(int lane, std::span<const float> logits, Events& events) const {
+  std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane), written_[lane]};
+  for (float x : logits) payload.push_back(std::bit_cast<std::uint32_t>(x));
+  events.add(EventKind::kLogits, spec_.id, payload);
+}
+
+std::vector<int> Request::guess() const {
+  if (finished() || spec_.sequential || tree_.in_stage()) return {};
+  std::vector<int> guess = policy->guess(*this);
+  // A token follows them, should they be right.
+  guess.resize(std::min(guess.size(), static_cast<size_t>(std::max(0, remaining() - 1))));
+  return guess;
+}
+
+bool Request::advance(const std::vector<SampledToken>& chosen, Events& events) {
+  if (scorer) {
+    if (tree_.behind() > 0) return false;
+    scorer->finish();
+    finish(FinishReason::kStop);
+    return false;
+  }
+  if (asked_.empty()) return false;
+  std::vector<LaneToken> lanes;
+  for (const auto& [lane, pick] : asked_) lanes.push_back({lane, pick < 0 ? SampledToken{} : chosen[pick]});
+  policy->step(*this, lanes, events);
+  const int right = finished() ? 0 : tree_.as_guessed();
+  if (right > 0 && !guessed_.empty()) {
+    wanted_ = {guessed_[right - 1]};
+    return true;
+  }
+  tree_.settle_guess();
+  tree_.guess(guess());
+  return false;
+}
+
+// ---- what is written -----------------------------------------------------------------------------
+
+void Request::emit(Lane& lane, const WrittenToken& token, Events& events) {
+  const auto told = logged(lane);
+  if (told && *told != token.id) {
+    throw bad_argument("resume: token " + std::to_string(written(lane)) + " of lane " +
+                       std::to_string(lane.id) + " is " + std::to_string(*told) +
+                       " where only " + std::to_string(token.id) + " can stand");
+  }
+  ++written_[lane.id];
+  ++usage_.completion_tokens;
+  if (token.flags & WrittenToken::kVisible) ++usage_.visible_tokens;
+  held_[lane.id] = token.flags & WrittenToken::kHeld ? held_[lane.id] + 1 : 0;
+  events.token(spec_.id, lane.id, token);
+}
+
+void Request::release(const Lane& lane, int count, Events& events) {
+  if (count == 0) return;
+  held_[lane.id] -= count;
+  usage_.visible_tokens += count;
+  events.add(EventKind::kReleased, spec_.id,
+             {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(count)});
+}
+
+void Request::drop_plan(int more) {
+  tree_.drop_segment(more);
+  if (spec_.plan.ids.empty()) return;
+  const std::vector<int>& prompt = spec_.prompt.back().tokens[0];
+  tree_.trunk().write(std::span(prompt).subspan(spec_.plan.at));
+  tree_.settle();
+  counted_ = true;
+}
+
+void Request::finish(FinishReason reason) {
+  if (finished_) return;
+  finished_ = reason;
+  for (int& held : held_) usage_.visible_tokens += std::exchange(held, 0);
+}
+
+void Request::open_stage(const std::vector<std::vector<int>>& titles,
+                         const std::vector<std::vector<int>>& openings, bool shown,
+                         Events& events) {
+  const TokenCounts seen = counts_[0];
+  tree_.fork(openings);
+  ++usage_.stages;
+  usage_.branches += static_cast<int>(openings.size());
+  std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()), 0,
+                                        static_cast<std::uint32_t>(openings.size())};
+  for (size_t i = 0; i < openings.size(); ++i) {
+    const Lane& lane = tree_.branches()[i];
+    written_.push_back(0);
+    counts_.push_back(seen);
+    held_.push_back(0);
+    payload.push_back(static_cast<std::uint32_t>(lane.id));
+    payload.push_back(static_cast<std::uint32_t>(titles[i].size()));
+    payload.insert(payload.end(), titles[i].begin(), titles[i].end());
+  }
+  events.add(EventKind::kStageOpened, spec_.id, payload);
+  for (size_t i = 0; i < openings.size(); ++i) {
+    for (int token : openings[i]) {
+      const auto flags = WrittenToken::kForced | (shown ? WrittenToken::kVisible : 0);
+      emit(tree_.branches()[i], {token, flags, 0, {}}, events);
+    }
+  }
+}
+
+void Request::close_branch(Lane& lane, CloseReason reason, Events& events) {
+  lane.live = false;
+  events.add(EventKind::kBranchClosed, spec_.id,
+             {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(reason)});
+}
+
+void Request::close_stage(ResumeRule rule, Events& events) {
+  // The trunk has now seen every branch: its counts are its own plus what each branch added.
+  const TokenCounts before = counts_[0];
+  for (const Lane& branch : tree_.branches()) {
+    for (const auto& [token, count] : counts_[branch.id]) {
+      const auto old = before.find(token);
+      const int added = count - (old == before.end() ? 0 : old->second);
+      if (added > 0) counts_[0][token] += added;
+    }
+  }
+  tree_.join(rule);
+  events.add(EventKind::kStageClosed, spec_.id, {static_cast<std::uint32_t>(tree_.stages())});
+}
+
+}  // namespace anabranch
