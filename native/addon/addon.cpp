@@ -246,7 +246,7 @@ anabranch::RequestSpec request_of(const Napi::Object& o) {
   spec.parallel = boolean(o, "parallel");
   spec.max_branches = integer(o, "maxBranches", 0, 0, 1 << 16);
   spec.max_tokens = integer(o, "maxTokens", 0, 0, 1 << 30);
-  spec.choice = static_cast<std::uint32_t>(whole(o, "choice", 0, kMaxWord));
+  spec.choice_index = static_cast<std::uint32_t>(whole(o, "choice", 0, kMaxWord));
   const Napi::Value stops = o.Get("stopTokens");
   if (!absent(stops)) spec.stop_tokens = ids(stops, "stopTokens");
   spec.ignore_eos = boolean(o, "ignoreEos");
@@ -384,9 +384,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       options.model = text(o, "model");
       options.dialect = text(o, "dialect");
       const std::string dtype = text(o, "dtype");
-      if (!dtype.empty()) options.backend.weights = anabranch::weight_type_of(dtype);
+      if (!dtype.empty()) options.backend.weight_type = anabranch::weight_type_of(dtype);
       const std::string kv_dtype = text(o, "kvDtype");
-      if (!kv_dtype.empty()) options.backend.kv = anabranch::kv_type_of(kv_dtype);
+      if (!kv_dtype.empty()) options.backend.kv_type = anabranch::kv_type_of(kv_dtype);
       options.backend.device = text(o, "device");
       options.backend.threads = integer(o, "threads", 0, 0, 1024);
       options.backend.kv_bytes =
@@ -401,7 +401,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);
       options.scheduler.prefill_rows = integer(o, "prefillRows", 0, 0, 65536);
       options.scheduler.validate = boolean(o, "validate");
-      options.gather = std::chrono::milliseconds(integer(o, "gatherMs", 0, 0, 1000));
+      options.flush_interval = std::chrono::milliseconds(integer(o, "flushIntervalMs", 0, 0, 1000));
 
       events_ = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(),
                                               "anabranch events", 0, 1);

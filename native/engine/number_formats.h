@@ -1,10 +1,8 @@
-// Number formats and hashes.
+// Conversions between fp32 and the 16-bit float formats.
 #pragma once
 
 #include <bit>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 namespace anabranch {
 
@@ -29,32 +27,6 @@ inline float from_fp16(std::uint16_t bits) {
   }
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
   return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (fraction << 13));
-}
-
-/// FNV-1a, 64 bit, going on from `state`.
-inline std::uint64_t fnv1a(std::uint64_t state, const void* data, size_t size) {
-  const auto* bytes = static_cast<const unsigned char*>(data);
-  for (size_t i = 0; i < size; ++i) state = (state ^ bytes[i]) * 1099511628211ull;
-  return state;
-}
-
-/// A hash of many bytes, at about the speed of reading them: eight FNV-like sums over 64-bit words
-/// side by side, then FNV-1a over the sums and the tail. Tells checkpoints apart; not cryptographic.
-inline std::uint64_t hash_bulk(std::uint64_t state, const void* data, size_t size) {
-  const auto* bytes = static_cast<const unsigned char*>(data);
-  std::uint64_t sums[8];
-  for (int i = 0; i < 8; ++i) sums[i] = state + static_cast<std::uint64_t>(i);
-  size_t at = 0;
-  for (; at + sizeof sums <= size; at += sizeof sums) {
-    for (int i = 0; i < 8; ++i) {
-      std::uint64_t word;
-      std::memcpy(&word, bytes + at + 8 * i, 8);
-      sums[i] = (sums[i] ^ word) * 0x9E3779B97F4A7C15ull;
-      sums[i] ^= sums[i] >> 29;
-    }
-  }
-  state = fnv1a(state, sums, sizeof sums);
-  return fnv1a(state, bytes + at, size - at);
 }
 
 }  // namespace anabranch

@@ -369,7 +369,7 @@ std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& 
   std::promise<Score> promise;
   auto score = promise.get_future();
   scheduler.submit(scheduler.make_score(runs, resume, true, std::move(promise)));
-  Events events;
+  EventBuffer events;
   while (score.wait_for(std::chrono::seconds(0)) != std::future_status::ready) scheduler.step(events);
   return score.get().logits;
 }
@@ -389,7 +389,7 @@ void check_model(const std::string& folder, BackendOptions options, Report repor
   };
   Rule rules[] = {{ResumeRule::kSum, " sum, ", {}, {}}, {ResumeRule::kMax, " max, ", {}, {}}};
   for (WeightType type : {WeightType::kF32, WeightType::kInt8}) {
-    options.weights = type;
+    options.weight_type = type;
     const auto cpu = make_cpu_backend(config, weights, options);
     for (Rule& rule : rules) {
       (type == WeightType::kF32 ? rule.precise : rule.int8) = logits_of(*cpu, runs, rule.resume, 128);
@@ -402,7 +402,7 @@ void check_model(const std::string& folder, BackendOptions options, Report repor
   };
   for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) {
     const std::string format = name_of(type);
-    options.weights = type;
+    options.weight_type = type;
     options.deterministic = false;
     const auto device = make_backend(config, weights, options, 0);
     options.deterministic = true;
@@ -419,11 +419,11 @@ void check_model(const std::string& folder, BackendOptions options, Report repor
     }
     if (type == WeightType::kBF16) {
       // Siblings share pieces, and rows read what the same step wrote.
-      options.kv = KvType::kFp8;
+      options.kv_type = KvType::kFp8;
       const auto with_fp8 = make_backend(config, weights, options, 0);
       options.deterministic = false;
       const auto by_runs = make_backend(config, weights, options, 0);
-      options.kv = KvType::kAuto;
+      options.kv_type = KvType::kAuto;
       for (const Rule& rule : rules) {
         const auto beside = logits_of(*invariant, runs, rule.resume, 128);
         const auto got = logits_of(*with_fp8, runs, rule.resume, 128);

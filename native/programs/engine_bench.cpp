@@ -187,7 +187,7 @@ class Bench {
     for (;;) {
       const LoadSnapshot before = scheduler.load();
       const auto began = std::chrono::steady_clock::now();
-      Events events;
+      EventBuffer events;
       scheduler.step(events);
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
       const LoadSnapshot after = scheduler.load();
@@ -220,7 +220,7 @@ class Bench {
     while (scheduler.load().finished == 0) {
       const std::uint64_t prefilled = scheduler.load().prefill_rows;
       const auto began = std::chrono::steady_clock::now();
-      Events events;
+      EventBuffer events;
       scheduler.step(events);
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
       if (scheduler.load().prefill_rows == prefilled) steps.push_back(took.count());
@@ -238,7 +238,7 @@ class Bench {
     scheduler.submit(scheduler.make(std::move(spec)));
     const auto began = std::chrono::steady_clock::now();
     while (scheduler.load().finished == 0) {
-      Events events;
+      EventBuffer events;
       scheduler.step(events);
     }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -278,7 +278,7 @@ class Bench {
       for (int i = 0; i < requests; ++i) {
         if (patience[i]-- == 0) scheduler.cancel(static_cast<std::uint32_t>(i));
       }
-      Events events;
+      EventBuffer events;
       scheduler.step(events);
       const auto now = std::chrono::steady_clock::now();
       const LoadSnapshot load = scheduler.load();
@@ -317,7 +317,7 @@ int run(int count, char** arguments) {
     if (name == "--help") return std::fputs(kHelp, stdout), 0;
     if (name == "--write-only" || name == "--no-overlap" || name == "--no-library") {
       if (name == "--write-only") write_only = true;
-      else (name == "--no-overlap" ? options.overlap : options.library) = false;
+      else (name == "--no-overlap" ? options.overlap_kernels : options.cublaslt) = false;
       continue;
     }
     if (i + 1 == count) throw bad_argument(name + " needs a value; see --help");
@@ -332,8 +332,8 @@ int run(int count, char** arguments) {
     };
     if (name == "--shape") shape_name = value;
     else if (name == "--device") options.device = value;
-    else if (name == "--dtype") options.weights = weight_type_of(value);
-    else if (name == "--kv-dtype") options.kv = kv_type_of(value);
+    else if (name == "--dtype") options.weight_type = weight_type_of(value);
+    else if (name == "--kv-dtype") options.kv_type = kv_type_of(value);
     else if (name == "--folder") folder = value;
     else if (name == "--prefix") prefix = whole(1);
     else if (name == "--tokens") tokens = whole(2);
@@ -441,7 +441,7 @@ int run(int count, char** arguments) {
       "\"prefill\":{\"tokens\":%d,\"ms\":%s,\"tokens_s\":%s,"
       "\"tflop_s\":%s},\"serving\":{\"requests\":%d,\"tokens_s\":%s,\"itl_p50_ms\":%s,\"itl_p99_ms\":%s},"
       "\"aborted\":%d,\"blocks_missing\":%d}\n",
-      shape->name, backend->name().c_str(), options.overlap ? "true" : "false",
+      shape->name, backend->name().c_str(), options.overlap_kernels ? "true" : "false",
       static_cast<unsigned long long>(backend->weight_bytes()),
       number(load_seconds).c_str(), number(bandwidth / 1e9).c_str(), prefix, tokens, decoded.c_str(),
       chosen.c_str(), prompt, number(prefill * 1e3).c_str(), number(prompt / prefill).c_str(),

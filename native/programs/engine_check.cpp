@@ -483,7 +483,7 @@ void check_silu(const Kernels& kernels) {
 struct Cache {
   std::vector<std::byte> k, v;
   std::vector<std::vector<int>> blocks;      // of each segment
-  std::vector<Span> spans;
+  std::vector<KvSpan> spans;
   std::vector<std::vector<float>> keys, values;  // [tokens][head_dim], as stored
 };
 
@@ -548,7 +548,7 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
     std::vector<float> partials, others(4 * stride);
     std::vector<float> out(static_cast<size_t>(count) * head_dim);
     int pieces = 0;
-    for (const Span& span : cache.spans) {
+    for (const KvSpan& span : cache.spans) {
       for (int t = 0; t < span.length; t += kKvChunkTokens) {
         partials.resize(++pieces * stride);
         const int tokens = std::min(kKvChunkTokens, span.length - t);
@@ -635,10 +635,10 @@ void check_plan() {
   std::vector<std::vector<int>> own;
   Batch batch;
   for (int i = 0; i < 300; ++i) own.push_back({100 + 2 * i, 101 + 2 * i});
-  const auto row = [&](std::vector<Span> spans) {
+  const auto row = [&](std::vector<KvSpan> spans) {
     Row r;
     r.first_span = static_cast<int>(batch.spans.size());
-    r.spans = static_cast<int>(spans.size());
+    r.num_spans = static_cast<int>(spans.size());
     batch.spans.insert(batch.spans.end(), spans.begin(), spans.end());
     batch.rows.push_back(r);
   };
@@ -649,8 +649,8 @@ void check_plan() {
   for (int t = 0; t < 300; ++t) row({{trunk.data(), 1 + t}});
 
   std::string wrong;
-  for (int slots : {1100, 5000}) {
-    AttentionPlan plan(1000, slots, kHeads, 7, kThreads);
+  for (int max_partials : {1100, 5000}) {
+    AttentionPlan plan(1000, max_partials, kHeads, 7, kThreads);
     for (int again = 0; again < 2; ++again) {
       plan.build(batch);
       std::vector<int> seen(batch.rows.size() * 8 * kHeads);
@@ -658,37 +658,37 @@ void check_plan() {
       for (const AttentionPlan::Wave& wave : plan.waves()) {
         if (wave.first_row != next_row) wrong = "waves don't follow each other";
         next_row = wave.last_row;
-        for (int unit = wave.shares.front(); unit < wave.shares.back(); ++unit) {
-          const AttentionPlan::WorkItem& u = plan.unit(unit);
+        for (int unit = wave.thread_items.front(); unit < wave.thread_items.back(); ++unit) {
+          const AttentionPlan::WorkItem& u = plan.item(unit);
           for (int i = 0; i < u.count; ++i) {
-            const AttentionPlan::QueryRead& reader = plan.readers()[u.first + i];
-            const Row& r = batch.rows[reader.row];
-            int slot = plan.first_slot(reader.row);
-            for (int s = r.first_span; s < r.first_span + r.spans; ++s) {
-              const Span& span = batch.spans[s];
-              for (int t = 0; t < span.length; t += kKvChunkTokens, ++slot) {
-                if (slot != reader.slot) continue;
+            const AttentionPlan::QueryRead& read = plan.reads()[u.first + i];
+            const Row& r = batch.rows[read.row];
+            int partial = plan.first_partial(read.row);
+            for (int s = r.first_span; s < r.first_span + r.num_spans; ++s) {
+              const KvSpan& span = batch.spans[s];
+              for (int t = 0; t < span.length; t += kKvChunkTokens, ++partial) {
+                if (partial != read.partial) continue;
                 const int tokens = std::min(kKvChunkTokens, span.length - t);
-                if (reader.tokens != tokens ||
+                if (read.tokens != tokens ||
                     !std::equal(u.blocks, u.blocks + (tokens + 15) / 16, span.blocks + t / 16)) {
                   wrong = "a row reads what is not its context";
                 }
-                ++seen[(reader.row * 8 + slot - plan.first_slot(reader.row)) * kHeads + u.kv_head];
+                ++seen[(read.row * 8 + partial - plan.first_partial(read.row)) * kHeads + u.kv_head];
               }
             }
-            if (reader.slot >= slots || slot > slots) wrong = "slots run over";
+            if (read.partial >= max_partials || partial > max_partials) wrong = "max_partials run over";
           }
         }
         for (int i = 0; i < kThreads; ++i) {
-          if (wave.shares[i] > wave.shares[i + 1]) wrong = "a thread's share is odd";
+          if (wave.thread_items[i] > wave.thread_items[i + 1]) wrong = "a thread's share is odd";
         }
       }
       if (next_row != static_cast<int>(batch.rows.size())) wrong = "rows are left out";
       for (size_t r = 0; r < batch.rows.size(); ++r) {
-        for (int slot = 0; slot < 8; ++slot) {
+        for (int partial = 0; partial < 8; ++partial) {
           for (int head = 0; head < kHeads; ++head) {
-            const int times = slot < plan.slots_of(static_cast<int>(r)) ? 1 : 0;
-            if (seen[(r * 8 + slot) * kHeads + head] != times) {
+            const int times = partial < plan.num_partials(static_cast<int>(r)) ? 1 : 0;
+            if (seen[(r * 8 + partial) * kHeads + head] != times) {
               wrong = "a piece is computed other than once";
             }
           }
@@ -699,8 +699,8 @@ void check_plan() {
     // and the lanes' ends.
     long long ends = 20 * 5;
     for (int i = 0; i < 200; ++i) ends += 1 + i % 32;
-    if (slots == 5000 && plan.tokens() != 600 + (640 - 256) + ends) {
-      wrong = "tokens read are " + std::to_string(plan.tokens());
+    if (max_partials == 5000 && plan.kv_tokens() != 600 + (640 - 256) + ends) {
+      wrong = "tokens read are " + std::to_string(plan.kv_tokens());
     }
   }
   report("piece plan", wrong);
@@ -716,7 +716,7 @@ void check_dealing() {
     own[i] = 40 + i;
     Row row;
     row.first_span = static_cast<int>(batch.spans.size());
-    row.spans = 2;
+    row.num_spans = 2;
     batch.spans.insert(batch.spans.end(), {{trunk.data(), 512}, {&own[i], 10}});
     batch.rows.push_back(row);
   }
@@ -725,9 +725,9 @@ void check_dealing() {
   const AttentionPlan::Wave& wave = plan.waves().front();
   std::array<int, 2> tokens{};
   for (int thread = 0; thread < 2; ++thread) {
-    for (int unit = wave.shares[thread]; unit < wave.shares[thread + 1]; ++unit) {
-      for (int i = 0; i < plan.unit(unit).count; ++i) {
-        tokens[thread] += plan.readers()[plan.unit(unit).first + i].tokens;
+    for (int unit = wave.thread_items[thread]; unit < wave.thread_items[thread + 1]; ++unit) {
+      for (int i = 0; i < plan.item(unit).count; ++i) {
+        tokens[thread] += plan.reads()[plan.item(unit).first + i].tokens;
       }
     }
   }
@@ -809,8 +809,8 @@ int main(int count, char** arguments) {
   for (int i = 1; i < count; ++i) {
     const std::string argument = arguments[i];
     if (argument == "--help") return std::fputs(kHelp, stdout), 0;
-    if (argument == "--no-overlap") options.overlap = false;
-    else if (argument == "--no-library") options.library = false;
+    if (argument == "--no-overlap") options.overlap_kernels = false;
+    else if (argument == "--no-library") options.cublaslt = false;
     else if (argument.starts_with("-")) return std::fprintf(stderr, "no option %s; see --help\n", argument.c_str()), 2;
     else folders.push_back(argument);
   }

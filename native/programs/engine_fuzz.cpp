@@ -185,7 +185,7 @@ std::string dialect_of(Dice& dice) {
   return R"({"version":1,"name":"fuzz",)" + markers + R"(,"visible":["serial","body")" +
          (dice.chance(50) ? R"(,"tail"])" : "]") + R"(,"resume":")" +
          (dice.chance(50) ? "sum" : "max") + R"(","caps":{"branches":)" + cap(2, 6) +
-         R"(,"least_branches":)" + cap(1, 2) + R"(,"title_tokens":)" + cap(1, 3) +
+         R"(,"min_branches":)" + cap(1, 2) + R"(,"title_tokens":)" + cap(1, 3) +
          R"(,"branch_tokens":)" + cap(14, 24) + R"(,"stages":)" + cap(1, 4) + "}}";
 }
 
@@ -453,7 +453,7 @@ RequestSpec random_request(std::uint32_t id, const Shape& s, Dice& dice) {
   spec.max_tokens = dice.pick<int>({1, 2, dice.between(1, 30), dice.between(1, s.context), s.context,
                                     s.context, INT_MAX, 0, -1, INT_MIN});
   spec.seed = dice.word();
-  spec.choice = static_cast<std::uint32_t>(dice.word());
+  spec.choice_index = static_cast<std::uint32_t>(dice.word());
   spec.priority = dice.pick<int>({0, 0, 0, 1, -1, 1000, INT_MAX, INT_MIN});
   if (dice.chance(70)) spec.cache_salt.assign(1, static_cast<std::uint8_t>(dice.below(2)));
   if (dice.chance(20)) spec.resume = dice.chance(50) ? ResumeRule::kSum : ResumeRule::kMax;
@@ -635,8 +635,8 @@ class Play {
         if (known && lane(words[0]).closed) fail("a token after its branch's end", false);
         lane(words[0]).tokens.push_back(static_cast<int>(words[1]));
         ++told.tokens;
-        told.visible += (words[2] & WrittenToken::kVisible) != 0;
-        told.held[words[0]] = words[2] & WrittenToken::kHeld ? told.held[words[0]] + 1 : 0;
+        told.visible += (words[2] & EmittedToken::kVisible) != 0;
+        told.held[words[0]] = words[2] & EmittedToken::kHeld ? told.held[words[0]] + 1 : 0;
         break;
       case EventKind::kStageOpened:
         told.open = static_cast<int>(words[2]);
@@ -706,9 +706,9 @@ class Play {
 EngineOptions random_options(const fs::path& folder, const Shape& s, int blocks, Dice& dice) {
   EngineOptions out;
   out.model = folder;
-  out.backend.weights = dice.chance(50) ? WeightType::kBF16 : WeightType::kF32;
+  out.backend.weight_type = dice.chance(50) ? WeightType::kBF16 : WeightType::kF32;
   out.backend.threads = dice.chance(90) ? 1 : 2;
-  const int element = out.backend.weights == WeightType::kBF16 ? 2 : 4;
+  const int element = out.backend.weight_type == WeightType::kBF16 ? 2 : 4;
   const std::uint64_t block = 2ull * element * kBlockTokens * s.kv_heads * s.head_dim * s.layers;
   out.backend.kv_bytes = block * static_cast<std::uint64_t>(blocks);
   out.backend.max_rows = dice.pick<int>({8, 16, 64, 256});

@@ -56,7 +56,7 @@ export interface EngineOptions {
    * Tokens are told so long after the last ones, or later; what begins or ends at once. 0 or absent:
    * every step. A small model's step is shorter than what listening to it costs.
    */
-  gatherMs?: number;
+  flushIntervalMs?: number;
   /** Check every invariant after every step (tests). */
   validate?: boolean;
 }

@@ -208,7 +208,7 @@ describe("aspd.json", () => {
     ["an opening that begins with the title", { opening: ["title"] }, /"opening" must begin/],
     ["an opening of another word", { opening: [ids(13), "lane"] }, /"opening\[1\]" must be/],
     ["numbers without their ids", { opening: [ids(13), "index"], index: [ids(30)] }, /"index" must hold/],
-    ["more branches at least than at most", { caps: { branches: 3, least_branches: 4 } }, /"caps\.least_branches" must be/],
+    ["more branches at least than at most", { caps: { branches: 3, min_branches: 4 } }, /"caps\.min_branches" must be/],
     ["an unknown rule", { resume: "mean" }, /"resume" must be/],
     ["an unknown visible part", { visible: ["plan"] }, /"visible\[0\]" must be/],
     ["a cap of one branch", { caps: { branches: 1 } }, /"caps\.branches" must be between/],

@@ -402,7 +402,7 @@ describe("text that only begins like a tag", () => {
 
 describe("a dialect whose stages may have one branch", () => {
   it("opens one", async () => {
-    const model = modelOf(single, { caps: { ...caps, least_branches: 1 } });
+    const model = modelOf(single, { caps: { ...caps, min_branches: 1 } });
     const serving = new Serving({ model });
     const [open] = single.plan;
     const answer = await serving.answer({

@@ -189,7 +189,7 @@ describe("deadlines and closing", () => {
 it("tokens gather where that is asked for, what ends is told at once, and nothing is lost", async () => {
   const request = { prompt: compare, parallel: true, maxTokens: 200 };
   const every = await new Serving().answer(request);
-  const gathered = await new Serving({ gatherMs: 1000 }).answer(request);
+  const gathered = await new Serving({ flushIntervalMs: 1000 }).answer(request);
   expect(gathered.events).toEqual(every.events);
   expect(every.batches).toBeGreaterThan(20);
   expect(gathered.batches).toBeLessThan(every.batches);

@@ -6,151 +6,153 @@
 namespace anabranch {
 namespace {
 
-/// Query heads of one unit: many enough to pay for reading the piece, few enough to share out.
-constexpr int kUnitQueries = 96;
+/// Query heads per work item: enough to amortise reading the chunk, few enough to spread the items
+/// over all threads.
+constexpr int kTargetQueriesPerItem = 96;
 
-/// What a unit costs. A tile of queries walks the tokens of its longest reader, and K and V are read
-/// once, which costs about as much as computing with them a few times.
-long long work_of(long long query_tokens, int longest) { return query_tokens + 4 * longest; }
+/// The cost of an item. Its queries walk the tokens of the longest read; reading K and V once costs
+/// about as much as computing with them a few times.
+long long cost_of(long long query_tokens, int longest) { return query_tokens + 4 * longest; }
 
-int pieces_of(int tokens) { return (tokens + kKvChunkTokens - 1) / kKvChunkTokens; }
+int chunks_for(int tokens) { return (tokens + kKvChunkTokens - 1) / kKvChunkTokens; }
 
 }  // namespace
 
-AttentionPlan::AttentionPlan(int blocks, int slots, int kv_heads, int group, int threads)
-    : slot_limit_(slots),
+AttentionPlan::AttentionPlan(int blocks, int max_partials, int kv_heads, int group, int threads)
+    : max_partials_(max_partials),
       kv_heads_(kv_heads),
       group_(group),
       threads_(threads),
-      group_at_(blocks, -1) {
-  groups_.reserve(slots);
-  entries_.reserve(slots);
-  readers_.reserve(slots);
+      chunk_at_(blocks, -1) {
+  chunks_.reserve(max_partials);
+  chunk_reads_.reserve(max_partials);
+  reads_.reserve(max_partials);
 }
 
-/// The group that reads these blocks as far as both go, or a new one. Requests that share cached
-/// blocks may part within a piece: then the first block is the same and another is not.
-int AttentionPlan::group_of(const int* blocks, int tokens) {
-  for (int at = group_at_[blocks[0]]; at >= 0; at = groups_[at].next) {
-    Group& group = groups_[at];
-    const int common = (std::min(tokens, group.tokens) + kBlockTokens - 1) / kBlockTokens;
-    if (blocks != group.blocks && !std::equal(blocks, blocks + common, group.blocks)) continue;
-    if (tokens > group.tokens) {
-      group.blocks = blocks;
-      group.tokens = tokens;
+/// The chunk with these blocks, as far as both lists go, or a new one. Requests that share cached
+/// blocks may diverge within a chunk: then the first block is the same and a later one differs.
+int AttentionPlan::find_or_add_chunk(const int* blocks, int tokens) {
+  for (int at = chunk_at_[blocks[0]]; at >= 0; at = chunks_[at].next) {
+    Chunk& chunk = chunks_[at];
+    const int common = (std::min(tokens, chunk.tokens) + kBlockTokens - 1) / kBlockTokens;
+    if (blocks != chunk.blocks && !std::equal(blocks, blocks + common, chunk.blocks)) continue;
+    if (tokens > chunk.tokens) {
+      chunk.blocks = blocks;
+      chunk.tokens = tokens;
     }
     return at;
   }
-  const int made = static_cast<int>(groups_.size());
-  groups_.push_back({blocks, tokens, 0, 0, group_at_[blocks[0]]});
-  group_at_[blocks[0]] = made;
-  return made;
+  const int added = static_cast<int>(chunks_.size());
+  chunks_.push_back({blocks, tokens, 0, 0, chunk_at_[blocks[0]]});
+  chunk_at_[blocks[0]] = added;
+  return added;
 }
 
-void AttentionPlan::build(const Batch& batch, std::span<const char> apart) {
-  readers_.clear();
-  units_.clear();
+void AttentionPlan::build(const Batch& batch, std::span<const char> skip) {
+  reads_.clear();
+  items_.clear();
   waves_.clear();
-  tokens_ = 0;
+  kv_tokens_ = 0;
   const int rows = static_cast<int>(batch.rows.size());
-  first_slot_.resize(rows);
-  slots_.resize(rows);
+  first_partial_.resize(rows);
+  num_partials_.resize(rows);
   int first_row = 0, used = 0;
   for (int row = 0; row < rows; ++row) {
-    const Span* spans = batch.spans.data() + batch.rows[row].first_span;
-    const int count = !apart.empty() && apart[row] ? 0 : batch.rows[row].spans;
-    int slots = 0;
-    for (int s = 0; s < count; ++s) slots += pieces_of(spans[s].length);
-    if (used + slots > slot_limit_) {
+    const KvSpan* spans = batch.spans.data() + batch.rows[row].first_span;
+    const int count = !skip.empty() && skip[row] ? 0 : batch.rows[row].num_spans;
+    int partials = 0;
+    for (int s = 0; s < count; ++s) partials += chunks_for(spans[s].length);
+    if (used + partials > max_partials_) {
       close_wave(first_row, row);
       first_row = row;
       used = 0;
     }
-    first_slot_[row] = used;
-    slots_[row] = slots;
+    first_partial_[row] = used;
+    num_partials_[row] = partials;
     for (int s = 0; s < count; ++s) {
       for (int first = 0; first < spans[s].length; first += kKvChunkTokens) {
         const int tokens = std::min(kKvChunkTokens, spans[s].length - first);
-        const int group = group_of(spans[s].blocks + first / kBlockTokens, tokens);
-        ++groups_[group].readers;
-        entries_.push_back({group, {row, tokens, used++}});
+        const int chunk = find_or_add_chunk(spans[s].blocks + first / kBlockTokens, tokens);
+        ++chunks_[chunk].reads;
+        chunk_reads_.push_back({chunk, {row, tokens, used++}});
       }
     }
   }
   close_wave(first_row, rows);
 }
 
-/// Brings the wave's readers together by group, and cuts the groups into units.
+/// Sorts the wave's reads by chunk and cuts the chunks into work items.
 void AttentionPlan::close_wave(int first_row, int last_row) {
-  int begin = static_cast<int>(readers_.size());
-  readers_.resize(readers_.size() + entries_.size());
-  const int first_unit = static_cast<int>(units_.size());
-  const auto most = [&](const Group& group) {
-    return work_of(static_cast<long long>(group.readers) * group.tokens * group_, group.tokens);
+  int begin = static_cast<int>(reads_.size());
+  reads_.resize(reads_.size() + chunk_reads_.size());
+  const int first_item = static_cast<int>(items_.size());
+  const auto max_cost = [&](const Chunk& chunk) {
+    return cost_of(static_cast<long long>(chunk.reads) * chunk.tokens * group_, chunk.tokens);
   };
-  long long all = 0;
-  for (const Group& group : groups_) all += most(group) * kv_heads_;
-  const long long fair = std::max(1LL, all / threads_);
-  for (Group& group : groups_) {
-    group_at_[group.blocks[0]] = -1;
-    group.placed = begin;
-    tokens_ += group.tokens;
-    const int queries = group.readers * group_;
-    const auto parts_of = [&](int size) { return (queries + size - 1) / size; };
-    // No unit is more than one thread's part of the whole, nor cut below what walks a piece together.
-    const auto wanted = static_cast<int>((most(group) + fair - 1) / fair);
-    const int parts = std::min(group.readers, std::max(parts_of(kUnitQueries),
-                                                       std::min(parts_of(kMaxQueriesPerItem), wanted)));
+  long long total = 0;
+  for (const Chunk& chunk : chunks_) total += max_cost(chunk) * kv_heads_;
+  const long long cost_per_thread = std::max(1LL, total / threads_);
+  for (Chunk& chunk : chunks_) {
+    chunk_at_[chunk.blocks[0]] = -1;
+    chunk.next_read = begin;
+    kv_tokens_ += chunk.tokens;
+    const int queries = chunk.reads * group_;
+    const auto items_of = [&](int size) { return (queries + size - 1) / size; };
+    // No item costs more than one thread's share of the wave, nor holds fewer queries than walk a
+    // chunk together.
+    const auto balanced = static_cast<int>((max_cost(chunk) + cost_per_thread - 1) / cost_per_thread);
+    const int items = std::min(chunk.reads, std::max(items_of(kTargetQueriesPerItem),
+                                                     std::min(items_of(kMaxQueriesPerItem), balanced)));
     for (int head = 0; head < kv_heads_; ++head) {
-      for (int part = 0; part < parts; ++part) {
-        const int first = group.readers * part / parts;
-        const int count = group.readers * (part + 1) / parts - first;
-        units_.push_back({group.blocks, begin + first, count, head});
+      for (int item = 0; item < items; ++item) {
+        const int first = chunk.reads * item / items;
+        const int count = chunk.reads * (item + 1) / items - first;
+        items_.push_back({chunk.blocks, begin + first, count, head});
       }
     }
-    begin += group.readers;
+    begin += chunk.reads;
   }
-  for (const Entry& entry : entries_) readers_[groups_[entry.group].placed++] = entry.reader;
-  groups_.clear();
-  entries_.clear();
-  waves_.push_back(deal(first_row, last_row, first_unit));
+  for (const ChunkRead& entry : chunk_reads_) reads_[chunks_[entry.chunk].next_read++] = entry.read;
+  chunks_.clear();
+  chunk_reads_.clear();
+  waves_.push_back(assign_to_threads(first_row, last_row, first_item));
 }
 
-/// Deals the units from `first_unit` on out to the threads: the one with the most work first, each to
-/// the thread that has least. Each thread's lie together, in the order in which they were.
-AttentionPlan::Wave AttentionPlan::deal(int first_row, int last_row, int first_unit) {
-  const std::vector<WorkItem> units(units_.begin() + first_unit, units_.end());
-  std::vector<long long> work;
+/// Assigns the items from `first_item` on to threads, the most expensive item first, each to the
+/// thread with the least work. Reorders the items so that each thread's are adjacent.
+AttentionPlan::Wave AttentionPlan::assign_to_threads(int first_row, int last_row, int first_item) {
+  const std::vector<WorkItem> items(items_.begin() + first_item, items_.end());
+  std::vector<long long> cost;
   std::vector<int> order;
-  for (const WorkItem& unit : units) {
+  for (const WorkItem& item : items) {
     long long query_tokens = 0;
     int longest = 0;
-    for (int r = 0; r < unit.count; ++r) {
-      const int tokens = readers_[unit.first + r].tokens;
+    for (int r = 0; r < item.count; ++r) {
+      const int tokens = reads_[item.first + r].tokens;
       query_tokens += static_cast<long long>(tokens) * group_;
       longest = std::max(longest, tokens);
     }
-    work.push_back(work_of(query_tokens, longest));
+    cost.push_back(cost_of(query_tokens, longest));
     order.push_back(static_cast<int>(order.size()));
   }
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return work[a] > work[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return cost[a] > cost[b]; });
   std::vector<long long> load(threads_);
-  std::vector<int> thread_of(units.size());
-  for (const int unit : order) {
-    const auto least = std::min_element(load.begin(), load.end());
-    *least += work[unit];
-    thread_of[unit] = static_cast<int>(least - load.begin());
+  std::vector<int> thread_of(items.size());
+  for (const int item : order) {
+    const auto idlest = std::min_element(load.begin(), load.end());
+    *idlest += cost[item];
+    thread_of[item] = static_cast<int>(idlest - load.begin());
   }
-  Wave wave{first_row, last_row, {first_unit}};
+  Wave wave{first_row, last_row, {first_item}};
   std::sort(order.begin(), order.end(), [&](int a, int b) {
     return std::pair(thread_of[a], a) < std::pair(thread_of[b], b);
   });
   size_t placed = 0;
   for (int thread = 0; thread < threads_; ++thread) {
     for (; placed < order.size() && thread_of[order[placed]] == thread; ++placed) {
-      units_[first_unit + placed] = units[order[placed]];
+      items_[first_item + placed] = items[order[placed]];
     }
-    wave.shares.push_back(first_unit + static_cast<int>(placed));
+    wave.thread_items.push_back(first_item + static_cast<int>(placed));
   }
   return wave;
 }

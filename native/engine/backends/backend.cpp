@@ -58,7 +58,7 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
   if (device == "cpu") return make_cpu_backend(config, weights, options);
   if (device.empty() || device == "auto") {
     // A code path names the CPU; so do weights that only the CPU computes with.
-    const bool able = options.weights != WeightType::kF32 && options.code_path.empty();
+    const bool able = options.weight_type != WeightType::kF32 && options.code_path.empty();
     if (able && cuda_devices() > 0) return make_cuda_backend(config, weights, options, 0);
     return make_cpu_backend(config, weights, options);
   }

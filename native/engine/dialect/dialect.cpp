@@ -105,7 +105,7 @@ std::vector<int> Dialect::whole(const Marker& marker, int number) const {
   return out;
 }
 
-int Dialect::most_segments(int tokens) const {
+int Dialect::max_segments(int tokens) const {
   // The shortest stages, of as few branches as may be, have the most segments for their tokens.
   const auto length = [&](const Marker& marker) { return whole(marker, 1).size(); };
   const size_t branch = length(title_open) + 1 + length(title_close) +
@@ -170,7 +170,7 @@ std::optional<Dialect> read_dialect(const std::string& given, const std::string&
   if (file.has("caps")) {
     const Json caps = file.at("caps");
     out.max_branches = static_cast<int>(caps.integer_or("branches", 10, 2, 64));
-    out.min_branches = static_cast<int>(caps.integer_or("least_branches", 2, 1, out.max_branches));
+    out.min_branches = static_cast<int>(caps.integer_or("min_branches", 2, 1, out.max_branches));
     out.max_title_tokens = static_cast<int>(caps.integer_or("title_tokens", 16, 1, 256));
     out.max_branch_tokens = static_cast<int>(caps.integer_or("branch_tokens", 512, 8, 1 << 20));
     out.max_stages = static_cast<int>(caps.integer_or("stages", 8, 1, 1024));

@@ -62,12 +62,12 @@ struct Dialect {
   /// The ids of a whole marker: what the model chooses and what follows.
   std::vector<int> whole(const Marker& marker, int number) const;
   /// Segments that an answer of so many tokens can have at the most.
-  int most_segments(int tokens) const;
+  int max_segments(int tokens) const;
 };
 
 /// Within a title its end and the next one's begin are guessed where they are no more tokens than this, which
 /// beside one row cost a step next to nothing: most tokens of a title are not its last.
-inline constexpr size_t kMostInTitle = 3;
+inline constexpr size_t kMaxDraftTokens = 3;
 
 /// How many of a marker's first tokens a text ends with, where that may still become the marker.
 int begun(std::span<const int> text, const std::vector<int>& marker);

@@ -12,7 +12,7 @@ bool contains(const std::vector<int>& list, int value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-/// What one lane has chosen freely since its last marker, and how many tokens at its end are held
+/// What one lane has sampled freely since its last marker, and how many tokens at its end are held
 /// back because a legal marker may begin with them.
 struct Text {
   std::vector<int> ids;
@@ -33,7 +33,7 @@ class DialectPolicy final : public DecodingPolicy {
       if (!contains(ends_, token)) ends_.push_back(token);
     }
     if (spec.ignore_eos) {
-      // The model's own ends are not to be chosen; what the caller named still ends the answer.
+      // The model's own ends are not to be sampled; what the caller named still ends the answer.
       ignored_ = eos;
       std::erase_if(ignored_, [&](int token) { return contains(spec.stop_tokens, token); });
     }
@@ -47,18 +47,18 @@ class DialectPolicy final : public DecodingPolicy {
     if (dialect_ && dialect_->prompted) may_branch_ = !spec.plan.ids.empty();
   }
 
-  void begin(Request& request, Events& events) override {
+  void begin(Request& request, EventBuffer& events) override {
     if (may_branch_ && dialect_->prompted) offer(request, request.tree().trunk(), events);
   }
 
-  std::optional<SamplingInput> choice(const Request& request, const Lane& lane) const override {
-    return choice_of(request, lane,
-                     lane.id == 0 ? legal_in_trunk(request)
+  std::optional<SamplingInput> sampling_input(const Request& request, const Lane& lane) const override {
+    return sampling_input_of(request, lane,
+                     lane.id == 0 ? trunk_constraint(request)
                                   : free_text(texts_[lane.id], &dialect_->branch_close, ignored_));
   }
 
   /// A title's end, as soon as there is a title, and another one's begin.
-  std::vector<int> guess(const Request&) const override {
+  std::vector<int> draft(const Request&) const override {
     if (state_ == State::kTitle) return title_end();
     if (state_ != State::kChoice) return {};
     for (const Option& option : options_) {
@@ -68,10 +68,10 @@ class DialectPolicy final : public DecodingPolicy {
     return {};
   }
 
-  void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
+  void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
     for (const LaneToken& at : lanes) {
       Lane& lane = request.tree().lanes()[at.lane];
-      if (lane.id == 0) trunk(request, lane, at.chosen, events);
+      if (lane.id == 0) trunk(request, lane, at.sampled, events);
       else branch(request, lane, at, events);
       if (request.finished()) return;
     }
@@ -88,14 +88,14 @@ class DialectPolicy final : public DecodingPolicy {
  private:
   enum class State { kText, kTitle, kChoice, kTail };
 
-  SamplingInput choice_of(const Request& request, const Lane& lane, TokenConstraint constraint) const {
+  SamplingInput sampling_input_of(const Request& request, const Lane& lane, TokenConstraint constraint) const {
     const RequestSpec& spec = request.spec();
     SamplingInput out;
-    out.sampling = &spec.sampling;
-    out.counts = &request.counts(lane);
+    out.params = &spec.sampling;
+    out.token_counts = &request.counts(lane);
     out.constraint = std::move(constraint);
     if (spec.sampling.temperature > 0) {
-      out.uniform = uniform(spec.seed, spec.choice, static_cast<std::uint32_t>(lane.id),
+      out.uniform = uniform(spec.seed, spec.choice_index, static_cast<std::uint32_t>(lane.id),
                             request.written(lane));
     }
     return out;
@@ -114,34 +114,34 @@ class DialectPolicy final : public DecodingPolicy {
     return constraint;
   }
 
-  void tell(Request& request, Lane& lane, const SampledToken& chosen, std::uint32_t flags,
-            Events& events) {
-    WrittenToken token{chosen.token, flags, 0, {}};
+  void tell(Request& request, Lane& lane, const SampledToken& sampled, std::uint32_t flags,
+            EventBuffer& events) {
+    EmittedToken token{sampled.token, flags, 0, {}};
     if (request.spec().sampling.logprobs && !request.logged(lane)) {
-      token.flags |= WrittenToken::kLogprobs;
-      token.logprob = chosen.logprob;
-      token.top = chosen.top;
+      token.flags |= EmittedToken::kLogprobs;
+      token.logprob = sampled.logprob;
+      token.top = sampled.top;
     }
     request.emit(lane, token, events);
   }
 
-  /// Writes a chosen token that completes no marker. While `marker` may still come of it, it is held
+  /// Writes a sampled token that completes no marker. While `marker` may still come of it, it is held
   /// back; what can no longer be its beginning is ordinary text.
-  void write_text(Request& request, Lane& lane, const SampledToken& chosen, const Marker* marker,
-                  bool shown, Events& events) {
+  void write_text(Request& request, Lane& lane, const SampledToken& sampled, const Marker* marker,
+                  bool shown, EventBuffer& events) {
     Text& text = texts_[lane.id];
-    text.ids.push_back(chosen.token);
+    text.ids.push_back(sampled.token);
     const int held = marker ? begun(text.ids, marker->ids) : 0;
     const int before = std::exchange(text.held, held);
     count(request, lane, before + 1, before + 1 - held);
     if (shown) request.release(lane, std::min(before, before + 1 - held), events);
-    tell(request, lane, chosen, !shown ? 0 : held ? WrittenToken::kHeld : WrittenToken::kVisible,
+    tell(request, lane, sampled, !shown ? 0 : held ? EmittedToken::kHeld : EmittedToken::kVisible,
          events);
-    lane.write(chosen.token);
+    lane.write(sampled.token);
   }
 
   /// What the lane holds back is ordinary text after all.
-  void settle(Request& request, Lane& lane, bool shown, Events& events) {
+  void settle(Request& request, Lane& lane, bool shown, EventBuffer& events) {
     const int held = std::exchange(texts_[lane.id].held, 0);
     count(request, lane, held, held);
     if (shown) request.release(lane, held, events);
@@ -153,24 +153,24 @@ class DialectPolicy final : public DecodingPolicy {
     std::for_each(from, from + n, [&](int token) { ++request.counts(lane)[token]; });
   }
 
-  /// Writes the chosen token that completes a marker; new text begins behind it.
-  void write_marker(Request& request, Lane& lane, const SampledToken& chosen, Events& events,
+  /// Writes the sampled token that completes a marker; new text begins behind it.
+  void write_marker(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events,
                     bool shown = false) {
     if (shown) settle(request, lane, true, events);
     texts_[lane.id] = {};
-    tell(request, lane, chosen, shown ? WrittenToken::kVisible : 0, events);
-    lane.write(chosen.token);
+    tell(request, lane, sampled, shown ? EmittedToken::kVisible : 0, events);
+    lane.write(sampled.token);
   }
 
   /// Writes what nobody chooses. False, and the answer ends, where the budget is too small for it.
-  bool force(Request& request, Lane& lane, const std::vector<int>& ids, Events& events,
+  bool force(Request& request, Lane& lane, const std::vector<int>& ids, EventBuffer& events,
              bool shown = false) {
     if (request.remaining() < static_cast<int>(ids.size())) {
       request.finish(FinishReason::kLength);
       return false;
     }
     texts_[lane.id] = {};
-    const auto flags = WrittenToken::kForced | (shown ? WrittenToken::kVisible : 0);
+    const auto flags = EmittedToken::kForced | (shown ? EmittedToken::kVisible : 0);
     for (int token : ids) request.emit(lane, {token, flags, 0, {}}, events);
     lane.write(ids);
     return true;
@@ -195,7 +195,7 @@ class DialectPolicy final : public DecodingPolicy {
     return !dialect_ || (state_ == State::kTail ? dialect_->tail_visible : dialect_->serial_visible);
   }
 
-  TokenConstraint legal_in_trunk(const Request& request) const {
+  TokenConstraint trunk_constraint(const Request& request) const {
     if (state_ == State::kChoice) {
       TokenConstraint constraint;
       for (const Option& option : options_) {
@@ -205,11 +205,11 @@ class DialectPolicy final : public DecodingPolicy {
       }
       return constraint;
     }
-    if (state_ == State::kTitle) return legal_in_title();
+    if (state_ == State::kTitle) return title_constraint();
     return free_text(texts_[0], text_marker(request), ignored_);
   }
 
-  TokenConstraint legal_in_title() const {
+  TokenConstraint title_constraint() const {
     const Text& text = texts_[0];
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
@@ -220,41 +220,41 @@ class DialectPolicy final : public DecodingPolicy {
     return constraint;
   }
 
-  void trunk(Request& request, Lane& lane, const SampledToken& chosen, Events& events) {
+  void trunk(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     switch (state_) {
       case State::kText:
-      case State::kTail: return text(request, lane, chosen, events);
-      case State::kTitle: return title(request, lane, chosen, events);
-      case State::kChoice: return option(request, lane, chosen, events);
+      case State::kTail: return text(request, lane, sampled, events);
+      case State::kTitle: return title(request, lane, sampled, events);
+      case State::kChoice: return option(request, lane, sampled, events);
     }
   }
 
-  void text(Request& request, Lane& lane, const SampledToken& chosen, Events& events) {
+  void text(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     const Marker* marker = text_marker(request);
-    if (contains(ends_, chosen.token)) {
+    if (contains(ends_, sampled.token)) {
       settle(request, lane, text_shown(), events);
-      tell(request, lane, chosen, 0, events);
+      tell(request, lane, sampled, 0, events);
       return request.finish(FinishReason::kStop);
     }
-    if (!marker || !texts_[0].completes(marker->ids, chosen.token)) {
-      return write_text(request, lane, chosen, marker, text_shown(), events);
+    if (!marker || !texts_[0].completes(marker->ids, sampled.token)) {
+      return write_text(request, lane, sampled, marker, text_shown(), events);
     }
     if (state_ == State::kTail) {
-      write_marker(request, lane, chosen, events);
+      write_marker(request, lane, sampled, events);
       state_ = State::kText;
       after_join_ = false;
       force(request, lane, dialect_->fill(marker->rest, {}, 1), events);
       return;
     }
-    open_plan(request, lane, chosen, events);
+    open_plan(request, lane, sampled, events);
   }
 
-  void open_plan(Request& request, Lane& lane, const SampledToken& chosen, Events& events) {
+  void open_plan(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     const Marker& opener = dialect_->opener();
     texts_[0].ids.resize(texts_[0].ids.size() + 1 - opener.ids.size());
     before_plan_ = {request.counts(lane), std::move(texts_[0].ids)};
     request.tree().begin_segment();
-    write_marker(request, lane, chosen, events);
+    write_marker(request, lane, sampled, events);
     titles_.clear();
     if (!force(request, lane, dialect_->fill(opener.rest, {}, 1), events)) return;
     if (&opener == &dialect_->title_open) begin_title();
@@ -277,28 +277,28 @@ class DialectPolicy final : public DecodingPolicy {
     out.erase(out.begin(), out.begin() + there);
     const auto begin = dialect_->whole(dialect_->title_open, next);
     out.insert(out.end(), begin.begin(), begin.end());
-    return out.size() > kMostInTitle ? std::vector<int>{} : out;
+    return out.size() > kMaxDraftTokens ? std::vector<int>{} : out;
   }
 
-  void title(Request& request, Lane& lane, const SampledToken& chosen, Events& events) {
+  void title(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     const Marker& close = dialect_->title_close;
     std::vector<int>& title = titles_.back();
     const size_t pieces = close.ids.size() - 1;  // of its end, taken for the title at first
     // In a plan that was asked for, an end of the answer ends what is under way.
-    if (contains(close.stand_ins, chosen.token) || contains(ends_, chosen.token)) {
+    if (contains(close.stand_ins, sampled.token) || contains(ends_, sampled.token)) {
       if (force(request, lane, dialect_->whole(close, 1), events)) offer(request, lane, events);
       return;
     }
-    if (texts_[0].completes(close.ids, chosen.token)) {
+    if (texts_[0].completes(close.ids, sampled.token)) {
       title.resize(title.size() - pieces);
-      write_marker(request, lane, chosen, events);
+      write_marker(request, lane, sampled, events);
       if (force(request, lane, dialect_->fill(close.rest, {}, 1), events)) {
         offer(request, lane, events);
       }
       return;
     }
-    title.push_back(chosen.token);
-    write_text(request, lane, chosen, &close, false, events);
+    title.push_back(sampled.token);
+    write_text(request, lane, sampled, &close, false, events);
     if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + pieces) {
       drop_plan(request, lane);
     }
@@ -311,7 +311,7 @@ class DialectPolicy final : public DecodingPolicy {
     std::vector<int> stand_ins;
   };
 
-  void offer(Request& request, Lane& lane, Events& events) {
+  void offer(Request& request, Lane& lane, EventBuffer& events) {
     const int number = static_cast<int>(titles_.size()) + 1;
     options_.clear();
     written_ = 0;
@@ -330,25 +330,25 @@ class DialectPolicy final : public DecodingPolicy {
     }
   }
 
-  void option(Request& request, Lane& lane, const SampledToken& chosen, Events& events) {
+  void option(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     const auto stood_for = std::find_if(options_.begin(), options_.end(), [&](const Option& option) {
-      return written_ == 0 && contains(option.stand_ins, chosen.token) &&
-             option.ids[0] != chosen.token;
+      return written_ == 0 && contains(option.stand_ins, sampled.token) &&
+             option.ids[0] != sampled.token;
     });
     if (stood_for != options_.end()) {
       options_ = {*stood_for};
       return follow(request, lane, events);
     }
     std::erase_if(options_, [&](const Option& option) {
-      return option.ids[written_] != chosen.token;
+      return option.ids[written_] != sampled.token;
     });
     ++written_;
-    write_marker(request, lane, chosen, events);
+    write_marker(request, lane, sampled, events);
     follow(request, lane, events);
   }
 
   /// Writes what all options have next, and goes on where one of them is whole.
-  void follow(Request& request, Lane& lane, Events& events) {
+  void follow(Request& request, Lane& lane, EventBuffer& events) {
     for (; written_ < options_.front().ids.size(); ++written_) {
       const int next = options_.front().ids[written_];
       for (const Option& option : options_) {
@@ -362,7 +362,7 @@ class DialectPolicy final : public DecodingPolicy {
     else fork(request, lane, events);
   }
 
-  void fork(Request& request, Lane& lane, Events& events) {
+  void fork(Request& request, Lane& lane, EventBuffer& events) {
     // A duplicate title keeps its KV in the plan but opens no branch.
     std::vector<std::vector<int>> titles, openings;
     size_t forced = 0;
@@ -399,28 +399,28 @@ class DialectPolicy final : public DecodingPolicy {
     return contains(ends_, token) || contains(dialect_->branch_close.stand_ins, token);
   }
 
-  void branch(Request& request, Lane& lane, const LaneToken& at, Events& events) {
+  void branch(Request& request, Lane& lane, const LaneToken& at, EventBuffer& events) {
     const Marker& close = dialect_->branch_close;
-    const bool whole = texts_[lane.id].completes(close.ids, at.chosen.token);
+    const bool whole = texts_[lane.id].completes(close.ids, at.sampled.token);
     CloseReason reason = CloseReason::kMarker;
     const bool shown = dialect_->branch_close_visible;
     if (at.closed || !whole) {
       const int least = lane.length() + 1 + static_cast<int>(close_.size());
       const bool full = least > dialect_->max_branch_tokens;
       if (at.closed) reason = *at.closed;
-      else if (ends_branch(at.chosen.token)) reason = CloseReason::kEos;
+      else if (ends_branch(at.sampled.token)) reason = CloseReason::kEos;
       else if (full) reason = CloseReason::kCap;
-      else return write_text(request, lane, at.chosen, &close, dialect_->body_visible, events);
+      else return write_text(request, lane, at.sampled, &close, dialect_->body_visible, events);
       settle(request, lane, dialect_->body_visible, events);
       force(request, lane, close_, events, shown);
     } else {
-      write_marker(request, lane, at.chosen, events, shown);
+      write_marker(request, lane, at.sampled, events, shown);
       force(request, lane, dialect_->fill(close.rest, {}, 1), events, shown);
     }
     request.close_branch(lane, reason, events);
   }
 
-  void join_if_closed(Request& request, Events& events) {
+  void join_if_closed(Request& request, EventBuffer& events) {
     LaneTree& tree = request.tree();
     if (!tree.in_stage()) return;
     for (const Lane& lane : tree.branches()) {
@@ -442,7 +442,7 @@ class DialectPolicy final : public DecodingPolicy {
 
   const Dialect* dialect_;
   std::vector<int> ends_;     // the model's own and the request's
-  std::vector<int> ignored_;  // of them, those that the request wants never chosen
+  std::vector<int> ignored_;  // of them, those that the request wants never sampled
   std::vector<int> close_;    // the whole end of a branch,
   std::vector<int> join_;     // and of a stage
   bool may_branch_ = false;

@@ -13,10 +13,10 @@ class ScriptPolicy final : public DecodingPolicy {
   explicit ScriptPolicy(const RequestSpec& spec)
       : runs_(spec.script), resume_(*spec.resume), run_(0), at_(1, tokens_of(spec.prompt)) {}
 
-  std::optional<SamplingInput> choice(const Request&, const Lane&) const override { return std::nullopt; }
+  std::optional<SamplingInput> sampling_input(const Request&, const Lane&) const override { return std::nullopt; }
 
   /// As a dialect's policy does: a title's end and another one's begin.
-  std::vector<int> guess(const Request& request) const override {
+  std::vector<int> draft(const Request& request) const override {
     const auto& [open, close] = request.spec().script_titles;
     if (open.empty() || runs_[run_].parallel) return {};
     const std::span written = std::span(runs_[run_].tokens[0]).first(at_[0]);
@@ -25,12 +25,12 @@ class ScriptPolicy final : public DecodingPolicy {
     if (opened.empty() || title.empty()) return {};
     const auto closed = std::ranges::search(title, close);
     if (!closed.empty()) return rest_of(open, std::span(closed.end(), title.end()));
-    std::vector<int> guess(close.begin() + begun(title.subspan(1), close), close.end());
-    guess.insert(guess.end(), open.begin(), open.end());
-    return guess.size() > kMostInTitle ? std::vector<int>{} : guess;
+    std::vector<int> draft(close.begin() + begun(title.subspan(1), close), close.end());
+    draft.insert(draft.end(), open.begin(), open.end());
+    return draft.size() > kMaxDraftTokens ? std::vector<int>{} : draft;
   }
 
-  void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) override {
+  void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
     for (const LaneToken& at : lanes) {
       Lane& lane = request.tree().lanes()[at.lane];
       if (lane.id == 0) continue;
@@ -47,7 +47,7 @@ class ScriptPolicy final : public DecodingPolicy {
   }
 
   /// The next token of the lane's run, or the lane's end.
-  bool write_next(Request& request, Lane& lane, int index, Events& events) {
+  bool write_next(Request& request, Lane& lane, int index, EventBuffer& events) {
     const std::vector<int>& tokens = runs_[run_].tokens[index];
     if (at_[index] == tokens.size()) {
       if (lane.id != 0) request.close_branch(lane, CloseReason::kMarker, events);
@@ -55,7 +55,7 @@ class ScriptPolicy final : public DecodingPolicy {
     }
     const int token = tokens[at_[index]++];
     lane.write(token);
-    request.emit(lane, {token, WrittenToken::kVisible | WrittenToken::kForced, 0, {}}, events);
+    request.emit(lane, {token, EmittedToken::kVisible | EmittedToken::kForced, 0, {}}, events);
     if (lane.id != 0 && ends_now(index)) request.close_branch(lane, CloseReason::kMarker, events);
     return true;
   }
@@ -73,7 +73,7 @@ class ScriptPolicy final : public DecodingPolicy {
   }
 
   /// Moves the trunk on, over forks, joins and empty runs, until some lane has a token to forward.
-  void settle(Request& request, Events& events) {
+  void settle(Request& request, EventBuffer& events) {
     LaneTree& tree = request.tree();
     while (true) {
       if (runs_[run_].parallel) {

@@ -93,78 +93,78 @@ BlockContent Segment::content(int block) const {
   return out;
 }
 
-int Segment::fill() {
-  if (filled_ % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
-  return count_filled();
+int Segment::append_slot() {
+  if (num_computed_ % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
+  return advance_computed();
 }
 
 /// One token more has its KV, in a block that is there. Returns its index.
-int Segment::count_filled() {
-  const int index = filled_++, block = index / kBlockTokens;
-  if (entry_ && filled_ % kBlockTokens == 0) pool_.publish(blocks_[block], content(block));
+int Segment::advance_computed() {
+  const int index = num_computed_++, block = index / kBlockTokens;
+  if (entry_ && num_computed_ % kBlockTokens == 0) pool_.publish(blocks_[block], content(block));
   return index;
 }
 
-int Segment::fill_ahead() {
-  if ((filled_ + ahead_) % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
-  return filled_ + ahead_++;
+int Segment::append_lookahead() {
+  if ((num_computed_ + num_lookahead_) % kBlockTokens == 0) blocks_.push_back(pool_.allocate());
+  return num_computed_ + num_lookahead_++;
 }
 
-void Segment::settle_ahead(int right) {
-  ahead_ = 0;
-  for (; right > 0; --right) count_filled();
-  for (; static_cast<int>(blocks_.size()) > blocks_for(filled_); blocks_.pop_back()) {
+void Segment::commit_lookahead(int right) {
+  num_lookahead_ = 0;
+  for (; right > 0; --right) advance_computed();
+  for (; static_cast<int>(blocks_.size()) > blocks_for(num_computed_); blocks_.pop_back()) {
     pool_.release(blocks_.back());
   }
 }
 
-int Segment::adopt(int limit) {
-  const int before = filled_;
-  while (entry_ && filled_ % kBlockTokens == 0 && filled_ + kBlockTokens <= limit) {
-    const int block = pool_.find(content(filled_ / kBlockTokens));
+int Segment::use_cached_prefix(int limit) {
+  const int before = num_computed_;
+  while (entry_ && num_computed_ % kBlockTokens == 0 && num_computed_ + kBlockTokens <= limit) {
+    const int block = pool_.find(content(num_computed_ / kBlockTokens));
     if (block < 0) break;
     pool_.retain(block);
     blocks_.push_back(block);
-    filled_ += kBlockTokens;
+    num_computed_ += kBlockTokens;
   }
-  return filled_ - before;
+  return num_computed_ - before;
 }
 
 void Segment::remove_last(int tokens) {
   tokens_.resize(tokens_.size() - tokens);
   keys_.resize(std::min(keys_.size(), tokens_.size() / kBlockTokens));
-  settled_ = std::min(settled_, length());
+  prefill_target_ = std::min(prefill_target_, length());
   // A full block may be shared: it is never written again.
-  for (; filled_ > length(); blocks_.pop_back()) {
-    filled_ = (blocks_for(filled_) - 1) * kBlockTokens;
+  for (; num_computed_ > length(); blocks_.pop_back()) {
+    num_computed_ = (blocks_for(num_computed_) - 1) * kBlockTokens;
     pool_.release(blocks_.back());
   }
 }
 
-void Segment::unfill_last() {
-  settled_ = std::min(settled_, length() - 1);
-  if (filled_ < length()) return;
-  if (--filled_ % kBlockTokens > 0) return;
+void Segment::recompute_last() {
+  prefill_target_ = std::min(prefill_target_, length() - 1);
+  if (num_computed_ < length()) return;
+  if (--num_computed_ % kBlockTokens > 0) return;
   pool_.release(blocks_.back());
   blocks_.pop_back();
 }
 
 void Segment::release_blocks() {
-  settled_ = std::max(settled_, filled_);
-  filled_ = ahead_ = 0;
+  prefill_target_ = std::max(prefill_target_, num_computed_);
+  num_computed_ = num_lookahead_ = 0;
   // Its end goes first, so that what is left known is a beginning.
   for (; !blocks_.empty(); blocks_.pop_back()) pool_.release(blocks_.back());
 }
 
 std::optional<PrefixKey> Segment::next_key() const {
-  const int block = blocks_for(filled_);
-  if (!entry_ || (block + 1) * kBlockTokens > settled_) return std::nullopt;
+  const int block = blocks_for(num_computed_);
+  if (!entry_ || (block + 1) * kBlockTokens > prefill_target_) return std::nullopt;
   return key(block);
 }
 
 bool Segment::will_publish(const PrefixKey& wanted) const {
   if (!entry_) return false;
-  for (int block = filled_ / kBlockTokens; (block + 1) * kBlockTokens <= settled_; ++block) {
+  for (int block = num_computed_ / kBlockTokens; (block + 1) * kBlockTokens <= prefill_target_; ++block) {
     if (key(block) == wanted) return true;
   }
   return false;

@@ -92,31 +92,31 @@ class Segment {
   const std::vector<int>& blocks() const { return blocks_; }
   int length() const { return static_cast<int>(tokens_.size()); }
   int next_position() const { return start_ + length(); }
-  int unfilled() const { return length() - filled_; }
+  int num_uncomputed() const { return length() - num_computed_; }
   /// Tokens that must be filled before decoding can go on: a prompt's, and those of blocks that
   /// were taken away.
-  int behind() const { return std::max(0, settled_ - filled_); }
-  int filled() const { return filled_; }
-  int ahead() const { return ahead_; }
+  int pending_prefill() const { return std::max(0, prefill_target_ - num_computed_); }
+  int num_computed() const { return num_computed_; }
+  int num_lookahead() const { return num_lookahead_; }
 
   void write(int token) { tokens_.push_back(token); }
   /// What is written by now belongs to what decoding stands on.
-  void settle() { settled_ = length(); }
+  void mark_for_prefill() { prefill_target_ = length(); }
 
   /// Room for the KV of its next token. Returns the token's index; its slot is
   /// blocks()[index / kBlockTokens], index % kBlockTokens.
-  int fill();
+  int append_slot();
   /// The same for a token that may come to be written next, after what is filled and filled ahead.
-  int fill_ahead();
+  int append_lookahead();
   /// Of the tokens filled ahead the first `right` were written; the others' KV goes.
-  void settle_ahead(int right);
+  void commit_lookahead(int right);
   /// Takes blocks that are known to hold its next tokens, as far as `limit` tokens. Returns how many
   /// tokens that filled.
-  int adopt(int limit);
+  int use_cached_prefix(int limit);
   /// Takes back what was written last. What is left in a block of it is filled anew.
   void remove_last(int tokens);
   /// Its last token is forwarded once more, for its logits.
-  void unfill_last();
+  void recompute_last();
   /// Gives the blocks back; filled tokens are then behind.
   void release_blocks();
 
@@ -126,7 +126,7 @@ class Segment {
   std::optional<PrefixKey> next_key() const;
 
  private:
-  int count_filled();
+  int advance_computed();
   BlockContent content(int block) const;
   PrefixKey end_key() const;
   const PrefixKey& key(int block) const;  // of full block number `block`; -1: of the context
@@ -139,9 +139,9 @@ class Segment {
   mutable std::vector<PrefixKey> keys_;  // of full blocks, as far as they were needed
   std::vector<int> tokens_;
   std::vector<int> blocks_;
-  int filled_ = 0;
-  int ahead_ = 0;  // filled beyond that, within a step
-  int settled_ = 0;
+  int num_computed_ = 0;
+  int num_lookahead_ = 0;  // filled beyond that, within a step
+  int prefill_target_ = 0;
 };
 
 }  // namespace anabranch

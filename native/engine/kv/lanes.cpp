@@ -64,7 +64,7 @@ void LaneTree::write_prompt(const std::vector<StructureRun>& runs, ResumeRule ru
     lane.segment = open(0, resume_at(start, opened, rule), std::move(joined));
     first = true;
   }
-  settle();
+  mark_for_prefill();
 }
 
 void LaneTree::begin_segment() {
@@ -76,7 +76,7 @@ void LaneTree::drop_segment(int more) {
   Lane& lane = trunk();
   lane.segment = lane.segment->before().back();
   lane.segment->remove_last(more);
-  lane.segment->unfill_last();
+  lane.segment->recompute_last();
   segments_.pop_back();
 }
 
@@ -111,19 +111,19 @@ void LaneTree::join(ResumeRule rule) {
   lane.live = true;
 }
 
-void LaneTree::settle() {
+void LaneTree::mark_for_prefill() {
   for (const SegmentPtr& segment : segments_) {
-    if (!waits(lanes_[segment->lane()])) segment->settle();
+    if (!waits_for_sibling(lanes_[segment->lane()])) segment->mark_for_prefill();
   }
 }
 
-int LaneTree::behind() const {
+int LaneTree::pending_prefill() const {
   int tokens = 0;
-  for (const SegmentPtr& segment : segments_) tokens += segment->behind();
+  for (const SegmentPtr& segment : segments_) tokens += segment->pending_prefill();
   return tokens;
 }
 
-bool LaneTree::waits(const Lane& lane) const {
+bool LaneTree::waits_for_sibling(const Lane& lane) const {
   if (!sequential_ || lane.id == 0) return false;
   for (size_t i = lanes_.size() - branches_; i < lanes_.size(); ++i) {
     if (lanes_[i].id >= lane.id) return false;
@@ -138,38 +138,38 @@ int LaneTree::live_lanes() const {
   return live;
 }
 
-bool LaneTree::gives_logits(const Segment& segment) const {
+bool LaneTree::needs_logits(const Segment& segment) const {
   const Lane& lane = lanes_[segment.lane()];
   return lane.live && lane.segment.get() == &segment;
 }
 
-int LaneTree::unfilled(const Segment& segment, bool catching_up) const {
-  if (catching_up) return segment.behind();
-  return waits(lanes_[segment.lane()]) ? 0 : segment.unfilled();
+int LaneTree::rows_of(const Segment& segment, bool prefilling) const {
+  if (prefilling) return segment.pending_prefill();
+  return waits_for_sibling(lanes_[segment.lane()]) ? 0 : segment.num_uncomputed();
 }
 
-int LaneTree::guessed(const Segment& segment, bool catching_up) const {
-  const bool follows = !catching_up && segment.lane() == 0 && gives_logits(segment);
-  return follows ? static_cast<int>(guess_.tokens.size()) : 0;
+int LaneTree::draft_rows_of(const Segment& segment, bool prefilling) const {
+  const bool follows = !prefilling && segment.lane() == 0 && needs_logits(segment);
+  return follows ? static_cast<int>(draft_.tokens.size()) : 0;
 }
 
-int LaneTree::rows_wanted() const {
-  const bool catching_up = behind() > 0;
+int LaneTree::rows_needed() const {
+  const bool prefilling = pending_prefill() > 0;
   int rows = 0;
   for (const SegmentPtr& segment : segments_) {
-    rows += unfilled(*segment, catching_up) + guessed(*segment, catching_up);
+    rows += rows_of(*segment, prefilling) + draft_rows_of(*segment, prefilling);
   }
   return rows;
 }
 
-int LaneTree::blocks_wanted(int allowance) const {
-  const bool catching_up = behind() > 0;
+int LaneTree::blocks_needed(int allowance) const {
+  const bool prefilling = pending_prefill() > 0;
   int blocks = 0;
   for (const SegmentPtr& segment : segments_) {
-    const int wanted = unfilled(*segment, catching_up) + guessed(*segment, catching_up);
+    const int wanted = rows_of(*segment, prefilling) + draft_rows_of(*segment, prefilling);
     const int count = std::min(allowance, wanted);
     allowance -= count;
-    blocks += blocks_for(segment->filled() + count) - blocks_for(segment->filled());
+    blocks += blocks_for(segment->num_computed() + count) - blocks_for(segment->num_computed());
   }
   return blocks;
 }
@@ -180,12 +180,12 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
     size_t first;  // of batch.rows
     int count;
   };
-  const bool catching_up = behind() > 0;
+  const bool prefilling = pending_prefill() > 0;
   std::vector<Added> added;
   StepLogits logits;
   for (size_t s = 0; s < segments_.size(); ++s) {
     Segment& segment = *segments_[s];
-    const int count = std::min(allowance, unfilled(segment, catching_up));
+    const int count = std::min(allowance, rows_of(segment, prefilling));
     if (count <= 0) continue;
     allowance -= count;
     added.push_back({&segment, batch.rows.size(), count});
@@ -196,27 +196,27 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
       row.block = segment.blocks().back();
       row.offset = index % kBlockTokens;
       if (gives) {
-        row.logits = batch.logits_rows++;
-        gives->push_back({segment.lane(), row.logits, static_cast<int>(s), index});
+        row.logits_row = batch.logits_rows++;
+        gives->push_back({segment.lane(), row.logits_row, static_cast<int>(s), index});
       }
       batch.rows.push_back(row);
     };
-    const bool last_gives = gives_logits(segment);
+    const bool last_gives = needs_logits(segment);
     for (int i = 0; i < count; ++i) {
-      const int index = segment.fill();
+      const int index = segment.append_slot();
       const bool gives = every_row || (last_gives && index + 1 == segment.length());
       add(segment.tokens()[index], index, gives ? &logits.written : nullptr);
     }
-    const int guess = guessed(segment, catching_up);
-    if (guess == 0 || guess > allowance || segment.unfilled() > 0) continue;
+    const int guess = draft_rows_of(segment, prefilling);
+    if (guess == 0 || guess > allowance || segment.num_uncomputed() > 0) continue;
     allowance -= guess;
     added.back().count += guess;
-    guess_.forwarded = true;
-    for (int token : guess_.tokens) add(token, segment.fill_ahead(), &logits.guessed);
+    draft_.forwarded = true;
+    for (int token : draft_.tokens) add(token, segment.append_lookahead(), &logits.draft);
   }
   // All blocks are there now, so that rows can see what others write in this step.
   for (const Added& part : added) {
-    const int before = part.segment->filled() + part.segment->ahead() - part.count;
+    const int before = part.segment->num_computed() + part.segment->num_lookahead() - part.count;
     for (int i = 0; i < part.count; ++i) {
       Row& row = batch.rows[part.first + i];
       row.first_span = static_cast<int>(batch.spans.size());
@@ -225,40 +225,40 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
         batch.spans.push_back({seen->blocks().data(), seen->length()});
       }
       batch.spans.push_back({part.segment->blocks().data(), before + i + 1});
-      row.spans = static_cast<int>(batch.spans.size()) - row.first_span;
+      row.num_spans = static_cast<int>(batch.spans.size()) - row.first_span;
     }
   }
   return logits;
 }
 
-void LaneTree::guess(std::vector<int> tokens) {
-  guess_ = {std::move(tokens), trunk().segment, trunk().length()};
+void LaneTree::set_draft(std::vector<int> tokens) {
+  draft_ = {std::move(tokens), trunk().segment, trunk().length()};
 }
 
-int LaneTree::as_guessed() const {
+int LaneTree::num_accepted() const {
   const Lane& lane = lanes_.front();
-  if (!lane.live || lane.segment != guess_.segment) return 0;
-  const auto written = std::span(lane.segment->tokens()).subspan(guess_.from);
-  const bool right = written.size() <= guess_.tokens.size() &&
-                     std::equal(written.begin(), written.end(), guess_.tokens.begin());
+  if (!lane.live || lane.segment != draft_.segment) return 0;
+  const auto written = std::span(lane.segment->tokens()).subspan(draft_.from);
+  const bool right = written.size() <= draft_.tokens.size() &&
+                     std::equal(written.begin(), written.end(), draft_.tokens.begin());
   return right ? static_cast<int>(written.size()) : 0;
 }
 
-void LaneTree::settle_guess() {
-  if (std::exchange(guess_.forwarded, false)) {
-    const auto written = std::span(guess_.segment->tokens()).subspan(guess_.from);
-    const auto end = std::mismatch(guess_.tokens.begin(), guess_.tokens.end(), written.begin(), written.end());
-    guess_.segment->settle_ahead(static_cast<int>(end.first - guess_.tokens.begin()));
+void LaneTree::commit_draft() {
+  if (std::exchange(draft_.forwarded, false)) {
+    const auto written = std::span(draft_.segment->tokens()).subspan(draft_.from);
+    const auto end = std::mismatch(draft_.tokens.begin(), draft_.tokens.end(), written.begin(), written.end());
+    draft_.segment->commit_lookahead(static_cast<int>(end.first - draft_.tokens.begin()));
   }
-  guess_ = {};
+  draft_ = {};
 }
 
-int LaneTree::adopt() {
+int LaneTree::use_cached_prefix() {
   int tokens = 0;
   for (const SegmentPtr& segment : segments_) {
     // A token whose logits are wanted has to be forwarded.
-    const int limit = segment->filled() + segment->behind();
-    tokens += segment->adopt(limit == segment->length() && gives_logits(*segment) ? limit - 1
+    const int limit = segment->num_computed() + segment->pending_prefill();
+    tokens += segment->use_cached_prefix(limit == segment->length() && needs_logits(*segment) ? limit - 1
                                                                                   : limit);
   }
   return tokens;

@@ -38,7 +38,7 @@ struct LaneLogits {
 /// The rows of a step that give logits.
 struct StepLogits {
   std::vector<LaneLogits> written;
-  std::vector<LaneLogits> guessed;  // of each token of the trunk's guess, in its order; or none
+  std::vector<LaneLogits> draft;  // of each token of the trunk's guess, in its order; or none
 };
 
 class LaneTree {
@@ -76,25 +76,25 @@ class LaneTree {
 
   /// What the trunk will probably write next: it goes through the next decode step behind what the trunk
   /// has written by now, and each token of it gives logits as well.
-  void guess(std::vector<int> tokens);
+  void set_draft(std::vector<int> tokens);
   /// How many tokens the trunk has written since, where they are what the guess begins with; else 0.
-  int as_guessed() const;
+  int num_accepted() const;
   /// After that step: what was not written as guessed is forgotten.
-  void settle_guess();
+  void commit_draft();
 
   /// All that is written by now must be filled before decoding goes on.
-  void settle();
+  void mark_for_prefill();
   /// Settled tokens that are still to be filled. While there are any, steps fill those alone.
-  int behind() const;
+  int pending_prefill() const;
   /// Rows that add_rows would like to add.
-  int rows_wanted() const;
+  int rows_needed() const;
   /// Blocks that add_rows would allocate with this allowance.
-  int blocks_wanted(int allowance) const;
+  int blocks_needed(int allowance) const;
   /// Adds rows for written tokens, segments in order of creation. `every_row` asks for logits of
   /// each row, else of the last token of a live lane.
   StepLogits add_rows(Batch& batch, int allowance, bool every_row);
   /// Fills settled tokens with KV that is known. Returns how many.
-  int adopt();
+  int use_cached_prefix();
   /// Gives all blocks back; what was filled is then behind.
   void release_blocks();
   /// The first KV content that filling what is behind will compute.
@@ -102,7 +102,7 @@ class LaneTree {
   bool will_publish(const PrefixKey& key) const;
 
   /// Whether the next step gives the lane a token.
-  bool decodes(const Lane& lane) const { return lane.live && !waits(lane); }
+  bool decodes(const Lane& lane) const { return lane.live && !waits_for_sibling(lane); }
   int live_lanes() const;  // how many it gives one
 
   /// With siblings decoded one after another (a debugging aid), only the first live branch moves.
@@ -110,10 +110,10 @@ class LaneTree {
 
  private:
   const SegmentPtr& open(int lane, int start, Context before);
-  bool waits(const Lane& lane) const;
-  bool gives_logits(const Segment& segment) const;  // its last token does
-  int unfilled(const Segment& segment, bool catching_up) const;
-  int guessed(const Segment& segment, bool catching_up) const;  // tokens after its unfilled ones
+  bool waits_for_sibling(const Lane& lane) const;
+  bool needs_logits(const Segment& segment) const;  // its last token does
+  int rows_of(const Segment& segment, bool prefilling) const;
+  int draft_rows_of(const Segment& segment, bool prefilling) const;  // tokens after its unfilled ones
 
   BlockPool& pool_;
   std::optional<PrefixKey> root_;
@@ -127,7 +127,7 @@ class LaneTree {
     SegmentPtr segment;      // where they may come to stand,
     int from = 0;            // from this index on
     bool forwarded = false;  // in the step under way
-  } guess_;
+  } draft_;
 };
 
 }  // namespace anabranch

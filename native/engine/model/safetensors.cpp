@@ -12,6 +12,7 @@
 #include <set>
 
 #include "model/json.h"
+#include "hash.h"
 #include "number_formats.h"
 
 namespace anabranch {

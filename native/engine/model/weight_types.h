@@ -1,10 +1,10 @@
-// How weights, and K and V, are stored. C++17, as nvcc reads it.
+// Storage formats of weights and of KV. C++17, because nvcc reads it.
 #pragma once
 
 namespace anabranch {
 
-/// Of weights. int8 and fp8 (e4m3) carry a bf16 scale for each 128 values along K, are made from any
-/// checkpoint while it is loaded, and multiply inputs that keep their own precision.
+/// int8 and fp8 (e4m3) weights have one bf16 scale per 128 values along K. They are quantized while
+/// a checkpoint of any float format loads; activations are not quantized to 8 bits.
 enum class WeightType { kF32, kBF16, kInt8, kFp8 };
 
 inline const char* name_of(WeightType type) {
@@ -17,8 +17,7 @@ inline const char* name_of(WeightType type) {
   return "";
 }
 
-/// Of K and V: what goes with the weights (fp32 beside fp32, else bf16), or fp8 (e4m3) with an fp32 scale
-/// for each token and head.
+/// kAuto: fp32 KV with fp32 weights, else bf16. kFp8: e4m3 with one fp32 scale per token and head.
 enum class KvType { kAuto, kFp8 };
 
 }  // namespace anabranch

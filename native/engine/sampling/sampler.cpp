@@ -152,8 +152,8 @@ Cut cut_of(std::span<const float> weights, const SamplingParams& sampling) {
 }
 
 int choose_token(std::span<float> logits, const SamplingInput& input) {
-  const SamplingParams& sampling = *input.sampling;
-  apply_penalties(logits, sampling, *input.counts);
+  const SamplingParams& sampling = *input.params;
+  apply_penalties(logits, sampling, *input.token_counts);
   apply_mask(logits, input.constraint);
   const int likeliest = greedy(logits, input.constraint);
   if (sampling.temperature <= 0 || sampling.top_k == 1) return likeliest;
@@ -186,11 +186,11 @@ bool allows(const TokenConstraint& constraint, int token) {
 }
 
 SampledToken sample(std::span<float> logits, const SamplingInput& input) {
-  if (!input.sampling->logprobs) return {choose_token(logits, input), 0, {}};
+  if (!input.params->logprobs) return {choose_token(logits, input), 0, {}};
   const std::vector<float> raw(logits.begin(), logits.end());
   const int token = choose_token(logits, input);
   return {token, log_probability(raw, token),
-          top_log_probabilities(raw, input.sampling->top_logprobs)};
+          top_log_probabilities(raw, input.params->top_logprobs)};
 }
 
 float log_probability(std::span<const float> logits, int token) {

@@ -36,8 +36,8 @@ bool allows(const TokenConstraint& constraint, int token);
 
 /// How a lane's next token is to be chosen, known before its logits are.
 struct SamplingInput {
-  const SamplingParams* sampling = nullptr;
-  const TokenCounts* counts = nullptr;
+  const SamplingParams* params = nullptr;
+  const TokenCounts* token_counts = nullptr;
   TokenConstraint constraint;
   double uniform = 0;  // in [0, 1)
 };

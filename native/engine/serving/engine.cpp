@@ -7,7 +7,7 @@
 
 #include "dialect/dialect.h"
 #include "error.h"
-#include "number_formats.h"
+#include "hash.h"
 
 namespace anabranch {
 namespace {
@@ -38,7 +38,7 @@ std::string digest_of(const std::string& folder, const std::string& dialect,
 Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_fault)
     : on_events_(std::move(on_events)),
       on_fault_(std::move(on_fault)),
-      gather_(options.gather) {
+      flush_interval_(options.flush_interval) {
   if (!std::filesystem::is_directory(options.model)) {
     throw bad_file(options.model, "is not a model folder");
   }
@@ -47,7 +47,7 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   auto dialect = read_dialect(options.dialect, options.model, config.vocabulary);
   backend_ = make_backend(config, *weights_, options.backend);
   info_.backend = backend_->name();
-  info_.digest = digest_of(options.model, options.dialect, *weights_, options.backend.weights);
+  info_.digest = digest_of(options.model, options.dialect, *weights_, options.backend.weight_type);
   info_.dialect = dialect ? dialect->name : "";
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;
@@ -119,14 +119,14 @@ void Engine::publish(const LoadSnapshot& load) {
 }
 
 /// Whether what has gathered is to be told.
-bool Engine::due(const Events& events) const {
+bool Engine::should_flush(const EventBuffer& events) const {
   if (events.empty()) return false;
   return events.has(EventKind::kStarted) || events.has(EventKind::kFinished) || scheduler_->idle() ||
-         std::chrono::steady_clock::now() - told_ >= gather_;
+         std::chrono::steady_clock::now() - last_flush_ >= flush_interval_;
 }
 
 void Engine::run() {
-  Events events;
+  EventBuffer events;
   try {
     while (true) {
       std::vector<std::function<void()>> commands;
@@ -144,8 +144,8 @@ void Engine::run() {
       // The load is known before the events that changed it: who saw an answer end sees its blocks
       // free.
       publish(scheduler_->load());
-      if (due(events)) {
-        if (events.has(EventKind::kTokens)) told_ = std::chrono::steady_clock::now();
+      if (should_flush(events)) {
+        if (events.has(EventKind::kTokens)) last_flush_ = std::chrono::steady_clock::now();
         on_events_(events.take());
       }
       if (closing && scheduler_->idle()) return;

@@ -27,7 +27,7 @@ struct EngineOptions {
   SchedulerOptions scheduler;
   /// Tokens are told this long after the last ones, or later; what begins or ends is told at once. Zero:
   /// every step tells. A small model's step is shorter than what listening to it costs.
-  std::chrono::milliseconds gather{0};
+  std::chrono::milliseconds flush_interval{0};
 };
 
 /// What the engine serves, as others need to know it.
@@ -74,7 +74,7 @@ class Engine {
   void enqueue(Make make);
   void run();
   void publish(const LoadSnapshot& load);
-  bool due(const Events& events) const;
+  bool should_flush(const EventBuffer& events) const;
 
   mutable std::shared_mutex alive_;  // shared by who uses these from outside; none are left after close()
   std::unique_ptr<Checkpoint> weights_;
@@ -91,8 +91,8 @@ class Engine {
   int queued_ = 0;     // submitted and not yet admitted, as known to submit()
   int arriving_ = 0;   // of these, not yet seen by the engine thread
   int max_queue_ = 0;
-  std::chrono::milliseconds gather_;
-  std::chrono::steady_clock::time_point told_;  // when the last tokens were
+  std::chrono::milliseconds flush_interval_;
+  std::chrono::steady_clock::time_point last_flush_;  // when the last tokens were
   bool closing_ = false;
   std::thread thread_;
 };

@@ -45,7 +45,7 @@ struct Usage {
 
 /// A held token may be the beginning of a marker, or visible text. It is text when it is released or
 /// when its lane or the answer ends, a marker's when a token comes that is not held.
-struct WrittenToken {
+struct EmittedToken {
   static constexpr std::uint32_t kVisible = 1, kForced = 2, kLogprobs = 4, kHeld = 8;
   int id = 0;
   std::uint32_t flags = 0;
@@ -53,7 +53,7 @@ struct WrittenToken {
   std::vector<std::pair<int, float>> top;
 };
 
-class Events {
+class EventBuffer {
  public:
   void add(EventKind kind, std::uint32_t request, const std::vector<std::uint32_t>& payload) {
     kinds_ |= 1u << static_cast<std::uint32_t>(kind);
@@ -63,10 +63,10 @@ class Events {
     words_.insert(words_.end(), payload.begin(), payload.end());
   }
 
-  void token(std::uint32_t request, int lane, const WrittenToken& token) {
+  void token(std::uint32_t request, int lane, const EmittedToken& token) {
     std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane),
                                           static_cast<std::uint32_t>(token.id), token.flags};
-    if (token.flags & WrittenToken::kLogprobs) {
+    if (token.flags & EmittedToken::kLogprobs) {
       payload.push_back(std::bit_cast<std::uint32_t>(token.logprob));
       payload.push_back(static_cast<std::uint32_t>(token.top.size()));
       for (const auto& [id, logprob] : token.top) {
@@ -86,7 +86,7 @@ class Events {
     add(EventKind::kFinished, request, payload);
   }
 
-  void append(const Events& more) {
+  void append(const EventBuffer& more) {
     words_.insert(words_.end(), more.words_.begin(), more.words_.end());
     kinds_ |= more.kinds_;
   }

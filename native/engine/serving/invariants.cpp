@@ -6,9 +6,9 @@ namespace anabranch {
 namespace {
 
 std::string check_segment(const Segment& segment) {
-  if (segment.filled() > segment.length()) return "a segment has more KV than tokens";
-  if (static_cast<int>(segment.blocks().size()) != blocks_for(segment.filled())) {
-    return "a segment has " + std::to_string(segment.filled()) + " tokens filled in " +
+  if (segment.num_computed() > segment.length()) return "a segment has more KV than tokens";
+  if (static_cast<int>(segment.blocks().size()) != blocks_for(segment.num_computed())) {
+    return "a segment has " + std::to_string(segment.num_computed()) + " tokens filled in " +
            std::to_string(segment.blocks().size()) + " blocks";
   }
   return "";

@@ -21,7 +21,7 @@ Request::Request(RequestSpec spec, BlockPool& pool)
   tree_.write_prompt(shared, rule);
   tree_.begin_segment();
   tree_.trunk().write(spec_.plan.ids);
-  tree_.settle();
+  tree_.mark_for_prefill();
 }
 
 // ---- an answer begun elsewhere -------------------------------------------------------------------
@@ -56,18 +56,18 @@ void Request::replay() {
     }
     if (!all || lanes.empty()) break;
     for (const LaneToken& at : lanes) {
-      const auto choice = policy->choice(*this, tree_.lanes()[at.lane]);
-      if (!choice || at.closed || allows(choice->constraint, at.chosen.token)) continue;
+      const auto choice = policy->sampling_input(*this, tree_.lanes()[at.lane]);
+      if (!choice || at.closed || allows(choice->constraint, at.sampled.token)) continue;
       throw bad_argument("resume: lane " + std::to_string(at.lane) + " holds token " +
-                         std::to_string(at.chosen.token) + " where it may not stand");
+                         std::to_string(at.sampled.token) + " where it may not stand");
     }
-    tree_.settle();
+    tree_.mark_for_prefill();
     // Prefill chose the first token, and the first after a plan's prompt; every other took a step, but
     // for those after what was guessed.
     if (!std::exchange(counted_, false)) ++usage_.steps;
     policy->step(*this, lanes, replayed_);
-    if (tree_.as_guessed() > 0) counted_ = true;
-    else tree_.guess(guess());
+    if (tree_.num_accepted() > 0) counted_ = true;
+    else tree_.set_draft(draft_tokens());
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
@@ -76,12 +76,12 @@ void Request::replay() {
                          " do not fit the lanes beside it");
     }
   }
-  tree_.guess(guess());
+  tree_.set_draft(draft_tokens());
 }
 
 // ---- steps ---------------------------------------------------------------------------------------
 
-bool Request::start(int cached, Events& events) {
+bool Request::start(int cached, EventBuffer& events) {
   if (std::exchange(started_, true) || scorer) return false;
   usage_.cached_tokens = std::min(cached, usage_.prompt_tokens);
   events.add(EventKind::kStarted, spec_.id,
@@ -93,23 +93,23 @@ bool Request::start(int cached, Events& events) {
 
 int Request::add_rows(Batch& batch, int allowance) {
   const auto before = batch.rows.size();
-  const bool catching_up = tree_.behind() > 0;
+  const bool prefilling = tree_.pending_prefill() > 0;
   StepLogits logits = tree_.add_rows(batch, allowance, scorer != nullptr);
   wanted_ = std::move(logits.written);
-  guessed_ = std::move(logits.guessed);
+  draft_logits_ = std::move(logits.draft);
   const int added = static_cast<int>(batch.rows.size() - before);
-  if (!catching_up && added > 0) ++usage_.steps;
+  if (!prefilling && added > 0) ++usage_.steps;
   return added;
 }
 
-void Request::ask(Backend& backend, std::vector<SamplingRow>& picks, Events& events) {
+void Request::ask(Backend& backend, std::vector<SamplingRow>& picks, EventBuffer& events) {
   asked_.clear();
   for (const LaneLogits& at : wanted_) {
     if (scorer) {
       scorer->take(at, backend.logits(at.row));
       continue;
     }
-    const auto choice = policy->choice(*this, tree_.lanes()[at.lane]);
+    const auto choice = policy->sampling_input(*this, tree_.lanes()[at.lane]);
     asked_.emplace_back(at.lane, choice ? static_cast<int>(picks.size()) : -1);
     if (choice) picks.push_back({at.row, *choice});
     if (spec_.return_logits) tell_logits(at.lane, backend.logits(at.row), events);
@@ -117,23 +117,23 @@ void Request::ask(Backend& backend, std::vector<SamplingRow>& picks, Events& eve
   wanted_.clear();
 }
 
-void Request::tell_logits(int lane, std::span<const float> logits, Events& events) const {
+void Request::tell_logits(int lane, std::span<const float> logits, EventBuffer& events) const {
   std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane), written_[lane]};
   for (float x : logits) payload.push_back(std::bit_cast<std::uint32_t>(x));
   events.add(EventKind::kLogits, spec_.id, payload);
 }
 
-std::vector<int> Request::guess() const {
+std::vector<int> Request::draft_tokens() const {
   if (finished() || spec_.sequential || tree_.in_stage()) return {};
-  std::vector<int> guess = policy->guess(*this);
+  std::vector<int> draft = policy->draft(*this);
   // A token follows them, should they be right.
-  guess.resize(std::min(guess.size(), static_cast<size_t>(std::max(0, remaining() - 1))));
-  return guess;
+  draft.resize(std::min(draft.size(), static_cast<size_t>(std::max(0, remaining() - 1))));
+  return draft;
 }
 
-bool Request::advance(const std::vector<SampledToken>& chosen, Events& events) {
+bool Request::advance(const std::vector<SampledToken>& chosen, EventBuffer& events) {
   if (scorer) {
-    if (tree_.behind() > 0) return false;
+    if (tree_.pending_prefill() > 0) return false;
     scorer->finish();
     finish(FinishReason::kStop);
     return false;
@@ -142,19 +142,19 @@ bool Request::advance(const std::vector<SampledToken>& chosen, Events& events) {
   std::vector<LaneToken> lanes;
   for (const auto& [lane, pick] : asked_) lanes.push_back({lane, pick < 0 ? SampledToken{} : chosen[pick]});
   policy->step(*this, lanes, events);
-  const int right = finished() ? 0 : tree_.as_guessed();
-  if (right > 0 && !guessed_.empty()) {
-    wanted_ = {guessed_[right - 1]};
+  const int right = finished() ? 0 : tree_.num_accepted();
+  if (right > 0 && !draft_logits_.empty()) {
+    wanted_ = {draft_logits_[right - 1]};
     return true;
   }
-  tree_.settle_guess();
-  tree_.guess(guess());
+  tree_.commit_draft();
+  tree_.set_draft(draft_tokens());
   return false;
 }
 
 // ---- what is written -----------------------------------------------------------------------------
 
-void Request::emit(Lane& lane, const WrittenToken& token, Events& events) {
+void Request::emit(Lane& lane, const EmittedToken& token, EventBuffer& events) {
   const auto told = logged(lane);
   if (told && *told != token.id) {
     throw bad_argument("resume: token " + std::to_string(written(lane)) + " of lane " +
@@ -163,12 +163,12 @@ void Request::emit(Lane& lane, const WrittenToken& token, Events& events) {
   }
   ++written_[lane.id];
   ++usage_.completion_tokens;
-  if (token.flags & WrittenToken::kVisible) ++usage_.visible_tokens;
-  held_[lane.id] = token.flags & WrittenToken::kHeld ? held_[lane.id] + 1 : 0;
+  if (token.flags & EmittedToken::kVisible) ++usage_.visible_tokens;
+  held_[lane.id] = token.flags & EmittedToken::kHeld ? held_[lane.id] + 1 : 0;
   events.token(spec_.id, lane.id, token);
 }
 
-void Request::release(const Lane& lane, int count, Events& events) {
+void Request::release(const Lane& lane, int count, EventBuffer& events) {
   if (count == 0) return;
   held_[lane.id] -= count;
   usage_.visible_tokens += count;
@@ -181,7 +181,7 @@ void Request::drop_plan(int more) {
   if (spec_.plan.ids.empty()) return;
   const std::vector<int>& prompt = spec_.prompt.back().tokens[0];
   tree_.trunk().write(std::span(prompt).subspan(spec_.plan.at));
-  tree_.settle();
+  tree_.mark_for_prefill();
   counted_ = true;
 }
 
@@ -193,7 +193,7 @@ void Request::finish(FinishReason reason) {
 
 void Request::open_stage(const std::vector<std::vector<int>>& titles,
                          const std::vector<std::vector<int>>& openings, bool shown,
-                         Events& events) {
+                         EventBuffer& events) {
   const TokenCounts seen = counts_[0];
   tree_.fork(openings);
   ++usage_.stages;
@@ -212,19 +212,19 @@ void Request::open_stage(const std::vector<std::vector<int>>& titles,
   events.add(EventKind::kStageOpened, spec_.id, payload);
   for (size_t i = 0; i < openings.size(); ++i) {
     for (int token : openings[i]) {
-      const auto flags = WrittenToken::kForced | (shown ? WrittenToken::kVisible : 0);
+      const auto flags = EmittedToken::kForced | (shown ? EmittedToken::kVisible : 0);
       emit(tree_.branches()[i], {token, flags, 0, {}}, events);
     }
   }
 }
 
-void Request::close_branch(Lane& lane, CloseReason reason, Events& events) {
+void Request::close_branch(Lane& lane, CloseReason reason, EventBuffer& events) {
   lane.live = false;
   events.add(EventKind::kBranchClosed, spec_.id,
              {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(reason)});
 }
 
-void Request::close_stage(ResumeRule rule, Events& events) {
+void Request::close_stage(ResumeRule rule, EventBuffer& events) {
   // The trunk has now seen every branch: its counts are its own plus what each branch added.
   const TokenCounts before = counts_[0];
   for (const Lane& branch : tree_.branches()) {

@@ -39,7 +39,7 @@ struct RequestSpec {
   int max_branches = 0;           // 0: the dialect's cap
   int max_tokens = 0;             // completion tokens over all lanes
   std::uint64_t seed = 0;
-  std::uint32_t choice = 0;
+  std::uint32_t choice_index = 0;
   int priority = 0;               // higher goes first
   std::vector<std::uint8_t> cache_salt;  // KV is shared within one salt; empty: not at all
   std::vector<int> stop_tokens;   // beside the model's own
@@ -88,25 +88,25 @@ class Request : public std::enable_shared_from_this<Request> {
   void replay();
   /// Tells that it starts, and returns true, the first time it is admitted; `cached` tokens needed no
   /// filling.
-  bool start(int cached, Events& events);
+  bool start(int cached, EventBuffer& events);
   /// Adds this step's rows to the batch. Returns how many.
   int add_rows(Batch& batch, int allowance);
   /// After the step's forward pass: adds to `picks` what is to be chosen for its lanes.
-  void ask(Backend& backend, std::vector<SamplingRow>& picks, Events& events);
+  void ask(Backend& backend, std::vector<SamplingRow>& picks, EventBuffer& events);
   /// Lets the policy move the lanes on with what was chosen for all of these picks. True where the trunk
   /// wrote what was guessed, and ask() has what follows.
-  bool advance(const std::vector<SampledToken>& chosen, Events& events);
+  bool advance(const std::vector<SampledToken>& chosen, EventBuffer& events);
 
   // For policies: what is written, and to whom it is told.
-  void emit(Lane& lane, const WrittenToken& token, Events& events);
+  void emit(Lane& lane, const EmittedToken& token, EventBuffer& events);
   /// The plan's segment goes, with the `more` tokens before it.
   void drop_plan(int more);
   /// The first `count` of the tokens that the lane holds back are visible text.
-  void release(const Lane& lane, int count, Events& events);
+  void release(const Lane& lane, int count, EventBuffer& events);
   void open_stage(const std::vector<std::vector<int>>& titles,
-                  const std::vector<std::vector<int>>& openings, bool shown, Events& events);
-  void close_branch(Lane& lane, CloseReason reason, Events& events);
-  void close_stage(ResumeRule rule, Events& events);
+                  const std::vector<std::vector<int>>& openings, bool shown, EventBuffer& events);
+  void close_branch(Lane& lane, CloseReason reason, EventBuffer& events);
+  void close_stage(ResumeRule rule, EventBuffer& events);
 
   /// Tokens written in a lane so far, forced ones included: the sampling index.
   std::uint32_t written(const Lane& lane) const { return written_[lane.id]; }
@@ -124,29 +124,29 @@ class Request : public std::enable_shared_from_this<Request> {
 
  private:
   const LoggedLane* log_of(int lane) const;
-  void tell_logits(int lane, std::span<const float> logits, Events& events) const;
-  std::vector<int> guess() const;
+  void tell_logits(int lane, std::span<const float> logits, EventBuffer& events) const;
+  std::vector<int> draft_tokens() const;
 
   RequestSpec spec_;
   LaneTree tree_;
   std::chrono::steady_clock::time_point submitted_ = std::chrono::steady_clock::now();
   std::optional<FinishReason> finished_;
   bool started_ = false;
-  Events replayed_;
+  EventBuffer replayed_;
   bool counted_ = true;  // while replaying: the next tokens are chosen by prefill or a step counted before
   Usage usage_;
   std::vector<std::uint32_t> written_;   // [lanes]
   std::vector<TokenCounts> counts_;      // [lanes]
   std::vector<int> held_;                // [lanes] tokens held back
   std::vector<LaneLogits> wanted_;   // of the step under way, to be asked for now,
-  std::vector<LaneLogits> guessed_;  // and should the trunk write what was guessed;
+  std::vector<LaneLogits> draft_logits_;  // and should the trunk write what was guessed;
   std::vector<std::pair<int, int>> asked_;  // a lane and its pick, or -1
 };
 
 /// A lane and its next token, chosen or logged.
 struct LaneToken {
   int lane = 0;
-  SampledToken chosen;
+  SampledToken sampled;
   std::optional<CloseReason> closed = {};  // logged: the branch was ended here, not by its marker
 };
 
@@ -156,18 +156,18 @@ class DecodingPolicy {
   virtual ~DecodingPolicy() = default;
 
   /// Called once, before anything else.
-  virtual void begin(Request&, Events&) {}
+  virtual void begin(Request&, EventBuffer&) {}
 
   /// How the next token of a lane is to be chosen; nothing where step() knows it.
-  virtual std::optional<SamplingInput> choice(const Request& request, const Lane& lane) const = 0;
+  virtual std::optional<SamplingInput> sampling_input(const Request& request, const Lane& lane) const = 0;
 
   /// What the trunk may well write next, where there is little to choose from: it is forwarded before it is
   /// chosen. As much of it as is right takes no further step.
-  virtual std::vector<int> guess(const Request&) const { return {}; }
+  virtual std::vector<int> draft(const Request&) const { return {}; }
 
   /// Called once a step, with every lane of the request that had logits; while the trunk writes what was
   /// guessed, again with what follows.
-  virtual void step(Request& request, const std::vector<LaneToken>& lanes, Events& events) = 0;
+  virtual void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) = 0;
 
   /// Tokens of a branch's end where it is forced.
   virtual int end_tokens() const { return 0; }

@@ -100,7 +100,7 @@ void Scheduler::check(RequestSpec& spec) const {
     if (spec.max_tokens < 1) throw bad_argument("max_tokens must be at least 1");
     spec.max_tokens = std::min(spec.max_tokens, room);
     // Every segment may leave its last block partly filled.
-    const int segments = dialect_ && spec.parallel ? dialect_->most_segments(spec.max_tokens) : 1;
+    const int segments = dialect_ && spec.parallel ? dialect_->max_segments(spec.max_tokens) : 1;
     blocks += static_cast<size_t>(blocks_for(spec.max_tokens) + segments);
   }
   if (blocks > static_cast<size_t>(pool_.total())) {
@@ -176,7 +176,7 @@ void Scheduler::abandon() {
 
 // ---- coming and going ----------------------------------------------------------------------------
 
-void Scheduler::end(Request& request, Events& events) {
+void Scheduler::end(Request& request, EventBuffer& events) {
   ++counters_.finished;
   if (!request.scorer) {
     // An answer whose log was whole has ended without a turn.
@@ -186,7 +186,7 @@ void Scheduler::end(Request& request, Events& events) {
   }
 }
 
-void Scheduler::end_overdue(Events& events) {
+void Scheduler::end_overdue(EventBuffer& events) {
   const auto now = StepTimeEstimator::Clock::now();
   for (auto& request : running_) {
     if (request->expired(now)) request->finish(FinishReason::kDeadline);
@@ -199,7 +199,7 @@ void Scheduler::end_overdue(Events& events) {
   });
 }
 
-void Scheduler::retire(Events& events) {
+void Scheduler::retire(EventBuffer& events) {
   std::erase_if(running_, [&](auto& request) {
     if (!request->finished()) return false;
     end(*request, events);
@@ -213,7 +213,7 @@ void Scheduler::retire(Events& events) {
 /// be preempted at once.
 bool Scheduler::fits(Request& request) const {
   if (static_cast<int>(running_.size()) >= options_.max_running) return false;
-  int blocks = request.tree().blocks_wanted(INT_MAX);
+  int blocks = request.tree().blocks_needed(INT_MAX);
   if (!running_.empty()) {
     blocks += request.tree().live_lanes();
     for (const auto& other : running_) blocks += other->tree().live_lanes();
@@ -229,10 +229,10 @@ bool Scheduler::awaits_prefix(const Request& request) const {
          });
 }
 
-void Scheduler::admit(Events& events) {
+void Scheduler::admit(EventBuffer& events) {
   for (size_t turn = 0; turn < waiting_.size();) {
     const std::shared_ptr<Request> request = waiting_[turn];
-    const int cached = request->tree().adopt();
+    const int cached = request->tree().use_cached_prefix();
     if (awaits_prefix(*request)) {
       request->tree().release_blocks();
       ++turn;
@@ -276,7 +276,7 @@ void Scheduler::preempt(Request& request) {
 /// KV for the next rows of `request`. Where there is too little, the last in turn gives way: others
 /// that have no rows in this step yet, or the request itself.
 bool Scheduler::make_room(Request& request, int allowance) {
-  while (request.tree().blocks_wanted(allowance) > pool_.free()) {
+  while (request.tree().blocks_needed(allowance) > pool_.free()) {
     Request* last = &request;
     bool junior_in_batch = false;
     for (const auto& other : running_) {
@@ -311,8 +311,8 @@ void Scheduler::build() {
   // than a whole batch are forwarded over several steps.
   int room = most;
   for (auto& request : turns) {
-    if (!request->running || request->tree().behind() > 0) continue;
-    const int wanted = request->tree().rows_wanted();
+    if (!request->running || request->tree().pending_prefill() > 0) continue;
+    const int wanted = request->tree().rows_needed();
     if (wanted > room && (wanted <= most || room < most)) continue;
     if (make_room(*request, room)) room -= take(*request, room);
   }
@@ -323,7 +323,7 @@ void Scheduler::build() {
   const int scores = backend_.config().vocabulary > 8192 ? kScoreRows : most;
   for (auto& request : turns) {
     if (prefill <= 0) break;
-    if (!request->running || request->tree().behind() == 0) continue;
+    if (!request->running || request->tree().pending_prefill() == 0) continue;
     const int allowance = request->scorer ? std::min(prefill, scores) : prefill;
     if (!make_room(*request, allowance)) continue;
     const int added = take(*request, allowance);
@@ -332,7 +332,7 @@ void Scheduler::build() {
   }
 }
 
-void Scheduler::step(Events& events) {
+void Scheduler::step(EventBuffer& events) {
   const auto began = StepTimeEstimator::Clock::now();
   const std::uint64_t decoded = counters_.decode_rows;
   const std::uint64_t prefilled = counters_.prefill_rows;

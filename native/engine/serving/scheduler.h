@@ -70,23 +70,23 @@ class Scheduler {
 
   bool idle() const { return waiting_.empty() && running_.empty(); }
   /// Admits, forwards one batch, advances, retires. Events of the step are added to `events`.
-  void step(Events& events);
+  void step(EventBuffer& events);
 
   LoadSnapshot load() const;
 
  private:
   void check(RequestSpec& spec) const;
   void queue(std::shared_ptr<Request> request);
-  void end(Request& request, Events& events);
-  void end_overdue(Events& events);
-  void admit(Events& events);
+  void end(Request& request, EventBuffer& events);
+  void end_overdue(EventBuffer& events);
+  void admit(EventBuffer& events);
   bool fits(Request& request) const;
   bool awaits_prefix(const Request& request) const;
   void build();
   int take(Request& request, int allowance);
   bool make_room(Request& request, int allowance);
   void preempt(Request& request);
-  void retire(Events& events);
+  void retire(EventBuffer& events);
 
   Backend& backend_;
   std::optional<Dialect> dialect_;

@@ -68,7 +68,7 @@ class Decoder:
                 continue
             begun = at - len(marker.ids)
             titles, at = self._plan(at, answer)
-            if len(titles) < d.caps.least_branches:
+            if len(titles) < d.caps.min_branches:
                 at = self._drop(begun)
                 plans, text = False, text[: -len(marker.ids)]
                 continue

@@ -48,7 +48,7 @@ class Caps:
     """What the engine bounds, in branches a stage, tokens and stages an answer."""
 
     branches: int = 10
-    least_branches: int = 2
+    min_branches: int = 2
     title_tokens: int = 16
     branch_tokens: int = 512  # opening and end included
     stages: int = 8

@@ -98,7 +98,7 @@ def _fits(branches: list[dict], encode, d: Dialect) -> bool:
     titles = [tuple(encode(b["title"])) for b in branches]
     close = len(d.marker("branch_close").whole)
     return (
-        d.caps.least_branches <= len(branches) <= d.caps.branches
+        d.caps.min_branches <= len(branches) <= d.caps.branches
         and len(set(titles)) == len(titles)
         and all(0 < len(title) <= d.caps.title_tokens for title in titles)
         and all(

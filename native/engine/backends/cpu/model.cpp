@@ -55,7 +55,7 @@ class CpuBackend final : public Backend {
  public:
   CpuBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options)
       : config_(config),
-        type_(options.weights),
+        type_(options.weight_type),
         kernels_(select_kernels(options.code_path)),
         max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : 512),
         team_(options.threads > 0
@@ -68,7 +68,7 @@ class CpuBackend final : public Backend {
       throw Error(ErrorCode::kFailedPrecondition,
                   "fp8 weights run on a GPU only; give --dtype int8 or --device cuda:0");
     }
-    if (options.kv == KvType::kFp8) {
+    if (options.kv_type == KvType::kFp8) {
       throw Error(ErrorCode::kFailedPrecondition,
                   "fp8 KV runs on a GPU only; give --kv-dtype auto or --device cuda:0");
     }
@@ -86,7 +86,7 @@ class CpuBackend final : public Backend {
   int prefill_rows() const override { return std::min(128, max_rows_); }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   std::uint64_t kv_bytes() const override {
-    return static_cast<std::uint64_t>(plan_.tokens()) * kv_token_bytes();
+    return static_cast<std::uint64_t>(plan_.kv_tokens()) * kv_token_bytes();
   }
 
   void forward(const Batch& batch) override {
@@ -101,13 +101,13 @@ class CpuBackend final : public Backend {
 
   std::span<const float> logits(int row) override { return logits_of(row); }
 
-  std::vector<SampledToken> sample(std::span<const SamplingRow> picks) override {
-    std::vector<SampledToken> out(picks.size());
-    if (picks.empty()) return out;
+  std::vector<SampledToken> sample(std::span<const SamplingRow> rows) override {
+    std::vector<SampledToken> out(rows.size());
+    if (rows.empty()) return out;
     team_.run([&](ThreadPool::Member& member) {
-      const auto [first, last] = member.share(static_cast<int>(picks.size()));
+      const auto [first, last] = member.share(static_cast<int>(rows.size()));
       for (int i = first; i < last; ++i) {
-        out[i] = anabranch::sample(logits_of(picks[i].row), picks[i].input);
+        out[i] = anabranch::sample(logits_of(rows[i].row), rows[i].input);
       }
     });
     return out;
@@ -388,9 +388,9 @@ class CpuBackend final : public Backend {
     const size_t head = static_cast<size_t>(unit.kv_head) * group;
     rows.clear();
     for (int i = 0; i < unit.count; ++i) {
-      const AttentionPlan::QueryRead& reader = plan_.readers()[unit.first + i];
+      const AttentionPlan::QueryRead& reader = plan_.reads()[unit.first + i];
       rows.push_back({qkv_.row(reader.row) + head * dim, reader.tokens,
-                      partial(reader.slot, unit.kv_head)});
+                      partial(reader.partial, unit.kv_head)});
     }
     Piece piece;
     piece.rows = rows.data();
@@ -410,12 +410,12 @@ class CpuBackend final : public Backend {
   void merge(int row, int head, int to) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
-    const float* first = partial(plan_.first_slot(row), head / group);
+    const float* first = partial(plan_.first_partial(row), head / group);
     Merge m;
     m.values = first + static_cast<size_t>(head % group) * dim;
     m.weights = first + static_cast<size_t>(group) * dim + 2 * (head % group);
     m.stride = static_cast<std::ptrdiff_t>(partial_stride());
-    m.pieces = plan_.slots_of(row);
+    m.pieces = plan_.num_partials(row);
     m.head_dim = dim;
     m.out = attended_.row(to) + static_cast<size_t>(head) * dim;
     kernels_.merge(m);
@@ -447,21 +447,21 @@ class CpuBackend final : public Backend {
       // Behind the last layer's K and V only those rows go on, in their order, whose logits are wanted.
       if (last && batch.logits_rows == 0) return;
       for (int row = rows.first; last && row < rows.second; ++row) {
-        const int wanted = batch.rows[row].logits;
+        const int wanted = batch.rows[row].logits_row;
         if (wanted >= 0) std::copy_n(x_.row(row), c.hidden, wanted_.row(wanted));
       }
       member.sync();
       for (const AttentionPlan::Wave& wave : plan_.waves()) {
-        const int* share = wave.shares.data() + member.index();
+        const int* share = wave.thread_items.data() + member.index();
         for (int unit = share[0]; unit < share[1]; ++unit) {
-          attend(layer, plan_.unit(unit), attend_scratch, piece_rows);
+          attend(layer, plan_.item(unit), attend_scratch, piece_rows);
         }
         member.sync();
         const int wave_rows = wave.last_row - wave.first_row;
         const auto tasks = member.share(c.heads * wave_rows);
         for (int task = tasks.first; task < tasks.second; ++task) {
           const int row = wave.first_row + task % wave_rows;
-          const int to = last ? batch.rows[row].logits : row;
+          const int to = last ? batch.rows[row].logits_row : row;
           if (to >= 0) merge(row, task / wave_rows, to);
         }
         member.sync();

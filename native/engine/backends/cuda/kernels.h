@@ -23,7 +23,7 @@ constexpr int kStrip = 16;
 /// Where a result is made of two outputs of a layer, a strip of its weights holds so many of the first and then
 /// those of the second: gates and ups, or both halves of heads.
 constexpr int kHalf = kStrip / 2;
-/// As blocks.h and pieces.h have them, which nvcc's C++17 can't read.
+/// As blocks.h and attention_plan.h have them, which nvcc's C++17 can't read.
 constexpr int kBlockTokens = 16;
 constexpr int kKvChunkTokens = 256;
 

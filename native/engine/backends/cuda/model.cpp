@@ -145,8 +145,8 @@ class CudaBackend final : public Backend {
   CudaBackend(const ModelConfig& config, const Checkpoint& weights, const BackendOptions& options,
               int device)
       : config_(config),
-        type_(options.weights),
-        kv_type_(options.kv),
+        type_(options.weight_type),
+        kv_type_(options.kv_type),
         device_(device),
         deterministic_(options.deterministic),
         max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : kMostRows) {
@@ -163,14 +163,14 @@ class CudaBackend final : public Backend {
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, device), "the device's properties");
     device_name_ = properties.name;
-    kernels_overlap = options.overlap && properties.major >= 9;
+    kernels_overlap = options.overlap_kernels && properties.major >= 9;
 #else
     device_name_ = "emulated";
 #endif
     check(cudaStreamCreate(&stream_), "a stream");
 #if defined(ANABRANCH_WITH_CUBLASLT)
     // Its order of sums depends on the number of rows.
-    if (type_ == WeightType::kBF16 && !deterministic_ && options.library) library_ = std::make_unique<Library>();
+    if (type_ == WeightType::kBF16 && !deterministic_ && options.cublaslt) library_ = std::make_unique<Library>();
 #endif
     load(weights);
     allocate_scratch();
@@ -191,7 +191,7 @@ class CudaBackend final : public Backend {
   int prefill_rows() const override { return max_rows_; }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   std::uint64_t kv_bytes() const override {
-    auto tokens = static_cast<std::uint64_t>(plan_.tokens());
+    auto tokens = static_cast<std::uint64_t>(plan_.kv_tokens());
     for (const RunSpan& span : run_spans_) tokens += static_cast<std::uint64_t>(span.tokens);
     return tokens * kv_token_bytes();
   }
@@ -509,11 +509,11 @@ class CudaBackend final : public Backend {
     apart_.assign(batch.rows.size(), 0);
     if (deterministic_ || rows <= kFewRows) return;
     const auto spans_of = [&](int row) {
-      return std::span(batch.spans).subspan(batch.rows[row].first_span, batch.rows[row].spans);
+      return std::span(batch.spans).subspan(batch.rows[row].first_span, batch.rows[row].num_spans);
     };
     const auto goes_on = [&](int row) {
       const auto before = spans_of(row - 1), here = spans_of(row);
-      const auto same = [](const Span& a, const Span& b) { return a.blocks == b.blocks && a.length == b.length; };
+      const auto same = [](const KvSpan& a, const KvSpan& b) { return a.blocks == b.blocks && a.length == b.length; };
       return before.size() == here.size() && before.back().blocks == here.back().blocks &&
              before.back().length + 1 == here.back().length &&
              std::equal(before.begin(), before.end() - 1, here.begin(), same);
@@ -526,7 +526,7 @@ class CudaBackend final : public Backend {
       const int run = static_cast<int>(runs_.size());
       runs_.push_back({first, end - first, static_cast<int>(run_spans_.size()),
                        static_cast<int>(seen.size()), spans_of(first).back().length});
-      for (const Span& span : seen) {
+      for (const KvSpan& span : seen) {
         run_spans_.push_back({static_cast<int>(blocks_.size()), span.length});
         blocks_.insert(blocks_.end(), span.blocks, span.blocks + blocks_for(span.length));
       }
@@ -555,13 +555,13 @@ class CudaBackend final : public Backend {
   void reserve(size_t rows) {
     size_t units = 0;
     for (const AttentionPlan::Wave& wave : plan_.waves()) {
-      units += static_cast<size_t>(filled_units(wave.shares.back() - wave.shares.front())) + 2;
+      units += static_cast<size_t>(filled_units(wave.thread_items.back() - wave.thread_items.front())) + 2;
     }
     constexpr size_t kUnitBlocks = kKvChunkTokens / kBlockTokens;
     const size_t bytes = rows * (sizeof(StepRow) + sizeof(int)) +
                          units * (sizeof(WorkItem) + kUnitBlocks * sizeof(int)) +
                          plan_.waves().size() * (sizeof(Plan) + 64) +
-                         plan_.readers().size() * sizeof(QueryRead) + runs_.size() * sizeof(Run) +
+                         plan_.reads().size() * sizeof(QueryRead) + runs_.size() * sizeof(Run) +
                          run_spans_.size() * sizeof(RunSpan) + run_parts_.size() * sizeof(RunPart) +
                          blocks_.size() * sizeof(int) + 512;
     if (bytes <= parcel_.size()) return;
@@ -593,16 +593,16 @@ class CudaBackend final : public Backend {
     std::fill_n(wanted, step.rows, 0);
     for (int i = 0; i < there; ++i) {
       const Row& row = batch.rows[i];
-      rows[i] = {row.token, row.position, row.block, row.offset, plan_.first_slot(i),
-                 plan_.slots_of(i)};
-      if (row.logits >= 0) wanted[row.logits] = i;
+      rows[i] = {row.token, row.position, row.block, row.offset, plan_.first_partial(i),
+                 plan_.num_partials(i)};
+      if (row.logits_row >= 0) wanted[row.logits_row] = i;
     }
     std::vector<Plan*> plans;
     for (const AttentionPlan::Wave& planned : plan_.waves()) {
       Wave wave;
       wave.first_row = planned.first_row;
       wave.rows = planned.last_row - planned.first_row;
-      const int first = planned.shares.front(), count = planned.shares.back() - first;
+      const int first = planned.thread_items.front(), count = planned.thread_items.back() - first;
       wave.most_units = filled_units(count);
       const auto [plan, device_plan] = parcel_.take<Plan>(1);
       const auto [units, device_units] = parcel_.take<WorkItem>(wave.most_units);
@@ -612,10 +612,10 @@ class CudaBackend final : public Backend {
       wave.units = device_units;
       int block = static_cast<int>(blocks_.size());
       for (int i = 0; i < count; ++i) {
-        const AttentionPlan::WorkItem& unit = plan_.unit(first + i);
+        const AttentionPlan::WorkItem& unit = plan_.item(first + i);
         int longest = 0;
         for (int r = 0; r < unit.count; ++r) {
-          longest = std::max(longest, plan_.readers()[unit.first + r].tokens);
+          longest = std::max(longest, plan_.reads()[unit.first + r].tokens);
         }
         units[i] = {block, blocks_for(longest), unit.first, unit.count};
         blocks_.insert(blocks_.end(), unit.blocks, unit.blocks + units[i].blocks);
@@ -623,10 +623,10 @@ class CudaBackend final : public Backend {
       }
       step.waves.push_back(wave);
     }
-    const auto [readers, device_readers] = parcel_.take<QueryRead>(plan_.readers().size());
-    for (size_t i = 0; i < plan_.readers().size(); ++i) {
-      const AttentionPlan::QueryRead& reader = plan_.readers()[i];
-      readers[i] = {reader.row, reader.tokens, reader.slot};
+    const auto [readers, device_readers] = parcel_.take<QueryRead>(plan_.reads().size());
+    for (size_t i = 0; i < plan_.reads().size(); ++i) {
+      const AttentionPlan::QueryRead& reader = plan_.reads()[i];
+      readers[i] = {reader.row, reader.tokens, reader.partial};
     }
     // A graph keeps how many rows are merged; those that stand for none have nothing to merge.
     if (step.waves.size() == 1) step.waves[0].rows += step.rows - there;
@@ -799,7 +799,7 @@ class CudaBackend final : public Backend {
 
   /// Lists that are longer than a kernel takes are the host's.
   static bool on_device(const SamplingInput& choice) {
-    return choice.constraint.allowed.size() <= kMostOnly && choice.sampling->top_logprobs <= kMostTop;
+    return choice.constraint.allowed.size() <= kMostOnly && choice.params->top_logprobs <= kMostTop;
   }
 
   void fetch_logits(int row) {
@@ -818,13 +818,13 @@ class CudaBackend final : public Backend {
     std::vector<int> only;
     for (size_t i : which) {
       const SamplingInput& choice = picks[i].input;
-      const SamplingParams& sampling = *choice.sampling;
+      const SamplingParams& sampling = *choice.params;
       const int row = picks[i].row;
       DeviceSamplingRow pick{row, static_cast<int>(edits.size()), 0, static_cast<int>(only.size()), 0,
                       sampling.logprobs ? std::max(0, sampling.top_logprobs) : -1,
                       sampling.temperature, std::max(0.0f, sampling.top_p), sampling.top_k, sampling.min_p,
                       choice.uniform};
-      for (const auto& [token, count] : *choice.counts) {
+      for (const auto& [token, count] : *choice.token_counts) {
         edits.push_back({row, token, sampling.repetition_penalty,
                          sampling.frequency_penalty * static_cast<float>(count) + sampling.presence_penalty, 0});
       }
