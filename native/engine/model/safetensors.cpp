@@ -168,8 +168,8 @@ Checkpoint::Checkpoint(const std::string& folder) : folder_(folder) {
 
 Checkpoint::~Checkpoint() = default;
 
-const Tensor& Checkpoint::get(const std::string& name,
-                              const std::vector<std::int64_t>& shape) const {
+const Tensor& Checkpoint::get(const TensorSpec& spec) const {
+  const auto& [name, shape] = spec;
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     throw bad_file(folder_, "tensor \"" + name + "\" is missing, or not F32, F16 or BF16");

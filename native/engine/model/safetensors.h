@@ -20,6 +20,12 @@ struct Tensor {
   const std::uint8_t* data = nullptr;  // [product of shape] of dtype, unaligned
 };
 
+/// What a tensor of a checkpoint must be.
+struct TensorSpec {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
 /// Writes `count` elements of `tensor` from element `first` on as fp32.
 void to_float(const Tensor& tensor, size_t first, size_t count, float* out);
 
@@ -35,8 +41,8 @@ class Checkpoint {
 
   bool has(const std::string& name) const { return tensors_.contains(name); }
 
-  /// The tensor `name`, which must have exactly this shape.
-  const Tensor& get(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  /// The tensor of this name. Throws Error if it is missing or has another shape.
+  const Tensor& get(const TensorSpec& spec) const;
 
   /// A hash of every byte of every file: checkpoints of one shape differ in their weights alone.
   std::uint64_t fingerprint() const { return fingerprint_; }

@@ -8,6 +8,7 @@
 
 #include "backends/backend.h"
 #include "error.h"
+#include "model/tensor_manifest.h"
 #include "number_formats.h"
 #include "backends/cpu/buffer.h"
 #include "backends/cpu/kernels.h"
@@ -120,44 +121,43 @@ class CpuBackend final : public Backend {
     return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
   }
 
-  std::vector<float> vector_of(const Checkpoint& weights, const std::string& name, int n) const {
-    std::vector<float> out(n);
-    to_float(weights.get(name, {n}), 0, n, out.data());
+  std::vector<float> vector_of(const Checkpoint& weights, const TensorSpec& spec) const {
+    std::vector<float> out(spec.shape[0]);
+    to_float(weights.get(spec), 0, out.size(), out.data());
     for (float& value : out) value = rounded(value);
     return out;
   }
 
-  /// The linear layers `names`, [n_i, k], under each other, or gated, of equal size, one strip in turn.
-  Packed packed(const Checkpoint& weights, const std::vector<std::pair<std::string, int>>& names, int k,
-                bool bias, bool gated = false) {
-    // Where each output comes from: a tensor of weights, one of biases, and the row.
-    struct Source {
-      const Tensor* weights = nullptr;  // none where a strip is only filled up
+  /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
+  /// (two layers of equal size): their panels alternate.
+  Packed packed(const Checkpoint& weights, const std::vector<LinearSpec>& layers, bool gated = false) {
+    struct Source {  // where an output comes from
+      const Tensor* weights = nullptr;  // null for the padding of a panel
       const Tensor* bias = nullptr;
       int row = 0;
     };
     std::vector<Source> sources;
     Packed out;
+    const int k = layers.front().k();
     out.k = k;
     out.gated = gated;
     const int strip = kernels_.strip;
     const auto strips_for = [&](size_t rows) { return (static_cast<int>(rows) + strip - 1) / strip; };
-    const auto parts = static_cast<int>(names.size());
+    const auto parts = static_cast<int>(layers.size());
     for (int part = 0; part < parts; ++part) {
-      const auto& [name, n] = names[part];
-      Source source{&weights.get(name + ".weight", {n, k}),
-                    bias ? &weights.get(name + ".bias", {n}) : nullptr};
-      out.n = gated ? n : out.n + n;
-      for (; source.row < n; ++source.row) {
-        const int turn = source.row / strip * parts + part;
-        const size_t at = gated ? static_cast<size_t>(turn) * strip + source.row % strip : sources.size();
+      const LinearSpec& layer = layers[part];
+      Source source{&weights.get(layer.weight), layer.bias ? &weights.get(*layer.bias) : nullptr};
+      out.n = gated ? layer.n() : out.n + layer.n();
+      for (; source.row < layer.n(); ++source.row) {
+        const int panel = source.row / strip * parts + part;
+        const size_t at = gated ? static_cast<size_t>(panel) * strip + source.row % strip : sources.size();
         sources.resize(std::max(sources.size(), at + 1));
         sources[at] = source;
       }
     }
     out.strips = gated ? parts * strips_for(out.n) : strips_for(sources.size());
     sources.resize(static_cast<size_t>(out.strips) * strip);
-    if (bias) out.bias.resize(sources.size());
+    if (layers.front().bias) out.bias.resize(sources.size());
     const size_t bytes = strip_bytes(type_, strip, k);
     std::byte* data = arena_.take(bytes * out.strips);
     out.data = data;
@@ -191,34 +191,21 @@ class CpuBackend final : public Backend {
   }
 
   void load(const Checkpoint& weights) {
-    const ModelConfig& c = config_;
-    const int q = c.heads * c.head_dim;
-    const int kv = c.kv_heads * c.head_dim;
-    embedding_ = weights.get("model.embed_tokens.weight", {c.vocabulary, c.hidden});
-    layers_.resize(c.layers);
-    for (int i = 0; i < c.layers; ++i) {
-      const std::string at = "model.layers." + std::to_string(i) + ".";
-      Layer& layer = layers_[i];
-      layer.attention_norm = vector_of(weights, at + "input_layernorm.weight", c.hidden);
-      layer.mlp_norm = vector_of(weights, at + "post_attention_layernorm.weight", c.hidden);
-      const std::string attention = at + "self_attn.";
-      layer.qkv = packed(
-          weights, {{attention + "q_proj", q}, {attention + "k_proj", kv}, {attention + "v_proj", kv}},
-          c.hidden, c.qkv_bias);
-      if (c.qk_norm) {
-        layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
-        layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
-      }
-      layer.output = packed(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
-      const std::string mlp = at + "mlp.";
-      layer.gate_up =
-          packed(weights, {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
-                 c.hidden, c.mlp_bias, true);
-      layer.down = packed(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
+    const TensorManifest manifest = tensor_manifest(config_);
+    embedding_ = weights.get(manifest.embedding);
+    for (const LayerManifest& names : manifest.layers) {
+      Layer& layer = layers_.emplace_back();
+      layer.attention_norm = vector_of(weights, names.attention_norm);
+      layer.mlp_norm = vector_of(weights, names.mlp_norm);
+      layer.qkv = packed(weights, {names.q, names.k, names.v});
+      if (names.q_norm) layer.q_norm = vector_of(weights, *names.q_norm);
+      if (names.k_norm) layer.k_norm = vector_of(weights, *names.k_norm);
+      layer.output = packed(weights, {names.output});
+      layer.gate_up = packed(weights, {names.gate, names.up}, true);
+      layer.down = packed(weights, {names.down});
     }
-    final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
-    head_ = packed(weights, {{c.tied_embeddings ? "model.embed_tokens" : "lm_head", c.vocabulary}},
-                   c.hidden, false);
+    final_norm_ = vector_of(weights, manifest.final_norm);
+    head_ = packed(weights, {manifest.head});
   }
 
   size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }

@@ -13,6 +13,7 @@
 #include "backends/cuda/kernels.h"
 #include "backends/cuda/library.h"
 #include "backends/cuda/memory.h"
+#include "model/tensor_manifest.h"
 
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
@@ -251,9 +252,9 @@ class CudaBackend final : public Backend {
     return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
   }
 
-  Array<float> vector_of(const Checkpoint& weights, const std::string& name, int n) {
-    std::vector<float> values(n);
-    to_float(weights.get(name, {n}), 0, n, values.data());
+  Array<float> vector_of(const Checkpoint& weights, const TensorSpec& spec) {
+    std::vector<float> values(spec.shape[0]);
+    to_float(weights.get(spec), 0, values.size(), values.data());
     for (float& value : values) value = rounded(value);
     return uploaded(values);
   }
@@ -267,14 +268,14 @@ class CudaBackend final : public Backend {
   }
 
   struct Part {
-    std::string name;
-    int n;
+    const LinearSpec& layer;
     int paired = 0;  // the size of heads whose halves' rows take turns, kHalf of each
   };
-  /// The rows of one or several [n_i, k] matrices under each other, or gated, of equal size, kHalf of each in
-  /// turn; and their biases.
-  Linear linear(const Checkpoint& weights, const std::vector<Part>& parts, int k, bool bias, WeightType type,
-                bool gated = false) {
+  /// The rows of one or several linear layers of the same inputs under each other, or gated, of equal size, kHalf of
+  /// each in turn; and their biases.
+  Linear linear(const Checkpoint& weights, const std::vector<Part>& parts, WeightType type, bool gated = false) {
+    const int k = parts.front().layer.k();
+    const bool bias = parts.front().layer.bias.has_value();
     Linear out;
     out.type = type;
     out.k = static_cast<int>(padded(k, kGroup));
@@ -284,9 +285,10 @@ class CudaBackend final : public Backend {
     };
     std::vector<Source> sources;
     for (const Part& part : parts) {
-      sources.push_back({&weights.get(part.name + ".weight", {part.n, k}),
-                         bias ? &weights.get(part.name + ".bias", {part.n}) : nullptr, out.n, part.n, part.paired});
-      out.n += part.n;
+      const LinearSpec& layer = part.layer;
+      sources.push_back({&weights.get(layer.weight), bias ? &weights.get(*layer.bias) : nullptr, out.n, layer.n(),
+                         part.paired});
+      out.n += layer.n();
     }
     if (gated) out.n = static_cast<int>(padded(sources[0].n, kHalf) / kHalf) * kStrip;
     const size_t rows = padded(out.n, kStrip), width = row_bytes(type, out.k);
@@ -348,52 +350,38 @@ class CudaBackend final : public Backend {
   }
 
   /// One that every step reads whole.
-  Linear streamed(const Checkpoint& weights, const std::vector<Part>& parts, int k, bool bias, bool gated = false) {
-    Linear out = linear(weights, parts, k, bias, type_, gated);
+  Linear streamed(const Checkpoint& weights, const std::vector<Part>& parts, bool gated = false) {
+    Linear out = linear(weights, parts, type_, gated);
     weight_bytes_ += out.bytes();
     return out;
   }
 
   void load(const Checkpoint& weights) {
-    const ModelConfig& c = config_;
-    const int q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+    const TensorManifest manifest = tensor_manifest(config_);
     uploader_ = std::make_unique<Uploader>();
-    layers_.resize(c.layers);
-    for (int i = 0; i < c.layers; ++i) {
-      const std::string at = "model.layers." + std::to_string(i) + ".";
-      const std::string attention = at + "self_attn.", mlp = at + "mlp.";
-      Layer& layer = layers_[i];
-      layer.attention_norm = vector_of(weights, at + "input_layernorm.weight", c.hidden);
-      layer.mlp_norm = vector_of(weights, at + "post_attention_layernorm.weight", c.hidden);
-      if (c.qk_norm) {
-        layer.q_norm = vector_of(weights, attention + "q_norm.weight", c.head_dim);
-        layer.k_norm = vector_of(weights, attention + "k_norm.weight", c.head_dim);
-      }
-      const int paired = finishes_heads() ? c.head_dim : 0;
-      layer.qkv = streamed(weights,
-                           {{attention + "q_proj", q, paired}, {attention + "k_proj", kv, paired},
-                            {attention + "v_proj", kv}},
-                           c.hidden, c.qkv_bias);
-      layer.output = streamed(weights, {{attention + "o_proj", c.hidden}}, q, c.output_bias);
-      layer.gate_up = streamed(weights,
-                               {{mlp + "gate_proj", c.intermediate}, {mlp + "up_proj", c.intermediate}},
-                               c.hidden, c.mlp_bias, true);
-      layer.down = streamed(weights, {{mlp + "down_proj", c.hidden}}, c.intermediate, c.mlp_bias);
+    for (const LayerManifest& names : manifest.layers) {
+      Layer& layer = layers_.emplace_back();
+      layer.attention_norm = vector_of(weights, names.attention_norm);
+      layer.mlp_norm = vector_of(weights, names.mlp_norm);
+      if (names.q_norm) layer.q_norm = vector_of(weights, *names.q_norm);
+      if (names.k_norm) layer.k_norm = vector_of(weights, *names.k_norm);
+      const int paired = finishes_heads() ? config_.head_dim : 0;
+      layer.qkv = streamed(weights, {{names.q, paired}, {names.k, paired}, {names.v}});
+      layer.output = streamed(weights, {{names.output}});
+      layer.gate_up = streamed(weights, {{names.gate}, {names.up}}, true);
+      layer.down = streamed(weights, {{names.down}});
     }
-    final_norm_ = vector_of(weights, "model.norm.weight", c.hidden);
+    final_norm_ = vector_of(weights, manifest.final_norm);
     // A step reads a row or so of it: there is nothing to save, and its precision is kept.
-    embedding_ = linear(weights, {{"model.embed_tokens", c.vocabulary}}, c.hidden, false,
-                        WeightType::kBF16);
-    if (c.tied_embeddings && type_ == WeightType::kBF16) {
+    embedding_ = linear(weights, {{LinearSpec{manifest.embedding, {}}}}, WeightType::kBF16);
+    if (config_.tied_embeddings && type_ == WeightType::kBF16) {
       head_ = &embedding_;
       weight_bytes_ += embedding_.bytes();
     } else {
-      separate_head_ = streamed(
-          weights, {{c.tied_embeddings ? "model.embed_tokens" : "lm_head", c.vocabulary}}, c.hidden,
-          false);
+      separate_head_ = streamed(weights, {{manifest.head}});
       head_ = &separate_head_;
     }
-    frequency_ = uploaded(c.rope.inverse_frequency);
+    frequency_ = uploaded(config_.rope.inverse_frequency);
     uploader_->finish();
     uploader_.reset();
   }
