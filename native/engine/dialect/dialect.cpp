@@ -8,34 +8,34 @@
 namespace anabranch {
 namespace {
 
-/// Reads the file's pieces, which may be ids, "title" or "index".
+/// Reads markers and templates. A part is an object with "ids", or the word "title" or "index".
 class Reader {
  public:
   Reader(const Json& file, int vocabulary) : file_(file), vocabulary_(vocabulary) {}
 
-  std::vector<int> ids(const Json& piece) const {
+  std::vector<int> ids(const Json& part) const {
     std::vector<int> out;
-    for (const Json& id : piece.at("ids").items()) {
+    for (const Json& id : part.at("ids").items()) {
       out.push_back(static_cast<int>(id.integer(0, vocabulary_ - 1)));
     }
-    if (out.empty() || out.size() > 64) piece.at("ids").fail("must hold 1 to 64 token ids");
+    if (out.empty() || out.size() > 64) part.at("ids").fail("must hold 1 to 64 token ids");
     return out;
   }
 
-  /// A piece alone, or a list of pieces that begins with ids; `words` are those it may name.
-  Template pieces(const char* key, const std::vector<std::string>& words) const {
+  /// A single part, or a list of parts that begins with ids. `words` are the words it may use.
+  Template template_at(const char* key, const std::vector<std::string>& words) const {
     const Json value = file_.at(key);
     const auto list = value.is_array() ? value.items() : std::vector<Json>{value};
     Template out;
-    for (const Json& piece : list) {
-      if (!piece.is_string()) {
-        out.push_back({TemplatePart::Kind::kIds, ids(piece)});
+    for (const Json& part : list) {
+      if (!part.is_string()) {
+        out.push_back({TemplatePart::Kind::kIds, ids(part)});
         continue;
       }
-      const std::string word = piece.string();
+      const std::string word = part.string();
       const auto kind = word == "title" ? TemplatePart::Kind::kTitle : TemplatePart::Kind::kIndex;
       const bool known = std::find(words.begin(), words.end(), word) != words.end();
-      if (!known || names(out, kind)) piece.fail("must be ids" + or_once(words));
+      if (!known || uses(out, kind)) part.fail("must be ids" + or_once(words));
       out.push_back({kind, {}});
     }
     if (out.empty() || out.front().kind != TemplatePart::Kind::kIds) value.fail("must begin with a marker");
@@ -43,19 +43,19 @@ class Reader {
   }
 
   Marker marker(const char* key, const std::vector<std::string>& words = {}) const {
-    Template all = pieces(key, words);
+    Template all = template_at(key, words);
     Marker out{all.front().ids, Template(all.begin() + 1, all.end()), {}};
     const Json value = file_.at(key);
     if (value.is_array() || !value.has("or")) return out;
     for (const Json& id : value.at("or").items()) {
-      out.stand_ins.push_back(static_cast<int>(id.integer(0, vocabulary_ - 1)));
+      out.alternatives.push_back(static_cast<int>(id.integer(0, vocabulary_ - 1)));
     }
     return out;
   }
 
-  static bool names(const Template& pieces, TemplatePart::Kind kind) {
-    return std::any_of(pieces.begin(), pieces.end(),
-                       [&](const TemplatePart& piece) { return piece.kind == kind; });
+  static bool uses(const Template& parts, TemplatePart::Kind kind) {
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](const TemplatePart& part) { return part.kind == kind; });
   }
 
  private:
@@ -76,46 +76,46 @@ size_t longest(const std::vector<std::vector<int>>& lists) {
 }
 
 /// Tokens of a template without its title.
-size_t length_of(const Template& pieces, const std::vector<std::vector<int>>& index) {
+size_t length_of(const Template& parts, const std::vector<std::vector<int>>& index) {
   size_t out = 0;
-  for (const TemplatePart& piece : pieces) {
-    out += piece.kind == TemplatePart::Kind::kIndex ? longest(index) : piece.ids.size();
+  for (const TemplatePart& part : parts) {
+    out += part.kind == TemplatePart::Kind::kIndex ? longest(index) : part.ids.size();
   }
   return out;
 }
 
 }  // namespace
 
-std::vector<int> Dialect::fill(const Template& pieces, const std::vector<int>& title,
+std::vector<int> Dialect::render(const Template& parts, const std::vector<int>& title,
                                int number) const {
   std::vector<int> out;
-  for (const TemplatePart& piece : pieces) {
-    const auto& ids = piece.kind == TemplatePart::Kind::kTitle   ? title
-                      : piece.kind == TemplatePart::Kind::kIndex ? index[number - 1]
-                                                          : piece.ids;
+  for (const TemplatePart& part : parts) {
+    const auto& ids = part.kind == TemplatePart::Kind::kTitle   ? title
+                      : part.kind == TemplatePart::Kind::kIndex ? index[number - 1]
+                                                          : part.ids;
     out.insert(out.end(), ids.begin(), ids.end());
   }
   return out;
 }
 
-std::vector<int> Dialect::whole(const Marker& marker, int number) const {
+std::vector<int> Dialect::full_marker(const Marker& marker, int number) const {
   std::vector<int> out = marker.ids;
-  const auto rest = fill(marker.rest, {}, number);
+  const auto rest = render(marker.rest, {}, number);
   out.insert(out.end(), rest.begin(), rest.end());
   return out;
 }
 
 int Dialect::max_segments(int tokens) const {
-  // The shortest stages, of as few branches as may be, have the most segments for their tokens.
-  const auto length = [&](const Marker& marker) { return whole(marker, 1).size(); };
+  // Stages of the shortest kind, with as few branches as allowed, have the most segments per token.
+  const auto length = [&](const Marker& marker) { return full_marker(marker, 1).size(); };
   const size_t branch = length(title_open) + 1 + length(title_close) +
-                        fill(opening, {0}, 1).size() + length(branch_close);
-  const size_t stage = min_branches * branch + length(fork) + fill(join, {}, 1).size();
+                        render(opening, {0}, 1).size() + length(branch_close);
+  const size_t stage = min_branches * branch + length(fork) + render(join, {}, 1).size();
   const int in_stages = static_cast<int>(static_cast<size_t>(tokens) * (min_branches + 2) / stage);
   return 1 + std::min(max_stages * (max_branches + 2), in_stages + 2);
 }
 
-int begun(std::span<const int> text, const std::vector<int>& marker) {
+int partial_match(std::span<const int> text, const std::vector<int>& marker) {
   size_t count = std::min(text.size(), marker.size() - 1);
   while (!std::ranges::equal(text.last(count), std::span(marker).first(count))) --count;
   return static_cast<int>(count);
@@ -137,13 +137,13 @@ std::optional<Dialect> read_dialect(const std::string& given, const std::string&
   out.fork = read.marker("fork");
   if (file.has("no_plan")) out.no_plan = read.marker("no_plan");
   out.prompted = file.boolean_or("prompted", false);
-  out.opening = read.pieces("opening", {"title", "index"});
-  const bool numbered = Reader::names(out.opening, TemplatePart::Kind::kIndex);
-  if (!numbered && !Reader::names(out.opening, TemplatePart::Kind::kTitle)) {
+  out.opening = read.template_at("opening", {"title", "index"});
+  const bool numbered = Reader::uses(out.opening, TemplatePart::Kind::kIndex);
+  if (!numbered && !Reader::uses(out.opening, TemplatePart::Kind::kTitle)) {
     file.at("opening").fail("must restate the \"title\" or its \"index\"");
   }
   out.branch_close = read.marker("branch_close");
-  out.join = read.pieces("join", {});
+  out.join = read.template_at("join", {});
   if (file.has("tail_close")) out.tail_close = read.marker("tail_close");
 
   const std::string resume = file.at("resume").string();
@@ -179,7 +179,7 @@ std::optional<Dialect> read_dialect(const std::string& given, const std::string&
   if (file.has("index")) {
     for (const Json& number : file.at("index").items()) out.index.push_back(read.ids(number));
   }
-  if ((numbered || Reader::names(out.title_open.rest, TemplatePart::Kind::kIndex)) &&
+  if ((numbered || Reader::uses(out.title_open.rest, TemplatePart::Kind::kIndex)) &&
       static_cast<int>(out.index.size()) < out.max_branches) {
     file.fail("field \"index\" must hold the ids of every number up to caps.branches");
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sampling/philox.h"
+#include "serving/request.h"
 
 namespace anabranch {
 namespace {
@@ -12,13 +13,13 @@ bool contains(const std::vector<int>& list, int value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-/// What one lane has sampled freely since its last marker, and how many tokens at its end are held
-/// back because a legal marker may begin with them.
+/// What one lane has sampled freely since its last marker. The last `held` tokens are held back,
+/// because an allowed marker may begin with them.
 struct Text {
   std::vector<int> ids;
   int held = 0;
 
-  /// Whether `token` as its next would complete `marker`.
+  /// Whether `token`, as the next one, would complete `marker`.
   bool completes(const std::vector<int>& marker, int token) const {
     if (marker.empty() || marker.back() != token || ids.size() + 1 < marker.size()) return false;
     return std::equal(marker.begin(), marker.end() - 1, ids.end() + 1 - std::ssize(marker));
@@ -28,65 +29,75 @@ struct Text {
 class DialectPolicy final : public DecodingPolicy {
  public:
   DialectPolicy(const RequestSpec& spec, const Dialect* dialect, const std::vector<int>& eos)
-      : dialect_(dialect), ends_(eos), texts_(1) {
+      : dialect_(dialect), end_tokens_(eos), texts_(1) {
     for (int token : spec.stop_tokens) {
-      if (!contains(ends_, token)) ends_.push_back(token);
+      if (!contains(end_tokens_, token)) end_tokens_.push_back(token);
     }
     if (spec.ignore_eos) {
-      // The model's own ends are not to be sampled; what the caller named still ends the answer.
-      ignored_ = eos;
-      std::erase_if(ignored_, [&](int token) { return contains(spec.stop_tokens, token); });
+      // The model's own end tokens are banned; the caller's stop tokens still end the answer.
+      ignored_ends_ = eos;
+      std::erase_if(ignored_ends_, [&](int token) { return contains(spec.stop_tokens, token); });
     }
     if (dialect_) {
-      cap_ = dialect_->max_branches;
-      if (spec.max_branches > 0) cap_ = std::min(cap_, spec.max_branches);
-      close_ = dialect_->whole(dialect_->branch_close, 1);
-      join_ = dialect_->fill(dialect_->join, {}, 1);
+      max_branches_ = dialect_->max_branches;
+      if (spec.max_branches > 0) max_branches_ = std::min(max_branches_, spec.max_branches);
+      branch_close_ = dialect_->full_marker(dialect_->branch_close, 1);
+      join_ = dialect_->render(dialect_->join, {}, 1);
     }
-    may_branch_ = dialect_ && spec.parallel && cap_ >= 2;
+    may_branch_ = dialect_ && spec.parallel && max_branches_ >= 2;
     if (dialect_ && dialect_->prompted) may_branch_ = !spec.plan.ids.empty();
   }
 
   void begin(Request& request, EventBuffer& events) override {
-    if (may_branch_ && dialect_->prompted) offer(request, request.tree().trunk(), events);
+    if (may_branch_ && dialect_->prompted) offer_markers(request, request.tree().trunk(), events);
   }
 
   std::optional<SamplingInput> sampling_input(const Request& request, const Lane& lane) const override {
     return sampling_input_of(request, lane,
                      lane.id == 0 ? trunk_constraint(request)
-                                  : free_text(texts_[lane.id], &dialect_->branch_close, ignored_));
+                                  : free_text(texts_[lane.id], &dialect_->branch_close, ignored_ends_));
   }
 
-  /// A title's end, as soon as there is a title, and another one's begin.
+  /// Within a title: its close and the next title's opening.
   std::vector<int> draft(const Request&) const override {
     if (state_ == State::kTitle) return title_end();
-    if (state_ != State::kChoice) return {};
-    for (const Option& option : options_) {
+    if (state_ != State::kMarker) return {};
+    for (const MarkerOption& option : marker_options_) {
       if (option.marker != &dialect_->title_open) continue;
-      return {option.ids.begin() + static_cast<std::ptrdiff_t>(written_), option.ids.end()};
+      return {option.ids.begin() + static_cast<std::ptrdiff_t>(marker_length_), option.ids.end()};
     }
     return {};
   }
 
   void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
-    for (const LaneToken& at : lanes) {
-      Lane& lane = request.tree().lanes()[at.lane];
-      if (lane.id == 0) trunk(request, lane, at.sampled, events);
-      else branch(request, lane, at, events);
+    for (const LaneToken& next : lanes) {
+      Lane& lane = request.tree().lanes()[next.lane];
+      if (lane.id == 0) step_trunk(request, lane, next.sampled, events);
+      else step_branch(request, lane, next, events);
       if (request.finished()) return;
     }
     join_if_closed(request, events);
-    // Live lanes advance together or not at all; a branch may write its whole end in one step.
-    const size_t most = request.tree().in_stage() ? close_.size() : 1;
-    if (request.remaining() < request.tree().live_lanes() * static_cast<int>(most)) {
+    // Live lanes advance together or not at all, and a branch may write its whole close in one step.
+    const size_t tokens_per_lane = request.tree().in_stage() ? branch_close_.size() : 1;
+    if (request.remaining() < request.tree().live_lanes() * static_cast<int>(tokens_per_lane)) {
       request.finish(FinishReason::kLength);
     }
   }
 
-  int end_tokens() const override { return static_cast<int>(close_.size()); }
+  int forced_close_tokens() const override { return static_cast<int>(branch_close_.size()); }
+
+  int held_tokens() const override {
+    int held = text_shown() ? texts_[0].held : 0;
+    for (size_t lane = 1; lane < texts_.size(); ++lane) {
+      held += dialect_->body_visible ? texts_[lane].held : 0;
+    }
+    return held;
+  }
 
  private:
-  enum class State { kText, kTitle, kChoice, kTail };
+  /// What the trunk is writing. kMarker: one of marker_options_. kTail: text after a join that still
+  /// belongs to the stage.
+  enum class State { kText, kTitle, kMarker, kTail };
 
   SamplingInput sampling_input_of(const Request& request, const Lane& lane, TokenConstraint constraint) const {
     const RequestSpec& spec = request.spec();
@@ -101,8 +112,8 @@ class DialectPolicy final : public DecodingPolicy {
     return out;
   }
 
-  /// In free text nothing that is never text can be completed, but for `marker` where there is one.
-  TokenConstraint free_text(const Text& text, const Marker* marker, const std::vector<int>& no_ends) const {
+  /// In free text no tag can be completed, except `marker`, if given.
+  TokenConstraint free_text(const Text& text, const Marker* marker, const std::vector<int>& banned_ends) const {
     TokenConstraint constraint;
     if (dialect_) {
       for (const auto& tag : dialect_->tags) {
@@ -110,11 +121,11 @@ class DialectPolicy final : public DecodingPolicy {
         if (text.completes(tag, tag.back())) constraint.banned.push_back(tag.back());
       }
     }
-    constraint.banned.insert(constraint.banned.end(), no_ends.begin(), no_ends.end());
+    constraint.banned.insert(constraint.banned.end(), banned_ends.begin(), banned_ends.end());
     return constraint;
   }
 
-  void tell(Request& request, Lane& lane, const SampledToken& sampled, std::uint32_t flags,
+  void emit_sampled(Request& request, Lane& lane, const SampledToken& sampled, std::uint32_t flags,
             EventBuffer& events) {
     EmittedToken token{sampled.token, flags, 0, {}};
     if (request.spec().sampling.logprobs && !request.logged(lane)) {
@@ -125,44 +136,45 @@ class DialectPolicy final : public DecodingPolicy {
     request.emit(lane, token, events);
   }
 
-  /// Writes a sampled token that completes no marker. While `marker` may still come of it, it is held
-  /// back; what can no longer be its beginning is ordinary text.
+  /// Writes a sampled token that completes no marker. While it may begin `marker`, it is held back;
+  /// earlier held tokens that can no longer begin it are ordinary text.
   void write_text(Request& request, Lane& lane, const SampledToken& sampled, const Marker* marker,
                   bool shown, EventBuffer& events) {
     Text& text = texts_[lane.id];
     text.ids.push_back(sampled.token);
-    const int held = marker ? begun(text.ids, marker->ids) : 0;
+    const int held = marker ? partial_match(text.ids, marker->ids) : 0;
     const int before = std::exchange(text.held, held);
     count(request, lane, before + 1, before + 1 - held);
     if (shown) request.release(lane, std::min(before, before + 1 - held), events);
-    tell(request, lane, sampled, !shown ? 0 : held ? EmittedToken::kHeld : EmittedToken::kVisible,
+    emit_sampled(request, lane, sampled, !shown ? 0 : held ? EmittedToken::kHeld : EmittedToken::kVisible,
          events);
     lane.write(sampled.token);
   }
 
-  /// What the lane holds back is ordinary text after all.
-  void settle(Request& request, Lane& lane, bool shown, EventBuffer& events) {
+  /// The lane's held tokens are ordinary text after all.
+  void release_held(Request& request, Lane& lane, bool shown, EventBuffer& events) {
     const int held = std::exchange(texts_[lane.id].held, 0);
     count(request, lane, held, held);
     if (shown) request.release(lane, held, events);
   }
 
-  /// Of the text's `last` tokens the first `n` are ordinary ones, for penalties.
+  /// Counts ordinary tokens, for penalties: the first `n` of the text's `last` tokens.
   void count(Request& request, Lane& lane, int last, int n) {
     const auto from = texts_[lane.id].ids.end() - last;
     std::for_each(from, from + n, [&](int token) { ++request.counts(lane)[token]; });
   }
 
-  /// Writes the sampled token that completes a marker; new text begins behind it.
+  /// Writes the sampled token that completes a marker. New text begins after it.
   void write_marker(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events,
                     bool shown = false) {
-    if (shown) settle(request, lane, true, events);
+    if (shown) release_held(request, lane, true, events);
     texts_[lane.id] = {};
-    tell(request, lane, sampled, shown ? EmittedToken::kVisible : 0, events);
+    emit_sampled(request, lane, sampled, shown ? EmittedToken::kVisible : 0, events);
     lane.write(sampled.token);
   }
 
-  /// Writes what nobody chooses. False, and the answer ends, where the budget is too small for it.
+  /// Writes forced tokens. If max_tokens leaves no room for them, finishes the answer and returns
+  /// false.
   bool force(Request& request, Lane& lane, const std::vector<int>& ids, EventBuffer& events,
              bool shown = false) {
     if (request.remaining() < static_cast<int>(ids.size())) {
@@ -185,55 +197,57 @@ class DialectPolicy final : public DecodingPolicy {
     return !after_join_ || texts_[0].ids.size() >= dialect_->opener().ids.size();
   }
 
-  /// The marker that may stand in the trunk's text.
+  /// The marker that the trunk's text may contain, or null.
   const Marker* text_marker(const Request& request) const {
     if (state_ == State::kTail) return &dialect_->tail_close;
     return may_plan(request) ? &dialect_->opener() : nullptr;
   }
 
+  /// Whether the trunk's text is visible.
   bool text_shown() const {
+    if (state_ == State::kTitle || state_ == State::kMarker) return false;
     return !dialect_ || (state_ == State::kTail ? dialect_->tail_visible : dialect_->serial_visible);
   }
 
   TokenConstraint trunk_constraint(const Request& request) const {
-    if (state_ == State::kChoice) {
+    if (state_ == State::kMarker) {
       TokenConstraint constraint;
-      for (const Option& option : options_) {
-        constraint.allowed.push_back(option.ids[written_]);
-        if (written_ > 0) continue;
-        constraint.allowed.insert(constraint.allowed.end(), option.stand_ins.begin(), option.stand_ins.end());
+      for (const MarkerOption& option : marker_options_) {
+        constraint.allowed.push_back(option.ids[marker_length_]);
+        if (marker_length_ > 0) continue;
+        constraint.allowed.insert(constraint.allowed.end(), option.alternatives.begin(), option.alternatives.end());
       }
       return constraint;
     }
     if (state_ == State::kTitle) return title_constraint();
-    return free_text(texts_[0], text_marker(request), ignored_);
+    return free_text(texts_[0], text_marker(request), ignored_ends_);
   }
 
   TokenConstraint title_constraint() const {
     const Text& text = texts_[0];
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
-    TokenConstraint constraint = free_text(text, &close, dialect_->prompted && !empty ? ignored_ : ends_);
+    TokenConstraint constraint = free_text(text, &close, dialect_->prompted && !empty ? ignored_ends_ : end_tokens_);
     if (!empty) return constraint;
     if (text.completes(close.ids, close.ids.back())) constraint.banned.push_back(close.ids.back());
-    constraint.banned.insert(constraint.banned.end(), close.stand_ins.begin(), close.stand_ins.end());
+    constraint.banned.insert(constraint.banned.end(), close.alternatives.begin(), close.alternatives.end());
     return constraint;
   }
 
-  void trunk(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
+  void step_trunk(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     switch (state_) {
       case State::kText:
-      case State::kTail: return text(request, lane, sampled, events);
-      case State::kTitle: return title(request, lane, sampled, events);
-      case State::kChoice: return option(request, lane, sampled, events);
+      case State::kTail: return step_text(request, lane, sampled, events);
+      case State::kTitle: return step_title(request, lane, sampled, events);
+      case State::kMarker: return step_marker(request, lane, sampled, events);
     }
   }
 
-  void text(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
+  void step_text(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     const Marker* marker = text_marker(request);
-    if (contains(ends_, sampled.token)) {
-      settle(request, lane, text_shown(), events);
-      tell(request, lane, sampled, 0, events);
+    if (contains(end_tokens_, sampled.token)) {
+      release_held(request, lane, text_shown(), events);
+      emit_sampled(request, lane, sampled, 0, events);
       return request.finish(FinishReason::kStop);
     }
     if (!marker || !texts_[0].completes(marker->ids, sampled.token)) {
@@ -243,7 +257,7 @@ class DialectPolicy final : public DecodingPolicy {
       write_marker(request, lane, sampled, events);
       state_ = State::kText;
       after_join_ = false;
-      force(request, lane, dialect_->fill(marker->rest, {}, 1), events);
+      force(request, lane, dialect_->render(marker->rest, {}, 1), events);
       return;
     }
     open_plan(request, lane, sampled, events);
@@ -256,9 +270,9 @@ class DialectPolicy final : public DecodingPolicy {
     request.tree().begin_segment();
     write_marker(request, lane, sampled, events);
     titles_.clear();
-    if (!force(request, lane, dialect_->fill(opener.rest, {}, 1), events)) return;
+    if (!force(request, lane, dialect_->render(opener.rest, {}, 1), events)) return;
     if (&opener == &dialect_->title_open) begin_title();
-    else offer(request, lane, events);
+    else offer_markers(request, lane, events);
   }
 
   void begin_title() {
@@ -266,111 +280,111 @@ class DialectPolicy final : public DecodingPolicy {
     state_ = State::kTitle;
   }
 
-  /// What ends the title under way and begins the next one, where it is short. Nothing where that would leave
-  /// the title empty, or the plan must end with it: then the fork follows by itself.
+  /// The tokens that close the current title and open the next one, if they are few. Nothing if the
+  /// title would be empty, or if the plan has its last title: then the fork follows, forced.
   std::vector<int> title_end() const {
     const Marker& close = dialect_->title_close;
-    const int there = begun(texts_[0].ids, close.ids);
+    const int there = partial_match(texts_[0].ids, close.ids);
     const int next = static_cast<int>(titles_.size()) + 1;
-    if (std::ssize(texts_[0].ids) <= there || next > cap_) return {};
-    std::vector<int> out = dialect_->whole(close, 1);
+    if (std::ssize(texts_[0].ids) <= there || next > max_branches_) return {};
+    std::vector<int> out = dialect_->full_marker(close, 1);
     out.erase(out.begin(), out.begin() + there);
-    const auto begin = dialect_->whole(dialect_->title_open, next);
+    const auto begin = dialect_->full_marker(dialect_->title_open, next);
     out.insert(out.end(), begin.begin(), begin.end());
     return out.size() > kMaxDraftTokens ? std::vector<int>{} : out;
   }
 
-  void title(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
+  void step_title(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     const Marker& close = dialect_->title_close;
     std::vector<int>& title = titles_.back();
-    const size_t pieces = close.ids.size() - 1;  // of its end, taken for the title at first
-    // In a plan that was asked for, an end of the answer ends what is under way.
-    if (contains(close.stand_ins, sampled.token) || contains(ends_, sampled.token)) {
-      if (force(request, lane, dialect_->whole(close, 1), events)) offer(request, lane, events);
+    const size_t close_begun = close.ids.size() - 1;  // tokens of the close, in the title so far
+    // In a prompted plan, an end token closes the title.
+    if (contains(close.alternatives, sampled.token) || contains(end_tokens_, sampled.token)) {
+      if (force(request, lane, dialect_->full_marker(close, 1), events)) offer_markers(request, lane, events);
       return;
     }
     if (texts_[0].completes(close.ids, sampled.token)) {
-      title.resize(title.size() - pieces);
+      title.resize(title.size() - close_begun);
       write_marker(request, lane, sampled, events);
-      if (force(request, lane, dialect_->fill(close.rest, {}, 1), events)) {
-        offer(request, lane, events);
+      if (force(request, lane, dialect_->render(close.rest, {}, 1), events)) {
+        offer_markers(request, lane, events);
       }
       return;
     }
     title.push_back(sampled.token);
     write_text(request, lane, sampled, &close, false, events);
-    if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + pieces) {
+    if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + close_begun) {
       drop_plan(request, lane);
     }
   }
 
-  /// One of several markers comes next, each known to its last token.
-  struct Option {
+  /// One of several complete markers that may come next.
+  struct MarkerOption {
     const Marker* marker;
     std::vector<int> ids;
-    std::vector<int> stand_ins;
+    std::vector<int> alternatives;
   };
 
-  void offer(Request& request, Lane& lane, EventBuffer& events) {
+  void offer_markers(Request& request, Lane& lane, EventBuffer& events) {
     const int number = static_cast<int>(titles_.size()) + 1;
-    options_.clear();
-    written_ = 0;
-    state_ = State::kChoice;
-    if (number <= cap_) add_option(dialect_->title_open, number);
+    marker_options_.clear();
+    marker_length_ = 0;
+    state_ = State::kMarker;
+    if (number <= max_branches_) add_option(dialect_->title_open, number);
     if (number > 1) add_option(dialect_->fork, number);
     else if (!dialect_->no_plan.ids.empty()) add_option(dialect_->no_plan, number);
-    follow(request, lane, events);
+    write_common_tokens(request, lane, events);
   }
 
   void add_option(const Marker& marker, int number) {
-    options_.push_back({&marker, dialect_->whole(marker, number), marker.stand_ins});
+    marker_options_.push_back({&marker, dialect_->full_marker(marker, number), marker.alternatives});
     if (!dialect_->prompted || &marker == &dialect_->title_open) return;
-    for (int end : ends_) {
-      if (!contains(ignored_, end)) options_.back().stand_ins.push_back(end);
+    for (int end : end_tokens_) {
+      if (!contains(ignored_ends_, end)) marker_options_.back().alternatives.push_back(end);
     }
   }
 
-  void option(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
-    const auto stood_for = std::find_if(options_.begin(), options_.end(), [&](const Option& option) {
-      return written_ == 0 && contains(option.stand_ins, sampled.token) &&
+  void step_marker(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
+    const auto stood_for = std::find_if(marker_options_.begin(), marker_options_.end(), [&](const MarkerOption& option) {
+      return marker_length_ == 0 && contains(option.alternatives, sampled.token) &&
              option.ids[0] != sampled.token;
     });
-    if (stood_for != options_.end()) {
-      options_ = {*stood_for};
-      return follow(request, lane, events);
+    if (stood_for != marker_options_.end()) {
+      marker_options_ = {*stood_for};
+      return write_common_tokens(request, lane, events);
     }
-    std::erase_if(options_, [&](const Option& option) {
-      return option.ids[written_] != sampled.token;
+    std::erase_if(marker_options_, [&](const MarkerOption& option) {
+      return option.ids[marker_length_] != sampled.token;
     });
-    ++written_;
+    ++marker_length_;
     write_marker(request, lane, sampled, events);
-    follow(request, lane, events);
+    write_common_tokens(request, lane, events);
   }
 
-  /// Writes what all options have next, and goes on where one of them is whole.
-  void follow(Request& request, Lane& lane, EventBuffer& events) {
-    for (; written_ < options_.front().ids.size(); ++written_) {
-      const int next = options_.front().ids[written_];
-      for (const Option& option : options_) {
-        if (option.ids[written_] != next) return;
+  /// Forces the tokens that all options share, and continues when one of them is complete.
+  void write_common_tokens(Request& request, Lane& lane, EventBuffer& events) {
+    for (; marker_length_ < marker_options_.front().ids.size(); ++marker_length_) {
+      const int next = marker_options_.front().ids[marker_length_];
+      for (const MarkerOption& option : marker_options_) {
+        if (option.ids[marker_length_] != next) return;
       }
       if (!force(request, lane, {next}, events)) return;
     }
-    const Marker* whole = options_.front().marker;
-    if (whole == &dialect_->title_open) begin_title();
-    else if (whole == &dialect_->no_plan) drop_plan(request, lane);
+    const Marker* marker = marker_options_.front().marker;
+    if (marker == &dialect_->title_open) begin_title();
+    else if (marker == &dialect_->no_plan) drop_plan(request, lane);
     else fork(request, lane, events);
   }
 
   void fork(Request& request, Lane& lane, EventBuffer& events) {
-    // A duplicate title keeps its KV in the plan but opens no branch.
+    // A duplicate title stays in the plan but opens no branch.
     std::vector<std::vector<int>> titles, openings;
     size_t forced = 0;
     for (size_t i = 0; i < titles_.size(); ++i) {
       if (std::find(titles.begin(), titles.end(), titles_[i]) != titles.end()) continue;
       titles.push_back(titles_[i]);
       openings.push_back(
-          dialect_->fill(dialect_->opening, titles_[i], static_cast<int>(i) + 1));
+          dialect_->render(dialect_->opening, titles_[i], static_cast<int>(i) + 1));
       forced += openings.back().size();
     }
     if (static_cast<int>(titles.size()) < dialect_->min_branches) return drop_plan(request, lane);
@@ -382,8 +396,9 @@ class DialectPolicy final : public DecodingPolicy {
     texts_.resize(request.tree().lanes().size());
   }
 
-  /// An unusable plan: its segment goes, markers are masked from here on, and the trunk continues
-  /// from the token and the counts that stood before the plan. SamplingParams indices go on counting.
+  /// Drops an unusable plan: its segment is removed, markers are banned from now on, and the trunk
+  /// continues with the last token and the counts from before the plan. Sampling indices keep
+  /// counting.
   void drop_plan(Request& request, Lane& lane) {
     may_branch_ = false;
     state_ = State::kText;
@@ -396,26 +411,26 @@ class DialectPolicy final : public DecodingPolicy {
   // ---- branches --------------------------------------------------------------------------------
 
   bool ends_branch(int token) const {
-    return contains(ends_, token) || contains(dialect_->branch_close.stand_ins, token);
+    return contains(end_tokens_, token) || contains(dialect_->branch_close.alternatives, token);
   }
 
-  void branch(Request& request, Lane& lane, const LaneToken& at, EventBuffer& events) {
+  void step_branch(Request& request, Lane& lane, const LaneToken& next, EventBuffer& events) {
     const Marker& close = dialect_->branch_close;
-    const bool whole = texts_[lane.id].completes(close.ids, at.sampled.token);
+    const bool complete = texts_[lane.id].completes(close.ids, next.sampled.token);
     CloseReason reason = CloseReason::kMarker;
     const bool shown = dialect_->branch_close_visible;
-    if (at.closed || !whole) {
-      const int least = lane.length() + 1 + static_cast<int>(close_.size());
-      const bool full = least > dialect_->max_branch_tokens;
-      if (at.closed) reason = *at.closed;
-      else if (ends_branch(at.sampled.token)) reason = CloseReason::kEos;
+    if (next.closed || !complete) {
+      const int min_length = lane.length() + 1 + static_cast<int>(branch_close_.size());
+      const bool full = min_length > dialect_->max_branch_tokens;
+      if (next.closed) reason = *next.closed;
+      else if (ends_branch(next.sampled.token)) reason = CloseReason::kEos;
       else if (full) reason = CloseReason::kCap;
-      else return write_text(request, lane, at.sampled, &close, dialect_->body_visible, events);
-      settle(request, lane, dialect_->body_visible, events);
-      force(request, lane, close_, events, shown);
+      else return write_text(request, lane, next.sampled, &close, dialect_->body_visible, events);
+      release_held(request, lane, dialect_->body_visible, events);
+      force(request, lane, branch_close_, events, shown);
     } else {
-      write_marker(request, lane, at.sampled, events, shown);
-      force(request, lane, dialect_->fill(close.rest, {}, 1), events, shown);
+      write_marker(request, lane, next.sampled, events, shown);
+      force(request, lane, dialect_->render(close.rest, {}, 1), events, shown);
     }
     request.close_branch(lane, reason, events);
   }
@@ -441,25 +456,25 @@ class DialectPolicy final : public DecodingPolicy {
   };
 
   const Dialect* dialect_;
-  std::vector<int> ends_;     // the model's own and the request's
-  std::vector<int> ignored_;  // of them, those that the request wants never sampled
-  std::vector<int> close_;    // the whole end of a branch,
-  std::vector<int> join_;     // and of a stage
+  std::vector<int> end_tokens_;    // the model's own and the request's
+  std::vector<int> ignored_ends_;  // those of them that are banned
+  std::vector<int> branch_close_;  // all tokens of a branch's close
+  std::vector<int> join_;          // all tokens of a join
   bool may_branch_ = false;
-  int cap_ = 0;
+  int max_branches_ = 0;
   State state_ = State::kText;
-  bool after_join_ = false;   // the trunk's text began with a join
-  std::vector<Text> texts_;   // [lanes]
-  std::vector<std::vector<int>> titles_;  // of the plan under way
-  BeforePlan before_plan_;    // what its dropping restores
-  std::vector<Option> options_;
-  size_t written_ = 0;        // tokens of each option that stand there
+  bool after_join_ = false;  // the trunk's text began with a join
+  std::vector<Text> texts_;  // [lanes]
+  std::vector<std::vector<int>> titles_;  // of the current plan
+  BeforePlan before_plan_;                // what drop_plan() restores
+  std::vector<MarkerOption> marker_options_;
+  size_t marker_length_ = 0;  // tokens written of each option
 };
 
 }  // namespace
 
 std::unique_ptr<DecodingPolicy> make_dialect_policy(const RequestSpec& spec, const Dialect* dialect,
-                                          const std::vector<int>& eos) {
+                                                    const std::vector<int>& eos) {
   return std::make_unique<DialectPolicy>(spec, dialect, eos);
 }
 

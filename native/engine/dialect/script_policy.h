@@ -1,10 +1,11 @@
-// Decoding by a script: structure and tokens are given, one token a lane and step. This is how
-// answers with a known structure are replayed, measured and compared with an oracle.
+// Decoding by a script: structure and tokens are given, one token per lane and step. Used to replay,
+// measure and check answers of known structure.
 #pragma once
 
 #include <memory>
 
-#include "serving/request.h"
+#include "dialect/decoding_policy.h"
+#include "serving/request_spec.h"
 
 namespace anabranch {
 

@@ -15,13 +15,13 @@ int BlockPool::allocate() {
   if (!free_.empty()) {
     block = free_.back();
     free_.pop_back();
-  } else if (!idle_.empty()) {
-    block = idle_.front();
-    idle_.pop_front();
-    known_.erase(blocks_[block].content->key);
+  } else if (!cached_.empty()) {
+    block = cached_.front();
+    cached_.pop_front();
+    block_of_.erase(blocks_[block].content->key);
     blocks_[block].content.reset();
   } else {
-    throw Error(ErrorCode::kInternal, "KV blocks ran out though they were counted");
+    throw Error(ErrorCode::kInternal, "no KV block is free although free blocks were counted");
   }
   blocks_[block].references = 1;
   return block;
@@ -29,36 +29,36 @@ int BlockPool::allocate() {
 
 void BlockPool::retain(int block) {
   Block& b = blocks_[block];
-  if (b.references++ == 0) idle_.erase(b.idle);
+  if (b.references++ == 0) cached_.erase(b.cached);
 }
 
 void BlockPool::release(int block) {
   Block& b = blocks_[block];
   if (--b.references > 0) return;
-  if (b.content) b.idle = idle_.insert(idle_.end(), block);
+  if (b.content) b.cached = cached_.insert(cached_.end(), block);
   else free_.push_back(block);
 }
 
 void BlockPool::publish(int block, const BlockContent& content) {
-  if (known_.try_emplace(content.key, block).second) blocks_[block].content = content;
+  if (block_of_.try_emplace(content.key, block).second) blocks_[block].content = content;
 }
 
 int BlockPool::find(const BlockContent& content) const {
-  const auto at = known_.find(content.key);
-  if (at == known_.end() || *blocks_[at->second].content != content) return -1;
+  const auto at = block_of_.find(content.key);
+  if (at == block_of_.end() || *blocks_[at->second].content != content) return -1;
   return at->second;
 }
 
 Segment::Segment(BlockPool& pool, int lane, int start, Context before,
                  const std::optional<PrefixKey>& root)
-    : pool_(pool), lane_(lane), start_(start), before_(std::move(before)), entry_(root) {
-  if (!entry_) return;
+    : pool_(pool), lane_(lane), start_(start), before_(std::move(before)), context_key_(root) {
+  if (!context_key_) return;
   for (const SegmentPtr& segment : before_) {
     const PrefixKey end = segment->end_key();
     const std::uint32_t words[] = {
         static_cast<std::uint32_t>(end.low), static_cast<std::uint32_t>(end.low >> 32),
         static_cast<std::uint32_t>(end.high), static_cast<std::uint32_t>(end.high >> 32)};
-    entry_ = extend(*entry_, words);
+    context_key_ = extend(*context_key_, words);
   }
 }
 
@@ -70,12 +70,12 @@ const PrefixKey& Segment::key(int block) const {
     for (int i = 0; i < kBlockTokens; ++i) {
       words[i + 1] = static_cast<std::uint32_t>(tokens_[next * kBlockTokens + i]);
     }
-    keys_.push_back(extend(next == 0 ? *entry_ : keys_.back(), words));
+    keys_.push_back(extend(next == 0 ? *context_key_ : keys_.back(), words));
   }
-  return block < 0 ? *entry_ : keys_[block];
+  return block < 0 ? *context_key_ : keys_[block];
 }
 
-/// What follows sees the whole segment: its full blocks, and the tokens after them.
+/// Key of the whole segment, for the segments that see it: its full blocks and the tokens after them.
 PrefixKey Segment::end_key() const {
   const int full = length() / kBlockTokens;
   std::vector<std::uint32_t> words = {static_cast<std::uint32_t>(start_),
@@ -98,10 +98,10 @@ int Segment::append_slot() {
   return advance_computed();
 }
 
-/// One token more has its KV, in a block that is there. Returns its index.
+/// Counts one more token as computed, in a block that is allocated. Returns its index.
 int Segment::advance_computed() {
   const int index = num_computed_++, block = index / kBlockTokens;
-  if (entry_ && num_computed_ % kBlockTokens == 0) pool_.publish(blocks_[block], content(block));
+  if (context_key_ && num_computed_ % kBlockTokens == 0) pool_.publish(blocks_[block], content(block));
   return index;
 }
 
@@ -110,9 +110,9 @@ int Segment::append_lookahead() {
   return num_computed_ + num_lookahead_++;
 }
 
-void Segment::commit_lookahead(int right) {
+void Segment::commit_lookahead(int num_accepted) {
   num_lookahead_ = 0;
-  for (; right > 0; --right) advance_computed();
+  for (; num_accepted > 0; --num_accepted) advance_computed();
   for (; static_cast<int>(blocks_.size()) > blocks_for(num_computed_); blocks_.pop_back()) {
     pool_.release(blocks_.back());
   }
@@ -120,7 +120,7 @@ void Segment::commit_lookahead(int right) {
 
 int Segment::use_cached_prefix(int limit) {
   const int before = num_computed_;
-  while (entry_ && num_computed_ % kBlockTokens == 0 && num_computed_ + kBlockTokens <= limit) {
+  while (context_key_ && num_computed_ % kBlockTokens == 0 && num_computed_ + kBlockTokens <= limit) {
     const int block = pool_.find(content(num_computed_ / kBlockTokens));
     if (block < 0) break;
     pool_.retain(block);
@@ -134,7 +134,7 @@ void Segment::remove_last(int tokens) {
   tokens_.resize(tokens_.size() - tokens);
   keys_.resize(std::min(keys_.size(), tokens_.size() / kBlockTokens));
   prefill_target_ = std::min(prefill_target_, length());
-  // A full block may be shared: it is never written again.
+  // A full block may be shared, so it is never written again.
   for (; num_computed_ > length(); blocks_.pop_back()) {
     num_computed_ = (blocks_for(num_computed_) - 1) * kBlockTokens;
     pool_.release(blocks_.back());
@@ -152,18 +152,18 @@ void Segment::recompute_last() {
 void Segment::release_blocks() {
   prefill_target_ = std::max(prefill_target_, num_computed_);
   num_computed_ = num_lookahead_ = 0;
-  // Its end goes first, so that what is left known is a beginning.
+  // The last block is freed first and so reused first: what stays cached is a prefix.
   for (; !blocks_.empty(); blocks_.pop_back()) pool_.release(blocks_.back());
 }
 
 std::optional<PrefixKey> Segment::next_key() const {
   const int block = blocks_for(num_computed_);
-  if (!entry_ || (block + 1) * kBlockTokens > prefill_target_) return std::nullopt;
+  if (!context_key_ || (block + 1) * kBlockTokens > prefill_target_) return std::nullopt;
   return key(block);
 }
 
 bool Segment::will_publish(const PrefixKey& wanted) const {
-  if (!entry_) return false;
+  if (!context_key_) return false;
   for (int block = num_computed_ / kBlockTokens; (block + 1) * kBlockTokens <= prefill_target_; ++block) {
     if (key(block) == wanted) return true;
   }

@@ -14,7 +14,7 @@
 
 namespace anabranch {
 
-/// Tokens of KV in one block. Also the unit in which attention walks a segment.
+/// Tokens of KV in one block (vLLM's block size). Attention reads whole blocks.
 inline constexpr int kBlockTokens = 16;
 
 inline int blocks_for(size_t tokens) {
@@ -23,62 +23,63 @@ inline int blocks_for(size_t tokens) {
 
 /// What a full block's K and V were computed from.
 struct BlockContent {
-  PrefixKey key;     // of all of it
-  PrefixKey parent;  // of the block before it in its segment, or of the segment's context
+  PrefixKey key;     // of this block and everything before it
+  PrefixKey parent;  // of the previous block of its segment, or of the segment's context
   int start = 0;     // position id of its first token
   std::array<int, kBlockTokens> tokens{};
   bool operator==(const BlockContent&) const = default;
 };
 
-/// Hands out block numbers, and remembers what full blocks hold: the prefix cache. A block that
-/// nobody uses but whose content is known counts as free, and is given away when it is the one
-/// unused for longest. Owned and used by the engine thread only.
+/// Hands out block numbers and remembers what full blocks hold: the prefix cache. A block without
+/// references whose content is known counts as free; the least recently used one is reused first.
+/// Owned and used by the engine thread only.
 class BlockPool {
  public:
   explicit BlockPool(int total);
 
   int total() const { return static_cast<int>(blocks_.size()); }
-  int free() const { return static_cast<int>(free_.size() + idle_.size()); }
-  /// Free blocks whose content is still known.
-  int cached() const { return static_cast<int>(idle_.size()); }
+  int free() const { return static_cast<int>(free_.size() + cached_.size()); }
+  /// Free blocks that the prefix cache can still serve.
+  int cached() const { return static_cast<int>(cached_.size()); }
   std::uint32_t references(int block) const { return blocks_[block].references; }
 
-  /// A block with one reference. The caller has made sure that one is free.
+  /// A block with one reference. The caller has checked that one is free.
   int allocate();
   void retain(int block);
   void release(int block);
 
-  /// Tells what a full block holds, so that find() finds it. One block a content is kept.
+  /// Enters a full block into the prefix cache, unless its content is there already.
   void publish(int block, const BlockContent& content);
-  /// The block that holds exactly this, or -1.
+  /// The cached block with exactly this content, or -1.
   int find(const BlockContent& content) const;
 
  private:
   struct Block {
     std::uint32_t references = 0;
-    std::optional<BlockContent> content;  // set while find() may find it
-    std::list<int>::iterator idle;        // its place in idle_, while it has no reference
+    std::optional<BlockContent> content;  // set while find() can return the block
+    std::list<int>::iterator cached;      // its place in cached_ while it has no references
   };
 
   std::vector<Block> blocks_;  // [total]
-  std::vector<int> free_;      // hold nothing
-  std::list<int> idle_;        // no references, content known; unused for longest first
-  std::unordered_map<PrefixKey, int, PrefixKeyHash> known_;
+  std::vector<int> free_;      // without content
+  std::list<int> cached_;      // no references, content known; least recently used first
+  std::unordered_map<PrefixKey, int, PrefixKeyHash> block_of_;
 };
 
 class Segment;
 using SegmentPtr = std::shared_ptr<Segment>;
 
-/// What a lane's next token may attend to, in order. The branch-invisible mask is this list.
+/// What a lane's next token may attend to, in order. This list is the attention mask: siblings are
+/// not in it.
 using Context = std::vector<SegmentPtr>;
 
-/// An append-only run of one lane's tokens at consecutive positions, and its KV blocks. Tokens are
-/// written first and filled (given their KV) after, in order. Its blocks may be taken away and
-/// filled again: the tokens stay.
+/// A run of one lane's tokens at consecutive positions, and their KV blocks. Tokens are written
+/// first; their KV is computed later, in order. The blocks may be taken away and computed again,
+/// the tokens stay.
 class Segment {
  public:
-  /// `before` is what its tokens see beside itself: it never grows any more. `root` names the salt
-  /// under which its blocks may be shared; absent: they are not.
+  /// `before` is what its tokens see besides the segment itself; those segments no longer grow.
+  /// Blocks are shared with segments under the same `root` key; without one they are not shared.
   Segment(BlockPool& pool, int lane, int start, Context before,
           const std::optional<PrefixKey>& root);
   ~Segment() { release_blocks(); }
@@ -92,37 +93,39 @@ class Segment {
   const std::vector<int>& blocks() const { return blocks_; }
   int length() const { return static_cast<int>(tokens_.size()); }
   int next_position() const { return start_ + length(); }
-  int num_uncomputed() const { return length() - num_computed_; }
-  /// Tokens that must be filled before decoding can go on: a prompt's, and those of blocks that
-  /// were taken away.
-  int pending_prefill() const { return std::max(0, prefill_target_ - num_computed_); }
+  /// Tokens whose KV is in the blocks.
   int num_computed() const { return num_computed_; }
+  int num_uncomputed() const { return length() - num_computed_; }
+  /// Tokens that must be computed before decoding continues: those of a prompt, and those whose
+  /// blocks were taken away.
+  int pending_prefill() const { return std::max(0, prefill_target_ - num_computed_); }
   int num_lookahead() const { return num_lookahead_; }
 
   void write(int token) { tokens_.push_back(token); }
-  /// What is written by now belongs to what decoding stands on.
+  /// All tokens written so far must be computed before decoding continues.
   void mark_for_prefill() { prefill_target_ = length(); }
 
-  /// Room for the KV of its next token. Returns the token's index; its slot is
-  /// blocks()[index / kBlockTokens], index % kBlockTokens.
+  /// Allocates the KV slot of the next uncomputed token. Returns the token's index i: its slot is
+  /// token i % kBlockTokens of blocks()[i / kBlockTokens].
   int append_slot();
-  /// The same for a token that may come to be written next, after what is filled and filled ahead.
+  /// Allocates the slot of a draft token, after all computed and lookahead tokens. Returns its index.
   int append_lookahead();
-  /// Of the tokens filled ahead the first `right` were written; the others' KV goes.
-  void commit_lookahead(int right);
-  /// Takes blocks that are known to hold its next tokens, as far as `limit` tokens. Returns how many
-  /// tokens that filled.
+  /// Ends the lookahead: the first `num_accepted` draft tokens were written, the others' slots are
+  /// freed.
+  void commit_lookahead(int num_accepted);
+  /// Takes blocks that the prefix cache has for the next tokens, up to `limit` tokens in all.
+  /// Returns the number of tokens found.
   int use_cached_prefix(int limit);
-  /// Takes back what was written last. What is left in a block of it is filled anew.
+  /// Removes the last tokens. What remains of a partly removed block is computed again.
   void remove_last(int tokens);
-  /// Its last token is forwarded once more, for its logits.
+  /// The last token is computed again, for its logits.
   void recompute_last();
-  /// Gives the blocks back; filled tokens are then behind.
+  /// Frees all blocks; the computed tokens become pending prefill.
   void release_blocks();
 
-  /// Whether filling will publish this block content; for a request that waits for it.
+  /// Whether computing the pending prefill will publish this block content.
   bool will_publish(const PrefixKey& key) const;
-  /// Key of the first full block that is not filled yet, if there is one within settled tokens.
+  /// Key of the first full block within the pending prefill, if there is one.
   std::optional<PrefixKey> next_key() const;
 
  private:
@@ -135,12 +138,12 @@ class Segment {
   int lane_;
   int start_;
   Context before_;
-  std::optional<PrefixKey> entry_;       // of the context; absent: not shared
-  mutable std::vector<PrefixKey> keys_;  // of full blocks, as far as they were needed
+  std::optional<PrefixKey> context_key_;  // absent: not shared
+  mutable std::vector<PrefixKey> keys_;   // of full blocks, computed on demand
   std::vector<int> tokens_;
   std::vector<int> blocks_;
   int num_computed_ = 0;
-  int num_lookahead_ = 0;  // filled beyond that, within a step
+  int num_lookahead_ = 0;  // draft tokens after num_computed_, within a step
   int prefill_target_ = 0;
 };
 

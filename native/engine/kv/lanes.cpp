@@ -7,14 +7,14 @@
 namespace anabranch {
 namespace {
 
-/// What the next segment sees after `segment`.
-Context through(const SegmentPtr& segment) {
+/// The context of a segment that follows `segment`.
+Context context_after(const SegmentPtr& segment) {
   Context out = segment->before();
   out.push_back(segment);
   return out;
 }
 
-/// Where the trunk goes on after branches that start at `start`.
+/// The trunk position after branches that start at `start`.
 int resume_at(int start, std::span<const SegmentPtr> branches, ResumeRule rule) {
   int sum = 0, longest = 0;
   for (const SegmentPtr& branch : branches) {
@@ -31,10 +31,10 @@ LaneTree::LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt) : pool_(
     const std::vector<std::uint32_t> words(salt.begin(), salt.end());
     root_ = extend(PrefixKey{}, words);
   }
-  lanes_.emplace_back().segment = open(0, 0, {});
+  lanes_.emplace_back().segment = open_segment(0, 0, {});
 }
 
-const SegmentPtr& LaneTree::open(int lane, int start, Context before) {
+const SegmentPtr& LaneTree::open_segment(int lane, int start, Context before) {
   return segments_.emplace_back(
       std::make_shared<Segment>(pool_, lane, start, std::move(before), root_));
 }
@@ -53,15 +53,15 @@ void LaneTree::write_prompt(const std::vector<StructureRun>& runs, ResumeRule ru
       continue;
     }
     const int start = lane.segment->next_position();
-    const Context shared = through(lane.segment);
+    const Context shared = context_after(lane.segment);
     std::vector<SegmentPtr> opened;
     for (const auto& tokens : run.tokens) {
-      opened.push_back(open(0, start, shared));
+      opened.push_back(open_segment(0, start, shared));
       for (int token : tokens) opened.back()->write(token);
     }
     Context joined = shared;
     joined.insert(joined.end(), opened.begin(), opened.end());
-    lane.segment = open(0, resume_at(start, opened, rule), std::move(joined));
+    lane.segment = open_segment(0, resume_at(start, opened, rule), std::move(joined));
     first = true;
   }
   mark_for_prefill();
@@ -69,26 +69,26 @@ void LaneTree::write_prompt(const std::vector<StructureRun>& runs, ResumeRule ru
 
 void LaneTree::begin_segment() {
   Lane& lane = trunk();
-  lane.segment = open(0, lane.segment->next_position(), through(lane.segment));
+  lane.segment = open_segment(0, lane.segment->next_position(), context_after(lane.segment));
 }
 
-void LaneTree::drop_segment(int more) {
+void LaneTree::drop_segment(int extra) {
   Lane& lane = trunk();
   lane.segment = lane.segment->before().back();
-  lane.segment->remove_last(more);
+  lane.segment->remove_last(extra);
   lane.segment->recompute_last();
   segments_.pop_back();
 }
 
 void LaneTree::fork(const std::vector<std::vector<int>>& openings) {
   const int start = trunk().segment->next_position();
-  const Context shared = through(trunk().segment);
+  const Context shared = context_after(trunk().segment);
   ++stages_;
   for (const auto& opening : openings) {
     Lane branch;
     branch.id = static_cast<int>(lanes_.size());
     branch.stage = stages_;
-    branch.segment = open(branch.id, start, shared);
+    branch.segment = open_segment(branch.id, start, shared);
     branch.write(opening);
     lanes_.push_back(std::move(branch));
   }
@@ -104,9 +104,9 @@ void LaneTree::join(ResumeRule rule) {
     closed.push_back(branch.segment);
     branch.live = false;
   }
-  Context joined = through(lane.segment);
+  Context joined = context_after(lane.segment);
   joined.insert(joined.end(), closed.begin(), closed.end());
-  lane.segment = open(0, resume_at(start, closed, rule), std::move(joined));
+  lane.segment = open_segment(0, resume_at(start, closed, rule), std::move(joined));
   branches_ = 0;
   lane.live = true;
 }
@@ -177,7 +177,7 @@ int LaneTree::blocks_needed(int allowance) const {
 StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
   struct Added {
     const Segment* segment;
-    size_t first;  // of batch.rows
+    size_t first;  // in batch.rows
     int count;
   };
   const bool prefilling = pending_prefill() > 0;
@@ -189,32 +189,32 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
     if (count <= 0) continue;
     allowance -= count;
     added.push_back({&segment, batch.rows.size(), count});
-    const auto add = [&](int token, int index, std::vector<LaneLogits>* gives) {
+    const auto add = [&](int token, int index, std::vector<LaneLogits>* logits_rows) {
       Row row;
       row.token = token;
       row.position = segment.start() + index;
       row.block = segment.blocks().back();
       row.offset = index % kBlockTokens;
-      if (gives) {
+      if (logits_rows) {
         row.logits_row = batch.logits_rows++;
-        gives->push_back({segment.lane(), row.logits_row, static_cast<int>(s), index});
+        logits_rows->push_back({segment.lane(), row.logits_row, static_cast<int>(s), index});
       }
       batch.rows.push_back(row);
     };
-    const bool last_gives = needs_logits(segment);
+    const bool last_needs_logits = needs_logits(segment);
     for (int i = 0; i < count; ++i) {
       const int index = segment.append_slot();
-      const bool gives = every_row || (last_gives && index + 1 == segment.length());
-      add(segment.tokens()[index], index, gives ? &logits.written : nullptr);
+      const bool needed = every_row || (last_needs_logits && index + 1 == segment.length());
+      add(segment.tokens()[index], index, needed ? &logits.written : nullptr);
     }
-    const int guess = draft_rows_of(segment, prefilling);
-    if (guess == 0 || guess > allowance || segment.num_uncomputed() > 0) continue;
-    allowance -= guess;
-    added.back().count += guess;
+    const int draft = draft_rows_of(segment, prefilling);
+    if (draft == 0 || draft > allowance || segment.num_uncomputed() > 0) continue;
+    allowance -= draft;
+    added.back().count += draft;
     draft_.forwarded = true;
     for (int token : draft_.tokens) add(token, segment.append_lookahead(), &logits.draft);
   }
-  // All blocks are there now, so that rows can see what others write in this step.
+  // Spans are added after all blocks are allocated, because rows see what others write in this step.
   for (const Added& part : added) {
     const int before = part.segment->num_computed() + part.segment->num_lookahead() - part.count;
     for (int i = 0; i < part.count; ++i) {
@@ -239,9 +239,9 @@ int LaneTree::num_accepted() const {
   const Lane& lane = lanes_.front();
   if (!lane.live || lane.segment != draft_.segment) return 0;
   const auto written = std::span(lane.segment->tokens()).subspan(draft_.from);
-  const bool right = written.size() <= draft_.tokens.size() &&
+  const bool accepted = written.size() <= draft_.tokens.size() &&
                      std::equal(written.begin(), written.end(), draft_.tokens.begin());
-  return right ? static_cast<int>(written.size()) : 0;
+  return accepted ? static_cast<int>(written.size()) : 0;
 }
 
 void LaneTree::commit_draft() {
@@ -256,7 +256,7 @@ void LaneTree::commit_draft() {
 int LaneTree::use_cached_prefix() {
   int tokens = 0;
   for (const SegmentPtr& segment : segments_) {
-    // A token whose logits are wanted has to be forwarded.
+    // A token whose logits are needed must be forwarded.
     const int limit = segment->num_computed() + segment->pending_prefill();
     tokens += segment->use_cached_prefix(limit == segment->length() && needs_logits(*segment) ? limit - 1
                                                                                   : limit);

@@ -1,4 +1,4 @@
-// The lanes of one answer: a tree whose forks and joins are list operations on contexts.
+// The lanes of one answer. Fork and join are list operations on contexts.
 #pragma once
 
 #include <cstdint>
@@ -14,37 +14,37 @@
 namespace anabranch {
 
 struct Lane {
-  int id = 0;           // 0 is the trunk; branches in order of creation over the whole answer
-  int stage = 0;        // a branch's stage, counted from 1; 0 for the trunk
-  SegmentPtr segment;   // where it writes; its context is segment->before(), then the segment
-  bool live = true;     // still to be given tokens (written ones may remain to be filled)
+  int id = 0;          // 0 is the trunk; branches in order of creation over the whole answer
+  int stage = 0;       // a branch's stage, counted from 1; 0 for the trunk
+  SegmentPtr segment;  // where it writes; its context is segment->before(), then the segment
+  bool live = true;    // will get more tokens (written ones may still be uncomputed)
 
   void write(int token) { segment->write(token); }
   void write(std::span<const int> tokens) {
     for (int token : tokens) segment->write(token);
   }
-  /// Tokens of its own segment.
+  /// Tokens of its current segment.
   int length() const { return segment->length(); }
 };
 
-/// A row of a step whose logits were asked for.
+/// A logits row of a step, and the token that was its input.
 struct LaneLogits {
   int lane = 0;
   int row = 0;      // of the logits output
-  int segment = 0;  // in order of creation,
-  int index = 0;    // and the token of it that was the row's input
+  int segment = 0;  // in order of creation
+  int index = 0;    // of the input token in the segment
 };
 
-/// The rows of a step that give logits.
+/// The logits rows of a step.
 struct StepLogits {
   std::vector<LaneLogits> written;
-  std::vector<LaneLogits> draft;  // of each token of the trunk's guess, in its order; or none
+  std::vector<LaneLogits> draft;  // one per draft token, in order; empty if none were forwarded
 };
 
 class LaneTree {
  public:
-  /// The trunk, with an empty first segment at position 0. KV is shared with other requests of the
-  /// same salt; with none where it is empty.
+  /// Starts with the trunk and an empty first segment at position 0. KV is shared with requests of
+  /// the same salt; with an empty salt it is not shared.
   LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt);
 
   Lane& trunk() { return lanes_.front(); }
@@ -56,77 +56,78 @@ class LaneTree {
   bool in_stage() const { return branches_ > 0; }
   int stages() const { return stages_; }
 
-  /// Writes a prompt. Each run is a segment of its own, as a plan is when it is decoded; a group's
-  /// branches all start at the next trunk position, and the run after it at that position plus the
-  /// sum, or the maximum, of their lengths. They are no lanes of the answer.
+  /// Writes a prompt. Each run is a segment of its own, as a plan is when it is decoded. The
+  /// branches of a parallel run all start at the next trunk position; the next run starts at that
+  /// position plus the sum, or the maximum, of their lengths. They are not lanes of the answer.
   void write_prompt(const std::vector<StructureRun>& runs, ResumeRule rule);
 
-  /// The trunk goes on in a segment of its own, which drop_segment() can take away again, with the
-  /// `more` tokens before it: then the token before those gives its logits once more.
+  /// Starts a new trunk segment, which drop_segment() can remove again together with the `extra`
+  /// tokens before it. The token before those then gives its logits again.
   void begin_segment();
-  void drop_segment(int more);
+  void drop_segment(int extra);
 
-  /// Opens one branch for each opening (tokens it is forced to begin with). All start at the
-  /// trunk's next position and see what the trunk sees. O(branches) pointer work.
+  /// Opens one branch per opening (the tokens it is forced to begin with). All start at the trunk's
+  /// next position and see what the trunk sees. Costs O(branches) pointer operations.
   void fork(const std::vector<std::vector<int>>& openings);
 
   /// Closes the stage: the trunk sees its old context, the branches in title order, and a new
   /// segment at start + sum (or max) of the branches' lengths.
   void join(ResumeRule rule);
 
-  /// What the trunk will probably write next: it goes through the next decode step behind what the trunk
-  /// has written by now, and each token of it gives logits as well.
+  /// Sets the draft: tokens that the trunk will probably write next. The next decode step forwards
+  /// them after the trunk's written tokens, and each gives logits as well.
   void set_draft(std::vector<int> tokens);
-  /// How many tokens the trunk has written since, where they are what the guess begins with; else 0.
+  /// How many draft tokens the trunk has written since; 0 if it has written anything else.
   int num_accepted() const;
-  /// After that step: what was not written as guessed is forgotten.
+  /// Ends the draft after its step: the KV of tokens that were not accepted is freed.
   void commit_draft();
 
-  /// All that is written by now must be filled before decoding goes on.
+  /// All tokens written so far must be computed before decoding continues.
   void mark_for_prefill();
-  /// Settled tokens that are still to be filled. While there are any, steps fill those alone.
+  /// Tokens still to be prefilled. While there are any, steps compute only those.
   int pending_prefill() const;
-  /// Rows that add_rows would like to add.
+  /// Rows that add_rows would add without an allowance.
   int rows_needed() const;
   /// Blocks that add_rows would allocate with this allowance.
   int blocks_needed(int allowance) const;
-  /// Adds rows for written tokens, segments in order of creation. `every_row` asks for logits of
-  /// each row, else of the last token of a live lane.
+  /// Adds rows for uncomputed tokens, segments in order of creation. `every_row` requests logits of
+  /// each row, otherwise only of the last token of each live lane.
   StepLogits add_rows(Batch& batch, int allowance, bool every_row);
-  /// Fills settled tokens with KV that is known. Returns how many.
+  /// Takes what the prefix cache has of the pending prefill. Returns the number of tokens found.
   int use_cached_prefix();
-  /// Gives all blocks back; what was filled is then behind.
+  /// Frees all blocks; the computed tokens become pending prefill.
   void release_blocks();
-  /// The first KV content that filling what is behind will compute.
+  /// Key of the first block that the pending prefill will compute.
   std::optional<PrefixKey> next_key() const;
   bool will_publish(const PrefixKey& key) const;
 
-  /// Whether the next step gives the lane a token.
+  /// Whether the lane gets a token in the next decode step.
   bool decodes(const Lane& lane) const { return lane.live && !waits_for_sibling(lane); }
-  int live_lanes() const;  // how many it gives one
+  /// The number of lanes that decode.
+  int live_lanes() const;
 
-  /// With siblings decoded one after another (a debugging aid), only the first live branch moves.
+  /// Debugging: siblings are decoded one after another, so only the first live branch decodes.
   void set_sequential(bool sequential) { sequential_ = sequential; }
 
  private:
-  const SegmentPtr& open(int lane, int start, Context before);
+  const SegmentPtr& open_segment(int lane, int start, Context before);
   bool waits_for_sibling(const Lane& lane) const;
-  bool needs_logits(const Segment& segment) const;  // its last token does
+  bool needs_logits(const Segment& segment) const;  // of its last token
   int rows_of(const Segment& segment, bool prefilling) const;
-  int draft_rows_of(const Segment& segment, bool prefilling) const;  // tokens after its unfilled ones
+  int draft_rows_of(const Segment& segment, bool prefilling) const;
 
   BlockPool& pool_;
   std::optional<PrefixKey> root_;
   std::vector<Lane> lanes_;
-  std::vector<SegmentPtr> segments_;  // in order of creation: each sees earlier ones only
+  std::vector<SegmentPtr> segments_;  // in order of creation: each sees only earlier ones
   int branches_ = 0;                  // of the open stage: the last ones in lanes_
   int stages_ = 0;
   bool sequential_ = false;
   struct {
     std::vector<int> tokens;
-    SegmentPtr segment;      // where they may come to stand,
-    int from = 0;            // from this index on
-    bool forwarded = false;  // in the step under way
+    SegmentPtr segment;      // the trunk's, when the draft was set
+    int from = 0;            // index of the first draft token in the segment
+    bool forwarded = false;  // by the current step
   } draft_;
 };
 

@@ -17,7 +17,7 @@ void check_structure(const std::vector<StructureRun>& runs, int vocabulary, int 
         continue;
       }
       throw bad_argument("run " + std::to_string(r) +
-                         ": openings name for each branch how many of its tokens open it");
+                         ": openings must hold, for each branch, how many of its tokens open it");
     }
     for (const auto& tokens : run.tokens) {
       for (int token : tokens) {

@@ -118,7 +118,6 @@ void Engine::publish(const LoadSnapshot& load) {
   queued_ = load.queued + arriving_;
 }
 
-/// Whether what has gathered is to be told.
 bool Engine::should_flush(const EventBuffer& events) const {
   if (events.empty()) return false;
   return events.has(EventKind::kStarted) || events.has(EventKind::kFinished) || scheduler_->idle() ||
@@ -141,8 +140,8 @@ void Engine::run() {
       for (auto& command : commands) command();
       if (closing) scheduler_->cancel_all();
       scheduler_->step(events);
-      // The load is known before the events that changed it: who saw an answer end sees its blocks
-      // free.
+      // The load is published before the events, so that whoever sees an answer end also sees its
+      // blocks free.
       publish(scheduler_->load());
       if (should_flush(events)) {
         if (events.has(EventKind::kTokens)) last_flush_ = std::chrono::steady_clock::now();
@@ -152,12 +151,12 @@ void Engine::run() {
     }
   } catch (const std::exception& error) {
     {
-      // Nobody will serve what waits: whoever asked for a score learns it from the broken promise.
+      // Requests still in commands_ are dropped; their scores report a broken promise.
       std::lock_guard lock(mutex_);
       closing_ = true;
       commands_.clear();
     }
-    scheduler_->abandon();
+    scheduler_->drop_all();
     on_fault_(error.what());
   }
 }

@@ -1,9 +1,9 @@
-// What the engine tells, packed in 32-bit words: one buffer for all requests.
+// The engine's events, packed in 32-bit words: one buffer for all requests.
 //
 // Each event is [kind, request, words, …words]. Floats are their bit patterns.
 //   started       prompt_tokens, cached_tokens
 //   tokens        lane, (id, flags[, logprob, n, (id, logprob) × n]) × count
-//   released      lane, count: of its held tokens the first ones are visible text
+//   released      lane, count: the first `count` of its held tokens are visible text
 //   stage_opened  stage, parent lane, n, (lane, titles' length, ids…) × n
 //   branch_closed lane, reason
 //   stage_closed  stage
@@ -29,7 +29,7 @@ enum class EventKind : std::uint32_t {
   kReleased = 8,
 };
 
-// The values of FinishReason and CloseReason are those of the wire (generate.proto).
+// The values of FinishReason and CloseReason are those of the wire protocol.
 enum class FinishReason : std::uint32_t { kStop = 1, kLength = 2, kCancelled = 3, kDeadline = 4 };
 enum class CloseReason : std::uint32_t { kMarker = 1, kEos = 2, kCap = 3 };
 
@@ -43,8 +43,8 @@ struct Usage {
   int branches = 0;
 };
 
-/// A held token may be the beginning of a marker, or visible text. It is text when it is released or
-/// when its lane or the answer ends, a marker's when a token comes that is not held.
+/// A held token may turn out to be part of a marker or visible text. It is text if it is released,
+/// or if its lane or the answer ends; it is part of a marker if a token follows that is not held.
 struct EmittedToken {
   static constexpr std::uint32_t kVisible = 1, kForced = 2, kLogprobs = 4, kHeld = 8;
   int id = 0;
@@ -63,7 +63,7 @@ class EventBuffer {
     words_.insert(words_.end(), payload.begin(), payload.end());
   }
 
-  void token(std::uint32_t request, int lane, const EmittedToken& token) {
+  void add_token(std::uint32_t request, int lane, const EmittedToken& token) {
     std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane),
                                           static_cast<std::uint32_t>(token.id), token.flags};
     if (token.flags & EmittedToken::kLogprobs) {
@@ -77,7 +77,7 @@ class EventBuffer {
     add(EventKind::kTokens, request, payload);
   }
 
-  void finished(std::uint32_t request, FinishReason reason, const Usage& usage) {
+  void add_finished(std::uint32_t request, FinishReason reason, const Usage& usage) {
     std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(reason)};
     for (int n : {usage.prompt_tokens, usage.completion_tokens, usage.visible_tokens,
                   usage.cached_tokens, usage.steps, usage.stages, usage.branches}) {
@@ -99,7 +99,7 @@ class EventBuffer {
   }
 
  private:
-  std::uint32_t kinds_ = 0;  // a bit each
+  std::uint32_t kinds_ = 0;  // one bit per kind
   std::vector<std::uint32_t> words_;
 };
 

@@ -8,7 +8,7 @@ namespace {
 std::string check_segment(const Segment& segment) {
   if (segment.num_computed() > segment.length()) return "a segment has more KV than tokens";
   if (static_cast<int>(segment.blocks().size()) != blocks_for(segment.num_computed())) {
-    return "a segment has " + std::to_string(segment.num_computed()) + " tokens filled in " +
+    return "a segment has " + std::to_string(segment.num_computed()) + " computed tokens in " +
            std::to_string(segment.blocks().size()) + " blocks";
   }
   return "";
@@ -37,7 +37,7 @@ std::string broken_invariant(const BlockPool& pool, const std::vector<const Requ
     std::string wrong;
     for (const SegmentPtr& segment : tree.segments()) {
       if (wrong.empty()) wrong = check_segment(*segment);
-      if (!request->running && !segment->blocks().empty()) wrong = "it waits, and holds KV";
+      if (!request->running() && !segment->blocks().empty()) wrong = "it waits but holds KV";
       for (int block : segment->blocks()) ++expected[block];
     }
     for (const Lane& lane : tree.lanes()) {

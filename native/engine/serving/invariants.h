@@ -1,4 +1,4 @@
-// What must hold between steps. A plain look at the state, cheap enough to leave on in tests.
+// What must hold between steps. A read-only check, cheap enough to be on in all tests.
 #pragma once
 
 #include <string>
@@ -9,9 +9,10 @@
 
 namespace anabranch {
 
-/// Checks: every block's references equal the distinct segments that live contexts name and that
-/// hold it; free + used = total; lanes' segments hold exactly the blocks that their lengths need;
-/// siblings start together and none sees another. Returns what is wrong, empty where nothing is.
+/// Checks that every block's references equal the number of segments of all requests that hold it;
+/// that free and used blocks add up to the total; that segments hold exactly the blocks that their
+/// computed tokens need; that siblings start at one position and none sees another; and that only
+/// running requests hold KV. Returns what is wrong, or an empty string.
 std::string broken_invariant(const BlockPool& pool, const std::vector<const Request*>& requests);
 
 }  // namespace anabranch

@@ -4,11 +4,12 @@
 #include <utility>
 
 #include "error.h"
+#include "serving/score.h"
 
 namespace anabranch {
 
 Request::Request(RequestSpec spec, BlockPool& pool)
-    : spec_(std::move(spec)), tree_(pool, spec_.cache_salt), written_(1, 0), counts_(1), held_(1, 0) {
+    : spec_(std::move(spec)), tree_(pool, spec_.cache_salt), written_(1, 0), counts_(1) {
   const ResumeRule rule = spec_.resume.value_or(ResumeRule::kSum);
   usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
   tree_.set_sequential(spec_.sequential);
@@ -24,7 +25,9 @@ Request::Request(RequestSpec spec, BlockPool& pool)
   tree_.mark_for_prefill();
 }
 
-// ---- an answer begun elsewhere -------------------------------------------------------------------
+Request::~Request() = default;
+
+// ---- replay of an answer that another engine began -------------------------------------------------------------------
 
 const LoggedLane* Request::log_of(int lane) const {
   for (const LoggedLane& logged : spec_.log) {
@@ -43,37 +46,37 @@ void Request::replay() {
   policy->begin(*this, replayed_);
   while (!finished()) {
     std::vector<LaneToken> lanes;
-    bool all = true;
+    bool complete = true;
     for (const Lane& lane : tree_.lanes()) {
       if (!tree_.decodes(lane)) continue;
       const auto token = logged(lane);
-      all = all && token;
-      LaneToken& at = lanes.emplace_back(lane.id, SampledToken{token.value_or(0), 0, {}});
+      complete = complete && token;
+      LaneToken& next = lanes.emplace_back(lane.id, SampledToken{token.value_or(0), 0, {}});
       const LoggedLane* log = log_of(lane.id);
       if (!log || !log->closed || *log->closed == CloseReason::kMarker) continue;
       const auto left = log->tokens.size() - written(lane);
-      if (left == static_cast<size_t>(policy->end_tokens())) at.closed = log->closed;
+      if (left == static_cast<size_t>(policy->forced_close_tokens())) next.closed = log->closed;
     }
-    if (!all || lanes.empty()) break;
-    for (const LaneToken& at : lanes) {
-      const auto choice = policy->sampling_input(*this, tree_.lanes()[at.lane]);
-      if (!choice || at.closed || allows(choice->constraint, at.sampled.token)) continue;
-      throw bad_argument("resume: lane " + std::to_string(at.lane) + " holds token " +
-                         std::to_string(at.sampled.token) + " where it may not stand");
+    if (!complete || lanes.empty()) break;
+    for (const LaneToken& next : lanes) {
+      const auto input = policy->sampling_input(*this, tree_.lanes()[next.lane]);
+      if (!input || next.closed || allows(input->constraint, next.sampled.token)) continue;
+      throw bad_argument("resume: lane " + std::to_string(next.lane) + " holds token " +
+                         std::to_string(next.sampled.token) + " where it is not allowed");
     }
     tree_.mark_for_prefill();
-    // Prefill chose the first token, and the first after a plan's prompt; every other took a step, but
-    // for those after what was guessed.
-    if (!std::exchange(counted_, false)) ++usage_.steps;
+    // Prefill sampled the first token, and the first one after a plan's prompt. Accepted draft tokens
+    // took no step of their own either; every other token did.
+    if (!std::exchange(step_counted_, false)) ++usage_.steps;
     policy->step(*this, lanes, replayed_);
-    if (tree_.num_accepted() > 0) counted_ = true;
+    if (tree_.num_accepted() > 0) step_counted_ = true;
     else tree_.set_draft(draft_tokens());
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
     if (!known || written_[log.lane] < log.tokens.size()) {
       throw bad_argument("resume: the tokens of lane " + std::to_string(log.lane) +
-                         " do not fit the lanes beside it");
+                         " do not fit those of the other lanes");
     }
   }
   tree_.set_draft(draft_tokens());
@@ -82,7 +85,12 @@ void Request::replay() {
 // ---- steps ---------------------------------------------------------------------------------------
 
 bool Request::start(int cached, EventBuffer& events) {
-  if (std::exchange(started_, true) || scorer) return false;
+  status_ = RequestStatus::kRunning;
+  return emit_start(cached, events);
+}
+
+bool Request::emit_start(int cached, EventBuffer& events) {
+  if (std::exchange(start_emitted_, true) || scorer) return false;
   usage_.cached_tokens = std::min(cached, usage_.prompt_tokens);
   events.add(EventKind::kStarted, spec_.id,
              {static_cast<std::uint32_t>(usage_.prompt_tokens),
@@ -91,33 +99,39 @@ bool Request::start(int cached, EventBuffer& events) {
   return true;
 }
 
+void Request::preempt() {
+  tree_.release_blocks();
+  status_ = RequestStatus::kWaiting;
+}
+
 int Request::add_rows(Batch& batch, int allowance) {
   const auto before = batch.rows.size();
   const bool prefilling = tree_.pending_prefill() > 0;
   StepLogits logits = tree_.add_rows(batch, allowance, scorer != nullptr);
-  wanted_ = std::move(logits.written);
-  draft_logits_ = std::move(logits.draft);
+  logits_rows_ = std::move(logits.written);
+  draft_logits_rows_ = std::move(logits.draft);
   const int added = static_cast<int>(batch.rows.size() - before);
   if (!prefilling && added > 0) ++usage_.steps;
   return added;
 }
 
-void Request::ask(Backend& backend, std::vector<SamplingRow>& picks, EventBuffer& events) {
-  asked_.clear();
-  for (const LaneLogits& at : wanted_) {
+void Request::add_sampling_rows(Backend& backend, std::vector<SamplingRow>& rows,
+                                EventBuffer& events) {
+  sampled_lanes_.clear();
+  for (const LaneLogits& at : logits_rows_) {
     if (scorer) {
       scorer->take(at, backend.logits(at.row));
       continue;
     }
-    const auto choice = policy->sampling_input(*this, tree_.lanes()[at.lane]);
-    asked_.emplace_back(at.lane, choice ? static_cast<int>(picks.size()) : -1);
-    if (choice) picks.push_back({at.row, *choice});
-    if (spec_.return_logits) tell_logits(at.lane, backend.logits(at.row), events);
+    const auto input = policy->sampling_input(*this, tree_.lanes()[at.lane]);
+    sampled_lanes_.emplace_back(at.lane, input ? static_cast<int>(rows.size()) : -1);
+    if (input) rows.push_back({at.row, *input});
+    if (spec_.return_logits) emit_logits(at.lane, backend.logits(at.row), events);
   }
-  wanted_.clear();
+  logits_rows_.clear();
 }
 
-void Request::tell_logits(int lane, std::span<const float> logits, EventBuffer& events) const {
+void Request::emit_logits(int lane, std::span<const float> logits, EventBuffer& events) const {
   std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane), written_[lane]};
   for (float x : logits) payload.push_back(std::bit_cast<std::uint32_t>(x));
   events.add(EventKind::kLogits, spec_.id, payload);
@@ -126,25 +140,27 @@ void Request::tell_logits(int lane, std::span<const float> logits, EventBuffer& 
 std::vector<int> Request::draft_tokens() const {
   if (finished() || spec_.sequential || tree_.in_stage()) return {};
   std::vector<int> draft = policy->draft(*this);
-  // A token follows them, should they be right.
+  // If all are accepted, one more token follows them.
   draft.resize(std::min(draft.size(), static_cast<size_t>(std::max(0, remaining() - 1))));
   return draft;
 }
 
-bool Request::advance(const std::vector<SampledToken>& chosen, EventBuffer& events) {
+bool Request::advance(const std::vector<SampledToken>& sampled, EventBuffer& events) {
   if (scorer) {
     if (tree_.pending_prefill() > 0) return false;
     scorer->finish();
     finish(FinishReason::kStop);
     return false;
   }
-  if (asked_.empty()) return false;
+  if (sampled_lanes_.empty()) return false;
   std::vector<LaneToken> lanes;
-  for (const auto& [lane, pick] : asked_) lanes.push_back({lane, pick < 0 ? SampledToken{} : chosen[pick]});
+  for (const auto& [lane, row] : sampled_lanes_) {
+    lanes.push_back({lane, row < 0 ? SampledToken{} : sampled[row]});
+  }
   policy->step(*this, lanes, events);
-  const int right = finished() ? 0 : tree_.num_accepted();
-  if (right > 0 && !draft_logits_.empty()) {
-    wanted_ = {draft_logits_[right - 1]};
+  const int accepted = finished() ? 0 : tree_.num_accepted();
+  if (accepted > 0 && !draft_logits_rows_.empty()) {
+    logits_rows_ = {draft_logits_rows_[accepted - 1]};
     return true;
   }
   tree_.commit_draft();
@@ -152,43 +168,42 @@ bool Request::advance(const std::vector<SampledToken>& chosen, EventBuffer& even
   return false;
 }
 
-// ---- what is written -----------------------------------------------------------------------------
+// ---- what lanes write ----------------------------------------------------------------------------
 
 void Request::emit(Lane& lane, const EmittedToken& token, EventBuffer& events) {
-  const auto told = logged(lane);
-  if (told && *told != token.id) {
+  const auto expected = logged(lane);
+  if (expected && *expected != token.id) {
     throw bad_argument("resume: token " + std::to_string(written(lane)) + " of lane " +
-                       std::to_string(lane.id) + " is " + std::to_string(*told) +
-                       " where only " + std::to_string(token.id) + " can stand");
+                       std::to_string(lane.id) + " is " + std::to_string(*expected) +
+                       " where only " + std::to_string(token.id) + " is possible");
   }
   ++written_[lane.id];
   ++usage_.completion_tokens;
   if (token.flags & EmittedToken::kVisible) ++usage_.visible_tokens;
-  held_[lane.id] = token.flags & EmittedToken::kHeld ? held_[lane.id] + 1 : 0;
-  events.token(spec_.id, lane.id, token);
+  events.add_token(spec_.id, lane.id, token);
 }
 
 void Request::release(const Lane& lane, int count, EventBuffer& events) {
   if (count == 0) return;
-  held_[lane.id] -= count;
   usage_.visible_tokens += count;
   events.add(EventKind::kReleased, spec_.id,
              {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(count)});
 }
 
-void Request::drop_plan(int more) {
-  tree_.drop_segment(more);
+void Request::drop_plan(int extra) {
+  tree_.drop_segment(extra);
   if (spec_.plan.ids.empty()) return;
   const std::vector<int>& prompt = spec_.prompt.back().tokens[0];
   tree_.trunk().write(std::span(prompt).subspan(spec_.plan.at));
   tree_.mark_for_prefill();
-  counted_ = true;
+  step_counted_ = true;
 }
 
 void Request::finish(FinishReason reason) {
-  if (finished_) return;
-  finished_ = reason;
-  for (int& held : held_) usage_.visible_tokens += std::exchange(held, 0);
+  if (finished()) return;
+  status_ = RequestStatus::kFinished;
+  finish_reason_ = reason;
+  if (policy) usage_.visible_tokens += policy->held_tokens();
 }
 
 void Request::open_stage(const std::vector<std::vector<int>>& titles,
@@ -204,7 +219,6 @@ void Request::open_stage(const std::vector<std::vector<int>>& titles,
     const Lane& lane = tree_.branches()[i];
     written_.push_back(0);
     counts_.push_back(seen);
-    held_.push_back(0);
     payload.push_back(static_cast<std::uint32_t>(lane.id));
     payload.push_back(static_cast<std::uint32_t>(titles[i].size()));
     payload.insert(payload.end(), titles[i].begin(), titles[i].end());
@@ -225,7 +239,7 @@ void Request::close_branch(Lane& lane, CloseReason reason, EventBuffer& events) 
 }
 
 void Request::close_stage(ResumeRule rule, EventBuffer& events) {
-  // The trunk has now seen every branch: its counts are its own plus what each branch added.
+  // The trunk sees every branch now: its counts are its own plus what each branch added.
   const TokenCounts before = counts_[0];
   for (const Lane& branch : tree_.branches()) {
     for (const auto& [token, count] : counts_[branch.id]) {

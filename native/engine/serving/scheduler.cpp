@@ -5,21 +5,23 @@
 #include <utility>
 
 #include "dialect/dialect_policy.h"
+#include "dialect/script_policy.h"
 #include "error.h"
 #include "serving/invariants.h"
-#include "dialect/script_policy.h"
+#include "serving/request_validation.h"
 
 namespace anabranch {
 namespace {
 
-/// Whose turn comes first; also who keeps its KV where there is too little.
-bool before(const Request& a, const Request& b) {
+/// The order of admission and of scheduling. If KV runs out, the last request in it is preempted.
+bool goes_before(const Request& a, const Request& b) {
   if (a.spec().priority != b.spec().priority) return a.spec().priority > b.spec().priority;
   return a.arrival < b.arrival;
 }
 
-/// Rows of scores forwarded together at the most where the vocabulary is large: each has logits.
-constexpr int kScoreRows = 64;
+/// Maximum score rows per step for large vocabularies, because each row has logits.
+constexpr int kMaxScoreRows = 64;
+constexpr int kLargeVocabulary = 8192;
 
 }  // namespace
 
@@ -31,93 +33,15 @@ Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, Scheduler
   if (options_.prefill_rows == 0) options_.prefill_rows = backend.prefill_rows();
 }
 
-// ---- the door ------------------------------------------------------------------------------------
-
-void Scheduler::check(RequestSpec& spec) const {
-  const ModelConfig& config = backend_.config();
-  const auto known = [&](int token) { return token >= 0 && token < config.vocabulary; };
-  if (spec.prompt.empty() || tokens_of(spec.prompt) == 0) {
-    throw bad_argument("the prompt is empty");
-  }
-  for (const StructureRun* run : {&spec.prompt.front(), &spec.prompt.back()}) {
-    if (run->parallel || run->tokens[0].empty()) {
-      throw bad_argument("a prompt begins and ends with a serial run that has tokens");
-    }
-  }
-  // Its length is judged below, with what is to be written after it.
-  check_structure(spec.prompt, config.vocabulary, INT_MAX);
-  for (int token : spec.stop_tokens) {
-    if (!known(token)) {
-      throw bad_argument("stop token id " + std::to_string(token) + " is outside the vocabulary");
-    }
-  }
-  for (const auto& [token, bias] : spec.sampling.logit_bias) {
-    if (!known(token)) {
-      throw bad_argument("logit_bias names token id " + std::to_string(token) +
-                         ", outside the vocabulary");
-    }
-  }
-  for (const LoggedLane& log : spec.log) {
-    if (log.lane < 0 || !std::all_of(log.tokens.begin(), log.tokens.end(), known)) {
-      throw bad_argument("resume: lane " + std::to_string(log.lane) +
-                         " is not one, or holds tokens outside the vocabulary");
-    }
-  }
-  if (!spec.resume) spec.resume = dialect_ ? dialect_->resume : ResumeRule::kSum;
-  const bool plans = dialect_ && dialect_->prompted && spec.parallel && spec.max_branches != 1;
-  if (!plans || !spec.script.empty()) spec.plan = {};
-  if (!spec.plan.ids.empty()) {
-    const auto& last = spec.prompt.back().tokens[0];
-    if (spec.plan.at < 1 || spec.plan.at >= static_cast<int>(last.size())) {
-      throw bad_argument("plan.at must leave tokens of the prompt's last run before and behind it");
-    }
-    if (!std::all_of(spec.plan.ids.begin(), spec.plan.ids.end(), known)) {
-      throw bad_argument("plan holds a token id outside the vocabulary");
-    }
-  }
-  const auto prompt = static_cast<int>(tokens_of(spec.prompt) + spec.plan.ids.size());
-  size_t blocks = blocks_of(spec.prompt) + static_cast<size_t>(blocks_for(spec.plan.ids.size()));
-  if (!spec.script.empty()) {
-    check_structure(spec.script, config.vocabulary, config.context);
-    if (spec.prompt.size() != 1 || spec.script[0].parallel ||
-        spec.script[0].tokens[0].size() < spec.prompt[0].tokens[0].size()) {
-      throw bad_argument("a script begins with a serial run that begins with the prompt");
-    }
-    const auto& [open, close] = spec.script_titles;
-    const bool ids = std::ranges::all_of(open, known) && std::ranges::all_of(close, known);
-    if (open.empty() != close.empty() || !ids) {
-      throw bad_argument("scriptTitles must have both \"open\" and \"close\", of ids in the vocabulary");
-    }
-    blocks = blocks_of(spec.script) + static_cast<size_t>(blocks_for(open.size() + close.size()));
-    spec.max_tokens = static_cast<int>(tokens_of(spec.script));
-  } else {
-    const int room = config.context - prompt;
-    if (room < 1) {
-      throw Error(ErrorCode::kOutOfRange, "the prompt has " + std::to_string(prompt) +
-                                              " tokens; the model's context is " +
-                                              std::to_string(config.context));
-    }
-    if (spec.max_tokens < 1) throw bad_argument("max_tokens must be at least 1");
-    spec.max_tokens = std::min(spec.max_tokens, room);
-    // Every segment may leave its last block partly filled.
-    const int segments = dialect_ && spec.parallel ? dialect_->max_segments(spec.max_tokens) : 1;
-    blocks += static_cast<size_t>(blocks_for(spec.max_tokens) + segments);
-  }
-  if (blocks > static_cast<size_t>(pool_.total())) {
-    throw Error(ErrorCode::kOutOfRange,
-                "prompt and max_tokens may need " + std::to_string(blocks) + " KV blocks of " +
-                    std::to_string(kBlockTokens) + " tokens; this engine has " +
-                    std::to_string(pool_.total()));
-  }
-}
+// ---- new requests --------------------------------------------------------------------------------
 
 std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
-  check(spec);
+  const Dialect* dialect = dialect_ ? &*dialect_ : nullptr;
+  validate_request(spec, backend_.config(), dialect, pool_.total());
   auto request = std::make_shared<Request>(std::move(spec), pool_);
   request->policy = request->spec().script.empty()
-                       ? make_dialect_policy(request->spec(), dialect_ ? &*dialect_ : nullptr,
-                                            backend_.config().eos)
-                       : make_script_policy(request->spec());
+                        ? make_dialect_policy(request->spec(), dialect, backend_.config().eos)
+                        : make_script_policy(request->spec());
   request->replay();
   return request;
 }
@@ -142,12 +66,12 @@ std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, R
 
 void Scheduler::submit(std::shared_ptr<Request> request) {
   request->arrival = ++arrivals_;
-  queue(std::move(request));
+  enqueue(std::move(request));
 }
 
-void Scheduler::queue(std::shared_ptr<Request> request) {
+void Scheduler::enqueue(std::shared_ptr<Request> request) {
   const auto at = std::upper_bound(waiting_.begin(), waiting_.end(), request,
-                                   [](const auto& a, const auto& b) { return before(*a, *b); });
+                                   [](const auto& a, const auto& b) { return goes_before(*a, *b); });
   waiting_.insert(at, std::move(request));
 }
 
@@ -168,25 +92,24 @@ void Scheduler::cancel_all() {
   for (auto& request : running_) request->finish(FinishReason::kCancelled);
 }
 
-void Scheduler::abandon() {
+void Scheduler::drop_all() {
   waiting_.clear();
   running_.clear();
   in_batch_.clear();
 }
 
-// ---- coming and going ----------------------------------------------------------------------------
+// ---- admission and retirement --------------------------------------------------------------------
 
-void Scheduler::end(Request& request, EventBuffer& events) {
+void Scheduler::emit_finished(Request& request, EventBuffer& events) {
   ++counters_.finished;
-  if (!request.scorer) {
-    // An answer whose log was whole has ended without a turn.
-    const FinishReason reason = request.reason();
-    if (reason == FinishReason::kStop || reason == FinishReason::kLength) request.start(0, events);
-    events.finished(request.spec().id, request.reason(), request.usage());
-  }
+  if (request.scorer) return;
+  // A request whose log is a complete answer finishes without ever running.
+  const FinishReason reason = request.finish_reason();
+  if (reason == FinishReason::kStop || reason == FinishReason::kLength) request.emit_start(0, events);
+  events.add_finished(request.spec().id, reason, request.usage());
 }
 
-void Scheduler::end_overdue(EventBuffer& events) {
+void Scheduler::expire(EventBuffer& events) {
   const auto now = StepTimeEstimator::Clock::now();
   for (auto& request : running_) {
     if (request->expired(now)) request->finish(FinishReason::kDeadline);
@@ -194,7 +117,7 @@ void Scheduler::end_overdue(EventBuffer& events) {
   std::erase_if(waiting_, [&](auto& request) {
     if (request->expired(now)) request->finish(FinishReason::kDeadline);
     if (!request->finished()) return false;
-    end(*request, events);
+    emit_finished(*request, events);
     return true;
   });
 }
@@ -202,15 +125,15 @@ void Scheduler::end_overdue(EventBuffer& events) {
 void Scheduler::retire(EventBuffer& events) {
   std::erase_if(running_, [&](auto& request) {
     if (!request->finished()) return false;
-    end(*request, events);
+    emit_finished(*request, events);
     const auto left = running_.size() + waiting_.size() - 1;
-    step_time_.finished(StepTimeEstimator::Clock::now(), static_cast<int>(left));
+    step_time_.record_finish(StepTimeEstimator::Clock::now(), static_cast<int>(left));
     return true;
   });
 }
 
-/// Room for all that it must fill and, beside others, for one block more a lane: who just fits would
-/// be preempted at once.
+/// Whether there is KV for everything the request must compute and, if others are running, one more
+/// block for each lane: a request that only just fits would be preempted at once.
 bool Scheduler::fits(Request& request) const {
   if (static_cast<int>(running_.size()) >= options_.max_running) return false;
   int blocks = request.tree().blocks_needed(INT_MAX);
@@ -221,7 +144,8 @@ bool Scheduler::fits(Request& request) const {
   return blocks <= pool_.free();
 }
 
-/// Another request is just computing what this one would compute next: it waits, and then finds it.
+/// Whether a running request is computing the block that this one would compute next. If so, waiting
+/// for it turns that block into a prefix-cache hit.
 bool Scheduler::awaits_prefix(const Request& request) const {
   const auto key = request.tree().next_key();
   return key && std::any_of(running_.begin(), running_.end(), [&](const auto& other) {
@@ -230,59 +154,56 @@ bool Scheduler::awaits_prefix(const Request& request) const {
 }
 
 void Scheduler::admit(EventBuffer& events) {
-  for (size_t turn = 0; turn < waiting_.size();) {
-    const std::shared_ptr<Request> request = waiting_[turn];
+  for (size_t next = 0; next < waiting_.size();) {
+    const std::shared_ptr<Request> request = waiting_[next];
     const int cached = request->tree().use_cached_prefix();
     if (awaits_prefix(*request)) {
       request->tree().release_blocks();
-      ++turn;
+      ++next;
       continue;
     }
     while (!fits(*request)) {
-      // Only a more important request takes what others hold.
+      // Only a request of higher priority may preempt others.
       const auto last = std::max_element(
           running_.begin(), running_.end(),
-          [](const auto& a, const auto& b) { return before(*a, *b); });
+          [](const auto& a, const auto& b) { return goes_before(*a, *b); });
       if (last == running_.end() || (*last)->spec().priority >= request->spec().priority) {
         request->tree().release_blocks();
         return;
       }
       preempt(**last);
     }
-    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(turn));
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(next));
     if (request->start(cached, events)) {
       const Usage& usage = request->usage();
       counters_.prompt_tokens += static_cast<std::uint64_t>(usage.prompt_tokens);
       counters_.cached_tokens += static_cast<std::uint64_t>(usage.cached_tokens);
     }
-    request->running = true;
     running_.push_back(request);
   }
 }
 
-/// Its KV goes; what it wrote stays, and is filled again when its turn comes.
 void Scheduler::preempt(Request& request) {
   ++counters_.preemptions;
-  request.tree().release_blocks();
-  request.running = false;
+  request.preempt();
   const auto at = std::find_if(running_.begin(), running_.end(),
                                [&](const auto& other) { return other.get() == &request; });
-  queue(std::move(*at));
+  enqueue(std::move(*at));
   running_.erase(at);
 }
 
 // ---- one step ------------------------------------------------------------------------------------
 
-/// KV for the next rows of `request`. Where there is too little, the last in turn gives way: others
-/// that have no rows in this step yet, or the request itself.
-bool Scheduler::make_room(Request& request, int allowance) {
+/// Makes sure that KV for the request's next rows is free. If it is not, the last request in order
+/// is preempted: one that has no rows in this step yet, or the request itself.
+bool Scheduler::free_blocks_for(Request& request, int allowance) {
   while (request.tree().blocks_needed(allowance) > pool_.free()) {
     Request* last = &request;
     bool junior_in_batch = false;
     for (const auto& other : running_) {
-      if (!before(request, *other)) continue;
+      if (!goes_before(request, *other)) continue;
       if (other->last_step == counters_.steps + 1) junior_in_batch = true;
-      else if (before(*last, *other)) last = other.get();
+      else if (goes_before(*last, *other)) last = other.get();
     }
     if (last == &request && junior_in_batch) return false;  // it goes first in the next step
     preempt(*last);
@@ -291,7 +212,8 @@ bool Scheduler::make_room(Request& request, int allowance) {
   return true;
 }
 
-int Scheduler::take(Request& request, int allowance) {
+/// Adds the request's rows to the batch. Returns their number.
+int Scheduler::add_to_batch(Request& request, int allowance) {
   const int added = request.add_rows(batch_, allowance);
   if (added == 0) return 0;
   request.last_step = counters_.steps + 1;
@@ -299,34 +221,36 @@ int Scheduler::take(Request& request, int allowance) {
   return added;
 }
 
-void Scheduler::build() {
+void Scheduler::build_batch() {
   batch_.clear();
   in_batch_.clear();
-  const int most = backend_.max_rows();
-  // Those that found no room in the last step go first. Who is preempted meanwhile stays alive here.
-  auto turns = running_;
-  std::stable_sort(turns.begin(), turns.end(),
+  const int max_rows = backend_.max_rows();
+  // Requests that had no rows in the last step go first. This copy also keeps preempted requests
+  // alive.
+  auto order = running_;
+  std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a->last_step < b->last_step; });
-  // Decode rows: a request's live lanes advance together or not at all, except that more openings
-  // than a whole batch are forwarded over several steps.
-  int room = most;
-  for (auto& request : turns) {
-    if (!request->running || request->tree().pending_prefill() > 0) continue;
-    const int wanted = request->tree().rows_needed();
-    if (wanted > room && (wanted <= most || room < most)) continue;
-    if (make_room(*request, room)) room -= take(*request, room);
+  // A request's live lanes decode together or not at all. The exception: if a fork has more opening
+  // tokens than a whole batch holds, they take several steps.
+  int room = max_rows;
+  for (auto& request : order) {
+    if (!request->running() || request->tree().pending_prefill() > 0) continue;
+    const int needed = request->tree().rows_needed();
+    if (needed > room && (needed <= max_rows || room < max_rows)) continue;
+    if (free_blocks_for(*request, room)) room -= add_to_batch(*request, room);
   }
-  const int decoding = most - room;
-  counters_.decode_rows += static_cast<std::uint64_t>(decoding);
+  const int decode_rows = max_rows - room;
+  counters_.decode_rows += static_cast<std::uint64_t>(decode_rows);
   int prefill = std::min(room, options_.prefill_rows);
-  if (decoding > 0) prefill = step_time_.prefill_rows_beside_decoding(prefill);
-  const int scores = backend_.config().vocabulary > 8192 ? kScoreRows : most;
-  for (auto& request : turns) {
+  if (decode_rows > 0) prefill = step_time_.max_prefill_rows_with_decode(prefill);
+  const int max_score_rows =
+      backend_.config().vocabulary > kLargeVocabulary ? kMaxScoreRows : max_rows;
+  for (auto& request : order) {
     if (prefill <= 0) break;
-    if (!request->running || request->tree().pending_prefill() == 0) continue;
-    const int allowance = request->scorer ? std::min(prefill, scores) : prefill;
-    if (!make_room(*request, allowance)) continue;
-    const int added = take(*request, allowance);
+    if (!request->running() || request->tree().pending_prefill() == 0) continue;
+    const int allowance = request->scorer ? std::min(prefill, max_score_rows) : prefill;
+    if (!free_blocks_for(*request, allowance)) continue;
+    const int added = add_to_batch(*request, allowance);
     counters_.prefill_rows += static_cast<std::uint64_t>(added);
     prefill -= added;
   }
@@ -336,41 +260,52 @@ void Scheduler::step(EventBuffer& events) {
   const auto began = StepTimeEstimator::Clock::now();
   const std::uint64_t decoded = counters_.decode_rows;
   const std::uint64_t prefilled = counters_.prefill_rows;
-  end_overdue(events);
+  expire(events);
   retire(events);
   admit(events);
-  build();
+  build_batch();
   if (!batch_.rows.empty()) {
-    backend_.forward(batch_);
-    ++counters_.steps;
-    counters_.bytes_read += static_cast<double>(backend_.weight_bytes() + backend_.kv_bytes());
-    // Once, and again for those that wrote what was guessed.
-    while (!in_batch_.empty()) {
-      std::vector<SamplingRow> picks;
-      for (const auto& request : in_batch_) request->ask(backend_, picks, events);
-      const std::vector<SampledToken> chosen = backend_.sample(picks);
-      std::erase_if(in_batch_, [&](const auto& request) { return !request->advance(chosen, events); });
-    }
+    run_batch(events);
     retire(events);
-    const double took =
+    const double seconds =
         std::chrono::duration<double>(StepTimeEstimator::Clock::now() - began).count();
-    const int decode_rows = static_cast<int>(counters_.decode_rows - decoded);
-    const int prefill_rows = static_cast<int>(counters_.prefill_rows - prefilled);
-    step_time_.stepped(decode_rows, prefill_rows, took);
-    if (prefill_rows == 0) {
-      ++counters_.decode_steps;
-      counters_.decode_seconds += took;
-    } else {
-      counters_.prefill_seconds += took;
-    }
+    count_step(static_cast<int>(counters_.decode_rows - decoded),
+               static_cast<int>(counters_.prefill_rows - prefilled), seconds);
   }
-  if (options_.validate) {
-    std::vector<const Request*> all;
-    for (const auto& request : waiting_) all.push_back(request.get());
-    for (const auto& request : running_) all.push_back(request.get());
-    if (auto wrong = broken_invariant(pool_, all); !wrong.empty()) {
-      throw Error(ErrorCode::kInternal, "invariant broken: " + wrong);
-    }
+  if (options_.validate) check_invariants();
+}
+
+/// Runs the forward pass, then samples and advances the requests, once more for each accepted draft
+/// token.
+void Scheduler::run_batch(EventBuffer& events) {
+  backend_.forward(batch_);
+  ++counters_.steps;
+  counters_.bytes_read += static_cast<double>(backend_.weight_bytes() + backend_.kv_bytes());
+  while (!in_batch_.empty()) {
+    std::vector<SamplingRow> rows;
+    for (const auto& request : in_batch_) request->add_sampling_rows(backend_, rows, events);
+    const std::vector<SampledToken> sampled = backend_.sample(rows);
+    std::erase_if(in_batch_,
+                  [&](const auto& request) { return !request->advance(sampled, events); });
+  }
+}
+
+void Scheduler::count_step(int decode_rows, int prefill_rows, double seconds) {
+  step_time_.record_step(decode_rows, prefill_rows, seconds);
+  if (prefill_rows == 0) {
+    ++counters_.decode_steps;
+    counters_.decode_seconds += seconds;
+  } else {
+    counters_.prefill_seconds += seconds;
+  }
+}
+
+void Scheduler::check_invariants() const {
+  std::vector<const Request*> all;
+  for (const auto& request : waiting_) all.push_back(request.get());
+  for (const auto& request : running_) all.push_back(request.get());
+  if (auto broken = broken_invariant(pool_, all); !broken.empty()) {
+    throw Error(ErrorCode::kInternal, "invariant broken: " + broken);
   }
 }
 
@@ -382,7 +317,7 @@ LoadSnapshot Scheduler::load() const {
   load.kv_free = pool_.free();
   load.kv_cached = pool_.cached();
   load.kv_total = pool_.total();
-  load.queue_wait_seconds = step_time_.wait_seconds(load.queued + 1);
+  load.queue_wait_seconds = step_time_.queue_wait_seconds(load.queued + 1);
   return load;
 }
 

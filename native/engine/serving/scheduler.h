@@ -1,5 +1,5 @@
-// Continuous batching over the lanes of all requests. Used by the engine thread only, but for what
-// says otherwise.
+// Continuous batching over the lanes of all requests. Used by the engine thread only, except for the
+// members that say otherwise.
 #pragma once
 
 #include <deque>
@@ -9,90 +9,89 @@
 #include <vector>
 
 #include "backends/backend.h"
-#include "kv/blocks.h"
 #include "dialect/dialect.h"
+#include "kv/blocks.h"
 #include "serving/events.h"
-#include "serving/step_time.h"
 #include "serving/request.h"
 #include "serving/score.h"
+#include "serving/step_time.h"
 
 namespace anabranch {
 
 struct SchedulerOptions {
-  int max_running = 64;      // requests decoded at once
-  int max_queue = 256;       // requests waiting for KV or a place
-  int prefill_rows = 0;      // prompt tokens a step takes at the most; 0: what the backend thinks best
-  bool validate = false;     // check the invariants after every step
+  int max_running = 64;   // requests decoded at once
+  int max_queue = 256;    // requests waiting to be admitted
+  int prefill_rows = 0;   // maximum prompt tokens per step; 0: the backend's default
+  bool validate = false;  // check the invariants after every step
 };
 
 struct LoadSnapshot {
   int running = 0;
   int queued = 0;
   int live_lanes = 0;
-  int kv_free = 0;    // blocks that can be had, those of the prefix cache among them
-  int kv_cached = 0;  // free blocks whose content is still known
+  int kv_free = 0;    // blocks that can be allocated, including kv_cached
+  int kv_cached = 0;  // free blocks in the prefix cache
   int kv_total = 0;
   std::uint64_t steps = 0;
   std::uint64_t decode_rows = 0;
-  std::uint64_t prefill_rows = 0;  // rows of prompts, and of what was preempted
-  std::uint64_t decode_steps = 0;  // steps without prefill rows,
-  double decode_seconds = 0;       // and the time they took
-  double prefill_seconds = 0;      // time of the other steps
-  double bytes_read = 0;           // weights and KV, each once a step
+  std::uint64_t prefill_rows = 0;   // of prompts, and of preempted requests
+  std::uint64_t decode_steps = 0;   // steps without prefill rows,
+  double decode_seconds = 0;        // and their time
+  double prefill_seconds = 0;       // time of steps with prefill rows
+  double bytes_read = 0;            // weights and KV, each once per step
   std::uint64_t preemptions = 0;
   std::uint64_t prompt_tokens = 0;  // of admitted requests,
-  std::uint64_t cached_tokens = 0;  // and those of them that the prefix cache had
-  std::uint64_t finished = 0;       // requests that ended, however
-  double queue_wait_seconds = 0;    // estimate for a request that is queued now
+  std::uint64_t cached_tokens = 0;  // and those of them found in the prefix cache
+  std::uint64_t finished = 0;       // requests that finished, for any reason
+  double queue_wait_seconds = 0;    // estimate for a request queued now
 };
 
 class Scheduler {
  public:
   Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options);
 
-  const std::optional<Dialect>& dialect() const { return dialect_; }
-  const BlockPool& pool() const { return pool_; }
-
-  /// A request ready to be queued. Throws Error for what can't be served, now or ever. Safe to call
-  /// from any thread.
+  /// A request ready to be queued. Throws Error if it can't ever be served. May be called from any
+  /// thread.
   std::shared_ptr<Request> make(RequestSpec spec);
-  /// The same for a score of `runs`, which hold tokens.
+  /// The same for a score of `runs`, which must not be empty.
   std::shared_ptr<Request> make_score(std::vector<StructureRun> runs, ResumeRule resume,
                                       bool want_logits, std::promise<Score> promise);
 
-  /// Queues a request. The engine's door has refused what is more than max_queue.
+  /// Queues a request. The caller enforces max_queue.
   void submit(std::shared_ptr<Request> request);
-  /// Ends a request at the next step; unknown ids are ignored (it may just have ended).
+  /// Finishes a request in the next step. Ignores unknown ids: the request may just have finished.
   void cancel(std::uint32_t id);
   void cancel_all();
-  /// After a fault: nobody is told anything any more, and who waits for a score finds it broken.
-  void abandon();
+  /// After a fault: forgets all requests without events; futures of scores report a broken promise.
+  void drop_all();
 
   bool idle() const { return waiting_.empty() && running_.empty(); }
-  /// Admits, forwards one batch, advances, retires. Events of the step are added to `events`.
+  /// Admits, forwards one batch, advances and retires requests. Adds the step's events to `events`.
   void step(EventBuffer& events);
 
   LoadSnapshot load() const;
 
  private:
-  void check(RequestSpec& spec) const;
-  void queue(std::shared_ptr<Request> request);
-  void end(Request& request, EventBuffer& events);
-  void end_overdue(EventBuffer& events);
-  void admit(EventBuffer& events);
+  void enqueue(std::shared_ptr<Request> request);
+  void emit_finished(Request& request, EventBuffer& events);
+  void expire(EventBuffer& events);
+  void retire(EventBuffer& events);
   bool fits(Request& request) const;
   bool awaits_prefix(const Request& request) const;
-  void build();
-  int take(Request& request, int allowance);
-  bool make_room(Request& request, int allowance);
+  void admit(EventBuffer& events);
   void preempt(Request& request);
-  void retire(EventBuffer& events);
+  bool free_blocks_for(Request& request, int allowance);
+  int add_to_batch(Request& request, int allowance);
+  void build_batch();
+  void run_batch(EventBuffer& events);
+  void count_step(int decode_rows, int prefill_rows, double seconds);
+  void check_invariants() const;
 
   Backend& backend_;
   std::optional<Dialect> dialect_;
   SchedulerOptions options_;
   BlockPool pool_;
-  std::deque<std::shared_ptr<Request>> waiting_;   // in the order of their turns
+  std::deque<std::shared_ptr<Request>> waiting_;   // in scheduling order
   std::vector<std::shared_ptr<Request>> running_;  // in order of admission
   Batch batch_;
   std::vector<std::shared_ptr<Request>> in_batch_;

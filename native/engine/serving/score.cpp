@@ -9,10 +9,10 @@
 namespace anabranch {
 namespace {
 
-/// What a segment of the request's tree holds.
+/// The list of tokens that a segment of the request's tree holds.
 struct Place {
   size_t run, list;
-  size_t serial;  // index of its first token in serialised order
+  size_t serial;  // index of the first token in serialised order
 };
 
 class RunScorer final : public Scorer {
@@ -21,8 +21,8 @@ class RunScorer final : public Scorer {
             std::promise<Score> promise)
       : runs_(std::move(runs)), promise_(std::move(promise)) {
     size_t serial = 0;
-    bool trunk_open = true;  // the tree begins with an empty trunk segment, and goes on with one
-    places_.resize(1);       // after every group
+    bool trunk_open = true;  // the tree has an empty trunk segment at the beginning
+    places_.resize(1);       // and after every parallel run
     for (size_t r = 0; r < runs_.size(); ++r) {
       auto& lists = score_.logprobs.emplace_back();
       if (!runs_[r].parallel && std::exchange(trunk_open, false)) places_.pop_back();

@@ -1,0 +1,50 @@
+// The interface between the serving loop and a way of decoding: what a lane writes next, and when
+// lanes open and close.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "kv/lanes.h"
+#include "sampling/sampler.h"
+#include "serving/events.h"
+
+namespace anabranch {
+
+class Request;
+
+/// A lane and its next token, sampled or logged.
+struct LaneToken {
+  int lane = 0;
+  SampledToken sampled;
+  std::optional<CloseReason> closed = {};  // logged: the branch was closed here without its marker
+};
+
+class DecodingPolicy {
+ public:
+  virtual ~DecodingPolicy() = default;
+
+  /// Called once, before anything else.
+  virtual void begin(Request&, EventBuffer&) {}
+
+  /// How to sample the next token of a lane; nothing if step() needs no sampled token.
+  virtual std::optional<SamplingInput> sampling_input(const Request& request,
+                                                      const Lane& lane) const = 0;
+
+  /// Draft tokens: what the trunk will probably write next, as few alternatives exist. They are
+  /// forwarded before they are sampled; accepted ones take no further step.
+  virtual std::vector<int> draft(const Request&) const { return {}; }
+
+  /// Called once per step with every lane of the request that had logits, and again for each
+  /// accepted draft token.
+  virtual void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) = 0;
+
+  /// The number of tokens that a branch writes when it is closed without its marker.
+  virtual int forced_close_tokens() const { return 0; }
+
+  /// Text tokens that lanes hold back because they may begin a marker. They are visible if the
+  /// answer ends now.
+  virtual int held_tokens() const { return 0; }
+};
+
+}  // namespace anabranch
