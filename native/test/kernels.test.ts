@@ -19,7 +19,7 @@ describe("engine-check", () => {
         expect(stdout).toContain(`ok   ${path} ${check}`);
       }
     }
-    expect(stdout).toContain("ok   piece plan");
+    expect(stdout).toContain("ok   attention plan");
     // The CUDA backend, on a device where there is one, else its kernels on the CPU.
     for (const dtype of ["bf16", "int8", "fp8"]) {
       expect(stdout).toMatch(new RegExp(`ok {3}(cuda|emulated) ${dtype} gemm\n`));
