@@ -81,7 +81,7 @@ function build(target, title) {
   packages();
   once(
     `native/build/.anabranch-built-${target}`,
-    ["native/CMakeLists.txt", "native/engine", "native/addon"],
+    ["native/CMakeLists.txt", "native/engine", "native/addon", "native/programs"],
     () => {
       for (const [tool, hint] of [
         ["cmake", "install CMake 3.25 or later (Debian: apt-get install cmake)"],

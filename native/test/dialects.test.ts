@@ -1,6 +1,6 @@
-// Dialects whose markers are sequences (docs/design.md, section 4): tags of one token with what follows
-// them by itself, as Multiverse and NPR have them, and the same tags in ordinary pieces. An answer
-// is scripted by its log, which the dialect machine takes for its own choices and tells once more.
+// Dialects whose markers are sequences (docs/design.md, section 4): tags of one token followed by forced
+// tokens, as in Multiverse and NPR, and the same tags as sequences of ordinary tokens. A log scripts
+// each answer: the dialect policy replays it as if it had sampled the tokens, and emits them again.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, EngineRequest, LoggedLane } from "../src/index.ts";
 import {
@@ -65,7 +65,7 @@ const modelOf = (tags: Tags, change: object = {}) =>
 const prompt = [5, 6, 7, 40];
 type Ask = Omit<EngineRequest, "id">;
 
-/** What the client sees of each lane, in runs that hidden tokens end. */
+/** The visible text of each lane, split at hidden tokens. */
 function seen(answer: Answer): number[][][] {
   const runs: number[][][] = [];
   const held = new Map<number, number[]>();
@@ -125,14 +125,14 @@ describe.each([
   ];
   const scripted = (log: LoggedLane[], more: Partial<Ask> = {}, by = serving) =>
     by.answer({ prompt, parallel: true, maxTokens: 200, log, ...more });
-  /** The same as far as its branches' openings. */
+  /** The same up to its branches' openings. */
   const begun = script.map(({ lane, tokens }) => ({
     lane,
     tokens: tokens.slice(0, lane === 0 ? 2 + plan.length : opening(1).length),
   }));
   const lane0 = (...tokens: number[]): LoggedLane[] => [{ lane: 0, tokens }];
 
-  it("an answer is laid out tag by tag, and its client sees none of them", async () => {
+  it("an answer has its tags in order, and the client sees none of them", async () => {
     const answer = await scripted(script);
     expect(answer.lanes.map(idsOf)).toEqual(script.map(({ tokens }) => tokens));
     expect(answer.reason).toBe(finish.stop);
@@ -147,7 +147,7 @@ describe.each([
       [[140]],
     ]);
     expect(answer.usage).toMatchObject({ stages: 1, branches: 2, visibleTokens: 10 });
-    // What no one chooses takes no step of its own, nor does the one title that is guessed.
+    // Forced tokens take no step of their own, nor does the one drafted title.
     const forced = answer.lanes.flat().filter((token) => token.forced).length;
     const chosen = answer.lanes.map((lane) => lane.filter((token) => !token.forced).length);
     const [trunk = 0, ...branches] = chosen;
@@ -169,7 +169,7 @@ describe.each([
     await expect(expectSameLogits(precise, prompt, answer, tags.plan, "sum")).rejects.toThrow();
   });
 
-  it("the cap on branches forks by itself, and a title that was there opens no branch", async () => {
+  it("the cap on branches forces the fork, and a repeated title opens no branch", async () => {
     const title = (number: number, id: number) => [
       ...[...tags.title, line, number, colon, id, ...tags.titleEnd, line],
     ];
@@ -215,7 +215,7 @@ describe.each([
     expect(seen(answer).flat(2)).toEqual([110, 111, ...rest]);
   });
 
-  it("an end of the answer inside a branch writes the branch's whole end", async () => {
+  it("an end token inside a branch writes the branch's whole close", async () => {
     const answer = await scripted(begun, { sampling: { logitBias: [[eos, 900]] } });
     for (const lane of answer.lanes.slice(1)) {
       expect(idsOf(lane).slice(-ending.length)).toEqual(ending);
@@ -227,7 +227,7 @@ describe.each([
     expect(idsOf(answer.lanes[0]).slice(-tags.join.length - 2)).toEqual([...tags.join, line, eos]);
   });
 
-  it("the cap leaves a branch room for its whole end", async () => {
+  it("the cap leaves a branch room for its whole close", async () => {
     const never = [tags.branchEnd.at(-1) ?? 0, eos].map((id) => [id, -1000] as const);
     const answer = await scripted(begun, { sampling: { logitBias: never } });
     for (const lane of answer.lanes.slice(1)) {
@@ -236,7 +236,7 @@ describe.each([
     }
   });
 
-  it("the budget is kept to the token at every size", async () => {
+  it("the budget is exact to the token for every size", async () => {
     const sampling = { temperature: 1, logitBias: [[eos, 3]] as const };
     const least = begun.reduce((sum, { tokens }) => sum + tokens.length, 0);
     for (let maxTokens = least + 8; maxTokens < least + 50; maxTokens++) {
@@ -248,7 +248,7 @@ describe.each([
     serving.expectAllFree();
   });
 
-  it("where it may not stand no tag can be written, in however many pieces", async () => {
+  it("no tag can be written where it is not allowed, in any number of tokens", async () => {
     const wrong: [string, LoggedLane[]][] = [
       ["a title outside a plan", lane0(110, ...tags.title)],
       ["a plan inside a title", lane0(...plan.slice(0, plan.indexOf(101)), ...tags.plan)],
@@ -287,7 +287,7 @@ describe.each([
     );
   });
 
-  it("nothing that a client sees is a tag, whatever the model wants, and every answer can be resumed", async () => {
+  it("the client never sees a tag, whatever the model prefers, and every answer can be resumed", async () => {
     const wanted = [...new Set(Object.values(tags).flat())];
     const every = Object.values(tags) as number[][];
     const elsewhere = new Serving({ model: modelOf(tags), kvMib: 1 });
@@ -348,7 +348,7 @@ describe.each([
   });
 });
 
-describe("text that only begins like a tag", () => {
+describe("text that begins like a tag", () => {
   const [less, slash, more] = [50, 51, 52];
   const serving = new Serving({ model: modelOf(pieces) });
   const answerOf = (maxTokens: number, ...tokens: number[]) =>
@@ -364,7 +364,7 @@ describe("text that only begins like a tag", () => {
       },
     });
 
-  it("is held back only as long as a tag may come of it", async () => {
+  it("is held back only while it may become a tag", async () => {
     const { events } = await answerOf(9, 110, less, less, 60, 111, less, 60);
     const told = events.flatMap((event) => {
       if (event.kind === "token") return [event.token.held ? "held" : "shown"];
@@ -387,7 +387,7 @@ describe("text that only begins like a tag", () => {
     expect(told).toEqual(expected);
   });
 
-  it("is told in full where the answer ends with it", async () => {
+  it("is visible in full if the answer ends with it", async () => {
     for (const tokens of [
       [110, less],
       [110, less, 60],

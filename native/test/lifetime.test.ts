@@ -1,5 +1,5 @@
-// Ends of the process, of its threads and of the engine object, each in a process of its own: a
-// crash, a hang or an abort there is an exit status here.
+// The end of the process, of its threads and of the engine object. Each case runs in a process of its
+// own, so that a crash, a hang or an abort shows as an exit status.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -148,7 +148,7 @@ describe("the process ends cleanly", () => {
 });
 
 describe("closing", () => {
-  it("gives all of an engine's memory back, however long its object is kept", async () => {
+  it("frees all of the engine's memory, even if its object is kept", async () => {
     const { out } = await run(`
       import { readFileSync } from "node:fs";
       const mib = () => /VmData:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1] / 1024;
@@ -167,8 +167,8 @@ describe("closing", () => {
   });
 });
 
-describe("what a callback throws", () => {
-  it("is an uncaught exception, not a warning and not a crash", async () => {
+describe("an exception in a callback", () => {
+  it("is an uncaught exception, not a warning or a crash", async () => {
     const { status, out } = await run(`
       process.on("uncaughtException", (error) => { console.log("uncaught " + error.message); process.exit(7); });
       open(() => { throw new Error("mine"); }).submit(busy(1));`);

@@ -1,4 +1,4 @@
-// The sampler against a plain one written here: what it chooses, from the raw logits that it had.
+// The sampler against a plain implementation of the same sampling from the same raw logits.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, Sampling } from "../src/index.ts";
 import { type Answer, prompt, Serving, small, tiny } from "./answers.ts";
@@ -36,7 +36,7 @@ interface Chosen {
   token: number;
 }
 
-/** Each freely chosen token with the logits it was chosen from, where a plan was not dropped. */
+/** Each sampled token with its logits, except those of dropped plans. */
 function choices(answer: Answer): Chosen[] {
   const out: Chosen[] = [];
   for (const event of answer.events) {
@@ -78,7 +78,7 @@ function choose(logits: Float32Array, masked: Set<number>, sampling: Sampling, u
 }
 
 describe("Philox4x32-10", () => {
-  // Known answers of Random123 (kat_vectors).
+  // From kat_vectors of Random123.
   it.each([
     [
       [0, 0, 0, 0],
@@ -110,7 +110,7 @@ const kinds: [string, Sampling][] = [
 ];
 
 describe.each(kinds)("%s", (_, sampling) => {
-  it("chooses by seed, choice, lane and index from the unmasked tokens", async () => {
+  it("samples by seed, choice index, lane and index among the allowed tokens", async () => {
     const serving = new Serving({ model: small });
     const seed = 0x1234_5678_9abc_def0n;
     const answer = await serving.answer({
@@ -127,7 +127,7 @@ describe.each(kinds)("%s", (_, sampling) => {
     let lanes = 0;
     let planning = false;
     for (const { lane, index, logits, token } of choices(answer)) {
-      // In the trunk the legal markers depend on the plan: a title ends or begins, or the stage.
+      // In the trunk the allowed markers depend on the plan: a title's close or opening, or the fork.
       const before = answer.lanes[0]?.[index - 1]?.id;
       if (lane === 0 && before !== undefined) {
         planning = before === 3 || (planning && before !== 5 && before !== 8);
@@ -137,7 +137,7 @@ describe.each(kinds)("%s", (_, sampling) => {
       const legal = lane === 0 ? 3 : 7;
       const masked = new Set(markers.filter((id) => id !== legal));
       const want = choose(logits, masked, sampling, uniform(seed, 3, lane, index));
-      // The end of the answer, chosen in a branch, closes it and is forced.
+      // An end token sampled in a branch closes it; the close is forced.
       if (want !== end) expect(token, `lane ${lane} index ${index}`).toBe(want);
     }
     expect(lanes, "trunk seen").toBeGreaterThan(0);
@@ -173,7 +173,7 @@ describe("penalties", () => {
 });
 
 describe("log-probabilities", () => {
-  it("are log softmax of the raw logits, whatever temperature, bias and mask", async () => {
+  it("are the log softmax of the raw logits, for any temperature, bias and mask", async () => {
     const serving = new Serving({ model: tiny });
     const answer = await serving.answer({
       prompt: [9, 8, 7],
@@ -199,7 +199,7 @@ describe("log-probabilities", () => {
     expect(rows.length).toBeGreaterThan(5);
   });
 
-  it("differ by seed, and agree for one", async () => {
+  it("differ between seeds, and agree for one seed", async () => {
     const serving = new Serving({ model: tiny });
     const ask = async (seed: bigint, choice = 0) =>
       (

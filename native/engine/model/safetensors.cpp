@@ -103,7 +103,7 @@ void Checkpoint::open(const std::string& path) {
     if (end < begin) refuse("ends before it begins");
     ranges.push_back({begin, end, name});
 
-    // Buffers of other types (masks, counters) may stand in a checkpoint; only a use of one fails.
+    // A checkpoint may contain buffers of other types (masks, counters); only using one is an error.
     const auto dtype = known_dtype(entry.at("dtype").string());
     if (!dtype) continue;
     Tensor tensor;

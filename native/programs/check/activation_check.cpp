@@ -35,37 +35,37 @@ void check_rms_norm(const Kernels& kernels) {
 void check_bf16_pairs(const Kernels& kernels) {
   constexpr int k = 65, n = 131, m = 14;
   Numbers numbers(5);
-  const int strip = kernels.strip, strips = (n + strip - 1) / strip;
-  const PackedWeights gate_up = make_weights(kernels, WeightType::kBF16, 2 * strips * strip, k, numbers);
+  const int width = kernels.panel_width, panels = (n + width - 1) / width;
+  const PackedWeights gate_up = make_weights(kernels, WeightType::kBF16, 2 * panels * width, k, numbers);
   const PackedWeights down = make_weights(kernels, WeightType::kBF16, 40, n, numbers);
-  const auto x = numbers.list(static_cast<size_t>(m) * k), bias = numbers.list(gate_up.strips * strip);
+  const auto x = numbers.list(static_cast<size_t>(m) * k), bias = numbers.list(gate_up.panels * width);
   std::vector<std::uint32_t> scratch(gemm_scratch(n));
   const auto run = [&](bool pairs) {
-    const int width = strips * strip / (pairs ? 2 : 1);
-    std::vector<float> gated(static_cast<size_t>(m) * width), out(static_cast<size_t>(m) * 40);
+    const int stride = panels * width / (pairs ? 2 : 1);
+    std::vector<float> gated(static_cast<size_t>(m) * stride), out(static_cast<size_t>(m) * 40);
     Gemm g;
     g.x = x.data();
     g.ldx = g.k = k;
     g.m = m;
     g.w = gate_up.packed.data();
     g.n = n;
-    g.last = gate_up.strips;
+    g.last = gate_up.panels;
     g.bias = bias.data();
     g.gated = true;
     g.scratch = scratch.data();
     g.out = gated.data();
     g.out_pairs = pairs;
-    g.ldo = width;
+    g.ldo = stride;
     kernels.gemm(WeightType::kBF16, g);
     Gemm d;
     d.x = gated.data();
     d.x_pairs = pairs;
-    d.ldx = width;
+    d.ldx = stride;
     d.m = m;
     d.k = n;
     d.w = down.packed.data();
     d.n = d.ldo = 40;
-    d.last = down.strips;
+    d.last = down.panels;
     d.scratch = scratch.data();
     d.out = out.data();
     kernels.gemm(WeightType::kBF16, d);
@@ -83,13 +83,13 @@ void check_silu(const Kernels& kernels) {
   for (float value : {-1e30f, -1e4f, -88.0f, -87.0f, -86.99f, -0.0f, 1e-30f, 87.0f, 88.8f, 1e30f}) {
     gates.push_back(value);
   }
-  const int m = static_cast<int>(gates.size()), strip = kernels.strip;
-  std::vector<std::byte> packed(2 * strip_bytes(WeightType::kF32, strip, 1));
-  std::vector<float> weights(2 * strip), bias(2 * strip);
-  std::fill_n(weights.begin(), strip, 1.0f);
-  std::fill_n(bias.begin() + strip, strip, 1.0f);
+  const int m = static_cast<int>(gates.size()), width = kernels.panel_width;
+  std::vector<std::byte> packed(2 * panel_bytes(WeightType::kF32, width, 1));
+  std::vector<float> weights(2 * width), bias(2 * width);
+  std::fill_n(weights.begin(), width, 1.0f);
+  std::fill_n(bias.begin() + width, width, 1.0f);
   for (int i = 0; i < 2; ++i) {
-    kernels.pack(WeightType::kF32, &weights[i * strip], 1, packed.data() + i * packed.size() / 2);
+    kernels.pack(WeightType::kF32, &weights[i * width], 1, packed.data() + i * packed.size() / 2);
   }
   std::vector<std::uint32_t> scratch(gemm_scratch(1));
   const auto run = [&](int n) {
@@ -109,13 +109,13 @@ void check_silu(const Kernels& kernels) {
     kernels.gemm(WeightType::kF32, g);
     return out;
   };
-  const auto one = run(1), whole = run(strip);
+  const auto one = run(1), whole = run(width);
   for (int i = 0; i < m; ++i) {
     const double g = gates[i];
     const double want = g < -700 ? 0 : g / (1 + std::exp(-g));
     if (!(std::abs(one[i] - want) <= 5e-7 * std::abs(want) + 1e-35)) wrong = mismatch("silu", i, 0, one[i], want);
-    for (int j = 0; j < strip; ++j) {
-      if (std::memcmp(&one[i], &whole[static_cast<size_t>(i) * strip + j], 4) != 0) {
+    for (int j = 0; j < width; ++j) {
+      if (std::memcmp(&one[i], &whole[static_cast<size_t>(i) * width + j], 4) != 0) {
         wrong = "a value alone differs from the same value in a vector";
       }
     }

@@ -77,38 +77,38 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
   // One row of `count` heads over its whole context, alone or among rows with shorter contexts.
   const auto run = [&](int first, int count, bool among_others) {
     const size_t stride = partial_size(count, head_dim);
-    std::vector<float> scratch(piece_scratch(head_dim));
+    std::vector<float> scratch(attend_scratch_floats(head_dim));
     std::vector<float> partials, others(4 * stride);
     std::vector<float> out(static_cast<size_t>(count) * head_dim);
-    int pieces = 0;
+    int chunks = 0;
     for (const KvSpan& span : cache.spans) {
       for (int t = 0; t < span.length; t += kKvChunkTokens) {
-        partials.resize(++pieces * stride);
+        partials.resize(++chunks * stride);
         const int tokens = std::min(kKvChunkTokens, span.length - t);
         const float* query = q.data() + static_cast<size_t>(first) * head_dim;
-        std::vector<PieceRow> rows = {{query, tokens, &partials[(pieces - 1) * stride]}};
+        std::vector<ChunkQuery> rows = {{query, tokens, &partials[(chunks - 1) * stride]}};
         if (among_others) {
           rows.insert(rows.begin(), {query, std::max(1, tokens - 1), &others[0]});
           rows.push_back({query, (tokens + 1) / 2, &others[stride]});
           rows.push_back({query, 1, &others[2 * stride]});
         }
-        Piece piece;
-        piece.rows = rows.data();
-        piece.row_count = static_cast<int>(rows.size());
-        piece.group = count;
-        piece.head_dim = head_dim;
-        piece.blocks = span.blocks + t / kBlockTokens;
-        piece.k = cache.k.data();
-        piece.v = cache.v.data();
-        piece.kv_heads = kHeads;
-        piece.kv_head = kHead;
-        piece.scratch = scratch.data();
-        kernels.attend(type, piece);
+        AttendChunk chunk;
+        chunk.rows = rows.data();
+        chunk.row_count = static_cast<int>(rows.size());
+        chunk.group = count;
+        chunk.head_dim = head_dim;
+        chunk.blocks = span.blocks + t / kBlockTokens;
+        chunk.k = cache.k.data();
+        chunk.v = cache.v.data();
+        chunk.kv_heads = kHeads;
+        chunk.kv_head = kHead;
+        chunk.scratch = scratch.data();
+        kernels.attend(type, chunk);
       }
     }
     for (int head = 0; head < count; ++head) {
       kernels.merge({&partials[head * head_dim], &partials[count * head_dim + 2 * head],
-                     static_cast<std::ptrdiff_t>(stride), pieces, head_dim,
+                     static_cast<std::ptrdiff_t>(stride), chunks, head_dim,
                      &out[static_cast<size_t>(head) * head_dim]});
     }
     return out;

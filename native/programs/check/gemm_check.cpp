@@ -39,17 +39,17 @@ PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k
   std::vector<float> original = out.values;
   if (type == WeightType::kInt8) quantize(out.values, k);
   else for (float& value : out.values) value = stored(type, value);
-  out.strips = (n + kernels.strip - 1) / kernels.strip;
-  const size_t bytes = strip_bytes(type, kernels.strip, k);
-  out.packed.resize(bytes * out.strips);
-  std::vector<float> rows(static_cast<size_t>(kernels.strip) * k);
-  for (int strip = 0; strip < out.strips; ++strip) {
+  out.panels = (n + kernels.panel_width - 1) / kernels.panel_width;
+  const size_t bytes = panel_bytes(type, kernels.panel_width, k);
+  out.packed.resize(bytes * out.panels);
+  std::vector<float> rows(static_cast<size_t>(kernels.panel_width) * k);
+  for (int panel = 0; panel < out.panels; ++panel) {
     std::fill(rows.begin(), rows.end(), 0.0f);
-    for (int j = 0; j < kernels.strip && strip * kernels.strip + j < n; ++j) {
-      std::copy_n(original.begin() + static_cast<size_t>(strip * kernels.strip + j) * k, k,
+    for (int j = 0; j < kernels.panel_width && panel * kernels.panel_width + j < n; ++j) {
+      std::copy_n(original.begin() + static_cast<size_t>(panel * kernels.panel_width + j) * k, k,
                   rows.begin() + static_cast<size_t>(j) * k);
     }
-    kernels.pack(type, rows.data(), k, out.packed.data() + bytes * strip);
+    kernels.pack(type, rows.data(), k, out.packed.data() + bytes * panel);
   }
   return out;
 }
@@ -63,9 +63,9 @@ struct GemmMode {
 
 std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int max_rows, GemmMode mode) {
   Numbers numbers(static_cast<std::uint64_t>(n) * 1000 + k);
-  const int strip = kernels.strip;
-  // The strips of a gated product are pairs, all complete here.
-  const int outputs = mode.gated ? (n + strip - 1) / strip * 2 * strip : n;
+  const int width = kernels.panel_width;
+  // The panels of a gated product are pairs, all complete here.
+  const int outputs = mode.gated ? (n + width - 1) / width * 2 * width : n;
   const PackedWeights weights = make_weights(kernels, type, outputs, k, numbers);
   auto x = numbers.list(static_cast<size_t>(max_rows) * k);
   // Kernels that multiply bf16 pairs round both sides.
@@ -74,7 +74,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
     for (float& value : x) value = stored(type, value);
   }
   const auto before = numbers.list(static_cast<size_t>(max_rows) * n);
-  const auto norm = numbers.list(k), bias = numbers.list(static_cast<size_t>(weights.strips) * strip);
+  const auto norm = numbers.list(k), bias = numbers.list(static_cast<size_t>(weights.panels) * width);
   std::vector<std::uint32_t> scratch(gemm_scratch(k));
   const auto run = [&](int row, int m, int first, int last, std::vector<float>& out) {
     Gemm g;
@@ -101,7 +101,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
   for (int i = 0; i < max_rows; ++i) {
     std::vector<float> row(before.begin() + static_cast<size_t>(i) * n,
                            before.begin() + static_cast<size_t>(i + 1) * n);
-    run(i, 1, 0, weights.strips, row);
+    run(i, 1, 0, weights.panels, row);
     std::copy(row.begin(), row.end(), alone.begin() + static_cast<size_t>(i) * n);
     std::vector<float> in(x.begin() + static_cast<size_t>(i) * k, x.begin() + static_cast<size_t>(i + 1) * k);
     if (mode.norm) kernels.rms_norm(in.data(), norm.data(), k, 1e-6f, in.data());
@@ -121,9 +121,9 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
       return std::pair(sum, type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) * (mode.norm ? 4 : 1) : 1e-6 * size);
     };
     for (int j = 0; j < n; ++j) {
-      auto [want, near] = product(mode.gated ? j / strip * 2 * strip + j % strip : j);
+      auto [want, near] = product(mode.gated ? j / width * 2 * width + j % width : j);
       if (mode.gated) {
-        const auto [up, up_near] = product((j / strip * 2 + 1) * strip + j % strip);
+        const auto [up, up_near] = product((j / width * 2 + 1) * width + j % width);
         const double silu = want / (1 + std::exp(-want));
         // The slope of SiLU is at most 1.1.
         near = 1.1 * near * std::abs(up) + up_near * std::abs(silu) + 1e-6 * std::abs(silu * up);
@@ -143,14 +143,14 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
   }
   for (int m = 1; m <= max_rows; ++m) {
     std::vector<float> together(before.begin(), before.begin() + static_cast<size_t>(m) * n);
-    run(0, m, 0, weights.strips, together);
+    run(0, m, 0, weights.panels, together);
     std::vector<float> split(before.begin(), before.begin() + static_cast<size_t>(m) * n);
-    const int half = weights.strips / 4 * 2;
-    run(0, m, half, weights.strips, split);
+    const int half = weights.panels / 4 * 2;
+    run(0, m, half, weights.panels, split);
     run(0, m, 0, half, split);
     const std::vector<float> want(alone.begin(), alone.begin() + static_cast<size_t>(m) * n);
     if (!same(together, want)) return std::to_string(m) + " rows differ from the rows one by one";
-    if (!same(split, want)) return std::to_string(m) + " rows differ if threads share the strips";
+    if (!same(split, want)) return std::to_string(m) + " rows differ if threads share the panels";
   }
   return "";
 }

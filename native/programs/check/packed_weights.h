@@ -8,8 +8,8 @@ namespace anabranch {
 
 struct PackedWeights {
   std::vector<float> values;      // [n, k] as stored
-  std::vector<std::byte> packed;  // [strips]
-  int strips = 0;
+  std::vector<std::byte> packed;  // [panels]
+  int panels = 0;
 };
 
 PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k, Numbers& numbers);
