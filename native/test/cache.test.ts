@@ -132,7 +132,7 @@ describe("structured prompts", () => {
     };
     expect(await cached(runs())).toBe(0);
     expect(await cached(runs())).toBe(32 + 48 + 32);
-    expect(await cached(runs(), "max")).toBe(32 + 48); // the tail stands elsewhere
+    expect(await cached(runs(), "max")).toBe(32 + 48); // the tail has another position
     expect(await cached(runs({ trunk: ids(31, 32) }))).toBe(0); // other KV under the same branches
     const changed = [ids(71, 32), group[1] as number[]];
     expect(await cached(runs({ group: changed }))).toBe(32 + 16); // the sibling is not seen

@@ -202,7 +202,7 @@ describe("aspd.json", () => {
     ["two markers of one id", { join: ids(10) }, /uses token id 10 for two markers/],
     ["a marker inside another", { fork: ids(5, 10, 6) }, /one marker inside another/],
     ["a marker that begins with a word", { title_open: ["index", ids(10)] }, /"title_open" must begin/],
-    ["a word where it means nothing", { join: [ids(15), "title"] }, /"join\[1\]" must be ids$/],
+    ["a word that is not allowed there", { join: [ids(15), "title"] }, /"join\[1\]" must be ids$/],
     ["an opening without a title", { opening: [ids(13)] }, /"opening" must restate/],
     ["an opening with two titles", { opening: [ids(13), "title", "title"] }, /"opening\[2\]" must be/],
     ["an opening that begins with the title", { opening: ["title"] }, /"opening" must begin/],

@@ -19,7 +19,7 @@ import {
 } from "./answers.ts";
 
 const [line, colon, one, two, three, four] = [30, 31, 41, 42, 43, 44];
-const piece = (...ids: number[]) => ({ ids });
+const part = (...ids: number[]) => ({ ids });
 
 /** Every tag as its ids, in the order of an answer. */
 interface Tags {
@@ -38,7 +38,7 @@ const names = "plan goal title titleEnd fork branch branchEnd join tailEnd stage
 
 /** One token each, and three ordinary tokens each: "<" or "</", a name, ">". */
 const single = Object.fromEntries(names.map((name, i) => [name, [10 + i]])) as unknown as Tags;
-const pieces = Object.fromEntries(
+const spelled = Object.fromEntries(
   names.map((name, i) => [name, [/End|fork/.test(name) ? 51 : 50, 60 + i, 52]]),
 ) as unknown as Tags;
 
@@ -46,16 +46,16 @@ const caps = { branches: 4, title_tokens: 3, branch_tokens: 24, stages: 2 };
 
 const dialectOf = (tags: Tags, change: object = {}) => ({
   ...{ version: 1, name: "sequences", resume: "max", visible: ["serial", "body", "tail"], caps },
-  plan_open: [piece(...tags.plan), piece(line, ...tags.goal, line)],
-  title_open: [piece(...tags.title), piece(line), "index", piece(colon)],
-  title_close: [piece(...tags.titleEnd), piece(line)],
-  fork: [piece(...tags.fork), piece(line)],
-  opening: [piece(...tags.branch), piece(line), "index", piece(colon)],
-  branch_close: [piece(...tags.branchEnd), piece(line)],
-  join: [piece(...tags.join), piece(line)],
-  tail_close: [piece(...tags.tailEnd), piece(line, ...tags.stageEnd, line)],
-  index: [one, two, three, four].map((id) => piece(id)),
-  ...(tags === single && { reserved: [tags.goal, tags.stageEnd].map((ids) => piece(...ids)) }),
+  plan_open: [part(...tags.plan), part(line, ...tags.goal, line)],
+  title_open: [part(...tags.title), part(line), "index", part(colon)],
+  title_close: [part(...tags.titleEnd), part(line)],
+  fork: [part(...tags.fork), part(line)],
+  opening: [part(...tags.branch), part(line), "index", part(colon)],
+  branch_close: [part(...tags.branchEnd), part(line)],
+  join: [part(...tags.join), part(line)],
+  tail_close: [part(...tags.tailEnd), part(line, ...tags.stageEnd, line)],
+  index: [one, two, three, four].map((id) => part(id)),
+  ...(tags === single && { reserved: [tags.goal, tags.stageEnd].map((ids) => part(...ids)) }),
   ...change,
 });
 
@@ -100,7 +100,7 @@ const stagesOf = (answer: Answer) =>
 
 describe.each([
   ["tags of one token", single],
-  ["tags in ordinary pieces", pieces],
+  ["tags of ordinary tokens", spelled],
 ])("%s", (_, tags) => {
   const serving = new Serving({ model: modelOf(tags) });
   const plan = [
@@ -149,8 +149,8 @@ describe.each([
     expect(answer.usage).toMatchObject({ stages: 1, branches: 2, visibleTokens: 10 });
     // Forced tokens take no step of their own, nor does the one drafted title.
     const forced = answer.lanes.flat().filter((token) => token.forced).length;
-    const chosen = answer.lanes.map((lane) => lane.filter((token) => !token.forced).length);
-    const [trunk = 0, ...branches] = chosen;
+    const sampled = answer.lanes.map((lane) => lane.filter((token) => !token.forced).length);
+    const [trunk = 0, ...branches] = sampled;
     expect(forced).toBeGreaterThan(20);
     expect(answer.usage.steps).toBe(trunk + Math.max(...branches) - 2);
   });
@@ -199,21 +199,24 @@ describe.each([
         plan.indexOf(100) + 3 + tags.titleEnd.length,
       ),
     ],
-  ])("a plan %s is dropped, and the answer goes on as if it had never been", async (_, bad) => {
-    const sampling = { frequencyPenalty: 50 };
-    const answer = await scripted(lane0(110, 111, ...bad), {
-      maxTokens: 80,
-      sampling,
-      ignoreEos: true,
-    });
-    expect(answer.usage).toMatchObject({ stages: 0, branches: 0, completionTokens: 80 });
-    const rest = idsOf(answer.lanes[0]).slice(2 + bad.length);
-    const serial = await scripted(lane0(110, 111), {
-      ...{ parallel: false, sampling, maxTokens: 80 - bad.length, ignoreEos: true },
-    });
-    expect(rest).toEqual(idsOf(serial.lanes[0]).slice(2));
-    expect(seen(answer).flat(2)).toEqual([110, 111, ...rest]);
-  });
+  ])(
+    "a plan %s is dropped, and the answer continues as if it had never existed",
+    async (_, bad) => {
+      const sampling = { frequencyPenalty: 50 };
+      const answer = await scripted(lane0(110, 111, ...bad), {
+        maxTokens: 80,
+        sampling,
+        ignoreEos: true,
+      });
+      expect(answer.usage).toMatchObject({ stages: 0, branches: 0, completionTokens: 80 });
+      const rest = idsOf(answer.lanes[0]).slice(2 + bad.length);
+      const serial = await scripted(lane0(110, 111), {
+        ...{ parallel: false, sampling, maxTokens: 80 - bad.length, ignoreEos: true },
+      });
+      expect(rest).toEqual(idsOf(serial.lanes[0]).slice(2));
+      expect(seen(answer).flat(2)).toEqual([110, 111, ...rest]);
+    },
+  );
 
   it("an end token inside a branch writes the branch's whole close", async () => {
     const answer = await scripted(begun, { sampling: { logitBias: [[eos, 900]] } });
@@ -319,7 +322,7 @@ describe.each([
       expect({ ...again, batches: 0 }).toEqual({ ...answer, batches: 0 });
     }
     expect(stages).toBeGreaterThan(0);
-    expect(held > 0).toBe(tags === pieces);
+    expect(held > 0).toBe(tags === spelled);
     elsewhere.expectAllFree();
   });
 
@@ -350,7 +353,7 @@ describe.each([
 
 describe("text that begins like a tag", () => {
   const [less, slash, more] = [50, 51, 52];
-  const serving = new Serving({ model: modelOf(pieces) });
+  const serving = new Serving({ model: modelOf(spelled) });
   const answerOf = (maxTokens: number, ...tokens: number[]) =>
     serving.answer({
       ...{ prompt, parallel: true, maxTokens, ignoreEos: true },
@@ -366,7 +369,7 @@ describe("text that begins like a tag", () => {
 
   it("is held back only while it may become a tag", async () => {
     const { events } = await answerOf(9, 110, less, less, 60, 111, less, 60);
-    const told = events.flatMap((event) => {
+    const seen = events.flatMap((event) => {
       if (event.kind === "token") return [event.token.held ? "held" : "shown"];
       return event.kind === "released" ? [`+${event.count}`] : [];
     });
@@ -384,7 +387,7 @@ describe("text that begins like a tag", () => {
       "shown",
       "shown",
     ];
-    expect(told).toEqual(expected);
+    expect(seen).toEqual(expected);
   });
 
   it("is visible in full if the answer ends with it", async () => {

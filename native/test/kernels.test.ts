@@ -58,13 +58,13 @@ describe("a copy of the kernels", () => {
 describe("read bandwidth", () => {
   it("is a positive rate, and refuses invalid arguments", () => {
     expect(readBandwidth(1, 16, 1)).toBeGreaterThan(1e6);
-    const odd = [
+    const invalid = [
       [0, 1, 1],
       [1, 0, 1],
       [1, 1, 0.5],
       [Number.NaN, 1, 1],
     ] as const;
-    for (const [threads, mib, passes] of odd) {
+    for (const [threads, mib, passes] of invalid) {
       expect(refusal(() => readBandwidth(threads, mib, passes))).toBe("invalid_argument");
     }
   });

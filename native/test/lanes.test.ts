@@ -41,7 +41,7 @@ describe.each(codePaths())("%s", (codePath) => {
         expect(apart.usage.steps).toBeGreaterThan(reference.usage.steps);
 
         const crowd = new Serving({ codePath, dtype, threads: 2, prefillRows: 7, maxRows: 256 });
-        const company = prompts.map((ids, i) =>
+        const others = prompts.map((ids, i) =>
           crowd.answer({
             ...ask(i % 2 ? greedy : seeded, i % 3 === 0),
             prompt: ids,
@@ -53,7 +53,7 @@ describe.each(codePaths())("%s", (codePath) => {
           crowd.answer(ask(sampling)),
           crowd.answer(ask(sampling, true)),
         ]);
-        await Promise.all(company);
+        await Promise.all(others);
         for (const answer of crowded) expect(written(answer)).toEqual(want);
         alone.expectAllFree();
         crowd.expectAllFree();

@@ -40,17 +40,17 @@ function run(body: string, flags: string[] = []): Promise<{ status: number | nul
 
 /** Resolves inside the process once the engine has written a token. */
 const firstToken = `
-  let told;
-  const token = new Promise((resolve) => { told = resolve; });
+  let resolveToken;
+  const token = new Promise((resolve) => { resolveToken = resolve; });
   const onEvents = (events) => {
-    for (const list of events.values()) if (list.some((e) => e.kind === "token")) told();
+    for (const list of events.values()) if (list.some((e) => e.kind === "token")) resolveToken();
   };`;
 
 describe("the process ends cleanly", () => {
   const cases: [string, string, string[]?][] = [
-    ["by itself, with an idle engine that nobody closed", `open();`],
+    ["with an idle engine that is not closed", `open();`],
     [
-      "by itself, once the last answer has come",
+      "after the last answer",
       `open((events) => {
          for (const list of events.values())
            for (const e of list) if (e.kind === "finished") console.log("finished");
@@ -68,14 +68,14 @@ describe("the process ends cleanly", () => {
        open(() => process.exit(0)).submit(busy(1));`,
     ],
     [
-      "with scoring under way",
+      "during scoring",
       `
        const engine = open();
        for (let i = 0; i < 8; i++) engine.score([{ serial: new Array(900).fill(5) }], "sum");
        process.exit(0);`,
     ],
     [
-      "after closing with scoring under way",
+      "after closing during scoring",
       `
        const engine = open();
        const scores = Array.from({ length: 8 }, () =>

@@ -37,7 +37,7 @@ const mixed: Ask[] = prompts.flatMap((ids, i) =>
 );
 
 /** An answer without its cache hits, which depend on other requests. */
-const told = (answer: Answer) => ({
+const withoutCacheHits = (answer: Answer) => ({
   written: written(answer),
   reason: answer.reason,
   usage: { ...answer.usage, cachedTokens: 0 },
@@ -50,7 +50,9 @@ describe("preemption", () => {
     const requests = [...mixed, ...mixed.map((request) => ({ ...request, ignoreEos: true }))];
     const answers = await Promise.all(requests.map((request) => serving.answer(request)));
     for (const [i, request] of requests.entries()) {
-      expect(told(answers[i] as Answer), `request ${i}`).toEqual(told(await alone.answer(request)));
+      expect(withoutCacheHits(answers[i] as Answer), `request ${i}`).toEqual(
+        withoutCacheHits(await alone.answer(request)),
+      );
     }
     const { preemptions } = serving.engine.load();
     expect(preemptions).toBeGreaterThan(20);
@@ -157,7 +159,7 @@ async function expectResumable(model: { model?: string }, request: Ask): Promise
 
 describe("an answer that another engine began", () => {
   it.each(["compare-cities", "two-stages", "passage-questions"])(
-    "%s goes on after any of its steps with the same events",
+    "%s continues after any of its steps with the same events",
     async (name) => {
       const answer = await expectResumable(
         {},
@@ -221,7 +223,7 @@ describe("an answer that another engine began", () => {
     const { steps } = await recorded(serving, request);
     const opened = steps.findIndex((step) => step.some((event) => event.kind === "stageOpened"));
     const log = logOf(steps.slice(0, opened + 4).flat());
-    const odd: [string, LoggedLane[]][] = [
+    const invalid: [string, LoggedLane[]][] = [
       ["a lane that nothing opened", [...log, { lane: 40, tokens: [5] }]],
       [
         "siblings out of step",
@@ -235,9 +237,9 @@ describe("an answer that another engine began", () => {
       ],
       ["a token outside the vocabulary", [{ lane: 0, tokens: [1 << 20] }]],
       ["no lane", [{ lane: -1, tokens: [4] }]],
-      ["a marker where none may stand", [{ lane: 0, tokens: [log[1]?.tokens[0] ?? 0] }]],
+      ["a marker where none is allowed", [{ lane: 0, tokens: [log[1]?.tokens[0] ?? 0] }]],
     ];
-    for (const [what, broken] of odd) {
+    for (const [what, broken] of invalid) {
       expect(
         refusal(() => serving.ask({ ...request, log: broken })),
         what,

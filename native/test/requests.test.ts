@@ -334,7 +334,7 @@ describe("bad arguments", () => {
     ["logitBias of no pairs", sampling({ logitBias: [1] })],
     ["logitBias of short pairs", sampling({ logitBias: [[1]] })],
     ["logitBias NaN", sampling({ logitBias: [[1, Number.NaN]] })],
-    ["logitBias of an odd id", sampling({ logitBias: [[1e12, 1]] })],
+    ["logitBias of an invalid id", sampling({ logitBias: [[1e12, 1]] })],
     ["logitBias of an unknown id", sampling({ logitBias: [[192, 1]] })],
     ["logitBias as an object", sampling({ logitBias: {} })],
     ["resume unknown", { resume: "last" }],
@@ -431,7 +431,7 @@ describe("bad arguments", () => {
   it("any mixture of unusual values is refused with a code, or served", async () => {
     const roll = random(11);
     // biome-ignore format: a list
-    const odd = [
+    const unusual = [
       undefined, null, true, false, 0, -0, 1, -1, 0.5, 7, 64, 1e9, 2 ** 31, 2 ** 32, 2 ** 53, 1e308,
       Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, "", "sum", "max", "5", 5n, -5n,
       2n ** 70n, [], [4], [4, 5, 6], [-1], [191], [192], ["4"], [[4, 1]], [[4, 1000]], [[4]], {}, [{}],
@@ -454,8 +454,9 @@ describe("bad arguments", () => {
     let refused = 0;
     for (let i = 0; i < 4000; i++) {
       const request: Record<string, unknown> = { prompt: [4, 5], maxTokens: 4, sampling: {} };
-      for (let n = Math.floor(roll() * 3); n > 0; n--) request[pick(fields)] = pick(odd);
-      if (roll() < 0.5) request.sampling = { [pick(knobs)]: pick(odd), [pick(knobs)]: pick(odd) };
+      for (let n = Math.floor(roll() * 3); n > 0; n--) request[pick(fields)] = pick(unusual);
+      if (roll() < 0.5)
+        request.sampling = { [pick(knobs)]: pick(unusual), [pick(knobs)]: pick(unusual) };
       const id = 1000 + i;
       if (!("id" in request)) request.id = id;
       try {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { EngineEvent, Sampling } from "../src/index.ts";
 import { type Answer, prompt, Serving, small, tiny } from "./answers.ts";
 
-/** Philox4x32-10, in BigInt where the engine uses 64-bit words. */
+/** Philox4x32-10, with BigInt for 64-bit words. */
 function philox(counter: number[], key: number[]): number[] {
   let [c0 = 0n, c1 = 0n, c2 = 0n, c3 = 0n] = counter.map(BigInt);
   let [k0 = 0n, k1 = 0n] = key.map(BigInt);
@@ -48,7 +48,12 @@ function choices(answer: Answer): Chosen[] {
 }
 
 /** Inverse CDF of u over the survivors in token-id order; top-k, then top-p, then min-p. */
-function choose(logits: Float32Array, masked: Set<number>, sampling: Sampling, u: number): number {
+function sampleToken(
+  logits: Float32Array,
+  masked: Set<number>,
+  sampling: Sampling,
+  u: number,
+): number {
   const temperature = Math.fround(sampling.temperature ?? 0);
   let kept = [...logits].flatMap((logit, token) => (masked.has(token) ? [] : [{ token, logit }]));
   kept.sort((a, b) => b.logit - a.logit || a.token - b.token);
@@ -134,9 +139,9 @@ describe.each(kinds)("%s", (_, sampling) => {
       }
       if (lane === 0 && (planning || before === 8 || token === 3)) continue;
       lanes |= 1 << lane;
-      const legal = lane === 0 ? 3 : 7;
-      const masked = new Set(markers.filter((id) => id !== legal));
-      const want = choose(logits, masked, sampling, uniform(seed, 3, lane, index));
+      const allowed = lane === 0 ? 3 : 7;
+      const masked = new Set(markers.filter((id) => id !== allowed));
+      const want = sampleToken(logits, masked, sampling, uniform(seed, 3, lane, index));
       // An end token sampled in a branch closes it; the close is forced.
       if (want !== end) expect(token, `lane ${lane} index ${index}`).toBe(want);
     }
@@ -165,7 +170,7 @@ describe("penalties", () => {
         const minus = Math.fround(Math.fround(Math.fround(0.05) * n) + Math.fround(0.1));
         adjusted[id] = Math.fround(repeated) - minus;
       }
-      expect(token).toBe(choose(adjusted, new Set([2]), {}, 0));
+      expect(token).toBe(sampleToken(adjusted, new Set([2]), {}, 0));
       counts.set(token, (counts.get(token) ?? 0) + 1);
     }
     expect(Math.max(...counts.values()), "some token came again").toBeGreaterThan(1);

@@ -77,8 +77,8 @@ describe("npm run score", () => {
   });
 
   it.each([
-    ["what is no JSON", "[{", []],
-    ["an odd structure", [{ both: [1] }], []],
+    ["a file that is not JSON", "[{", []],
+    ["an invalid structure", [{ both: [1] }], []],
     ["an unknown token", [{ serial: [192] }], []],
     ["no list", "7", []],
     ["an unknown option", structure, ["--fast"]],
