@@ -12,29 +12,20 @@
 #include "number_formats.h"
 #include "backends/cpu/buffer.h"
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/packed_weights.h"
 #include "backends/cpu/thread_pool.h"
 
 namespace anabranch {
 namespace {
 
-/// The weights of linear layers, packed in panels for the GEMM kernels.
-struct Packed {
-  int n = 0;       // outputs; of alternating gate and up panels, those of each
-  int k = 0;       // inputs
-  int panels = 0;
-  bool gated = false;
-  const std::byte* data = nullptr;  // [panels] of panel_bytes
-  std::vector<float> bias;          // [panels, panel_width], or empty
-};
-
 struct Layer {
   std::vector<float> attention_norm;  // [hidden]
-  Packed qkv;                         // [(heads + 2 · kv_heads) · head_dim, hidden]
+  PackedLinear qkv;                         // [(heads + 2 · kv_heads) · head_dim, hidden]
   std::vector<float> q_norm, k_norm;  // [head_dim], or empty
-  Packed output;                      // [hidden, heads · head_dim]
+  PackedLinear output;                      // [hidden, heads · head_dim]
   std::vector<float> mlp_norm;        // [hidden]
-  Packed gate_up;                     // [intermediate, hidden]
-  Packed down;                        // [hidden, intermediate]
+  PackedLinear gate_up;                     // [intermediate, hidden]
+  PackedLinear down;                        // [hidden, intermediate]
   Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
 };
 
@@ -117,95 +108,24 @@ class CpuBackend final : public Backend {
  private:
   // ---- loading ---------------------------------------------------------------------------------
 
-  float rounded(float value) const {
-    return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
-  }
-
-  std::vector<float> vector_of(const Checkpoint& weights, const TensorSpec& spec) const {
-    std::vector<float> out(spec.shape[0]);
-    to_float(weights.get(spec), 0, out.size(), out.data());
-    for (float& value : out) value = rounded(value);
-    return out;
-  }
-
-  /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
-  /// (two layers of equal size): their panels alternate.
-  Packed packed(const Checkpoint& weights, const std::vector<LinearSpec>& layers, bool gated = false) {
-    struct Source {  // where an output comes from
-      const Tensor* weights = nullptr;  // null for the padding of a panel
-      const Tensor* bias = nullptr;
-      int row = 0;
-    };
-    std::vector<Source> sources;
-    Packed out;
-    const int k = layers.front().k();
-    out.k = k;
-    out.gated = gated;
-    const int width = kernels_.panel_width;
-    const auto panels_for = [&](size_t rows) { return (static_cast<int>(rows) + width - 1) / width; };
-    const auto parts = static_cast<int>(layers.size());
-    for (int part = 0; part < parts; ++part) {
-      const LinearSpec& layer = layers[part];
-      Source source{&weights.get(layer.weight), layer.bias ? &weights.get(*layer.bias) : nullptr};
-      out.n = gated ? layer.n() : out.n + layer.n();
-      for (; source.row < layer.n(); ++source.row) {
-        const int panel_index = source.row / width * parts + part;
-        const size_t at = gated ? static_cast<size_t>(panel_index) * width + source.row % width : sources.size();
-        sources.resize(std::max(sources.size(), at + 1));
-        sources[at] = source;
-      }
-    }
-    out.panels = gated ? parts * panels_for(out.n) : panels_for(sources.size());
-    sources.resize(static_cast<size_t>(out.panels) * width);
-    if (layers.front().bias) out.bias.resize(sources.size());
-    const size_t bytes = panel_bytes(type_, width, k);
-    std::byte* data = arena_.take(bytes * out.panels);
-    out.data = data;
-    weight_bytes_ += bytes * out.panels;
-    pool_.run([&](ThreadPool::Member& member) {
-      std::vector<float> rows(static_cast<size_t>(width) * k);
-      const auto [begin, end] = share(out, member);
-      for (int s = begin; s < end; ++s) {
-        std::fill(rows.begin(), rows.end(), 0.0f);
-        for (int j = 0; j < width; ++j) {
-          const size_t at = static_cast<size_t>(s) * width + j;
-          const Source& source = sources[at];
-          if (!source.weights) continue;
-          to_float(*source.weights, static_cast<size_t>(source.row) * k, k,
-                   rows.data() + static_cast<size_t>(j) * k);
-          if (!source.bias) continue;
-          to_float(*source.bias, source.row, 1, &out.bias[at]);
-          out.bias[at] = rounded(out.bias[at]);
-        }
-        kernels_.pack(type_, rows.data(), k, data + bytes * s);
-      }
-    });
-    return out;
-  }
-
-  /// This member's share of the panels. Gated pairs stay together.
-  std::pair<int, int> share(const Packed& w, const ThreadPool::Member& member) const {
-    const int together = w.gated ? 2 : 1;
-    const auto [first, last] = member.share(w.panels / together);
-    return {first * together, last * together};
-  }
-
   void load(const Checkpoint& weights) {
     const TensorManifest manifest = tensor_manifest(config_);
+    WeightPacker packer(weights, kernels_, type_, pool_, arena_);
     embedding_ = weights.get(manifest.embedding);
     for (const LayerManifest& names : manifest.layers) {
       Layer& layer = layers_.emplace_back();
-      layer.attention_norm = vector_of(weights, names.attention_norm);
-      layer.mlp_norm = vector_of(weights, names.mlp_norm);
-      layer.qkv = packed(weights, {names.q, names.k, names.v});
-      if (names.q_norm) layer.q_norm = vector_of(weights, *names.q_norm);
-      if (names.k_norm) layer.k_norm = vector_of(weights, *names.k_norm);
-      layer.output = packed(weights, {names.output});
-      layer.gate_up = packed(weights, {names.gate, names.up}, true);
-      layer.down = packed(weights, {names.down});
+      layer.attention_norm = packer.vector(names.attention_norm);
+      layer.mlp_norm = packer.vector(names.mlp_norm);
+      layer.qkv = packer.linear({names.q, names.k, names.v});
+      if (names.q_norm) layer.q_norm = packer.vector(*names.q_norm);
+      if (names.k_norm) layer.k_norm = packer.vector(*names.k_norm);
+      layer.output = packer.linear({names.output});
+      layer.gate_up = packer.linear({names.gate, names.up}, true);
+      layer.down = packer.linear({names.down});
     }
-    final_norm_ = vector_of(weights, manifest.final_norm);
-    head_ = packed(weights, {manifest.head});
+    final_norm_ = packer.vector(manifest.final_norm);
+    head_ = packer.linear({manifest.head});
+    weight_bytes_ = packer.bytes();
   }
 
   size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
@@ -274,19 +194,19 @@ class CpuBackend final : public Backend {
   }
 
   /// This member's share of out = x · w.
-  void multiply(const Packed& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+  void multiply(const PackedLinear& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
     g.out = out.data.data();
     g.out_pairs = out.pairs;
     g.ldo = out.stride;
     multiply(w, g, m, member);
   }
   /// The same of out += x · w.
-  void add_product(const Packed& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+  void add_product(const PackedLinear& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
     g.accumulate = true;
     multiply(w, g, m, out, member);
   }
-  void multiply(const Packed& w, Gemm g, int m, const ThreadPool::Member& member) const {
-    const auto panels = share(w, member);
+  void multiply(const PackedLinear& w, Gemm g, int m, const ThreadPool::Member& member) const {
+    const auto panels = w.share(member);
     g.m = m;
     g.k = w.k;
     g.w = w.data;
@@ -302,7 +222,7 @@ class CpuBackend final : public Backend {
   void embed(const Row& row, float* x, float* cos_sin) const {
     to_float(embedding_, static_cast<size_t>(row.token) * config_.hidden, config_.hidden, x);
     if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
-      for (int i = 0; i < config_.hidden; ++i) x[i] = rounded(x[i]);
+      for (int i = 0; i < config_.hidden; ++i) x[i] = from_bf16(to_bf16(x[i]));
     }
     const int half = config_.head_dim / 2;
     for (int i = 0; i < half; ++i) {
@@ -478,7 +398,7 @@ class CpuBackend final : public Backend {
   Arena arena_;       // of packed weights
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;  // [hidden]
-  Packed head_;                    // [vocabulary, hidden]
+  PackedLinear head_;                    // [vocabulary, hidden]
   int total_blocks_ = 0;
   std::uint64_t weight_bytes_ = 0;
 
