@@ -27,7 +27,7 @@ Request::Request(RequestSpec spec, BlockPool& pool)
 
 Request::~Request() = default;
 
-// ---- replay of an answer that another engine began -------------------------------------------------------------------
+// ---- replay of an answer that another engine began ---------------------------------------------
 
 const LoggedLane* Request::log_of(int lane) const {
   for (const LoggedLane& logged : spec_.log) {
@@ -82,7 +82,7 @@ void Request::replay() {
   tree_.set_draft(draft_tokens());
 }
 
-// ---- steps ---------------------------------------------------------------------------------------
+// ---- steps -------------------------------------------------------------------------------------
 
 bool Request::start(int cached, EventBuffer& events) {
   status_ = RequestStatus::kRunning;
@@ -168,7 +168,7 @@ bool Request::advance(const std::vector<SampledToken>& sampled, EventBuffer& eve
   return false;
 }
 
-// ---- what lanes write ----------------------------------------------------------------------------
+// ---- what lanes write --------------------------------------------------------------------------
 
 void Request::emit(Lane& lane, const EmittedToken& token, EventBuffer& events) {
   const auto expected = logged(lane);

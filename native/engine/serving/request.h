@@ -45,7 +45,7 @@ class Request : public std::enable_shared_from_this<Request> {
   /// Completion tokens that it may still write.
   int remaining() const { return spec_.max_tokens - usage_.completion_tokens; }
 
-  // ---- for the scheduler -------------------------------------------------------------------------
+  // ---- for the scheduler -----------------------------------------------------------------------
 
   /// Writes the logged tokens, to be prefilled. Throws Error if the log can't be the beginning of an
   /// answer to this request.
@@ -66,7 +66,7 @@ class Request : public std::enable_shared_from_this<Request> {
   /// true if a draft token was accepted: then add_sampling_rows() has the row after it.
   bool advance(const std::vector<SampledToken>& sampled, EventBuffer& events);
 
-  // ---- for policies ------------------------------------------------------------------------------
+  // ---- for policies ----------------------------------------------------------------------------
 
   /// Counts and emits a token that the lane wrote.
   void emit(Lane& lane, const EmittedToken& token, EventBuffer& events);

@@ -33,7 +33,7 @@ Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, Scheduler
   if (options_.prefill_rows == 0) options_.prefill_rows = backend.prefill_rows();
 }
 
-// ---- new requests --------------------------------------------------------------------------------
+// ---- new requests ------------------------------------------------------------------------------
 
 std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
   const Dialect* dialect = dialect_ ? &*dialect_ : nullptr;
@@ -98,7 +98,7 @@ void Scheduler::drop_all() {
   in_batch_.clear();
 }
 
-// ---- admission and retirement --------------------------------------------------------------------
+// ---- admission and retirement ------------------------------------------------------------------
 
 void Scheduler::emit_finished(Request& request, EventBuffer& events) {
   ++counters_.finished;
@@ -192,7 +192,7 @@ void Scheduler::preempt(Request& request) {
   running_.erase(at);
 }
 
-// ---- one step ------------------------------------------------------------------------------------
+// ---- one step ----------------------------------------------------------------------------------
 
 /// Makes sure that KV for the request's next rows is free. If it is not, the last request in order
 /// is preempted: one that has no rows in this step yet, or the request itself.

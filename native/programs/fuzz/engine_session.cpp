@@ -51,7 +51,7 @@ void EngineSession::on_fault(const std::string& message) {
   done_.notify_all();
 }
 
-// ---- calls ---------------------------------------------------------------------------------------
+// ---- calls -------------------------------------------------------------------------------------
 
 void EngineSession::submit() {
   --left_;
@@ -112,7 +112,7 @@ void EngineSession::make_calls() {
   }
 }
 
-// ---- events --------------------------------------------------------------------------------------
+// ---- events ------------------------------------------------------------------------------------
 
 void EngineSession::on_events(const std::vector<std::uint32_t>& words) {
   std::lock_guard lock(mutex_);

@@ -147,7 +147,8 @@ struct Int8Weights {
   using Sum = Ints;
   using Wide = Ints;
   static constexpr int depth = 2, chunk = kInt8Group, near = 16;
-  static constexpr size_t step = kPanelWidth * 2, head = kPanelWidth * 2, ahead = 16384;  // scales are bf16
+  static constexpr size_t step = kPanelWidth * 2, ahead = 16384;
+  static constexpr size_t head = kPanelWidth * 2;  // bf16 scales
   static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
   static void load_pair(const std::byte* at, Ints& low, Ints& high) {
     const Shorts both = load<Shorts>(at);
@@ -172,7 +173,7 @@ struct Int8Weights {
   }
 };
 
-// ---- packing -------------------------------------------------------------------------------------
+// ---- packing -----------------------------------------------------------------------------------
 
 void pack_f32(const float* rows, int k, std::byte* out) {
   for (int i = 0; i < k; ++i) {
@@ -237,7 +238,7 @@ void pack(WeightType type, const float* rows, int k, std::byte* out) {
   else pack_int8(rows, k, out);
 }
 
-// ---- tiles ---------------------------------------------------------------------------------------
+// ---- tiles -------------------------------------------------------------------------------------
 
 /// M rows by S panels over one chunk of K, in registers. `sums` is [S][block_rows][kPanelWidth].
 template <class Format>

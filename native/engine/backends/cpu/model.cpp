@@ -106,7 +106,7 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  // ---- loading ---------------------------------------------------------------------------------
+  // ---- loading ----------------------------------------------------------------------------------
 
   void load(const Checkpoint& weights) {
     const TensorManifest manifest = tensor_manifest(config_);
