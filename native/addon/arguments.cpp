@@ -99,8 +99,7 @@ std::vector<int> token_ids(const Napi::Value& value, const char* what) {
 std::vector<std::uint8_t> bytes(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);
   if (absent(value)) return {};
-  if (!value.IsTypedArray() ||
-      value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     throw bad_argument(std::string(key) + " must be a Uint8Array");
   }
   const auto typed = value.As<Napi::Uint8Array>();

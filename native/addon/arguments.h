@@ -1,5 +1,5 @@
-// Reading JavaScript values. Every field is checked for type and range: JavaScript must not be able to
-// abort the process, so a value that can't be used throws an Error.
+// Reading JavaScript values. Every field is checked for type and range: JavaScript must not be able
+// to abort the process, so a value that can't be used throws an Error.
 #pragma once
 
 #include <napi.h>
@@ -20,7 +20,8 @@ inline constexpr double kMaxWord = 4294967295.0;  // 2^32 - 1
 bool absent(const Napi::Value& value);  // undefined or null
 
 // Fields of an object. An absent field gives the default.
-double number(const Napi::Object& object, const char* key, double otherwise, double min, double max);
+double number(const Napi::Object& object, const char* key, double otherwise, double min,
+              double max);
 double whole_number(const Napi::Object& object, const char* key, double otherwise, double min,
                     double max);
 int integer(const Napi::Object& object, const char* key, int otherwise, int min, int max);

@@ -11,8 +11,8 @@
 
 namespace anabranch {
 
-/// Delivers events and faults. While a request is live, its callbacks keep the process alive; an idle
-/// engine does not.
+/// Delivers events and faults. While a request is live, its callbacks keep the process alive; an
+/// idle engine does not.
 class EventDelivery {
  public:
   EventDelivery(Napi::Env env, Napi::Function on_events, Napi::Function on_fault);

@@ -1,6 +1,7 @@
-// The Node-API module: the Engine class and a few functions. The engine thread owns all engine state;
-// JavaScript gets at most one call per step, with the events of all requests in one buffer. What
-// JavaScript passes can't abort the process: a value that can't be used throws an Error with a `code`.
+// The Node-API module: the Engine class and a few functions. The engine thread owns all engine
+// state; JavaScript gets at most one call per step, with the events of all requests in one buffer.
+// What JavaScript passes can't abort the process: a value that can't be used throws an Error with a
+// `code`.
 #include <napi.h>
 
 #include <cmath>
@@ -20,13 +21,13 @@ namespace {
 class EngineObject final : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Engine",
-                       {InstanceMethod<&EngineObject::info>("info"),
-                        InstanceMethod<&EngineObject::submit>("submit"),
-                        InstanceMethod<&EngineObject::cancel>("cancel"),
-                        InstanceMethod<&EngineObject::load>("load"),
-                        InstanceMethod<&EngineObject::score>("score"),
-                        InstanceMethod<&EngineObject::close>("close")});
+    return DefineClass(
+        env, "Engine",
+        {InstanceMethod<&EngineObject::info>("info"),
+         InstanceMethod<&EngineObject::submit>("submit"),
+         InstanceMethod<&EngineObject::cancel>("cancel"),
+         InstanceMethod<&EngineObject::load>("load"), InstanceMethod<&EngineObject::score>("score"),
+         InstanceMethod<&EngineObject::close>("close")});
   }
 
   /// new Engine(options, onEvents(words: Uint32Array), onFault(message: string))
@@ -42,7 +43,8 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
                                                   info[2].As<Napi::Function>());
       open_ = true;
       engine_ = std::make_unique<Engine>(
-          options, [this](std::vector<std::uint32_t> words) { delivery_->deliver(std::move(words)); },
+          options,
+          [this](std::vector<std::uint32_t> words) { delivery_->deliver(std::move(words)); },
           [this](std::string message) { delivery_->report_fault(std::move(message)); });
       napi_add_env_cleanup_hook(env, &EngineObject::clean_up, this);
       hooked_ = true;
@@ -107,9 +109,8 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   }
 
   Napi::Value cancel(const Napi::CallbackInfo& call) {
-    const double id = call.Length() > 0 && call[0].IsNumber()
-                          ? call[0].As<Napi::Number>().DoubleValue()
-                          : -1;
+    const double id =
+        call.Length() > 0 && call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : -1;
     if (!(id >= 0 && id <= kMaxWord) || id != std::floor(id)) {
       throw js_error(call.Env(), bad_argument("id must be a whole number"));
     }
@@ -146,8 +147,8 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     try {
       if (call.Length() < 2) throw bad_argument("expected runs and a resume rule");
       auto runs = structure(call[0]);
-      const auto rule = resume_rule(call[1].IsString() ? call[1].As<Napi::String>().Utf8Value()
-                                                       : "?");
+      const auto rule =
+          resume_rule(call[1].IsString() ? call[1].As<Napi::String>().Utf8Value() : "?");
       const bool logits = call.Length() > 2 && call[2].ToBoolean().Value();
       auto* worker = new ScoreWorker(call.Env(), engine_->score(runs, rule, logits), runs);
       worker->Queue();

@@ -62,8 +62,7 @@ std::vector<StructureRun> structure(const Napi::Value& value) {
     const auto listed = branches.As<Napi::Array>();
     const std::uint32_t count = listed.Length();
     if (count > kMaxBranches) {
-      throw bad_argument(where + " has more than " + std::to_string(kMaxBranches) +
-                                    " branches");
+      throw bad_argument(where + " has more than " + std::to_string(kMaxBranches) + " branches");
     }
     for (std::uint32_t b = 0; b < count; ++b) {
       run.tokens.push_back(token_ids(listed.Get(b), (where + ".parallel").c_str()));

@@ -56,9 +56,9 @@ void ScoreWorker::OnOK() {
 Napi::Array ScoreWorker::list(const std::vector<float>& values) {
   Napi::Array out = Napi::Array::New(Env(), values.size());
   for (size_t i = 0; i < values.size(); ++i) {
-    out.Set(static_cast<std::uint32_t>(i),
-            std::isnan(values[i]) ? Env().Null()
-                                  : Napi::Value(Napi::Number::New(Env(), values[i])));
+    out.Set(static_cast<std::uint32_t>(i), std::isnan(values[i])
+                                               ? Env().Null()
+                                               : Napi::Value(Napi::Number::New(Env(), values[i])));
   }
   return out;
 }

@@ -7,12 +7,12 @@
 namespace anabranch {
 
 enum class ErrorCode {
-  kInvalidArgument,    // the caller can correct the request
-  kOutOfRange,         // the prompt or budget does not fit the model
-  kResourceExhausted,  // it may fit at another time
-  kFailedPrecondition, // the model or the machine can't do this
-  kUnavailable,        // the engine is closing
-  kInternal,           // a bug in the engine
+  kInvalidArgument,     // the caller can correct the request
+  kOutOfRange,          // the prompt or budget does not fit the model
+  kResourceExhausted,   // it may fit at another time
+  kFailedPrecondition,  // the model or the machine can't do this
+  kUnavailable,         // the engine is closing
+  kInternal,            // a bug in the engine
 };
 
 /// The gRPC name of a code.

@@ -10,7 +10,8 @@
 namespace anabranch {
 
 WeightType weight_type_of(const std::string& name) {
-  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8, WeightType::kF32}) {
+  for (WeightType type :
+       {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8, WeightType::kF32}) {
     if (name == name_of(type)) return type;
   }
   throw bad_argument("dtype must be \"bf16\", \"int8\", \"fp8\" or \"fp32\", not \"" + name + "\"");
@@ -43,9 +44,10 @@ std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Chec
                         " CUDA devices, numbered from 0, and no cuda:" + std::to_string(device));
 #else
   (void)config, (void)weights, (void)options, (void)device;
-  throw Error(ErrorCode::kFailedPrecondition,
-              "this build has no CUDA backend because no nvcc was found; install the CUDA toolkit and "
-              "build again, or give --device cpu");
+  throw Error(
+      ErrorCode::kFailedPrecondition,
+      "this build has no CUDA backend because no nvcc was found; install the CUDA toolkit and "
+      "build again, or give --device cpu");
 #endif
 }
 

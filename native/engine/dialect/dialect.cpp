@@ -38,7 +38,8 @@ class Reader {
       if (!known || uses(out, kind)) part.fail("must be ids" + or_once(words));
       out.push_back({kind, {}});
     }
-    if (out.empty() || out.front().kind != TemplatePart::Kind::kIds) value.fail("must begin with a marker");
+    if (out.empty() || out.front().kind != TemplatePart::Kind::kIds)
+      value.fail("must begin with a marker");
     return out;
   }
 
@@ -87,12 +88,12 @@ size_t length_of(const Template& parts, const std::vector<std::vector<int>>& ind
 }  // namespace
 
 std::vector<int> Dialect::render(const Template& parts, const std::vector<int>& title,
-                               int number) const {
+                                 int number) const {
   std::vector<int> out;
   for (const TemplatePart& part : parts) {
     const auto& ids = part.kind == TemplatePart::Kind::kTitle   ? title
                       : part.kind == TemplatePart::Kind::kIndex ? index[number - 1]
-                                                          : part.ids;
+                                                                : part.ids;
     out.insert(out.end(), ids.begin(), ids.end());
   }
   return out;

@@ -95,10 +95,10 @@ Rope read_rope(const Json& config, int head_dim, int context) {
   // transformers 5 writes rope_parameters (theta inside), earlier ones rope_scaling and rope_theta.
   const bool modern = config.has("rope_parameters");
   const bool scaled = modern || config.has("rope_scaling");
-  const Json spec = modern ? config.at("rope_parameters")
-                           : (scaled ? config.at("rope_scaling") : config);
-  const double theta = spec.has("rope_theta") ? spec.at("rope_theta").real()
-                                              : config.real_or("rope_theta", 10000.0);
+  const Json spec =
+      modern ? config.at("rope_parameters") : (scaled ? config.at("rope_scaling") : config);
+  const double theta =
+      spec.has("rope_theta") ? spec.at("rope_theta").real() : config.real_or("rope_theta", 10000.0);
   if (theta <= 1) config.fail("has an impossible rope_theta");
   const double partial = spec.has("partial_rotary_factor")
                              ? spec.at("partial_rotary_factor").real()
@@ -199,9 +199,7 @@ ModelConfig read_config(const std::string& folder) {
     case Family::kLlama:
       config.qkv_bias = config.output_bias = json.boolean_or("attention_bias", false);
       break;
-    case Family::kQwen2:
-      config.qkv_bias = true;
-      break;
+    case Family::kQwen2: config.qkv_bias = true; break;
     case Family::kQwen3:
       config.qkv_bias = config.output_bias = json.boolean_or("attention_bias", false);
       config.qk_norm = true;

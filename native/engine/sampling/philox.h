@@ -25,9 +25,9 @@ inline std::array<std::uint32_t, 4> philox4x32_10(std::array<std::uint32_t, 4> c
 /// Uniform in [0, 1) for one token: key = seed, counter = (choice index, lane, index in lane, 0).
 inline double uniform(std::uint64_t seed, std::uint32_t choice_index, std::uint32_t lane,
                       std::uint32_t index) {
-  const auto word = philox4x32_10({choice_index, lane, index, 0},
-                                  {static_cast<std::uint32_t>(seed),
-                                   static_cast<std::uint32_t>(seed >> 32)});
+  const auto word =
+      philox4x32_10({choice_index, lane, index, 0},
+                    {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
   return (static_cast<double>(word[0]) + static_cast<double>(word[1]) * 0x1p-32) * 0x1p-32;
 }
 

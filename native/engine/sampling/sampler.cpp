@@ -18,8 +18,7 @@ void apply_penalties(std::span<float> logits, const SamplingParams& params,
   for (const auto& [token, count] : counts) {
     float& logit = logits[token];
     if (params.repetition_penalty != 1) {
-      logit = logit > 0 ? logit / params.repetition_penalty
-                        : logit * params.repetition_penalty;
+      logit = logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
     }
     logit -= params.frequency_penalty * static_cast<float>(count) + params.presence_penalty;
   }
@@ -46,7 +45,9 @@ int greedy(std::span<const float> logits, const TokenConstraint& constraint) {
   if (best >= 0) return best;
   if (!constraint.allowed.empty()) return constraint.allowed.front();
   for (int token = 0; token < static_cast<int>(logits.size()); ++token) {
-    if (std::find(constraint.banned.begin(), constraint.banned.end(), token) == constraint.banned.end()) return token;
+    if (std::find(constraint.banned.begin(), constraint.banned.end(), token) ==
+        constraint.banned.end())
+      return token;
   }
   return 0;
 }
@@ -58,8 +59,8 @@ double log_sum_exp(std::span<const float> logits) {
   return top + std::log(sum);
 }
 
-/// e^x for x ≤ 0, to a few units in the last place; 0 for very small x and for NaN. Compilers vectorise
-/// loops of it.
+/// e^x for x ≤ 0, to a few units in the last place; 0 for very small x and for NaN. Compilers
+/// vectorise loops of it.
 inline float exponential(float x) {
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: adding it rounds to an integer
@@ -73,12 +74,13 @@ inline float exponential(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  const std::uint32_t exponent = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRound) + 127;
+  const std::uint32_t exponent =
+      std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRound) + 127;
   return x > -87.0f ? p * std::bit_cast<float>(exponent << 23) : 0.0f;
 }
 
-/// The weights that truncation keeps: all above `weight`, and the first `equals` equal to it, in token-id
-/// order.
+/// The weights that truncation keeps: all above `weight`, and the first `equals` equal to it, in
+/// token-id order.
 struct Cut {
   float weight = 0;
   size_t equals = 0;
@@ -101,14 +103,15 @@ void each_kept(std::span<const float> weights, Cut cut, Visit visit) {
 /// Keeps the `count` largest of `weights` that are above 0.
 Cut cut_by_count(std::span<const float> weights, size_t count) {
   std::vector<float> largest(std::min(count, weights.size()));
-  std::partial_sort_copy(weights.begin(), weights.end(), largest.begin(), largest.end(), std::greater<>());
+  std::partial_sort_copy(weights.begin(), weights.end(), largest.begin(), largest.end(),
+                         std::greater<>());
   const float last = largest.back();
   if (last == 0) return {};
   return {last, static_cast<size_t>(std::count(largest.begin(), largest.end(), last))};
 }
 
-/// Keeps the fewest of the largest `weights` whose sum reaches `goal`. Partitions like quickselect, and
-/// so avoids sorting. Reorders `weights`.
+/// Keeps the fewest of the largest `weights` whose sum reaches `goal`. Partitions like quickselect,
+/// and so avoids sorting. Reorders `weights`.
 Cut cut_by_sum(std::vector<float>& weights, double goal) {
   double above = 0;  // sum of the weights before `begin`
   for (auto begin = weights.begin(), end = weights.end();;) {
@@ -139,8 +142,8 @@ Cut cut_of(std::span<const float> weights, const SamplingParams& params) {
     size_t count = 0;
     each_kept(weights, cut, [&](int, float weight) { return total += weight, ++count, true; });
     if (count == 0) return cut;
-    // Weights below an even share of the remainder can't be kept: even all of them together stay below
-    // the remainder. The factor protects the largest weight from rounding.
+    // Weights below an even share of the remainder can't be kept: even all of them together stay
+    // below the remainder. The factor protects the largest weight from rounding.
     const double goal = std::max(0.0, double{params.top_p}) * total;
     const double min = 0.999 * (total - goal) / static_cast<double>(count);
     std::vector<float> candidates;
@@ -167,7 +170,8 @@ int sample_token(std::span<float> logits, const SamplingInput& input) {
   const Cut cut = cut_of(weights, params);
   const float min = std::min(params.min_p, 1.0f);
   double total = 0;
-  each_kept(weights, cut, [&](int, float weight) { return total += weight >= min ? weight : 0, true; });
+  each_kept(weights, cut,
+            [&](int, float weight) { return total += weight >= min ? weight : 0, true; });
   double rest = input.uniform * total;
   int sampled = likeliest;  // stays so if no weight is finite (a broken checkpoint)
   each_kept(weights, cut, [&](int token, float weight) {
@@ -199,15 +203,13 @@ float log_probability(std::span<const float> logits, int token) {
   return static_cast<float>(logits[token] - log_sum_exp(logits));
 }
 
-std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits,
-                                                         int count) {
+std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits, int count) {
   std::vector<int> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
   const size_t n = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
   const auto rank = [&](int token) { return std::isnan(logits[token]) ? kNever : logits[token]; };
-  std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int a, int b) {
-    return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
-  });
+  std::partial_sort(order.begin(), order.begin() + n, order.end(),
+                    [&](int a, int b) { return rank(a) != rank(b) ? rank(a) > rank(b) : a < b; });
   const double total = log_sum_exp(logits);
   std::vector<std::pair<int, float>> out;
   for (size_t i = 0; i < n; ++i) {

@@ -10,9 +10,9 @@
 namespace anabranch {
 
 struct SamplingParams {
-  float temperature = 0;         // 0: greedy
+  float temperature = 0;  // 0: greedy
   float top_p = 1;
-  int top_k = 0;                 // 0: off
+  int top_k = 0;  // 0: off
   float min_p = 0;
   float presence_penalty = 0;
   float frequency_penalty = 0;
@@ -50,8 +50,9 @@ struct SampledToken {
 };
 
 /// Samples from raw `logits` [vocabulary], which it overwrites: penalties, bias, mask, temperature,
-/// top-k, top-p, min-p, then the inverse CDF of `uniform` over the remaining tokens in id order. Greedy
-/// sampling takes the lowest id of equal logits. Log-probabilities are those of the raw logits.
+/// top-k, top-p, min-p, then the inverse CDF of `uniform` over the remaining tokens in id order.
+/// Greedy sampling takes the lowest id of equal logits. Log-probabilities are those of the raw
+/// logits.
 SampledToken sample(std::span<float> logits, const SamplingInput& input);
 
 /// Log-probability of `token` under softmax of the raw logits.

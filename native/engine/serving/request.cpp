@@ -65,8 +65,8 @@ void Request::replay() {
                          std::to_string(next.sampled.token) + " where it is not allowed");
     }
     tree_.mark_for_prefill();
-    // Prefill sampled the first token, and the first one after a plan's prompt. Accepted draft tokens
-    // took no step of their own either; every other token did.
+    // Prefill sampled the first token, and the first one after a plan's prompt. Accepted draft
+    // tokens took no step of their own either; every other token did.
     if (!std::exchange(step_counted_, false)) ++usage_.steps;
     policy->step(*this, lanes, replayed_);
     if (tree_.num_accepted() > 0) step_counted_ = true;

@@ -1,5 +1,5 @@
-// Measures how fast the engine decodes, forks, joins and prefills, without Node. The weights are random,
-// in a known model's shape, and the decoded tokens are given. Prints one JSON value.
+// Measures how fast the engine decodes, forks, joins and prefills, without Node. The weights are
+// random, in a known model's shape, and the decoded tokens are given. Prints one JSON value.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -22,8 +22,10 @@ namespace {
 
 const char kHelp[] =
     "engine-bench [options]\n\n"
-    "Measures decoding in lanes after a common prefix, prefill, and many branching requests at once, with\n"
-    "random weights in a known model's shape. Prints one JSON value on stdout, progress on stderr.\n\n"
+    "Measures decoding in lanes after a common prefix, prefill, and many branching requests at "
+    "once, with\n"
+    "random weights in a known model's shape. Prints one JSON value on stdout, progress on "
+    "stderr.\n\n"
     "  --shape NAME    tiny, qwen2.5-0.5b, qwen2.5-7b (default tiny)\n"
     "  --device NAME   auto, cpu or cuda:N (default auto)\n"
     "  --dtype TYPE    weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)\n"
@@ -38,7 +40,8 @@ const char kHelp[] =
     "  --repeat N      runs; the median counts (default 3)\n"
     "  --prompt N      tokens of the timed prefill (default 4096)\n"
     "  --requests N    branching requests served together (default 64)\n"
-    "  --aborts N      requests that are cancelled at a random step; all KV must be freed (default 0)\n";
+    "  --aborts N      requests that are cancelled at a random step; all KV must be freed (default "
+    "0)\n";
 
 struct Options {
   std::string shape = "tiny", folder;
@@ -149,7 +152,8 @@ std::string measure_decode(Measurements& measurements, const Backend& backend, d
            ",\"over_one_lane\":" + number(n * one_lane / step) +
            ",\"fork_steps\":" + number(median(forks) / step) +
            ",\"join_steps\":" + number(median(joins) / step) + "}";
-    std::fprintf(stderr, "%d lanes: %.3f ms per step, %.0f GB/s\n", n, step * 1e3, bytes / step / 1e9);
+    std::fprintf(stderr, "%d lanes: %.3f ms per step, %.0f GB/s\n", n, step * 1e3,
+                 bytes / step / 1e9);
   }
   return out;
 }
@@ -163,10 +167,12 @@ std::string measure_sampling(Measurements& measurements, const Options& options)
   logprobs.logprobs = true;
   logprobs.top_logprobs = 5;
   std::string out;
-  for (const auto& [name, params] : {std::pair{"greedy", SamplingParams()}, {"top_p", top_p},
-                                     {"top_k_top_p", top_k}, {"logprobs", logprobs}}) {
-    out += std::string(out.empty() ? "" : ",") + "\"" + name + "\":" +
-           number(measurements.sample(options.prefix, options.tokens, params) * 1e3);
+  for (const auto& [name, params] : {std::pair{"greedy", SamplingParams()},
+                                     {"top_p", top_p},
+                                     {"top_k_top_p", top_k},
+                                     {"logprobs", logprobs}}) {
+    out += std::string(out.empty() ? "" : ",") + "\"" + name +
+           "\":" + number(measurements.sample(options.prefix, options.tokens, params) * 1e3);
   }
   std::fprintf(stderr, "steps with sampled tokens, ms: %s\n", out.c_str());
   return out;
@@ -188,10 +194,13 @@ std::string measure_prefill(Measurements& measurements, const ModelConfig& confi
     const double seconds = measurements.prefill(options.prompt);
     if (i > 0) runs.push_back(seconds);
   }
-  const double seconds = median(runs), tflops = prefill_flops(config, options.prompt) / seconds / 1e12;
-  std::fprintf(stderr, "prefill of %d: %.1f ms, %.1f TFLOP/s\n", options.prompt, seconds * 1e3, tflops);
+  const double seconds = median(runs),
+               tflops = prefill_flops(config, options.prompt) / seconds / 1e12;
+  std::fprintf(stderr, "prefill of %d: %.1f ms, %.1f TFLOP/s\n", options.prompt, seconds * 1e3,
+               tflops);
   return "{\"tokens\":" + std::to_string(options.prompt) + ",\"ms\":" + number(seconds * 1e3) +
-         ",\"tokens_s\":" + number(options.prompt / seconds) + ",\"tflop_s\":" + number(tflops) + "}";
+         ",\"tokens_s\":" + number(options.prompt / seconds) + ",\"tflop_s\":" + number(tflops) +
+         "}";
 }
 
 /// The "serving" object of the report. Counts KV blocks that were not freed in `missing`.
@@ -236,8 +245,8 @@ int run(const Options& options) {
       "\"prefill\":%s,\"serving\":%s,\"aborted\":%d,\"blocks_missing\":%d}\n",
       shape.name, backend->name().c_str(), options.backend.overlap_kernels ? "true" : "false",
       static_cast<unsigned long long>(backend->weight_bytes()), number(load_seconds).c_str(),
-      number(bandwidth / 1e9).c_str(), options.prefix, options.tokens, decode.c_str(), sampling.c_str(),
-      prefill.c_str(), serving.c_str(), aborted, missing);
+      number(bandwidth / 1e9).c_str(), options.prefix, options.tokens, decode.c_str(),
+      sampling.c_str(), prefill.c_str(), serving.c_str(), aborted, missing);
   return missing == 0 ? 0 : 1;
 }
 

@@ -18,7 +18,8 @@ double median(std::vector<double> values) {
 double quantile(std::vector<double> values, double q) {
   if (values.empty()) return NAN;
   std::sort(values.begin(), values.end());
-  return values[std::min(values.size() - 1, static_cast<size_t>(q * static_cast<double>(values.size())))];
+  return values[std::min(values.size() - 1,
+                         static_cast<size_t>(q * static_cast<double>(values.size())))];
 }
 
 std::vector<int> Measurements::random_tokens(int n) {
@@ -107,7 +108,10 @@ Measurements::Serving Measurements::serve(int requests, bool abort) {
     RequestSpec spec;
     spec.id = static_cast<std::uint32_t>(i);
     spec.prompt = {{false, {random_tokens(64 + static_cast<int>(random_() % 448))}}};
-    spec.script = {{false, {spec.prompt[0].tokens[0]}}, {false, {random_tokens(16)}}, {true, {}}, {false, {random_tokens(16)}}};
+    spec.script = {{false, {spec.prompt[0].tokens[0]}},
+                   {false, {random_tokens(16)}},
+                   {true, {}},
+                   {false, {random_tokens(16)}}};
     const int lanes = 2 + static_cast<int>(random_() % 5);
     for (int lane = 0; lane < lanes; ++lane) {
       spec.script[2].tokens.push_back(random_tokens(24 + static_cast<int>(random_() % 104)));
@@ -127,7 +131,8 @@ Measurements::Serving Measurements::serve(int requests, bool abort) {
     scheduler.step(events);
     const auto now = std::chrono::steady_clock::now();
     const LoadSnapshot load = scheduler.load();
-    if (load.decode_rows > rows) out.gaps.push_back(std::chrono::duration<double>(now - last).count());
+    if (load.decode_rows > rows)
+      out.gaps.push_back(std::chrono::duration<double>(now - last).count());
     rows = load.decode_rows;
     last = now;
   }

@@ -33,8 +33,8 @@ class Measurements {
     std::vector<double> gaps;  // seconds between steps that decode
     int missing = 0;           // KV blocks that were not freed
   };
-  /// Serves requests with one stage each, all at once. With `abort`, each is cancelled after a random
-  /// number of steps.
+  /// Serves requests with one stage each, all at once. With `abort`, each is cancelled after a
+  /// random number of steps.
   Serving serve(int requests, bool abort);
 
  private:

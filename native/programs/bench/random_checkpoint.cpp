@@ -88,13 +88,15 @@ void write_weights(const std::vector<TensorSpec>& tensors, const std::filesystem
 
 void write_config(const ModelShape& s, const std::filesystem::path& path) {
   std::ofstream(path) << "{\"model_type\":\"qwen2\",\"architectures\":[\"Qwen2ForCausalLM\"],"
-      << "\"hidden_size\":" << s.hidden << ",\"num_hidden_layers\":" << s.layers
-      << ",\"num_attention_heads\":" << s.heads << ",\"num_key_value_heads\":" << s.kv_heads
-      << ",\"intermediate_size\":" << s.intermediate << ",\"vocab_size\":" << s.vocabulary
-      << ",\"max_position_embeddings\":" << s.context
-      << ",\"rope_theta\":1000000.0,\"rms_norm_eps\":1e-06,\"hidden_act\":\"silu\","
-      << "\"tie_word_embeddings\":" << (s.tied ? "true" : "false")
-      << ",\"eos_token_id\":0,\"torch_dtype\":\"bfloat16\"}\n";
+                      << "\"hidden_size\":" << s.hidden << ",\"num_hidden_layers\":" << s.layers
+                      << ",\"num_attention_heads\":" << s.heads
+                      << ",\"num_key_value_heads\":" << s.kv_heads
+                      << ",\"intermediate_size\":" << s.intermediate
+                      << ",\"vocab_size\":" << s.vocabulary
+                      << ",\"max_position_embeddings\":" << s.context
+                      << ",\"rope_theta\":1000000.0,\"rms_norm_eps\":1e-06,\"hidden_act\":\"silu\","
+                      << "\"tie_word_embeddings\":" << (s.tied ? "true" : "false")
+                      << ",\"eos_token_id\":0,\"torch_dtype\":\"bfloat16\"}\n";
 }
 
 }  // namespace
@@ -110,7 +112,8 @@ void write_random_checkpoint(const ModelShape& shape, const std::filesystem::pat
   if (std::filesystem::exists(folder / "config.json")) return;
   std::filesystem::create_directories(folder);
   write_weights(tensor_manifest(config_of(shape)).tensors(), folder / "model.safetensors");
-  write_config(shape, folder / "config.json");  // last: its presence means that the weights are complete
+  write_config(shape,
+               folder / "config.json");  // last: its presence means that the weights are complete
 }
 
 }  // namespace anabranch

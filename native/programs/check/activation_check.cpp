@@ -36,9 +36,11 @@ void check_bf16_pairs(const Kernels& kernels) {
   constexpr int k = 65, n = 131, m = 14;
   Numbers numbers(5);
   const int width = kernels.panel_width, panels = (n + width - 1) / width;
-  const PackedWeights gate_up = make_weights(kernels, WeightType::kBF16, 2 * panels * width, k, numbers);
+  const PackedWeights gate_up =
+      make_weights(kernels, WeightType::kBF16, 2 * panels * width, k, numbers);
   const PackedWeights down = make_weights(kernels, WeightType::kBF16, 40, n, numbers);
-  const auto x = numbers.list(static_cast<size_t>(m) * k), bias = numbers.list(gate_up.panels * width);
+  const auto x = numbers.list(static_cast<size_t>(m) * k),
+             bias = numbers.list(gate_up.panels * width);
   std::vector<std::uint32_t> scratch(gemm_scratch(n));
   const auto run = [&](bool pairs) {
     const int stride = panels * width / (pairs ? 2 : 1);
@@ -72,7 +74,8 @@ void check_bf16_pairs(const Kernels& kernels) {
     return out;
   };
   const bool equal = same(run(true), run(false));
-  report(std::string(kernels.name) + " pairs", equal ? "" : "the bits differ from fp32 between the products");
+  report(std::string(kernels.name) + " pairs",
+         equal ? "" : "the bits differ from fp32 between the products");
 }
 
 /// Tests the exponential through a gated product with gates of every size and ups of 1.
@@ -113,7 +116,8 @@ void check_silu(const Kernels& kernels) {
   for (int i = 0; i < m; ++i) {
     const double g = gates[i];
     const double want = g < -700 ? 0 : g / (1 + std::exp(-g));
-    if (!(std::abs(one[i] - want) <= 5e-7 * std::abs(want) + 1e-35)) wrong = mismatch("silu", i, 0, one[i], want);
+    if (!(std::abs(one[i] - want) <= 5e-7 * std::abs(want) + 1e-35))
+      wrong = mismatch("silu", i, 0, one[i], want);
     for (int j = 0; j < width; ++j) {
       if (std::memcmp(&one[i], &whole[static_cast<size_t>(i) * width + j], 4) != 0) {
         wrong = "a value alone differs from the same value in a vector";

@@ -15,13 +15,13 @@ namespace {
 /// KV of one head, as blocks and as plain rows.
 struct TestKv {
   std::vector<std::byte> k, v;
-  std::vector<std::vector<int>> blocks;      // of each segment
+  std::vector<std::vector<int>> blocks;  // of each segment
   std::vector<KvSpan> spans;
   std::vector<std::vector<float>> keys, values;  // [tokens][head_dim], as stored
 };
 
 TestKv make_kv(WeightType type, const std::vector<int>& lengths, int head_dim, int kv_heads,
-                 int kv_head, float scale, Numbers& numbers) {
+               int kv_head, float scale, Numbers& numbers) {
   TestKv cache;
   const size_t element = type == WeightType::kF32 ? 4 : 2;
   const size_t tile = static_cast<size_t>(kBlockTokens) * head_dim;
@@ -134,7 +134,8 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
       double want = 0;
       for (size_t t = 0; t < weights.size(); ++t) want += weights[t] / total * cache.values[t][d];
       // Scores of size s add an error of about s · 2^-23 to the weights.
-      if (!(std::abs(mine[d] - want) <= 1e-6 * (1 + scale * std::sqrt(head_dim)))) return mismatch("out", g, d, mine[d], want);
+      if (!(std::abs(mine[d] - want) <= 1e-6 * (1 + scale * std::sqrt(head_dim))))
+        return mismatch("out", g, d, mine[d], want);
     }
   }
   return "";
@@ -143,9 +144,17 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
 }  // namespace
 
 void check_attention(const Kernels& kernels, WeightType type) {
-  const std::vector<std::vector<int>> contexts = {
-      {1}, {16}, {17}, {255}, {256}, {257}, {600}, {1, 1, 1}, {33, 5, 300, 16, 1}, {256, 256, 7},
-      {40, 3, 3, 3, 3, 3, 3, 3, 3, 90}};
+  const std::vector<std::vector<int>> contexts = {{1},
+                                                  {16},
+                                                  {17},
+                                                  {255},
+                                                  {256},
+                                                  {257},
+                                                  {600},
+                                                  {1, 1, 1},
+                                                  {33, 5, 300, 16, 1},
+                                                  {256, 256, 7},
+                                                  {40, 3, 3, 3, 3, 3, 3, 3, 3, 90}};
   std::string wrong;
   for (const auto& lengths : contexts) {
     for (int head_dim : {2, 16, 24, 64, 80, 128}) {

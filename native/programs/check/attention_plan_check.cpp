@@ -8,8 +8,8 @@
 #include "check/checks.h"
 
 namespace anabranch {
-/// Every row gets its chunks once, in context order, from the blocks that its spans name. Lanes of a
-/// stage, rows of one prefill, and requests that share cached blocks read a chunk together.
+/// Every row gets its chunks once, in context order, from the blocks that its spans name. Lanes of
+/// a stage, rows of one prefill, and requests that share cached blocks read a chunk together.
 void check_attention_plan() {
   constexpr int kHeads = 2, kThreads = 3;
   std::vector<int> trunk(40), twin;  // differs from the trunk within the second chunk
@@ -54,17 +54,21 @@ void check_attention_plan() {
                 if (partial != read.partial) continue;
                 const int tokens = std::min(kKvChunkTokens, span.length - t);
                 if (read.tokens != tokens ||
-                    !std::equal(work.blocks, work.blocks + (tokens + 15) / 16, span.blocks + t / 16)) {
+                    !std::equal(work.blocks, work.blocks + (tokens + 15) / 16,
+                                span.blocks + t / 16)) {
                   wrong = "a row reads something outside its context";
                 }
-                ++seen[(read.row * 8 + partial - plan.first_partial(read.row)) * kHeads + work.kv_head];
+                ++seen[(read.row * 8 + partial - plan.first_partial(read.row)) * kHeads +
+                       work.kv_head];
               }
             }
-            if (read.partial >= max_partials || partial > max_partials) wrong = "max_partials run over";
+            if (read.partial >= max_partials || partial > max_partials)
+              wrong = "max_partials run over";
           }
         }
         for (int i = 0; i < kThreads; ++i) {
-          if (wave.thread_items[i] > wave.thread_items[i + 1]) wrong = "a thread's items are not a range";
+          if (wave.thread_items[i] > wave.thread_items[i + 1])
+            wrong = "a thread's items are not a range";
         }
       }
       if (next_row != static_cast<int>(batch.rows.size())) wrong = "rows are missing";

@@ -33,12 +33,14 @@ void quantize(std::vector<float>& values, int k) {
 
 }  // namespace
 
-PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k, Numbers& numbers) {
+PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k,
+                           Numbers& numbers) {
   PackedWeights out;
   out.values = numbers.list(static_cast<size_t>(n) * k);
   std::vector<float> original = out.values;
   if (type == WeightType::kInt8) quantize(out.values, k);
-  else for (float& value : out.values) value = stored(type, value);
+  else
+    for (float& value : out.values) value = stored(type, value);
   out.panels = (n + kernels.panel_width - 1) / kernels.panel_width;
   const size_t bytes = panel_bytes(type, kernels.panel_width, k);
   out.packed.resize(bytes * out.panels);
@@ -61,7 +63,8 @@ struct GemmMode {
   bool accumulate, norm, bias, gated;
 };
 
-std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int max_rows, GemmMode mode) {
+std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int max_rows,
+                       GemmMode mode) {
   Numbers numbers(static_cast<std::uint64_t>(n) * 1000 + k);
   const int width = kernels.panel_width;
   // The panels of a gated product are pairs, all complete here.
@@ -74,7 +77,8 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
     for (float& value : x) value = stored(type, value);
   }
   const auto before = numbers.list(static_cast<size_t>(max_rows) * n);
-  const auto norm = numbers.list(k), bias = numbers.list(static_cast<size_t>(weights.panels) * width);
+  const auto norm = numbers.list(k),
+             bias = numbers.list(static_cast<size_t>(weights.panels) * width);
   std::vector<std::uint32_t> scratch(gemm_scratch(k));
   const auto run = [&](int row, int m, int first, int last, std::vector<float>& out) {
     Gemm g;
@@ -103,7 +107,8 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
                            before.begin() + static_cast<size_t>(i + 1) * n);
     run(i, 1, 0, weights.panels, row);
     std::copy(row.begin(), row.end(), alone.begin() + static_cast<size_t>(i) * n);
-    std::vector<float> in(x.begin() + static_cast<size_t>(i) * k, x.begin() + static_cast<size_t>(i + 1) * k);
+    std::vector<float> in(x.begin() + static_cast<size_t>(i) * k,
+                          x.begin() + static_cast<size_t>(i + 1) * k);
     if (mode.norm) kernels.rms_norm(in.data(), norm.data(), k, 1e-6f, in.data());
     if (rounds) {
       for (float& value : in) value = stored(type, value);
@@ -118,7 +123,8 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
         size += std::abs(term);
       }
       // With int8 weights, inputs are rounded to 1/32767 or less of their group's maximum.
-      return std::pair(sum, type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) * (mode.norm ? 4 : 1) : 1e-6 * size);
+      return std::pair(
+          sum, type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) * (mode.norm ? 4 : 1) : 1e-6 * size);
     };
     for (int j = 0; j < n; ++j) {
       auto [want, near] = product(mode.gated ? j / width * 2 * width + j % width : j);
@@ -138,7 +144,8 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
   // int8 sums are the same on every code path.
   static std::map<std::array<int, 4>, std::vector<float>> first_path;
   if (type == WeightType::kInt8 && !mode.norm && !mode.gated &&
-      !same(first_path.try_emplace({n, k, mode.accumulate, mode.bias}, alone).first->second, alone)) {
+      !same(first_path.try_emplace({n, k, mode.accumulate, mode.bias}, alone).first->second,
+            alone)) {
     return "the bits differ from another code path's";
   }
   for (int m = 1; m <= max_rows; ++m) {
@@ -159,18 +166,24 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
 
 void check_gemm(const Kernels& kernels, WeightType type) {
   std::string wrong;
-  for (const auto& [n, k, max_rows] : std::vector<std::array<int, 3>>{
-           {1, 1, 13}, {7, 3, 13}, {33, 65, 13}, {64, 64, 13}, {131, 257, 13}, {40, 1100, 26},
-           {300, 96, 110}}) {
+  for (const auto& [n, k, max_rows] : std::vector<std::array<int, 3>>{{1, 1, 13},
+                                                                      {7, 3, 13},
+                                                                      {33, 65, 13},
+                                                                      {64, 64, 13},
+                                                                      {131, 257, 13},
+                                                                      {40, 1100, 26},
+                                                                      {300, 96, 110}}) {
     // As layers use it: q, K and V; what is added to the residual stream; gate and up; the head.
-    for (const GemmMode mode : {GemmMode{false, true, true, false}, GemmMode{true, false, true, false},
-                              GemmMode{true, false, false, false}, GemmMode{false, true, true, true},
-                              GemmMode{false, false, false, true}, GemmMode{false, false, false, false}}) {
+    for (const GemmMode mode :
+         {GemmMode{false, true, true, false}, GemmMode{true, false, true, false},
+          GemmMode{true, false, false, false}, GemmMode{false, true, true, true},
+          GemmMode{false, false, false, true}, GemmMode{false, false, false, false}}) {
       if (!wrong.empty()) continue;
       wrong = gemm_wrong(kernels, type, n, k, max_rows, mode);
       if (!wrong.empty()) {
-        wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) + (mode.norm ? ", norm" : "") +
-                (mode.bias ? ", bias" : "") + (mode.gated ? ", gated: " : ": ") + wrong;
+        wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) +
+                (mode.norm ? ", norm" : "") + (mode.bias ? ", bias" : "") +
+                (mode.gated ? ", gated: " : ": ") + wrong;
       }
     }
   }

@@ -1,6 +1,6 @@
-// Checks the CPU kernels on every code path of this CPU against plain loops in double precision, and
-// that a row's result does not depend on other rows. Then the CUDA backend's kernels and whole models,
-// on a GPU or emulated. Needs no Node.
+// Checks the CPU kernels on every code path of this CPU against plain loops in double precision,
+// and that a row's result does not depend on other rows. Then the CUDA backend's kernels and whole
+// models, on a GPU or emulated. Needs no Node.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -17,8 +17,10 @@ namespace {
 
 const char kHelp[] =
     "engine-check [options] [MODEL...]\n\n"
-    "Checks the engine's arithmetic on this machine, one line per check. The exit status is 1 if a check\n"
-    "fails. Given model folders, it compares the CUDA backend's logits with fp32 weights on the CPU (on a\n"
+    "Checks the engine's arithmetic on this machine, one line per check. The exit status is 1 if a "
+    "check\n"
+    "fails. Given model folders, it compares the CUDA backend's logits with fp32 weights on the "
+    "CPU (on a\n"
     "GPU, or emulated if there is none) and serves the first model from several threads.\n\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n";
@@ -88,7 +90,8 @@ int main(int count, char** arguments) {
     if (argument == "--help") return std::fputs(kHelp, stdout), 0;
     if (argument == "--no-overlap") options.overlap_kernels = false;
     else if (argument == "--no-library") options.cublaslt = false;
-    else if (argument.starts_with("-")) return std::fprintf(stderr, "unknown option %s; see --help\n", argument.c_str()), 2;
+    else if (argument.starts_with("-"))
+      return std::fprintf(stderr, "unknown option %s; see --help\n", argument.c_str()), 2;
     else folders.push_back(argument);
   }
   check_philox();

@@ -75,13 +75,15 @@ void check_sampler() {
 namespace {
 
 /// The token that sampling by sorting, in double precision, gives.
-int sample_by_sorting(const std::vector<float>& logits, const SamplingParams& sampling, double uniform) {
+int sample_by_sorting(const std::vector<float>& logits, const SamplingParams& sampling,
+                      double uniform) {
   const double top = *std::max_element(logits.begin(), logits.end());
   std::vector<std::pair<double, int>> kept;  // weight, token
   for (size_t i = 0; i < logits.size(); ++i) {
     kept.emplace_back(std::exp((logits[i] - top) / sampling.temperature), static_cast<int>(i));
   }
-  std::stable_sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::stable_sort(kept.begin(), kept.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   if (sampling.top_k > 0) kept.resize(std::min(kept.size(), static_cast<size_t>(sampling.top_k)));
   const auto sum_of = [&] {
     double sum = 0;
@@ -96,7 +98,8 @@ int sample_by_sorting(const std::vector<float>& logits, const SamplingParams& sa
     kept.resize(n);
   }
   std::erase_if(kept, [&](const auto& one) { return one.first < sampling.min_p; });
-  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::sort(kept.begin(), kept.end(),
+            [](const auto& a, const auto& b) { return a.second < b.second; });
   double rest = uniform * sum_of();
   for (const auto& [weight, token] : kept) {
     if (rest < weight) return token;
@@ -110,7 +113,9 @@ int sample_by_sorting(const std::vector<float>& logits, const SamplingParams& sa
 void check_truncation() {
   std::mt19937 random(2);
   std::normal_distribution<float> normal;
-  const auto one_of = [&](std::initializer_list<float> values) { return values.begin()[random() % values.size()]; };
+  const auto one_of = [&](std::initializer_list<float> values) {
+    return values.begin()[random() % values.size()];
+  };
   int different = 0;  // rounding at a cut may go either way; that is rare
   std::string wrong;
   constexpr int kCases = 3000;
@@ -118,7 +123,8 @@ void check_truncation() {
     std::vector<float> logits(1 + random() % 500);
     const float size = one_of({0, 0.1f, 1, 4});
     const bool equals = random() % 2 == 0;
-    for (float& logit : logits) logit = equals ? std::round(normal(random) * size) : normal(random) * size;
+    for (float& logit : logits)
+      logit = equals ? std::round(normal(random) * size) : normal(random) * size;
     SamplingParams sampling;
     sampling.temperature = one_of({0.2f, 1, 2});
     sampling.top_k = static_cast<int>(one_of({0, 0, 2, 40, 1000}));
@@ -130,7 +136,8 @@ void check_truncation() {
     const int got = sample(logits, {&sampling, &counts, {}, uniform}).token;
     if (got != want && ++different > kCases / 100) wrong = std::to_string(different) + " differ";
   }
-  report("sampler against sorting: " + std::to_string(different) + " of " + std::to_string(kCases) + " differ at a cut",
+  report("sampler against sorting: " + std::to_string(different) + " of " + std::to_string(kCases) +
+             " differ at a cut",
          wrong);
 }
 

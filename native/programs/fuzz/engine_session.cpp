@@ -69,8 +69,8 @@ void EngineSession::submit() {
   }
   transcript.spec.id = next_id_++;
   // If openings take several batches, a log may end within a step, which a request may not.
-  const bool sound = transcript.first && transcript.first != kUnknownAnswer && whole_steps_ &&
-                     !dice_.chance(30);
+  const bool sound =
+      transcript.first && transcript.first != kUnknownAnswer && whole_steps_ && !dice_.chance(30);
   if (transcript.first && !sound) break_log(transcript);
   try {
     engine_->submit(transcript.spec);
@@ -105,8 +105,8 @@ void EngineSession::make_calls() {
   if (dice_.chance(10)) engine_->cancel(static_cast<std::uint32_t>(dice_.below(next_id_ + 1)));
   if (!dice_.chance(5)) return;
   try {
-    scores_.push_back(engine_->score(random_structure(shape_, dice_), ResumeRule::kSum,
-                                     dice_.chance(50)));
+    scores_.push_back(
+        engine_->score(random_structure(shape_, dice_), ResumeRule::kSum, dice_.chance(50)));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal) fail(error.what());
   }
@@ -158,9 +158,7 @@ void EngineSession::check_event(EventKind kind, const std::uint32_t* words,
       transcript.held[words[0]] =
           words[2] & EmittedToken::kHeld ? transcript.held[words[0]] + 1 : 0;
       break;
-    case EventKind::kStageOpened:
-      transcript.open_branches = static_cast<int>(words[2]);
-      break;
+    case EventKind::kStageOpened: transcript.open_branches = static_cast<int>(words[2]); break;
     case EventKind::kBranchClosed:
       if (--transcript.open_branches < 0 && known) fail("more branches close than opened");
       lane(words[0]).closed = static_cast<CloseReason>(words[1]);
@@ -168,17 +166,14 @@ void EngineSession::check_event(EventKind kind, const std::uint32_t* words,
     case EventKind::kStageClosed:
       if (transcript.open_branches != 0 && known) fail("a stage closes with open branches");
       break;
-    case EventKind::kFinished:
-      check_finished(words, transcript);
-      break;
+    case EventKind::kFinished: check_finished(words, transcript); break;
     case EventKind::kReleased:
       if ((transcript.held[words[0]] -= static_cast<int>(words[1])) < 0) {
         fail("more tokens are released than were held");
       }
       transcript.visible += static_cast<int>(words[1]);
       break;
-    case EventKind::kLogits:
-      break;
+    case EventKind::kLogits: break;
   }
 }
 

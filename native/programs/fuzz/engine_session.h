@@ -18,7 +18,8 @@
 namespace anabranch {
 
 /// Submits, cancels and scores. All calls but the first happen on the engine thread between two
-/// steps, so that a seed always gives the same run. Checks the engine's events against the requests.
+/// steps, so that a seed always gives the same run. Checks the engine's events against the
+/// requests.
 class EngineSession {
  public:
   EngineSession(const EngineOptions& options, const ModelShape& shape, int requests, Dice& dice);

@@ -1,6 +1,6 @@
-// Gives broken model folders and absurd requests to the engine. Every outcome must be a typed Error or a
-// finished request; all invariants are checked after every step, and every block must be free at the
-// end. Meant to run under the sanitizers. Needs no Node and no model: it writes its own.
+// Gives broken model folders and absurd requests to the engine. Every outcome must be a typed Error
+// or a finished request; all invariants are checked after every step, and every block must be free
+// at the end. Meant to run under the sanitizers. Needs no Node and no model: it writes its own.
 //   engine-fuzz [--seed N] [--rounds N] [--seconds N]
 // Round i runs under seed N + i, which alone decides what it does (except for requests with a
 // deadline), so `--seed S --rounds 1` repeats a round that failed. Answers are also continued from
@@ -22,7 +22,8 @@
 namespace anabranch {
 namespace {
 
-EngineOptions random_options(const std::filesystem::path& folder, const ModelShape& s, int blocks, Dice& dice) {
+EngineOptions random_options(const std::filesystem::path& folder, const ModelShape& s, int blocks,
+                             Dice& dice) {
   EngineOptions out;
   out.model = folder;
   out.backend.weight_type = dice.chance(50) ? WeightType::kBF16 : WeightType::kF32;
@@ -69,7 +70,8 @@ std::string request_round(const std::filesystem::path& folder, Dice& dice) {
   try {
     return EngineSession(random_options(folder, shape, blocks, dice), shape, 60, dice).run();
   } catch (const Error& error) {
-    return error.code() == ErrorCode::kInternal ? error.what() : "";  // write_folder() left a file out
+    return error.code() == ErrorCode::kInternal ? error.what()
+                                                : "";  // write_folder() left a file out
   }
 }
 
@@ -119,7 +121,8 @@ int fuzz(int count, char** arguments) {
     }
     if (wrong.empty()) continue;
     ++failed;
-    std::printf("FAIL seed %llu: %s\n", static_cast<unsigned long long>(seed + round), wrong.c_str());
+    std::printf("FAIL seed %llu: %s\n", static_cast<unsigned long long>(seed + round),
+                wrong.c_str());
   }
   std::filesystem::remove_all(folder);
   std::printf("%llu rounds, %d folders loaded, %d refused, %d failed\n",

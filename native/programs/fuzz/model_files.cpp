@@ -25,7 +25,8 @@ ModelConfig config_of(const ModelShape& s) {
   return out;
 }
 
-std::string safetensors(const std::vector<TensorSpec>& tensors, const std::string& dtype, Dice& dice) {
+std::string safetensors(const std::vector<TensorSpec>& tensors, const std::string& dtype,
+                        Dice& dice) {
   std::string header = "{\"__metadata__\":{\"format\":\"pt\"}", body;
   for (const TensorSpec& tensor : tensors) {
     std::int64_t count = 1;
@@ -145,8 +146,8 @@ Files random_model(const ModelShape& shape, Dice& dice) {
   out["b.safetensors"] = safetensors({tensors.begin() + half, tensors.end()}, dtype, dice);
   std::string index;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    index += (i ? ",\"" : "\"") + tensors[i].name + (i < half ? "\":\"a" : "\":\"b") +
-             ".safetensors\"";
+    index +=
+        (i ? ",\"" : "\"") + tensors[i].name + (i < half ? "\":\"a" : "\":\"b") + ".safetensors\"";
   }
   out["model.safetensors.index.json"] = "{\"metadata\":{},\"weight_map\":{" + index + "}}";
   return out;

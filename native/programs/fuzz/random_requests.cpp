@@ -15,7 +15,8 @@ std::vector<int> random_tokens(const ModelShape& s, int max, Dice& dice) {
   std::vector<int> out(dice.pick<int>({0, 1, 2, 15, 16, 17, dice.below(max + 1), max}));
   if (static_cast<int>(out.size()) > max) out.resize(max);
   for (int& token : out) token = dice.below(s.vocabulary);
-  if (!out.empty() && dice.chance(3)) out[dice.below(static_cast<int>(out.size()))] = random_token(s, dice);
+  if (!out.empty() && dice.chance(3))
+    out[dice.below(static_cast<int>(out.size()))] = random_token(s, dice);
   return out;
 }
 
@@ -41,7 +42,8 @@ float random_float(float usual, Dice& dice) {
 
 SamplingParams random_sampling(const ModelShape& s, Dice& dice) {
   SamplingParams out;
-  out.temperature = random_float(dice.chance(30) ? 0 : static_cast<float>(dice.between(1, 30)) / 10, dice);
+  out.temperature =
+      random_float(dice.chance(30) ? 0 : static_cast<float>(dice.between(1, 30)) / 10, dice);
   out.top_p = random_float(dice.chance(70) ? 1 : 0.9f, dice);
   out.min_p = random_float(dice.chance(70) ? 0 : 0.05f, dice);
   out.top_k = dice.pick<int>({0, 0, 1, 5, s.vocabulary, INT_MAX, -1});
@@ -89,8 +91,8 @@ RequestSpec random_request(std::uint32_t id, const ModelShape& s, Dice& dice) {
   spec.sampling = random_sampling(s, dice);
   spec.parallel = dice.chance(80);
   spec.max_branches = dice.pick<int>({0, 0, 1, 2, 3, INT_MAX, -1});
-  spec.max_tokens = dice.pick<int>({1, 2, dice.between(1, 30), dice.between(1, s.context), s.context,
-                                    s.context, INT_MAX, 0, -1, INT_MIN});
+  spec.max_tokens = dice.pick<int>({1, 2, dice.between(1, 30), dice.between(1, s.context),
+                                    s.context, s.context, INT_MAX, 0, -1, INT_MIN});
   spec.seed = dice.word();
   spec.choice_index = static_cast<std::uint32_t>(dice.word());
   spec.priority = dice.pick<int>({0, 0, 0, 1, -1, 1000, INT_MAX, INT_MIN});

@@ -13,9 +13,9 @@
 namespace anabranch {
 namespace {
 
-// A chunk gives each query head (weighted V, maximum score, sum of weights). A row's partial results
-// are merged in context order by log-sum-exp. A partial result depends only on the chunk and the
-// query, not on the other queries of a tile, which read K and V together.
+// A chunk gives each query head (weighted V, maximum score, sum of weights). A row's partial
+// results are merged in context order by log-sum-exp. A partial result depends only on the chunk
+// and the query, not on the other queries of a tile, which read K and V together.
 
 struct F32Cache {
   using Element = float;
@@ -148,8 +148,8 @@ void tile_of_queries(const AttendChunk& p, int first) {
     };
   };
   const auto keys = in(p.k), values_at = in(p.v);
-  float* scores = p.scratch;                  // [M, kKvChunkTokens]
-  float* q = scores + M * kKvChunkTokens;       // [head_dim, M]
+  float* scores = p.scratch;               // [M, kKvChunkTokens]
+  float* q = scores + M * kKvChunkTokens;  // [head_dim, M]
   float* out[M];
   float* tail[M];
   int tokens[M];
@@ -177,7 +177,8 @@ void tile_of_queries(const AttendChunk& p, int first) {
   values<Cache, M>(scores, 0, shortest, p.head_dim, values_at, out);
   for (int m = 0; m < M; ++m) {
     if (tokens[m] == shortest) continue;
-    values<Cache, 1>(scores + m * kKvChunkTokens, shortest, tokens[m], p.head_dim, values_at, out + m);
+    values<Cache, 1>(scores + m * kKvChunkTokens, shortest, tokens[m], p.head_dim, values_at,
+                     out + m);
   }
 }
 

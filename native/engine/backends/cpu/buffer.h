@@ -51,7 +51,8 @@ class Buffer {
   size_t size_ = 0;
 };
 
-/// Allocates from large buffers, because one layer's weights are too small for huge pages of their own.
+/// Allocates from large buffers, because one layer's weights are too small for huge pages of their
+/// own.
 class Arena {
  public:
   /// Zeroed bytes on cache lines of their own, valid as long as the arena.

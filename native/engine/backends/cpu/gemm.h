@@ -13,14 +13,14 @@
 namespace anabranch {
 namespace {
 
-// A panel has 2W output columns. It is processed in chunks along K, which stay in the L1 cache while
-// all tiles of rows use them. Between chunks the rows' sums are stored in memory unrounded, so each
-// sum runs along K in one order for every tiling.
+// A panel has 2W output columns. It is processed in chunks along K, which stay in the L1 cache
+// while all tiles of rows use them. Between chunks the rows' sums are stored in memory unrounded,
+// so each sum runs along K in one order for every tiling.
 //
 // A weight format (F32Weights, …) defines one step along K: `depth` values of k, `step` bytes of a
-// panel, and one Input per row. Products accumulate in Sum. A chunk has `chunk` values of k and begins
-// with `head` bytes. Weights are prefetched `ahead` bytes before their use: into L1 for up to `near`
-// rows, into L2 for more, whose inputs need L1.
+// panel, and one Input per row. Products accumulate in Sum. A chunk has `chunk` values of k and
+// begins with `head` bytes. Weights are prefetched `ahead` bytes before their use: into L1 for up
+// to `near` rows, into L2 for more, whose inputs need L1.
 
 constexpr int kPanelWidth = 2 * W;
 
@@ -58,8 +58,8 @@ struct F32Weights {
   static Vec multiply(Vec sum, Vec x, Vec w) { return fma(x, w, sum); }
 };
 
-/// bf16: one vector of words per k. Column j is the low half of word j, column j + W the high half, so
-/// that a shift and a mask convert them to fp32.
+/// bf16: one vector of words per k. Column j is the low half of word j, column j + W the high half,
+/// so that a shift and a mask convert them to fp32.
 struct Bf16Weights : F32Weights {
   static constexpr auto type = WeightType::kBF16;
   static constexpr int chunk = 256;
@@ -162,11 +162,11 @@ struct Int8Weights {
                                                       reinterpret_cast<__m512i>(x),
                                                       reinterpret_cast<__m512i>(w)));
 #elif defined(__AVX512BW__)
-    return sum + reinterpret_cast<Ints>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x),
-                                                          reinterpret_cast<__m512i>(w)));
+    return sum + reinterpret_cast<Ints>(
+                     _mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
 #elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
-    return sum + reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x),
-                                                          reinterpret_cast<__m256i>(w)));
+    return sum + reinterpret_cast<Ints>(
+                     _mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
 #else
     return sum + (x << 16 >> 16) * (w << 16 >> 16) + (x >> 16) * (w >> 16);
 #endif
@@ -224,7 +224,8 @@ void pack_int8(const float* rows, int k, std::byte* out) {
       for (int j = 0; j < W; ++j) {
         for (int value = 0; value < 4; ++value, ++out) {
           const int column = value % 2 ? j + W : j, at = first + i + value / 2;
-          const float whole = at < k ? rows[static_cast<size_t>(column) * k + at] * inverse[column] : 0;
+          const float whole =
+              at < k ? rows[static_cast<size_t>(column) * k + at] * inverse[column] : 0;
           *out = static_cast<std::byte>(nearest(std::min(127.0f, std::max(-127.0f, whole))));
         }
       }
@@ -245,17 +246,17 @@ template <class Format>
 struct Chunk {
   const typename Format::Input* x = nullptr;  // at the chunk
   std::ptrdiff_t ldx = 0;
-  const float* scales = nullptr;            // int8: of this chunk, one per ldx words
-  const std::byte* w = nullptr;             // at the chunk, in the first panel
-  size_t stride = 0;                        // bytes of a panel
+  const float* scales = nullptr;  // int8: of this chunk, one per ldx words
+  const std::byte* w = nullptr;   // at the chunk, in the first panel
+  size_t stride = 0;              // bytes of a panel
   int steps = 0;
-  bool first = false;                       // of K: sums start at zero
+  bool first = false;  // of K: sums start at zero
   // Software prefetch: with several rows the hardware prefetcher leaves a third of the bandwidth
   // unused. The next panel follows this one in memory.
-  size_t fetch = 0;                         // bytes from w at which these rows start to prefetch
-  size_t fetch_step = 0;                    // bytes to prefetch per step, or 0
+  size_t fetch = 0;       // bytes from w at which these rows start to prefetch
+  size_t fetch_step = 0;  // bytes to prefetch per step, or 0
   float* sums = nullptr;
-  int block_rows = 0;                       // rows of the row block
+  int block_rows = 0;  // rows of the row block
 };
 
 template <class Format, int M, int S, bool Fetch>
@@ -316,11 +317,12 @@ void tile(const Chunk<Format>& c) {
     for (int half = 0; half < 2; ++half) {
       if constexpr (kGrouped) {
         // No fused multiply-add, so that every code path gives the same bits.
-        const Vec scale = widen(reinterpret_cast<const std::uint16_t*>(c.w + s * c.stride) + half * W);
+        const Vec scale =
+            widen(reinterpret_cast<const std::uint16_t*>(c.w + s * c.stride) + half * W);
 #pragma GCC unroll 16
         for (int m = 0; m < M; ++m) {
-          const Vec sum = __builtin_convertvector(acc[m][s][half], Vec) *
-                          (scale * splat(c.scales[m * c.ldx]));
+          const Vec sum =
+              __builtin_convertvector(acc[m][s][half], Vec) * (scale * splat(c.scales[m * c.ldx]));
           float* at = sums_at(m, s, half);
           store(at, c.first ? sum : load<Vec>(at) + sum);
         }
@@ -358,8 +360,8 @@ void tile_of(Chunk<Format> c, int rows) {
 }
 
 /// Rows of the next tile if `left` rows remain: tiles of nearly equal size. Eight rows are the
-/// exception, six and two: tiles of four rows and one panel have too few independent sums to keep two
-/// FMA units busy.
+/// exception, six and two: tiles of four rows and one panel have too few independent sums to keep
+/// two FMA units busy.
 inline int next_tile(int left) {
   if (left == 8 && kTileRows == 6) return 6;
   const int tiles = (left + kTileRows - 1) / kTileRows;
@@ -382,23 +384,27 @@ inline void store_sums(const Gemm& g, int row, int panel, float* sums, float* up
   else store_pairs(static_cast<std::uint32_t*>(g.out) + row * g.ldo + column / 2, sums);
 }
 
-/// Prefetches the destination of one row's sums for writing: other cores have read it, and taking the
-/// cache lines back is slow. Forced inline, because GCC drops calls of functions that only prefetch.
+/// Prefetches the destination of one row's sums for writing: other cores have read it, and taking
+/// the cache lines back is slow. Forced inline, because GCC drops calls of functions that only
+/// prefetch.
 __attribute__((always_inline)) inline void prefetch_output(const Gemm& g, int row, int panel) {
   const int column = (g.gated ? panel / 2 : panel) * kPanelWidth;
   const auto* out = static_cast<const std::byte*>(g.out);
   if (g.out_pairs) return __builtin_prefetch(out + (row * g.ldo + column / 2) * 4, 1);
-  for (int j = 0; j < kPanelWidth; j += 16) __builtin_prefetch(out + (row * g.ldo + column + j) * 4, 1);
+  for (int j = 0; j < kPanelWidth; j += 16)
+    __builtin_prefetch(out + (row * g.ldo + column + j) * 4, 1);
 }
 
 /// Rows [first_row, first_row + rows) by panels [first, last), S at a time. Returns the first panel
 /// that is left over.
 template <class Format, int S>
-int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrdiff_t ldx, int first_row, int rows,
-             int first, int last) {
+int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrdiff_t ldx,
+                       int first_row, int rows, int first, int last) {
   // Room for at least two panels: the first one of a gated pair waits for the second.
   float sums[(S > 2 ? 1 : kBlockRows) * std::max(S, 2) * kPanelWidth];
-  const auto sums_of = [&](int s, int row) { return sums + (static_cast<size_t>(s) * rows + row) * kPanelWidth; };
+  const auto sums_of = [&](int s, int row) {
+    return sums + (static_cast<size_t>(s) * rows + row) * kPanelWidth;
+  };
   Chunk<Format> c;
   c.ldx = ldx;
   c.stride = panel_bytes(Format::type, kPanelWidth, g.k);
@@ -406,9 +412,9 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
   // A single tile needs chunks only for scaling.
   const int chunk = Format::head == 0 && rows <= kTileRows ? g.k : Format::chunk;
   // Not within a chunk that other tiles still use.
-  const size_t ahead = rows <= kTileRows
-                           ? Format::ahead
-                           : std::max(Format::ahead, Format::step * (Format::chunk / Format::depth));
+  const size_t ahead =
+      rows <= kTileRows ? Format::ahead
+                        : std::max(Format::ahead, Format::step * (Format::chunk / Format::depth));
   int panel = first;
   for (; panel + S <= last; panel += S) {
     const int waiting = S == 1 && g.gated ? panel % 2 : 0;
@@ -420,7 +426,8 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
       c.steps = (std::min(chunk, g.k - k) + Format::depth - 1) / Format::depth;
       c.first = k == 0;
       c.fetch = ahead;
-      c.fetch_step = rows > kTileRows ? Format::step / 2 : Format::step;  // the first two tiles share the work
+      c.fetch_step =
+          rows > kTileRows ? Format::step / 2 : Format::step;  // the first two tiles share the work
       for (int row = 0, next; row < rows; row += next) {
         next = next_tile(rows - row);
         c.x = x + row * ldx + k / Format::depth;
@@ -436,7 +443,7 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
     for (int s = 0; s + g.gated < complete; s += 1 + g.gated) {
       for (int row = 0; row < rows; ++row) {
         store_sums(g, first_row + row, panel - waiting + s, sums_of(s, row),
-               g.gated ? sums_of(s + 1, row) : nullptr);
+                   g.gated ? sums_of(s + 1, row) : nullptr);
       }
     }
   }
@@ -449,7 +456,9 @@ void gemm_of(const Gemm& g) {
   // while the panels stream through.
   for (int first_row = 0; first_row < g.m; first_row += kBlockRows) {
     const int rows = std::min(g.m - first_row, kBlockRows);
-    const auto input_row = [&](int row) { return static_cast<const float*>(g.x) + (first_row + row) * g.ldx; };
+    const auto input_row = [&](int row) {
+      return static_cast<const float*>(g.x) + (first_row + row) * g.ldx;
+    };
     const auto normed = [&](int row, float* to) {
       rms_norm(input_row(row), g.norm, g.k, g.epsilon, to);
       return to;
@@ -458,7 +467,8 @@ void gemm_of(const Gemm& g) {
     std::ptrdiff_t ldx;
     if constexpr (std::is_same_v<typename Format::Input, float>) {
       float* to = reinterpret_cast<float*>(g.scratch);
-      for (int row = 0; g.norm && row < rows; ++row) normed(row, to + static_cast<size_t>(row) * g.k);
+      for (int row = 0; g.norm && row < rows; ++row)
+        normed(row, to + static_cast<size_t>(row) * g.k);
       x = g.norm ? to : input_row(0);
       ldx = g.norm ? g.k : g.ldx;
     } else if (g.x_pairs) {
@@ -474,7 +484,8 @@ void gemm_of(const Gemm& g) {
     }
     int panel = g.first;
     if constexpr (kTileRows < 12) {  // few rows by one panel have too few independent sums
-      if (rows == 1) panel = multiply_row_block<Format, 4>(g, x, ldx, first_row, rows, panel, g.last);
+      if (rows == 1)
+        panel = multiply_row_block<Format, 4>(g, x, ldx, first_row, rows, panel, g.last);
       else panel = multiply_row_block<Format, 2>(g, x, ldx, first_row, rows, panel, g.last);
     }
     multiply_row_block<Format, 1>(g, x, ldx, first_row, rows, panel, g.last);

@@ -1,6 +1,6 @@
 // Compiled once per instruction set; ANABRANCH_PATH names the copy (see CMakeLists.txt). With
-// ANABRANCH_DOT, bf16 products use a dot-product instruction on pairs of values; on CPUs without the
-// instruction the same arithmetic is written out, so that they can test the logic of that copy.
+// ANABRANCH_DOT, bf16 products use a dot-product instruction on pairs of values; on CPUs without
+// the instruction the same arithmetic is written out, so that they can test the logic of that copy.
 //
 // Everything here has internal linkage and uses no library function that could be emitted out of
 // line: the linker must never use a function of one instruction set in place of another's.

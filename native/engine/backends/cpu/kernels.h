@@ -1,5 +1,6 @@
 // The CPU kernels, once per instruction set. kernels.cpp is compiled several times with different
-// flags. Each copy fills one table of kernels, and the engine selects the best that the CPU can run.
+// flags. Each copy fills one table of kernels, and the engine selects the best that the CPU can
+// run.
 //
 // On every instruction set a row's result depends on that row alone: sums along K have the same
 // order for every number of rows.
@@ -28,8 +29,8 @@ inline size_t input_words(int k) {
   return static_cast<size_t>((k + 1) / 2 + (k + kInt8Group - 1) / kInt8Group);
 }
 
-/// Bytes of one packed panel of `columns` outputs. An odd k is padded to a pair; int8 panels include
-/// their scales.
+/// Bytes of one packed panel of `columns` outputs. An odd k is padded to a pair; int8 panels
+/// include their scales.
 inline size_t panel_bytes(WeightType type, int columns, int k) {
   const size_t values = static_cast<size_t>(columns) * (k + k % 2);
   if (type == WeightType::kF32) return values * 4;
@@ -37,11 +38,12 @@ inline size_t panel_bytes(WeightType type, int columns, int k) {
   return values + static_cast<size_t>(columns) * 2 * ((k + kInt8Group - 1) / kInt8Group);
 }
 
-/// out[i, j] (+)= sum over k of x[i, k] · w[j, k], plus bias[j], for the packed panels [first, last) of w.
+/// out[i, j] (+)= sum over k of x[i, k] · w[j, k], plus bias[j], for the packed panels [first,
+/// last) of w.
 struct Gemm {
-  const void* x = nullptr;       // [m, ldx] fp32,
-  bool x_pairs = false;          // or pairs of bf16, for kernels with `pairs`
-  std::ptrdiff_t ldx = 0;        // in floats, or in pairs
+  const void* x = nullptr;  // [m, ldx] fp32,
+  bool x_pairs = false;     // or pairs of bf16, for kernels with `pairs`
+  std::ptrdiff_t ldx = 0;   // in floats, or in pairs
   int m = 0;
   int k = 0;
   const float* norm = nullptr;   // [k]: apply RMS norm with these weights to x first; or null
@@ -50,12 +52,12 @@ struct Gemm {
   int n = 0;                     // outputs; the last panel may be partial
   int first = 0;
   int last = 0;
-  const float* bias = nullptr;   // [panels, panel_width], or null
-  bool accumulate = false;       // add to out instead of writing it
-  bool gated = false;            // panels alternate gate and up: out = silu(gate) · up, n columns
+  const float* bias = nullptr;  // [panels, panel_width], or null
+  bool accumulate = false;      // add to out instead of writing it
+  bool gated = false;           // panels alternate gate and up: out = silu(gate) · up, n columns
   std::uint32_t* scratch = nullptr;  // [gemm_scratch(k)]
-  void* out = nullptr;           // [m, ldo] fp32,
-  bool out_pairs = false;        // or, if gated, pairs of bf16, in whole panels
+  void* out = nullptr;               // [m, ldo] fp32,
+  bool out_pairs = false;            // or, if gated, pairs of bf16, in whole panels
   std::ptrdiff_t ldo = 0;
 };
 
@@ -64,9 +66,9 @@ inline size_t gemm_scratch(int k) {
   return static_cast<size_t>(kBlockRows + 1) * std::max<size_t>(k, input_words(k));
 }
 
-/// Floats of the partial result of one row, one chunk and one KV head: weighted V [group, head_dim],
-/// then [group, 2] maximum scores and sums of weights. Whole cache lines, so that no two cores write
-/// to the same one.
+/// Floats of the partial result of one row, one chunk and one KV head: weighted V [group,
+/// head_dim], then [group, 2] maximum scores and sums of weights. Whole cache lines, so that no two
+/// cores write to the same one.
 inline size_t partial_size(int group, int head_dim) {
   return (static_cast<size_t>(group) * (head_dim + 2) + 15) / 16 * 16;
 }
@@ -78,20 +80,20 @@ struct ChunkQuery {
   float* partial = nullptr;  // [partial_size(group, head_dim)]
 };
 
-/// Attention of several rows to one chunk of KV, for one KV head. A row's result depends only on its
-/// query and its tokens.
+/// Attention of several rows to one chunk of KV, for one KV head. A row's result depends only on
+/// its query and its tokens.
 struct AttendChunk {
   const ChunkQuery* rows = nullptr;  // [row_count]
   int row_count = 0;
-  int group = 0;                   // query heads of each row
+  int group = 0;  // query heads of each row
   int head_dim = 0;
-  const int* blocks = nullptr;     // of the chunk, as far as the longest row reads
-  const std::byte* k = nullptr;  // this layer's K: block b, head h at (b · kv_heads + h) · 16 · head_dim,
-                                 // each [head_dim, kBlockTokens]
+  const int* blocks = nullptr;   // of the chunk, as far as the longest row reads
+  const std::byte* k = nullptr;  // this layer's K: block b, head h at (b · kv_heads + h) · 16 ·
+                                 // head_dim, each [head_dim, kBlockTokens]
   const std::byte* v = nullptr;  // this layer's V, each [kBlockTokens, head_dim]
   int kv_heads = 0;
   int kv_head = 0;
-  float* scratch = nullptr;      // [attend_scratch_floats(head_dim)]
+  float* scratch = nullptr;  // [attend_scratch_floats(head_dim)]
 };
 
 inline size_t attend_scratch_floats(int head_dim) {
@@ -105,7 +107,7 @@ struct Merge {
   std::ptrdiff_t stride = 0;       // floats from one chunk to the next
   int chunks = 0;
   int head_dim = 0;
-  float* out = nullptr;           // [head_dim]
+  float* out = nullptr;  // [head_dim]
 };
 
 struct Kernels {
@@ -120,8 +122,8 @@ struct Kernels {
   void (*merge)(const Merge& merge);
 };
 
-/// The table named `path` ("avx512bf16", "avx512vnni", "avx512", "avx2", "plain"), or the best one if
-/// `path` is empty. Throws Error if this CPU can't run it.
+/// The table named `path` ("avx512bf16", "avx512vnni", "avx512", "avx2", "plain"), or the best one
+/// if `path` is empty. Throws Error if this CPU can't run it.
 const Kernels& select_kernels(const std::string& path);
 
 /// Names of the tables that this CPU can run, best first.

@@ -20,12 +20,12 @@ namespace {
 
 struct Layer {
   std::vector<float> attention_norm;  // [hidden]
-  PackedLinear qkv;                         // [(heads + 2 · kv_heads) · head_dim, hidden]
+  PackedLinear qkv;                   // [(heads + 2 · kv_heads) · head_dim, hidden]
   std::vector<float> q_norm, k_norm;  // [head_dim], or empty
-  PackedLinear output;                      // [hidden, heads · head_dim]
+  PackedLinear output;                // [hidden, heads · head_dim]
   std::vector<float> mlp_norm;        // [hidden]
-  PackedLinear gate_up;                     // [intermediate, hidden]
-  PackedLinear down;                        // [hidden, intermediate]
+  PackedLinear gate_up;               // [intermediate, hidden]
+  PackedLinear down;                  // [hidden, intermediate]
   Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
 };
 
@@ -145,9 +145,11 @@ class CpuBackend final : public Backend {
     }
     total_blocks_ = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
     if (total_blocks_ < 8) {
-      throw Error(ErrorCode::kResourceExhausted,
-                  "the KV budget of " + std::to_string(bytes >> 20) + " MiB holds fewer than 8 "
-                  "blocks of " + std::to_string(block) + " bytes; give a larger --kv-mib");
+      throw Error(ErrorCode::kResourceExhausted, "the KV budget of " + std::to_string(bytes >> 20) +
+                                                     " MiB holds fewer than 8 "
+                                                     "blocks of " +
+                                                     std::to_string(block) +
+                                                     " bytes; give a larger --kv-mib");
     }
     for (Layer& layer : layers_) {
       const size_t half = block / 2 / config_.layers * total_blocks_;
@@ -163,14 +165,16 @@ class CpuBackend final : public Backend {
     qkv_ = {max_rows_, (c.heads + 2 * c.kv_heads) * c.head_dim};
     attended_ = {max_rows_, c.heads * c.head_dim};
     const int panels = layers_.empty() ? 0 : layers_[0].gate_up.panels / 2;
-    gated_ = {max_rows_, panels * kernels_.panel_width, kernels_.pairs && type_ == WeightType::kBF16};
+    gated_ = {max_rows_, panels * kernels_.panel_width,
+              kernels_.pairs && type_ == WeightType::kBF16};
     rope_table_ = {max_rows_, c.head_dim};
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
     gemm_stride_ = gemm_scratch(widest);
     gemm_scratch_ = Buffer(gemm_stride_ * pool_.size() * sizeof(std::uint32_t));
     // A row that reads every block must fit into one wave. Untouched pages take no memory.
     const int max_partials = std::max(total_blocks_, 4096);
-    plan_ = AttentionPlan(total_blocks_, max_partials, c.kv_heads, c.heads / c.kv_heads, pool_.size());
+    plan_ =
+        AttentionPlan(total_blocks_, max_partials, c.kv_heads, c.heads / c.kv_heads, pool_.size());
     partials_ = Buffer(partial_stride() * max_partials * sizeof(float));
     attend_scratch_ = Buffer(attend_scratch_floats(c.head_dim) * pool_.size() * sizeof(float));
   }
@@ -194,14 +198,16 @@ class CpuBackend final : public Backend {
   }
 
   /// This member's share of out = x · w.
-  void multiply(const PackedLinear& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+  void multiply(const PackedLinear& w, Gemm g, int m, const Activations& out,
+                const ThreadPool::Member& member) const {
     g.out = out.data.data();
     g.out_pairs = out.pairs;
     g.ldo = out.stride;
     multiply(w, g, m, member);
   }
   /// The same of out += x · w.
-  void add_product(const PackedLinear& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+  void add_product(const PackedLinear& w, Gemm g, int m, const Activations& out,
+                   const ThreadPool::Member& member) const {
     g.accumulate = true;
     multiply(w, g, m, out, member);
   }
@@ -256,7 +262,7 @@ class CpuBackend final : public Backend {
   /// The QKV epilogue of one row and one head: q/k norm, RoPE, and scaling of q or the KV write.
   /// `which` counts the query heads of the KV head's group; the last one is the KV head itself.
   void apply_qkv_epilogue(const Layer& layer, const Row& row, int kv_head, int which, float* qkv,
-                  const float* cos_sin) const {
+                          const float* cos_sin) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
     const bool query = which < group;
@@ -296,8 +302,8 @@ class CpuBackend final : public Backend {
     rows.clear();
     for (int i = 0; i < item.count; ++i) {
       const AttentionPlan::QueryRead& read = plan_.reads()[item.first + i];
-      rows.push_back({qkv_.row(read.row) + head * dim, read.tokens,
-                      partial(read.partial, item.kv_head)});
+      rows.push_back(
+          {qkv_.row(read.row) + head * dim, read.tokens, partial(read.partial, item.kv_head)});
     }
     AttendChunk chunk;
     chunk.rows = rows.data();
@@ -349,7 +355,8 @@ class CpuBackend final : public Backend {
       const auto heads = member.share(c.kv_heads * group * m);
       for (int task = heads.first; task < heads.second; ++task) {
         const int row = task % m, head = task / m;
-        apply_qkv_epilogue(layer, batch.rows[row], head / group, head % group, qkv_.row(row), rope_table_.row(row));
+        apply_qkv_epilogue(layer, batch.rows[row], head / group, head % group, qkv_.row(row),
+                           rope_table_.row(row));
       }
       // After the last layer's K and V only the rows with logits continue, in their order.
       if (last && batch.logits_rows == 0) return;
@@ -398,7 +405,7 @@ class CpuBackend final : public Backend {
   Arena arena_;       // of packed weights
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;  // [hidden]
-  PackedLinear head_;                    // [vocabulary, hidden]
+  PackedLinear head_;              // [vocabulary, hidden]
   int total_blocks_ = 0;
   std::uint64_t weight_bytes_ = 0;
 
@@ -406,9 +413,9 @@ class CpuBackend final : public Backend {
 
   // Scratch of one forward pass.
   Activations x_, qkv_, attended_, gated_;
-  Activations last_x_;   // rows of x with logits, in their order
+  Activations last_x_;      // rows of x with logits, in their order
   Activations rope_table_;  // cosines, then sines
-  Buffer gemm_scratch_;  // [threads, gemm_stride_]
+  Buffer gemm_scratch_;     // [threads, gemm_stride_]
   size_t gemm_stride_ = 0;
   AttentionPlan plan_;
   Buffer partials_;        // [partials of a wave, partial_stride()]

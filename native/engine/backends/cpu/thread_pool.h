@@ -17,8 +17,8 @@ class ThreadPool {
     int index() const { return index_; }
     int count() const { return pool_.size(); }
 
-    /// A barrier: waits until every member is here. Spins briefly, then yields the core, which another
-    /// member may need on a small or busy machine.
+    /// A barrier: waits until every member is here. Spins briefly, then yields the core, which
+    /// another member may need on a small or busy machine.
     void sync();
 
     /// This member's share [first, last) of n items.
@@ -52,7 +52,7 @@ class ThreadPool {
 
   std::vector<std::jthread> threads_;
   const std::function<void(Member&)>* work_ = nullptr;
-  std::atomic<std::uint32_t> epoch_{0};    // counts runs
+  std::atomic<std::uint32_t> epoch_{0};  // counts runs
   std::atomic<bool> closing_{false};
   // On separate cache lines: waiting members read one, arriving members write the other.
   alignas(64) std::atomic<int> arrived_{0};          // at the barrier

@@ -69,8 +69,7 @@ inline void store(float* at, Vec value) { std::memcpy(at, &value, sizeof value);
 /// bf16 to fp32. The compiler's own conversion would use half vectors.
 inline Vec widen(const std::uint16_t* at) {
 #if defined(__AVX512F__)
-  return reinterpret_cast<Vec>(
-      _mm512_slli_epi32(_mm512_cvtepu16_epi32(load<__m256i_u>(at)), 16));
+  return reinterpret_cast<Vec>(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load<__m256i_u>(at)), 16));
 #elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
   return reinterpret_cast<Vec>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load<__m128i_u>(at)), 16));
 #else
