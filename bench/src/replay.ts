@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import type { Dialect } from "@anabranch/gpu-worker/model/dialect.ts";
 import { answerIds } from "@anabranch/gpu-worker/model/history.ts";
 import { RunBuilder } from "@anabranch/gpu-worker/model/runs.ts";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
+import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import { dtypeOf, dtypes, type EngineRequest, type StructureRun } from "@anabranch/native";
 import { type Answer, readAnswers } from "@anabranch/training/pipeline/answers.ts";
 import { cut, ordinaryAnswer, type Part } from "@anabranch/training/pipeline/parts.ts";

@@ -2,7 +2,7 @@
 // them, many aborted, and every answer held against the same request answered alone.
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
+import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import type { EngineEvent, EngineLoad, EngineRequest, StructureRun } from "@anabranch/native";
 import { Random } from "@anabranch/training/random.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";

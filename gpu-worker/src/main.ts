@@ -11,9 +11,9 @@ import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { promptedDialectOf } from "./model/prompted.ts";
-import { TextModel } from "./model/text_model.ts";
+import { TextModel } from "./model/text-model.ts";
 import { PoolMembership } from "./pool.ts";
-import { poolToken } from "./pool_token.ts";
+import { poolToken } from "./pool-token.ts";
 import { routes, type WorkerState } from "./service.ts";
 
 const help = `npm run worker -- --model DIR [options]

@@ -1,6 +1,7 @@
 // What this worker tells Prometheus: its engine's counters, read when asked, and what its answers took.
+
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { EngineStatusResponse } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
-import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 type Read = (status: EngineStatusResponse) => number | bigint | undefined;

@@ -4,22 +4,22 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
-  type Event,
   FinishReason,
   Mode,
-  type ResumeSchema,
   type SamplingSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import type {
   ChatMessageSchema,
   GenerateRequestSchema,
+  ResumeSchema,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { spellDialect } from "../src/model/spell.ts";
-import { TextModel } from "../src/model/text_model.ts";
-import { demoModel, WorkerProcess } from "./worker_process.ts";
+import { TextModel } from "../src/model/text-model.ts";
+import { demoModel, WorkerProcess } from "./worker-process.ts";
 
 let worker: WorkerProcess;
 beforeAll(async () => {
@@ -118,16 +118,16 @@ const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) =
 /** Its lanes as these events tell of them. */
 const resumeOf = (events: Event["event"][]) => {
   const { promptTokenIds, modelDigest } = startOf(events);
-  const lanes: { lane: number; stage: number; tokenIds: number[] }[] = [];
-  const laneOf = (lane: number, stage: number) => {
-    const known = lanes.find((each) => each.lane === lane) ?? { lane, stage, tokenIds: [] };
+  const lanes: { lane: number; tokenIds: number[] }[] = [];
+  const laneOf = (lane: number) => {
+    const known = lanes.find((each) => each.lane === lane) ?? { lane, tokenIds: [] };
     if (!lanes.includes(known)) lanes.push(known);
     return known;
   };
   for (const event of events) {
-    if (event.case === "delta") laneOf(event.value.lane, 0).tokenIds.push(...event.value.tokenIds);
+    if (event.case === "delta") laneOf(event.value.lane).tokenIds.push(...event.value.tokenIds);
     if (event.case !== "stageOpened") continue;
-    for (const lane of event.value.lanes) laneOf(lane, event.value.stage);
+    for (const lane of event.value.lanes) laneOf(lane);
   }
   return { promptTokenIds, modelDigest, lanes };
 };
@@ -226,10 +226,9 @@ describe("a second turn", () => {
       trunk.length - joined - 1, // the end was chosen and never forwarded
     ];
     const [before, ...texts] = read(events).runs.map(({ text }) => text);
-    const serial = (value = "") => ({ part: { case: "serial" as const, value } });
-    const titled = opened[0]?.titles.map((title, i) => ({ title, body: texts[i] ?? "" })) ?? [];
-    const stage = { part: { case: "parallel" as const, value: { branches: titled } } };
-    return { segments, parts: [serial(before), stage, serial(texts.at(-1))] };
+    const parallel = opened[0]?.titles.map((title, i) => ({ title, body: texts[i] ?? "" })) ?? [];
+    const parts = [{ serial: before ?? "" }, { parallel }, { serial: texts.at(-1) ?? "" }];
+    return { segments, parts };
   }
 
   it("finds the KV of a branching answer that is given back with its parts, and of no other", async () => {

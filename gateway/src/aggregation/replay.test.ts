@@ -1,11 +1,9 @@
-import {
-  CloseReason,
-  type Event,
-  EventSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { AnswerDocument } from "@anabranch/shared/answer-document.ts";
+import { CloseReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { type Event, EventSchema } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { AnswerDocument } from "./document.ts";
+import { TokenTally } from "../usage/token-tally.ts";
 import { Replay, ReplayError } from "./replay.ts";
 import { resumeOf } from "./resume.ts";
 
@@ -15,7 +13,7 @@ const delta = (lane: number, text: string, tokenIds = [...text].map((c) => c.cha
   event({ case: "delta", value: { lane, text, tokenIds, visibleTokens: tokenIds.length } });
 const opened = event({
   case: "stageOpened",
-  value: { stage: 1, parentLane: 0, lanes: [1, 2], titles: ["A", "B"] },
+  value: { stage: 1, lanes: [1, 2], titles: ["A", "B"] },
 });
 const closed = (lane: number) =>
   event({ case: "branchClosed", value: { lane, reason: CloseReason.EOS } });
@@ -36,8 +34,12 @@ const answer = [
 
 function documentOf(events: readonly Event[]) {
   const document = new AnswerDocument();
-  for (const each of events) document.apply(each);
-  return { text: document.text, tally: document.tally };
+  const tally = new TokenTally();
+  for (const each of events) {
+    document.apply(each.event);
+    tally.add(each);
+  }
+  return { text: document.text, tally: tally.counts };
 }
 
 describe("a replay", () => {
@@ -88,9 +90,9 @@ describe("what another worker is told of an answer", () => {
     expect(resumeOf([started, ...answer.slice(0, 7)])).toMatchObject({
       ...{ promptTokenIds: [7, 8], modelDigest: "d" },
       lanes: [
-        { lane: 0, stage: 0, tokenIds: ids("in"), reason: 0 },
-        { lane: 1, stage: 1, tokenIds: ids("a1a2"), reason: CloseReason.EOS },
-        { lane: 2, stage: 1, tokenIds: ids("b1b2"), reason: 0 },
+        { lane: 0, tokenIds: ids("in"), closed: 0 },
+        { lane: 1, tokenIds: ids("a1a2"), closed: CloseReason.EOS },
+        { lane: 2, tokenIds: ids("b1b2"), closed: 0 },
       ],
     });
   });

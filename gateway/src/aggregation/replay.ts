@@ -1,7 +1,7 @@
 // An answer that is decoded anew after its worker was lost: the same request, seed included, gives the
 // same lanes. What the client has already is recognised and left out; what differs from it is refused,
 // since no client can take back what it was told.
-import type { Event } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
 /** The second run does not say what the first one said. */
 export class ReplayError extends Error {
@@ -30,8 +30,8 @@ class Lanes {
 function boundaryOf({ event }: Event): string | null {
   switch (event.case) {
     case "stageOpened": {
-      const { stage, parentLane, lanes, titles } = event.value;
-      return JSON.stringify(["opened", stage, parentLane, lanes, titles]);
+      const { stage, lanes, titles } = event.value;
+      return JSON.stringify(["opened", stage, lanes, titles]);
     }
     case "branchClosed":
       return `closed ${event.value.lane}`;

@@ -1,9 +1,9 @@
 // Cache entries: lane event logs, never rendered bytes, so that one entry serves every kind of stream.
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
-  FinishReason,
   type GenerateResponse,
   GenerateResponseSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { answersObject, type Environment } from "../environment.ts";
 

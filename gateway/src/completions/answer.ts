@@ -1,11 +1,11 @@
 // One answer: from a validated request to a stream of lane events, through limits, cache, classifier
 // and routing, in that order.
 import { promptedDialect } from "@anabranch/shared/prompted.ts";
-import {
-  type Event,
-  type GenerateResponse,
-  Mode,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type {
+  Event,
+  GenerateResponse,
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { resumeOf } from "../aggregation/resume.ts";
 import { ApiError, badField } from "../api-error.ts";
 import { keyedHash } from "../auth/api-key.ts";

@@ -1,8 +1,6 @@
 // POST /v1/chat/completions
 import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
-import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import type { AnswerPartSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { createRoute, z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
@@ -91,12 +89,6 @@ function partsOf(message: Message, index: number): AnswerPart[] {
   return parts;
 }
 
-/** The same for a worker. */
-const toWorker = (part: AnswerPart): MessageInitShape<typeof AnswerPartSchema> =>
-  "serial" in part
-    ? { part: { case: "serial", value: part.serial } }
-    : { part: { case: "parallel", value: { branches: part.parallel } } };
-
 const encoder = new TextEncoder();
 const bytesIn = (text: string) => encoder.encode(text).byteLength;
 /** What a chat template may add: in all, and around each message. */
@@ -133,12 +125,11 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
       sum + bytesIn(role + content + name) + structureBytes(parts) + messageTokens,
     templateTokens,
   );
-  const forWorker = messages.map((each) => ({ ...each, parts: each.parts.map(toWorker) }));
   return {
     requestId,
     endpoint: "chat.completions",
     model: fields.model,
-    input: { case: "chat", value: { messages: forWorker } },
+    input: { case: "chat", value: { messages } },
     promptField: "messages",
     promptBytes,
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,

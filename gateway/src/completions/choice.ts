@@ -1,16 +1,20 @@
 // One choice of an answer: its lane events, from whichever workers it takes, as a document.
-import {
-  type Event,
-  type Finished,
-  FinishReason,
-  type GenerateResponse,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import { AnswerDocument, type Change, LaneEventError } from "../aggregation/document.ts";
+
+import { AnswerDocument, LaneEventError } from "@anabranch/shared/answer-document.ts";
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type {
+  Event,
+  Finished,
+  GenerateResponse,
+  TokenLogprob,
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import type { AnswerChange } from "../aggregation/presenter.ts";
 import { Replay, ReplayError } from "../aggregation/replay.ts";
 import { ApiError } from "../api-error.ts";
 import { reportFailure } from "../routing/breaker.ts";
 import type { WorkerStream } from "../routing/worker-stream.ts";
 import { type Counts, countsOf, countsSoFar } from "../usage/account.ts";
+import { TokenTally } from "../usage/token-tally.ts";
 
 /** Opens the same choice on some worker once more, `told` so far; rejects where none can. */
 export type Reopen = (told: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
@@ -29,7 +33,8 @@ const isHeartbeat = ({ event }: Event) => event.case === "heartbeat";
 export class Choice {
   /** Its number in the answer, and in the engine's random numbers. */
   readonly index: number;
-  readonly document = new AnswerDocument();
+  readonly document = new AnswerDocument<TokenLogprob>();
+  readonly #tally = new TokenTally();
   readonly #requestId: string;
   readonly #source: Source;
   readonly #log: GenerateResponse[] = [];
@@ -59,14 +64,14 @@ export class Choice {
   /** The tokens so far; after the end, what the usage block says. */
   get counts(): Counts {
     if (this.#finished?.usage) return countsOf(this.#finished.usage);
-    return countsSoFar(this.#promptTokens, this.#cachedTokens, this.document.tally);
+    return countsSoFar(this.#promptTokens, this.#cachedTokens, this.#tally.counts);
   }
 
   /**
    * The choice's changes, a step at a time; an empty step is a worker's sign of life. Throws ApiError
    * where it can't be brought to its end.
    */
-  async *steps(): AsyncGenerator<Change[]> {
+  async *steps(): AsyncGenerator<AnswerChange[]> {
     try {
       for await (const message of this.#messages()) yield this.#apply(message);
     } catch (error) {
@@ -113,18 +118,19 @@ export class Choice {
     }
   }
 
-  #apply(message: GenerateResponse): Change[] {
+  #apply(message: GenerateResponse): AnswerChange[] {
     if (!message.events.every(isHeartbeat)) this.#log.push(message);
-    const changes: Change[] = [];
-    for (const event of message.events) {
-      if (event.event.case === "started") {
-        this.#promptTokens = event.event.value.promptTokens;
-        this.#cachedTokens = event.event.value.cachedTokens;
+    const changes: AnswerChange[] = [];
+    for (const each of message.events) {
+      const { event } = each;
+      if (event.case === "started") {
+        this.#promptTokens = event.value.promptTokens;
+        this.#cachedTokens = event.value.cachedTokens;
       }
+      this.#tally.add(each);
       const change = this.document.apply(event);
-      if (!change) continue;
-      if (change.kind === "finished") this.#finish(change.finished);
-      changes.push(change);
+      if (event.case === "finished") this.#finish(event.value);
+      if (change) changes.push(change);
     }
     return changes;
   }

@@ -1,8 +1,8 @@
 // Brings an answer to its client: as a stream of events, its choices side by side, or whole. Whatever happens on the way, the
 // account is closed once, and a client that leaves stops the worker.
-import type { Fragment, Presenter } from "../aggregation/fragment.ts";
 import { LanesPresenter } from "../aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../aggregation/ordered-presenter.ts";
+import type { AnswerRun, Presenter } from "../aggregation/presenter.ts";
 import { type ApiError, asApiError } from "../api-error.ts";
 import { EventStream } from "../streams/event-stream.ts";
 import { type Answer, type AnswerRequest, openAnswer, type Surroundings } from "./answer.ts";
@@ -87,11 +87,12 @@ async function pumpChoice(
   settings: Settings,
   events: EventStream,
 ): Promise<void> {
-  const lanes = settings.lanes ? new LanesPresenter() : null;
-  const presenter: Presenter = lanes ?? new OrderedPresenter(choice.document);
-  const opening = renderer.opening(lanes?.lastMark(null));
+  const presenter: Presenter = settings.lanes
+    ? new LanesPresenter()
+    : new OrderedPresenter(choice.document);
+  const opening = renderer.opening(presenter.openingMark);
   if (opening) await events.send([opening]);
-  let mark: Fragment["mark"];
+  let stoppedIn: AnswerRun | null = null;
   for await (const changes of choice.steps()) {
     if (events.left.aborted) return;
     const fragments = changes.flatMap((change) => presenter.push(change));
@@ -99,10 +100,10 @@ async function pumpChoice(
     await events.send(fragments.map((fragment) => renderer.fragment(fragment)));
     await account.stillRunning();
     for (const change of changes) {
-      if (change.kind === "finished") mark = lanes?.lastMark(change.stoppedIn);
+      if (change.kind === "finished") stoppedIn = change.stoppedIn;
     }
   }
-  await events.send([renderer.closing(choice.reason, mark)]);
+  await events.send([renderer.closing(choice.reason, presenter.closingMark?.(stoppedIn))]);
 }
 
 async function deliverWhole(

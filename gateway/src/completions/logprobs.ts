@@ -2,7 +2,7 @@
 import type {
   Alternative,
   TokenLogprob,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
 const decoder = new TextDecoder();
 

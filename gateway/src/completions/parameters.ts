@@ -2,7 +2,7 @@
 // ours under `anabranch`. Fields that nobody knows are ignored, as OpenAI does; known ones that we
 // can't honour are refused by name, as an answer that ignored them would be wrong.
 
-import type { SamplingSchema } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { SamplingSchema } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";

@@ -1,8 +1,7 @@
 import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
-import type { FinishReason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import { FinishReason as Reason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import type { AnswerDocument } from "../aggregation/document.ts";
-import type { Fragment } from "../aggregation/fragment.ts";
+import type { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { FinishReason as Reason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { ChoiceDocument, Fragment } from "../aggregation/presenter.ts";
 import type { Counts } from "../usage/account.ts";
 
 /** How one endpoint writes an answer down. */
@@ -20,7 +19,7 @@ export interface ChoiceRenderer {
   fragment(fragment: Fragment): object;
   /** The chunk that carries the finish reason. */
   closing(reason: FinishReason, mark: LaneMark | undefined): object;
-  whole(document: AnswerDocument, reason: FinishReason): object;
+  whole(document: ChoiceDocument, reason: FinishReason): object;
 }
 
 export function finishWord(reason: FinishReason): "stop" | "length" {

@@ -1,5 +1,5 @@
 // POST /v1/completions
-import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { createRoute, z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";

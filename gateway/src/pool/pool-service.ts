@@ -19,7 +19,6 @@ export function loadOf(load: Load): WorkerLoad {
     liveLanes: load.liveLanes,
     kvBlocksFree: Number(load.kvBlocksFree),
     kvBlocksTotal: Number(load.kvBlocksTotal),
-    tokensPerSecond: load.tokensPerSecond,
   };
 }
 
@@ -29,7 +28,6 @@ const idle: WorkerLoad = {
   liveLanes: 0,
   kvBlocksFree: 0,
   kvBlocksTotal: 0,
-  tokensPerSecond: 0,
 };
 
 function required(name: string, value: string): string {

@@ -19,7 +19,6 @@ export interface WorkerLoad {
   liveLanes: number;
   kvBlocksFree: number;
   kvBlocksTotal: number;
-  tokensPerSecond: number;
 }
 
 export interface PoolWorker {

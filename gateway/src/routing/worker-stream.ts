@@ -3,7 +3,7 @@
 import type {
   GenerateResponse,
   Started,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";

@@ -1,12 +1,12 @@
 // One request's account: reserves before anything runs, is told what happened, and closes once,
 // however the request ends.
-import type { Usage } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import type { Tally } from "../aggregation/document.ts";
+import type { Usage } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import { ApiError } from "../api-error.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { type Environment, tenantObject } from "../environment.ts";
 import type { Settlement } from "../limits/tenant-object.ts";
 import type { Refusal } from "../limits/window.ts";
+import type { Tally } from "./token-tally.ts";
 import type { UsageRow } from "./usage-row.ts";
 
 export interface AccountFacts {

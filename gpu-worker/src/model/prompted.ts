@@ -3,7 +3,7 @@
 import type { PlanPrompt } from "@anabranch/native";
 import { promptedDialect } from "@anabranch/shared/prompted.ts";
 import { spell } from "./spell.ts";
-import { type Message, PromptError, type TextModel } from "./text_model.ts";
+import { type Message, PromptError, type TextModel } from "./text-model.ts";
 
 const mostBranches = 8;
 /** An answer of fewer tokens is not worth a plan. */

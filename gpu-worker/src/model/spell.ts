@@ -1,7 +1,7 @@
 // A dialect in a checkpoint's own ids: its file in shared/dialects says markers as text.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
-import type { TextModel } from "./text_model.ts";
+import type { TextModel } from "./text-model.ts";
 
 const folder = new URL("../../../shared/dialects/", import.meta.url);
 

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
+import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import { openEngine } from "@anabranch/native";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTask } from "../tasks/catalogue.ts";

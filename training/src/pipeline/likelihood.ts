@@ -1,6 +1,6 @@
 // A second opinion on independence: does a branch become less likely when its siblings are hidden?
 import { type Dialect, readDialect } from "@anabranch/gpu-worker/model/dialect.ts";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
+import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import type { Engine, ScoredRun, StructureRun } from "@anabranch/native";
 import { type Proposal, reasonOf } from "./parts.ts";
 import { readTokenizer, type TextTokenizer } from "./tokens.ts";

@@ -1,27 +1,25 @@
-// Stop strings, worker and gateway together: the worker holds text back, the gateway puts lanes into
-// order, and what comes out is the document cut where OpenAI means it, however lanes interleave.
+// One document for worker, gateway and client: whatever the order in which lanes grow, all three read
+// the same answer, cut at the first stop string as OpenAI means it.
 
+import { AnswerDocument } from "@anabranch/shared/answer-document.ts";
 import { LaneAnswer } from "@anabranch/shared/client.ts";
 import { textOfParts } from "@anabranch/shared/parts.ts";
+import { CloseReason, FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
-  CloseReason,
-  type Event,
-  EventSchema,
-  FinishReason,
-  type GenerateResponse,
-  GenerateResponseSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+  type EngineEvent,
+  EngineEventSchema,
+} from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { Answer } from "../../gpu-worker/src/answer/answer.ts";
-import type { TextModel } from "../../gpu-worker/src/model/text_model.ts";
-import { AnswerDocument } from "../src/aggregation/document.ts";
-import type { Fragment } from "../src/aggregation/fragment.ts";
+import type { TextModel } from "../../gpu-worker/src/model/text-model.ts";
 import { LanesPresenter } from "../src/aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../src/aggregation/ordered-presenter.ts";
+import type { Fragment } from "../src/aggregation/presenter.ts";
 
-type EventInit = NonNullable<MessageInitShape<typeof EventSchema>["event"]>;
-const event = (init: EventInit): Event => create(EventSchema, { event: init });
+type EventInit = NonNullable<MessageInitShape<typeof EngineEventSchema>["event"]>;
+const event = (init: EventInit): EngineEvent => create(EngineEventSchema, { event: init });
 
 /** A model whose tokens are letters. */
 const letters = {
@@ -45,15 +43,15 @@ type Below = (below: number) => number;
 const word = (below: Below, longest: number) =>
   Array.from({ length: 1 + below(longest) }, () => "abc"[below(3)]).join("");
 
-/** An engine's messages, a step each, and the text they make in document order. */
-function randomAnswer(below: Below): { steps: GenerateResponse[]; text: string } {
-  const steps: Event[][] = [];
+/** An engine's events by step, and the text they make in document order. */
+function randomAnswer(below: Below): { steps: EngineEvent[][]; text: string } {
+  const steps: EngineEvent[][] = [];
   let text = "";
   let lane = 0;
   const delta = (at: number, said: string) => {
     const tokenIds = [...said].map((letter) => letter.charCodeAt(0));
-    const visible = tokenIds.map(() => true);
-    return event({ case: "delta", value: { lane: at, tokenIds, visible } });
+    const visible = tokenIds.map((tokenId) => ({ tokenId }));
+    return event({ case: "tokens", value: { lane: at, tokenIds, visible } });
   };
   // Serial text is no shorter than a stop string may reach over it: one that spans two stages and all
   // between them is not told apart (gpu-worker/src/answer/answer.ts, stageOpened).
@@ -70,11 +68,14 @@ function randomAnswer(below: Below): { steps: GenerateResponse[]; text: string }
     }));
     text += branches.flatMap(({ left }) => left).join("");
     const lanes = branches.map((branch) => branch.lane);
-    steps.push([event({ case: "stageOpened", value: { stage, lanes } })]);
+    const titles = lanes.map((each) => ({ ids: [64 + each] }));
+    steps.push([event({ case: "stageOpened", value: { stage, lanes, titles } })]);
     let open = branches;
     while (open.length > 0) {
-      const step: Event[] = [];
-      for (const branch of open) {
+      const step: EngineEvent[] = [];
+      // Any lanes, in any order: the document must not depend on who grows first.
+      const growing = open.filter(() => below(3) > 0).sort(() => below(3) - 1);
+      for (const branch of growing) {
         const letter = branch.left.shift();
         if (letter !== undefined) step.push(delta(branch.lane, letter));
         else {
@@ -89,10 +90,10 @@ function randomAnswer(below: Below): { steps: GenerateResponse[]; text: string }
     serial();
   }
   steps.push([event({ case: "finished", value: { reason: FinishReason.STOP } })]);
-  return { steps: steps.map((events) => create(GenerateResponseSchema, { events })), text };
+  return { steps, text };
 }
 
-const closes = (it: Event["event"], lane: number) =>
+const closes = (it: EngineEvent["event"], lane: number) =>
   it.case === "branchClosed" && it.value.lane === lane;
 
 /** Where the first stop string is complete; of two that end together the longer counts. */
@@ -104,41 +105,37 @@ function cut(text: string, stops: readonly string[]): string {
   return text;
 }
 
-/** What a client is told, by the worker's and the gateway's own code. */
-function deliver(steps: readonly GenerateResponse[], stops: string[]) {
-  const worker = new Answer(letters, stops);
-  const document = new AnswerDocument();
+/** What each reader makes of an answer, by the worker's, the gateway's and the client's own code. */
+function deliver(steps: readonly EngineEvent[][], stops: string[]) {
+  const worker = new Answer(letters, stops, { seed: 0n, promptTokenIds: [] });
+  const document = new AnswerDocument<TokenLogprob>();
   const presenter = new OrderedPresenter(document);
   const lanes = new LanesPresenter();
   const client = new LaneAnswer();
   let ordered = "";
-  const tell = (text: string, mark: Fragment["mark"]) => {
+  const send = (text: string, mark: Fragment["mark"]) => {
     const chunk = { choices: [{ delta: { content: text } }], anabranch: mark };
     client.push(chunk);
   };
   for (const step of steps) {
-    // As the worker's service does: behind a stop only the end is sent.
-    const stopped = worker.stopped;
-    const told = worker.events(step);
-    for (const each of stopped ? told.filter(({ event: it }) => it.case === "finished") : told) {
-      const change = document.apply(each);
+    // As the worker's service does: after a stop string only the end is sent.
+    const { stopped } = worker;
+    for (const { event } of worker.events(step)) {
+      if (stopped && event.case !== "finished") continue;
+      const change = document.apply(event);
       if (!change) continue;
       for (const { text } of presenter.push(change)) ordered += text;
-      for (const { text, mark } of lanes.push(change)) tell(text, mark);
-      if (change.kind === "finished") tell("", lanes.lastMark(change.stoppedIn));
+      for (const { text, mark } of lanes.push(change)) send(text, mark);
+      if (change.kind === "finished") send("", lanes.closingMark(change.stoppedIn));
     }
   }
-  return { ordered, whole: document.text, lanes: client.text, ...partsOf(document, client) };
-}
-
-/** Their parts add up to their text, and are the same whoever put them together. */
-function partsOf(document: AnswerDocument, client: LaneAnswer) {
   expect(client.message.anabranch.parts).toEqual(document.parts);
-  return { parts: textOfParts(document.parts) };
+  if (!worker.stopped) expect(worker.document.parts).toEqual(document.parts);
+  return { ordered, whole: document.text, lanes: client.text, parts: textOfParts(document.parts) };
 }
 
-describe("stop strings", () => {
-  it("cut the document wherever they stand, however lanes interleave", () => {
+describe("an answer", () => {
+  it("is the same document for worker, gateway and client, cut at the first stop string", () => {
     let cuts = 0;
     for (let seed = 0; seed < 4_000; seed++) {
       const below = randomness(seed);
@@ -146,8 +143,8 @@ describe("stop strings", () => {
       const stops = Array.from({ length: below(3) }, () => word(below, 5));
       const expected = cut(text, stops);
       if (expected !== text) cuts++;
-      const said = `seed ${seed}, ${JSON.stringify({ text, stops })}`;
-      expect(deliver(steps, stops), said).toEqual({
+      const seen = `seed ${seed}, ${JSON.stringify({ text, stops })}`;
+      expect(deliver(steps, stops), seen).toEqual({
         ordered: expected,
         whole: expected,
         lanes: expected,

@@ -1,29 +1,35 @@
-import { TokenLogprobSchema } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { AnswerDocument } from "@anabranch/shared/answer-document.ts";
+import { TokenLogprobSchema } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { AnswerDocument, type Release } from "./document.ts";
+import { type Release, StopFilter } from "./stop-filter.ts";
 
-/** Appends and gathers what is released, by lane. */
+/** Drives a document and collects what its filter releases, by lane. */
 class Reader {
-  readonly document: AnswerDocument;
+  readonly document = new AnswerDocument();
+  readonly filter: StopFilter;
   readonly text = new Map<number, string>();
   constructor(stops: string[]) {
-    this.document = new AnswerDocument(stops);
+    this.filter = new StopFilter(this.document, stops);
   }
   add(lane: number, text: string): this {
-    this.document.append(lane, text, undefined);
-    return this.take(this.document.release());
+    this.filter.append(lane, text, undefined);
+    return this.take(this.filter.release());
   }
   open(...lanes: number[]): this {
-    for (const lane of lanes) this.document.open(lane);
+    this.document.apply({ case: "stageOpened", value: { stage: 1, lanes, titles: [] } });
     return this;
   }
   close(lane: number): this {
-    this.document.close(lane);
-    return this.take(this.document.release());
+    this.document.apply({ case: "branchClosed", value: { lane, reason: 1 } });
+    return this.take(this.filter.release());
+  }
+  join(): this {
+    this.document.apply({ case: "stageClosed", value: { stage: 1 } });
+    return this;
   }
   end(): this {
-    return this.take(this.document.flush());
+    return this.take(this.filter.flush());
   }
   take(released: { lane: number; text: string }[]): this {
     for (const { lane, text } of released) this.text.set(lane, this.of(lane) + text);
@@ -36,10 +42,10 @@ class Reader {
 
 describe("without stop strings", () => {
   it("everything is released at once, in every lane", () => {
-    const reader = new Reader([]).add(0, "a ").close(0).open(1, 2).add(2, "two").add(1, "one");
+    const reader = new Reader([]).add(0, "a ").open(1, 2).add(2, "two").add(1, "one");
     expect([reader.of(0), reader.of(1), reader.of(2)]).toEqual(["a ", "one", "two"]);
-    expect(reader.close(1).close(2).open(0).add(0, " end").end().of(0)).toBe("a  end");
-    expect(reader.document.visibleTokens).toBe(4);
+    expect(reader.close(1).close(2).join().add(0, " end").end().of(0)).toBe("a  end");
+    expect(reader.filter.visibleTokens).toBe(4);
   });
 });
 
@@ -49,40 +55,40 @@ describe("a stop string", () => {
     expect(reader.of(0)).toBe("go ");
     reader.add(0, "AY ST").add(0, "OP now");
     expect(reader.of(0)).toBe("go STAY ");
-    expect(reader.document.stopLane).toBe(0);
+    expect(reader.filter.stopLane).toBe(0);
   });
 
   it("in a later branch waits for the earlier lanes and then ends the answer there", () => {
-    const reader = new Reader(["END"]).close(0).open(1, 2, 3);
+    const reader = new Reader(["END"]).open(1, 2, 3);
     reader.add(2, "b END b").add(3, "c");
     expect(reader.of(2)).toBe("b ");
-    expect(reader.document.stopLane).toBeUndefined();
+    expect(reader.filter.stopLane).toBeUndefined();
     reader.add(1, "a").close(1);
-    expect(reader.document.stopLane).toBe(2);
+    expect(reader.filter.stopLane).toBe(2);
     expect(reader.of(1)).toBe("a");
   });
 
   it("in an earlier branch wins over one found before it in a later branch", () => {
-    const reader = new Reader(["END"]).close(0).open(1, 2);
+    const reader = new Reader(["END"]).open(1, 2);
     reader.add(2, "b END").add(1, "a END");
-    expect(reader.document.stopLane).toBe(1);
+    expect(reader.filter.stopLane).toBe(1);
     expect(reader.of(1)).toBe("a ");
   });
 
   it("may span the boundary of two branches, and cuts the earlier one", () => {
-    const reader = new Reader(["xy"]).close(0).open(1, 2).add(1, "ax");
+    const reader = new Reader(["xy"]).open(1, 2).add(1, "ax");
     expect(reader.of(1)).toBe("a");
     reader.close(1);
     expect(reader.of(1)).toBe("a");
     reader.add(2, "yb");
-    expect(reader.document.stopLane).toBe(1);
+    expect(reader.filter.stopLane).toBe(1);
     expect([reader.of(1), reader.of(2)]).toEqual(["a", ""]);
   });
 
   it("that could begin at a branch's end is released when the next one goes on otherwise", () => {
-    const reader = new Reader(["xyz"]).close(0).open(1, 2).add(1, "ax").close(1).add(2, "y");
+    const reader = new Reader(["xyz"]).open(1, 2).add(1, "ax").close(1).add(2, "y");
     expect([reader.of(1), reader.of(2)]).toEqual(["a", ""]);
-    reader.close(2).open(0).add(0, "!");
+    reader.close(2).join().add(0, "!");
     expect([reader.of(1), reader.of(2), reader.of(0)]).toEqual(["ax", "y", "!"]);
   });
 
@@ -93,7 +99,7 @@ describe("a stop string", () => {
   it("counts only the tokens whose text remains", () => {
     const reader = new Reader(["!"]).add(0, "one ").add(0, "two ").add(0, "x! ").add(0, "gone");
     expect(reader.of(0)).toBe("one two x");
-    expect(reader.document.visibleTokens).toBe(3);
+    expect(reader.filter.visibleTokens).toBe(3);
   });
 });
 
@@ -119,10 +125,10 @@ describe("cut at random places", () => {
       const reader = new Reader(stops);
       reader.add(0, texts[0] ?? "");
       const lanes = [1, 2, 3];
-      if (reader.document.stopLane === undefined) {
-        reader.close(0).open(...lanes);
+      if (reader.filter.stopLane === undefined) {
+        reader.open(...lanes);
         const left = new Map(lanes.map((lane) => [lane, texts[lane] ?? ""]));
-        while (left.size > 0 && reader.document.stopLane === undefined) {
+        while (left.size > 0 && reader.filter.stopLane === undefined) {
           const lane = [...left.keys()][random(left.size)] ?? 1;
           const text = left.get(lane) ?? "";
           if (text === "") {
@@ -136,7 +142,7 @@ describe("cut at random places", () => {
         }
         reader.end();
       }
-      const stopLane = reader.document.stopLane ?? 3;
+      const stopLane = reader.filter.stopLane ?? 3;
       const got = [0, ...lanes.filter((lane) => lane <= stopLane)]
         .map((l) => reader.of(l))
         .join("");
@@ -150,21 +156,21 @@ describe("log-probabilities", () => {
   const ids = (released: Release[]) => released.flatMap((r) => r.logprobs.map((l) => l.tokenId));
 
   it("go out with the text that their tokens begin, and none behind a stop string", () => {
-    const document = new AnswerDocument(["STOP"]);
+    const filter = new StopFilter(new AnswerDocument(), ["STOP"]);
     for (const [id, text] of [" a", " ST", "AY", " S", "TOP x", " y"].entries()) {
-      document.append(0, text, logprob(id));
+      filter.append(0, text, logprob(id));
     }
-    expect(ids(document.release())).toEqual([0, 1, 2, 3]);
-    expect(document.visibleTokens).toBe(4);
+    expect(ids(filter.release())).toEqual([0, 1, 2, 3]);
+    expect(filter.visibleTokens).toBe(4);
   });
 
   it("of a character's first bytes go out with its last, or at the end", () => {
-    const document = new AnswerDocument([]);
-    document.append(0, "", logprob(0));
-    expect(ids(document.release())).toEqual([]);
-    document.append(0, "é", logprob(1));
-    expect(ids(document.release())).toEqual([0, 1]);
-    document.append(0, "", logprob(2));
-    expect(ids(document.flush())).toEqual([2]);
+    const filter = new StopFilter(new AnswerDocument(), []);
+    filter.append(0, "", logprob(0));
+    expect(ids(filter.release())).toEqual([]);
+    filter.append(0, "é", logprob(1));
+    expect(ids(filter.release())).toEqual([0, 1]);
+    filter.append(0, "", logprob(2));
+    expect(ids(filter.flush())).toEqual([2]);
   });
 });

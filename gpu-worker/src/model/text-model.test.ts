@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
 import { afterAll, describe, expect, it } from "vitest";
-import { IncrementalText } from "../answer/incremental_text.ts";
+import { IncrementalText } from "../answer/incremental-text.ts";
 import { idsOfRuns } from "./runs.ts";
-import { type Message, TextModel } from "./text_model.ts";
+import { type Message, TextModel } from "./text-model.ts";
 
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
 const model = new TextModel(join(repository, "models/demo"));
