@@ -24,6 +24,7 @@ export default defineConfig({
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
               bindings: {
+                ANABRANCH_ACCESS_LOG: "off",
                 ANABRANCH_KEY_SECRET: "key-secret-of-the-tests",
                 ANABRANCH_ADMIN_TOKEN: "admin-token-of-the-tests",
                 ANABRANCH_POOL_TOKEN: "pool-token-of-the-tests",

@@ -3,7 +3,7 @@
 import { availableParallelism, cpus } from "node:os";
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { openRiver, type River } from "@anabranch/gateway/local/river.ts";
+import { openTestCluster, type TestCluster } from "@anabranch/gateway/local/test-cluster.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
 import { check, families, type Split, type Task } from "@anabranch/training/tasks/task.ts";
 import { whole } from "./arguments.ts";
@@ -56,13 +56,13 @@ class Client {
   readonly #maxTokens: number;
 
   constructor(
-    river: River,
+    cluster: TestCluster,
     key: string,
     model: string,
     mode: "serial" | "parallel",
     maxTokens: number,
   ) {
-    this.#url = `${river.url}/v1/chat/completions`;
+    this.#url = `${cluster.url}/v1/chat/completions`;
     this.#key = key;
     this.#model = model;
     this.#mode = mode;
@@ -118,13 +118,13 @@ async function all(name: string, client: Client, tasks: readonly Task[]): Promis
   return out;
 }
 
-async function measure(river: River, of: Settings): Promise<Figures> {
+async function measure(cluster: TestCluster, of: Settings): Promise<Figures> {
   const threads = ["--threads", String(of.threads)];
-  await river.addWorker("model", ["--model", of.model, "--model-id", "model", ...threads]);
-  await river.addWorker("twin", ["--model", of.twin, "--model-id", "twin", ...threads]);
-  const key = await river.key("bench");
-  const ours = new Client(river, key, "model", "parallel", of.maxTokens);
-  const twin = new Client(river, key, "twin", "serial", of.maxTokens);
+  await cluster.addWorker("model", ["--model", of.model, "--model-id", "model", ...threads]);
+  await cluster.addWorker("twin", ["--model", of.twin, "--model-id", "twin", ...threads]);
+  const key = await cluster.key("bench");
+  const ours = new Client(cluster, key, "model", "parallel", of.maxTokens);
+  const twin = new Client(cluster, key, "twin", "serial", of.maxTokens);
 
   const tasks = families.flatMap((family) =>
     Array.from({ length: of.tasks }, (_, i) => makeTask(of.seed, i, of.split, family)),
@@ -250,15 +250,15 @@ export async function benchQuality(argv: string[]): Promise<void> {
     maxTokens: whole("max-tokens", values["max-tokens"], 1, many),
   };
   say("starting the gateway and two workers");
-  const river = await openRiver();
+  const cluster = await openTestCluster();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => void river.close().finally(() => process.exit(1)));
+    process.once(signal, () => void cluster.close().finally(() => process.exit(1)));
   }
   let measured: Figures;
   try {
-    measured = await measure(river, settings);
+    measured = await measure(cluster, settings);
   } finally {
-    await river.close();
+    await cluster.close();
   }
   const { threads, runs } = settings;
   const result: QualityFigures = {

@@ -3,8 +3,8 @@ import { createApp } from "./app.ts";
 import type { Environment } from "./environment.ts";
 
 export { AnswersObject } from "./cache/answers-object.ts";
-export { TenantObject } from "./limits/tenant-object.ts";
 export { PoolObject } from "./pool/pool-object.ts";
+export { TenantObject } from "./tenant/tenant-object.ts";
 
 const app = createApp();
 

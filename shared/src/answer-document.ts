@@ -63,6 +63,7 @@ export class AnswerDocument<Logprob = unknown> {
   readonly runs: TextRun<Logprob>[] = [];
   /** Where the text of each lane goes now. */
   readonly #current = new Map<number, TextRun<Logprob>>();
+  #finished = false;
   readonly #stages = new Map<number, Stage<Logprob>>();
   /** Stage → the run in which the trunk continues after it. */
   readonly #after = new Map<number, TextRun<Logprob>>();
@@ -103,6 +104,11 @@ export class AnswerDocument<Logprob = unknown> {
     const run = this.#current.get(lane);
     if (!run) throw new LaneEventError(`an event names lane ${lane}, which was never opened`);
     return run;
+  }
+
+  /** The answer has ended, whatever lanes were still open. */
+  get finished(): boolean {
+    return this.#finished;
   }
 
   /** In the order in which they opened. */
@@ -180,9 +186,9 @@ export class AnswerDocument<Logprob = unknown> {
 
   #finish(stopLane: number | undefined) {
     const stoppedIn = stopLane === undefined ? null : this.runOf(stopLane);
+    this.#finished = true;
     let past = false;
     for (const run of this.runs) {
-      run.closed = true;
       run.void = past;
       if (run === stoppedIn) past = true;
     }

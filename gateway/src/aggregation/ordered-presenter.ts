@@ -28,13 +28,13 @@ export class OrderedPresenter implements Presenter {
     if (change.kind === "text" && !change.run.void && this.#isPast(change.run)) {
       this.#release(change.run, released);
     }
-    const { runs } = this.#document;
+    const { runs, finished } = this.#document;
     for (let index = this.#at ? runs.indexOf(this.#at) : runs.length; ; index++) {
       const at = runs[index];
       this.#at = at;
       if (!at) break;
       if (!at.void) this.#release(at, released);
-      if (!at.closed) break;
+      if (!at.closed && !finished) break;
     }
     return released.text === "" && released.logprobs.length === 0 ? [] : [released];
   }

@@ -3,17 +3,16 @@
 // written (KV takes a minute to agree, the Cache API never does), and because D1's one thread is kept
 // for what only it can do.
 import { DurableObject } from "cloudflare:workers";
-import type { Environment } from "../environment.ts";
 
 /** Larger logs are not kept: a row of an object holds at most 2 MB. */
 export const largestEntry = 1_000_000;
 const capacityBytes = 64_000_000;
 const lifetimeMs = 24 * 3_600_000;
 
-export class AnswersObject extends DurableObject<Environment> {
+export class AnswersObject extends DurableObject {
   readonly #sql: SqlStorage;
 
-  constructor(state: DurableObjectState, env: Environment) {
+  constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(`CREATE TABLE IF NOT EXISTS answers (

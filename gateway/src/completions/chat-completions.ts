@@ -1,27 +1,21 @@
 // POST /v1/chat/completions
 import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
 import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
-import { errorResponses } from "../http/error-responses.ts";
-import type { AnswerRequest, Surroundings } from "./answer.ts";
+import { jsonBody, tenantRoute } from "../http/route.ts";
+
+import { answerPart } from "./answer-part.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { chatLogprobs } from "./logprobs.ts";
+import type { AnswerRequest } from "./open-answer.ts";
 import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
+import { chatCompletion } from "./responses.ts";
 
 const textPart = z.object({ type: z.literal("text", "only text parts"), text: z.string() });
 const content = z.union([z.string(), z.array(textPart).min(1)]);
-
-const part = z
-  .union([
-    z.strictObject({ serial: z.string() }),
-    z.strictObject({
-      parallel: z.array(z.strictObject({ title: z.string(), body: z.string() })).min(1),
-    }),
-  ])
-  .openapi("AnswerPart");
 
 const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer", "user"]), content, name: z.string().nullish() }),
@@ -30,13 +24,13 @@ const message = z.discriminatedUnion("role", [
     content: content.nullish(),
     name: z.string().nullish(),
     anabranch: z
-      .object({ parts: z.array(part).nullish() })
+      .object({ parts: z.array(answerPart).nullish() })
       .nullish()
       .openapi({ description: "As it came with the answer; its texts in order are `content`" }),
   }),
 ]);
 
-export const body = z
+const body = z
   .looseObject({
     ...parameters,
     messages: z.array(message).min(1, "at least one message is needed"),
@@ -53,21 +47,6 @@ const unsupported = ["tools", "functions", "audio", "prediction", "web_search_op
 
 type Body = z.output<typeof body>;
 type Message = Body["messages"][number];
-
-export const route = createRoute({
-  method: "post",
-  path: "/v1/chat/completions",
-  summary: "Answers a conversation, branching where the answer has independent parts",
-  security: [{ key: [] }],
-  request: { body: { required: true, content: { "application/json": { schema: body } } } },
-  responses: {
-    200: {
-      description: "A chat.completion, or with `stream` its chunks as server-sent events",
-      content: { "application/json": { schema: z.looseObject({}) } },
-    },
-    ...errorResponses,
-  },
-});
 
 function textOf(message: Message): string {
   const { content } = message;
@@ -106,7 +85,7 @@ function structureBytes(parts: readonly AnswerPart[]): number {
   );
 }
 
-function answerRequest(fields: Body, requestId: string): AnswerRequest {
+function answerRequest(fields: Body, id: string): AnswerRequest {
   const logprobs = fields.logprobs ?? false;
   const topLogprobs = fields.top_logprobs ?? 0;
   if (topLogprobs > 0 && !logprobs) {
@@ -126,7 +105,7 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
     templateTokens,
   );
   return {
-    requestId,
+    id,
     endpoint: "chat.completions",
     model: fields.model,
     input: { case: "chat", value: { messages } },
@@ -137,11 +116,15 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
   };
 }
 
-const chatRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsage) => {
+const chatRenderer: RendererOf = (
+  { id, model, createdAt: created },
+  withLogprobs,
+  includeUsage,
+) => {
   const head = { id, object: "chat.completion.chunk", created, model };
   const noUsage = includeUsage ? { usage: null } : {};
   const shown = (logprobs: readonly TokenLogprob[]) =>
-    logprobsAsked ? chatLogprobs(logprobs) : null;
+    withLogprobs ? chatLogprobs(logprobs) : null;
   return {
     choice(index) {
       const chunk = (
@@ -182,9 +165,19 @@ const chatRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsag
   };
 };
 
-export async function handle(request: Request, around: Surroundings): Promise<Response> {
-  const fields = await readBody(request, body);
-  refuseUnsupported(fields, unsupported);
-  const id = `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`;
-  return deliver(answerRequest(fields, id), chatRenderer, around);
-}
+export const chatCompletions = tenantRoute({
+  method: "post",
+  path: "/v1/chat/completions",
+  summary: "Answers a conversation, branching where the answer has independent parts",
+  request: jsonBody(body),
+  response: {
+    description: "A chat.completion, or with `stream` its chunks as server-sent events",
+    schema: chatCompletion,
+  },
+  async handle(context) {
+    const fields = await readBody(context.request, body);
+    refuseUnsupported(fields, unsupported);
+    const id = `chatcmpl-${context.requestId}`;
+    return deliver(answerRequest(fields, id), chatRenderer, context);
+  },
+});

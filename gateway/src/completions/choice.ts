@@ -13,25 +13,25 @@ import { Replay, ReplayError } from "../aggregation/replay.ts";
 import { ApiError } from "../api-error.ts";
 import { reportFailure } from "../routing/breaker.ts";
 import type { WorkerStream } from "../routing/worker-stream.ts";
-import { type Counts, countsOf, countsSoFar } from "../usage/account.ts";
+import { type Counts, countsOf } from "../usage/counts.ts";
 import { TokenTally } from "../usage/token-tally.ts";
 
-/** Opens the same choice on some worker once more, `told` so far; rejects where none can. */
-export type Reopen = (told: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
+/** Opens the same choice again, on any worker, to continue after `events`; rejects if none can. */
+export type Reopen = (events: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
 
-/** What a choice is read from: a worker's stream, or a log that was kept. */
+/** What a choice is read from: a worker's stream, or the log of a cached answer. */
 export type Source =
   | { kind: "stream"; stream: WorkerStream; reopen: Reopen }
   | { kind: "log"; log: readonly GenerateResponse[] };
 
 /** How often one choice may lose its worker. */
-const mostLosses = 3;
+const maxLosses = 3;
 
 const isHeartbeat = ({ event }: Event) => event.case === "heartbeat";
 
 /** A choice that has begun. */
 export class Choice {
-  /** Its number in the answer, and in the engine's random numbers. */
+  /** Its index in the answer; also part of the engine's random numbers. */
   readonly index: number;
   readonly document = new AnswerDocument<TokenLogprob>();
   readonly #tally = new TokenTally();
@@ -64,12 +64,13 @@ export class Choice {
   /** The tokens so far; after the end, what the usage block says. */
   get counts(): Counts {
     if (this.#finished?.usage) return countsOf(this.#finished.usage);
-    return countsSoFar(this.#promptTokens, this.#cachedTokens, this.#tally.counts);
+    const promptTokens = this.#promptTokens;
+    return { promptTokens, cachedTokens: this.#cachedTokens, ...this.#tally.counts };
   }
 
   /**
-   * The choice's changes, a step at a time; an empty step is a worker's sign of life. Throws ApiError
-   * where it can't be brought to its end.
+   * The choice's changes, step by step. An empty step is a heartbeat. Throws ApiError if the choice can't
+   * be completed.
    */
   async *steps(): AsyncGenerator<AnswerChange[]> {
     try {
@@ -79,7 +80,7 @@ export class Choice {
       if (this.#cancelled.signal.aborted) {
         throw new ApiError(499, "The client left.", { code: "client_closed" });
       }
-      console.error(`request ${this.#requestId} was lost`, error);
+      console.error(`request ${this.#requestId} failed`, error);
       throw new ApiError(502, "The worker was lost in the middle of the answer.", {
         code: "worker_lost",
       });
@@ -88,7 +89,7 @@ export class Choice {
     }
   }
 
-  /** Until it has finished, from as many workers as it takes. */
+  /** All messages until it has finished, from as many workers as it takes. */
   async *#messages(): AsyncGenerator<GenerateResponse> {
     if (this.#source.kind === "log") return yield* this.#source.log;
     const { reopen } = this.#source;
@@ -106,14 +107,16 @@ export class Choice {
         reportFailure(this.#stream.worker);
         this.#stream.cancel();
         this.#stream.ended();
-        if (++losses > mostLosses) throw error;
-        console.warn(`request ${this.#requestId} lost its worker and goes on elsewhere: ${error}`);
-        const told = this.#log.flatMap(({ events }) => events);
-        const stream = await reopen(told, this.#cancelled.signal).catch(() =>
+        if (++losses > maxLosses) throw error;
+        console.warn(
+          `request ${this.#requestId} lost its worker and continues elsewhere: ${error}`,
+        );
+        const events = this.#log.flatMap((each) => each.events);
+        const stream = await reopen(events, this.#cancelled.signal).catch(() =>
           Promise.reject(error),
         );
         this.#stream = stream;
-        replay = new Replay(told);
+        replay = new Replay(events);
       }
     }
   }
@@ -157,7 +160,7 @@ async function* messagesOf(stream: WorkerStream | null): AsyncGenerator<Generate
   }
 }
 
-/** A message without what the client was told before. */
+/** A message without what the client has already. */
 function restOf(message: GenerateResponse, replay: Replay): GenerateResponse {
   const isRepeated = ({ event }: Event) => event.case === "started";
   const events = message.events.flatMap((event) =>

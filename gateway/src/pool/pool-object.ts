@@ -1,6 +1,5 @@
 // The pool's one object: which workers there are, what they serve and how busy they are.
 import { DurableObject } from "cloudflare:workers";
-import type { Environment } from "../environment.ts";
 import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool-view.ts";
 
 /** How often workers are asked to report. */
@@ -31,11 +30,11 @@ interface Entry {
   heard: boolean;
 }
 
-export class PoolObject extends DurableObject<Environment> {
+export class PoolObject extends DurableObject {
   readonly #entries = new Map<string, Entry>();
   readonly #sql: SqlStorage;
 
-  constructor(state: DurableObjectState, env: Environment) {
+  constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(

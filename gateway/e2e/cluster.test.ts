@@ -8,7 +8,7 @@ import { textOfParts } from "@anabranch/shared/parts.ts";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../local/bundle.ts";
-import { openRiver, type River } from "../local/river.ts";
+import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
 
 const model = "anabranch-demo";
 const parallelPrompt = "Describe Mercury, Earth and Mars. Give each its own section.";
@@ -33,28 +33,28 @@ const usageOf = ({ usage }: { usage?: unknown }) => usage as Usage;
 const cachedTokens = ({ usage }: OpenAI.ChatCompletion) =>
   usage?.prompt_tokens_details?.cached_tokens ?? Number.NaN;
 
-let river: River;
+let cluster: TestCluster;
 const workers = new Map<string, ChildProcess>();
 const clients = new Map<string, OpenAI>();
 
 async function client(tenant: string): Promise<OpenAI> {
   const known = clients.get(tenant);
   if (known) return known;
-  const apiKey = await river.key(tenant);
-  const made = new OpenAI({ baseURL: `${river.url}/v1`, apiKey, maxRetries: 0 });
+  const apiKey = await cluster.key(tenant);
+  const made = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
   clients.set(tenant, made);
   return made;
 }
 
 async function addWorker(id: string): Promise<void> {
-  workers.set(id, await river.addWorker(id));
+  workers.set(id, await cluster.addWorker(id));
 }
 
 beforeAll(async () => {
-  river = await openRiver();
+  cluster = await openTestCluster();
   await addWorker("first");
 }, 120_000);
-afterAll(() => river.close());
+afterAll(() => cluster.close());
 
 describe("with one worker", () => {
   it("answers a parallel question with fewer steps than visible tokens", async () => {
@@ -197,10 +197,10 @@ describe("with one worker", () => {
     }
     const left = Date.now();
     await expect
-      .poll(async () => (await river.pool())[0]?.kv, { timeout: 1_000, interval: 20 })
+      .poll(async () => (await cluster.pool())[0]?.kv, { timeout: 1_000, interval: 20 })
       .toSatisfy(({ free, total }) => free === total && total > 0);
     process.stderr.write(`KV was free ${Date.now() - left} ms after the clients left\n`);
-    expect(await river.usage(openai.apiKey as string)).toMatchObject({
+    expect(await cluster.usage(openai.apiKey as string)).toMatchObject({
       requests: 0,
       incomplete: { requests: 8 },
     });
@@ -283,7 +283,7 @@ describe("with one worker", () => {
     for await (const _ of stream) break;
     stream.controller.abort();
     await expect
-      .poll(async () => (await river.pool())[0]?.kv, { timeout: 10_000, interval: 20 })
+      .poll(async () => (await cluster.pool())[0]?.kv, { timeout: 10_000, interval: 20 })
       .toSatisfy(({ free, total }) => free === total && total > 0);
   });
 
@@ -400,12 +400,12 @@ describe("with one worker", () => {
       seen.steps += anabranch.steps;
       seen.branches += anabranch.branches;
     }
-    expect(await river.usage(openai.apiKey as string)).toMatchObject(seen);
+    expect(await cluster.usage(openai.apiKey as string)).toMatchObject(seen);
   });
 
   it("answers 429 over a key's limit, and says when to come back", async () => {
-    const apiKey = await river.key("limited", { rpm: 2 });
-    const openai = new OpenAI({ baseURL: `${river.url}/v1`, apiKey, maxRetries: 0 });
+    const apiKey = await cluster.key("limited", { rpm: 2 });
+    const openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
     const request = { model, max_tokens: 5, messages: user("Describe China.") };
     await openai.chat.completions.create(request);
     await openai.chat.completions.create(request);
@@ -421,12 +421,12 @@ describe("with two workers", () => {
     const openai = await client("two");
     const request = { model, max_tokens: 200, messages: user(parallelPrompt) };
     await addWorker("second");
-    const before = await river.answered();
+    const before = await cluster.answered();
     const answers = await Promise.all(
       Array.from({ length: 6 }, () => openai.chat.completions.create(request)),
     );
     expect(answers.map(({ choices }) => choices.length)).toEqual(Array(6).fill(1));
-    const after = await river.answered();
+    const after = await cluster.answered();
     const took = Object.entries(after).map(([id, count]) => [id, count - (before[id] ?? 0)]);
     expect(Object.fromEntries(took)).toEqual({
       first: expect.toSatisfy((count) => count > 0),
@@ -451,7 +451,7 @@ describe("with two workers", () => {
       for await (const chunk of stream) {
         text += chunk.choices[0]?.delta.content ?? "";
         if (++chunks !== 3) continue;
-        const [busy = ""] = await river.busy();
+        const [busy = ""] = await cluster.busy();
         killed = workers.get(busy);
         if (!killed) continue;
         killed.kill("SIGKILL");
@@ -495,6 +495,6 @@ describe("with two workers", () => {
     const texts = answers.map(({ text }) => text);
     expect(texts).toEqual(undisturbed.choices.map(({ message }) => message.content));
     expect(new Set(texts).size).toBe(n);
-    expect((await river.answered()).third).toBeGreaterThan(0);
+    expect((await cluster.answered()).third).toBeGreaterThan(0);
   });
 });

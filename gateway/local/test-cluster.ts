@@ -17,7 +17,7 @@ export interface PoolRow {
   kv: { free: number; total: number };
 }
 
-export interface River {
+export interface TestCluster {
   url: string;
   /** A worker with the demo model on one thread; `options` go to it as they are. */
   addWorker(id: string, options?: readonly string[]): Promise<ChildProcess>;
@@ -41,9 +41,9 @@ export interface Totals {
   incomplete: { requests: number; completion_tokens: number };
 }
 
-export async function openRiver(): Promise<River> {
+export async function openTestCluster(): Promise<TestCluster> {
   const state = mkdtempSync(join(tmpdir(), "anabranch-e2e-"));
-  const gateway: LocalGateway = await serve({ port: 0, state });
+  const gateway: LocalGateway = await serve({ port: 0, state, accessLog: false });
   const workers: ChildProcess[] = [];
   const { ANABRANCH_ADMIN_TOKEN: admin, ANABRANCH_POOL_TOKEN } = gateway.secrets;
 

@@ -1,18 +1,15 @@
-// One object per tenant: its keys' limits, and the usage rows on their way to D1.
+// One object per tenant: the limits of its keys, and its usage rows on their way to D1.
 import { DurableObject } from "cloudflare:workers";
-import type { Environment } from "../environment.ts";
+import type { Settlement } from "../limits/reservation.ts";
+import { type Limits, LimitWindow, type Refusal } from "../limits/window.ts";
 import { UsageOutbox } from "../usage/outbox.ts";
-import type { UsageRow } from "../usage/usage-row.ts";
-import { type Limits, LimitWindow, type Refusal } from "./window.ts";
+import type { UsageRow } from "../usage/usage-store.ts";
 
-/** How a request's limits are closed: with what it cost, or as if it had never been. */
-export type Settlement = { tokens: number } | "release" | "unlimited";
-
-export class TenantObject extends DurableObject<Environment> {
+export class TenantObject extends DurableObject<{ DB: D1Database }> {
   readonly #window: LimitWindow;
   readonly #outbox: UsageOutbox;
 
-  constructor(state: DurableObjectState, env: Environment) {
+  constructor(state: DurableObjectState, env: { DB: D1Database }) {
     super(state, env);
     this.#window = new LimitWindow(state.storage.sql);
     this.#outbox = new UsageOutbox(state.storage, env.DB);
@@ -26,14 +23,14 @@ export class TenantObject extends DurableObject<Environment> {
     this.#window.correct(requestId, tokens);
   }
 
-  /** Ends a request: settles its limits and takes its usage row, which is safe from then on. */
+  /** Ends a request: settles its limits and takes its usage row. The row is safe when this returns. */
   async finish(requestId: string, settlement: Settlement, row: UsageRow | null): Promise<void> {
     if (settlement === "release") this.#window.release(requestId);
     else if (settlement !== "unlimited") this.#window.settle(requestId, settlement.tokens);
     if (row) await this.#outbox.put(row);
   }
 
-  /** Everything taken so far is in D1 when this returns. Throws where D1 is not there. */
+  /** Every row taken so far is in D1 when this returns. Throws if D1 can't be reached. */
   async flush(): Promise<void> {
     await this.#outbox.flush();
   }

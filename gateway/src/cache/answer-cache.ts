@@ -10,7 +10,7 @@ import { answersObject, type Environment } from "../environment.ts";
 /** The logs of an answer's choices, in order. */
 type Logs = readonly (readonly GenerateResponse[])[];
 
-/** Each part behind its length (32 bits, big-endian). */
+/** Parts, each after its length (32 bits, big-endian). */
 function frame(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const size = parts.reduce((sum, part) => sum + 4 + part.byteLength, 0);
   const bytes = new Uint8Array(size);
@@ -53,8 +53,8 @@ function areComplete(logs: Logs): boolean {
   });
 }
 
-/** The answer's logs, or null. A cache that fails is a cache that misses. */
-export async function recall(
+/** The logs of the answer's choices, or null. A cache that fails counts as a miss. */
+export async function getAnswer(
   env: Environment,
   tenantId: string,
   key: string,
@@ -70,7 +70,8 @@ export async function recall(
   }
 }
 
-export async function remember(
+/** Keeps a complete answer. Never rejects. */
+export async function putAnswer(
   env: Environment,
   tenantId: string,
   key: string,
