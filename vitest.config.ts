@@ -6,6 +6,7 @@ const nodeFolders = ["shared", "native", "gpu-worker", "training", "bench", "scr
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./scripts/closing-line.ts"],
     projects: [
       {
         test: {

@@ -36,7 +36,7 @@ const commands = {
     needs: [native, python],
     exec: (_, args) => [venvPython, [join(root, "training/python/tests"), ...args]],
   },
-  format: { needs: [packages], exec: (_, args) => [bin("biome"), ["check", "--write", ...args]] },
+  format: { needs: [packages], exec: script("scripts/format.mjs") },
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -1,8 +1,9 @@
 // GET /admin/v1/pool
 import { z } from "@hono/zod-openapi";
 import { operatorRoute } from "../http/route.ts";
+import type { PoolWorker, WorkerLoad } from "../pool/pool.ts";
 import { loadOf } from "../pool/pool-service.ts";
-import { type PoolWorker, poolView, type WorkerLoad } from "../pool/pool-view.ts";
+import { poolView } from "../pool/pool-view.ts";
 import { credentials, workerClient } from "../routing/worker-client.ts";
 
 const worker = z

@@ -3,10 +3,7 @@
 import { ApiError } from "../api-error.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { type Environment, tenantObject } from "../environment.ts";
-import type { Refusal } from "./window.ts";
-
-/** How a reservation ends: with what the request cost, or as if it had never been made. */
-export type Settlement = { tokens: number } | "release" | "unlimited";
+import type { Refusal, Settlement } from "./window.ts";
 
 /** A long answer renews its reservation this often. */
 const renewalMs = 60_000;

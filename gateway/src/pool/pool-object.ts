@@ -1,6 +1,6 @@
 // The pool's one object: which workers there are, what they serve and how busy they are.
 import { DurableObject } from "cloudflare:workers";
-import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool-view.ts";
+import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool.ts";
 
 /** How often workers are asked to report. */
 export const heartbeatMs = 500;

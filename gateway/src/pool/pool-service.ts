@@ -5,7 +5,7 @@ import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@c
 import { createFetchHandler } from "@connectrpc/connect/protocol";
 import { sameSecret } from "../auth/api-key.ts";
 import { type Environment, poolObject } from "../environment.ts";
-import type { Model, WorkerLoad } from "./pool-view.ts";
+import type { Model, WorkerLoad } from "./pool.ts";
 
 export function modelOf(info: ModelInfo): Model {
   const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;

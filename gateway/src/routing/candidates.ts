@@ -1,5 +1,5 @@
 // Which workers to try for a model, best first.
-import type { PoolView, PoolWorker } from "../pool/pool-view.ts";
+import type { PoolView, PoolWorker } from "../pool/pool.ts";
 import { isBroken } from "./breaker.ts";
 
 interface Sent {

@@ -8,7 +8,7 @@ import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiError, badField } from "../api-error.ts";
-import type { PoolWorker } from "../pool/pool-view.ts";
+import type { PoolWorker } from "../pool/pool.ts";
 import { reportFailure, reportSuccess } from "./breaker.ts";
 import { begin } from "./candidates.ts";
 import { credentials, workerClient } from "./worker-client.ts";

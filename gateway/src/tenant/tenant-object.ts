@@ -1,7 +1,6 @@
 // One object per tenant: the limits of its keys, and its usage rows on their way to D1.
 import { DurableObject } from "cloudflare:workers";
-import type { Settlement } from "../limits/reservation.ts";
-import { type Limits, LimitWindow, type Refusal } from "../limits/window.ts";
+import { type Limits, LimitWindow, type Refusal, type Settlement } from "../limits/window.ts";
 import { UsageOutbox } from "../usage/outbox.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
 

@@ -2,7 +2,8 @@
 // settled in the same call.
 import { type Environment, tenantObject } from "../environment.ts";
 import type { TenantContext } from "../http/context.ts";
-import { Reservation, type Settlement } from "../limits/reservation.ts";
+import { Reservation } from "../limits/reservation.ts";
+import type { Settlement } from "../limits/window.ts";
 import { type Counts, noCounts } from "./counts.ts";
 import type { UsageRow } from "./usage-store.ts";
 
