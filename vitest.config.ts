@@ -2,7 +2,7 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
-const nodeFolders = ["shared", "native", "gpu-worker", "training", "bench", "scripts"];
+const nodeFolders = ["examples", "shared", "native", "gpu-worker", "training", "bench", "scripts"];
 
 export default defineConfig({
   test: {
