@@ -26,7 +26,8 @@ function run(title, command, args, { show = false, ...options } = {}) {
     ...options,
   });
   if (result.error || result.status !== 0) {
-    const why = result.error?.message ?? (show ? "see above" : `${result.stdout}\n${result.stderr}`);
+    const why =
+      result.error?.message ?? (show ? "see above" : `${result.stdout}\n${result.stderr}`);
     throw new SetupError(`${title} failed: ${command} ${args.join(" ")}\n${why}`);
   }
   say(`  done in ${((Date.now() - started) / 1000).toFixed(1)} s`);

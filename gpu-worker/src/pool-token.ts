@@ -1,11 +1,11 @@
-// The secret that a worker shows to its gateway's pool.
+// The secret with which a worker registers in its gateway's pool.
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** Where a gateway started from this checkout keeps the secrets it made for itself. */
+/** Where a gateway started from this checkout keeps its secrets. */
 const localSecrets = fileURLToPath(new URL("../../.anabranch/secrets.json", import.meta.url));
 
-/** ANABRANCH_POOL_TOKEN; for a gateway on this machine, else what that gateway keeps; else "". */
+/** ANABRANCH_POOL_TOKEN, or for a gateway on this machine the token that it keeps, or "". */
 export function poolToken(gateway: string): string {
   const given = process.env.ANABRANCH_POOL_TOKEN;
   if (given) return given;

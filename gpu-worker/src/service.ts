@@ -1,4 +1,4 @@
-// The Worker service: a request in text, an answer in lanes of text.
+// The Worker service: a request in text, an answer as lanes of text.
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import type { StructureRun } from "@anabranch/native";
 import { FinishReason, Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";

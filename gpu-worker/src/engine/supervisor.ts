@@ -46,7 +46,7 @@ export class EngineSupervisor {
   #closing = false;
 
   /** Called if the engine can't be started at all; the message says why. */
-  onHopeless: (message: string) => void = (message) => log.error(message);
+  onGiveUp: (message: string) => void = (message) => log.error(message);
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -100,7 +100,7 @@ export class EngineSupervisor {
       if (this.#closing) return;
       this.#backoff = Math.min(this.#backoff * 2, LAST_BACKOFF_MS);
       this.start().catch((error: Error) => {
-        if (!this.#closing) this.onHopeless(error.message);
+        if (!this.#closing) this.onGiveUp(error.message);
       });
     }, this.#backoff);
   }

@@ -13,11 +13,11 @@ export interface Message {
   role: string;
   content: string;
   name?: string;
-  /** Of an answer given back with its structure: texts and bodies in order are `content`. */
+  /** The structure of an earlier answer: texts and bodies in order are `content`. */
   parts?: readonly AnswerPart[];
 }
 
-/** Input that can't be turned into a prompt; the message is for the client. */
+/** Input that can't become a prompt. The message is for the client. */
 export class PromptError extends Error {}
 
 type Json = Record<string, unknown>;
@@ -60,7 +60,7 @@ export class TextModel {
         .filter(([key]) => key.endsWith("_token"))
         .map(([key, value]) => [key, tokenText(value)]),
     );
-    // Longest first, so that of two tokens that begin alike the one the tokenizer takes is found.
+    // Longest first: of two tokens that begin alike, the tokenizer takes the longer one.
     this.#added = [...this.#tokenizer.get_added_tokens_decoder().values()]
       .map(({ content }) => content)
       .filter((content) => content.length > 0)
@@ -71,9 +71,9 @@ export class TextModel {
 
   /**
    * The ids of a chat prompt: the model's template over the messages, tokenized as Hugging Face
-   * does. Added tokens (markers among them) that stand in a message's own text are written as
-   * ordinary tokens, so that no client can forge one.
-   * @throws PromptError where the template refuses the messages
+   * does. Added tokens (markers among them) in the text of a message become ordinary tokens, so that no
+   * client can forge a marker.
+   * @throws PromptError if the template refuses the messages
    */
   chat(messages: readonly Message[]): number[] {
     const quoted = new Quoted(this.#added, textIn(messages));
@@ -81,8 +81,8 @@ export class TextModel {
   }
 
   /**
-   * The same prompt as runs: an answer given back with its parts stands in it with the tokens and the
-   * structure that decoding it made. One that can't be structured is plain text.
+   * The same prompt as runs: an earlier answer with parts keeps the tokens and the structure that decoding
+   * it produced. An answer that can't be structured is plain text.
    * @throws PromptError as chat does
    */
   conversation(messages: readonly Message[]): StructureRun[] {
@@ -99,7 +99,7 @@ export class TextModel {
       }
     }
     const { runs } = builder;
-    // Where nothing stands before a stage no answer can have opened it.
+    // A stage needs text before it: no answer can have opened it otherwise.
     const [first] = runs;
     if (first && "serial" in first && first.serial.length > 0) return runs;
     return [{ serial: this.#encodeQuoted(prompt, quoted, false) }];
@@ -111,12 +111,12 @@ export class TextModel {
     return this.#encodeQuoted(quoted.hide(prompt), quoted, true);
   }
 
-  /** The ids of text that no client wrote: added tokens in it are themselves. */
+  /** The ids of trusted text: added tokens in it stay added tokens. */
   tokens(text: string): number[] {
     return this.#encode(text, false);
   }
 
-  /** The ids of the vocabulary's own tokens whose text passes; bytes that are no text stand for nothing. */
+  /** The ids of all vocabulary tokens whose text passes `test`. */
   tokensWhere(test: (text: string) => boolean): number[] {
     const bytes: Record<string, string> = { Ċ: "\n", č: "\r", ĉ: "\t", Ġ: " " };
     const textOf = (token: string) => token.replace(/[ĊčĉĠ]/g, (byte) => bytes[byte] ?? byte);
@@ -158,8 +158,10 @@ export class TextModel {
     });
   }
 
-  /** What the template writes before each answer that has ids, and behind the last: all of `prompt`,
-   * where it does more with an answer's content than to copy it. */
+  /**
+   * The text that the template writes before each structured answer and after the last one. The whole
+   * prompt as one text, if the template does more with the content of an answer than copy it.
+   */
   #around(
     prompt: string,
     plain: readonly Rendered[],
@@ -168,18 +170,18 @@ export class TextModel {
   ): { text: string; answer: AnswerIds[] }[] {
     const whole = [{ text: prompt, answer: [] }];
     if (answers.every((answer) => answer === null)) return whole;
-    let slotted: string;
+    let withSlots: string;
     try {
-      slotted = this.#render(
+      withSlots = this.#render(
         plain.map((each, i) => (answers[i] ? { ...each, content: quoted.slot(i) } : each)),
       );
     } catch {
       return whole;
     }
-    const pieces = quoted.splitSlots(slotted);
-    const again = pieces.map(({ text, slot }) => text + (plain[slot]?.content ?? "")).join("");
+    const stretches = quoted.splitSlots(withSlots);
+    const again = stretches.map(({ text, slot }) => text + (plain[slot]?.content ?? "")).join("");
     if (again !== prompt) return whole;
-    return pieces.map(({ text, slot }) => ({ text, answer: answers[slot] ?? [] }));
+    return stretches.map(({ text, slot }) => ({ text, answer: answers[slot] ?? [] }));
   }
 
   #encode(text: string, withStart: boolean): number[] {
@@ -196,11 +198,11 @@ export class TextModel {
     return out;
   }
 
-  /** An added token's text as ordinary tokens: cut until no piece is an added token. */
+  /** The text of an added token as ordinary tokens: cut where neither half holds an added token. */
   #literal(text: string): number[] {
     for (let cut = 1; cut < text.length; cut++) {
       const [head, tail] = [text.slice(0, cut), text.slice(cut)];
-      if ([head, tail].some((piece) => this.#added.some((token) => piece.includes(token)))) {
+      if ([head, tail].some((half) => this.#added.some((token) => half.includes(token)))) {
         continue;
       }
       return [...this.#encode(head, false), ...this.#encode(tail, false)];
@@ -211,18 +213,18 @@ export class TextModel {
   }
 }
 
-/** A message as templates see it. */
+/** A message as a template sees it. */
 type Rendered = Omit<Message, "parts">;
 
-/** All that clients wrote. */
+/** All text that clients wrote. */
 const textIn = (messages: readonly Message[]): string =>
   messages
     .flatMap(({ content, name = "", parts = [] }) => [content, name, ...titlesOf(parts)])
     .join("");
 
 /**
- * The occurrences of added tokens in user text, taken out before rendering and spliced back; and
- * slots, which keep the place of what is tokenized apart.
+ * Takes added tokens out of user text before rendering and puts them back after it. Slots mark the places
+ * of text that is tokenized by itself.
  */
 class Quoted {
   readonly #pattern: RegExp | undefined;
@@ -267,30 +269,30 @@ class Quoted {
     return `${this.#slot}${index}${this.#slot}`;
   }
 
-  /** Stretches between slots, each with the number of the slot behind it; the last has -1. */
+  /** The text between slots, each with the number of the slot that follows; -1 after the last. */
   splitSlots(text: string): { text: string; slot: number }[] {
-    const pieces = text.split(new RegExp(`${this.#slot}(\\d+)${this.#slot}`));
+    const parts = text.split(new RegExp(`${this.#slot}(\\d+)${this.#slot}`));
     const out: { text: string; slot: number }[] = [];
-    for (let i = 0; i < pieces.length; i += 2) {
-      out.push({ text: pieces[i] ?? "", slot: Number(pieces[i + 1] ?? -1) });
+    for (let i = 0; i < parts.length; i += 2) {
+      out.push({ text: parts[i] ?? "", slot: Number(parts[i + 1] ?? -1) });
     }
     return out;
   }
 
-  /** Plain stretches, each followed by the literal that was hidden after it. */
+  /** Plain text, each followed by the literal that was hidden after it. */
   split(text: string): { plain: string; literal?: string }[] {
     if (this.#literals.length === 0) return [{ plain: text }];
-    const pieces = text.split(new RegExp(`${this.#open}(\\d+)${this.#close}`));
+    const parts = text.split(new RegExp(`${this.#open}(\\d+)${this.#close}`));
     const out: { plain: string; literal?: string }[] = [];
-    for (let i = 0; i < pieces.length; i += 2) {
-      const literal = this.#literals[Number(pieces[i + 1] ?? Number.NaN)];
-      out.push({ plain: pieces[i] ?? "", ...(literal === undefined ? {} : { literal }) });
+    for (let i = 0; i < parts.length; i += 2) {
+      const literal = this.#literals[Number(parts[i + 1] ?? Number.NaN)];
+      out.push({ plain: parts[i] ?? "", ...(literal === undefined ? {} : { literal }) });
     }
     return out;
   }
 }
 
-/** A model's name: what its config says it is called, else its folder's. */
+/** A model's name: the one in its config, else the name of its folder. */
 function nameOf(folder: string): string {
   const path = join(folder, "config.json");
   const named = existsSync(path) ? readJson(path)._name_or_path : undefined;

@@ -2,8 +2,8 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { dialectNames, spellDialect } from "./model/spell.ts";
-import { TextModel } from "./model/text-model.ts";
+import { dialectNames, spellDialect } from "../model/spell.ts";
+import { TextModel } from "../model/text-model.ts";
 
 const help = `npm run dialect -- --model DIR --dialect NAME
 
