@@ -16,7 +16,7 @@ import {
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const script = (path) => (node, args) => [node, [join(root, path), ...args]];
 
-/** Preparing data needs the engine only where it is to judge. */
+/** Data preparation needs the engine only for likelihoods. */
 const usesEngine = process.argv.includes("--likelihood");
 
 /** command → what it needs, and what to execute. */

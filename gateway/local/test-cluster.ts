@@ -1,5 +1,5 @@
-// The whole system, for tests and measurements: the gateway on workerd and real workers, each under its
-// own process, all on ports that are free.
+// The whole system, for tests and benchmarks: the gateway on workerd and real workers, each in its own
+// process, all on free ports.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -25,7 +25,7 @@ export interface TestCluster {
   pool(): Promise<PoolRow[]>;
   /** How many answers have ended on each healthy worker, by its id. */
   answered(): Promise<Record<string, number>>;
-  /** The healthy workers that have an answer under way, asked themselves: the pool hears of it later. */
+  /** The healthy workers that run a request, by their own metrics: the pool hears of it later. */
   busy(): Promise<string[]>;
   usage(key: string): Promise<Totals>;
   close(): Promise<void>;

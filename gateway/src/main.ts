@@ -1,4 +1,4 @@
-// The Worker: what wrangler.toml names.
+// The Worker's entry point, as wrangler.toml names it.
 import { createApp } from "./app.ts";
 import type { Environment } from "./environment.ts";
 

@@ -1,4 +1,4 @@
-// A worker without an engine: speaks the Worker service and answers as its prompt tells it to, so that
+// A worker without an engine: it speaks the Worker service and answers as its prompt says, so that
 // the gateway can be tested alone, refusals and failures included.
 import { once } from "node:events";
 import { createServer } from "node:http";

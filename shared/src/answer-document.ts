@@ -18,7 +18,7 @@ export type LaneEvent<Logprob = unknown> =
   | { case: "started" | "heartbeat"; value: object }
   | { case: undefined; value?: undefined };
 
-/** A stretch of one lane's text that stands in one place of the document. */
+/** A stretch of one lane's text, in one place of the document. */
 export interface TextRun<Logprob = unknown> {
   readonly lane: number;
   /** The stage of the branch; null in the trunk. */
@@ -31,7 +31,7 @@ export interface TextRun<Logprob = unknown> {
   closed: boolean;
   /** Why the branch ended; null while it is open, and in the trunk. */
   reason: CloseReasonWord | null;
-  /** It stands after a stop string, so it is not part of the answer. */
+  /** After a stop string, so not part of the answer. */
   void: boolean;
 }
 

@@ -34,7 +34,7 @@ function markOf(chunk: LaneChunk): LaneMark | null {
   return typeof mark === "object" && mark !== null && "event" in mark ? (mark as LaneMark) : null;
 }
 
-/** An assistant message to go on from, with the structure of the answer it was. */
+/** The answer as an assistant message for the next request, with its structure. */
 export interface AnswerMessage {
   role: "assistant";
   content: string;

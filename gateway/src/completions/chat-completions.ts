@@ -54,7 +54,7 @@ function textOf(message: Message): string {
   return (content ?? []).map((part) => part.text).join("");
 }
 
-/** The parts of an answer that is given back with its structure; none elsewhere. */
+/** The parts of an earlier answer that is sent back with its structure; else none. */
 function partsOf(message: Message, index: number): AnswerPart[] {
   const parts = message.role === "assistant" ? message.anabranch?.parts : null;
   if (!parts) return [];
@@ -70,13 +70,13 @@ function partsOf(message: Message, index: number): AnswerPart[] {
 
 const encoder = new TextEncoder();
 const bytesIn = (text: string) => encoder.encode(text).byteLength;
-/** What a chat template may add: in all, and around each message. */
+/** What a chat template may add: in total, and around each message. */
 const templateTokens = 64;
 const messageTokens = 16;
-/** What markers may add to a stage, and to each of its branches beside its title, written twice. */
+/** What markers may add to a stage, and to each of its branches beside its title (written twice). */
 const markerTokens = 16;
 
-/** What an answer's structure adds to its text. */
+/** What the structure of an answer adds to its text. */
 function structureBytes(parts: readonly AnswerPart[]): number {
   const branches = parts.flatMap((part) => ("parallel" in part ? [null, ...part.parallel] : []));
   return branches.reduce(
@@ -93,7 +93,7 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
   }
   const maxTokens = fields.max_completion_tokens ?? fields.max_tokens ?? null;
   const messages = fields.messages.map((each, index) => ({
-    // OpenAI's newer name of the same thing; chat templates know the older.
+    // "developer" is OpenAI's newer name of "system"; chat templates know the older one.
     role: each.role === "developer" ? "system" : each.role,
     content: textOf(each),
     name: each.name ?? "",

@@ -32,7 +32,7 @@ const unsupported = ["echo", "suffix"];
 
 type Body = z.output<typeof body>;
 
-/** OpenAI takes several prompts at once; one is what is built. */
+/** OpenAI accepts several prompts; only one is implemented. */
 function onlyPrompt(prompt: Body["prompt"]): string | number[] {
   if (typeof prompt === "string") return prompt;
   const [first] = prompt;
@@ -53,10 +53,10 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
     model: fields.model,
     input: plain ? { case: "text", value: prompt } : { case: "tokens", value: { ids: prompt } },
     promptField: "prompt",
-    // One more for a token that opens every sequence.
+    // Plus one for a token that starts every sequence.
     promptBytes: 1 + (plain ? new TextEncoder().encode(prompt).byteLength : prompt.length),
     question: plain ? prompt : null,
-    // OpenAI's own default here is 16; ours is the model's, as everywhere.
+    // OpenAI's default here is 16; ours is the model's, as in chats.
     settings: settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),
   };
 }

@@ -35,7 +35,7 @@ function required(name: string, value: string): string {
   return value;
 }
 
-/** An http(s) address without a path, as the edge will put service names behind it. */
+/** An http(s) URL without a trailing slash: the client appends service names to it. */
 function workerUrl(text: string): string {
   const url = URL.parse(required("url", text));
   if (!url || !["http:", "https:"].includes(url.protocol)) {
@@ -81,7 +81,7 @@ function routes(env: Environment) {
   );
 }
 
-/** Answers a Pool call; null where the path is none of its methods. */
+/** Serves a Pool call; null if the path is none of its methods. */
 export async function servePool(request: Request, env: Environment): Promise<Response | null> {
   const handler = routes(env).get(new URL(request.url).pathname);
   return handler ? handler(request) : null;

@@ -25,7 +25,7 @@ export interface PoolWorker {
   models: Model[];
   load: WorkerLoad;
   draining: boolean;
-  /** Heard from lately. */
+  /** Heard from recently. */
   healthy: boolean;
   /** ms since the epoch. */
   registeredAt: number;
