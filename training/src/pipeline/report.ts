@@ -1,10 +1,9 @@
-// The figures of an extraction as one page that needs nothing else.
-
+// The figures of an extraction as one self-contained HTML page.
 import { type Bar, barChart, columnChart } from "./charts.ts";
 import type { Agreement } from "./likelihood.ts";
 import type { Figures, Summary } from "./statistics.ts";
 
-/** Figures published for ASPD (arXiv:2508.08895), to read ours beside. */
+/** Figures published for ASPD (arXiv:2508.08895), for comparison. */
 const published =
   "PPD 44%, ABN 2.7 to 4.2, speed-up in wall-clock 1.85 on average and 3.19 at best";
 

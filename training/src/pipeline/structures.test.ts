@@ -1,10 +1,11 @@
+import { textOfParts } from "@anabranch/shared/parts.ts";
 import { describe, expect, it } from "vitest";
-import { cut, plainText } from "./parts.ts";
+import { cut } from "./cut.ts";
 
-/** The parts in short: serial texts as they are, stages as their titles. Short texts branch too. */
+/** The parts in brief: serial texts, and stages as their titles. Short texts branch too. */
 function outline(text: string, prompt = ""): (string | string[])[] {
-  const { parts } = cut(text, prompt, { least: -100 });
-  expect(plainText(parts)).toBe(text);
+  const { parts } = cut(text, prompt, { minGain: -100 });
+  expect(textOfParts(parts)).toBe(text);
   return parts.map((part) =>
     "serial" in part ? part.serial : part.parallel.map(({ title }) => title),
   );
@@ -16,7 +17,7 @@ describe("lists", () => {
   it("are cut item by item, each with its own line end", () => {
     const text =
       "Some tips:\n\n1. **Plan**: Make a list of tasks.\n2. **Rest**: Take a break.\n\nThat is all.";
-    expect(cut(text, "", { least: -100 }).parts).toEqual([
+    expect(cut(text, "", { minGain: -100 }).parts).toEqual([
       { serial: "Some tips:\n\n" },
       {
         parallel: [
@@ -31,7 +32,7 @@ describe("lists", () => {
   it("keep nested content and end alike where blank lines part the items", () => {
     const text =
       "- Tokyo: large city\n  - in Japan\n\n- Paris: smaller city\n  - in France\n\nEnd.";
-    expect(cut(text, "", { least: -100 }).parts).toEqual([
+    expect(cut(text, "", { minGain: -100 }).parts).toEqual([
       {
         parallel: [
           { title: "Tokyo", body: "- Tokyo: large city\n  - in Japan\n\n" },
@@ -252,12 +253,12 @@ describe("never cut", () => {
 describe("rules", () => {
   const text = "Some tips:\n\n- Plan: make a list of the tasks\n- Rest: take a break every hour\n";
   it("keep short answers serial", () => {
-    expect(cut(text, "", { least: -100, answer: 1000 }).rejections[0]?.reason).toBe(
+    expect(cut(text, "", { minGain: -100, minAnswerTokens: 1000 }).rejections[0]?.reason).toBe(
       "a short answer",
     );
   });
   it("take no stage that saves too few steps", () => {
-    expect(cut(text, "", { least: 50 }).rejections[0]?.reason).toBe("saves no steps");
+    expect(cut(text, "", { minGain: 50 }).rejections[0]?.reason).toBe("saves no steps");
   });
   it("take two stages that save a little more than the one around them", () => {
     const nested = (name: string) =>
@@ -271,24 +272,24 @@ describe("rules", () => {
   it("bound the stages of an answer, keeping those that save most", () => {
     const list = (words: number) =>
       `Here are some types:\n\n- Red ${"very warm ".repeat(words)}color\n- Blue ${"very cold ".repeat(words)}color\n\n`;
-    const { stages } = cut(list(10) + list(30) + list(20), "", { stages: 2 });
+    const { stages } = cut(list(10) + list(30) + list(20), "", { maxStages: 2 });
     expect(stages.map(({ cost }) => cost.plain > 100)).toEqual([true, true]);
   });
-  it("merge neighbours where there are more items than branches", () => {
+  it("merge neighbours if there are more items than branches", () => {
     const items = Array.from(
       { length: 14 },
       (_, i) => `- Item${"abcdefghijklmn"[i]}: some words here\n`,
     );
-    const { parts } = cut(items.join(""), "", { least: -100 });
+    const { parts } = cut(items.join(""), "", { minGain: -100 });
     const [part] = parts;
     if (!part || !("parallel" in part)) throw new Error("not cut");
     expect(part.parallel).toHaveLength(7);
     expect(part.parallel[0]).toEqual({ title: "Itema, Itemb", body: items.slice(0, 2).join("") });
-    expect(plainText(parts)).toBe(items.join(""));
+    expect(textOfParts(parts)).toBe(items.join(""));
   });
   it("keep a long list of bare names serial", () => {
     const items = Array.from({ length: 30 }, (_, i) => `${i + 1}. Tech-${"abcdefghij"[i % 10]}\n`);
-    const { stages, rejections } = cut(items.join(""), "", { least: -100 });
+    const { stages, rejections } = cut(items.join(""), "", { minGain: -100 });
     expect(stages).toEqual([]);
     expect(rejections.map(({ reason }) => reason)).toContain("a long list of bare names");
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cutTask } from "../cli/data.ts";
+import { cutTask } from "../cli/generate.ts";
 import { makeTask } from "./catalogue.ts";
 import { check, Draw, enumerate, families } from "./task.ts";
 

@@ -2,11 +2,11 @@ import * as general from "./general.ts";
 import * as mathematics from "./mathematics.ts";
 import * as retrieval from "./retrieval.ts";
 import * as talk from "./talk.ts";
-import { Draw, type Family, type Kind, type Split, type Task } from "./task.ts";
+import { Draw, type Family, type Split, type Task, type TaskMaker } from "./task.ts";
 import * as words from "./words.ts";
 
 /** Every kind of task with its share; two in three have independent parts, and nine in ten of the tokens. */
-const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: Kind])[]>> = {
+const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: TaskMaker])[]>> = {
   general: [
     [7, general.compareCities],
     [7, general.compareCountries],

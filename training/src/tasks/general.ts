@@ -1,5 +1,5 @@
 import { animals, cities, countries, planets } from "./facts.ts";
-import type { Draw, Kind, Part, Task } from "./task.ts";
+import type { Draw, ListingPart, Task, TaskMaker } from "./task.ts";
 import { capitalize, countWord, enumerate, fill, layoutRequest, listing } from "./task.ts";
 
 /**
@@ -13,7 +13,7 @@ interface Topic {
   nouns: string;
   prompts: readonly string[];
   intro: string;
-  parts: Part[];
+  parts: ListingPart[];
   names: string[];
   ending: string;
   endingClaims: string[];
@@ -260,11 +260,11 @@ export function plural(animal: string): string {
   return `${animal}s`;
 }
 
-function compare(kind: string, makeTopic: (draw: Draw) => Topic): Kind {
+function compare(kind: string, makeTopic: (draw: Draw) => Topic): TaskMaker {
   return (draw) => {
     const topic = makeTopic(draw);
     const { layout, request } = layoutRequest(draw);
-    const slots = {
+    const values = {
       names: enumerate(topic.names),
       nouns: topic.nouns,
       count: countWord(topic.parts.length),
@@ -272,8 +272,8 @@ function compare(kind: string, makeTopic: (draw: Draw) => Topic): Kind {
     return listing(layout, {
       family: "general",
       kind,
-      prompt: capitalize(fill(draw.phrase(topic.prompts), slots)) + request,
-      intro: fill(topic.intro, slots),
+      prompt: capitalize(fill(draw.phrase(topic.prompts), values)) + request,
+      intro: fill(topic.intro, values),
       parts: topic.parts,
       ending: topic.ending,
       endingClaims: topic.endingClaims,
@@ -290,7 +290,7 @@ export const comparePlanets = compare("compare-planets", planetTopic);
 /** One entity only: the same facts, and nothing to branch on. */
 export function oneEntity(draw: Draw): Task {
   const topic = draw.random.pick([cityTopic, countryTopic, animalTopic, planetTopic])(draw);
-  const part = topic.parts[0] as Part;
+  const part = topic.parts[0] as ListingPart;
   const name = topic.names[0] as string;
   return {
     family: "serial",

@@ -1,5 +1,5 @@
 import { people, person, town } from "./names.ts";
-import type { Draw, Part, Task } from "./task.ts";
+import type { Draw, ListingPart, Task } from "./task.ts";
 import { capitalize, countWord, fill, layoutRequest, listing } from "./task.ts";
 
 /**
@@ -20,7 +20,7 @@ interface Field {
 }
 
 interface Story {
-  slots: (draw: Draw) => Record<string, string>;
+  values: (draw: Draw) => Record<string, string>;
   fields: readonly Field[];
 }
 
@@ -31,7 +31,7 @@ const year = (draw: Draw) => String(draw.random.int(1900, 2020));
 const number = (draw: Draw, low: number, high: number) => String(draw.random.int(low, high));
 
 const shop: Story = {
-  slots: (draw) => ({
+  values: (draw) => ({
     kind: draw.random.pick(["bakery", "bookshop", "cafe", "flower shop", "toy shop", "garage"]),
     owner: person(draw).full,
     town: town(draw),
@@ -144,7 +144,7 @@ const shop: Story = {
 };
 
 const trip: Story = {
-  slots: (draw) => ({
+  values: (draw) => ({
     traveller: person(draw).full,
     town: town(draw),
     vehicle: draw.random.pick(["train", "bus", "boat", "bicycle", "car", "plane"]),
@@ -275,7 +275,7 @@ const trip: Story = {
 };
 
 const club: Story = {
-  slots: (draw) => ({
+  values: (draw) => ({
     kind: draw.random.pick(["chess", "garden", "music", "film", "running", "sailing"]),
     leader: person(draw).full,
     founder: person(draw).full,
@@ -397,21 +397,21 @@ interface Drawn {
   passage: string;
   questions: string[];
   fields: Field[];
-  slots: Record<string, string>;
+  values: Record<string, string>;
 }
 
 function drawStory(draw: Draw, count: number): Drawn {
   const story = draw.random.pick(stories);
-  const slots = story.slots(draw);
-  const told = draw.random.sample(story.fields, Math.max(count, draw.random.int(4, 6)));
-  const fields = draw.random.sample(told, count);
+  const values = story.values(draw);
+  const included = draw.random.sample(story.fields, Math.max(count, draw.random.int(4, 6)));
+  const fields = draw.random.sample(included, count);
   // The first field names the thing the others call "it".
-  const order = story.fields.filter((f) => told.includes(f));
+  const order = story.fields.filter((f) => included.includes(f));
   return {
-    passage: order.map((f) => capitalize(fill(f.fact, slots))).join(" "),
-    questions: fields.map((f) => fill(draw.phrase(f.questions), slots)),
+    passage: order.map((f) => capitalize(fill(f.fact, values))).join(" "),
+    questions: fields.map((f) => fill(draw.phrase(f.questions), values)),
     fields,
-    slots,
+    values,
   };
 }
 
@@ -435,10 +435,10 @@ function ask(draw: Draw, passage: string, questions: readonly string[]): string 
 export function passageQuestions(draw: Draw): Task {
   const drawn = drawStory(draw, draw.random.pick([2, 3, 4, 4, 5, 5, 6]));
   const parts = drawn.fields.map((f) => {
-    const value = drawn.slots[f.value] as string;
+    const value = drawn.values[f.value] as string;
     return {
       lead: f.label,
-      text: `${fill(f.answer, drawn.slots)} The text says: ${capitalize(fill(f.fact, drawn.slots))} So the answer to this question is ${value}, and nothing else in the text speaks against it.`,
+      text: `${fill(f.answer, drawn.values)} The text says: ${capitalize(fill(f.fact, drawn.values))} So the answer to this question is ${value}, and nothing else in the text speaks against it.`,
       claims: [value],
     };
   });
@@ -466,8 +466,8 @@ export function passageQuestion(draw: Draw): Task {
       .replace(/questions/gi, "question")
       .replace("these question", "this question")
       .replace("\n1. ", "\n"),
-    response: fill(field.answer, drawn.slots),
-    claims: [{ contains: drawn.slots[field.value] as string }],
+    response: fill(field.answer, drawn.values),
+    claims: [{ contains: drawn.values[field.value] as string }],
   };
 }
 
@@ -479,7 +479,7 @@ interface Things {
   /** What one of them is called in a question. */
   name: (thing: number) => string;
   facts: readonly string[];
-  parts: readonly Part[];
+  parts: readonly ListingPart[];
 }
 
 const jobs = [
@@ -577,7 +577,7 @@ export function oneProfile(draw: Draw): Task {
   const count = draw.random.int(2, 5);
   const things = draw.random.pick([persons, wares])(draw, count);
   const which = draw.random.int(0, count - 1);
-  const part = things.parts[which] as Part;
+  const part = things.parts[which] as ListingPart;
   return {
     family: "serial",
     kind: "one-profile",

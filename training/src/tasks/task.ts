@@ -28,7 +28,7 @@ export interface Task {
   claims: Claim[];
 }
 
-export type Kind = (draw: Draw) => Task;
+export type TaskMaker = (draw: Draw) => Task;
 
 /**
  * What a family draws from: randomness, and the train/held-out split. Held out are the last
@@ -97,17 +97,17 @@ export function capitalize(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-/** Fills `{name}` slots; an unknown slot is a mistake in a template and throws. */
-export function fill(template: string, slots: Readonly<Record<string, string | number>>): string {
+/** Fills `{name}` values; an unknown slot is a mistake in a template and throws. */
+export function fill(template: string, values: Readonly<Record<string, string | number>>): string {
   return template.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = slots[name];
+    const value = values[name];
     if (value === undefined) throw new Error(`no value for {${name}} in "${template}"`);
     return String(value);
   });
 }
 
 /** One part of an answer: its lead, what it says, and the claims that it must make. */
-export interface Part {
+export interface ListingPart {
   lead: string;
   text: string;
   claims: readonly string[];
@@ -118,7 +118,7 @@ export interface Listing {
   kind: string;
   prompt: string;
   intro: string;
-  parts: readonly Part[];
+  parts: readonly ListingPart[];
   ending: string;
   endingClaims: readonly string[];
 }

@@ -3,10 +3,10 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { AnswerPart } from "@anabranch/shared/parts.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { extractCommand } from "../../cli/extract.ts";
-import { readRows } from "../answers.ts";
-import type { Part } from "../parts.ts";
+import { readRows } from "../jsonl.ts";
 import { Journal } from "./journal.ts";
 import { isYes, readSpans } from "./reply.ts";
 import { unitsOf } from "./units.ts";
@@ -159,7 +159,7 @@ describe("with an endpoint", () => {
   async function titles(): Promise<string[][]> {
     const out_: string[][] = [];
     for await (const { row } of readRows(out())) {
-      const parts = row.parts as Part[];
+      const parts = row.parts as AnswerPart[];
       out_.push(parts.flatMap((p) => ("parallel" in p ? p.parallel.map((b) => b.title) : [])));
     }
     return out_;

@@ -2,16 +2,16 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { describe, expect, it } from "vitest";
-import { chooseSpans } from "./choose.ts";
-import { balancedRuns } from "./merge.ts";
-import { named, namesOf } from "./names.ts";
+import { balancedRuns } from "./balanced-runs.ts";
+import { cut } from "./cut.ts";
+import { named, namesOf } from "./item-names.ts";
 import { numbersIn, sumOf, workedWith } from "./numbers.ts";
-import { mapOrdered } from "./ordered.ts";
-import { cut } from "./parts.ts";
+import { mapOrdered } from "./ordered-map.ts";
+import { selectSpans } from "./span-selection.ts";
+import { estimate, stageCost } from "./stage-cost.ts";
 import { Statistics } from "./statistics.ts";
-import { estimate, stageCost } from "./steps.ts";
 import { shortened, titlesOf } from "./titles.ts";
-import { readTokenizer } from "./tokens.ts";
+import { readTokenizer } from "./tokenizer.ts";
 
 describe("merging", () => {
   it("makes the largest run as small as it can be", () => {
@@ -25,7 +25,7 @@ describe("choosing", () => {
   const span = (start: number, end: number, worth: number) => ({ start, end, worth });
   const text = "abc def ghi jkl";
   const choose = (spans: ReturnType<typeof span>[], most = 8) =>
-    chooseSpans(spans, ({ worth }) => worth, text, most).map(({ worth }) => worth);
+    selectSpans(spans, ({ worth }) => worth, text, most).map(({ worth }) => worth);
 
   it("takes several small ones where they are worth more than what holds them", () => {
     expect(choose([span(0, 11, 5), span(0, 3, 3), span(8, 11, 4)])).toEqual([3, 4]);
