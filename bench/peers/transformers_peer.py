@@ -38,7 +38,11 @@ def decode(model, prefix: torch.Tensor, lanes: int, tokens: int) -> float:
         else:
             own[torch.arange(lanes), step * lanes + torch.arange(lanes)] = True
             seen = torch.cat(
-                [torch.ones(lanes, n, dtype=torch.bool, device=device), own[:, : (step + 1) * lanes]], 1
+                [
+                    torch.ones(lanes, n, dtype=torch.bool, device=device),
+                    own[:, : (step + 1) * lanes],
+                ],
+                1,
             )
             mask = torch.zeros(seen.shape, dtype=model.dtype, device=device)
             mask.masked_fill_(~seen, torch.finfo(model.dtype).min)

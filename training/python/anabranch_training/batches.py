@@ -1,10 +1,10 @@
 """From rows of data to batches: what the demo's trainer and fine-tuning share."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch

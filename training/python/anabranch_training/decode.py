@@ -190,16 +190,18 @@ class Decoder:
     @torch.no_grad()
     def _logits(self) -> torch.Tensor:
         ids, positions = torch.tensor([self.ids]), torch.tensor([self.positions])
-        mask = visible(torch.ones_like(ids), torch.tensor([self.lanes]), torch.tensor([self.stages]))
+        mask = visible(
+            torch.ones_like(ids), torch.tensor([self.lanes]), torch.tensor([self.stages])
+        )
         return self.model.logits(self.model(ids, positions, mask))[0]
 
     def _never(self, text: list[int], marker: Marker) -> set[int]:
         """What would complete a tag behind `text`, that of `marker` excepted."""
-        return {
-            tag[-1] for tag in self.d.tags if tag != marker.ids and _ends_with(text, tag[:-1])
-        }
+        return {tag[-1] for tag in self.d.tags if tag != marker.ids and _ends_with(text, tag[:-1])}
 
-    def _choose(self, lane: int, logits, never: set[int] = frozenset(), only: set[int] = frozenset()) -> int:
+    def _choose(
+        self, lane: int, logits, never: set[int] = frozenset(), only: set[int] = frozenset()
+    ) -> int:
         """The likeliest legal token of a lane."""
         legal = torch.zeros_like(logits, dtype=torch.bool)
         legal[list(only) if only else slice(None)] = True

@@ -4,10 +4,10 @@ Its text comes from shared/dialects; here as everywhere else it is read by its i
 """
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared/dialects"
 NAMES = tuple(sorted(file.stem for file in FOLDER.glob("*.json")))
@@ -16,7 +16,16 @@ END_OF_TEXT = "<|endoftext|>"
 TURN_OPEN = "<|im_start|>"
 TURN_CLOSE = "<|im_end|>"
 
-ORDER = ("plan_open", "title_open", "title_close", "fork", "opening", "branch_close", "join", "tail_close")
+ORDER = (
+    "plan_open",
+    "title_open",
+    "title_close",
+    "fork",
+    "opening",
+    "branch_close",
+    "join",
+    "tail_close",
+)
 
 
 def _parts(value) -> list:
@@ -163,7 +172,9 @@ class Dialect:
         return tuple(out)
 
 
-def choices(options: list[Marker], pick: Callable[[set[int], int], int]) -> Iterator[tuple[int, bool]]:
+def choices(
+    options: list[Marker], pick: Callable[[set[int], int], int]
+) -> Iterator[tuple[int, bool]]:
     """One of several markers comes next: its ids, and whether each was chosen or follows by itself.
 
     `pick(tokens, i)` says which of several tokens comes at place i.

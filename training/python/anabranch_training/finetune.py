@@ -15,8 +15,8 @@ from transformers import AutoConfig
 
 from .batches import read_tasks
 from .dialect import NAMES
-from .lora import TARGETS, add_lora, merge_lora
 from .loop import Checkpoint, Objective, State, fit, learning_rate, say
+from .lora import TARGETS, add_lora, merge_lora
 from .mask import why_no_flex
 from .optimizer import adamw
 from .packing import Packed
@@ -35,25 +35,35 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--base", type=Path, required=True, help="Hugging Face folder to begin with")
     p.add_argument("--data", type=Path, required=True, help="JSONL written by `data extract`")
     p.add_argument("--heldout", type=Path, help="JSONL whose loss is printed at each checkpoint")
-    p.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it exists")
+    p.add_argument(
+        "--run", type=Path, required=True, help="folder of the run; resumed if it exists"
+    )
     p.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     p.add_argument("--lora", action="store_true", help="train low-rank additions, not all weights")
     p.add_argument("--rank", type=int, default=32, help="of LoRA (default %(default)s)")
     p.add_argument("--alpha", type=float, default=64, help="of LoRA (default %(default)s)")
     p.add_argument("--targets", nargs="+", default=list(TARGETS), help="layers that LoRA adds to")
-    p.add_argument("--epochs", type=int, default=2, help="passes over the data (default %(default)s)")
+    p.add_argument(
+        "--epochs", type=int, default=2, help="passes over the data (default %(default)s)"
+    )
     p.add_argument("--max-steps", type=int, help="end after so many steps, if that is earlier")
     p.add_argument("--lr", type=float, help="peak (default 2e-5, with --lora 1e-4)")
     p.add_argument("--warmup-steps", type=int, default=20, help="default %(default)s")
     p.add_argument("--weight-decay", type=float, default=0.01, help="default %(default)s")
-    p.add_argument("--row-tokens", type=int, default=4096, help="samples are packed into rows of this")
+    p.add_argument(
+        "--row-tokens", type=int, default=4096, help="samples are packed into rows of this"
+    )
     p.add_argument("--accumulate", type=int, default=8, help="rows a step (default %(default)s)")
     p.add_argument(
         "--dialect", choices=NAMES, default="aspd", help="markers to teach (default %(default)s)"
     )
-    p.add_argument("--resume-rule", choices=["sum", "max"], help="where the trunk goes on after a join")
+    p.add_argument(
+        "--resume-rule", choices=["sum", "max"], help="where the trunk goes on after a join"
+    )
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--dtype", choices=DTYPES, help="of the weights (default fp32, LoRA on CUDA bf16)")
+    p.add_argument(
+        "--dtype", choices=DTYPES, help="of the weights (default fp32, LoRA on CUDA bf16)"
+    )
     p.add_argument("--export-dtype", choices=DTYPES, help="default: as the base is stored")
     p.add_argument(
         "--attention",
@@ -118,7 +128,9 @@ def main() -> None:
     heldout = packed(args.heldout).in_order() if args.heldout else []
     total = len(data.tasks) * args.epochs
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    say(f"{len(data.tasks)} rows, {trained / 1e6:.2f}M parameters train, {attention}, {args.device}")
+    say(
+        f"{len(data.tasks)} rows, {trained / 1e6:.2f}M parameters train, {attention}, {args.device}"
+    )
 
     settings = {
         **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "rank", "alpha", "targets")},

@@ -3,10 +3,10 @@
 import math
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,6 @@ from .batches import Batch
 from .dialect import Dialect
 from .optimizer import MuonAndAdamW
 from .sample import RULES, allowed_markers
-
 
 Optimizer = torch.optim.Optimizer | MuonAndAdamW
 

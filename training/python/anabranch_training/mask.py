@@ -26,7 +26,9 @@ def block_mask(samples: Tensor, lanes: Tensor, stages: Tensor):
     from torch.nn.attention.flex_attention import create_block_mask
 
     def sees(b, head, i, j):
-        siblings = (stages[b, i] == stages[b, j]) & (stages[b, i] != 0) & (lanes[b, i] != lanes[b, j])
+        siblings = (
+            (stages[b, i] == stages[b, j]) & (stages[b, i] != 0) & (lanes[b, i] != lanes[b, j])
+        )
         return (i >= j) & (samples[b, i] == samples[b, j]) & ~siblings
 
     b, n = samples.shape

@@ -34,9 +34,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,
     ):
-        super().__init__(
-            matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
-        )
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         self.dtype = dtype
 
     @torch.no_grad()

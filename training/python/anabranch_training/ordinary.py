@@ -11,12 +11,11 @@ FILE holds one JSON object a line, with `prompt` and `response`, or `turns`.
 import argparse
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator
 
 from .dialect import Dialect
 from .tokenizer import save_tokenizer, train_tokenizer
-
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 

@@ -3,7 +3,7 @@
 So a run that is stopped goes on with exactly the row that would have come next.
 """
 
-from typing import Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -66,4 +66,6 @@ class Packed:
         for epoch in range(first, epochs):
             yield from self._pack(sampled(epoch, skip if epoch == first else 0))
             if len(self.left_out) == len(self.tasks):
-                raise SystemExit(f"no row can be trained on; the first: {self.left_out.popitem()[1]}")
+                raise SystemExit(
+                    f"no row can be trained on; the first: {self.left_out.popitem()[1]}"
+                )

@@ -73,7 +73,9 @@ def load_vocabulary(folder: Path, resume: str | None = None, dialect: str = "asp
     one the markers of `dialect` are added. `resume` changes the dialect's rule."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if not (folder / name).exists():
-            raise SystemExit(f"{folder} has no {name}: a checkpoint with a fast tokenizer is needed")
+            raise SystemExit(
+                f"{folder} has no {name}: a checkpoint with a fast tokenizer is needed"
+            )
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     own_tokens = tokenizer.get_vocab_size()
     has_own = (folder / "aspd.json").exists()
@@ -117,14 +119,20 @@ def _turn_end(tokenizer: Tokenizer, template: PreTrainedTokenizerFast) -> int:
     return tokenizer.token_to_id(template.eos_token)
 
 
-def load_model(folder: Path, dtype: torch.dtype, device: str, attention: str = "sdpa") -> Pretrained:
+def load_model(
+    folder: Path, dtype: torch.dtype, device: str, attention: str = "sdpa"
+) -> Pretrained:
     causal = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation=attention
     )
     if causal.config.model_type not in KINDS:
-        raise SystemExit(f"{causal.config.model_type} models can't be served: {', '.join(KINDS)} can")
+        raise SystemExit(
+            f"{causal.config.model_type} models can't be served: {', '.join(KINDS)} can"
+        )
     if getattr(causal.config, "use_sliding_window", False):
-        raise SystemExit("sliding-window attention is not supported: set use_sliding_window to false")
+        raise SystemExit(
+            "sliding-window attention is not supported: set use_sliding_window to false"
+        )
     return Pretrained(causal.to(device).eval())
 
 

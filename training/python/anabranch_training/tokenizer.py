@@ -5,8 +5,8 @@ that the npm package @huggingface/tokenizers gives the same ids.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 

@@ -9,10 +9,10 @@ import argparse
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 import torch
@@ -108,7 +108,9 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--first", type=Path, help="JSONL that alone is trained on at the beginning")
     p.add_argument("--first-minutes", type=float, default=5, help="and for how long")
     p.add_argument("--heldout", type=Path, help="JSONL whose loss is printed at each checkpoint")
-    p.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it exists")
+    p.add_argument(
+        "--run", type=Path, required=True, help="folder of the run; resumed if it exists"
+    )
     p.add_argument("--out", type=Path, help="where the last export goes as well")
     p.add_argument(
         "--base",
@@ -116,7 +118,9 @@ def arguments() -> argparse.Namespace:
         help="run whose last checkpoint this one begins from, or a model's folder, for its weights; "
         "the latter may have fewer layers and narrower MLPs",
     )
-    p.add_argument("--serial", action="store_true", help="no branches: a base, or a twin to compare")
+    p.add_argument(
+        "--serial", action="store_true", help="no branches: a base, or a twin to compare"
+    )
     p.add_argument(
         "--decay",
         type=float,

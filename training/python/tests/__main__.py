@@ -11,7 +11,9 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     p = argparse.ArgumentParser(prog="npm run test:training --", description=__doc__)
-    p.add_argument("-k", metavar="PATTERN", action="append", help="only tests whose name has PATTERN")
+    p.add_argument(
+        "-k", metavar="PATTERN", action="append", help="only tests whose name has PATTERN"
+    )
     p.add_argument("-v", action="store_true", help="name every test")
     args = p.parse_args()
     sys.path.insert(0, str(HERE.parent))

@@ -9,7 +9,6 @@ import unittest
 from pathlib import Path
 
 import torch
-
 from anabranch_training.compare import BOUND, engine_logits, errors, trainer_logits
 from anabranch_training.dialect import MARKERS
 from anabranch_training.loop import Objective

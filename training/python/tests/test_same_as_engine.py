@@ -7,8 +7,6 @@ import unittest
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
-
 from anabranch_training.batches import collate
 from anabranch_training.compare import BOUND, engine_logits, errors, trainer_logits
 from anabranch_training.decode import Decoder
@@ -17,6 +15,7 @@ from anabranch_training.loop import Objective
 from anabranch_training.model import Model
 from anabranch_training.pretrained import load_model, load_vocabulary
 from anabranch_training.sample import plain_text
+from tokenizers import Tokenizer
 
 from . import tiny
 
@@ -52,7 +51,9 @@ class SameAsEngine(unittest.TestCase):
                 with self.subTest(name, tags=how), tempfile.TemporaryDirectory() as temporary:
                     folder = Path(temporary) / f"{name}-{how}"
                     tiny.make_checkpoint("qwen3", folder, tied=True, markers=tags)
-                    Dialect.of(Tokenizer.from_file(str(folder / "tokenizer.json")), name).save(folder)
+                    Dialect.of(Tokenizer.from_file(str(folder / "tokenizer.json")), name).save(
+                        folder
+                    )
                     model = load_model(folder, torch.float32, "cpu")
                     self.agree(folder, model, tasks=tasks)
                     vocabulary = load_vocabulary(folder)

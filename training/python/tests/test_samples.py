@@ -4,7 +4,6 @@ import json
 import unittest
 
 import torch
-
 from anabranch_training.batches import collate
 from anabranch_training.dialect import Dialect
 from anabranch_training.loop import marker_bias

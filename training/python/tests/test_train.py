@@ -50,7 +50,9 @@ class Train(unittest.TestCase):
         self.assertIn("has no checkpoint and no model.safetensors", missing.stderr)
 
         first = ["--first", str(self.folder / "data.jsonl"), "--first-minutes", "0.02"]
-        base = self.loss(self.train("base", "--serial", "--decay", "0", "--minutes", "0.05", *first))
+        base = self.loss(
+            self.train("base", "--serial", "--decay", "0", "--minutes", "0.05", *first)
+        )
         begun = ["--base", str(self.folder / "base"), "--decay", "1", "--minutes", "0.02"]
         self.assertLess(self.loss(self.train("twin", "--serial", *begun)), base)
         self.loss(self.train("model", *begun))

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 
 import torch
+from anabranch_training.compare import ROOT
+from anabranch_training.dialect import END_OF_TEXT, TURN_CLOSE, TURN_OPEN
+from anabranch_training.tokenizer import save_tokenizer, train_tokenizer
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -12,10 +15,6 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
-
-from anabranch_training.compare import ROOT
-from anabranch_training.dialect import END_OF_TEXT, TURN_CLOSE, TURN_OPEN
-from anabranch_training.tokenizer import save_tokenizer, train_tokenizer
 
 DEMO = ROOT / "models/demo"
 FIXTURE = ROOT / "shared/fixtures/pieces.json"
