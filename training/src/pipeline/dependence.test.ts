@@ -3,7 +3,7 @@ import { checkDependence } from "./dependence.ts";
 import type { ItemContext, ItemText } from "./item-text.ts";
 import { asksForNarrative } from "./sequence.ts";
 
-const nowhere: ItemContext = {
+const noContext: ItemContext = {
   prompt: "",
   before: "",
   leadIn: "",
@@ -16,8 +16,8 @@ const nowhere: ItemContext = {
 const items = (...texts: string[]): ItemText[] =>
   texts.map((text) => ({ title: text.split(":")[0] ?? "", text: `- ${text}` }));
 
-const check = (written: ItemText[], around: Partial<ItemContext> = {}) =>
-  checkDependence(written, { ...nowhere, ...around });
+const check = (texts: ItemText[], context: Partial<ItemContext> = {}) =>
+  checkDependence(texts, { ...noContext, ...context });
 
 const plain = items("Red: a warm color", "Blue: a cold color", "Gray: no color at all");
 
@@ -25,7 +25,7 @@ describe("independent items", () => {
   it("are one run", () => {
     expect(check(plain)).toEqual({ runs: [{ from: 0, to: 3 }] });
   });
-  it("may give advice in the imperative", () => {
+  it("may be advice in the imperative", () => {
     const tips = items("Plan ahead: make a list", "Take breaks: go for a walk");
     expect(check(tips, { leadIn: "Here are some tips:", ordered: true })).toEqual({
       runs: [{ from: 0, to: 2 }],
@@ -35,11 +35,11 @@ describe("independent items", () => {
     const facts = items("It is large", "It is old", "It is in Japan");
     expect(check(facts)).toEqual({ runs: [{ from: 0, to: 3 }] });
   });
-  it("may open with both of two things that they name", () => {
+  it("may start with 'both' and the two things that it means", () => {
     const effects = items("Cost: Tea is cheap", "Health: Both tea and coffee are good for you");
     expect(check(effects)).toEqual({ runs: [{ from: 0, to: 2 }] });
   });
-  it("may sound like a next step here and there where they stand side by side", () => {
+  it("may now and then look like a next step if the lead-in says that they are independent", () => {
     const tips = items("Plan: a list", "Rest: a walk", "Sleep: early", "Eat: After work, cook");
     const run = { runs: [{ from: 0, to: 3 }] };
     expect(check(tips, { leadIn: "Here are some tips:" })).toEqual(run);
@@ -61,7 +61,7 @@ describe("independent items", () => {
   });
 });
 
-describe("a whole group is dependent", () => {
+describe("all items are dependent", () => {
   const cases: [string, ItemText[], Partial<ItemContext>, string][] = [
     ["numbered steps", items("Step 1: mix it", "Step 2: bake it"), {}, "numbered steps"],
     ["days", items("Day 1: we see Rome", "Day 2: we see Pisa"), {}, "numbered steps"],
@@ -224,12 +224,12 @@ describe("a whole group is dependent", () => {
       "sections may build on each other",
     ],
   ];
-  for (const [name, written, around, reason] of cases) {
-    it(`for ${name}`, () => expect(check(written, around)).toEqual({ reason }));
+  for (const [name, texts, context, reason] of cases) {
+    it(`for ${name}`, () => expect(check(texts, context)).toEqual({ reason }));
   }
 });
 
-describe("an item that knows of those before it ends a run", () => {
+describe("an item that mentions earlier ones ends a run", () => {
   const cases: Record<string, string> = {
     "an addition": "Additionally: there is gray",
     "what is said again": "Gray: no color. Again, it may be cold",
@@ -238,17 +238,17 @@ describe("an item that knows of those before it ends a run", () => {
   };
   for (const [name, text] of Object.entries(cases)) {
     it(`for ${name}`, () => {
-      const written = items("Deep Red: a warm color", "Blue Sky: a cold color", text);
-      expect(check(written)).toEqual({ runs: [{ from: 0, to: 2 }] });
+      const texts = items("Deep Red: a warm color", "Blue Sky: a cold color", text);
+      expect(check(texts)).toEqual({ runs: [{ from: 0, to: 2 }] });
     });
   }
   it("and begins the next", () => {
-    const written = items("Red: warm", "Also: blue", "Gray: none", "Pink: warm");
-    expect(check(written)).toEqual({ runs: [{ from: 1, to: 4 }] });
+    const texts = items("Red: warm", "Also: blue", "Gray: none", "Pink: warm");
+    expect(check(texts)).toEqual({ runs: [{ from: 1, to: 4 }] });
   });
   it("or stays serial between two runs", () => {
-    const written = items("Red: warm", "Blue: cold", "Also: none", "Pink: warm", "Gray: none");
-    expect(check(written)).toEqual({
+    const texts = items("Red: warm", "Blue: cold", "Also: none", "Pink: warm", "Gray: none");
+    expect(check(texts)).toEqual({
       runs: [
         { from: 0, to: 2 },
         { from: 2, to: 5 },
@@ -261,7 +261,7 @@ describe("an item that knows of those before it ends a run", () => {
   });
 });
 
-describe("a prompt for something told", () => {
+describe("a prompt for a narrative", () => {
   it("is one for a story, a poem or a dialogue", () => {
     expect(asksForNarrative("Write a short story about a fox.")).toBe(true);
     expect(asksForNarrative("Compose a poem in three verses.")).toBe(true);

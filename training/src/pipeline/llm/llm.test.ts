@@ -11,7 +11,7 @@ import { Journal } from "./journal.ts";
 import { isYes, readSpans } from "./reply.ts";
 import { unitsOf } from "./units.ts";
 
-/** Two sentences that no structure tells apart. */
+/** Two sentences without structure of their own. */
 const mars = "Mars is a cold desert with two small moons and very thin air over its red plains.";
 const venus = "Venus is a hot world with no moon at all and thick clouds over its rocky plains.";
 const text = `${mars}\n${venus}\nThat is all.`;
@@ -86,11 +86,11 @@ describe("a reply", () => {
 describe("with an endpoint", () => {
   let folder: string;
   let server: Server;
-  /** What the endpoint says to the nth request that reaches it. */
+  /** The endpoint's reply to the nth request. */
   let say: (n: number, body: { messages: { content: string }[]; seed: number }) => Said;
   let reached: { at: number; seed: number; key: string | undefined }[];
-  let inWork: number;
-  let mostInWork: number;
+  let inFlight: number;
+  let maxInFlight: number;
 
   interface Said {
     status?: number;
@@ -107,15 +107,15 @@ describe("with an endpoint", () => {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "anabranch-llm-"));
     reached = [];
-    inWork = mostInWork = 0;
+    inFlight = maxInFlight = 0;
     server = createServer(async (request, response) => {
-      mostInWork = Math.max(mostInWork, ++inWork);
+      maxInFlight = Math.max(maxInFlight, ++inFlight);
       const body = await bodyOf(request);
       const key = request.headers.authorization;
       reached.push({ at: performance.now(), seed: body.seed, key });
       const { status = 200, headers = {}, content = "" } = say(reached.length, body);
       await new Promise((done) => setTimeout(done, 10));
-      inWork--;
+      inFlight--;
       response.writeHead(status, { "content-type": "application/json", ...headers });
       response.end(
         status === 200
@@ -248,8 +248,8 @@ describe("with an endpoint", () => {
     const answers = Array.from({ length: 8 }, (_, i) => `${text} ${i}`);
     say = () => ({ content: good });
     await extract(answers, "--samples", "1", "--concurrency", "4");
-    expect(mostInWork).toBeGreaterThan(1);
-    expect(mostInWork).toBeLessThanOrEqual(5);
+    expect(maxInFlight).toBeGreaterThan(1);
+    expect(maxInFlight).toBeLessThanOrEqual(5);
     const ids: unknown[] = [];
     for await (const { row } of readRows(out())) ids.push(row.id);
     expect(ids).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
