@@ -108,7 +108,7 @@ export class Transcript {
   }
 }
 
-export const isStructured = (prompt: EngineRequest["prompt"]): prompt is readonly StructureRun[] =>
+const isStructured = (prompt: EngineRequest["prompt"]): prompt is readonly StructureRun[] =>
   typeof prompt[0] === "object";
 
 export function serialOf(run: StructureRun | undefined): number[] {

@@ -102,7 +102,7 @@ describe("extract", () => {
     ]);
   });
 
-  it("counts by an estimate where there is no tokenizer", async () => {
+  it("estimates token counts without a tokenizer", async () => {
     const input = file("estimate.jsonl", JSON.stringify(answer));
     const out = join(folder, "estimate.out");
     const { stdout } = await data(

@@ -92,7 +92,7 @@ export function findCandidates(text: string, prompt: string): Candidate[] {
 }
 
 /** Why a whole answer stays serial, if it does. */
-export function keptSerial(text: string, prompt: string, rules: Rules): string | undefined {
+function reasonToStaySerial(text: string, prompt: string, rules: Rules): string | undefined {
   if (/<\|\/?(title|para|branch)\|>/.test(text)) return "holds a marker's text";
   if (rules.minAnswerTokens > 0 && rules.count(text) < rules.minAnswerTokens)
     return "a short answer";
@@ -107,7 +107,7 @@ export function propose(
   candidates: readonly Candidate[],
   rules: Rules,
 ): Proposal[] {
-  const serial = candidates.length > 0 ? keptSerial(text, prompt, rules) : undefined;
+  const serial = candidates.length > 0 ? reasonToStaySerial(text, prompt, rules) : undefined;
   return checkCandidates(text, prompt, candidates).flatMap(({ candidate, verdict }) => {
     const dependence = "reason" in verdict ? verdict.reason : undefined;
     const runs = "reason" in verdict ? [{ from: 0, to: candidate.items.length }] : verdict.runs;

@@ -13,12 +13,12 @@ const html = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(
 const percent = (value: number | null) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const times = (value: number | null) => (value === null ? "–" : `${value.toFixed(2)}×`);
 
-export interface Reported extends Summary {
+export interface ReportData extends Summary {
   in: string;
   likelihood?: Agreement;
 }
 
-export function reportPage(result: Reported): string {
+export function reportPage(result: ReportData): string {
   const categories = Object.entries(result.categories)
     .sort(([, a], [, b]) => b.answers - a.answers)
     .slice(0, shownCategories);

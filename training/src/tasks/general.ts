@@ -253,7 +253,7 @@ function planetTopic(draw: Draw): Topic {
   };
 }
 
-export function plural(animal: string): string {
+function plural(animal: string): string {
   if (animal === "wolf") return "wolves";
   if (animal === "fox" || animal === "ostrich") return `${animal}es`;
   if (animal === "salmon" || animal === "tuna") return animal;

@@ -145,7 +145,7 @@ export function listing(layout: Layout, of: Listing): Task {
 export type Layout = "bullets" | "numbers" | "paragraphs" | "sections";
 
 /** Lays out the parts of an answer as Markdown, each with its lead. Ends with a blank line. */
-export function layOut(layout: Layout, parts: readonly { lead: string; text: string }[]): string {
+function layOut(layout: Layout, parts: readonly { lead: string; text: string }[]): string {
   switch (layout) {
     case "bullets":
       return `${parts.map((p) => `- **${p.lead}**: ${p.text}\n`).join("")}\n`;

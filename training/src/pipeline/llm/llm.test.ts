@@ -72,7 +72,7 @@ describe("a reply", () => {
     });
   }
 
-  it("is a vote only where it says yes", () => {
+  it("is a vote only if it says yes", () => {
     expect(["Yes.", "**yes**", "no", "Yesterday", ""].map(isYes)).toEqual([
       true,
       true,
@@ -201,7 +201,7 @@ describe("with an endpoint", () => {
     expect(() => readFileSync(out())).toThrow("ENOENT");
   });
 
-  it("goes on without the reply where only this request is refused, and keeps no unvoted stage", async () => {
+  it("continues without the reply if only this request is refused, and keeps no stage without votes", async () => {
     say = () => ({ status: 400 });
     const result = await extract([text], "--samples", "1");
     expect(result.llm?.rejections).toEqual({ "the endpoint refuses the answer": 1 });
@@ -211,7 +211,7 @@ describe("with an endpoint", () => {
     expect(unvoted.rejections).toEqual({ "the endpoint refuses the vote": 1 });
   });
 
-  it("keeps a stage only where every vote is yes", async () => {
+  it("keeps a stage only if every vote is yes", async () => {
     const judged =
       (no: number) =>
       (n: number, { messages }: { messages: { content: string }[] }) => {
@@ -229,7 +229,7 @@ describe("with an endpoint", () => {
     expect(result.rejections).toEqual({ "voted dependent": 1 });
   });
 
-  it("goes on where a run broke off, past a line that was cut short", async () => {
+  it("continues an interrupted run, after a line that was cut short", async () => {
     const answers = Array.from({ length: 6 }, (_, i) => `${text} ${i}`);
     say = (n) => (n > 4 ? { status: 401 } : { content: good });
     await expect(extract(answers, "--samples", "1", "--concurrency", "1")).rejects.toThrow("401");
@@ -244,7 +244,7 @@ describe("with an endpoint", () => {
     expect(reached).toHaveLength(0);
   });
 
-  it("works on several answers at a time, in order, and no faster than allowed", async () => {
+  it("works on several answers at a time, in order, within the rate limit", async () => {
     const answers = Array.from({ length: 8 }, (_, i) => `${text} ${i}`);
     say = () => ({ content: good });
     await extract(answers, "--samples", "1", "--concurrency", "4");
