@@ -1,4 +1,4 @@
-"""The rate of a large bf16 matrix product by the library that PyTorch uses, on random numbers."""
+"""Measures the rate of a large bf16 matrix product in the library that PyTorch uses."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The tokenizer for ordinary text, made from a few lines."""
+"""The tokenizer for ordinary text, trained on a few lines."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The demo's trainer: a few seconds of it, then again from its checkpoint."""
+"""Runs the demo's trainer for a few seconds, then again from its checkpoint."""
 
 import json
 import subprocess
