@@ -192,7 +192,7 @@ class Decoder:
         return at + len(ids)
 
     def _drop(self, plan_start: int) -> int:
-        """Removes an illegal plan, whose first token is at position `plan_start`, from the context."""
+        """Removes an illegal plan, which starts at position `plan_start`, from the context."""
         while self.positions[-1] >= plan_start:
             for array in (self.ids, self.positions, self.lanes, self.stages):
                 array.pop()
