@@ -1,21 +1,21 @@
-// More items than branches: neighbours go together, so that the branches are about equally long.
+// Merges neighbouring items if there are more than branches, so that branches are of similar length.
 
 /**
- * Cuts `sizes` into at most `most` runs of neighbours whose largest sum is as small as it can be.
- * Returns where each run starts. Each run has at least one member.
+ * Partitions `sizes` into at most `maxRuns` runs of neighbours so that the largest sum of a run is
+ * minimal. Returns where each run starts. Each run has at least one member.
  */
-export function balancedRuns(sizes: readonly number[], most: number): number[] {
+export function balancedRuns(sizes: readonly number[], maxRuns: number): number[] {
   let low = Math.max(...sizes);
   let high = sizes.reduce((sum, size) => sum + size, 0);
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    if (runsWithin(sizes, middle).length <= most) high = middle;
+    if (runsWithin(sizes, middle).length <= maxRuns) high = middle;
     else low = middle + 1;
   }
   return runsWithin(sizes, low);
 }
 
-/** Fills one run after another up to `cap`, which no single size exceeds. */
+/** Fills one run after another up to a sum of `cap`, which no single size exceeds. */
 function runsWithin(sizes: readonly number[], cap: number): number[] {
   const starts: number[] = [];
   let sum = Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-// Things that one text introduces ("a garden") and another takes up ("the garden").
+// Nouns that one text introduces ("a garden") and another refers to ("the garden").
 
 const stop = "(?![\\p{L}'’-])";
 const modifiers = "(?:[\\p{L}'’-]+ ){0,2}?";
@@ -12,18 +12,18 @@ const definite = new RegExp(
   `\\b(?:the|this|that|these|those) ${modifiers}([\\p{L}'’-]{3,})${stop}${end}`,
   "giu",
 );
-/** Nouns that are definite without having been introduced. */
+/** Nouns that may be definite without an introduction. */
 const unique = new Set(
   "world time day end way number rest same most best importance process use need ability environment future past person amount level area type kind part reader user audience country government market company body point fact case key role value year week hour moment people situation problem issue topic subject task name system quality form result effect order state term group".split(
     " ",
   ),
 );
 
-/** Heads of indefinite phrases. */
+/** The nouns of indefinite phrases. */
 export const indefinites = (text: string) =>
   Array.from(text.matchAll(indefinite), ([, noun]) => (noun ?? "").toLowerCase());
 
-/** Heads of definite phrases that the text itself has not used before. */
+/** The nouns of definite phrases that the text has not used before. */
 export function definites(text: string): string[] {
   const lower = text.toLowerCase();
   return Array.from(text.matchAll(definite), ({ index, 1: noun }) => ({

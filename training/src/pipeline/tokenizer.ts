@@ -1,8 +1,8 @@
-// A model's tokenizer as a counter of tokens.
+// Reads a model's tokenizer, with a fast counter of tokens.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
-import type { Count } from "./steps.ts";
+import type { Count } from "./stage-cost.ts";
 
 interface TokenizerFile {
   normalizer?: unknown;
@@ -12,8 +12,8 @@ interface TokenizerFile {
   };
 }
 
-/** More words than this are rare ones; the memory of a long run stays bounded. */
-const rememberedWords = 200_000;
+/** Words whose token counts are cached, which bounds the memory of a long run. */
+const maxCachedWords = 200_000;
 
 export interface TextTokenizer {
   count: Count;
@@ -21,7 +21,7 @@ export interface TextTokenizer {
   encode(text: string): number[];
 }
 
-/** @throws Error naming the file that is missing or wrong */
+/** @throws Error naming the file that is missing or invalid */
 export function readTokenizer(folder: string): TextTokenizer {
   const path = join(folder, "tokenizer.json");
   try {
@@ -35,26 +35,26 @@ export function readTokenizer(folder: string): TextTokenizer {
   }
 }
 
-/** Merges never cross a word, so a text's tokens are its words' tokens: counted once a word. */
+/** Counts each distinct word once: BPE merges never cross words, so counts of words add up. */
 function counter(word: RegExp | undefined, encode: (text: string) => number[]): Count {
   if (word === undefined) return (text) => encode(text).length;
-  const known = new Map<string, number>();
+  const cache = new Map<string, number>();
   return (text) => {
     let tokens = 0;
-    for (const piece of text.match(word) ?? []) {
-      let own = known.get(piece);
-      if (own === undefined) {
-        if (known.size >= rememberedWords) known.clear();
-        own = encode(piece).length;
-        known.set(piece, own);
+    for (const each of text.match(word) ?? []) {
+      let count = cache.get(each);
+      if (count === undefined) {
+        if (cache.size >= maxCachedWords) cache.clear();
+        count = encode(each).length;
+        cache.set(each, count);
       }
-      tokens += own;
+      tokens += count;
     }
     return tokens;
   };
 }
 
-/** The pattern that cuts text into words, where that is all the tokenizer does before merging. */
+/** The pattern that splits text into words; undefined if the tokenizer does more before merging. */
 function words({ normalizer, pre_tokenizer: pre }: TokenizerFile): RegExp | undefined {
   const [split, bytes, ...more] = pre?.type === "Sequence" ? (pre.pretokenizers ?? []) : [];
   const pattern = split?.pattern?.Regex;

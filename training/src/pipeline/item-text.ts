@@ -1,13 +1,15 @@
-// Items of a candidate, and what stands around them.
+// The items of a candidate as text, and their context.
 
-export interface Written {
+/** An item of a candidate. */
+export interface ItemText {
   title: string;
   text: string;
 }
 
-/** What every item may know: the prompt, and the answer before the first item. */
-export interface Surroundings {
+/** What the writer of every item knows. */
+export interface ItemContext {
   prompt: string;
+  /** The answer before the first item. */
   before: string;
   /** The line that says what the items are. */
   leadIn: string;
@@ -15,11 +17,11 @@ export interface Surroundings {
   sections: boolean;
   /** Items follow each other by number or name. */
   ordered: boolean;
-  /** "First", "second" at the start of an item only count it. */
+  /** Items may begin with "First", "Second", which then only counts them. */
   enumerated: boolean;
 }
 
-/** Without list marker and emphasis. */
+/** A text without its list marker and emphasis. */
 export const unmarked = (text: string) =>
   text
     .replace(/^\s*([-*+•]|\d+[.)]|#+|\|)\s*/, "")

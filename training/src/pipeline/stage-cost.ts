@@ -1,26 +1,26 @@
-// What a stage costs in decode steps, by the engine's own accounting (docs/design.md, section 4).
+// The cost of a stage in decode steps, counted as the engine does (docs/design.md, section 4).
 
-/** Tokens of one piece of text, special tokens excluded. */
+/** Counts the tokens of a text, without special tokens. */
 export type Count = (text: string) => number;
 
-/** Of one stage, in tokens. */
+/** The cost of one stage. */
 export interface StageCost {
-  /** Its text written serially. */
+  /** Tokens of its text: its steps if decoded serially. */
   plain: number;
-  /** Decode steps with the plan, the fork, the longest body and the join. */
+  /** Decode steps of the plan, the fork, the longest body and the join. */
   steps: number;
-  /** Every branch from its opening marker through its closing one. */
+  /** Tokens of all branches, each from its opening through its closing marker. */
   branch: number;
-  /** Titles restated in the openings. */
+  /** Tokens of the titles, which the openings repeat. */
   titles: number;
 }
 
 const separator = ": ";
 
 /**
- * The first `<|title|>`; the tokens of every title, whose end and the next one's begin are guessed and take no
- * step; one for `<|para|>` and all openings; one a token of the longest body; one for its `<|/branch|>` and
- * the join.
+ * Steps: one for the first `<|title|>`; one per title token, while a title's end and the next one's start
+ * are draft tokens that take no step; one for `<|para|>` and all openings; one per token of the longest
+ * body; and one for its `<|/branch|>` and the join.
  */
 export function stageCost(branches: readonly { title: string; body: string }[], count: Count) {
   const cost: StageCost = { plain: 0, steps: 3, branch: 0, titles: 0 };
@@ -38,6 +38,6 @@ export function stageCost(branches: readonly { title: string; body: string }[], 
   return cost;
 }
 
-/** Where no tokenizer is at hand: English prose has about four characters a token. */
+/** For counting without a tokenizer: English prose has about four characters per token. */
 export const charactersPerToken = 4;
 export const estimate: Count = (text) => Math.ceil(text.length / charactersPerToken);

@@ -1,5 +1,4 @@
-// Replies that were paid for, so that a run that broke off goes on where it was.
-
+// A file of all replies, so that an interrupted run continues without paying for them again.
 import { createHash } from "node:crypto";
 import {
   appendFileSync,
@@ -14,29 +13,30 @@ import {
 import { dirname } from "node:path";
 import type { Message } from "./prompts.ts";
 
-/** What identifies a reply: the model, the messages and which of several samples it is. */
+/** Identifies a reply by the model, the messages and the index of the sample. */
 export function replyKey(model: string, messages: readonly Message[], sample: number): string {
   return createHash("sha256")
     .update(JSON.stringify([model, messages, sample]))
     .digest("hex");
 }
 
-interface Place {
+/** Position of a line, in bytes. */
+interface Position {
   offset: number;
   length: number;
 }
 
-/** A JSONL file of {key, reply}. Only the places of replies are kept in memory. */
+/** A JSONL file of {key, reply}. Memory holds only the positions of replies. */
 export class Journal {
   readonly #path: string;
-  readonly #places = new Map<string, Place>();
+  readonly #positions = new Map<string, Position>();
   #size = 0;
 
   private constructor(path: string) {
     this.#path = path;
   }
 
-  /** A last line that a crash cut short is dropped. */
+  /** Opens the file, or creates it. Drops an incomplete last line, which a crash may leave. */
   static async open(path: string): Promise<Journal> {
     const journal = new Journal(path);
     mkdirSync(dirname(path), { recursive: true });
@@ -45,15 +45,15 @@ export class Journal {
   }
 
   get size(): number {
-    return this.#places.size;
+    return this.#positions.size;
   }
 
   get(key: string): string | undefined {
-    const place = this.#places.get(key);
-    if (place === undefined) return undefined;
-    const bytes = Buffer.alloc(place.length);
+    const position = this.#positions.get(key);
+    if (position === undefined) return undefined;
+    const bytes = Buffer.alloc(position.length);
     const file = openSync(this.#path, "r");
-    readSync(file, bytes, 0, place.length, place.offset);
+    readSync(file, bytes, 0, position.length, position.offset);
     closeSync(file);
     return (JSON.parse(bytes.toString("utf8")) as { reply: string }).reply;
   }
@@ -61,7 +61,7 @@ export class Journal {
   add(key: string, reply: string): void {
     const line = Buffer.from(`${JSON.stringify({ key, reply })}\n`);
     appendFileSync(this.#path, line);
-    this.#places.set(key, { offset: this.#size, length: line.length - 1 });
+    this.#positions.set(key, { offset: this.#size, length: line.length - 1 });
     this.#size += line.length;
   }
 
@@ -71,7 +71,7 @@ export class Journal {
       rest = Buffer.concat([rest, chunk as Buffer]);
       for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10)) {
         const { key } = JSON.parse(rest.subarray(0, end).toString("utf8")) as { key: string };
-        this.#places.set(key, { offset: this.#size, length: end });
+        this.#positions.set(key, { offset: this.#size, length: end });
         this.#size += end + 1;
         rest = rest.subarray(end + 1);
       }

@@ -1,33 +1,33 @@
-// A model's reply, held against the answer it is about.
+// Reads a model's reply and validates it against the answer.
 import type { Candidate, Item } from "../candidates.ts";
-import { areUnique } from "../names.ts";
+import { areUnique } from "../item-names.ts";
 import type { Unit } from "./units.ts";
 
-export interface Reading {
+export interface NamedSpans {
   candidates: Candidate[];
-  /** Why groups, or the whole reply, were not taken. */
+  /** Why groups of parts, or the whole reply, were rejected. */
   rejections: string[];
 }
 
-/** Nothing of the reply reaches the data but unit numbers and titles. */
-export function readSpans(reply: string, text: string, units: readonly Unit[]): Reading {
+/** Reads candidates from a reply. Only unit numbers and titles of the reply reach the data. */
+export function readSpans(reply: string, text: string, units: readonly Unit[]): NamedSpans {
   const groups = groupsOf(reply);
   if (groups === undefined)
     return { candidates: [], rejections: ["the reply is not the JSON asked for"] };
-  const reading: Reading = { candidates: [], rejections: [] };
+  const named: NamedSpans = { candidates: [], rejections: [] };
   for (const group of groups) {
     const found = candidateOf(group, text, units);
-    if (typeof found === "string") reading.rejections.push(found);
-    else reading.candidates.push(found);
+    if (typeof found === "string") named.rejections.push(found);
+    else named.candidates.push(found);
   }
-  return reading;
+  return named;
 }
 
-/** "yes" is a vote; whatever else is none. */
+/** Whether a reply is a vote for independence. */
 export const isYes = (reply: string): boolean => /^\W*yes\b/i.test(reply);
 
 function groupsOf(reply: string): unknown[] | undefined {
-  // Models wrap JSON in fences or say a word first.
+  // Models may wrap JSON in code fences or other text.
   const json = reply.slice(reply.indexOf("{"), reply.lastIndexOf("}") + 1);
   try {
     const { groups } = JSON.parse(json) as { groups?: unknown };
@@ -37,7 +37,8 @@ function groupsOf(reply: string): unknown[] | undefined {
   }
 }
 
-interface Named {
+/** One part of a reply, not yet validated. */
+interface ReplyPart {
   title?: unknown;
   from?: unknown;
   to?: unknown;
@@ -48,7 +49,7 @@ function candidateOf(group: unknown, text: string, units: readonly Unit[]): Cand
   if (!Array.isArray(parts) || parts.length < 2) return "a group without two parts";
   const items: Item[] = [];
   let next: number | undefined;
-  for (const part of parts as (Named | null)[]) {
+  for (const part of parts as (ReplyPart | null)[]) {
     const { title, from, to } = part ?? {};
     if (typeof title !== "string" || title.trim() === "") return "a part without a title";
     if (!Number.isInteger(from) || !Number.isInteger(to)) return "a span that is not two numbers";
@@ -62,10 +63,10 @@ function candidateOf(group: unknown, text: string, units: readonly Unit[]): Cand
   }
   if (!areUnique(items.map(({ lead }) => lead ?? ""))) return "titles are not unique";
   const [start, end] = [items[0]?.start ?? 0, items.at(-1)?.end ?? 0];
-  return { kind: "model", whole: start, start, end, items, ordered: false };
+  return { kind: "model", structureStart: start, start, end, items, ordered: false };
 }
 
-/** At least half of a title's longer words stand in the answer. */
+/** Whether the answer contains at least half of a title's longer words. */
 function isFromText(title: string, text: string): boolean {
   const lower = text.toLowerCase();
   const words = title.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? [];

@@ -1,29 +1,23 @@
-// Candidates that a language model names, and its votes on whether they hold.
-import type { Candidate } from "../candidates.ts";
-import { type Proposal, reasonOf } from "../parts.ts";
+// Asks a language model for candidates, and for votes on whether branches are independent.
+import { type Proposal, reasonOf } from "../cut.ts";
 import { type Endpoint, Refusal } from "./endpoint.ts";
 import { askForSpans, askForVote, type Message } from "./prompts.ts";
-import { isYes, readSpans } from "./reply.ts";
+import { isYes, type NamedSpans, readSpans } from "./reply.ts";
 import { unitsOf } from "./units.ts";
 
-export interface Named {
-  candidates: Candidate[];
-  rejections: string[];
-}
-
-/** Asks `samples` times where the independent spans of an answer are. */
+/** Asks `samples` times for the independent spans of an answer. */
 export async function nameSpans(
   endpoint: Endpoint,
   prompt: string,
   text: string,
   samples: number,
-): Promise<Named> {
+): Promise<NamedSpans> {
   const units = unitsOf(text);
   const messages = askForSpans(prompt, text, units);
   const replies = await Promise.all(
     Array.from({ length: samples }, (_, sample) => replyTo(endpoint, messages, sample)),
   );
-  const named: Named = { candidates: [], rejections: [] };
+  const named: NamedSpans = { candidates: [], rejections: [] };
   const seen = new Set<string>();
   for (const reply of replies) {
     if (reply === undefined) {
@@ -41,7 +35,7 @@ export async function nameSpans(
   return named;
 }
 
-/** Proposals as they were, but dependent where not every one of `votes` says yes. */
+/** Asks `votes` times about each proposal, and marks it as dependent unless all replies say yes. */
 export async function vote(
   endpoint: Endpoint,
   prompt: string,
@@ -63,7 +57,7 @@ export async function vote(
   );
 }
 
-/** Undefined where the endpoint refuses just this request. */
+/** Undefined if the endpoint refuses only this request. */
 async function replyTo(
   endpoint: Endpoint,
   messages: Message[],

@@ -1,33 +1,33 @@
-// What parts of an answer are called, in their own words.
+// Names the parts of an answer in their own words.
 import { plain } from "./markdown.ts";
 
-/** What stands before a separator is a lead if it is this short. */
+/** Text before a separator is a lead if it is this short. */
 const leadCharacters = 48;
 const leadWords = 10;
-/** Words taken of a text without a lead, and the most that are taken to tell two apart. */
+/** Words in the name of a text without a lead; more, up to the maximum, to distinguish two texts. */
 const firstWords = 4;
-const mostWords = 8;
+const maxWords = 8;
 
 const dangling =
   /\s+(a|an|the|of|to|and|or|in|on|for|with|by|at|as|is|are|was|your|its|their|that|which|from|into)$/i;
 
 const bullet = /^\s*(?:[-*+•]|\d+[.)]|#{1,6})\s+(?:\[[ xX]\]\s+)?/;
-/** Says nothing: a number in a row, not a year. */
+/** A number that only counts, so not a year. Says nothing about the text. */
 const bareNumber = /^\d{1,3}$/;
 const ordinal =
   /^(first(ly)?( of all)?|second(ly)?|third(ly)?|fourth(ly)?|fifth(ly)?|sixth|finally|lastly),?\s+/i;
 
-/** Says nothing of what follows. */
+/** Says nothing about what follows. */
 const preamble =
   /^(it('|’)?s|it is|it may be|we should|we must|one should) (also )?(important|worth|crucial|essential|necessary|vital|helpful|useful)? ?(to )?(note|noting|consider|considering|remember|remembering|recogni[sz]e|understand|mention|mentioning|keep in mind|be aware)( that| of)?,? /i;
 
-/** A lead, or the text a name must be cut from. */
+/** The lead of a text, if it has one, and the text from which a name is taken otherwise. */
 export interface Named {
   lead?: string;
   text: string;
 }
 
-/** What a text itself says it is about: a bold start, a heading, or words before a colon or dash. */
+/** Finds the lead of a text: a heading, a bold start, or words before a colon or dash. */
 export function named(source: string): Named {
   const line = (source.trimStart().split("\n")[0] ?? "").replace(bullet, "");
   const heading = /^\s*#{1,6}\s/.test(source);
@@ -40,17 +40,17 @@ export function named(source: string): Named {
   return before === "" || bareNumber.test(before) ? { text } : { lead: before, text };
 }
 
-/** Names that differ from each other where the texts do; "" where a text has no words. */
+/** Names that differ from each other if the texts do; "" for a text without words. */
 export function namesOf(items: readonly Named[]): string[] {
   for (let words = firstWords; ; words++) {
     const names = items.map((item) => nameOf(item, words));
-    if (words === mostWords || areUnique(names)) return names;
+    if (words === maxWords || areUnique(names)) return names;
   }
 }
 
-/** As long as names get. */
+/** Names of the maximum length. */
 export const fullNamesOf = (items: readonly Named[]): string[] =>
-  items.map((item) => nameOf(item, mostWords));
+  items.map((item) => nameOf(item, maxWords));
 
 function nameOf({ lead, text }: Named, words: number): string {
   const isShort = lead !== undefined && lead.split(" ").length <= leadWords;
@@ -69,7 +69,7 @@ function opening(text: string, words: number): string {
   return whole.includes(" ") ? whole : start;
 }
 
-/** Without numbering, marks at the end, and brackets or quotes that a cut has left open. */
+/** Removes numbering, punctuation at the end, and unclosed brackets or quotes. */
 export function tidy(title: string): string {
   const closed = title.includes("(") && !title.includes(")") ? (title.split("(")[0] ?? "") : title;
   const quotes = closed.match(/["“”]/g)?.length ?? 0;

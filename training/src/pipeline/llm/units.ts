@@ -1,4 +1,4 @@
-// An answer in numbered units, so that a model can name spans without writing text.
+// Splits an answer into numbered units, so that a model can name spans without copying text.
 import { parseBlocks } from "../markdown.ts";
 
 export interface Unit {
@@ -6,17 +6,17 @@ export interface Unit {
   end: number;
 }
 
-/** Lines longer than this are cut into sentences. */
-const longLine = 240;
+/** Longer lines are split into sentences. */
+const maxLineCharacters = 240;
 
-/** Units cover the text without gaps: lines, sentences of long lines, code and tables as a whole. */
+/** Lines, sentences of long lines, and whole code blocks and tables. They cover the text without gaps. */
 export function unitsOf(text: string): Unit[] {
   const whole = parseBlocks(text).filter(({ type }) => type === "opaque" || type === "table");
   const starts = new Set([0]);
   for (const { index, 0: mark } of text.matchAll(/\n\s*/g))
     starts.add(lineStart(text, index + mark.length));
   for (const { index, 0: line } of text.matchAll(/[^\n]+/g)) {
-    if (line.length <= longLine) continue;
+    if (line.length <= maxLineCharacters) continue;
     for (const end of line.matchAll(/[.!?]["”’)]?\s+(?=["“(*]?[\p{Lu}\d])/gu)) {
       starts.add(index + end.index + end[0].length);
     }
@@ -27,7 +27,7 @@ export function unitsOf(text: string): Unit[] {
   return sorted.map((start, i) => ({ start, end: sorted[i + 1] ?? text.length }));
 }
 
-/** Indentation belongs to its line. */
+/** The start of the line, so that indentation belongs to its line. */
 function lineStart(text: string, at: number): number {
   return text.lastIndexOf("\n", at - 1) + 1;
 }

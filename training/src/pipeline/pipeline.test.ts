@@ -2,55 +2,55 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { describe, expect, it } from "vitest";
-import { chooseSpans } from "./choose.ts";
-import { balancedRuns } from "./merge.ts";
-import { named, namesOf } from "./names.ts";
+import { balancedRuns } from "./balanced-runs.ts";
+import { cut } from "./cut.ts";
+import { named, namesOf } from "./item-names.ts";
 import { numbersIn, sumOf, workedWith } from "./numbers.ts";
-import { mapOrdered } from "./ordered.ts";
-import { cut } from "./parts.ts";
+import { mapOrdered } from "./ordered-map.ts";
+import { selectSpans } from "./span-selection.ts";
+import { estimate, stageCost } from "./stage-cost.ts";
 import { Statistics } from "./statistics.ts";
-import { estimate, stageCost } from "./steps.ts";
 import { shortened, titlesOf } from "./titles.ts";
-import { readTokenizer } from "./tokens.ts";
+import { readTokenizer } from "./tokenizer.ts";
 
-describe("merging", () => {
-  it("makes the largest run as small as it can be", () => {
+describe("balanced runs", () => {
+  it("minimise the largest run", () => {
     expect(balancedRuns([1, 1, 1, 9, 1, 1], 3)).toEqual([0, 3, 4]);
     expect(balancedRuns([5, 5, 5, 5], 2)).toEqual([0, 2]);
     expect(balancedRuns([3, 1], 5)).toEqual([0, 1]);
   });
 });
 
-describe("choosing", () => {
+describe("span selection", () => {
   const span = (start: number, end: number, worth: number) => ({ start, end, worth });
   const text = "abc def ghi jkl";
-  const choose = (spans: ReturnType<typeof span>[], most = 8) =>
-    chooseSpans(spans, ({ worth }) => worth, text, most).map(({ worth }) => worth);
+  const select = (spans: ReturnType<typeof span>[], maxSpans = 8) =>
+    selectSpans(spans, ({ worth }) => worth, text, maxSpans).map(({ worth }) => worth);
 
-  it("takes several small ones where they are worth more than what holds them", () => {
-    expect(choose([span(0, 11, 5), span(0, 3, 3), span(8, 11, 4)])).toEqual([3, 4]);
-    expect(choose([span(0, 11, 9), span(0, 3, 3), span(8, 11, 4)])).toEqual([9]);
+  it("selects several small spans if they are worth more than the one around them", () => {
+    expect(select([span(0, 11, 5), span(0, 3, 3), span(8, 11, 4)])).toEqual([3, 4]);
+    expect(select([span(0, 11, 9), span(0, 3, 3), span(8, 11, 4)])).toEqual([9]);
   });
-  it("takes none of two that touch, nor one of no worth", () => {
-    expect(choose([span(0, 3, 3), span(3, 7, 4)])).toEqual([4]);
-    expect(choose([span(0, 3, 3), span(4, 7, 4)])).toEqual([4]);
-    expect(choose([span(0, 3, 0)])).toEqual([]);
+  it("selects neither two spans that touch, nor one without worth", () => {
+    expect(select([span(0, 3, 3), span(3, 7, 4)])).toEqual([4]);
+    expect(select([span(0, 3, 3), span(4, 7, 4)])).toEqual([4]);
+    expect(select([span(0, 3, 0)])).toEqual([]);
   });
-  it("takes at most so many", () => {
-    expect(choose([span(0, 3, 1), span(5, 7, 3), span(9, 11, 2)], 2)).toEqual([3, 2]);
+  it("selects at most the given number", () => {
+    expect(select([span(0, 3, 1), span(5, 7, 3), span(9, 11, 2)], 2)).toEqual([3, 2]);
   });
 });
 
 describe("names", () => {
   const of = (...texts: string[]) => namesOf(texts.map(named));
-  it("are the bold start, the heading, or what stands before a colon or dash", () => {
+  it("are the bold start, the heading, or the words before a colon or dash", () => {
     expect(of("1. **Plan ahead**: make a list", "## Rest and *sleep*\n\ntext")).toEqual([
       "Plan ahead",
       "Rest and sleep",
     ]);
     expect(of("- Tokyo: a city", "- Paris (France) - a city")).toEqual(["Tokyo", "Paris (France)"]);
   });
-  it("are the first words otherwise, without words that lead on", () => {
+  it("are otherwise the first words, without function words at the end", () => {
     expect(of("- A fox in the forest was old", "- Hens of all colors live there")).toEqual([
       "A fox",
       "Hens of all colors",
@@ -60,7 +60,7 @@ describe("names", () => {
       "Snow is rare",
     ]);
   });
-  it("are longer where that tells them apart", () => {
+  it("are longer if that distinguishes them", () => {
     expect(of("- Use the old red bike", "- Use the old red car")).toEqual([
       "Use the old red bike",
       "Use the old red car",
@@ -75,19 +75,19 @@ describe("titles", () => {
       ["Take breaks: rest", "Exercise: run"],
       ["Take breaks", "Exercise"],
     ],
-    "end where a name goes on": [
+    "end before words that only continue a name": [
       ["Access and affordability: x", "Teacher training for rural schools: x", "Follow up: x"],
       ["Access", "Teacher training", "Follow up"],
     ],
-    "are an object without a verb that says little": [
+    "drop a verb that says little before its object": [
       ["Create a dedicated workspace: x", "Make a list: x", "Avoid blue light: x"],
       ["dedicated workspace", "Make a list", "Avoid blue light"],
     ],
-    "do without a noun that says little": [
+    "drop a noun that says little": [
       ["Curriculum development: x", "Key activities: x", "Lack of funding: x"],
       ["Curriculum", "Key activities", "Lack of funding"],
     ],
-    "do without words that all share": [
+    "drop words that all names share": [
       ["You can look at prices", "You can look at reviews", "You can look at guests"],
       ["prices", "reviews", "guests"],
     ],
@@ -95,7 +95,7 @@ describe("titles", () => {
       ["**Pride and Prejudice** is old", "**New York City** is big"],
       ["Pride and Prejudice", "New York City"],
     ],
-    "grow where they would be equal": [
+    "are longer if they would be equal": [
       ["Benefits of space: x", "Space travel: x", "Space travel by rail: x"],
       ["Benefits of space", "Space travel", "Space travel by rail"],
     ],
@@ -115,23 +115,23 @@ describe("titles", () => {
 });
 
 describe("numbers", () => {
-  it("compare whatever their spelling", () => {
+  it("compare in any spelling", () => {
     expect(numbersIn("1,200 or 3.50")).toEqual(["1200", "3.5"]);
   });
-  it("are read from a sum's line", () => {
+  it("are read from a calculation", () => {
     expect(sumOf("So 2 boxes * $3 = $<<2*3=6>>6 in all")).toEqual({
       operands: ["2", "3"],
       result: "6",
     });
     expect(sumOf("no sum = here")).toBeUndefined();
   });
-  it("are worked with in an expression, or where they are too odd to be chance", () => {
+  it("are operands of an expression, or too specific to recur by chance", () => {
     expect(workedWith("5 + 6 = 11, with 7 and 1234")).toEqual(["5", "6", "1234"]);
   });
 });
 
-describe("steps", () => {
-  it("are the plan, the fork, the longest body and the join", () => {
+describe("the cost of a stage", () => {
+  it("is the plan, the fork, the longest body and the join", () => {
     const count = (text: string) => text.split(" ").length;
     const cost = stageCost(
       [
@@ -184,7 +184,7 @@ describe("statistics", () => {
     expect(all.categories.b?.speedUp.parallel.mean).toBeNull();
     expect(all.histogram.reduce((sum, [, number]) => sum + number, 0)).toBe(1);
   });
-  it("notice an answer that is not given back", () => {
+  it("count an answer that differs from its joined parts", () => {
     const statistics = new Statistics(estimate);
     statistics.add("a", "other text", cut("Nothing here."));
     expect(statistics.summary().roundTripFailures).toBe(1);
@@ -195,20 +195,20 @@ describe("an ordered map", () => {
   async function* numbers() {
     yield* [30, 1, 10, 2];
   }
-  it("keeps the order with several in work, and no more than allowed", async () => {
-    let inWork = 0;
-    let most = 0;
+  it("keeps the order with several items in flight, and no more than allowed", async () => {
+    let inFlight = 0;
+    let max = 0;
     const out: number[] = [];
     for await (const n of mapOrdered(numbers(), 3, async (n) => {
-      most = Math.max(most, ++inWork);
+      max = Math.max(max, ++inFlight);
       await new Promise((done) => setTimeout(done, n));
-      inWork--;
+      inFlight--;
       return n;
     })) {
       out.push(n);
     }
     expect(out).toEqual([30, 1, 10, 2]);
-    expect(most).toBe(3);
+    expect(max).toBe(3);
   });
   it("ends with the first failure", async () => {
     const all = async () => {

@@ -1,5 +1,5 @@
-// What a language model is asked: to name independent spans of an answer, and to judge them.
-import type { Branch } from "../parts.ts";
+// The prompts for a language model: to name independent spans of an answer, and to vote on them.
+import type { BranchPart } from "@anabranch/shared/parts.ts";
 import type { Unit } from "./units.ts";
 
 export interface Message {
@@ -7,7 +7,7 @@ export interface Message {
   content: string;
 }
 
-const finder = `You look at a finished answer and find the parts of it that could have been written at the same time by writers who do not see each other's text.
+const spanInstructions = `You look at a finished answer and find the parts of it that could have been written at the same time by writers who do not see each other's text.
 
 The answer is given in numbered units. Reply with one JSON object and nothing else:
 {"groups": [{"parts": [{"title": "...", "from": 3, "to": 5}, {"title": "...", "from": 6, "to": 8}]}]}
@@ -22,17 +22,21 @@ The answer is given in numbered units. Reply with one JSON object and nothing el
 export function askForSpans(prompt: string, text: string, units: readonly Unit[]): Message[] {
   const numbered = units.map(({ start, end }, i) => `[${i + 1}] ${text.slice(start, end).trim()}`);
   return [
-    { role: "system", content: finder },
+    { role: "system", content: spanInstructions },
     { role: "user", content: `Question:\n${prompt}\n\nAnswer:\n${numbered.join("\n")}` },
   ];
 }
 
-const judge = `You judge whether parts of an answer are independent. Each part is to be written by a writer who knows the question, the text before the parts and all titles, but none of the other parts. Reply with one word: yes if every part could be written that way just as it stands, no if any part needs, continues or refers to another one.`;
+const voteInstructions = `You judge whether parts of an answer are independent. Each part is to be written by a writer who knows the question, the text before the parts and all titles, but none of the other parts. Reply with one word: yes if every part could be written that way just as it stands, no if any part needs, continues or refers to another one.`;
 
-export function askForVote(prompt: string, before: string, branches: readonly Branch[]): Message[] {
+export function askForVote(
+  prompt: string,
+  before: string,
+  branches: readonly BranchPart[],
+): Message[] {
   const parts = branches.map(({ title, body }) => `--- ${title}\n${body.trim()}`).join("\n");
   return [
-    { role: "system", content: judge },
+    { role: "system", content: voteInstructions },
     {
       role: "user",
       content: `Question:\n${prompt}\n\nText before:\n${before.slice(-2000)}\n\nParts:\n${parts}`,

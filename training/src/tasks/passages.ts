@@ -1,43 +1,43 @@
-import { people, person, town } from "./names.ts";
-import type { Draw, Part, Task } from "./task.ts";
-import { capitalize, countWord, fill, layoutRequest, listing } from "./task.ts";
+import { person, town } from "./names.ts";
+import type { Draw, Task } from "./task.ts";
+import { capitalize, countWord, fill, listing } from "./task.ts";
 
 /**
- * Retrieval over a given passage: several questions about one thing, or one question about each of
- * several things. Each part is answered by copying, so that the parts are independent. Names belong to
- * one split only.
+ * Retrieval from a passage about one thing: several questions, or a single one. Each part copies from the
+ * passage, so the parts are independent. Each name belongs to one split.
  */
 
 interface Field {
   label: string;
   questions: readonly string[];
-  /** In the passage. */
+  /** Sentence of the passage. */
   fact: string;
-  /** In the answer. */
+  /** Sentence of the answer. */
   answer: string;
-  /** The slot whose value is the short answer. */
+  /** The name of the value that is the short answer. */
   value: string;
 }
 
 interface Story {
-  slots: (draw: Draw) => Record<string, string>;
+  values: (draw: Draw) => Record<string, string>;
   fields: readonly Field[];
 }
 
 const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-const colors = ["red", "blue", "green", "yellow", "white", "black", "brown", "grey"];
+export const colors = ["red", "blue", "green", "yellow", "white", "black", "brown", "grey"];
 
-const year = (draw: Draw) => String(draw.random.int(1900, 2020));
-const number = (draw: Draw, low: number, high: number) => String(draw.random.int(low, high));
+const drawYear = (draw: Draw) => String(draw.random.int(1900, 2020));
+export const drawNumber = (draw: Draw, low: number, high: number) =>
+  String(draw.random.int(low, high));
 
 const shop: Story = {
-  slots: (draw) => ({
+  values: (draw) => ({
     kind: draw.random.pick(["bakery", "bookshop", "cafe", "flower shop", "toy shop", "garage"]),
     owner: person(draw).full,
     town: town(draw),
-    year: year(draw),
-    workers: number(draw, 3, 40),
-    hour: number(draw, 4, 9),
+    year: drawYear(draw),
+    workers: drawNumber(draw, 3, 40),
+    hour: drawNumber(draw, 4, 9),
     day: draw.random.pick(weekdays),
   }),
   fields: [
@@ -144,13 +144,13 @@ const shop: Story = {
 };
 
 const trip: Story = {
-  slots: (draw) => ({
+  values: (draw) => ({
     traveller: person(draw).full,
     town: town(draw),
     vehicle: draw.random.pick(["train", "bus", "boat", "bicycle", "car", "plane"]),
     day: draw.random.pick(weekdays),
-    nights: number(draw, 2, 14),
-    cost: number(draw, 20, 400),
+    nights: drawNumber(draw, 2, 14),
+    cost: drawNumber(draw, 20, 400),
     color: draw.random.pick(colors),
   }),
   fields: [
@@ -275,14 +275,14 @@ const trip: Story = {
 };
 
 const club: Story = {
-  slots: (draw) => ({
+  values: (draw) => ({
     kind: draw.random.pick(["chess", "garden", "music", "film", "running", "sailing"]),
     leader: person(draw).full,
     founder: person(draw).full,
     town: town(draw),
     day: draw.random.pick(weekdays),
-    members: number(draw, 10, 99),
-    fee: number(draw, 5, 60),
+    members: drawNumber(draw, 10, 99),
+    fee: drawNumber(draw, 5, 60),
   }),
   fields: [
     {
@@ -397,21 +397,21 @@ interface Drawn {
   passage: string;
   questions: string[];
   fields: Field[];
-  slots: Record<string, string>;
+  values: Record<string, string>;
 }
 
 function drawStory(draw: Draw, count: number): Drawn {
   const story = draw.random.pick(stories);
-  const slots = story.slots(draw);
-  const told = draw.random.sample(story.fields, Math.max(count, draw.random.int(4, 6)));
-  const fields = draw.random.sample(told, count);
+  const values = story.values(draw);
+  const included = draw.random.sample(story.fields, Math.max(count, draw.random.int(4, 6)));
+  const fields = draw.random.sample(included, count);
   // The first field names the thing the others call "it".
-  const order = story.fields.filter((f) => told.includes(f));
+  const order = story.fields.filter((f) => included.includes(f));
   return {
-    passage: order.map((f) => capitalize(fill(f.fact, slots))).join(" "),
-    questions: fields.map((f) => fill(draw.phrase(f.questions), slots)),
+    passage: order.map((f) => capitalize(fill(f.fact, values))).join(" "),
+    questions: fields.map((f) => fill(draw.phrase(f.questions), values)),
     fields,
-    slots,
+    values,
   };
 }
 
@@ -435,10 +435,10 @@ function ask(draw: Draw, passage: string, questions: readonly string[]): string 
 export function passageQuestions(draw: Draw): Task {
   const drawn = drawStory(draw, draw.random.pick([2, 3, 4, 4, 5, 5, 6]));
   const parts = drawn.fields.map((f) => {
-    const value = drawn.slots[f.value] as string;
+    const value = drawn.values[f.value] as string;
     return {
       lead: f.label,
-      text: `${fill(f.answer, drawn.slots)} The text says: ${capitalize(fill(f.fact, drawn.slots))} So the answer to this question is ${value}, and nothing else in the text speaks against it.`,
+      text: `${fill(f.answer, drawn.values)} The text says: ${capitalize(fill(f.fact, drawn.values))} So the answer to this question is ${value}, and nothing else in the text speaks against it.`,
       claims: [value],
     };
   });
@@ -454,7 +454,7 @@ export function passageQuestions(draw: Draw): Task {
   });
 }
 
-/** One question over a text of the same kind: a sentence. */
+/** One question about a text of the same kind, answered in a sentence. */
 export function passageQuestion(draw: Draw): Task {
   const drawn = drawStory(draw, 1);
   const field = drawn.fields[0] as Field;
@@ -466,136 +466,7 @@ export function passageQuestion(draw: Draw): Task {
       .replace(/questions/gi, "question")
       .replace("these question", "this question")
       .replace("\n1. ", "\n"),
-    response: fill(field.answer, drawn.slots),
-    claims: [{ contains: drawn.slots[field.value] as string }],
-  };
-}
-
-// ---- several things in one text ------------------------------------------------------------------
-
-interface Things {
-  /** "people" */
-  nouns: string;
-  /** What one of them is called in a question. */
-  name: (thing: number) => string;
-  facts: readonly string[];
-  parts: readonly Part[];
-}
-
-const jobs = [
-  ...["nurse", "teacher", "baker", "driver", "painter", "farmer", "doctor", "lawyer", "singer"],
-  ...["pilot", "writer", "cook", "gardener", "carpenter", "judge", "tailor", "sailor", "chemist"],
-];
-const hobbies = [
-  ...["chess", "tennis", "swimming", "reading", "dancing", "cooking", "fishing", "hiking"],
-  ...["cycling", "knitting", "sailing", "skating", "climbing", "photography", "football", "music"],
-];
-
-function persons(draw: Draw, count: number): Things {
-  const all = people(draw, count).map((who) => ({
-    ...who,
-    job: draw.random.pick(jobs),
-    town: town(draw),
-    age: number(draw, 18, 79),
-    hobby: draw.random.pick(hobbies),
-  }));
-  return {
-    nouns: "people",
-    name: (i) => all[i]?.full as string,
-    facts: all.map(
-      (p) => `${p.full} is a ${p.job} from ${p.town}. At ${p.age}, ${p.given} likes ${p.hobby}.`,
-    ),
-    parts: all.map((p) => ({
-      lead: p.full,
-      text: `${p.given} works as a ${p.job} and comes from the town of ${p.town}. At the age of ${p.age}, ${p.given} likes ${p.hobby} more than anything else. So a ${p.job} of ${p.age} years who likes ${p.hobby} is who ${p.given} is.`,
-      claims: [p.job, p.town, p.age, p.hobby],
-    })),
-  };
-}
-
-const goods = [
-  ...["lamp", "table", "chair", "clock", "mirror", "carpet", "kettle", "basket", "blanket", "vase"],
-  ...["bicycle", "tent", "guitar", "radio", "camera", "suitcase", "umbrella", "helmet", "ladder"],
-];
-
-function wares(draw: Draw, count: number): Things {
-  const all = draw.random.sample(goods, count).map((item) => ({
-    item,
-    color: draw.random.pick(colors),
-    town: town(draw),
-    price: number(draw, 11, 99),
-    weight: number(draw, 2, 30),
-  }));
-  return {
-    nouns: "things",
-    name: (i) => `the ${all[i]?.item}`,
-    facts: all.map(
-      (w) =>
-        `The ${w.item} is ${w.color} and costs ${w.price} dollars. It was made in ${w.town} and weighs ${w.weight} kg.`,
-    ),
-    parts: all.map((w) => ({
-      lead: capitalize(w.item),
-      text: `The ${w.item} comes from ${w.town}, and its color is ${w.color}. With a weight of ${w.weight} kg, the ${w.item} has a price of ${w.price} dollars. Whoever wants a ${w.color} ${w.item} from ${w.town} pays ${w.price} dollars for its ${w.weight} kg.`,
-      claims: [w.town, w.color, `${w.weight} kg`, `${w.price} dollars`],
-    })),
-  };
-}
-
-const profilePrompts = [
-  "{text}\n\nDescribe each of the {nouns} in this text.",
-  "Read this text.\n\n{text}\n\nTell me about each of the {nouns}.",
-  "Text: {text}\n\nWrite a short profile of each of the {nouns}.",
-  "{text}\n\nWhat does the text say about each of the {nouns}?",
-  "Read the text and describe each of the {nouns}.\n\n{text}",
-  "{text}\n\nWrite a few words about each of the {nouns} in this text.",
-  "Text: {text}\n\nPlease describe each of the {nouns} in it.",
-  "Here is a text. {text}\n\nTell me about each of the {nouns} in the text.",
-  "Here is a text. {text}\n\nDescribe each of the {nouns} in it.",
-];
-
-/** Everything that the text says, thing by thing. */
-export function profiles(draw: Draw): Task {
-  const things = draw.random.pick([persons, wares])(draw, draw.random.pick([2, 3, 4, 4, 5, 5]));
-  const count = countWord(things.parts.length);
-  const ending = `The text names ${count} ${things.nouns}.`;
-  const { layout, request } = layoutRequest(draw);
-  return listing(layout, {
-    family: "retrieval",
-    kind: "profiles",
-    prompt:
-      fill(draw.phrase(profilePrompts), { text: things.facts.join(" "), nouns: things.nouns }) +
-      request,
-    intro: `Here are the ${count} ${things.nouns} from the text.\n\n`,
-    parts: things.parts,
-    ending,
-    endingClaims: [ending],
-  });
-}
-
-/** The same texts, and a question about one thing only. */
-export function oneProfile(draw: Draw): Task {
-  const count = draw.random.int(2, 5);
-  const things = draw.random.pick([persons, wares])(draw, count);
-  const which = draw.random.int(0, count - 1);
-  const part = things.parts[which] as Part;
-  return {
-    family: "serial",
-    kind: "one-profile",
-    parallel: false,
-    prompt: fill(
-      draw.phrase([
-        "{text}\n\nDescribe {name}.",
-        "Read this text.\n\n{text}\n\nTell me about {name}.",
-        "Text: {text}\n\nWrite a short profile of {name}.",
-        "{text}\n\nWhat does the text say about {name}?",
-        "Here is a text. {text}\n\nDescribe {name}.",
-        "{text}\n\nTell me more about {name}.",
-        "Text: {text}\n\nI want to know about {name}.",
-        "Here is a text. {text}\n\nI want to know more about {name}.",
-      ]),
-      { text: things.facts.join(" "), name: things.name(which) },
-    ),
-    response: part.text,
-    claims: part.claims.map((contains) => ({ contains })),
+    response: fill(field.answer, drawn.values),
+    claims: [{ contains: drawn.values[field.value] as string }],
   };
 }

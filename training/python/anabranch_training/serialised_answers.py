@@ -1,8 +1,8 @@
-"""Writes the fixture of piecewise tokenization that pipeline, trainer and engine share.
+"""Writes the fixture of serialised answers that pipeline, trainer and engine share.
 
-    npm run data -- generate --n 400 --split heldout --out .anabranch/pieces.jsonl
-    python -m anabranch_training.pieces --data .anabranch/pieces.jsonl --model models/demo \\
-        --out shared/fixtures/pieces.json
+    npm run data -- generate --n 400 --split heldout --out .anabranch/heldout.jsonl
+    python -m anabranch_training.serialised_answers --data .anabranch/heldout.jsonl \\
+        --model models/demo --out shared/fixtures/pieces.json
 """
 
 import argparse
@@ -25,8 +25,8 @@ ABOUT = (
 
 KINDS = ("compare-cities", "passage-questions", "sums", "shared-count", "chain")
 
-# Two stages with text between, a merge that plain tokenization would make across a piece ("\n\n"),
-# characters of several bytes, and a last branch without a line end.
+# Two stages with text between them, a merge that plain tokenization would make across two spans
+# ("\n\n"), characters of several bytes, and a last branch without a line end.
 BY_HAND = {
     "name": "two-stages",
     "prompt": "Compare red and blue, then oak and elm.",
@@ -50,14 +50,14 @@ BY_HAND = {
 
 
 def make_fixture(model: Path, samples: list[dict]) -> dict:
-    """`samples` are {name, prompt, parts}, prompt already rendered."""
+    """`samples` are {name, prompt, parts} with a rendered prompt."""
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     dialect = Dialect.load(model)
     encoder = Encoder(tokenizer, dialect, tokenizer.token_to_id(TURN_CLOSE), chat_prompt)
     out = []
     for given in samples:
         prompt = encoder.encode(given["prompt"])
-        s = encode_parts(prompt, given["parts"], encoder.piece, dialect, encoder.end)
+        s = encode_parts(prompt, given["parts"], encoder.encode_span, dialect, encoder.end)
         out.append(
             {
                 "name": given["name"],
@@ -75,14 +75,18 @@ def make_fixture(model: Path, samples: list[dict]) -> dict:
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(prog="anabranch_training.pieces", description=__doc__)
-    p.add_argument("--data", type=Path, required=True)
-    p.add_argument("--model", type=Path, required=True)
-    p.add_argument("--out", type=Path, required=True)
+    p = argparse.ArgumentParser(
+        prog="anabranch_training.serialised_answers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--data", type=Path, required=True, help="JSONL of `data generate`")
+    p.add_argument("--model", type=Path, required=True, help="model with a dialect")
+    p.add_argument("--out", type=Path, required=True, help="the fixture")
     args = p.parse_args()
     tasks = read_tasks(args.data)
-    chosen = [next(t for t in tasks if t["kind"] == kind) for kind in KINDS]
-    samples = [{"name": t["kind"], "prompt": t["prompt"], "parts": t["parts"]} for t in chosen]
+    selected = [next(t for t in tasks if t["kind"] == kind) for kind in KINDS]
+    samples = [{"name": t["kind"], "prompt": t["prompt"], "parts": t["parts"]} for t in selected]
     samples.append(BY_HAND)
     for sample in samples:
         sample["prompt"] = chat_prompt([{"role": "user", "content": sample["prompt"]}])

@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
+import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
 import { expect, it } from "vitest";
-import { cut, type Part, plainText } from "./parts.ts";
+import { cut } from "./cut.ts";
 
 interface Fixture {
   samples: {
     name: string;
     response: string;
-    parts: Part[];
+    parts: AnswerPart[];
     prompt_ids: number[];
     ids: number[];
     positions: number[];
@@ -20,8 +21,8 @@ const { samples } = JSON.parse(readFileSync(file, "utf8")) as Fixture;
 
 for (const { name, response, parts, ...arrays } of samples) {
   it(`cuts the shared fixture's ${name} into its parts`, () => {
-    expect(plainText(parts)).toBe(response);
-    expect(cut(response, "", { least: -100 }).parts).toEqual(parts);
+    expect(textOfParts(parts)).toBe(response);
+    expect(cut(response, "", { minGain: -100 }).parts).toEqual(parts);
   });
 
   it(`has one position, lane and loss flag for every id of ${name}`, () => {

@@ -3,15 +3,15 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { AnswerPart } from "@anabranch/shared/parts.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { extractCommand } from "../../cli/extract.ts";
-import { readRows } from "../answers.ts";
-import type { Part } from "../parts.ts";
+import { readRows } from "../jsonl.ts";
 import { Journal } from "./journal.ts";
 import { isYes, readSpans } from "./reply.ts";
 import { unitsOf } from "./units.ts";
 
-/** Two sentences that no structure tells apart. */
+/** Two sentences without structure of their own. */
 const mars = "Mars is a cold desert with two small moons and very thin air over its red plains.";
 const venus = "Venus is a hot world with no moon at all and thick clouds over its rocky plains.";
 const text = `${mars}\n${venus}\nThat is all.`;
@@ -72,7 +72,7 @@ describe("a reply", () => {
     });
   }
 
-  it("is a vote only where it says yes", () => {
+  it("is a vote only if it says yes", () => {
     expect(["Yes.", "**yes**", "no", "Yesterday", ""].map(isYes)).toEqual([
       true,
       true,
@@ -86,11 +86,11 @@ describe("a reply", () => {
 describe("with an endpoint", () => {
   let folder: string;
   let server: Server;
-  /** What the endpoint says to the nth request that reaches it. */
+  /** The endpoint's reply to the nth request. */
   let say: (n: number, body: { messages: { content: string }[]; seed: number }) => Said;
   let reached: { at: number; seed: number; key: string | undefined }[];
-  let inWork: number;
-  let mostInWork: number;
+  let inFlight: number;
+  let maxInFlight: number;
 
   interface Said {
     status?: number;
@@ -107,15 +107,15 @@ describe("with an endpoint", () => {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "anabranch-llm-"));
     reached = [];
-    inWork = mostInWork = 0;
+    inFlight = maxInFlight = 0;
     server = createServer(async (request, response) => {
-      mostInWork = Math.max(mostInWork, ++inWork);
+      maxInFlight = Math.max(maxInFlight, ++inFlight);
       const body = await bodyOf(request);
       const key = request.headers.authorization;
       reached.push({ at: performance.now(), seed: body.seed, key });
       const { status = 200, headers = {}, content = "" } = say(reached.length, body);
       await new Promise((done) => setTimeout(done, 10));
-      inWork--;
+      inFlight--;
       response.writeHead(status, { "content-type": "application/json", ...headers });
       response.end(
         status === 200
@@ -159,7 +159,7 @@ describe("with an endpoint", () => {
   async function titles(): Promise<string[][]> {
     const out_: string[][] = [];
     for await (const { row } of readRows(out())) {
-      const parts = row.parts as Part[];
+      const parts = row.parts as AnswerPart[];
       out_.push(parts.flatMap((p) => ("parallel" in p ? p.parallel.map((b) => b.title) : [])));
     }
     return out_;
@@ -201,7 +201,7 @@ describe("with an endpoint", () => {
     expect(() => readFileSync(out())).toThrow("ENOENT");
   });
 
-  it("goes on without the reply where only this request is refused, and keeps no unvoted stage", async () => {
+  it("continues without the reply if only this request is refused, and keeps no stage without votes", async () => {
     say = () => ({ status: 400 });
     const result = await extract([text], "--samples", "1");
     expect(result.llm?.rejections).toEqual({ "the endpoint refuses the answer": 1 });
@@ -211,7 +211,7 @@ describe("with an endpoint", () => {
     expect(unvoted.rejections).toEqual({ "the endpoint refuses the vote": 1 });
   });
 
-  it("keeps a stage only where every vote is yes", async () => {
+  it("keeps a stage only if every vote is yes", async () => {
     const judged =
       (no: number) =>
       (n: number, { messages }: { messages: { content: string }[] }) => {
@@ -229,7 +229,7 @@ describe("with an endpoint", () => {
     expect(result.rejections).toEqual({ "voted dependent": 1 });
   });
 
-  it("goes on where a run broke off, past a line that was cut short", async () => {
+  it("continues an interrupted run, after a line that was cut short", async () => {
     const answers = Array.from({ length: 6 }, (_, i) => `${text} ${i}`);
     say = (n) => (n > 4 ? { status: 401 } : { content: good });
     await expect(extract(answers, "--samples", "1", "--concurrency", "1")).rejects.toThrow("401");
@@ -244,12 +244,12 @@ describe("with an endpoint", () => {
     expect(reached).toHaveLength(0);
   });
 
-  it("works on several answers at a time, in order, and no faster than allowed", async () => {
+  it("works on several answers at a time, in order, within the rate limit", async () => {
     const answers = Array.from({ length: 8 }, (_, i) => `${text} ${i}`);
     say = () => ({ content: good });
     await extract(answers, "--samples", "1", "--concurrency", "4");
-    expect(mostInWork).toBeGreaterThan(1);
-    expect(mostInWork).toBeLessThanOrEqual(5);
+    expect(maxInFlight).toBeGreaterThan(1);
+    expect(maxInFlight).toBeLessThanOrEqual(5);
     const ids: unknown[] = [];
     for await (const { row } of readRows(out())) ids.push(row.id);
     expect(ids).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
