@@ -70,7 +70,7 @@ describe("with one worker", () => {
     expect(anabranch.steps).toBeLessThan(anabranch.visible_tokens);
   });
 
-  it("gives the same text whole, ordered and in lanes, and lanes interleave", async () => {
+  it("gives the same text not streamed, ordered and in lanes, and lanes interleave", async () => {
     const openai = await client("plain");
     const request = {
       ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt) },
@@ -125,7 +125,7 @@ describe("with one worker", () => {
     expect(usageOf(answer).anabranch).toMatchObject({ stages: 0, branches: 0 });
   });
 
-  it("stops at a stop string in any branch, as the whole text would", async () => {
+  it("stops at a stop string in any branch, as in the whole text", async () => {
     const openai = await client("plain");
     const request = {
       ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt) },
@@ -133,7 +133,7 @@ describe("with one worker", () => {
     };
     const whole = await openai.chat.completions.create(request);
     const text = whole.choices[0]?.message.content ?? "";
-    // A stop that first stands well inside the answer, so most likely inside a branch.
+    // A stop string well inside the answer, so most likely inside a branch.
     const stop = text.slice(Math.floor(text.length / 2)).match(/[a-z]{4,} [a-z]{3,}/)?.[0] ?? "";
     expect(stop).not.toBe("");
     const expected = text.slice(0, text.indexOf(stop));
@@ -150,7 +150,7 @@ describe("with one worker", () => {
     }
   });
 
-  it("tells log-probabilities of the text's tokens, and of no other", async () => {
+  it("reports log-probabilities of the visible tokens only", async () => {
     const openai = await client("plain");
     const answer = await openai.chat.completions.create({
       ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt) },
@@ -252,7 +252,7 @@ describe("with one worker", () => {
     }
   });
 
-  it("gives equal choices where nothing is drawn, each cut and counted by itself", async () => {
+  it("gives equal choices at temperature 0, each stopped and counted separately", async () => {
     const openai = await client("choices");
     const request = {
       ...{ model, temperature: 0, max_tokens: 600, messages: user(parallelPrompt), n: 2 },
@@ -263,9 +263,9 @@ describe("with one worker", () => {
     for (const { message, logprobs, finish_reason } of choices) {
       expect(finish_reason).toBe("stop");
       expect(message.content).not.toContain("is the");
-      // The stop string may end inside a token, whose log-probability is then told with its rest.
-      const told = logprobs?.content?.map(({ token }) => token).join("");
-      expect(told?.startsWith(message.content ?? "?")).toBe(true);
+      // The stop string may end inside a token, whose log-probability is reported with it.
+      const reported = logprobs?.content?.map(({ token }) => token).join("");
+      expect(reported?.startsWith(message.content ?? "?")).toBe(true);
     }
     const text = await openai.completions.create({
       ...{ model, temperature: 0, max_tokens: 20, prompt: "One, two, three", n: 2 },
@@ -287,7 +287,7 @@ describe("with one worker", () => {
       .toSatisfy(({ free, total }) => free === total && total > 0);
   });
 
-  it("goes on from an answer's KV, branches and all, where its parts are given back", async () => {
+  it("hits the prefix cache with an answer's branches if its parts are sent back", async () => {
     const openai = await client("turns");
     const request = { model, temperature: 0, max_tokens: 400, ...ours({ mode: "parallel" }) };
     const ask = (messages: OpenAI.ChatCompletionMessageParam[]) =>
@@ -359,7 +359,7 @@ describe("with one worker", () => {
     }
   });
 
-  it("tells no tenant that another has sent the same prompt", async () => {
+  it("does not reveal to a tenant that another sent the same prompt", async () => {
     const request = {
       ...{ model, temperature: 0, max_tokens: 8, messages: user(`Once more: ${parallelPrompt}`) },
       ...ours({ mode: "serial", cache: "bypass" }),
@@ -434,7 +434,7 @@ describe("with two workers", () => {
     });
   });
 
-  it("goes on where one is killed: its answer, to the same end, and new ones", async () => {
+  it("survive the death of one: its answer continues to the same end, and new ones work", async () => {
     const openai = await client("two");
     const request = {
       ...{ model, seed: 11, temperature: 1, max_tokens: 900, messages: user(parallelPrompt) },
@@ -466,7 +466,7 @@ describe("with two workers", () => {
     }
   });
 
-  it("goes on with every choice where their worker is killed", async () => {
+  it("continue every choice if its worker is killed", async () => {
     const openai = await client("two");
     const n = 3;
     const request = {

@@ -53,8 +53,8 @@ function randomAnswer(below: Below): { steps: EngineEvent[][]; text: string } {
     const visible = tokenIds.map((tokenId) => ({ tokenId }));
     return event({ case: "tokens", value: { lane: at, tokenIds, visible } });
   };
-  // Serial text is no shorter than a stop string may reach over it: one that spans two stages and all
-  // between them is not told apart (gpu-worker/src/answer/answer.ts, stageOpened).
+  // Serial text is longer than any stop string: one that spans two stages and the text between them is not
+  // recognised (gpu-worker/src/answer/answer.ts, stageOpened).
   const serial = () => {
     const said = `${word(below, 5)}abc`;
     text += said;

@@ -26,7 +26,7 @@ export class WorkerProcess {
     );
   }
 
-  /** Starts one and resolves when it serves. @throws Error with its last line where it ends first */
+  /** Starts one and resolves when it serves. @throws Error with its last line if it ends first */
   static async start(args: string[] = ["--model", demoModel]): Promise<WorkerProcess> {
     const child = spawn(process.execPath, [`${repository}gpu-worker/src/main.ts`, ...args], {
       stdio: ["ignore", "ignore", "pipe"],

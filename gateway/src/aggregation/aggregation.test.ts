@@ -89,7 +89,7 @@ describe("an ordered stream", () => {
     );
   });
 
-  it("never sends what stands behind a stop string", () => {
+  it("never sends what follows a stop string", () => {
     const { ordered, whole } = present([
       text(0, "Intro. "),
       opened(1, [1, 2]),
@@ -101,7 +101,7 @@ describe("an ordered stream", () => {
     expect(whole).toBe("Intro. cut he");
   });
 
-  it("nor where one message brings it and the end together", () => {
+  it("nor if one message holds it and the end together", () => {
     const document = new AnswerDocument<TokenLogprob>();
     const presenter = new OrderedPresenter(document);
     const message = [
@@ -137,7 +137,7 @@ describe("an ordered stream", () => {
 });
 
 describe("a lanes stream", () => {
-  it("says of each chunk where it belongs", () => {
+  it("marks each chunk with its place", () => {
     const { chunks } = present([
       text(0, "x"),
       opened(1, [1, 2]),
@@ -267,7 +267,7 @@ function randomAnswer(seed: number): { events: Event[]; text: string } {
 }
 
 describe("any answer", () => {
-  it("is the same text ordered, in lanes and whole", () => {
+  it("is the same text ordered, in lanes and not streamed", () => {
     for (let seed = 0; seed < 500; seed++) {
       const answer = randomAnswer(seed);
       const { ordered, whole, chunks } = present(answer.events);

@@ -43,30 +43,30 @@ function documentOf(events: readonly Event[]) {
 }
 
 describe("a replay", () => {
-  it("goes on wherever the first run was lost", () => {
+  it("continues wherever the first run was lost", () => {
     for (let lost = 0; lost <= answer.length; lost++) {
-      const told = answer.slice(0, lost);
-      const replay = new Replay(told);
+      const sent = answer.slice(0, lost);
+      const replay = new Replay(sent);
       const rest = answer.flatMap((each) => replay.rest(each) ?? []);
       expect(rest).toHaveLength(answer.length - lost);
-      expect(documentOf([...told, ...rest])).toEqual(documentOf(answer));
+      expect(documentOf([...sent, ...rest])).toEqual(documentOf(answer));
     }
   });
 
-  it("goes on where the second run cuts its words in other places", () => {
-    const told = [delta(0, "in"), opened, delta(1, "a1"), delta(2, "b"), delta(1, "a")];
+  it("continues if the second run splits its deltas elsewhere", () => {
+    const sent = [delta(0, "in"), opened, delta(1, "a1"), delta(2, "b"), delta(1, "a")];
     const again = [
       ...[delta(0, "i"), delta(0, "n"), opened, delta(2, "b1b2"), delta(1, "a1a2")],
       ...[closed(1), closed(2), stageClosed, delta(0, "out")],
     ];
-    const replay = new Replay(told);
+    const replay = new Replay(sent);
     const rest = again.flatMap((each) => replay.rest(each) ?? []);
-    expect(documentOf([...told, ...rest]).text).toBe("ina1a2b1b2out");
+    expect(documentOf([...sent, ...rest]).text).toBe("ina1a2b1b2out");
   });
 
-  it("keeps text apart from the tokens it lags behind", () => {
-    const told = [delta(0, "", [1, 2]), delta(0, "ab", [3])];
-    const replay = new Replay(told);
+  it("handles text that lags behind its tokens", () => {
+    const sent = [delta(0, "", [1, 2]), delta(0, "ab", [3])];
+    const replay = new Replay(sent);
     const rest = [delta(0, "a", [1, 2, 3]), delta(0, "bcd", [4])].flatMap(
       (each) => replay.rest(each) ?? [],
     );
@@ -79,7 +79,7 @@ describe("a replay", () => {
   });
 });
 
-describe("what another worker is told of an answer", () => {
+describe("what another worker needs to resume an answer", () => {
   const started = event({
     case: "started",
     value: { promptTokenIds: [7, 8], modelDigest: "d", promptTokens: 2 },
@@ -97,7 +97,7 @@ describe("what another worker is told of an answer", () => {
     });
   });
 
-  it("is nothing where nothing was written, or log-probabilities are to go on", () => {
+  it("is nothing if nothing was written, or if log-probabilities are wanted", () => {
     expect(resumeOf([started])).toBeNull();
     const spoken = { lane: 0, text: "a", tokenIds: [1], logprobs: [{ tokenId: 1, logprob: -1 }] };
     expect(resumeOf([started, event({ case: "delta", value: spoken })])).toBeNull();

@@ -85,7 +85,7 @@ describe("a stop string", () => {
     expect([reader.of(1), reader.of(2)]).toEqual(["a", ""]);
   });
 
-  it("that could begin at a branch's end is released when the next one goes on otherwise", () => {
+  it("that could begin at the end of a branch is released when the next one continues otherwise", () => {
     const reader = new Reader(["xyz"]).open(1, 2).add(1, "ax").close(1).add(2, "y");
     expect([reader.of(1), reader.of(2)]).toEqual(["a", ""]);
     reader.close(2).join().add(0, "!");
@@ -155,7 +155,7 @@ describe("log-probabilities", () => {
   const logprob = (tokenId: number) => create(TokenLogprobSchema, { tokenId });
   const ids = (released: Release[]) => released.flatMap((r) => r.logprobs.map((l) => l.tokenId));
 
-  it("go out with the text that their tokens begin, and none behind a stop string", () => {
+  it("are released with the text of their tokens, and none after a stop string", () => {
     const filter = new StopFilter(new AnswerDocument(), ["STOP"]);
     for (const [id, text] of [" a", " ST", "AY", " S", "TOP x", " y"].entries()) {
       filter.append(0, text, logprob(id));

@@ -90,7 +90,7 @@ export class StopFilter {
     return run.closed && this.#of(run).characters === run.text.length;
   }
 
-  /** Visible tokens of the answer. Tokens behind a stop string do not count. */
+  /** Visible tokens of the answer. Tokens after a stop string do not count. */
   get visibleTokens(): number {
     let count = 0;
     for (const run of this.#document.runs) {

@@ -94,7 +94,7 @@ export class Dialect {
   }
 }
 
-/** Nothing where the model does not branch. The engine has checked the file, or will refuse it. */
+/** Undefined if the model does not branch. The engine checks the file and refuses a wrong one. */
 export function readDialect(folder: string): Dialect | undefined {
   const path = join(folder, "aspd.json");
   if (!existsSync(path)) return undefined;

@@ -132,7 +132,7 @@ describe("a conversation", () => {
     }
   });
 
-  it("is what chat gives it where no parts are given", () => {
+  it("equals chat() if no parts are given", () => {
     const messages = turn("One. Two.", []);
     expect(model.conversation(messages)).toEqual([{ serial: model.chat(messages) }]);
   });
@@ -163,7 +163,7 @@ describe("a conversation", () => {
 
   const parts: AnswerPart[] = [{ serial: " Both:\n" }, stage("A", "B"), { serial: "So. " }];
 
-  it("is plain text where the template changes an answer's content", () => {
+  it("is plain text if the template changes an answer's content", () => {
     const trimming = otherModel((config) => {
       config.chat_template = config.chat_template.replace(
         "message['content']",
@@ -181,7 +181,7 @@ describe("a conversation", () => {
     expect(given(parts, picky)).toEqual(plain(parts, picky));
   });
 
-  it("is plain text where the model does not branch", () => {
+  it("is plain text if the model does not branch", () => {
     const serial = otherModel(() => {}, ["aspd.json"]);
     expect(given(parts, serial)).toEqual(plain(parts, serial));
   });
