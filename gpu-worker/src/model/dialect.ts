@@ -1,6 +1,7 @@
 // How a model's answers branch: the parts of its aspd.json that are needed to write its tokens.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type DialectCaps, defaultCaps } from "@anabranch/shared/dialect-caps.ts";
 
 /** A run of ids, a branch's title, or its number in the plan. */
 type Part = { ids: number[] } | "title" | "index";
@@ -18,7 +19,7 @@ interface DialectFile {
   tail_close?: Markup;
   index?: { ids: number[] }[];
   visible?: ("serial" | "body" | "tail")[];
-  caps?: { branches?: number; title_tokens?: number; branch_tokens?: number; stages?: number };
+  caps?: Partial<DialectCaps>;
 }
 
 export interface Caps {
@@ -44,11 +45,12 @@ export class Dialect {
 
   constructor(file: DialectFile, caps: Partial<Caps> = {}) {
     this.#file = file;
+    const read = { ...defaultCaps, ...file.caps };
     this.caps = {
-      branches: file.caps?.branches ?? 10,
-      titleTokens: file.caps?.title_tokens ?? 16,
-      branchTokens: file.caps?.branch_tokens ?? 512,
-      stages: file.caps?.stages ?? 8,
+      branches: read.branches,
+      titleTokens: read.title_tokens,
+      branchTokens: read.branch_tokens,
+      stages: read.stages,
       ...caps,
     };
     const [opener = "title"] = [file.plan_open ?? file.title_open].flat();

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared/dialects"
+DEFAULT_CAPS: dict[str, int] = json.loads((FOLDER / "aspd.json").read_text())["caps"]
 NAMES = tuple(sorted(file.stem for file in FOLDER.glob("*.json")))
 
 END_OF_TEXT = "<|endoftext|>"
@@ -56,11 +57,11 @@ MARKERS = tags_of("aspd")
 class Caps:
     """Limits of the engine: branches per stage, tokens, and stages per answer."""
 
-    branches: int = 10
-    min_branches: int = 2
-    title_tokens: int = 16
-    branch_tokens: int = 512  # opening and end included
-    stages: int = 8
+    branches: int
+    min_branches: int
+    title_tokens: int
+    branch_tokens: int  # opening and end included
+    stages: int
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Dialect:
 
     @cached_property
     def caps(self) -> Caps:
-        return Caps(**self.file.get("caps", {}))
+        return Caps(**DEFAULT_CAPS | self.file.get("caps", {}))
 
     @cached_property
     def tags(self) -> tuple[tuple[int, ...], ...]:

@@ -1,5 +1,6 @@
 // Cuts an answer into what was written serially and what could have been written in parallel. Joining
 // every `serial` and every `body` in order gives the answer back byte for byte.
+import { defaultCaps } from "@anabranch/shared/dialect-caps.ts";
 import type { AnswerPart, BranchPart } from "@anabranch/shared/parts.ts";
 import { balancedRuns } from "./balanced-runs.ts";
 import { type Candidate, findBlockCandidates, type Item } from "./candidates.ts";
@@ -32,9 +33,9 @@ export interface Rules {
 
 export const defaultRules: Rules = {
   count: estimate,
-  maxBranches: 10,
-  maxStages: 8,
-  maxTitleTokens: 16,
+  maxBranches: defaultCaps.branches,
+  maxStages: defaultCaps.stages,
+  maxTitleTokens: defaultCaps.title_tokens,
   maxTitleWords: 10,
   minBodyCharacters: 10,
   minAnswerTokens: 0,
