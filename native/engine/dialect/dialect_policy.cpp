@@ -74,8 +74,10 @@ class DialectPolicy final : public DecodingPolicy {
   void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
     for (const LaneToken& next : lanes) {
       Lane& lane = request.tree().lanes()[next.lane];
-      if (lane.id == 0) step_trunk(request, lane, next.sampled, events);
-      else step_branch(request, lane, next, events);
+      if (lane.id == 0)
+        step_trunk(request, lane, next.sampled, events);
+      else
+        step_branch(request, lane, next, events);
       if (request.finished()) return;
     }
     join_if_closed(request, events);
@@ -249,9 +251,12 @@ class DialectPolicy final : public DecodingPolicy {
   void step_trunk(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     switch (state_) {
       case State::kText:
-      case State::kTail: return step_text(request, lane, sampled, events);
-      case State::kTitle: return step_title(request, lane, sampled, events);
-      case State::kMarker: return step_marker(request, lane, sampled, events);
+      case State::kTail:
+        return step_text(request, lane, sampled, events);
+      case State::kTitle:
+        return step_title(request, lane, sampled, events);
+      case State::kMarker:
+        return step_marker(request, lane, sampled, events);
     }
   }
 
@@ -283,8 +288,10 @@ class DialectPolicy final : public DecodingPolicy {
     write_marker(request, lane, sampled, events);
     titles_.clear();
     if (!force(request, lane, dialect_->render(opener.rest, {}, 1), events)) return;
-    if (&opener == &dialect_->title_open) begin_title();
-    else offer_markers(request, lane, events);
+    if (&opener == &dialect_->title_open)
+      begin_title();
+    else
+      offer_markers(request, lane, events);
   }
 
   void begin_title() {
@@ -344,8 +351,10 @@ class DialectPolicy final : public DecodingPolicy {
     marker_length_ = 0;
     state_ = State::kMarker;
     if (number <= max_branches_) add_option(dialect_->title_open, number);
-    if (number > 1) add_option(dialect_->fork, number);
-    else if (!dialect_->no_plan.ids.empty()) add_option(dialect_->no_plan, number);
+    if (number > 1)
+      add_option(dialect_->fork, number);
+    else if (!dialect_->no_plan.ids.empty())
+      add_option(dialect_->no_plan, number);
     write_common_tokens(request, lane, events);
   }
 
@@ -386,9 +395,12 @@ class DialectPolicy final : public DecodingPolicy {
       if (!force(request, lane, {next}, events)) return;
     }
     const Marker* marker = marker_options_.front().marker;
-    if (marker == &dialect_->title_open) begin_title();
-    else if (marker == &dialect_->no_plan) drop_plan(request, lane);
-    else fork(request, lane, events);
+    if (marker == &dialect_->title_open)
+      begin_title();
+    else if (marker == &dialect_->no_plan)
+      drop_plan(request, lane);
+    else
+      fork(request, lane, events);
   }
 
   void fork(Request& request, Lane& lane, EventBuffer& events) {
@@ -435,10 +447,14 @@ class DialectPolicy final : public DecodingPolicy {
     if (next.closed || !complete) {
       const int min_length = lane.length() + 1 + static_cast<int>(branch_close_.size());
       const bool full = min_length > dialect_->max_branch_tokens;
-      if (next.closed) reason = *next.closed;
-      else if (ends_branch(next.sampled.token)) reason = CloseReason::kEos;
-      else if (full) reason = CloseReason::kCap;
-      else return write_text(request, lane, next.sampled, &close, dialect_->body_visible, events);
+      if (next.closed)
+        reason = *next.closed;
+      else if (ends_branch(next.sampled.token))
+        reason = CloseReason::kEos;
+      else if (full)
+        reason = CloseReason::kCap;
+      else
+        return write_text(request, lane, next.sampled, &close, dialect_->body_visible, events);
       release_held(request, lane, dialect_->body_visible, events);
       force(request, lane, branch_close_, events, shown);
     } else {

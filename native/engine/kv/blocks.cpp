@@ -35,8 +35,10 @@ void BlockPool::retain(int block) {
 void BlockPool::release(int block) {
   Block& b = blocks_[block];
   if (--b.references > 0) return;
-  if (b.content) b.cached = cached_.insert(cached_.end(), block);
-  else free_.push_back(block);
+  if (b.content)
+    b.cached = cached_.insert(cached_.end(), block);
+  else
+    free_.push_back(block);
 }
 
 void BlockPool::publish(int block, const BlockContent& content) {

@@ -199,7 +199,9 @@ ModelConfig read_config(const std::string& folder) {
     case Family::kLlama:
       config.qkv_bias = config.output_bias = json.boolean_or("attention_bias", false);
       break;
-    case Family::kQwen2: config.qkv_bias = true; break;
+    case Family::kQwen2:
+      config.qkv_bias = true;
+      break;
     case Family::kQwen3:
       config.qkv_bias = config.output_bias = json.boolean_or("attention_bias", false);
       config.qk_norm = true;

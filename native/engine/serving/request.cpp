@@ -69,8 +69,10 @@ void Request::replay() {
     // tokens took no step of their own either; every other token did.
     if (!std::exchange(step_counted_, false)) ++usage_.steps;
     policy->step(*this, lanes, replayed_);
-    if (tree_.num_accepted() > 0) step_counted_ = true;
-    else tree_.set_draft(draft_tokens());
+    if (tree_.num_accepted() > 0)
+      step_counted_ = true;
+    else
+      tree_.set_draft(draft_tokens());
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());

@@ -203,8 +203,10 @@ bool Scheduler::free_blocks_for(Request& request, int allowance) {
     bool junior_in_batch = false;
     for (const auto& other : running_) {
       if (!goes_before(request, *other)) continue;
-      if (other->last_step == counters_.steps + 1) junior_in_batch = true;
-      else if (goes_before(*last, *other)) last = other.get();
+      if (other->last_step == counters_.steps + 1)
+        junior_in_batch = true;
+      else if (goes_before(*last, *other))
+        last = other.get();
     }
     if (last == &request && junior_in_batch) return false;  // it goes first in the next step
     preempt(*last);

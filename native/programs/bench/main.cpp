@@ -77,26 +77,43 @@ Options parse(int count, char** arguments) {
   out.backend.device = "auto";
   for (int i = 1; i < count; ++i) {
     const std::string name = arguments[i];
-    if (name == "--help") out.help = true;
-    else if (name == "--write-only") out.write_only = true;
-    else if (name == "--no-overlap") out.backend.overlap_kernels = false;
-    else if (name == "--no-library") out.backend.cublaslt = false;
+    if (name == "--help")
+      out.help = true;
+    else if (name == "--write-only")
+      out.write_only = true;
+    else if (name == "--no-overlap")
+      out.backend.overlap_kernels = false;
+    else if (name == "--no-library")
+      out.backend.cublaslt = false;
     else {
       if (i + 1 == count) throw bad_argument(name + " needs a value; see --help");
       const std::string value = arguments[++i];
-      if (name == "--shape") out.shape = value;
-      else if (name == "--device") out.backend.device = value;
-      else if (name == "--dtype") out.backend.weight_type = weight_type_of(value);
-      else if (name == "--kv-dtype") out.backend.kv_type = kv_type_of(value);
-      else if (name == "--folder") out.folder = value;
-      else if (name == "--prefix") out.prefix = whole_number(name, value, 1);
-      else if (name == "--tokens") out.tokens = whole_number(name, value, 2);
-      else if (name == "--repeat") out.repeat = whole_number(name, value, 1);
-      else if (name == "--prompt") out.prompt = whole_number(name, value, 1);
-      else if (name == "--requests") out.requests = whole_number(name, value, 1);
-      else if (name == "--aborts") out.aborts = whole_number(name, value, 0);
-      else if (name == "--lanes") out.lanes = lane_list(value);
-      else throw bad_argument("unknown option " + name + "; see --help");
+      if (name == "--shape")
+        out.shape = value;
+      else if (name == "--device")
+        out.backend.device = value;
+      else if (name == "--dtype")
+        out.backend.weight_type = weight_type_of(value);
+      else if (name == "--kv-dtype")
+        out.backend.kv_type = kv_type_of(value);
+      else if (name == "--folder")
+        out.folder = value;
+      else if (name == "--prefix")
+        out.prefix = whole_number(name, value, 1);
+      else if (name == "--tokens")
+        out.tokens = whole_number(name, value, 2);
+      else if (name == "--repeat")
+        out.repeat = whole_number(name, value, 1);
+      else if (name == "--prompt")
+        out.prompt = whole_number(name, value, 1);
+      else if (name == "--requests")
+        out.requests = whole_number(name, value, 1);
+      else if (name == "--aborts")
+        out.aborts = whole_number(name, value, 0);
+      else if (name == "--lanes")
+        out.lanes = lane_list(value);
+      else
+        throw bad_argument("unknown option " + name + "; see --help");
     }
   }
   if (out.folder.empty()) out.folder = "/dev/shm/anabranch-" + out.shape;

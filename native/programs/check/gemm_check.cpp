@@ -38,7 +38,8 @@ PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k
   PackedWeights out;
   out.values = numbers.list(static_cast<size_t>(n) * k);
   std::vector<float> original = out.values;
-  if (type == WeightType::kInt8) quantize(out.values, k);
+  if (type == WeightType::kInt8)
+    quantize(out.values, k);
   else
     for (float& value : out.values) value = stored(type, value);
   out.panels = (n + kernels.panel_width - 1) / kernels.panel_width;

@@ -88,11 +88,14 @@ int main(int count, char** arguments) {
   for (int i = 1; i < count; ++i) {
     const std::string argument = arguments[i];
     if (argument == "--help") return std::fputs(kHelp, stdout), 0;
-    if (argument == "--no-overlap") options.overlap_kernels = false;
-    else if (argument == "--no-library") options.cublaslt = false;
+    if (argument == "--no-overlap")
+      options.overlap_kernels = false;
+    else if (argument == "--no-library")
+      options.cublaslt = false;
     else if (argument.starts_with("-"))
       return std::fprintf(stderr, "unknown option %s; see --help\n", argument.c_str()), 2;
-    else folders.push_back(argument);
+    else
+      folders.push_back(argument);
   }
   check_philox();
   check_sampler();

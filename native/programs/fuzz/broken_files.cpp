@@ -142,8 +142,10 @@ void break_safetensors(std::string& file, Dice& dice) {
   std::uint64_t length = 0;
   if (file.size() > 8) std::memcpy(&length, file.data(), 8);
   if (file.size() <= 8 || length > file.size() - 8 || dice.chance(20)) {
-    if (dice.chance(50)) file.resize(dice.word() % (file.size() + 1));
-    else break_bytes(file, std::min<size_t>(file.size(), 64), dice);
+    if (dice.chance(50))
+      file.resize(dice.word() % (file.size() + 1));
+    else
+      break_bytes(file, std::min<size_t>(file.size(), 64), dice);
   } else if (dice.chance(25)) {
     // Breaks the weights: some become NaN or infinite.
     std::string body = file.substr(8 + length);
@@ -163,9 +165,12 @@ void break_files(Files& files, Dice& dice) {
     auto at = files.begin();
     std::advance(at, dice.below(static_cast<int>(files.size())));
     auto& [name, content] = *at;
-    if (dice.chance(2)) content.clear();
-    else if (name.ends_with(".safetensors")) break_safetensors(content, dice);
-    else break_json(content, dice);
+    if (dice.chance(2))
+      content.clear();
+    else if (name.ends_with(".safetensors"))
+      break_safetensors(content, dice);
+    else
+      break_json(content, dice);
   }
 }
 

@@ -90,12 +90,24 @@ void EngineSession::break_log(Transcript& transcript) {
   if (log.empty()) log.emplace_back();
   LoggedLane& lane = log[dice_.below(static_cast<int>(log.size()))];
   switch (dice_.below(6)) {
-    case 0: lane.lane = dice_.pick<int>({-1, 0, 1, 2, INT_MAX, INT_MIN}); break;
-    case 1: lane.closed = dice_.pick<CloseReason>({CloseReason::kMarker, CloseReason::kCap}); break;
-    case 2: lane.tokens.push_back(random_token(shape_, dice_)); break;
-    case 3: lane.tokens.resize(lane.tokens.size() / 2); break;
-    case 4: lane.tokens = random_tokens(shape_, 20, dice_); break;
-    case 5: log.push_back(lane); break;
+    case 0:
+      lane.lane = dice_.pick<int>({-1, 0, 1, 2, INT_MAX, INT_MIN});
+      break;
+    case 1:
+      lane.closed = dice_.pick<CloseReason>({CloseReason::kMarker, CloseReason::kCap});
+      break;
+    case 2:
+      lane.tokens.push_back(random_token(shape_, dice_));
+      break;
+    case 3:
+      lane.tokens.resize(lane.tokens.size() / 2);
+      break;
+    case 4:
+      lane.tokens = random_tokens(shape_, 20, dice_);
+      break;
+    case 5:
+      log.push_back(lane);
+      break;
   }
   transcript.first = kUnknownAnswer;
 }
@@ -158,7 +170,9 @@ void EngineSession::check_event(EventKind kind, const std::uint32_t* words,
       transcript.held[words[0]] =
           words[2] & EmittedToken::kHeld ? transcript.held[words[0]] + 1 : 0;
       break;
-    case EventKind::kStageOpened: transcript.open_branches = static_cast<int>(words[2]); break;
+    case EventKind::kStageOpened:
+      transcript.open_branches = static_cast<int>(words[2]);
+      break;
     case EventKind::kBranchClosed:
       if (--transcript.open_branches < 0 && known) fail("more branches close than opened");
       lane(words[0]).closed = static_cast<CloseReason>(words[1]);
@@ -166,14 +180,17 @@ void EngineSession::check_event(EventKind kind, const std::uint32_t* words,
     case EventKind::kStageClosed:
       if (transcript.open_branches != 0 && known) fail("a stage closes with open branches");
       break;
-    case EventKind::kFinished: check_finished(words, transcript); break;
+    case EventKind::kFinished:
+      check_finished(words, transcript);
+      break;
     case EventKind::kReleased:
       if ((transcript.held[words[0]] -= static_cast<int>(words[1])) < 0) {
         fail("more tokens are released than were held");
       }
       transcript.visible += static_cast<int>(words[1]);
       break;
-    case EventKind::kLogits: break;
+    case EventKind::kLogits:
+      break;
   }
 }
 

@@ -91,9 +91,12 @@ int fuzz(int count, char** arguments) {
   std::uint64_t seed = 1, rounds = UINT64_MAX, seconds = 0;
   for (int i = 1; i < count; ++i) {
     const std::string flag = arguments[i];
-    if (flag == "--seed") seed = number_after(i, count, arguments);
-    else if (flag == "--rounds") rounds = number_after(i, count, arguments);
-    else if (flag == "--seconds") seconds = number_after(i, count, arguments);
+    if (flag == "--seed")
+      seed = number_after(i, count, arguments);
+    else if (flag == "--rounds")
+      rounds = number_after(i, count, arguments);
+    else if (flag == "--seconds")
+      seconds = number_after(i, count, arguments);
     else {
       std::fprintf(stderr, "engine-fuzz [--seed N] [--rounds N] [--seconds N]\n");
       return flag == "--help" ? 0 : 2;
