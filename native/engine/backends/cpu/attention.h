@@ -199,8 +199,10 @@ void attend(WeightType type, const AttendChunk& p) {
   for (int tile = 0; tile < tiles; ++tile) {
     const int first = queries * tile / tiles;
     const int count = queries * (tile + 1) / tiles - first;
-    if (type == WeightType::kF32) tile_of_queries<F32Cache>(p, first, count);
-    else tile_of_queries<Bf16Cache>(p, first, count);
+    if (type == WeightType::kF32)
+      tile_of_queries<F32Cache>(p, first, count);
+    else
+      tile_of_queries<Bf16Cache>(p, first, count);
   }
 }
 
