@@ -175,13 +175,9 @@ export interface EngineUsage {
 
 export interface EngineToken {
   id: number;
+  /** Hidden tokens may be released later: see the event `released`. */
   visible: boolean;
   forced: boolean;
-  /**
-   * The token may be the beginning of a marker, or visible text. It is text if it is released or if its
-   * branch or the answer ends; it is part of a marker if its lane's next token is not held.
-   */
-  held: boolean;
   logprob?: number;
   top?: { id: number; logprob: number }[];
 }
@@ -193,13 +189,12 @@ export type EngineEvent =
   | {
       kind: "stageOpened";
       stage: number;
-      parentLane: number;
       lanes: { lane: number; title: number[] }[];
     }
   | { kind: "branchClosed"; lane: number; reason: number }
   | { kind: "stageClosed"; stage: number }
-  /** The first `count` of the lane's held tokens are visible text. */
-  | { kind: "released"; lane: number; count: number }
+  /** Tokens that came as hidden, because a marker may begin with them, are visible text after all. */
+  | { kind: "released"; lane: number; tokens: EngineToken[] }
   | { kind: "finished"; reason: number; usage: EngineUsage }
   | { kind: "logits"; lane: number; index: number; logits: Float32Array };
 
@@ -277,7 +272,7 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
     const request = word();
     const length = word();
     const end = at + length;
-    const event = unpackOne(kind, end, word, float, () => floats.slice(at, end));
+    const event = unpackOne(kind, end);
     at = end;
     const list = out.get(request);
     if (list) list.push(event);
@@ -285,40 +280,36 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
   }
   return out;
 
-  function unpackOne(
-    kind: number,
-    end: number,
-    word: () => number,
-    float: () => number,
-    rest: () => Float32Array,
-  ): EngineEvent {
+  function unpackToken(): EngineToken {
+    const id = word();
+    const flags = word();
+    const token: EngineToken = { id, visible: (flags & 1) !== 0, forced: (flags & 2) !== 0 };
+    if (flags & 4) {
+      token.logprob = float();
+      token.top = Array.from({ length: word() }, () => ({ id: word(), logprob: float() }));
+    }
+    return token;
+  }
+
+  function unpackTokens(end: number): EngineToken[] {
+    const tokens: EngineToken[] = [];
+    while (at < end) tokens.push(unpackToken());
+    return tokens;
+  }
+
+  function unpackOne(kind: number, end: number): EngineEvent {
     switch (kind) {
       case 1:
         return { kind: "started", promptTokens: word(), cachedTokens: word() };
-      case 2: {
-        const lane = word();
-        const id = word();
-        const flags = word();
-        const token: EngineToken = {
-          id,
-          visible: (flags & 1) !== 0,
-          forced: (flags & 2) !== 0,
-          held: (flags & 8) !== 0,
-        };
-        if (flags & 4) {
-          token.logprob = float();
-          token.top = Array.from({ length: word() }, () => ({ id: word(), logprob: float() }));
-        }
-        return { kind: "token", lane, token };
-      }
+      case 2:
+        return { kind: "token", lane: word(), token: unpackToken() };
       case 3: {
         const stage = word();
-        const parentLane = word();
         const lanes = Array.from({ length: word() }, () => {
           const lane = word();
           return { lane, title: Array.from({ length: word() }, word) };
         });
-        return { kind: "stageOpened", stage, parentLane, lanes };
+        return { kind: "stageOpened", stage, lanes };
       }
       case 4:
         return { kind: "branchClosed", lane: word(), reason: word() };
@@ -339,9 +330,9 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
           },
         };
       case 8:
-        return { kind: "released", lane: word(), count: word() };
+        return { kind: "released", lane: word(), tokens: unpackTokens(end) };
       case 7:
-        return { kind: "logits", lane: word(), index: word(), logits: rest() };
+        return { kind: "logits", lane: word(), index: word(), logits: floats.slice(at, end) };
       default:
         throw new Error(`unknown engine event ${kind} of ${end} words`);
     }

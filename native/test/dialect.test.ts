@@ -101,7 +101,7 @@ describe("a plan and its fork", () => {
   it("writes title after title, at the cap only the fork, and opens branches in title order", async () => {
     const answer = await ask([...eager, [fork, -1000]]);
     const [opened] = of(answer, "stageOpened");
-    expect(opened).toMatchObject({ stage: 1, parentLane: 0 });
+    expect(opened).toMatchObject({ stage: 1 });
     expect(opened?.lanes.map(({ lane }) => lane)).toEqual([1, 2, 3, 4]);
     const titles = opened?.lanes.map(({ title }) => title) ?? [];
     const plan = titles.flatMap((title) => [titleOpen, ...title, titleClose]);

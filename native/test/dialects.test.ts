@@ -65,32 +65,35 @@ const modelOf = (tags: Tags, change: object = {}) =>
 const prompt = [5, 6, 7, 40];
 type Ask = Omit<EngineRequest, "id">;
 
-/** The visible text of each lane, split at hidden tokens. */
+const startsWith = (ids: readonly number[], start: readonly number[]) =>
+  start.every((id, i) => ids[i] === id);
+
+/** The visible text of each lane, split at markers. */
 function seen(answer: Answer): number[][][] {
   const runs: number[][][] = [];
-  const held = new Map<number, number[]>();
+  const hidden = new Map<number, number[]>(); // not released so far
   const show = (lane: number, ids: number[]) => {
+    // Hidden tokens before these belonged to a marker.
+    const before = hidden.get(lane) ?? [];
+    const at = ids.length === 0 ? -1 : before.findIndex((_, i) => startsWith(before.slice(i), ids));
+    const marker = at === -1 ? before : before.slice(0, at);
+    hidden.set(lane, at === -1 ? [] : before.slice(at + ids.length));
     runs[lane] ??= [[]];
+    if (marker.length > 0) runs[lane].push([]);
     runs[lane].at(-1)?.push(...ids);
   };
   for (const event of answer.events) {
-    if (event.kind === "released") {
-      show(event.lane, held.get(event.lane)?.splice(0, event.count) ?? []);
-    }
-    if (event.kind === "branchClosed") show(event.lane, held.get(event.lane) ?? []);
-    if (event.kind === "finished") for (const [lane, ids] of held) show(lane, ids);
+    if (event.kind === "released")
+      show(
+        event.lane,
+        event.tokens.map(({ id }) => id),
+      );
     if (event.kind !== "token") continue;
     const { lane, token } = event;
-    if (token.held) {
-      held.set(lane, [...(held.get(lane) ?? []), token.id]);
-      continue;
-    }
-    held.delete(lane);
-    if (token.visible) show(lane, [token.id]);
-    else {
-      runs[lane] ??= [[]];
-      runs[lane].push([]);
-    }
+    if (token.visible) {
+      hidden.set(lane, [...(hidden.get(lane) ?? []), token.id]);
+      show(lane, [token.id]);
+    } else hidden.set(lane, [...(hidden.get(lane) ?? []), token.id]);
   }
   return runs.map((lane) => (lane ?? []).filter((run) => run.length > 0));
 }
@@ -309,7 +312,7 @@ describe.each([
       const { answer: ended } = serving.ask(request, (events) => steps.push(events));
       const answer = await ended;
       stages += answer.usage.stages;
-      held += answer.lanes.flat().filter((token) => token.held).length;
+      held += answer.events.filter(({ kind }) => kind === "released").length;
       const shown = seen(answer);
       expect(answer.usage.visibleTokens).toBe(shown.flat(2).length);
       for (const run of shown.flat()) {
@@ -370,8 +373,8 @@ describe("text that begins like a tag", () => {
   it("is held back only while it may become a tag", async () => {
     const { events } = await answerOf(9, 110, less, less, 60, 111, less, 60);
     const seen = events.flatMap((event) => {
-      if (event.kind === "token") return [event.token.held ? "held" : "shown"];
-      return event.kind === "released" ? [`+${event.count}`] : [];
+      if (event.kind === "token") return [event.token.visible ? "shown" : "held"];
+      return event.kind === "released" ? [`+${event.tokens.length}`] : [];
     });
     const expected = [
       "shown",

@@ -28,74 +28,60 @@ export interface EngineFacts {
   backend: string;
 }
 
-export class AnswerEvents {
-  readonly #facts: EngineFacts;
-  /** Per lane: tokens that may be text or the beginning of a marker. */
-  readonly #held = new Map<number, VisibleToken[]>();
+/**
+ * The message for one batch of events. Consecutive tokens of a lane share one event. Lanes that grow
+ * together stay step by step: a stop string may end the answer between any two events, and lanes of uneven
+ * length could not be resumed then.
+ */
+export function messageOf(
+  events: readonly AddonEvent[],
+  facts: EngineFacts,
+): EngineGenerateResponse {
+  const out: EngineEvent[] = [];
+  for (const event of events) addEvent(event, facts, out);
+  return create(EngineGenerateResponseSchema, { events: out });
+}
 
-  constructor(facts: EngineFacts) {
-    this.#facts = facts;
-  }
-
-  /**
-   * The message for one batch of events. Consecutive tokens of a lane share one event. Lanes that grow
-   * together stay step by step: a stop string may end the answer between any two events, and lanes of
-   * uneven length could not be resumed then.
-   */
-  message(events: readonly AddonEvent[]): EngineGenerateResponse {
-    const out: EngineEvent[] = [];
-    for (const event of events) this.#add(event, out);
-    return create(EngineGenerateResponseSchema, { events: out });
-  }
-
-  #add(event: AddonEvent, out: EngineEvent[]): void {
-    switch (event.kind) {
-      case "started": {
-        const { promptTokens, cachedTokens } = event;
-        add(out, { case: "started", value: { ...this.#facts, promptTokens, cachedTokens } });
-        break;
-      }
-      case "token": {
-        const { lane, token } = event;
-        const tokens = tokensOf(lane, out);
-        tokens.tokenIds.push(token.id);
-        if (token.held) {
-          this.#held.set(lane, [...(this.#held.get(lane) ?? []), visibleToken(token)]);
-          break;
-        }
-        this.#held.delete(lane); // what was held belonged to a marker
-        if (token.visible) tokens.visible.push(visibleToken(token));
-        break;
-      }
-      case "released": {
-        const { lane, count } = event;
-        addTokens(lane, out).visible.push(...(this.#held.get(lane)?.splice(0, count) ?? []));
-        break;
-      }
-      case "stageOpened": {
-        const { stage, lanes } = event;
-        const value = {
-          stage,
-          lanes: lanes.map(({ lane }) => lane),
-          titles: lanes.map(({ title }) => ({ ids: title })),
-        };
-        add(out, { case: "stageOpened", value });
-        break;
-      }
-      case "branchClosed":
-        add(out, { case: "branchClosed", value: { lane: event.lane, reason: event.reason } });
-        break;
-      case "stageClosed":
-        add(out, { case: "stageClosed", value: { stage: event.stage } });
-        break;
-      case "finished":
-        // What is still held is text.
-        for (const [lane, held] of this.#held) addTokens(lane, out).visible.push(...held);
-        add(out, { case: "finished", value: { reason: event.reason, usage: event.usage } });
-        break;
-      case "logits":
-        break;
+function addEvent(event: AddonEvent, facts: EngineFacts, out: EngineEvent[]): void {
+  switch (event.kind) {
+    case "started": {
+      const { promptTokens, cachedTokens } = event;
+      add(out, { case: "started", value: { ...facts, promptTokens, cachedTokens } });
+      break;
     }
+    case "token": {
+      const { lane, token } = event;
+      const tokens = tokensOf(lane, out);
+      tokens.tokenIds.push(token.id);
+      if (token.visible) tokens.visible.push(visibleToken(token));
+      break;
+    }
+    case "released": {
+      const { lane, tokens } = event;
+      addTokens(lane, out).visible.push(...tokens.map(visibleToken));
+      break;
+    }
+    case "stageOpened": {
+      const { stage, lanes } = event;
+      const value = {
+        stage,
+        lanes: lanes.map(({ lane }) => lane),
+        titles: lanes.map(({ title }) => ({ ids: title })),
+      };
+      add(out, { case: "stageOpened", value });
+      break;
+    }
+    case "branchClosed":
+      add(out, { case: "branchClosed", value: { lane: event.lane, reason: event.reason } });
+      break;
+    case "stageClosed":
+      add(out, { case: "stageClosed", value: { stage: event.stage } });
+      break;
+    case "finished":
+      add(out, { case: "finished", value: { reason: event.reason, usage: event.usage } });
+      break;
+    case "logits":
+      break;
   }
 }
 

@@ -23,7 +23,7 @@ import {
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { grpcService, RETRY_AFTER } from "../grpc.ts";
-import { AnswerEvents } from "./events.ts";
+import { messageOf } from "./events.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 import { promptOf, requestOf } from "./requests.ts";
 
@@ -34,7 +34,6 @@ const options = JSON.parse(process.argv[2] ?? "{}") as EngineProcessOptions;
 interface Answer {
   call: Call;
   requestId: string;
-  events: AnswerEvents;
 }
 
 /** Tokens are sent at most this often: a step of a small model takes less time than a message. */
@@ -95,7 +94,7 @@ function generate(call: Call): void {
   const id = nextId;
   nextId = nextId === 0xffffffff ? 1 : nextId + 1;
   const { requestId } = request;
-  answers.set(id, { call, requestId, events: new AnswerEvents(facts) });
+  answers.set(id, { call, requestId });
   byRequestId.set(requestId, id);
   try {
     engine.submit(requestOf(id, promptOf(request), request, options.defaultMaxTokens));
@@ -163,7 +162,7 @@ function deliver(events: Map<number, EngineEvent[]>): void {
   for (const [id, list] of events) {
     const answer = answers.get(id);
     if (!answer) continue;
-    if (!answer.call.cancelled) answer.call.write(answer.events.message(list));
+    if (!answer.call.cancelled) answer.call.write(messageOf(list, facts));
     if (list.some(({ kind }) => kind === "finished")) {
       forget(id);
       answer.call.end();

@@ -42,9 +42,9 @@ class DecodingPolicy {
   /// The number of tokens that a branch writes when it is closed without its marker.
   virtual int forced_close_tokens() const { return 0; }
 
-  /// Text tokens that lanes hold back because they may begin a marker. They are visible if the
-  /// answer ends now.
-  virtual int held_tokens() const { return 0; }
+  /// Called once when the answer ends: tokens that are held back because they may begin a marker
+  /// are text after all.
+  virtual void release_held(Request&, EventBuffer&) {}
 };
 
 }  // namespace anabranch

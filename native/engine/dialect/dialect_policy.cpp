@@ -13,11 +13,11 @@ bool contains(const std::vector<int>& list, int value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-/// What one lane has sampled freely since its last marker. The last `held` tokens are held back,
-/// because an allowed marker may begin with them.
+/// What one lane has sampled freely since its last marker. Its last tokens are held back while an
+/// allowed marker may begin with them.
 struct Text {
   std::vector<int> ids;
-  int held = 0;
+  std::vector<EmittedToken> held;
 
   /// Whether `token`, as the next one, would complete `marker`.
   bool completes(const std::vector<int>& marker, int token) const {
@@ -91,12 +91,10 @@ class DialectPolicy final : public DecodingPolicy {
 
   int forced_close_tokens() const override { return static_cast<int>(branch_close_.size()); }
 
-  int held_tokens() const override {
-    int held = text_shown() ? texts_[0].held : 0;
-    for (size_t lane = 1; lane < texts_.size(); ++lane) {
-      held += dialect_->body_visible ? texts_[lane].held : 0;
+  void release_held(Request& request, EventBuffer& events) override {
+    for (Lane& lane : request.tree().lanes()) {
+      release_held(request, lane, lane.id == 0 ? text_shown() : dialect_->body_visible, events);
     }
-    return held;
   }
 
  private:
@@ -132,15 +130,20 @@ class DialectPolicy final : public DecodingPolicy {
     return constraint;
   }
 
-  void emit_sampled(Request& request, Lane& lane, const SampledToken& sampled, std::uint32_t flags,
-                    EventBuffer& events) {
+  static EmittedToken emitted(const Request& request, const Lane& lane, const SampledToken& sampled,
+                              std::uint32_t flags) {
     EmittedToken token{sampled.token, flags, 0, {}};
     if (request.spec().sampling.logprobs && !request.logged(lane)) {
       token.flags |= EmittedToken::kLogprobs;
       token.logprob = sampled.logprob;
       token.top = sampled.top;
     }
-    request.emit(lane, token, events);
+    return token;
+  }
+
+  void emit_sampled(Request& request, Lane& lane, const SampledToken& sampled, std::uint32_t flags,
+                    EventBuffer& events) {
+    request.emit(lane, emitted(request, lane, sampled, flags), events);
   }
 
   /// Writes a sampled token that completes no marker. While it may begin `marker`, it is held back;
@@ -149,22 +152,29 @@ class DialectPolicy final : public DecodingPolicy {
                   bool shown, EventBuffer& events) {
     Text& text = texts_[lane.id];
     text.ids.push_back(sampled.token);
-    const int held = marker ? partial_match(text.ids, marker->ids) : 0;
-    const int before = std::exchange(text.held, held);
-    count(request, lane, before + 1, before + 1 - held);
-    if (shown) request.release(lane, std::min(before, before + 1 - held), events);
-    emit_sampled(request, lane, sampled,
-                 !shown ? 0
-                 : held ? EmittedToken::kHeld
-                        : EmittedToken::kVisible,
-                 events);
+    const auto hold = static_cast<size_t>(marker ? partial_match(text.ids, marker->ids) : 0);
+    const size_t pending = text.held.size() + 1;  // with the new token
+    count(request, lane, static_cast<int>(pending), static_cast<int>(pending - hold));
+    const size_t released = std::min(text.held.size(), pending - hold);
+    if (shown) request.release(lane, std::span(text.held).first(released), events);
+    text.held.erase(text.held.begin(), text.held.begin() + static_cast<std::ptrdiff_t>(released));
+    EmittedToken token = emitted(request, lane, sampled, EmittedToken::kVisible);
+    if (hold > 0) {
+      request.emit(lane, {sampled.token, 0, 0, {}}, events);
+      text.held.push_back(std::move(token));
+    } else {
+      if (!shown) token.flags &= ~EmittedToken::kVisible;
+      request.emit(lane, token, events);
+    }
     lane.write(sampled.token);
   }
 
   /// The lane's held tokens are ordinary text after all.
   void release_held(Request& request, Lane& lane, bool shown, EventBuffer& events) {
-    const int held = std::exchange(texts_[lane.id].held, 0);
-    count(request, lane, held, held);
+    if (static_cast<size_t>(lane.id) >= texts_.size()) return;
+    const auto held = std::exchange(texts_[lane.id].held, {});
+    const int size = static_cast<int>(held.size());
+    count(request, lane, size, size);
     if (shown) request.release(lane, held, events);
   }
 
@@ -430,7 +440,7 @@ class DialectPolicy final : public DecodingPolicy {
     state_ = State::kText;
     request.drop_plan(dialect_->prompted ? 0 : static_cast<int>(dialect_->opener().ids.size()) - 1);
     request.counts(lane) = std::move(before_plan_.counts);
-    texts_[0] = {std::move(before_plan_.ids), 0};
+    texts_[0] = {std::move(before_plan_.ids), {}};
   }
 
   // ---- branches --------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ void Engine::run() {
       // blocks free.
       publish(scheduler_->load());
       if (should_flush(events)) {
-        if (events.has(EventKind::kTokens)) last_flush_ = std::chrono::steady_clock::now();
+        if (events.has(EventKind::kToken)) last_flush_ = std::chrono::steady_clock::now();
         on_events_(events.take());
       }
       if (closing && scheduler_->idle()) return;

@@ -2,9 +2,9 @@
 //
 // Each event is [kind, request, words, …words]. Floats are their bit patterns.
 //   started       prompt_tokens, cached_tokens
-//   tokens        lane, (id, flags[, logprob, n, (id, logprob) × n]) × count
-//   released      lane, count: the first `count` of its held tokens are visible text
-//   stage_opened  stage, parent lane, n, (lane, titles' length, ids…) × n
+//   token         lane, id, flags[, logprob, n, (id, logprob) × n]
+//   released      lane, tokens as above: they were emitted as hidden, and are visible text now
+//   stage_opened  stage, n, (lane, titles' length, ids…) × n
 //   branch_closed lane, reason
 //   stage_closed  stage
 //   finished      reason, prompt, completion, visible, cached, steps, stages, branches
@@ -13,6 +13,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,7 @@ namespace anabranch {
 
 enum class EventKind : std::uint32_t {
   kStarted = 1,
-  kTokens = 2,
+  kToken = 2,
   kStageOpened = 3,
   kBranchClosed = 4,
   kStageClosed = 5,
@@ -43,10 +44,10 @@ struct Usage {
   int branches = 0;
 };
 
-/// A held token may turn out to be part of a marker or visible text. It is text if it is released,
-/// or if its lane or the answer ends; it is part of a marker if a token follows that is not held.
+/// A token of a lane. One that may begin a marker is emitted as hidden; if it turns out to be text,
+/// it is released later.
 struct EmittedToken {
-  static constexpr std::uint32_t kVisible = 1, kForced = 2, kLogprobs = 4, kHeld = 8;
+  static constexpr std::uint32_t kVisible = 1, kForced = 2, kLogprobs = 4;
   int id = 0;
   std::uint32_t flags = 0;
   float logprob = 0;
@@ -64,17 +65,15 @@ class EventBuffer {
   }
 
   void add_token(std::uint32_t request, int lane, const EmittedToken& token) {
-    std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane),
-                                          static_cast<std::uint32_t>(token.id), token.flags};
-    if (token.flags & EmittedToken::kLogprobs) {
-      payload.push_back(std::bit_cast<std::uint32_t>(token.logprob));
-      payload.push_back(static_cast<std::uint32_t>(token.top.size()));
-      for (const auto& [id, logprob] : token.top) {
-        payload.push_back(static_cast<std::uint32_t>(id));
-        payload.push_back(std::bit_cast<std::uint32_t>(logprob));
-      }
-    }
-    add(EventKind::kTokens, request, payload);
+    std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane)};
+    append_token(token, payload);
+    add(EventKind::kToken, request, payload);
+  }
+
+  void add_released(std::uint32_t request, int lane, std::span<const EmittedToken> tokens) {
+    std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(lane)};
+    for (const EmittedToken& token : tokens) append_token(token, payload);
+    add(EventKind::kReleased, request, payload);
   }
 
   void add_finished(std::uint32_t request, FinishReason reason, const Usage& usage) {
@@ -99,6 +98,18 @@ class EventBuffer {
   }
 
  private:
+  static void append_token(const EmittedToken& token, std::vector<std::uint32_t>& payload) {
+    payload.push_back(static_cast<std::uint32_t>(token.id));
+    payload.push_back(token.flags);
+    if (!(token.flags & EmittedToken::kLogprobs)) return;
+    payload.push_back(std::bit_cast<std::uint32_t>(token.logprob));
+    payload.push_back(static_cast<std::uint32_t>(token.top.size()));
+    for (const auto& [id, logprob] : token.top) {
+      payload.push_back(static_cast<std::uint32_t>(id));
+      payload.push_back(std::bit_cast<std::uint32_t>(logprob));
+    }
+  }
+
   std::uint32_t kinds_ = 0;  // one bit per kind
   std::vector<std::uint32_t> words_;
 };

@@ -185,11 +185,10 @@ void Request::emit(Lane& lane, const EmittedToken& token, EventBuffer& events) {
   events.add_token(spec_.id, lane.id, token);
 }
 
-void Request::release(const Lane& lane, int count, EventBuffer& events) {
-  if (count == 0) return;
-  usage_.visible_tokens += count;
-  events.add(EventKind::kReleased, spec_.id,
-             {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(count)});
+void Request::release(const Lane& lane, std::span<const EmittedToken> tokens, EventBuffer& events) {
+  if (tokens.empty()) return;
+  usage_.visible_tokens += static_cast<int>(tokens.size());
+  events.add_released(spec_.id, lane.id, tokens);
 }
 
 void Request::drop_plan(int extra) {
@@ -205,7 +204,6 @@ void Request::finish(FinishReason reason) {
   if (finished()) return;
   status_ = RequestStatus::kFinished;
   finish_reason_ = reason;
-  if (policy) usage_.visible_tokens += policy->held_tokens();
 }
 
 void Request::open_stage(const std::vector<std::vector<int>>& titles,
@@ -215,7 +213,7 @@ void Request::open_stage(const std::vector<std::vector<int>>& titles,
   tree_.fork(openings);
   ++usage_.stages;
   usage_.branches += static_cast<int>(openings.size());
-  std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()), 0,
+  std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()),
                                         static_cast<std::uint32_t>(openings.size())};
   for (size_t i = 0; i < openings.size(); ++i) {
     const Lane& lane = tree_.branches()[i];

@@ -70,8 +70,8 @@ class Request : public std::enable_shared_from_this<Request> {
 
   /// Counts and emits a token that the lane wrote.
   void emit(Lane& lane, const EmittedToken& token, EventBuffer& events);
-  /// The first `count` of the lane's held tokens are visible text.
-  void release(const Lane& lane, int count, EventBuffer& events);
+  /// Tokens that were emitted as hidden are visible text after all.
+  void release(const Lane& lane, std::span<const EmittedToken> tokens, EventBuffer& events);
   /// Removes the plan's segment and the `extra` tokens before it.
   void drop_plan(int extra);
   void open_stage(const std::vector<std::vector<int>>& titles,

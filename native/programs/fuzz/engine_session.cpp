@@ -134,7 +134,8 @@ void EngineSession::on_events(const std::vector<std::uint32_t>& words) {
     if (at + 3 + length > words.size()) return fail("an event is cut off");
     const auto found = live_.find(words[at + 1]);
     if (found == live_.end()) return fail("an event of a request that is not live");
-    check_event(static_cast<EventKind>(words[at]), &words[at + 3], found->second);
+    check_event(static_cast<EventKind>(words[at]), std::span(words).subspan(at + 3, length),
+                found->second);
     if (words[at] == static_cast<std::uint32_t>(EventKind::kFinished)) {
       compare_with_first_run(found->second, static_cast<FinishReason>(words[at + 3]));
       live_.erase(found);
@@ -145,7 +146,7 @@ void EngineSession::on_events(const std::vector<std::uint32_t>& words) {
   if (live_.empty() && left_ == 0) done_.notify_all();
 }
 
-void EngineSession::check_event(EventKind kind, const std::uint32_t* words,
+void EngineSession::check_event(EventKind kind, std::span<const std::uint32_t> words,
                                 Transcript& transcript) {
   const auto lane = [&](std::uint32_t id) -> LoggedLane& {
     LoggedLane& out = transcript.lanes[static_cast<int>(id)];
@@ -158,20 +159,19 @@ void EngineSession::check_event(EventKind kind, const std::uint32_t* words,
       if (transcript.started) fail("started twice");
       transcript.started = true;
       transcript.tokens = transcript.open_branches = transcript.visible = 0;
-      transcript.held.clear();
+      transcript.hidden.clear();
       transcript.lanes.clear();  // the log's tokens are emitted again
       break;
-    case EventKind::kTokens:
+    case EventKind::kToken:
       if (!transcript.started) fail("a token before the start");
       if (known && lane(words[0]).closed) fail("a token after its branch was closed");
       lane(words[0]).tokens.push_back(static_cast<int>(words[1]));
       ++transcript.tokens;
       transcript.visible += (words[2] & EmittedToken::kVisible) != 0;
-      transcript.held[words[0]] =
-          words[2] & EmittedToken::kHeld ? transcript.held[words[0]] + 1 : 0;
+      transcript.hidden[words[0]] += (words[2] & EmittedToken::kVisible) == 0;
       break;
     case EventKind::kStageOpened:
-      transcript.open_branches = static_cast<int>(words[2]);
+      transcript.open_branches = static_cast<int>(words[1]);
       break;
     case EventKind::kBranchClosed:
       if (--transcript.open_branches < 0 && known) fail("more branches close than opened");
@@ -181,13 +181,15 @@ void EngineSession::check_event(EventKind kind, const std::uint32_t* words,
       if (transcript.open_branches != 0 && known) fail("a stage closes with open branches");
       break;
     case EventKind::kFinished:
-      check_finished(words, transcript);
+      check_finished(words.data(), transcript);
       break;
     case EventKind::kReleased:
-      if ((transcript.held[words[0]] -= static_cast<int>(words[1])) < 0) {
-        fail("more tokens are released than were held");
+      for (size_t at = 1; at < words.size(); at += words[at + 1] & EmittedToken::kLogprobs
+                                                       ? 4 + 2 * static_cast<size_t>(words[at + 3])
+                                                       : 2) {
+        if (--transcript.hidden[words[0]] < 0) fail("more tokens are released than were hidden");
+        ++transcript.visible;
       }
-      transcript.visible += static_cast<int>(words[1]);
       break;
     case EventKind::kLogits:
       break;
@@ -199,7 +201,6 @@ void EngineSession::check_finished(const std::uint32_t* words, Transcript& trans
   if (known && transcript.started && static_cast<int>(words[2]) != transcript.tokens) {
     fail("the usage differs from the emitted tokens");
   }
-  for (const auto& [_, held] : transcript.held) transcript.visible += held;
   if (transcript.started && static_cast<int>(words[3]) != transcript.visible) {
     fail("the usage differs from the visible tokens");
   }

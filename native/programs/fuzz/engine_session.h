@@ -36,7 +36,7 @@ class EngineSession {
     std::uint32_t first = 0;
     bool started = false;
     int tokens = 0, open_branches = 0, visible = 0;
-    std::map<std::uint32_t, int> held;  // by lane
+    std::map<std::uint32_t, int> hidden;  // tokens by lane, less those released
     std::map<int, LoggedLane> lanes;
   };
   using LaneTokens = std::map<int, std::vector<int>>;
@@ -50,7 +50,8 @@ class EngineSession {
   void break_log(Transcript& transcript);
   void make_calls();
   void on_events(const std::vector<std::uint32_t>& words);
-  void check_event(EventKind kind, const std::uint32_t* words, Transcript& transcript);
+  void check_event(EventKind kind, std::span<const std::uint32_t> words, Transcript& transcript);
+
   void check_finished(const std::uint32_t* words, Transcript& transcript);
   void compare_with_first_run(const Transcript& transcript, FinishReason reason);
 

@@ -1,4 +1,4 @@
-"""Makes the engine's oracle: tiny random models and the logits Hugging Face transformers gives them.
+"""Makes the engine's oracle: tiny random models and their logits by Hugging Face transformers.
 
     python -m venv .anabranch/venv && .anabranch/venv/bin/pip install -r training/requirements.txt
     .anabranch/venv/bin/python native/test/oracle/make_fixtures.py [--only NAME] [--out DIR]
