@@ -2,10 +2,11 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
-const nodeFolders = ["shared", "native", "gpu-worker", "training", "bench", "scripts"];
+const nodeFolders = ["examples", "shared", "native", "gpu-worker", "training", "bench", "scripts"];
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./scripts/closing-line.ts"],
     projects: [
       {
         test: {
@@ -24,6 +25,7 @@ export default defineConfig({
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
               bindings: {
+                ANABRANCH_ACCESS_LOG: "off",
                 ANABRANCH_KEY_SECRET: "key-secret-of-the-tests",
                 ANABRANCH_ADMIN_TOKEN: "admin-token-of-the-tests",
                 ANABRANCH_POOL_TOKEN: "pool-token-of-the-tests",

@@ -1,18 +1,22 @@
-// Formatting, lint with the import walls, and types: the same here, in CI and before a commit.
+// npm run check: formatting, lint with the import walls, words and types. CI and the commit hook run the
+// same.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { root } from "./setup.mjs";
 
-const bin = join(root, "node_modules", ".bin");
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const script = (name) => [process.execPath, [join(root, "scripts", name)]];
 const checks = [
-  ["format, lint and walls", "biome", ["ci", "--error-on-warnings"]],
-  ["types", "tsc", ["-p", "tsconfig.json"]],
-  ["types of the gateway", "tsc", ["-p", "gateway/tsconfig.json"]],
+  ["format, lint and walls", bin("biome"), ["ci", "--error-on-warnings"]],
+  ["format of C++ and Python", ...script("style.mjs")],
+  ["words", ...script("words.mjs")],
+  ["types", bin("tsc"), ["-p", "tsconfig.json"]],
+  ["types of the gateway", bin("tsc"), ["-p", "gateway/tsconfig.json"]],
 ];
 let failed = 0;
 for (const [title, command, args] of checks) {
   process.stderr.write(`· ${title}\n`);
-  if (spawnSync(join(bin, command), args, { cwd: root, stdio: "inherit" }).status !== 0) failed++;
+  if (spawnSync(command, args, { cwd: root, stdio: "inherit" }).status !== 0) failed++;
 }
 process.stderr.write(
   failed ? `${failed} of ${checks.length} checks failed\n` : "all checks passed\n",

@@ -16,14 +16,14 @@ import {
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const script = (path) => (node, args) => [node, [join(root, path), ...args]];
 
-/** Preparing data needs the engine only where it is to judge. */
+/** Data preparation needs the engine only for likelihoods. */
 const usesEngine = process.argv.includes("--likelihood");
 
 /** command → what it needs, and what to execute. */
 const commands = {
   start: { needs: [native], exec: script("scripts/start.mjs") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
-  dialect: { needs: [packages], exec: script("gpu-worker/src/dialect.ts") },
+  dialect: { needs: [packages], exec: script("gpu-worker/src/cli/write-dialect.ts") },
   score: { needs: [native], exec: script("native/src/cli/score.ts") },
   bench: { needs: [native], exec: script("bench/src/main.ts") },
   data: { needs: [usesEngine ? native : packages], exec: script("training/src/cli/data.ts") },
@@ -36,7 +36,7 @@ const commands = {
     needs: [native, python],
     exec: (_, args) => [venvPython, [join(root, "training/python/tests"), ...args]],
   },
-  format: { needs: [packages], exec: (_, args) => [bin("biome"), ["check", "--write", ...args]] },
+  format: { needs: [packages], exec: script("scripts/format.mjs") },
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -32,7 +32,7 @@ if (values.help) {
 
 const say = (line) => process.stderr.write(`${line}\n`);
 
-/** Its output is shown where it fails, the end of it: a sanitizer's report comes last. */
+/** Shows the end of the output if the command fails: a sanitizer's report comes last. */
 function run(title, command, args, env = {}) {
   const started = Date.now();
   const { status, signal, stdout, stderr, error } = spawnSync(command, args, {

@@ -14,18 +14,20 @@ export class SetupError extends Error {}
 
 const say = (line) => process.stderr.write(`${line}\n`);
 
-function run(title, command, args, options = {}) {
+/** Runs one step. `show`: its output goes to stderr as it comes, so that a long step shows progress. */
+function run(title, command, args, { show = false, ...options } = {}) {
   say(`· ${title}`);
   const started = Date.now();
   const result = spawnSync(command, args, {
     cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: show ? ["ignore", 2, 2] : ["ignore", "pipe", "pipe"],
     encoding: "utf8",
     maxBuffer: 1 << 28,
     ...options,
   });
   if (result.error || result.status !== 0) {
-    const why = result.error?.message ?? `${result.stdout}\n${result.stderr}`;
+    const why =
+      result.error?.message ?? (show ? "see above" : `${result.stdout}\n${result.stderr}`);
     throw new SetupError(`${title} failed: ${command} ${args.join(" ")}\n${why}`);
   }
   say(`  done in ${((Date.now() - started) / 1000).toFixed(1)} s`);
@@ -81,7 +83,7 @@ function build(target, title) {
   packages();
   once(
     `native/build/.anabranch-built-${target}`,
-    ["native/CMakeLists.txt", "native/engine", "native/addon"],
+    ["native/CMakeLists.txt", "native/engine", "native/addon", "native/programs"],
     () => {
       for (const [tool, hint] of [
         ["cmake", "install CMake 3.25 or later (Debian: apt-get install cmake)"],
@@ -101,10 +103,10 @@ function build(target, title) {
           `-DANABRANCH_NODE_MODULES=${join(root, "node_modules")}`,
         ]);
       }
-      run(title, "cmake", [
-        ...["--build", "native/build", "--parallel", String(availableParallelism())],
-        ...["--target", target],
-      ]);
+      const parallel = ["--parallel", String(availableParallelism())];
+      run(title, "cmake", ["--build", "native/build", ...parallel, "--target", target], {
+        show: true,
+      });
     },
   );
 }

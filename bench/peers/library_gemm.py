@@ -1,4 +1,4 @@
-"""The rate of a large bf16 matrix product by the library that PyTorch uses, on random numbers."""
+"""Measures the rate of a large bf16 matrix product in the library that PyTorch uses."""
 
 import json
 import time
@@ -20,7 +20,9 @@ def main() -> None:
             a @ b.T
         torch.cuda.synchronize()
         rates.append(2 * m * n * k * 20 / (time.perf_counter() - began) / 1e12)
-    print(json.dumps({"library": f"torch {torch.__version__}", "tflop_s": round(sorted(rates)[2], 1)}))
+    print(
+        json.dumps({"library": f"torch {torch.__version__}", "tflop_s": round(sorted(rates)[2], 1)})
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Hugging Face transformers on the same weights and the same forced tokens: serial decoding, and parallel
-decoding with a dense mask as the paper's released engine has it (every branch's next token in one
-forward pass, a 4-D mask that hides siblings, batch size 1). Prints one JSON value."""
+"""Measures Hugging Face transformers on the same weights, with random tokens as input.
+
+Serial decoding is compared with parallel decoding under a dense mask, as in the released engine of
+the paper: one forward pass for the next token of every branch, with a 4-D mask that hides siblings,
+at batch size 1. Prints one JSON value.
+"""
 
 import argparse
 import json
@@ -9,6 +12,11 @@ import time
 
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 @torch.inference_mode()
@@ -24,21 +32,25 @@ def median(values: list[float]) -> float:
 
 @torch.inference_mode()
 def decode(model, prefix: torch.Tensor, lanes: int, tokens: int) -> float:
-    """Seconds a step. lanes = 1 is serial decoding without a mask."""
+    """Seconds per step. With one lane, decoding is serial and has no mask."""
     device, n = prefix.device, prefix.shape[1]
     cache = prefilled(model, prefix)
     ids = torch.randint(0, model.config.vocab_size, (tokens, 1, lanes), device=device)
     own = torch.zeros(lanes, lanes * tokens, dtype=torch.bool, device=device)
     took = []
     for step in range(tokens):
-        torch.cuda.synchronize() if device.type == "cuda" else None
+        synchronize(device)
         began = time.perf_counter()
         if lanes == 1:
             model(ids[step], past_key_values=cache, use_cache=True)
         else:
             own[torch.arange(lanes), step * lanes + torch.arange(lanes)] = True
             seen = torch.cat(
-                [torch.ones(lanes, n, dtype=torch.bool, device=device), own[:, : (step + 1) * lanes]], 1
+                [
+                    torch.ones(lanes, n, dtype=torch.bool, device=device),
+                    own[:, : (step + 1) * lanes],
+                ],
+                1,
             )
             mask = torch.zeros(seen.shape, dtype=model.dtype, device=device)
             mask.masked_fill_(~seen, torch.finfo(model.dtype).min)
@@ -50,17 +62,19 @@ def decode(model, prefix: torch.Tensor, lanes: int, tokens: int) -> float:
                 past_key_values=cache,
                 use_cache=True,
             )
-        torch.cuda.synchronize() if device.type == "cuda" else None
+        synchronize(device)
         took.append(time.perf_counter() - began)
     return median(took[2:])
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--model", required=True)
-    p.add_argument("--lanes", type=int, default=8)
-    p.add_argument("--prefix", type=int, default=512)
-    p.add_argument("--tokens", type=int, default=24)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--model", required=True, help="Hugging Face folder")
+    p.add_argument("--lanes", type=int, default=8, help="branches decoded together")
+    p.add_argument("--prefix", type=int, default=512, help="tokens of the common prefix")
+    p.add_argument("--tokens", type=int, default=24, help="tokens decoded in each lane")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = p.parse_args()
     model = AutoModelForCausalLM.from_pretrained(

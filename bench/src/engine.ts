@@ -1,43 +1,46 @@
-// npm run bench -- engine: how fast the engine decodes several lanes over one prefix, and prefills.
-import { availableParallelism, cpus } from "node:os";
-import { parseArgs } from "node:util";
+// npm run bench -- engine: decode speed of several lanes over one prefix, and prefill speed.
+import { availableParallelism } from "node:os";
 import {
   codePaths,
-  dtypeOf,
+  type Dtype,
   dtypes,
-  type Engine,
+  type EngineInfo,
   type EngineLoad,
   openEngine,
   readBandwidth,
 } from "@anabranch/native";
-import { whole } from "./arguments.ts";
+import { integer, integers, oneOf } from "@anabranch/shared/cli/options.ts";
+import { EngineClient } from "./engine-client.ts";
 import { ggufFile } from "./gguf.ts";
-import { llamaCpp, type PeerRun } from "./peer.ts";
+import { llamaCpp, type Peer, type PeerRun } from "./peer.ts";
 import { median } from "./quantiles.ts";
-import { shapeFolder, shapes } from "./shapes.ts";
+import { randomCheckpoint } from "./random-checkpoint.ts";
+import { columns, type Machine, round, say, thisMachine } from "./report.ts";
+import { fixedPrompt, kvBytesPerToken, type Shape, shapeNames, shapeOf } from "./shapes.ts";
+import { defineSubject } from "./subject.ts";
 
 const help = `npm run bench -- engine [options]
 
-Random weights in a known model's shape; a prefix is prefilled, forked into lanes, and each lane is
-decoded for some tokens by script, through the engine as it serves. Loading and prefill are not part
-of the decoding figures. tokens_s counts all lanes together; gb_s is the weights and the KV that a
-step must read at least once, over its time; bandwidth_gb_s is what the same threads reach reading
-before each run. Ratios are medians of the runs' own.
+Measures the engine with random weights in the shape of a known model. A prefix is prefilled and
+forked into lanes, and every lane decodes scripted tokens through the engine as it serves. Decode
+figures exclude loading and prefill. tokens_s counts all lanes together. gb_s is the bytes of weights
+and KV that a step must read at least once, divided by the step's time. bandwidth_gb_s is the read
+bandwidth of the same threads, measured before each run. A ratio is the median of the runs' ratios.
 
-  --shape NAME      ${Object.keys(shapes).join(", ")}
+  --shape NAME      ${shapeNames.join(", ")}
                     (default qwen2.5-0.5b)
-  --dtype TYPE      ${dtypes.join(", ")} (default bf16); for int8 also tells how far the logits
-                    of 64 tokens are from those of bf16 and fp32 weights
+  --dtype TYPE      ${dtypes.join(", ")} (default bf16); int8 also reports the error of the logits
+                    of 64 tokens relative to bf16 and fp32 weights
   --lanes LIST      lanes decoded together (default 1,2,4,8,16)
-  --prefix N        tokens of common prefix (default 512)
+  --prefix N        tokens of the common prefix (default 512)
   --tokens N        tokens decoded in each lane (default 32)
-  --repeat N        runs, of which the median counts (default 3)
-  --peer llama.cpp  its llama-batched-bench (named by LLAMA_BATCHED_BENCH) on the same weights (q8_0
-                    beside int8), in turn with each of our runs
-  --device DEVICE   auto, cpu or cuda:N (default auto: a GPU where one answers)
-  --threads N       threads of the engine (default: one a core)
+  --repeat N        number of runs; figures are medians over them (default 3)
+  --peer llama.cpp  also runs llama-batched-bench of llama.cpp (LLAMA_BATCHED_BENCH names the program)
+                    on the same weights, after each of our runs; q8_0 is compared with int8
+  --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if one works)
+  --threads N       engine threads (default: one per core)
   --code-path NAME  ${codePaths().join(", ")} (default: the first)
-  --json            one JSON value on stdout
+  --json            print one JSON value to stdout
 `;
 
 interface Decoded {
@@ -49,7 +52,7 @@ interface Decoded {
 
 /** What the command prints with --json. */
 export interface EngineFigures {
-  machine: { cpu: string; cores: number; threads: number };
+  machine: Machine;
   model: { shape: string; dtype: string; backend: string; weight_bytes: number };
   prefix: number;
   tokens: number;
@@ -68,171 +71,161 @@ export interface EngineFigures {
     prefill_tokens_s: number;
   };
   ratio: {
-    /** GB/s of one lane over the read bandwidth just before. */
+    /** GB/s of one lane over the read bandwidth measured just before. */
     bandwidth_one_lane?: number;
     /** Tokens/s over those of one lane. */
     over_one_lane?: { lanes: number; ratio: number }[];
-    /** Ours over the peer's of the same turn, the median of all turns. */
+    /** Our tokens/s over the peer's of the same run, median over the runs. */
     over_peer?: { lanes: number; ratio: number }[];
     prefill_over_peer?: number;
   };
 }
 
-const say = (line: string) => process.stderr.write(`${line}\n`);
-
-export async function benchEngine(argv: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      shape: { type: "string", default: "qwen2.5-0.5b" },
-      dtype: { type: "string", default: "bf16" },
-      lanes: { type: "string", default: "1,2,4,8,16" },
-      prefix: { type: "string", default: "512" },
-      tokens: { type: "string", default: "32" },
-      repeat: { type: "string", default: "3" },
-      peer: { type: "string" },
-      threads: { type: "string", default: String(availableParallelism()) },
-      device: { type: "string", default: "auto" },
-      "code-path": { type: "string", default: "" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(help);
-    return;
-  }
-  const shape = Object.hasOwn(shapes, values.shape) ? shapes[values.shape] : undefined;
-  if (!shape)
-    throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes).join(", ")}`);
-  const dtype = dtypeOf(values.dtype);
-  if (!dtype) throw new Error(`--dtype is one of ${dtypes.join(", ")}`);
-  const lanes = values.lanes.split(",").map((text) => whole("lanes", text, 1, 256));
-  const prefix = whole("prefix", values.prefix, 1, shape.max_position_embeddings);
-  const tokens = whole("tokens", values.tokens, 1, shape.max_position_embeddings);
-  const repeat = whole("repeat", values.repeat, 1, 1000);
-  const threads = whole("threads", values.threads, 1, 1024);
-
-  const comparable = dtype === "bf16" || dtype === "int8";
-  if (values.peer !== undefined && (values.peer !== "llama.cpp" || !comparable))
-    throw new Error("--peer is llama.cpp, beside bf16 or int8");
-  const peer = values.peer ? llamaCpp(threads) : undefined;
-
-  const folder = shapeFolder(values.shape, shape, say);
-  // K and V of one token in every layer, in bytes.
-  const kvToken =
-    2 *
-    shape.num_hidden_layers *
-    shape.num_key_value_heads *
-    shape.head_dim *
-    (dtype === "fp32" ? 4 : 2);
-  const mostTokens = prefix + Math.max(...lanes) * (tokens + 32) + 256;
-  say(`loading ${folder} in ${dtype}`);
-  const run = new ScriptedEngine({
-    model: folder,
-    dtype,
-    device: values.device,
-    threads,
-    kvMib: Math.ceil((mostTokens * kvToken) / 2 ** 20) + 1,
-    ...(values["code-path"] ? { codePath: values["code-path"] } : {}),
-  });
-  const info = run.engine.info();
-  say(`decoding on ${info.backend}`);
-
-  const prompt = Array.from({ length: prefix }, (_, i) => (i * 7919 + 13) % shape.vocab_size);
-  const peerWeights = dtype === "int8" ? "q8_0" : "bf16";
-  const peerModel = peer ? ggufFile(folder, shape, peerWeights, say) : "";
-  const bytesOf = (count: number) => info.weightBytes + (prefix + (count * tokens) / 2) * kvToken;
-  interface Turn {
-    bandwidth: number;
-    steps: Map<number, number>;
-    prefill: number;
-    peer?: PeerRun;
-  }
-  const turns: Turn[] = [];
-  for (let i = 0; i < repeat; i++) {
-    const bandwidth = readBandwidth(threads, 1024, 3);
-    const steps = new Map<number, number>();
-    const prefillRates: number[] = [];
-    for (const count of lanes) {
-      const spent = await run.decode(prompt, count, tokens);
-      if (spent.decodeSteps !== tokens)
-        throw new Error("the engine took other steps than asked for");
-      steps.set(count, spent.decodeSeconds / spent.decodeSteps);
-      prefillRates.push(prefix / spent.prefillSeconds);
+export const subject = defineSubject({
+  help,
+  options: {
+    shape: { type: "string", default: "qwen2.5-0.5b" },
+    dtype: { type: "string", default: "bf16" },
+    lanes: { type: "string", default: "1,2,4,8,16" },
+    prefix: { type: "string", default: "512" },
+    tokens: { type: "string", default: "32" },
+    repeat: { type: "string", default: "3" },
+    peer: { type: "string" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    device: { type: "string", default: "auto" },
+    "code-path": { type: "string", default: "" },
+  },
+  async measure(values) {
+    const shape = shapeOf(values.shape);
+    const dtype = oneOf("dtype", values.dtype, dtypes);
+    if (values.peer !== undefined) {
+      oneOf("peer", values.peer, ["llama.cpp"]);
+      oneOf("dtype", dtype, ["bf16", "int8"]);
     }
-    const turn = { bandwidth, steps, prefill: median(prefillRates) };
-    turns.push(peer ? { ...turn, peer: peer.run(peerModel, lanes, prefix, tokens) } : turn);
-    say(`  turn ${i + 1} of ${repeat} done`);
-  }
-  const over = (pick: (turn: Turn) => number | undefined) =>
-    median(turns.map((turn) => pick(turn) ?? Number.NaN));
-  const stepOf = (turn: Turn, count: number) => turn.steps.get(count) ?? Number.NaN;
-  const ours: Decoded[] = lanes.map((count) => {
-    const step = over((turn) => stepOf(turn, count));
-    return {
-      lanes: count,
-      tokens_s: round(count / step),
-      step_ms: round(step * 1e3),
-      gb_s: round(bytesOf(count) / step / 1e9),
-    };
-  });
-  run.engine.close();
-  const nmse =
-    dtype === "int8" ? await distance(folder, threads, prompt.slice(0, 64), say) : undefined;
+    return await measureEngine({
+      shape,
+      dtype,
+      shapeName: values.shape,
+      device: values.device,
+      codePath: values["code-path"],
+      lanes: integers("lanes", values.lanes, 1, 256),
+      prefix: integer("prefix", values.prefix, 1, shape.max_position_embeddings),
+      tokens: integer("tokens", values.tokens, 1, shape.max_position_embeddings),
+      repeat: integer("repeat", values.repeat, 1, 1000),
+      threads: integer("threads", values.threads, 1, 1024),
+      withPeer: values.peer !== undefined,
+    });
+  },
+  table,
+});
 
-  const figures: EngineFigures = {
-    machine: { cpu: cpus()[0]?.model.trim() ?? "", cores: availableParallelism(), threads },
-    model: { shape: values.shape, dtype, backend: info.backend, weight_bytes: info.weightBytes },
-    prefix,
-    tokens,
-    repeat,
-    bandwidth_gb_s: round(over(({ bandwidth }) => bandwidth / 1e9)),
-    ours,
-    prefill: { ours_tokens_s: round(over((turn) => turn.prefill)) },
-    ...nmse,
-    ...(peer && {
-      peer: {
-        name: peer.name,
-        build: peer.build,
-        weights: peerWeights,
-        decoded: lanes.map((count) => ({
-          lanes: count,
-          tokens_s: round(over((turn) => turn.peer?.decoded.get(count))),
-        })),
-        prefill_tokens_s: round(over((turn) => median(turn.peer?.prefill ?? []))),
-      },
-    }),
-    ratio: {
-      ...(lanes.includes(1) && {
-        bandwidth_one_lane: round(over((turn) => bytesOf(1) / stepOf(turn, 1) / turn.bandwidth)),
-        over_one_lane: lanes.map((count) => ({
-          lanes: count,
-          ratio: round(over((turn) => (count * stepOf(turn, 1)) / stepOf(turn, count))),
-        })),
-      }),
-      ...(peer && {
-        over_peer: lanes.map((count) => ({
-          lanes: count,
-          ratio: round(
-            over(
-              (turn) => count / stepOf(turn, count) / (turn.peer?.decoded.get(count) ?? Number.NaN),
-            ),
-          ),
-        })),
-        prefill_over_peer: round(over((turn) => turn.prefill / median(turn.peer?.prefill ?? []))),
-      }),
-    },
-  };
-  process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : table(figures));
+interface Settings {
+  shape: Shape;
+  shapeName: string;
+  dtype: Dtype;
+  device: string;
+  /** "" for the engine's own choice. */
+  codePath: string;
+  lanes: number[];
+  prefix: number;
+  tokens: number;
+  repeat: number;
+  threads: number;
+  withPeer: boolean;
 }
 
-/** How far int8's logits are from those of wider weights, over one structured prefill. */
-async function distance(
+/** One measurement of everything. */
+interface Run {
+  /** Bytes a second. */
+  bandwidth: number;
+  /** Seconds of a decode step, by lanes. */
+  stepSeconds: Map<number, number>;
+  /** Tokens a second. */
+  prefill: number;
+  peer?: PeerRun;
+}
+
+async function measureEngine(settings: Settings): Promise<EngineFigures> {
+  const { shape, dtype, threads, prefix } = settings;
+  const peer = settings.withPeer ? llamaCpp(threads) : undefined;
+  const folder = randomCheckpoint(settings.shapeName);
+  const client = openClient(folder, settings);
+  const info = client.engine.info();
+  say(`decoding on ${info.backend}`);
+  const prompt = fixedPrompt(prefix, shape);
+  const peerWeights = dtype === "int8" ? "q8_0" : "bf16";
+  const peerModel = peer ? ggufFile(folder, shape, peerWeights) : "";
+  const runs: Run[] = [];
+  for (let i = 0; i < settings.repeat; i++) {
+    const run = await measureRun(client, prompt, settings);
+    const { lanes, tokens } = settings;
+    runs.push(peer ? { ...run, peer: peer.run(peerModel, lanes, prefix, tokens) } : run);
+    say(`  run ${i + 1} of ${settings.repeat} done`);
+  }
+  client.engine.close();
+  const nmse = dtype === "int8" ? await int8Error(folder, threads, prompt.slice(0, 64)) : undefined;
+  return figuresOf(settings, info, runs, nmse, peer && { ...peer, weights: peerWeights });
+}
+
+function openClient(model: string, settings: Settings): EngineClient {
+  const { shape, dtype, device, threads, lanes, prefix, tokens, codePath } = settings;
+  const maxTokens = prefix + Math.max(...lanes) * (tokens + 32) + 256;
+  say(`loading ${model} in ${dtype}`);
+  return new EngineClient({
+    model,
+    dtype,
+    device,
+    threads,
+    kvMib: Math.ceil((maxTokens * kvBytesPerToken(shape, dtype)) / 2 ** 20) + 1,
+    ...(codePath ? { codePath } : {}),
+  });
+}
+
+async function measureRun(
+  client: EngineClient,
+  prompt: readonly number[],
+  { lanes, tokens, threads }: Settings,
+): Promise<Run> {
+  const bandwidth = readBandwidth(threads, 1024, 3);
+  const stepSeconds = new Map<number, number>();
+  const prefillRates: number[] = [];
+  for (const count of lanes) {
+    const spent = await decode(client, prompt, count, tokens);
+    if (spent.decodeSteps !== tokens) {
+      throw new Error(`the engine took ${spent.decodeSteps} decode steps instead of ${tokens}`);
+    }
+    stepSeconds.set(count, spent.decodeSeconds / spent.decodeSteps);
+    prefillRates.push(prompt.length / spent.prefillSeconds);
+  }
+  return { bandwidth, stepSeconds, prefill: median(prefillRates) };
+}
+
+/** Forks the prompt into `lanes` lanes of `tokens` scripted tokens each: one step per token. */
+async function decode(
+  client: EngineClient,
+  prompt: readonly number[],
+  lanes: number,
+  tokens: number,
+): Promise<Pick<EngineLoad, "decodeSteps" | "decodeSeconds" | "prefillSeconds">> {
+  const before = client.engine.load();
+  const branches = Array.from({ length: lanes }, (_, lane) =>
+    Array.from({ length: tokens }, (_, i) => (lane * 31 + i * 17 + 5) % 1000),
+  );
+  const script = [{ serial: prompt }, { parallel: branches }];
+  await client.submit({ prompt, script }).finished;
+  const after = client.engine.load();
+  return {
+    decodeSteps: after.decodeSteps - before.decodeSteps,
+    decodeSeconds: after.decodeSeconds - before.decodeSeconds,
+    prefillSeconds: after.prefillSeconds - before.prefillSeconds,
+  };
+}
+
+/** Error of int8's logits relative to those of wider weights, over one prefill. */
+async function int8Error(
   model: string,
   threads: number,
   tokens: readonly number[],
-  say: (line: string) => void,
 ): Promise<{ nmse_vs_bf16: number; nmse_vs_fp32: number }> {
   const logits: Record<string, Float32Array> = {};
   for (const dtype of ["int8", "bf16", "fp32"] as const) {
@@ -242,71 +235,85 @@ async function distance(
       (await engine.score([{ serial: tokens }], "sum", true)).logits ?? new Float32Array();
     engine.close();
   }
-  const nmse = (got: Float32Array, want: Float32Array) => {
-    let error = 0;
-    let size = 0;
-    for (let i = 0; i < want.length; i++) {
-      error += ((got[i] ?? 0) - (want[i] ?? 0)) ** 2;
-      size += (want[i] ?? 0) ** 2;
-    }
-    return Number((error / size).toPrecision(3));
-  };
   const { int8, bf16, fp32 } = logits;
   if (!int8 || !bf16 || !fp32) throw new Error("no logits");
   return { nmse_vs_bf16: nmse(int8, bf16), nmse_vs_fp32: nmse(int8, fp32) };
 }
 
-const round = (value: number) => Number(value.toFixed(3));
-
-/** An engine that decodes given tokens, and tells what that took. */
-class ScriptedEngine {
-  readonly engine: Engine;
-  #ended: (() => void) | undefined;
-  #failed: ((error: Error) => void) | undefined;
-
-  constructor(options: Parameters<typeof openEngine>[0]) {
-    this.engine = openEngine(
-      options,
-      (events) => {
-        for (const list of events.values()) {
-          if (list.some((event) => event.kind === "finished")) this.#ended?.();
-        }
-      },
-      (message) => this.#failed?.(new Error(message)),
-    );
+/** Normalised mean squared error. */
+function nmse(values: Float32Array, reference: Float32Array): number {
+  let error = 0;
+  let size = 0;
+  for (let i = 0; i < reference.length; i++) {
+    error += ((values[i] ?? 0) - (reference[i] ?? 0)) ** 2;
+    size += (reference[i] ?? 0) ** 2;
   }
+  return Number((error / size).toPrecision(3));
+}
 
-  /** Forks `lanes` lanes of `tokens` tokens each after the prompt: one step a token. */
-  async decode(
-    prompt: readonly number[],
-    lanes: number,
-    tokens: number,
-  ): Promise<Pick<EngineLoad, "decodeSteps" | "decodeSeconds" | "prefillSeconds">> {
-    const before = this.engine.load();
-    const ended = new Promise<void>((resolve, reject) => {
-      this.#ended = resolve;
-      this.#failed = reject;
-    });
-    this.engine.submit({
-      id: 1,
-      prompt,
-      script: [
-        { serial: prompt },
-        {
-          parallel: Array.from({ length: lanes }, (_, lane) =>
-            Array.from({ length: tokens }, (_, i) => (lane * 31 + i * 17 + 5) % 1000),
-          ),
-        },
-      ],
-    });
-    await ended;
-    const after = this.engine.load();
+function figuresOf(
+  { shape, shapeName, dtype, lanes, prefix, tokens, repeat, threads }: Settings,
+  { backend, weightBytes }: EngineInfo,
+  runs: readonly Run[],
+  int8: { nmse_vs_bf16: number; nmse_vs_fp32: number } | undefined,
+  peer: (Peer & { weights: string }) | undefined,
+): EngineFigures {
+  const overRuns = (value: (run: Run) => number | undefined) =>
+    round(median(runs.map((run) => value(run) ?? Number.NaN)));
+  const rateOf = (run: Run, count: number) => count / (run.stepSeconds.get(count) ?? Number.NaN);
+  const bytesPerStep = (count: number) =>
+    weightBytes + (prefix + (count * tokens) / 2) * kvBytesPerToken(shape, dtype);
+  const peerPrefill = (run: Run) => median(run.peer?.prefill ?? []);
+  const ours = lanes.map((count): Decoded => {
+    const step = median(runs.map(({ stepSeconds }) => stepSeconds.get(count) ?? Number.NaN));
     return {
-      decodeSteps: after.decodeSteps - before.decodeSteps,
-      decodeSeconds: after.decodeSeconds - before.decodeSeconds,
-      prefillSeconds: after.prefillSeconds - before.prefillSeconds,
+      lanes: count,
+      tokens_s: round(count / step),
+      step_ms: round(step * 1e3),
+      gb_s: round(bytesPerStep(count) / step / 1e9),
     };
-  }
+  });
+  return {
+    machine: thisMachine(threads),
+    model: { shape: shapeName, dtype, backend, weight_bytes: weightBytes },
+    prefix,
+    tokens,
+    repeat,
+    bandwidth_gb_s: overRuns(({ bandwidth }) => bandwidth / 1e9),
+    ours,
+    prefill: { ours_tokens_s: overRuns(({ prefill }) => prefill) },
+    ...int8,
+    ...(peer && {
+      peer: {
+        name: peer.name,
+        build: peer.build,
+        weights: peer.weights,
+        decoded: lanes.map((count) => ({
+          lanes: count,
+          tokens_s: overRuns((run) => run.peer?.decoded.get(count)),
+        })),
+        prefill_tokens_s: overRuns(peerPrefill),
+      },
+    }),
+    ratio: {
+      ...(lanes.includes(1) && {
+        bandwidth_one_lane: overRuns((run) => (bytesPerStep(1) * rateOf(run, 1)) / run.bandwidth),
+        over_one_lane: lanes.map((count) => ({
+          lanes: count,
+          ratio: overRuns((run) => rateOf(run, count) / rateOf(run, 1)),
+        })),
+      }),
+      ...(peer && {
+        over_peer: lanes.map((count) => ({
+          lanes: count,
+          ratio: overRuns(
+            (run) => rateOf(run, count) / (run.peer?.decoded.get(count) ?? Number.NaN),
+          ),
+        })),
+        prefill_over_peer: overRuns((run) => run.prefill / peerPrefill(run)),
+      }),
+    },
+  };
 }
 
 function table(f: EngineFigures): string {
@@ -324,8 +331,8 @@ function table(f: EngineFigures): string {
   });
   const heads = ["lanes", "tokens/s", "ms/step", "GB/s", "x serial"];
   if (f.peer) heads.push("peer", "x peer");
-  const lines = [heads, ...rows].map((row) => row.map((cell) => cell.padStart(10)).join(""));
-  const told = [
+  const lines = columns([heads, ...rows]);
+  const heading = [
     `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads, prefix ${f.prefix}`,
     `read bandwidth ${f.bandwidth_gb_s.toFixed(1)} GB/s, prefill ${f.prefill.ours_tokens_s.toFixed(0)} tokens/s`,
     ...(f.peer
@@ -337,5 +344,5 @@ function table(f: EngineFigures): string {
       ? []
       : [`logits' NMSE: ${f.nmse_vs_bf16} against bf16, ${f.nmse_vs_fp32} against fp32`]),
   ];
-  return `${[...told, ...lines].join("\n")}\n`;
+  return `${[...heading, ...lines].join("\n")}\n`;
 }

@@ -1,5 +1,5 @@
-// A checkpoint's weights once more as GGUF, the file format of llama.cpp and its kin, so that a peer
-// computes with the same numbers. Format: ggml's docs/gguf.md, version 3.
+// Writes a checkpoint's weights as GGUF, the file format of llama.cpp, so that a peer computes with the
+// same numbers. Format: ggml's docs/gguf.md, version 3.
 import {
   closeSync,
   existsSync,
@@ -10,17 +10,19 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { say } from "./report.ts";
 import type { Shape } from "./shapes.ts";
 
-/** What matrices become; norms and biases are fp32 in either. */
+/** Type of the matrices. Norms and biases are always fp32. */
 export type GgufType = "bf16" | "q8_0";
 
-/** Numbers of GGUF's value types and ggml's tensor types. */
+/** Codes of GGUF's value types and of ggml's tensor types. */
 const valueType = { u32: 4, i32: 5, f32: 6, string: 8, array: 9 };
 const tensorType = { f32: 0, q8_0: 8, bf16: 30 };
 const alignment = 32;
 
-class Bytes {
+/** Builds a little-endian byte sequence. */
+class ByteBuilder {
   readonly #parts: Buffer[] = [];
 
   u32(value: number): this {
@@ -52,8 +54,8 @@ class Bytes {
 }
 
 /**
- * A made-up vocabulary of GPT-2's kind, without which the file doesn't load: the 256 bytes in GPT-2's
- * printable letters, one merge, and fillers.
+ * An invented vocabulary in GPT-2's format, because llama.cpp loads no file without one: the 256 bytes as
+ * GPT-2's printable letters, one merge, and fillers.
  */
 function vocabulary(size: number): { tokens: string[]; merges: string[] } {
   const printable = (byte: number) =>
@@ -68,7 +70,7 @@ function vocabulary(size: number): { tokens: string[]; merges: string[] } {
   return { tokens, merges: [`${space} ${space}`] };
 }
 
-function metadata(shape: Shape): Bytes {
+function metadata(shape: Shape): ByteBuilder {
   const arch = shape.model_type;
   const numbers: [string, "u32" | "f32", number][] = [
     ["block_count", "u32", shape.num_hidden_layers],
@@ -83,7 +85,7 @@ function metadata(shape: Shape): Bytes {
     ["attention.layer_norm_rms_epsilon", "f32", shape.rms_norm_eps],
   ];
   const { tokens, merges } = vocabulary(shape.vocab_size);
-  const out = new Bytes();
+  const out = new ByteBuilder();
   const text = (key: string, value: string) => out.text(key).u32(valueType.string).text(value);
   const list = (key: string, kind: keyof typeof valueType, count: number) =>
     out.text(key).u32(valueType.array).u32(valueType[kind]).u64(count);
@@ -104,8 +106,8 @@ function metadata(shape: Shape): Bytes {
   return out;
 }
 
-/** llama.cpp's name of a tensor. */
-function renamed(name: string): string {
+/** The name that llama.cpp gives to a tensor. */
+function ggufName(name: string): string {
   const parts: Record<string, string> = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
@@ -124,26 +126,27 @@ function renamed(name: string): string {
   return name === "model.embed_tokens.weight" ? "token_embd.weight" : "output_norm.weight";
 }
 
+/** bf16 values as fp32. */
 const widened = (values: Uint16Array) => {
   const bits = new Uint32Array(values.length);
   for (let i = 0; i < values.length; i++) bits[i] = (values[i] ?? 0) << 16;
   return new Float32Array(bits.buffer);
 };
 
-/** A positive normal number as fp16, rounded to nearest; scales of weights are none other. */
+/** A positive normal number, or 0, as fp16, rounded to nearest. Scales of weights are always one. */
 function toHalf(value: number): number {
   if (value === 0) return 0;
   const exponent = Math.max(-14, Math.floor(Math.log2(value)));
   return Math.round((value / 2 ** exponent - 1) * 1024) + ((exponent + 15) << 10);
 }
 
-/** Blocks of 32 values: an fp16 scale, then int8. */
+/** Quantizes to blocks of 32 values, each an fp16 scale followed by int8. */
 function toQ8(values: Float32Array): Buffer {
   const out = Buffer.alloc((values.length / 32) * 34);
   for (let first = 0, at = 0; first < values.length; first += 32, at += 34) {
-    let most = 0;
-    for (let i = 0; i < 32; i++) most = Math.max(most, Math.abs(values[first + i] ?? 0));
-    const scale = most / 127;
+    let largest = 0;
+    for (let i = 0; i < 32; i++) largest = Math.max(largest, Math.abs(values[first + i] ?? 0));
+    const scale = largest / 127;
     out.writeUInt16LE(toHalf(scale), at);
     for (let i = 0; i < 32; i++) {
       out.writeInt8(scale === 0 ? 0 : Math.round((values[first + i] ?? 0) / scale), at + 2 + i);
@@ -152,13 +155,8 @@ function toQ8(values: Float32Array): Buffer {
   return out;
 }
 
-/** The GGUF file of a folder that `shapeFolder` wrote, made on first use. */
-export function ggufFile(
-  folder: string,
-  shape: Shape,
-  type: GgufType,
-  say: (line: string) => void,
-): string {
+/** The GGUF file of a random checkpoint, written into its folder on first use. */
+export function ggufFile(folder: string, shape: Shape, type: GgufType): string {
   const path = join(folder, `model-${type}.gguf`);
   if (existsSync(path)) return path;
   say(`writing ${path}, once`);
@@ -182,10 +180,10 @@ export function ggufFile(
     offset += Math.ceil(bytes / alignment) * alignment;
     return tensor;
   });
-  const head = new Bytes().raw(Buffer.from("GGUF")).u32(3).u64(tensors.length);
+  const head = new ByteBuilder().raw(Buffer.from("GGUF")).u32(3).u64(tensors.length);
   head.raw(metadata(shape).done());
   for (const { name, entry, kind, offset } of tensors) {
-    head.text(renamed(name)).u32(entry.shape.length);
+    head.text(ggufName(name)).u32(entry.shape.length);
     for (const extent of entry.shape.toReversed()) head.u64(extent);
     head.u32(tensorType[kind]).u64(offset);
   }

@@ -1,42 +1,44 @@
-// npm run bench -- load: what clients of a busy engine wait for.
-import { availableParallelism, cpus } from "node:os";
+// npm run bench -- load: the latency that clients of a busy engine see.
+import { availableParallelism } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
-import { parseArgs } from "node:util";
 import {
-  dtypeOf,
+  type Dtype,
   dtypes,
   type EngineEvent,
-  type EngineOptions,
   type EngineRequest,
   type StructureRun,
 } from "@anabranch/native";
+import { integer, integers, oneOf } from "@anabranch/shared/cli/options.ts";
 import { Random } from "@anabranch/training/random.ts";
-import { whole } from "./arguments.ts";
+import { EngineClient, tokenCount } from "./engine-client.ts";
 import { type Quantiles, quantiles } from "./quantiles.ts";
-import { Serving } from "./serving.ts";
-import { shapeFolder, shapes } from "./shapes.ts";
+import { randomCheckpoint } from "./random-checkpoint.ts";
+import { columns, type Machine, round, say, thisMachine } from "./report.ts";
+import { fixedPrompt, kvBytesPerToken, type Shape, shapeNames, shapeOf } from "./shapes.ts";
+import { defineSubject } from "./subject.ts";
 
 const help = `npm run bench -- load [options]
 
-Random weights in a known model's shape, and answers whose structure is given: prompts of 64 to 512
-tokens, serial text, and in three of five answers a stage of 2 to 6 branches, sizes from a seed.
+Serves random weights in the shape of a known model. The structure of each answer is scripted: a
+prompt of 64 to 512 tokens, serial text, and in three of five answers a stage of 2 to 6 branches. A
+seed decides all sizes.
 
-1. Closed loop: each client has one request at a time. ttft is from submitting to the first token;
-   itl is between two steps that brought tokens of one answer, as JavaScript hears of them.
-2. Streams alone, then the same streams while a long prompt is prefilled: their itl meanwhile, and the
-   ratio of its p99 to the quiet p50 (the project's own bound is 3).
-3. How late Node's event loop runs its timers: with an idle engine, a busy one, and a busy one while
-   JavaScript computes half of the time; and what a step takes meanwhile.
+1. Closed loop: each client has one request at a time. ttft is the time from submission to the first
+   token. itl is the time between two steps with tokens of one answer, as JavaScript receives them.
+2. Streams alone, then the same streams while a long prompt is prefilled: itl in both cases, and the
+   p99 beside the prompt over the p50 alone (the project requires at most 3).
+3. Delay of timers on Node's event loop with an idle engine, a busy engine, and a busy engine while
+   JavaScript computes half of the time; and the time of an engine step meanwhile.
 
-  --shape NAME     ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
+  --shape NAME     ${shapeNames.join(", ")} (default qwen2.5-0.5b)
   --dtype TYPE     ${dtypes.join(", ")} (default bf16)
-  --clients LIST   clients at once (default 1,4,16,64)
-  --requests N     requests of each client (default 2)
+  --clients LIST   numbers of concurrent clients (default 1,4,16,64)
+  --requests N     requests per client (default 2)
   --streams N      streams of part 2 (default 4)
   --prompt N       tokens of the long prompt (default 4000)
-  --threads N      threads of the engine (default: all cores but one, as a worker has them)
-  --seed N         of all sizes (default 1)
-  --json           one JSON value on stdout
+  --threads N      engine threads (default: all cores but one, as in a worker)
+  --seed N         decides all sizes (default 1)
+  --json           print one JSON value to stdout
 `;
 
 interface ClosedLoop {
@@ -51,7 +53,8 @@ interface ClosedLoop {
   preemptions: number;
 }
 
-interface Beside {
+/** Streams alone, and beside the prefill of a long prompt. */
+interface LongPromptFigures {
   streams: number;
   prompt_tokens: number;
   quiet_ms: Quantiles;
@@ -67,83 +70,76 @@ interface LoopDelay {
 
 /** What the command prints with --json. */
 export interface LoadFigures {
-  machine: { cpu: string; cores: number; threads: number };
+  machine: Machine;
   model: { shape: string; dtype: string; backend: string };
   closed_loop: ClosedLoop[];
-  long_prompt: Beside;
+  long_prompt: LongPromptFigures;
   event_loop: { idle: LoopDelay; engine_busy: LoopDelay; both_busy: LoopDelay };
 }
 
-const say = (line: string) => process.stderr.write(`${line}\n`);
-const round = (value: number) => Number(value.toFixed(3));
+type Request = Omit<EngineRequest, "id">;
 
-/** A length of text: each power of two from `low` to `high` as likely as another. */
-const size = (random: Random, low: number, high: number): number =>
-  Math.round(low * (high / low) ** random.float());
+/** A length from `min` to `max`, uniform in its logarithm. */
+const logUniform = (random: Random, min: number, max: number): number =>
+  Math.round(min * (max / min) ** random.float());
 
-/** An answer's prompt and structure, as a chat's answers are sized. */
-function drawn(random: Random, vocabulary: number): Omit<EngineRequest, "id"> {
+/** A prompt and the structure of its answer, in sizes typical of chat. */
+function randomRequest(random: Random, vocabulary: number): Request {
   const tokens = (n: number) => Array.from({ length: n }, () => random.int(0, vocabulary - 1));
-  const prompt = tokens(size(random, 64, 512));
-  const script: StructureRun[] = [{ serial: [...prompt, ...tokens(size(random, 16, 96))] }];
+  const prompt = tokens(logUniform(random, 64, 512));
+  const script: StructureRun[] = [{ serial: [...prompt, ...tokens(logUniform(random, 16, 96))] }];
   if (random.chance(0.6)) {
     const branches = random.int(2, 6);
     script.push(
       { serial: tokens(5 * branches + 1) },
-      { parallel: Array.from({ length: branches }, () => tokens(size(random, 24, 128))) },
-      { serial: tokens(size(random, 8, 48)) },
+      { parallel: Array.from({ length: branches }, () => tokens(logUniform(random, 24, 128))) },
+      { serial: tokens(logUniform(random, 8, 48)) },
     );
   }
   return { prompt, script };
 }
 
-const tokensIn = (runs: readonly StructureRun[] = []): number =>
-  runs
-    .flatMap((run) => ("serial" in run ? [run.serial] : run.parallel))
-    .reduce((sum, { length }) => sum + length, 0);
-
-const hasToken = (events: readonly EngineEvent[]) => events.some(({ kind }) => kind === "token");
-
 /** When the steps of one answer brought tokens, in milliseconds. */
-class Steps {
-  readonly asked = performance.now();
-  readonly at: number[] = [];
-  readonly hear = (events: readonly EngineEvent[]): void => {
-    if (hasToken(events)) this.at.push(performance.now());
+class TokenTimes {
+  readonly submitted = performance.now();
+  readonly steps: number[] = [];
+  readonly record = (events: readonly EngineEvent[]): void => {
+    if (events.some(({ kind }) => kind === "token")) this.steps.push(performance.now());
   };
+  /** Time to the first token. */
   get first(): number {
-    return (this.at[0] ?? Number.NaN) - this.asked;
+    return (this.steps[0] ?? Number.NaN) - this.submitted;
   }
-  /** Times between steps, of those that end in [from, to]. */
-  gaps(from = 0, to = Number.POSITIVE_INFINITY): number[] {
-    return this.at.flatMap((at, i) => {
-      const before = this.at[i - 1];
+  /** Times between two steps of which the second is in [from, to]. */
+  intervals(from = 0, to = Number.POSITIVE_INFINITY): number[] {
+    return this.steps.flatMap((at, i) => {
+      const before = this.steps[i - 1];
       return before === undefined || at < from || at > to ? [] : [at - before];
     });
   }
 }
 
 async function closedLoop(
-  serving: Serving,
-  requests: readonly Omit<EngineRequest, "id">[],
+  client: EngineClient,
+  requests: readonly Request[],
   clients: number,
 ): Promise<ClosedLoop> {
   const queue = requests.values();
-  const steps: Steps[] = [];
+  const times: TokenTimes[] = [];
   let prompts = 0;
   let completions = 0;
-  const before = serving.engine.load().preemptions;
+  const before = client.engine.load().preemptions;
   const began = performance.now();
-  const client = async () => {
+  const runClient = async () => {
     for (const request of queue) {
-      const mine = new Steps();
-      steps.push(mine);
-      const { usage } = await serving.ask(request, mine.hear).end;
+      const own = new TokenTimes();
+      times.push(own);
+      const { usage } = await client.submit(request, own.record).finished;
       prompts += usage.promptTokens;
       completions += usage.completionTokens;
     }
   };
-  await Promise.all(Array.from({ length: clients }, client));
+  await Promise.all(Array.from({ length: clients }, runClient));
   const seconds = (performance.now() - began) / 1000;
   return {
     clients,
@@ -152,203 +148,232 @@ async function closedLoop(
     prompt_tokens: prompts,
     completion_tokens: completions,
     tokens_s: round(completions / seconds),
-    ttft_ms: quantiles(steps.map(({ first }) => first)),
-    itl_ms: quantiles(steps.flatMap((each) => each.gaps())),
-    preemptions: serving.engine.load().preemptions - before,
+    ttft_ms: quantiles(times.map(({ first }) => first)),
+    itl_ms: quantiles(times.flatMap((each) => each.intervals())),
+    preemptions: client.engine.load().preemptions - before,
   };
 }
 
-/** `streams` answers that go on until they are stopped. */
-class Streams {
-  readonly #serving: Serving;
-  readonly #asked: { id: number; end: Promise<unknown> }[];
-  readonly steps: Steps[];
+/** `streams` answers of `length` tokens, running until they are stopped. */
+class BackgroundStreams {
+  readonly #client: EngineClient;
+  readonly #running: { id: number; finished: Promise<unknown> }[];
+  readonly #times: TokenTimes[];
+  #ended = false;
 
-  constructor(serving: Serving, streams: number, length: number, vocabulary: number) {
-    this.#serving = serving;
+  constructor(client: EngineClient, streams: number, length: number, vocabulary: number) {
+    this.#client = client;
     const random = new Random(7);
     const tokens = (n: number) => Array.from({ length: n }, () => random.int(0, vocabulary - 1));
-    this.steps = Array.from({ length: streams }, () => new Steps());
-    this.#asked = this.steps.map(({ hear }) => {
+    this.#times = Array.from({ length: streams }, () => new TokenTimes());
+    this.#running = this.#times.map(({ record }) => {
       const prompt = tokens(64);
-      return serving.ask({ prompt, script: [{ serial: [...prompt, ...tokens(length)] }] }, hear);
+      const script = [{ serial: [...prompt, ...tokens(length)] }];
+      const submitted = client.submit({ prompt, script }, record);
+      submitted.finished.then(
+        () => {
+          this.#ended = true;
+        },
+        () => {},
+      );
+      return submitted;
     });
   }
 
-  /** Until each has brought `count` more tokens. */
+  /**
+   * Waits until each stream has had `count` more steps.
+   * @throws Error if a stream ends before that, which happens with shapes that are too fast
+   */
   async advance(count: number): Promise<void> {
-    const goals = this.steps.map(({ at }) => at.length + count);
-    while (this.steps.some(({ at }, i) => at.length < (goals[i] ?? 0))) {
+    const goals = this.#times.map(({ steps }) => steps.length + count);
+    while (this.#times.some(({ steps }, i) => steps.length < (goals[i] ?? 0))) {
+      if (this.#ended) throw new Error("the streams ended too early: take a larger shape");
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
-  gaps(from: number, to: number): number[] {
-    return this.steps.flatMap((each) => each.gaps(from, to));
+  intervals(from: number, to: number): number[] {
+    return this.#times.flatMap((each) => each.intervals(from, to));
   }
   async stop(): Promise<void> {
-    for (const { id } of this.#asked) this.#serving.engine.cancel(id);
-    await Promise.all(this.#asked.map(({ end }) => end));
+    for (const { id } of this.#running) this.#client.engine.cancel(id);
+    await Promise.all(this.#running.map(({ finished }) => finished));
   }
 }
 
 const quietSteps = 64;
 
-async function longPrompt(
-  serving: Serving,
-  streams: number,
-  length: number,
-  room: number,
-  vocabulary: number,
-): Promise<Beside> {
-  const running = new Streams(serving, streams, room, vocabulary);
+/** Tokens of a stream that outlasts a prompt, during whose prefill it gets at most a token per row. */
+const streamLength = (prompt: number) => quietSteps + prompt + 64;
+
+async function measureLongPrompt(
+  client: EngineClient,
+  { streams, prompt: length, shape }: Settings,
+): Promise<LongPromptFigures> {
+  const running = new BackgroundStreams(client, streams, streamLength(length), shape.vocab_size);
   await running.advance(4);
   const quietFrom = performance.now();
   await running.advance(quietSteps);
-  const prompt = Array.from({ length }, (_, i) => (i * 7919 + 13) % vocabulary);
-  const mine = new Steps();
-  const end = serving.ask({ prompt, script: [{ serial: [...prompt, 1] }] }, mine.hear).end;
-  await end;
+  const prompt = fixedPrompt(length, shape);
+  const own = new TokenTimes();
+  await client.submit({ prompt, script: [{ serial: [...prompt, 1] }] }, own.record).finished;
   const done = performance.now();
   await running.stop();
-  const quiet = quantiles(running.gaps(quietFrom, mine.asked));
-  const beside = quantiles(running.gaps(mine.asked, done));
+  const quiet = quantiles(running.intervals(quietFrom, own.submitted));
+  const beside = quantiles(running.intervals(own.submitted, done));
   return {
     streams,
     prompt_tokens: length,
     quiet_ms: quiet,
     beside_ms: beside,
     p99_over_quiet_p50: round(beside.p99 / quiet.p50),
-    prompt_ttft_ms: round(mine.first),
+    prompt_ttft_ms: round(own.first),
   };
 }
 
-/** The delay of Node's timers while `work` lasts. */
-async function loopDelay(serving: Serving, work: () => Promise<void>): Promise<LoopDelay> {
+/** The delay of Node's timers during `work`. */
+async function loopDelay(client: EngineClient, work: () => Promise<void>): Promise<LoopDelay> {
   const resolution = 1;
   const histogram: IntervalHistogram = monitorEventLoopDelay({ resolution });
-  const before = serving.engine.load();
+  const before = client.engine.load();
   histogram.enable();
   await work();
   histogram.disable();
-  const after = serving.engine.load();
+  const after = client.engine.load();
   const steps = after.decodeSteps - before.decodeSteps;
-  const late = (percent: number) =>
+  const delay = (percent: number) =>
     round(Math.max(0, histogram.percentile(percent) / 1e6 - resolution));
   return {
-    delay_ms: { p50: late(50), p99: late(99) },
+    delay_ms: { p50: delay(50), p99: delay(99) },
     step_ms: steps > 0 ? round(((after.decodeSeconds - before.decodeSeconds) / steps) * 1e3) : null,
   };
 }
 
-/** JavaScript computes for half of the time, 4 ms at once, until it is told to stop. */
-function compute(): () => void {
+/** Keeps JavaScript busy for half of the time, 4 ms at once. Returns a function that stops it. */
+function startComputing(): () => void {
   const timer = setInterval(() => {
     for (const until = performance.now() + 4; performance.now() < until; );
   }, 8);
   return () => clearInterval(timer);
 }
 
-async function eventLoop(
-  serving: Serving,
-  streams: number,
-  vocabulary: number,
+async function measureEventLoop(
+  client: EngineClient,
+  { streams, shape }: Settings,
 ): Promise<LoadFigures["event_loop"]> {
   const idle = await loopDelay(
-    serving,
+    client,
     () => new Promise<void>((resolve) => setTimeout(resolve, 2000)),
   );
-  const running = new Streams(serving, streams, 2 * quietSteps + 64, vocabulary);
+  const running = new BackgroundStreams(client, streams, 2 * quietSteps + 64, shape.vocab_size);
   await running.advance(4);
-  const engine_busy = await loopDelay(serving, () => running.advance(quietSteps));
-  const rest = compute();
-  const both_busy = await loopDelay(serving, () => running.advance(quietSteps));
-  rest();
+  const engine_busy = await loopDelay(client, () => running.advance(quietSteps));
+  const stopComputing = startComputing();
+  const both_busy = await loopDelay(client, () => running.advance(quietSteps));
+  stopComputing();
   await running.stop();
   return { idle, engine_busy, both_busy };
 }
 
-export async function benchLoad(argv: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      shape: { type: "string", default: "qwen2.5-0.5b" },
-      dtype: { type: "string", default: "bf16" },
-      clients: { type: "string", default: "1,4,16,64" },
-      requests: { type: "string", default: "2" },
-      streams: { type: "string", default: "4" },
-      prompt: { type: "string", default: "4000" },
-      threads: { type: "string", default: String(Math.max(1, availableParallelism() - 1)) },
-      seed: { type: "string", default: "1" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(help);
-    return;
-  }
-  const shape = Object.hasOwn(shapes, values.shape) ? shapes[values.shape] : undefined;
-  if (!shape) throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes)}`);
-  const dtype = dtypeOf(values.dtype);
-  if (!dtype) throw new Error(`--dtype is one of ${dtypes.join(", ")}`);
-  const clients = values.clients.split(",").map((text) => whole("clients", text, 1, 4096));
-  const each = whole("requests", values.requests, 1, 10_000);
-  const streams = whole("streams", values.streams, 1, 64);
-  const prompt = whole("prompt", values.prompt, 1, shape.max_position_embeddings - 1);
-  const threads = whole("threads", values.threads, 1, 1024);
-  const seed = whole("seed", values.seed, 0, 2 ** 32 - 1);
+interface Settings {
+  shapeName: string;
+  shape: Shape;
+  dtype: Dtype;
+  clients: number[];
+  requestsPerClient: number;
+  streams: number;
+  /** Tokens of the long prompt. */
+  prompt: number;
+  threads: number;
+  seed: number;
+}
 
-  const folder = shapeFolder(values.shape, shape, say);
-  const vocabulary = shape.vocab_size;
-  const requestsOf = (count: number) => {
-    const random = new Random(seed);
-    return Array.from({ length: count * each }, () => drawn(random, vocabulary));
-  };
-  const most = Math.max(...clients);
-  // A stream goes on for as long as the prompt takes: one token for each row of it at the most.
-  const room = quietSteps + prompt + 64;
-  const kvBytes =
-    2 *
-    shape.num_hidden_layers *
-    shape.num_key_value_heads *
-    shape.head_dim *
-    (dtype === "fp32" ? 4 : 2);
-  const largest = requestsOf(most)
-    .map(({ script }) => tokensIn(script) + 9 * 16)
-    .sort((a, b) => b - a)
-    .slice(0, Math.min(most, 64))
-    .reduce((sum, n) => sum + n, 0);
-  const tokens = Math.max(largest, streams * (room + 128) + prompt + 64);
-  say(`loading ${folder} in ${dtype}`);
-  const options: EngineOptions = {
-    model: folder,
-    dtype,
-    threads,
-    kvMib: Math.ceil((tokens * kvBytes) / 2 ** 20) + 1,
-    maxQueue: Math.max(256, most),
-  };
-  const serving = new Serving(options);
-  const backend = serving.engine.info().backend;
+export const subject = defineSubject({
+  help,
+  options: {
+    shape: { type: "string", default: "qwen2.5-0.5b" },
+    dtype: { type: "string", default: "bf16" },
+    clients: { type: "string", default: "1,4,16,64" },
+    requests: { type: "string", default: "2" },
+    streams: { type: "string", default: "4" },
+    prompt: { type: "string", default: "4000" },
+    threads: { type: "string", default: String(Math.max(1, availableParallelism() - 1)) },
+    seed: { type: "string", default: "1" },
+  },
+  async measure(values) {
+    const shape = shapeOf(values.shape);
+    return await measureLoad({
+      shapeName: values.shape,
+      shape,
+      dtype: oneOf("dtype", values.dtype, dtypes),
+      clients: integers("clients", values.clients, 1, 4096),
+      requestsPerClient: integer("requests", values.requests, 1, 10_000),
+      streams: integer("streams", values.streams, 1, 64),
+      prompt: integer("prompt", values.prompt, 1, shape.max_position_embeddings - 1),
+      threads: integer("threads", values.threads, 1, 1024),
+      seed: integer("seed", values.seed, 0, 2 ** 32 - 1),
+    });
+  },
+  table,
+});
+
+async function measureLoad(settings: Settings): Promise<LoadFigures> {
+  const client = openClient(settings);
+  try {
+    return await measureAll(client, settings);
+  } finally {
+    client.engine.close();
+  }
+}
+
+async function measureAll(client: EngineClient, settings: Settings): Promise<LoadFigures> {
+  const { shapeName, dtype, streams, prompt, threads } = settings;
+  const { backend } = client.engine.info();
   say(`serving on ${backend}`);
   const loops: ClosedLoop[] = [];
-  for (const count of clients) {
-    const figures = await closedLoop(serving, requestsOf(count), count);
+  for (const count of settings.clients) {
+    const figures = await closedLoop(client, requestsOf(settings, count), count);
     say(`  ${count} clients: ${figures.tokens_s.toFixed(1)} tokens/s`);
     loops.push(figures);
   }
   say(`prefilling ${prompt} tokens beside ${streams} streams`);
-  const beside = await longPrompt(serving, streams, prompt, room, vocabulary);
+  const longPrompt = await measureLongPrompt(client, settings);
   say("watching the event loop");
-  const loop = await eventLoop(serving, streams, vocabulary);
-  serving.engine.close();
-  const figures: LoadFigures = {
-    machine: { cpu: cpus()[0]?.model.trim() ?? "", cores: availableParallelism(), threads },
-    model: { shape: values.shape, dtype, backend },
+  const eventLoop = await measureEventLoop(client, settings);
+  return {
+    machine: thisMachine(threads),
+    model: { shape: shapeName, dtype, backend },
     closed_loop: loops,
-    long_prompt: beside,
-    event_loop: loop,
+    long_prompt: longPrompt,
+    event_loop: eventLoop,
   };
-  process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : table(figures));
+}
+
+/** The requests of `clients` clients; those of fewer clients are the first of them. */
+function requestsOf({ seed, requestsPerClient, shape }: Settings, clients: number): Request[] {
+  const random = new Random(seed);
+  const length = clients * requestsPerClient;
+  return Array.from({ length }, () => randomRequest(random, shape.vocab_size));
+}
+
+/** An engine with KV for the 64 largest requests at once, and for the streams beside the prompt. */
+function openClient(settings: Settings): EngineClient {
+  const { shapeName, shape, dtype, threads, streams, prompt } = settings;
+  const maxClients = Math.max(...settings.clients);
+  const largest = requestsOf(settings, maxClients)
+    .map(({ script }) => tokenCount(script ?? []) + 9 * 16)
+    .sort((a, b) => b - a)
+    .slice(0, Math.min(maxClients, 64))
+    .reduce((sum, n) => sum + n, 0);
+  const tokens = Math.max(largest, streams * (streamLength(prompt) + 128) + prompt + 64);
+  const folder = randomCheckpoint(shapeName);
+  say(`loading ${folder} in ${dtype}`);
+  return new EngineClient({
+    model: folder,
+    dtype,
+    threads,
+    kvMib: Math.ceil((tokens * kvBytesPerToken(shape, dtype)) / 2 ** 20) + 1,
+    maxQueue: Math.max(256, maxClients),
+  });
 }
 
 function table(f: LoadFigures): string {
@@ -360,10 +385,10 @@ function table(f: LoadFigures): string {
     ...ms(row.itl_ms),
   ]);
   const head = ["clients", "tokens/s", "ttft p50", "p99", "itl p50", "p99 ms"];
-  const lines = [head, ...rows].map((row) => row.map((cell) => cell.padStart(10)).join(""));
+  const lines = columns([head, ...rows]);
   const { long_prompt: long, event_loop: loop } = f;
-  const late = (name: string, { delay_ms, step_ms }: LoopDelay) =>
-    `  ${name.padEnd(22)}p50 ${delay_ms.p50.toFixed(2)} ms, p99 ${delay_ms.p99.toFixed(2)} ms${step_ms === null ? "" : `; ${step_ms.toFixed(1)} ms a step`}`;
+  const delay = (name: string, { delay_ms, step_ms }: LoopDelay) =>
+    `  ${name.padEnd(22)}p50 ${delay_ms.p50.toFixed(2)} ms, p99 ${delay_ms.p99.toFixed(2)} ms${step_ms === null ? "" : `; ${step_ms.toFixed(1)} ms per step`}`;
   return `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads of ${f.machine.cores}
 ${lines.join("\n")}
 
@@ -372,8 +397,8 @@ ${long.streams} streams, itl alone: p50 ${long.quiet_ms.p50.toFixed(1)} ms, p99 
   its own first token after ${(long.prompt_ttft_ms / 1000).toFixed(1)} s
 
 the event loop's delay
-${late("idle engine", loop.idle)}
-${late("busy engine", loop.engine_busy)}
-${late("busy engine, busy loop", loop.both_busy)}
+${delay("idle engine", loop.idle)}
+${delay("busy engine", loop.engine_busy)}
+${delay("busy engine, busy loop", loop.both_busy)}
 `;
 }

@@ -1,20 +1,18 @@
-// npm run bench -- <subject>: every number we claim, as a command.
-import { benchEngine } from "./engine.ts";
-import { benchLoad } from "./load.ts";
-import { benchQuality } from "./quality.ts";
-import { benchReplay } from "./replay.ts";
-import { benchSoak } from "./soak.ts";
+// npm run bench -- SUBJECT: every performance figure that the project claims, as a command.
+import type { Subject } from "./subject.ts";
 
-/** Each takes its own arguments and answers `--help`. */
-const subjects: Record<string, { about: string; run: (args: string[]) => Promise<void> }> = {
-  engine: { about: "decoding and prefill speed of the native engine", run: benchEngine },
-  load: { about: "what clients of a busy engine wait for", run: benchLoad },
-  quality: { about: "what a branching model answers, and where it branches", run: benchQuality },
-  replay: {
-    about: "what branching saves on ordinary answers of other models",
-    run: benchReplay,
-  },
-  soak: { about: "mixed requests under too little KV, each answer as it is alone", run: benchSoak },
+interface Entry {
+  about: string;
+  load: () => Promise<{ subject: Subject }>;
+}
+
+/** To add a subject, add its file and one line here. */
+const subjects: Record<string, Entry> = {
+  engine: { about: "decode and prefill speed of the engine", load: () => import("./engine.ts") },
+  load: { about: "latency seen by clients of a busy engine", load: () => import("./load.ts") },
+  quality: { about: "accuracy and speed of a branching model", load: () => import("./quality.ts") },
+  replay: { about: "speed-up from branching on real answers", load: () => import("./replay.ts") },
+  soak: { about: "correctness under too little KV and aborts", load: () => import("./soak.ts") },
 };
 
 const help = `npm run bench -- SUBJECT [options]
@@ -23,13 +21,14 @@ ${Object.entries(subjects)
   .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
   .join("\n")}
 
-npm run bench -- SUBJECT --help tells its options.
+npm run bench -- SUBJECT --help lists the options of a subject.
 `;
 
 const [name = "--help", ...args] = process.argv.slice(2);
-const subject = Object.hasOwn(subjects, name) ? subjects[name] : undefined;
-if (subject) {
+const entry = Object.hasOwn(subjects, name) ? subjects[name] : undefined;
+if (entry) {
   try {
+    const { subject } = await entry.load();
     await subject.run(args);
   } catch (error) {
     process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);

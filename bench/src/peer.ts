@@ -1,11 +1,11 @@
-// llama.cpp on the same weights, by its own llama-batched-bench.
+// Runs llama.cpp on the same weights, with its own llama-batched-bench.
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 
 export interface PeerRun {
-  /** By lanes, tokens a second of all lanes together. */
+  /** Tokens a second of all lanes together, by lanes. */
   decoded: Map<number, number>;
-  /** Of the common prefix, tokens a second; one figure for each number of lanes. */
+  /** Prefill of the common prefix in tokens a second, one figure per number of lanes. */
   prefill: number[];
 }
 
@@ -15,13 +15,16 @@ export interface Peer {
   run(model: string, lanes: readonly number[], prefix: number, tokens: number): PeerRun;
 }
 
-const howTo = `--peer llama.cpp needs its llama-batched-bench, and LLAMA_BATCHED_BENCH to name it:
+const howTo = `--peer llama.cpp needs llama-batched-bench, and LLAMA_BATCHED_BENCH must name it:
   git clone https://github.com/ggml-org/llama.cpp && cd llama.cpp
   cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF
   cmake --build build --target llama-batched-bench
   export LLAMA_BATCHED_BENCH=$PWD/build/bin/llama-batched-bench`;
 
-/** Lanes over one shared prefix in one unified cache, as ours are; K and V in fp16. */
+/**
+ * Lanes over one shared prefix in one unified cache, like ours; K and V in fp16.
+ * @throws Error that says how to build the program if it is not there
+ */
 export function llamaCpp(threads: number): Peer {
   const program = process.env.LLAMA_BATCHED_BENCH;
   if (!program) throw new Error(howTo);

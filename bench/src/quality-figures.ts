@@ -1,30 +1,32 @@
-// What answers of two models to the same tasks say of them: accuracy, branching, speed.
+// Figures from the answers of two models to the same tasks: accuracy, branching, speed.
+
 import { type Family, families as familyNames, type Task } from "@anabranch/training/tasks/task.ts";
+import { median } from "./quantiles.ts";
 
 /** One answer as a client saw it. */
 export interface Answer {
-  right: boolean;
+  correct: boolean;
   steps: number;
   branches: number;
   visibleTokens: number;
-  /** From sending the request to the last byte, milliseconds: one a run, or none. */
+  /** Milliseconds from sending the request to the last byte, one per run; empty if not timed. */
   wall: number[];
 }
 
-/** A task, answered by the serial twin and by the model that branches. */
+/** A task with the answers of the serial twin and of the branching model. */
 export interface Answered {
   task: Pick<Task, "family" | "kind" | "parallel">;
   serial: Answer;
   parallel: Answer;
 }
 
-/** Twin's over ours, of parallel tasks that both answer rightly: the mean and the best of the tasks' ratios. */
+/** The twin's figures over ours: mean and largest ratio over the parallel tasks that both answer correctly. */
 export interface SpeedUp {
   tasks: number;
   wall: { mean: number | null; max: number | null };
   /** The twin's decode steps over ours. */
   steps: { mean: number | null; max: number | null };
-  /** Mean visible tokens of the answers compared. */
+  /** Mean visible tokens of the compared answers. */
   visible_tokens: { serial: number | null; parallel: number | null };
 }
 
@@ -32,7 +34,7 @@ export interface Accuracy {
   tasks: number;
   serial: { accuracy: number | null };
   parallel: { accuracy: number | null };
-  /** Ours minus the twin's in points, with the 95% interval of the paired differences. */
+  /** Our accuracy minus the twin's in percentage points, with the 95% interval of the paired differences. */
   difference: { points: number | null; low: number | null; high: number | null };
 }
 
@@ -42,7 +44,7 @@ export interface FamilyFigures extends Accuracy {
 }
 
 export interface Figures extends Accuracy {
-  /** Of the tasks that we branched on, how many should branch; of those that should, how many did. */
+  /** Precision: share of the tasks that we branched on that should branch. Recall: share of the tasks that should branch on which we did. */
   trigger: { precision: number | null; recall: number | null };
   speedup: SpeedUp;
   families: Partial<Record<Family, FamilyFigures>>;
@@ -50,24 +52,18 @@ export interface Figures extends Accuracy {
 
 const mean = (values: readonly number[]) =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-const most = (values: readonly number[]) => (values.length === 0 ? null : Math.max(...values));
+const max = (values: readonly number[]) => (values.length === 0 ? null : Math.max(...values));
 const share = <T>(of: readonly T[], is: (each: T) => boolean) => mean(of.map((each) => +is(each)));
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.floor(middle)] as number) + (sorted[Math.ceil(middle) - 1] as number)) / 2;
-}
-
 function accuracy(rows: readonly Answered[]): Accuracy {
-  const differences = rows.map(({ serial, parallel }) => +parallel.right - +serial.right);
+  const differences = rows.map(({ serial, parallel }) => +parallel.correct - +serial.correct);
   const points = mean(differences);
   const variance = points === null ? null : mean(differences.map((d) => (d - points) ** 2));
   const half = variance === null ? null : 1.96 * Math.sqrt(variance / rows.length);
   return {
     tasks: rows.length,
-    serial: { accuracy: share(rows, ({ serial }) => serial.right) },
-    parallel: { accuracy: share(rows, ({ parallel }) => parallel.right) },
+    serial: { accuracy: share(rows, ({ serial }) => serial.correct) },
+    parallel: { accuracy: share(rows, ({ parallel }) => parallel.correct) },
     difference: {
       points: points === null ? null : 100 * points,
       low: points === null || half === null ? null : 100 * (points - half),
@@ -78,15 +74,15 @@ function accuracy(rows: readonly Answered[]): Accuracy {
 
 function speedUp(rows: readonly Answered[]): SpeedUp {
   const both = rows.filter(
-    ({ task, serial, parallel }) => task.parallel && serial.right && parallel.right,
+    ({ task, serial, parallel }) => task.parallel && serial.correct && parallel.correct,
   );
   const timed = both.filter(({ serial, parallel }) => serial.wall.length && parallel.wall.length);
   const wall = timed.map(({ serial, parallel }) => median(serial.wall) / median(parallel.wall));
   const steps = both.map(({ serial, parallel }) => serial.steps / parallel.steps);
   return {
     tasks: timed.length,
-    wall: { mean: mean(wall), max: most(wall) },
-    steps: { mean: mean(steps), max: most(steps) },
+    wall: { mean: mean(wall), max: max(wall) },
+    steps: { mean: mean(steps), max: max(steps) },
     visible_tokens: {
       serial: mean(both.map(({ serial }) => serial.visibleTokens)),
       parallel: mean(both.map(({ parallel }) => parallel.visibleTokens)),

@@ -10,15 +10,15 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const bench = (...args: string[]) =>
   spawnSync(process.execPath, [main, "quality", ...args], { encoding: "utf8", cwd: root });
 
-it("answers one JSON value whose parts agree with each other", { timeout: 240_000 }, () => {
+it("prints one JSON value whose parts agree with each other", { timeout: 240_000 }, () => {
   const { status, stdout, stderr } = bench("--tasks", "6", "--timed", "2", "--runs", "1", "--json");
   expect(status, stderr).toBe(0);
   const got = JSON.parse(stdout) as QualityFigures;
   const families = Object.values(got.families);
   expect(families.map(({ tasks }) => tasks)).toEqual([6, 6, 6, 6]);
-  const right = families.reduce((sum, f) => sum + (f.parallel.accuracy ?? 0) * f.tasks, 0);
-  expect(got.parallel.accuracy).toBeCloseTo(right / 24);
-  // The demo model opens branches by itself on parallel tasks, and takes fewer steps where it does.
+  const correct = families.reduce((sum, f) => sum + (f.parallel.accuracy ?? 0) * f.tasks, 0);
+  expect(got.parallel.accuracy).toBeCloseTo(correct / 24);
+  // The demo model branches by itself on parallel tasks, and takes fewer steps when it does.
   expect(got.trigger.recall).toBeGreaterThan(0.5);
   expect(got.trigger.precision).toBeGreaterThan(0.5);
   expect(got.speedup.steps.mean).toBeGreaterThan(1);
@@ -26,7 +26,7 @@ it("answers one JSON value whose parts agree with each other", { timeout: 240_00
   expect(got.speedup.wall.max).toBeGreaterThanOrEqual(got.speedup.wall.mean ?? 0);
 });
 
-it("refuses odd options by name", () => {
+it("names the option that it refuses", () => {
   for (const [name, value] of [
     ["--tasks", "0"],
     ["--split", "test"],
@@ -39,8 +39,8 @@ it("refuses odd options by name", () => {
 });
 
 describe("the figures", () => {
-  const answer = (right: boolean, steps: number, branches: number, wall: number[]): Answer => ({
-    right,
+  const answer = (correct: boolean, steps: number, branches: number, wall: number[]): Answer => ({
+    correct,
     steps,
     branches,
     visibleTokens: 100,
@@ -60,13 +60,13 @@ describe("the figures", () => {
     row(false, answer(true, 10, 0, []), answer(true, 10, 0, [])),
   ]);
 
-  it("compares times and steps where both are right, by medians of the runs", () => {
+  it("compares times and steps where both are correct, by medians of the runs", () => {
     expect(got.speedup.wall).toEqual({ mean: (20 / 9 + 3) / 2, max: 3 });
     expect(got.speedup.steps).toEqual({ mean: 3, max: 4 });
     expect(got.speedup.tasks).toBe(2);
   });
 
-  it("tells where the model branched", () => {
+  it("reports where the model branched", () => {
     expect(got.trigger).toEqual({ precision: 3 / 4, recall: 3 / 4 });
   });
 

@@ -1,53 +1,53 @@
-// npm run bench -- quality: what a branching model answers beside its serial twin, whether it branches
-// where it should, and what that saves a client of the server.
-import { availableParallelism, cpus } from "node:os";
+// npm run bench -- quality: the answers of a branching model beside those of its serial twin, whether it
+// branches where it should, and the time that branching saves a client of the server.
+import { availableParallelism } from "node:os";
 import { basename, resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { openRiver, type River } from "@anabranch/gateway/local/river.ts";
+import { openTestCluster, type TestCluster } from "@anabranch/gateway/local/test-cluster.ts";
+import { integer, oneOf } from "@anabranch/shared/cli/options.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
 import { check, families, type Split, type Task } from "@anabranch/training/tasks/task.ts";
-import { whole } from "./arguments.ts";
 import { type Accuracy, type Answer, type Figures, figures } from "./quality-figures.ts";
+import { type Machine, say, thisMachine } from "./report.ts";
+import { defineSubject } from "./subject.ts";
 
 const help = `npm run bench -- quality [options]
 
 Starts the gateway and one worker for each of two models: one that branches, and its serial twin. A
-client asks both the held-out tasks of the demo's generator, greedily, past the cache. An answer is right
-when the task's verifier says so.
+client sends both the held-out tasks of the demo's generator, with greedy sampling and without the
+gateway's cache. An answer is correct if the task's verifier accepts it.
 
-1. Accuracy, many requests at once: every task of every family, and where the model branched.
-2. Speed, one client: the parallel tasks one after another, the twin and the model in turn. A speed-up
-   is the twin's time to the last byte over ours, medians of the runs, over tasks that both answer rightly.
+1. Accuracy, with many concurrent requests: all tasks of all families, and where the model branched.
+2. Speed, with one client: the parallel tasks one after another, on the twin and the model alternately.
+   The speed-up is the twin's time to the last byte over ours, each the median of the runs, over the
+   tasks that both answer correctly.
 
   --model DIR     a model that branches and knows the generator's tasks (default models/demo)
-  --twin DIR      the model trained alike without branches (default DIR-serial)
-  --tasks N       held-out tasks of each family (default 1000)
-  --timed N       parallel tasks of each family that are timed (default: all)
-  --runs N        timed runs of each (default 3)
-  --threads N     engine threads of each worker (default: all cores)
-  --seed N        which tasks (default 1)
-  --split SPLIT   heldout, or train: wordings and names that training uses, which tells what those of
-                  heldout cost (default heldout)
-  --max-tokens N  completion tokens of one answer (default 1000)
-  --json          one JSON value on stdout
+  --twin DIR      the model trained in the same way without branches (default DIR-serial)
+  --tasks N       held-out tasks per family (default 1000)
+  --timed N       parallel tasks per family that are timed (default: all)
+  --runs N        timed runs per task (default 3)
+  --threads N     engine threads per worker (default: one per core)
+  --seed N        decides the tasks (default 1)
+  --split SPLIT   heldout or train; train uses wordings and names seen in training, which shows what
+                  unseen ones cost (default heldout)
+  --max-tokens N  completion tokens of an answer, at most (default 1000)
+  --json          print one JSON value to stdout
 `;
 
 /** What the command prints with --json. */
 export interface QualityFigures extends Figures {
-  machine: { cpu: string; cores: number; threads: number };
+  machine: Machine;
   model: string;
   twin: string;
   split: Split;
   runs: number;
 }
 
-const say = (line: string) => process.stderr.write(`${line}\n`);
-
 interface Usage {
   anabranch: { steps: number; branches: number; visible_tokens: number };
 }
 
-/** Asks one model, streaming, and times the last byte. */
+/** Streams answers of one model and measures the time to the last byte. */
 class Client {
   readonly #url: string;
   readonly #key: string;
@@ -56,13 +56,13 @@ class Client {
   readonly #maxTokens: number;
 
   constructor(
-    river: River,
+    cluster: TestCluster,
     key: string,
     model: string,
     mode: "serial" | "parallel",
     maxTokens: number,
   ) {
-    this.#url = `${river.url}/v1/chat/completions`;
+    this.#url = `${cluster.url}/v1/chat/completions`;
     this.#key = key;
     this.#model = model;
     this.#mode = mode;
@@ -98,13 +98,13 @@ class Client {
     }
     if (!usage) throw new Error(`${this.#model}: an answer has no usage`);
     const { steps, branches, visible_tokens } = usage.anabranch;
-    const right = finish === "stop" && check(task.claims, text);
-    return { answer: { right, steps, branches, visibleTokens: visible_tokens, wall: [] }, ms };
+    const correct = finish === "stop" && check(task.claims, text);
+    return { answer: { correct, steps, branches, visibleTokens: visible_tokens, wall: [] }, ms };
   }
 }
 
-/** Many at once; results do not depend on the company. */
-async function all(name: string, client: Client, tasks: readonly Task[]): Promise<Answer[]> {
+/** Answers of one model to all tasks, several requests at a time. */
+async function answerAll(name: string, client: Client, tasks: readonly Task[]): Promise<Answer[]> {
   const out: Answer[] = [];
   const queue = tasks.entries();
   let done = 0;
@@ -118,20 +118,20 @@ async function all(name: string, client: Client, tasks: readonly Task[]): Promis
   return out;
 }
 
-async function measure(river: River, of: Settings): Promise<Figures> {
+async function measure(cluster: TestCluster, of: Settings): Promise<Figures> {
   const threads = ["--threads", String(of.threads)];
-  await river.addWorker("model", ["--model", of.model, "--model-id", "model", ...threads]);
-  await river.addWorker("twin", ["--model", of.twin, "--model-id", "twin", ...threads]);
-  const key = await river.key("bench");
-  const ours = new Client(river, key, "model", "parallel", of.maxTokens);
-  const twin = new Client(river, key, "twin", "serial", of.maxTokens);
+  await cluster.addWorker("model", ["--model", of.model, "--model-id", "model", ...threads]);
+  await cluster.addWorker("twin", ["--model", of.twin, "--model-id", "twin", ...threads]);
+  const key = await cluster.key("bench");
+  const ours = new Client(cluster, key, "model", "parallel", of.maxTokens);
+  const twin = new Client(cluster, key, "twin", "serial", of.maxTokens);
 
   const tasks = families.flatMap((family) =>
     Array.from({ length: of.tasks }, (_, i) => makeTask(of.seed, i, of.split, family)),
   );
-  say(`${tasks.length} tasks, answered by both`);
-  const parallel = await all("with branches", ours, tasks);
-  const serial = await all("serial twin", twin, tasks);
+  say(`${tasks.length} tasks for both models`);
+  const parallel = await answerAll("with branches", ours, tasks);
+  const serial = await answerAll("serial twin", twin, tasks);
   const rows = tasks.map((task, i) => {
     const [a, b] = [serial[i], parallel[i]];
     if (!a || !b) throw new Error("an answer is missing");
@@ -141,11 +141,11 @@ async function measure(river: River, of: Settings): Promise<Figures> {
   const timed = families.flatMap((family) =>
     rows
       .filter(({ task, serial, parallel }) => {
-        return task.family === family && task.parallel && serial.right && parallel.right;
+        return task.family === family && task.parallel && serial.correct && parallel.correct;
       })
       .slice(0, of.timed),
   );
-  say(`${timed.length} tasks that both answer rightly, ${of.runs} times each, one client`);
+  say(`${timed.length} tasks that both answer correctly, ${of.runs} times each, one client`);
   for (const [i, { task, serial, parallel }] of timed.entries()) {
     for (let run = 0; run < of.runs; run++) {
       serial.wall.push((await twin.ask(task)).ms);
@@ -202,9 +202,9 @@ function table(of: QualityFigures): string {
   ]);
   const { speedup } = of;
   return `${of.model} beside ${of.twin}, ${of.tasks} ${of.split} tasks, ${of.machine.threads} engine threads
-right: ${percent(of.parallel.accuracy)} with branches, ${percent(of.serial.accuracy)} by the serial twin; points between, 95%: ${points(of)}
+correct: ${percent(of.parallel.accuracy)} with branches, ${percent(of.serial.accuracy)} by the serial twin; difference in points, 95%: ${points(of)}
 branches: precision ${percent(of.trigger.precision)}, recall ${percent(of.trigger.recall)}
-time to the last byte, ${speedup.tasks} parallel tasks that both answer rightly: mean ${times(speedup.wall.mean)}, best ${times(speedup.wall.max)}
+time to the last byte, ${speedup.tasks} parallel tasks that both answer correctly: mean ${times(speedup.wall.mean)}, best ${times(speedup.wall.max)}
 decode steps: mean ${times(speedup.steps.mean)}, best ${times(speedup.steps.max)}; visible tokens ${speedup.visible_tokens.parallel?.toFixed(0) ?? "–"}, twin's ${speedup.visible_tokens.serial?.toFixed(0) ?? "–"}
 
 ${row(["family", "tasks", "branches", "twin", "points, 95%", "wall", "best", "steps", "best"])}
@@ -212,62 +212,56 @@ ${lines.join("\n")}
 `;
 }
 
-export async function benchQuality(argv: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      model: { type: "string", default: "models/demo" },
-      twin: { type: "string" },
-      tasks: { type: "string", default: "1000" },
-      timed: { type: "string" },
-      runs: { type: "string", default: "3" },
-      threads: { type: "string", default: String(availableParallelism()) },
-      seed: { type: "string", default: "1" },
-      split: { type: "string", default: "heldout" },
-      "max-tokens": { type: "string", default: "1000" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(help);
-    return;
-  }
-  const { split } = values;
-  if (split !== "heldout" && split !== "train") throw new Error("--split is heldout or train");
-  const many = 1_000_000;
-  const model = resolve(values.model);
-  const tasks = whole("tasks", values.tasks, 1, many);
-  const settings: Settings = {
-    model,
-    twin: values.twin ? resolve(values.twin) : `${model}-serial`,
-    tasks,
-    timed: values.timed === undefined ? tasks : whole("timed", values.timed, 0, many),
-    runs: whole("runs", values.runs, 1, 100),
-    threads: whole("threads", values.threads, 1, 1024),
-    seed: whole("seed", values.seed, 1, many),
-    split,
-    maxTokens: whole("max-tokens", values["max-tokens"], 1, many),
-  };
+export const subject = defineSubject({
+  help,
+  options: {
+    model: { type: "string", default: "models/demo" },
+    twin: { type: "string" },
+    tasks: { type: "string", default: "1000" },
+    timed: { type: "string" },
+    runs: { type: "string", default: "3" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    seed: { type: "string", default: "1" },
+    split: { type: "string", default: "heldout" },
+    "max-tokens": { type: "string", default: "1000" },
+  },
+  async measure(values) {
+    const max = 1_000_000;
+    const model = resolve(values.model);
+    const tasks = integer("tasks", values.tasks, 1, max);
+    return await measureQuality({
+      model,
+      twin: values.twin ? resolve(values.twin) : `${model}-serial`,
+      tasks,
+      timed: values.timed === undefined ? tasks : integer("timed", values.timed, 0, max),
+      runs: integer("runs", values.runs, 1, 100),
+      threads: integer("threads", values.threads, 1, 1024),
+      seed: integer("seed", values.seed, 1, max),
+      split: oneOf("split", values.split, ["heldout", "train"]),
+      maxTokens: integer("max-tokens", values["max-tokens"], 1, max),
+    });
+  },
+  table,
+});
+
+async function measureQuality(settings: Settings): Promise<QualityFigures> {
+  const { model, twin, split, runs, threads } = settings;
   say("starting the gateway and two workers");
-  const river = await openRiver();
+  const cluster = await openTestCluster();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => void river.close().finally(() => process.exit(1)));
+    process.once(signal, () => void cluster.close().finally(() => process.exit(1)));
   }
-  let measured: Figures;
   try {
-    measured = await measure(river, settings);
+    const measured = await measure(cluster, settings);
+    return {
+      machine: thisMachine(threads),
+      model: basename(model),
+      twin: basename(twin),
+      split,
+      runs,
+      ...measured,
+    };
   } finally {
-    await river.close();
+    await cluster.close();
   }
-  const { threads, runs } = settings;
-  const result: QualityFigures = {
-    machine: { cpu: cpus()[0]?.model.trim() ?? "", cores: availableParallelism(), threads },
-    model: basename(settings.model),
-    twin: basename(settings.twin),
-    split,
-    runs,
-    ...measured,
-  };
-  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
 }

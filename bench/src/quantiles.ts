@@ -3,7 +3,7 @@ export interface Quantiles {
   p99: number;
 }
 
-/** The nearest-rank p50 and p99 of `values`, to a thousandth; NaN of nothing. */
+/** The nearest-rank p50 and p99 of `values`, to a thousandth; NaN if there are none. */
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) =>
@@ -11,7 +11,7 @@ export function quantiles(values: readonly number[]): Quantiles {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
-/** The middle one, or the mean of the two in the middle; NaN of nothing. */
+/** The middle value, or the mean of the two middle ones; NaN if there are none. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

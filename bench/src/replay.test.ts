@@ -32,7 +32,7 @@ const answers = [
 ];
 
 describe("bench replay", () => {
-  it("decodes answers serially and in branches, and tells what that saves", () => {
+  it("decodes answers serially and in branches, and reports the speed-up", () => {
     const data = join(folder, "answers.jsonl");
     writeFileSync(data, answers.map((answer) => `${JSON.stringify(answer)}\n`).join(""));
     const { stdout, stderr, status } = run("--data", data, "--shape", "tiny", "--json");
@@ -51,7 +51,7 @@ describe("bench replay", () => {
     expect(figures.by_category.talk?.speedup_all?.wall.mean).toBe(1);
   });
 
-  it("gives an answer without structure the steps that decoding it takes", () => {
+  it("gives an answer without structure as many steps as decoding it takes", () => {
     const data = join(folder, "answers.jsonl");
     const figures = (...more: string[]) => {
       const { stdout, stderr, status } = run("--data", data, "--shape", "tiny", "--json", ...more);
@@ -65,7 +65,7 @@ describe("bench replay", () => {
     expect(derived.speedup?.steps).toEqual(decoded.speedup?.steps);
   });
 
-  it("says what is wrong with its arguments", () => {
+  it("names the argument that it refuses", () => {
     expect(run().stderr).toContain("--data");
     expect(run("--data", join(folder, "none.jsonl"), "--shape", "tiny").status).toBe(1);
     expect(run("--data", "x", "--shape", "huge").stderr).toContain("tiny");

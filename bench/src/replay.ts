@@ -1,58 +1,63 @@
 // npm run bench -- replay: what branching would save on ordinary answers of other models.
-import { parseArgs } from "node:util";
 import type { Dialect } from "@anabranch/gpu-worker/model/dialect.ts";
 import { answerIds } from "@anabranch/gpu-worker/model/history.ts";
 import { RunBuilder } from "@anabranch/gpu-worker/model/runs.ts";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
-import { dtypeOf, dtypes, type EngineRequest, type StructureRun } from "@anabranch/native";
+import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
+import { type Dtype, dtypes, type EngineRequest, type StructureRun } from "@anabranch/native";
+import { integer, oneOf, required } from "@anabranch/shared/cli/options.ts";
+import type { AnswerPart } from "@anabranch/shared/parts.ts";
 import { type Answer, readAnswers } from "@anabranch/training/pipeline/answers.ts";
-import { cut, ordinaryAnswer, type Part } from "@anabranch/training/pipeline/parts.ts";
-import { readTokenizer } from "@anabranch/training/pipeline/tokens.ts";
-import { whole } from "./arguments.ts";
-import { Serving } from "./serving.ts";
-import { shapeFolder, shapes } from "./shapes.ts";
+import { cut, defaultMinAnswerTokens } from "@anabranch/training/pipeline/cut.ts";
+import { readTokenizer } from "@anabranch/training/pipeline/tokenizer.ts";
+import { EngineClient, tokenCount } from "./engine-client.ts";
+import { randomCheckpoint } from "./random-checkpoint.ts";
+import { round, say } from "./report.ts";
+import { shapeNames, shapeOf } from "./shapes.ts";
+import { defineSubject } from "./subject.ts";
 
 const help = `npm run bench -- replay --data FILE [options]
 
-Answers of other models, one {prompt, response} a line. The data pipeline finds their parallel structure,
-and the engine decodes each one after the other: the plain text's tokens serially, and the same text in
-branches, paying for the plan, markers, openings, wrong guesses, forks, joins and the prompt's prefill. What
-is written is given, so that random weights in a known model's shape serve. One request at a time.
+FILE holds answers of other models, one {prompt, response} per line. The data pipeline finds their
+parallel structure, and the engine decodes each answer in two ways: the tokens of the plain text
+serially, and the same text in branches, which includes the cost of the plan, markers, openings, rejected
+draft tokens, forks, joins and the prefill of the prompt. The text is scripted, so random weights in
+the shape of a known model serve. There is one request at a time.
 
-The speed-up in steps is the plain text's tokens over the decode steps in branches; in wall-clock time it
-is the time of the serial answer over that of the branching one, both from submitting to the last token.
-Which of the two is decoded first changes from answer to answer and from run to run.
+The speed-up in steps is the tokens of the plain text over the decode steps in branches. The speed-up in
+wall-clock time is the time of the serial answer over that of the branching answer, both from
+submission to the last token. The two ways alternate in which is decoded first.
 
-An answer without structure counts as 1. It isn't decoded: its time, which weighs in the totals of all
-answers, is its steps times what a serial step of the others took on average. --all decodes these as well.
+An answer without structure counts as 1 and is not decoded. Its time, which enters the totals of all
+answers, is its steps times the mean time of a serial step. With --all it is decoded too.
 
-  --data FILE       JSONL, with id, model and category where known
-  --shape NAME      ${Object.keys(shapes).join(", ")} (default qwen2.5-0.5b)
+  --data FILE       JSONL; may also hold id, model and category
+  --shape NAME      ${shapeNames.join(", ")} (default qwen2.5-0.5b)
   --dtype TYPE      ${dtypes.join(", ")} (default bf16)
   --device DEVICE   auto, cpu or cuda:N (default auto)
-  --tokenizer DIR   a model with a dialect: its tokenizer, markers and separator are used, its caps on the
-                    length of titles and branches are not (default models/ordinary)
-  --limit N         the first N answers only
-  --runs N          decode every answer N times in both ways, one right after the other; of these pairs the one
-                    with the median ratio counts (default 1)
-  --all             decode answers without structure too
-  --threads N       threads of the engine (default: one a core)
-  --json            one JSON value on stdout
+  --tokenizer DIR   a model with a dialect; its tokenizer, markers and separator are used, but not its
+                    caps on titles and branches (default models/ordinary)
+  --limit N         only the first N answers
+  --runs N          decode every answer N times in both ways, one right after the other; the pair with
+                    the median ratio counts (default 1)
+  --all             also decode answers without structure
+  --threads N       engine threads (default: one per core)
+  --json            print one JSON value to stdout
 `;
 
 interface SpeedUp {
-  /** Of single answers. */
+  /** Mean and largest ratio of single answers. */
   mean: number;
   max: number;
-  /** Of all their serial time (or steps) over all their branching time (or steps). */
+  /** Serial time (or steps) of all answers over branching time (or steps) of all answers. */
   total: number;
 }
 
 interface Figures {
   answers: number;
   parallel_answers: number;
-  /** Over parallel answers; null where there are none. */
+  /** Of the parallel answers; null if there are none. */
   speedup: { wall: SpeedUp; steps: SpeedUp } | null;
+  /** Of all answers. */
   speedup_all: { wall: SpeedUp; steps: SpeedUp } | null;
 }
 
@@ -61,12 +66,13 @@ export interface ReplayFigures extends Figures {
   data: string;
   model: { shape: string; dtype: string; backend: string };
   runs: number;
-  /** Where the times of answers without structure come from. */
+  /** Whether answers without structure were decoded, or their times derived. */
   unbranched: "decoded" | "derived";
   by_category: Record<string, Figures>;
 }
 
-interface Sides {
+/** A figure of the serial answer and of the branching one. */
+interface BothWays {
   serial: number;
   branching: number;
 }
@@ -74,22 +80,21 @@ interface Sides {
 interface Replayed {
   category: string;
   parallel: boolean;
-  steps: Sides;
+  steps: BothWays;
   /** Seconds. */
-  wall: Sides;
+  wall: BothWays;
 }
 
-/** Without times where it was not decoded. */
-type Decoded = Omit<Replayed, "wall"> & { wall: Sides | undefined };
-
-const say = (line: string) => process.stderr.write(`${line}\n`);
+/** `wall` is undefined if the answer was not decoded. */
+type Decoded = Omit<Replayed, "wall"> & { wall: BothWays | undefined };
 
 /** What the engine is to decode. */
 type Script = Pick<EngineRequest, "scriptTitles"> & { script: StructureRun[] };
 
-/** Turns answers into what the engine is to decode. */
-class Scripts {
+/** Makes scripts from answers. */
+class ScriptBuilder {
   readonly #model: TextModel;
+  readonly #dialect: Dialect;
   readonly #encode: (text: string) => number[];
   readonly #count: (text: string) => number;
 
@@ -99,6 +104,8 @@ class Scripts {
     this.#encode = tokenizer.encode;
     this.#count = tokenizer.count;
     if (!this.#model.dialect) throw new Error(`${folder} has no dialect (aspd.json)`);
+    const unlimited = Number.MAX_SAFE_INTEGER;
+    this.#dialect = this.#model.dialect.within({ titleTokens: unlimited, branchTokens: unlimited });
   }
 
   prompt({ prompt }: Answer): number[] {
@@ -109,21 +116,17 @@ class Scripts {
     return { script: [{ serial: [...this.prompt(answer), ...this.#encode(answer.response)] }] };
   }
 
-  /** Of the answer alone: its serial decode steps. */
+  /** Tokens of the answer, without its prompt: its serial decode steps. */
   tokens({ response }: Answer): number {
     return this.#count(response);
   }
 
-  /** Nothing where the answer has no parallel structure. */
+  /** Undefined if the answer has no parallel structure. */
   branching(answer: Answer): Script | undefined {
-    const { parts } = cut(answer.response, answer.prompt, {
-      count: this.#count,
-      answer: ordinaryAnswer,
-    });
-    if (!this.#model.dialect || !parts.some((part) => "parallel" in part)) return undefined;
-    const most = Number.MAX_SAFE_INTEGER;
-    const dialect = this.#model.dialect.within({ titleTokens: most, branchTokens: most });
-    const ids = answerIds(parts, dialect, this.#encode);
+    const rules = { count: this.#count, minAnswerTokens: defaultMinAnswerTokens };
+    const { parts } = cut(answer.response, answer.prompt, rules);
+    if (!parts.some((part) => "parallel" in part)) return undefined;
+    const ids = answerIds(parts, this.#dialect, this.#encode);
     if (!ids) return undefined;
     const runs = new RunBuilder();
     runs.serial(this.prompt(answer));
@@ -131,100 +134,89 @@ class Scripts {
       if ("serial" in part) runs.serial(part.serial);
       else runs.stage(part.stage);
     }
-    const openings = this.#openings(parts, dialect);
+    const openings = this.#openings(parts);
     const script = runs.runs.map((run) =>
       "parallel" in run ? { ...run, openings: openings.shift() ?? [] } : run,
     );
-    return { script, scriptTitles: dialect.titles };
+    return { script, scriptTitles: this.#dialect.titles };
   }
 
-  /** How many tokens open each branch of each stage. */
-  #openings(parts: readonly Part[], dialect: Dialect): number[][] {
+  /** Tokens of the opening of each branch, by stage. */
+  #openings(parts: readonly AnswerPart[]): number[][] {
     const length = ({ title }: { title: string }, i: number) =>
-      dialect.opening(this.#encode(title), i + 1).length;
+      this.#dialect.opening(this.#encode(title), i + 1).length;
     return parts.flatMap((part) => ("parallel" in part ? [part.parallel.map(length)] : []));
   }
 }
 
-async function timed(serving: Serving, prompt: readonly number[], asked: Script) {
-  // The tokenizer's ids as ids of the shape, which may know fewer.
-  const { vocabulary } = serving.engine.info();
+async function timed(client: EngineClient, prompt: readonly number[], asked: Script) {
+  // The shape's vocabulary may be smaller than the tokenizer's.
+  const { vocabulary } = client.engine.info();
   const fit = (ids: readonly number[]) => ids.map((id) => id % vocabulary);
   const script = asked.script.map((run) =>
     "serial" in run ? { serial: fit(run.serial) } : { ...run, parallel: run.parallel.map(fit) },
   );
   const { open = [], close = [] } = asked.scriptTitles ?? {};
   const scriptTitles = { open: fit(open), close: fit(close) };
-  const fitting = { prompt: fit(prompt), script, scriptTitles };
+  const request = { prompt: fit(prompt), script, scriptTitles };
   const began = performance.now();
-  const { usage } = await serving.ask(fitting).end;
+  const { usage } = await client.submit(request).finished;
   return { seconds: (performance.now() - began) / 1000, steps: usage.steps };
 }
 
-interface Way {
-  runs: number;
-  /** Decode answers without structure too. */
-  all: boolean;
-}
-
-/** Answer number `i`, decoded serially and in branches, which of them first taking turns. */
+/** Decodes answer number `i` serially and in branches. The order alternates. */
 async function replay(
-  serving: Serving,
-  scripts: Scripts,
+  client: EngineClient,
+  scripts: ScriptBuilder,
   answer: Answer,
   i: number,
-  { runs, all }: Way,
+  { runs, all }: Settings,
 ): Promise<Decoded> {
-  const prompt = scripts.prompt(answer);
+  const { category } = answer;
   const serial = scripts.serial(answer);
   const branching = scripts.branching(answer);
-  const { category } = answer;
-  if (!branching && !all) {
+  const parallel = branching !== undefined;
+  if (!parallel && !all) {
     const tokens = scripts.tokens(answer);
-    return {
-      category,
-      parallel: false,
-      steps: { serial: tokens, branching: tokens },
-      wall: undefined,
-    };
+    return { category, parallel, steps: { serial: tokens, branching: tokens }, wall: undefined };
   }
-  const pairs: Sides[] = [];
-  const steps: Sides = { serial: 0, branching: 0 };
+  const prompt = scripts.prompt(answer);
+  const pairs: BothWays[] = [];
+  const steps: BothWays = { serial: 0, branching: 0 };
   for (let run = 0; run < runs; run++) {
-    const order =
-      (i + run) % 2 === 0 ? (["serial", "branching"] as const) : (["branching", "serial"] as const);
-    const seconds: Sides = { serial: 0, branching: 0 };
-    for (const side of order) {
-      if (side === "branching" && !branching) continue;
-      const timing = await timed(
-        serving,
-        prompt,
-        side === "branching" && branching ? branching : serial,
-      );
-      seconds[side] = timing.seconds;
-      steps[side] = timing.steps;
+    const ways = [["serial", serial] as const, ["branching", branching] as const];
+    const seconds: BothWays = { serial: 0, branching: 0 };
+    for (const [way, script] of (i + run) % 2 === 0 ? ways : ways.reverse()) {
+      if (!script) continue;
+      const timing = await timed(client, prompt, script);
+      seconds[way] = timing.seconds;
+      steps[way] = timing.steps;
     }
     pairs.push(seconds);
   }
-  // The machine may change its speed from pair to pair, less often within one.
-  const ratio = ({ serial, branching }: Sides) => (branching > 0 ? serial / branching : serial);
-  const sorted = pairs.toSorted((a, b) => ratio(a) - ratio(b));
-  const wall = sorted[(sorted.length - 1) >> 1] as Sides;
-  if (branching) return { category, parallel: true, steps, wall };
+  const wall = medianPair(pairs);
+  if (parallel) return { category, parallel, steps, wall };
   return {
     category,
-    parallel: false,
+    parallel,
     steps: { serial: steps.serial, branching: steps.serial },
     wall: { serial: wall.serial, branching: wall.serial },
   };
 }
 
-/** Gives answers that were not decoded the time that their steps take in the others' serial decoding. */
+/** The pair with the median ratio: the machine's speed varies less within a pair than between pairs. */
+function medianPair(pairs: readonly BothWays[]): BothWays {
+  const ratio = ({ serial, branching }: BothWays) => (branching > 0 ? serial / branching : serial);
+  const sorted = pairs.toSorted((a, b) => ratio(a) - ratio(b));
+  return sorted[(sorted.length - 1) >> 1] as BothWays;
+}
+
+/** Gives answers that were not decoded a time: their steps at the mean time of a serial step. */
 function withTimes(decoded: readonly Decoded[]): Replayed[] {
   const timed = decoded.filter(({ parallel }) => parallel);
   const seconds = timed.reduce((sum, { wall }) => sum + (wall?.serial ?? 0), 0);
   const steps = timed.reduce((sum, each) => sum + each.steps.serial, 0);
-  // Where nothing was decoded all ratios are 1, whatever a step takes.
+  // If nothing was decoded, all ratios are 1 with any time per step.
   const perStep = steps > 0 ? seconds / steps : 1;
   return decoded.map((each) => {
     const derived = each.steps.serial * perStep;
@@ -232,14 +224,12 @@ function withTimes(decoded: readonly Decoded[]): Replayed[] {
   });
 }
 
-const round = (value: number) => Number(value.toFixed(3));
-
-function speedUp(of: readonly { serial: number; branching: number }[]): SpeedUp {
+function speedUp(of: readonly BothWays[]): SpeedUp {
   const ratios = of.map(({ serial, branching }) => serial / branching);
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
     mean: round(sum(ratios) / ratios.length),
-    max: round(ratios.reduce((most, ratio) => Math.max(most, ratio), 0)),
+    max: round(ratios.reduce((max, ratio) => Math.max(max, ratio), 0)),
     total: round(sum(of.map((each) => each.serial)) / sum(of.map((each) => each.branching))),
   };
 }
@@ -280,73 +270,71 @@ over all answers, parallel or not: ${cells(f.speedup_all?.steps)} ${cells(f.spee
 `;
 }
 
-export async function benchReplay(argv: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: argv,
-    options: {
-      data: { type: "string" },
-      shape: { type: "string", default: "qwen2.5-0.5b" },
-      dtype: { type: "string", default: "bf16" },
-      device: { type: "string", default: "auto" },
-      tokenizer: { type: "string", default: "models/ordinary" },
-      limit: { type: "string" },
-      runs: { type: "string", default: "1" },
-      all: { type: "boolean", default: false },
-      threads: { type: "string", default: "0" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(help);
-    return;
-  }
-  const { data } = values;
-  if (data === undefined) throw new Error("--data is needed; see --help");
-  const shape = Object.hasOwn(shapes, values.shape) ? shapes[values.shape] : undefined;
-  if (!shape)
-    throw new Error(`unknown shape ${values.shape}; known: ${Object.keys(shapes).join(", ")}`);
-  const dtype = dtypeOf(values.dtype);
-  if (!dtype) throw new Error(`--dtype is one of ${dtypes.join(", ")}`);
-  const limit =
-    values.limit === undefined
-      ? Number.POSITIVE_INFINITY
-      : whole("limit", values.limit, 1, 1_000_000);
-  const threads = whole("threads", values.threads, 0, 1024);
-  const way: Way = { runs: whole("runs", values.runs, 1, 1000), all: values.all };
+interface Settings {
+  data: string;
+  shape: string;
+  dtype: Dtype;
+  device: string;
+  tokenizer: string;
+  limit: number;
+  runs: number;
+  /** Decode answers without structure too. */
+  all: boolean;
+  threads: number;
+}
 
-  const scripts = new Scripts(values.tokenizer);
+export const subject = defineSubject({
+  help,
+  options: {
+    data: { type: "string" },
+    shape: { type: "string", default: "qwen2.5-0.5b" },
+    dtype: { type: "string", default: "bf16" },
+    device: { type: "string", default: "auto" },
+    tokenizer: { type: "string", default: "models/ordinary" },
+    limit: { type: "string" },
+    runs: { type: "string", default: "1" },
+    all: { type: "boolean", default: false },
+    threads: { type: "string", default: "0" },
+  },
+  async measure(values) {
+    const { limit } = values;
+    shapeOf(values.shape);
+    return await measureReplay({
+      data: required("data", values.data),
+      shape: values.shape,
+      dtype: oneOf("dtype", values.dtype, dtypes),
+      device: values.device,
+      tokenizer: values.tokenizer,
+      limit: limit === undefined ? Infinity : integer("limit", limit, 1, 1_000_000),
+      runs: integer("runs", values.runs, 1, 1000),
+      all: values.all,
+      threads: integer("threads", values.threads, 0, 1024),
+    });
+  },
+  table,
+});
+
+async function measureReplay(settings: Settings): Promise<ReplayFigures> {
+  const { data, shape, dtype, device, threads, limit, runs, all } = settings;
+  const scripts = new ScriptBuilder(settings.tokenizer);
   const answers: Answer[] = [];
   for await (const answer of readAnswers(data)) {
     if (answers.length === limit) break;
     answers.push(answer);
   }
-  const folder = shapeFolder(values.shape, shape, say);
-  const serving = new Serving({ model: folder, dtype, device: values.device, threads });
-  const { backend, context } = serving.engine.info();
+  const model = randomCheckpoint(shape);
+  const client = new EngineClient({ model, dtype, device, threads });
+  const { backend } = client.engine.info();
   say(`replaying ${answers.length} answers on ${backend}`);
-  const [first] = answers;
-  // The first pass over the weights is slower than all that follow.
-  if (first) await timed(serving, scripts.prompt(first), scripts.serial(first));
-  const decoded: Decoded[] = [];
-  let skipped = 0;
-  for (const [i, answer] of answers.entries()) {
-    const tokens = scripts
-      .serial(answer)
-      .script.flatMap((run) => ("serial" in run ? run.serial : []));
-    if (tokens.length * 1.5 > context) skipped++;
-    else decoded.push(await replay(serving, scripts, answer, i, way));
-    if ((i + 1) % 10 === 0) say(`  ${i + 1} of ${answers.length}`);
-  }
-  serving.engine.close();
-  if (skipped > 0) say(`${skipped} answers are too long for the shape's context and were left out`);
+  const decoded = await replayAll(client, scripts, answers, settings);
+  client.engine.close();
   const replayed = withTimes(decoded);
   const categories = new Set(replayed.map(({ category }) => category));
-  const result: ReplayFigures = {
+  return {
     data,
-    model: { shape: values.shape, dtype, backend },
-    runs: way.runs,
-    unbranched: way.all ? "decoded" : "derived",
+    model: { shape, dtype, backend },
+    runs,
+    unbranched: all ? "decoded" : "derived",
     ...figures(replayed),
     by_category: Object.fromEntries(
       [...categories].map((name) => [
@@ -355,5 +343,28 @@ export async function benchReplay(argv: string[]): Promise<void> {
       ]),
     ),
   };
-  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
+}
+
+/** Replays all answers that fit into the shape's context. */
+async function replayAll(
+  client: EngineClient,
+  scripts: ScriptBuilder,
+  answers: readonly Answer[],
+  settings: Settings,
+): Promise<Decoded[]> {
+  const { context } = client.engine.info();
+  const [first] = answers;
+  // The first pass over the weights is slower than all later ones.
+  if (first) await timed(client, scripts.prompt(first), scripts.serial(first));
+  const decoded: Decoded[] = [];
+  for (const [i, answer] of answers.entries()) {
+    const tokens = tokenCount(scripts.serial(answer).script);
+    if (tokens * 1.5 <= context) {
+      decoded.push(await replay(client, scripts, answer, i, settings));
+    }
+    if ((i + 1) % 10 === 0) say(`  ${i + 1} of ${answers.length}`);
+  }
+  const skipped = answers.length - decoded.length;
+  if (skipped > 0) say(`${skipped} answers are too long for the shape's context and were left out`);
+  return decoded;
 }

@@ -1,4 +1,4 @@
-// npm run bench -- soak, small: what a caller sees, and that the engine passes it.
+// A small soak: its figures, and that the engine passes.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const bench = (...args: string[]) =>
   spawnSync(process.execPath, [main, "soak", ...args], { encoding: "utf8", cwd: root });
 
-it("preempts and aborts requests, frees all KV, and leaves every answer as it is alone", {
+it("preempts and aborts requests, frees all KV, and changes no answer", {
   timeout: 300_000,
 }, () => {
   const { status, stdout, stderr } = bench("--requests", "200", "--json");
@@ -27,7 +27,7 @@ it("preempts and aborts requests, frees all KV, and leaves every answer as it is
   expect(sum(figures.aborted)).toBeGreaterThan(0);
 });
 
-it("refuses odd options by name", () => {
+it("names the option that it refuses", () => {
   const { status, stdout, stderr } = bench("--abort", "101");
   expect(status).toBe(1);
   expect(stderr).toContain("--abort");

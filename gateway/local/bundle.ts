@@ -67,7 +67,7 @@ async function build(folder: string): Promise<void> {
   writeFileSync(join(folder, "options.json"), JSON.stringify(workerOptions));
 }
 
-/** The bundle in `folder`, made anew where it is missing or out of date. */
+/** The bundle in `folder`, rebuilt if it is missing or out of date. */
 export async function bundle(folder: string): Promise<Bundle> {
   const stamp = join(folder, "stamp");
   const now = digest();

@@ -12,6 +12,8 @@ export interface ServeOptions {
   host?: string;
   /** Where storage and secrets are kept; relative paths resolve from the repository root. */
   state?: string;
+  /** One line per request on stderr; default true. */
+  accessLog?: boolean;
 }
 
 export interface LocalGateway {
@@ -20,7 +22,12 @@ export interface LocalGateway {
   close(): Promise<void>;
 }
 
-export async function serve({ port, host, state }: ServeOptions): Promise<LocalGateway> {
+export async function serve({
+  port,
+  host,
+  state,
+  accessLog = true,
+}: ServeOptions): Promise<LocalGateway> {
   const folder = resolve(root, state ?? ".anabranch");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { script, options } = await bundle(join(root, ".anabranch/gateway"));
@@ -31,7 +38,11 @@ export async function serve({ port, host, state }: ServeOptions): Promise<LocalG
       ...rest,
       name: "gateway",
       modules: [{ type: "ESModule", path: "main.js", contents: script }],
-      bindings: { ...(bindings as Record<string, string>), ...kept },
+      bindings: {
+        ...(bindings as Record<string, string>),
+        ...kept,
+        ...(accessLog ? {} : { ANABRANCH_ACCESS_LOG: "off" }),
+      },
       port,
       host: host ?? "127.0.0.1",
       resourcePersistencePath: join(folder, "storage"),

@@ -17,7 +17,7 @@ export interface ErrorOptions {
   headers?: Record<string, string>;
 }
 
-/** A refusal or failure as the client is told it. `status` matters only before the headers left. */
+/** A refusal or failure as the client sees it. `status` matters only before the headers are sent. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
@@ -50,7 +50,13 @@ export function badField(param: string, message: string, code: string | null = n
   return new ApiError(400, message, { param, code });
 }
 
-/** Whatever was thrown, as something that can be told to a client without leaking how we work. */
+export const modelNotFound = (id: string) =>
+  new ApiError(404, `The model '${id}' does not exist or you do not have access to it.`, {
+    param: "model",
+    code: "model_not_found",
+  });
+
+/** Anything thrown, as an error that a client may see. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   console.error(error);

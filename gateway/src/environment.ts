@@ -1,20 +1,21 @@
-// What the gateway is given by its surroundings: bindings from wrangler.toml and secrets. The one
-// place that reads them by name.
+// The gateway's bindings and secrets, as wrangler.toml names them. Nothing else reads them by name.
 import type { AnswersObject } from "./cache/answers-object.ts";
-import type { TenantObject } from "./limits/tenant-object.ts";
 import type { PoolObject } from "./pool/pool-object.ts";
+import type { TenantObject } from "./tenant/tenant-object.ts";
 
 export interface Environment {
   DB: D1Database;
   POOL: DurableObjectNamespace<PoolObject>;
   TENANT: DurableObjectNamespace<TenantObject>;
   ANSWERS: DurableObjectNamespace<AnswersObject>;
+  /** "off": requests are not logged. */
+  ANABRANCH_ACCESS_LOG?: string;
   ANABRANCH_KEY_SECRET: string;
   ANABRANCH_ADMIN_TOKEN: string;
   ANABRANCH_POOL_TOKEN: string;
 }
 
-/** The pool has one object, wherever the workers are. */
+/** The pool has a single object, wherever the workers are. */
 export function poolObject(env: Environment): DurableObjectStub<PoolObject> {
   return env.POOL.get(env.POOL.idFromName("pool"));
 }

@@ -1,18 +1,11 @@
 // GET /health
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
+import { publicRoute } from "./http/route.ts";
 
-export const route = createRoute({
+export const health = publicRoute({
   method: "get",
   path: "/health",
   summary: "Whether the gateway runs",
-  responses: {
-    200: {
-      description: "It does",
-      content: { "application/json": { schema: z.object({ status: z.literal("ok") }) } },
-    },
-  },
+  response: { description: "It runs", schema: z.object({ status: z.literal("ok") }) },
+  handle: async () => ({ status: "ok" as const }),
 });
-
-export function handle(): Response {
-  return Response.json({ status: "ok" });
-}

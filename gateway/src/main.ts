@@ -1,10 +1,10 @@
-// The Worker: what wrangler.toml names.
+// The Worker's entry point, as wrangler.toml names it.
 import { createApp } from "./app.ts";
 import type { Environment } from "./environment.ts";
 
 export { AnswersObject } from "./cache/answers-object.ts";
-export { TenantObject } from "./limits/tenant-object.ts";
 export { PoolObject } from "./pool/pool-object.ts";
+export { TenantObject } from "./tenant/tenant-object.ts";
 
 const app = createApp();
 

@@ -1,4 +1,4 @@
-// What the fake worker has, and what it can be told: known on both sides of the network.
+// The fake worker's model, and the scripts that a prompt can give it.
 
 export const fakeModel = {
   id: "fake",

@@ -1,4 +1,4 @@
-// A worker without an engine: speaks the Worker service and answers as its prompt tells it to, so that
+// A worker without an engine: it speaks the Worker service and answers as its prompt says, so that
 // the gateway can be tested alone, refusals and failures included.
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -6,11 +6,13 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   CloseReason,
-  type EventSchema,
   FinishReason,
-  type GenerateResponseSchema,
   type UsageSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type {
+  EventSchema,
+  GenerateResponseSchema,
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { type GenerateRequest, Worker } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
@@ -96,7 +98,7 @@ function* steps(script: Script, request: GenerateRequest): Generator<Events> {
     const bodies = Object.values(script.stage).map(words);
     branches = lanes.length;
     stepCount++;
-    const opened = { stage: 1, parentLane: 0, lanes, titles };
+    const opened = { stage: 1, lanes, titles };
     yield [
       delta(0, "", false),
       { event: { case: "stageOpened", value: opened } },
@@ -157,17 +159,16 @@ async function* answer(
   worker.begun++;
   worker.running++;
   try {
-    let seq = 0n;
     const started = {
       promptTokens: words(prompt).length,
       seed: request.seed,
       modelDigest: fakeModel.digest,
       backend: "fake",
     };
-    yield { seq: seq++, events: [{ event: { case: "started", value: started } }] };
+    yield { events: [{ event: { case: "started", value: started } }] };
     for (let left = script.silentMs ?? 0; left > 0; left -= 50) {
       await sleep(50, undefined, { signal: context.signal });
-      yield { seq: seq++, events: [{ event: { case: "heartbeat", value: {} } }] };
+      yield { events: [{ event: { case: "heartbeat", value: {} } }] };
     }
     let step = 0;
     for (const events of steps(script, request)) {
@@ -176,7 +177,7 @@ async function* answer(
       if (dies && isMeant) throw new ConnectError("the engine died", Code.Internal);
       step++;
       if (script.stepMs) await sleep(script.stepMs, undefined, { signal: context.signal });
-      yield { seq: seq++, events };
+      yield { events };
     }
   } finally {
     worker.running--;

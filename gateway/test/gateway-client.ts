@@ -1,4 +1,4 @@
-// What the tests inside workerd say to the gateway, as its clients, its workers and its operator do.
+// Calls to the gateway from tests inside workerd, as clients, workers and operators make them.
 import { env, exports } from "cloudflare:workers";
 import { Pool } from "@anabranch/shared/proto/anabranch/v1/pool_pb.js";
 import { createClient } from "@connectrpc/connect";
@@ -25,7 +25,7 @@ export const pool = createClient(
 export const poolHeaders = { authorization: `Bearer ${env.ANABRANCH_POOL_TOKEN}` };
 export const adminHeaders = { authorization: `Bearer ${env.ANABRANCH_ADMIN_TOKEN}` };
 
-/** Registers one of the fake workers; its load is what a test says. */
+/** Registers one of the fake workers; with the given load. */
 export async function register(
   index: number,
   load: object = {},
@@ -57,7 +57,7 @@ export async function makeKey(
 
 export const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 
-/** A chat request whose prompt tells the fake worker what to say. */
+/** A chat request whose prompt is the fake worker's script. */
 export function chat(key: string, script: Script | string, fields: object = {}): Promise<Response> {
   const content = typeof script === "string" ? script : JSON.stringify(script);
   const body = { model: "fake", messages: [{ role: "user", content }], ...fields };

@@ -25,5 +25,5 @@ export function grpcService(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((m) => [m.localName, method(service, m)]));
 }
 
-/** Metadata of a refusal: in how many seconds it is worth trying again. */
+/** Metadata of a refusal: after how many seconds to try again. */
 export const RETRY_AFTER = "retry-after";

@@ -1,4 +1,4 @@
-// One line an event on standard error; standard output belongs to commands' results.
+// One line per event on standard error. Standard output belongs to the results of commands.
 const line = (level: string, message: string) =>
   process.stderr.write(`${new Date().toISOString()} ${level} worker: ${message}\n`);
 

@@ -1,5 +1,5 @@
-// npm run worker: one machine of the pool. Loads a model into a supervised engine process, serves
-// the Worker service to its gateway, and registers there.
+// npm run worker: one machine of the pool. It loads a model into a supervised engine process, serves the
+// Worker service, and registers with its gateway.
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { availableParallelism, hostname } from "node:os";
@@ -11,14 +11,14 @@ import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { promptedDialectOf } from "./model/prompted.ts";
-import { TextModel } from "./model/text_model.ts";
+import { TextModel } from "./model/text-model.ts";
 import { PoolMembership } from "./pool.ts";
-import { poolToken } from "./pool_token.ts";
+import { poolToken } from "./pool-token.ts";
 import { routes, type WorkerState } from "./service.ts";
 
 const help = `npm run worker -- --model DIR [options]
 
-Serves one model to a gateway's pool, and Prometheus' metrics at /metrics.
+Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
 
   --model DIR         model folder in Hugging Face format
   --gateway URL       gateway to register with (absent: serve without a pool)
@@ -27,22 +27,23 @@ Serves one model to a gateway's pool, and Prometheus' metrics at /metrics.
   --url URL           how the gateway reaches this worker (default http://HOST:PORT)
   --id NAME           name in the pool (default: host name and port)
   --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
-  --device DEVICE     auto, cpu or cuda:N; a worker serves one (default auto: a GPU where one answers)
+  --device DEVICE     auto, cpu or cuda:N (default auto: a GPU if there is one)
   --dtype TYPE        of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
   --kv-dtype TYPE     of K and V: auto (bf16, beside fp32 weights fp32) or fp8 (GPU) (default auto)
-  --deterministic     on a GPU: the same bits whatever else is decoded, at the price of speed for
-                      prompts (on a CPU it is always so)
+  --deterministic     on a GPU: results do not depend on the batch, bit for bit; prompts are slower
+                      (a CPU is always deterministic)
   --threads N         engine threads (default: all cores but one, at least one)
-  --kv-mib N          memory for KV (default: nine tenths of a GPU's free memory; on a CPU a quarter of
-                      what is free, 1 GiB at the most)
+  --kv-mib N          memory for KV (default: 90% of a GPU's free memory; on a CPU a quarter of free
+                      memory, at most 1 GiB)
   --max-running N     requests decoded at once (default 64)
   --max-queue N       requests waiting (default 256)
-  --default-max-tokens N   completion tokens where a request names none (default 1024)
+  --default-max-tokens N   completion tokens if a request names no limit (default 1024)
 
 Environment:
-  ANABRANCH_POOL_TOKEN         what the gateway asks of workers; needed with --gateway, unless the
+  ANABRANCH_POOL_TOKEN         the gateway's secret for workers; needed with --gateway, unless that
                                gateway was started from this checkout on this machine
-  ANABRANCH_WORKER_CREDENTIAL  what this worker asks of its gateway (default: made anew each start)
+  ANABRANCH_WORKER_CREDENTIAL  what the gateway must present to this worker (default: a new one at
+                               each start)
 `;
 
 function fail(message: string): never {
@@ -127,7 +128,7 @@ const engine = new EngineSupervisor({
     dtype,
     kvDtype,
     deterministic: args.deterministic,
-    // One core stays free for Node, which would otherwise stall the engine's barriers.
+    // One core stays free for Node, which would otherwise delay the engine's barriers.
     threads: whole("threads", 1, 1024) ?? Math.max(1, availableParallelism() - 1),
     ...(kvMib === undefined ? {} : { kvMib }),
     ...(maxRunning === undefined ? {} : { maxRunning }),
@@ -142,7 +143,7 @@ const state: WorkerState = {
   engine,
   metrics,
   credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
-  contextTokens: 0, // known once the model is loaded, before anything is served
+  contextTokens: 0, // set once the model is loaded, before anything is served
   prompted: prompted !== undefined,
   draining: false,
   onEnded: () => pool?.nudge(),
@@ -168,7 +169,7 @@ async function close(code: number): Promise<never> {
   process.exit(code);
 }
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void close(0));
-engine.onHopeless = (message) => {
+engine.onGiveUp = (message) => {
   log.error(message);
   void close(1);
 };

@@ -1,49 +1,70 @@
-// What this worker tells Prometheus: its engine's counters, read when asked, and what its answers took.
+// The worker's Prometheus metrics: the engine's counters, read on every scrape, and the times of answers.
+
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { EngineStatusResponse } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
-import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 type Read = (status: EngineStatusResponse) => number | bigint | undefined;
 
-const now: readonly [name: string, help: string, read: Read][] = [
-  ["requests_running", "Requests that are decoded", ({ load }) => load?.runningRequests],
-  ["requests_queued", "Requests that wait for KV or a place", ({ load }) => load?.queuedRequests],
-  ["lanes", "Lanes that the next step gives a token", ({ load }) => load?.liveLanes],
-  ["kv_blocks", "Blocks of KV", ({ load }) => load?.kvBlocksTotal],
-  ["kv_blocks_free", "Blocks that can be had, cached ones too", ({ load }) => load?.kvBlocksFree],
+const gauges: readonly [name: string, help: string, read: Read][] = [
+  ["requests_running", "Requests admitted and not finished", ({ load }) => load?.runningRequests],
+  ["requests_queued", "Requests waiting for admission", ({ load }) => load?.queuedRequests],
+  ["lanes", "Lanes that the next step extends by a token", ({ load }) => load?.liveLanes],
+  ["kv_blocks", "KV cache blocks", ({ load }) => load?.kvBlocksTotal],
+  [
+    "kv_blocks_free",
+    "KV cache blocks free for allocation, including those the prefix cache can evict",
+    ({ load }) => load?.kvBlocksFree,
+  ],
   [
     "kv_blocks_cached",
-    "Free blocks that the prefix cache knows",
+    "Free KV cache blocks that the prefix cache can still serve",
     ({ counters }) => counters?.kvBlocksCached,
   ],
   [
     "queue_wait_seconds",
-    "Estimate for a request that is queued now",
+    "Estimated wait of a request queued now",
     ({ counters }) => counters?.queueWaitSeconds,
   ],
 ];
 
-const sums: readonly [name: string, help: string, read: Read][] = [
-  ["steps_total", "Forward passes", ({ counters }) => counters?.steps],
-  ["decode_tokens_total", "Rows of lanes", ({ counters }) => counters?.decodeRows],
+const counters: readonly [name: string, help: string, read: Read][] = [
+  ["steps_total", "Forward passes of the model", ({ counters }) => counters?.steps],
+  ["decode_tokens_total", "Tokens decoded, over all lanes", ({ counters }) => counters?.decodeRows],
   [
     "prefill_tokens_total",
-    "Rows of prompts, and of what was preempted",
+    "Tokens prefilled, including those recomputed after preemption",
     ({ counters }) => counters?.prefillRows,
   ],
-  ["decode_steps_total", "Steps without prefill", ({ counters }) => counters?.decodeSteps],
-  ["decode_seconds_total", "Time of these", ({ counters }) => counters?.decodeSeconds],
+  ["decode_steps_total", "Steps without prefill tokens", ({ counters }) => counters?.decodeSteps],
+  [
+    "decode_seconds_total",
+    "Time of steps without prefill tokens",
+    ({ counters }) => counters?.decodeSeconds,
+  ],
   [
     "prefill_seconds_total",
-    "Time of the steps with prefill",
+    "Time of steps with prefill tokens",
     ({ counters }) => counters?.prefillSeconds,
   ],
-  ["read_bytes_total", "Weights and KV that steps read", ({ counters }) => counters?.bytesRead],
-  ["preemptions_total", "Requests that lost their KV", ({ counters }) => counters?.preemptions],
-  ["prompt_tokens_total", "Of admitted requests", ({ counters }) => counters?.promptTokens],
+  [
+    "read_bytes_total",
+    "Bytes of weights and KV read by all steps",
+    ({ counters }) => counters?.bytesRead,
+  ],
+  [
+    "preemptions_total",
+    "Requests preempted because KV cache blocks ran out",
+    ({ counters }) => counters?.preemptions,
+  ],
+  [
+    "prompt_tokens_total",
+    "Prompt tokens of admitted requests",
+    ({ counters }) => counters?.promptTokens,
+  ],
   [
     "cached_tokens_total",
-    "Prompt tokens that the prefix cache had",
+    "Prompt tokens served by the prefix cache",
     ({ counters }) => counters?.cachedTokens,
   ],
 ];
@@ -53,16 +74,19 @@ const seconds = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30,
 export class Metrics {
   readonly #registry = new Registry();
   readonly #status: () => Promise<EngineStatusResponse>;
-  readonly #up = this.#gauge("engine_up", "1 while the engine process answers");
-  readonly #now = now.map(([name, help, read]) => ({ gauge: this.#gauge(name, help), read }));
-  readonly #sums = sums.map(([name, help, read]) => ({ sum: this.#counter(name, help), read }));
+  readonly #up = this.#gauge("engine_up", "1 while the engine process responds, else 0");
+  readonly #gauges = gauges.map(([name, help, read]) => ({ gauge: this.#gauge(name, help), read }));
+  readonly #counters = counters.map(([name, help, read]) => ({
+    counter: this.#counter(name, help),
+    read,
+  }));
   readonly #firstToken = this.#histogram(
     "time_to_first_token_seconds",
-    "From the request to its first token",
+    "Time from the request to its first token",
   );
   readonly #betweenMessages = this.#histogram(
     "inter_token_seconds",
-    "Between two messages that brought tokens of one answer",
+    "Time between two messages that carry tokens of the same answer",
   );
   readonly #answers: Counter<"end">;
 
@@ -70,14 +94,14 @@ export class Metrics {
     this.#status = status;
     this.#answers = new Counter({
       name: "anabranch_answers_total",
-      help: "Answers by how they ended: stop, length, cancelled, deadline or failed",
+      help: "Finished answers by end: stop, length, cancelled, deadline or failed",
       labelNames: ["end"],
       registers: [this.#registry],
     });
     this.#registry.setDefaultLabels({ model });
   }
 
-  /** An answer begins: what it returns is to be told of its steps and its end. */
+  /** Starts the clock of an answer. */
   begin(): AnswerClock {
     return new AnswerClock(this.#firstToken, this.#betweenMessages, this.#answers);
   }
@@ -86,16 +110,16 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** Prometheus' text format. While the engine restarts, its own figures are those of before. */
+  /** Prometheus' text format. While the engine restarts, its figures stay as they were. */
   async text(): Promise<string> {
     const status = await this.#status().catch(() => undefined);
     this.#up.set(status ? 1 : 0);
     if (status) {
-      for (const { gauge, read } of this.#now) gauge.set(Number(read(status) ?? 0));
-      for (const { sum, read } of this.#sums) {
-        // Counted by the engine: a new process begins at 0, as Prometheus expects of a restart.
-        sum.reset();
-        sum.inc(Number(read(status) ?? 0));
+      for (const { gauge, read } of this.#gauges) gauge.set(Number(read(status) ?? 0));
+      for (const { counter, read } of this.#counters) {
+        // The engine counts. A new engine process starts at 0, which Prometheus takes as a counter reset.
+        counter.reset();
+        counter.inc(Number(read(status) ?? 0));
       }
     }
     return this.#registry.metrics();
@@ -120,7 +144,7 @@ const words: Partial<Record<FinishReason, string>> = {
   [FinishReason.DEADLINE]: "deadline",
 };
 
-/** One answer's times. */
+/** Measures the times of one answer. */
 export class AnswerClock {
   readonly #firstToken: Histogram;
   readonly #betweenMessages: Histogram;
@@ -135,7 +159,7 @@ export class AnswerClock {
     this.#answers = answers;
   }
 
-  /** A message brought tokens. */
+  /** A message with tokens has arrived. */
   message(): void {
     const now = performance.now();
     const histogram = this.#begun ? this.#betweenMessages : this.#firstToken;
@@ -144,7 +168,7 @@ export class AnswerClock {
     this.#begun = true;
   }
 
-  /** The first end told is the one that counts. */
+  /** Only the first call counts. */
   end(reason: FinishReason | "failed"): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -1,5 +1,4 @@
-// How a worker joins its gateway's pool and stays in it.
-
+// Membership in the gateway's pool: registers, sends heartbeats, leaves.
 import type { EngineStatusResponse } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
   DrainRequestSchema,
@@ -21,7 +20,7 @@ export interface PoolOptions {
 }
 
 const RETRY_MS = 1000;
-/** A heartbeat out of turn waits this long for others to join it. */
+/** An extra heartbeat waits this long, so that several reasons for one share it. */
 const SOON_MS = 50;
 
 export class PoolMembership {
@@ -45,12 +44,12 @@ export class PoolMembership {
     );
   }
 
-  /** Registers, then sends heartbeats until leave(). Never gives up on an absent gateway. */
+  /** Registers, then sends heartbeats until leave(). Keeps trying while the gateway is away. */
   join(): void {
     void this.#beat();
   }
 
-  /** Tells the load soon: room was freed. */
+  /** Reports the load soon, because a request ended. */
   nudge(): void {
     if (!this.#registered || this.#left) return;
     this.#soon ??= setTimeout(() => {
@@ -59,7 +58,7 @@ export class PoolMembership {
     }, SOON_MS);
   }
 
-  /** Takes this worker out of the pool; best effort, since the gateway notices silence anyway. */
+  /** Leaves the pool. Best effort: the gateway also notices silence. */
   async leave(): Promise<void> {
     this.#left = true;
     clearTimeout(this.#timer);
@@ -69,7 +68,7 @@ export class PoolMembership {
       const request = create(DrainRequestSchema, { workerId: this.#options.workerId });
       await this.#client.drain(request, { ...this.#call(), timeoutMs: 500 });
     } catch (error) {
-      log.warn(`the gateway did not hear that this worker leaves: ${(error as Error).message}`);
+      log.warn(`could not tell the gateway that this worker leaves: ${(error as Error).message}`);
     }
   }
 

@@ -1,42 +1,34 @@
-// The Worker service: a request in text, an answer in lanes of text.
+// The Worker service: a request in text, an answer as lanes of text.
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import type { StructureRun } from "@anabranch/native";
-import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
-import { EngineGenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import { FinishReason, Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
-  EventSchema,
-  FinishReason,
+  EngineGenerateRequestSchema,
+  type EngineGenerateResponse,
+  type StructureRunSchema,
+} from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import {
   type GenerateResponse,
   GenerateResponseSchema,
-  Mode,
-  type Resume,
-  ResumeSchema,
-  type StructureRunSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import {
-  type AnswerPart as AnswerPartMessage,
   DescribeResponseSchema,
   type GenerateRequest,
+  type Resume,
   Worker,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
+import { Outbox } from "./answer/outbox.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
 import { planPromptOf } from "./model/prompted.ts";
 import { idsOfRuns } from "./model/runs.ts";
-import { type Message, PromptError, type TextModel } from "./model/text_model.ts";
-
-const HEARTBEAT_MS = 250;
-
-/**
- * Text longer than this for each position of the model's context is refused before it is tokenized,
- * which would hold up everyone else's answers. No tokenizer's tokens are longer on average.
- */
-const MOST_BYTES_A_TOKEN = 64;
+import type { TextModel } from "./model/text-model.ts";
+import { messagesOf, promptOf, refuseHugeText } from "./prompt.ts";
 
 export interface WorkerState {
   model: TextModel;
@@ -59,128 +51,19 @@ function authenticate(state: WorkerState, context: HandlerContext): void {
   }
 }
 
-const answerPart = ({ part }: AnswerPartMessage): AnswerPart =>
-  part.case === "parallel"
-    ? { parallel: part.value.branches.map(({ title, body }) => ({ title, body })) }
-    : { serial: part.value ?? "" };
-
-function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
-  const { input } = request;
-  const texts =
-    input.case === "chat"
-      ? input.value.messages.flatMap(({ content, name, parts }) => [
-          ...[content, name],
-          ...titlesOf(parts.map(answerPart)),
-        ])
-      : input.case === "text"
-        ? [input.value]
-        : [];
-  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  if (bytes <= contextTokens * MOST_BYTES_A_TOKEN) return;
-  throw new ConnectError(
-    `the prompt has ${bytes} bytes; the model's context is ${contextTokens} tokens`,
-    Code.OutOfRange,
-  );
-}
-
-const messagesOf = ({ input }: GenerateRequest): Message[] =>
-  input.case === "chat"
-    ? input.value.messages.map(({ role, content, name, parts }) => ({
-        ...{ role, content, parts: parts.map(answerPart) },
-        ...(name === "" ? {} : { name }),
-      }))
-    : [];
-
-function promptOf(model: TextModel, request: GenerateRequest): StructureRun[] {
-  try {
-    switch (request.input.case) {
-      case "chat":
-        if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
-        return model.conversation(messagesOf(request));
-      case "text":
-        return [{ serial: model.text(request.input.value) }];
-      case "tokens":
-        return [{ serial: request.input.value.ids }];
-      default:
-        throw new PromptError("the request has no input");
-    }
-  } catch (error) {
-    if (error instanceof PromptError) throw new ConnectError(error.message, Code.InvalidArgument);
-    throw error;
-  }
-}
-
-/** A run as the engine process is sent it. */
+/** A run in the engine's terms. */
 const toEngine = (run: StructureRun): MessageInitShape<typeof StructureRunSchema> =>
   "serial" in run
-    ? { run: { case: "serial", value: { ids: [...run.serial] } } }
-    : {
-        run: {
-          case: "parallel",
-          value: { branches: run.parallel.map((ids) => ({ ids: [...ids] })) },
-        },
-      };
+    ? { serial: [...run.serial] }
+    : { parallel: run.parallel.map((ids) => ({ ids: [...ids] })) };
 
-/** An answer begun elsewhere, as the engine takes it up. Throws where it was another prompt's. */
-function resumed(resume: Resume, prompt: readonly number[]): Resume {
-  const told = resume.promptTokenIds;
-  if (told.length !== prompt.length || told.some((id, i) => id !== prompt[i])) {
-    throw new ConnectError("the answer was begun to another prompt", Code.FailedPrecondition);
-  }
-  return create(ResumeSchema, { ...resume, promptTokenIds: [] });
-}
-
-/** What waits for the client: at most one message a step, and heartbeats between silent steps. */
-class Outbox {
-  readonly #waiting: GenerateResponse[] = [];
-  #wake: (() => void) | undefined;
-  #ended = false;
-  #error: Error | undefined;
-
-  put(response: GenerateResponse): void {
-    this.#waiting.push(response);
-    this.#wake?.();
-  }
-  end(error?: Error): void {
-    this.#ended = true;
-    this.#error ??= error;
-    this.#wake?.();
-  }
-
-  async *read(): AsyncGenerator<GenerateResponse> {
-    while (true) {
-      let next = this.#waiting.shift();
-      while (next) {
-        yield next;
-        next = this.#waiting.shift();
-      }
-      if (this.#error) throw this.#error;
-      if (this.#ended) return;
-      const silent = await this.#wait();
-      if (silent) yield create(GenerateResponseSchema, { events: [heartbeat()] });
-    }
-  }
-
-  /** Resolves true where nothing came for a heartbeat's time. */
-  #wait(): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#wake = undefined;
-        resolve(true);
-      }, HEARTBEAT_MS);
-      this.#wake = () => {
-        clearTimeout(timer);
-        this.#wake = undefined;
-        resolve(false);
-      };
-    });
+/** Throws if another prompt's answer is to be resumed. */
+function checkResume(resume: Resume, prompt: readonly number[]): void {
+  const begun = resume.promptTokenIds;
+  if (begun.length !== prompt.length || begun.some((id, i) => id !== prompt[i])) {
+    throw new ConnectError("the answer was begun for another prompt", Code.FailedPrecondition);
   }
 }
-
-const heartbeat = () =>
-  create(EventSchema, {
-    event: { case: "heartbeat", value: { $typeName: "anabranch.v1.Heartbeat" } },
-  });
 
 async function* generate(
   state: WorkerState,
@@ -195,11 +78,13 @@ async function* generate(
   refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
   const prompt = promptOf(state.model, request);
+  const promptTokenIds = idsOfRuns(prompt);
   const plan =
     state.prompted && request.mode === Mode.PARALLEL
-      ? planPromptOf(state.model, messagesOf(request), idsOfRuns(prompt), request)
+      ? planPromptOf(state.model, messagesOf(request), promptTokenIds, request)
       : undefined;
-  const resume = request.resume && resumed(request.resume, idsOfRuns(prompt));
+  const { resume } = request;
+  if (resume) checkResume(resume, promptTokenIds);
   const stream = state.engine.generate(
     create(EngineGenerateRequestSchema, {
       requestId,
@@ -215,7 +100,7 @@ async function* generate(
       ignoreEos: request.ignoreEos,
       deadlineMs: request.deadlineMs,
       priority: request.priority,
-      ...(resume && { resume }),
+      ...(resume && { resume: resume.lanes, modelDigest: resume.modelDigest }),
     }),
   );
   if (!stream) throw new ConnectError("the engine is restarting", Code.Unavailable);
@@ -223,41 +108,39 @@ async function* generate(
   const leave = () => stream.cancel();
   context.signal.addEventListener("abort", leave, { once: true });
   try {
-    yield* answer(state, request, stream, clock, () => state.engine.stop(requestId));
+    const answer = new Answer(state.model, request.stop, { seed: request.seed, promptTokenIds });
+    yield* relay(answer, stream, clock, () => state.engine.stop(requestId));
   } finally {
-    clock.end(FinishReason.CANCELLED); // where nothing else ended it, the caller left
+    clock.end(FinishReason.CANCELLED); // if nothing else ended it, the caller left
     context.signal.removeEventListener("abort", leave);
     stream.cancel();
     state.onEnded();
   }
 }
 
-async function* answer(
-  state: WorkerState,
-  request: GenerateRequest,
-  stream: ClientReadableStream<GenerateResponse>,
+/** Sends the engine's stream on as the worker's. `stop` is called once a stop string ends the answer. */
+async function* relay(
+  answer: Answer,
+  stream: ClientReadableStream<EngineGenerateResponse>,
   clock: AnswerClock,
   stop: () => void,
 ): AsyncGenerator<GenerateResponse> {
   const outbox = new Outbox();
-  const answer = new Answer(state.model, request.stop);
-  const receive = (response: GenerateResponse) => {
-    if (response.events.some(({ event }) => event.case === "delta")) clock.message();
+  const receive = (response: EngineGenerateResponse) => {
+    if (response.events.some(({ event }) => event.case === "tokens")) clock.message();
     const wasStopped = answer.stopped;
-    const events = answer.events(response);
-    // After a stop string only the end is of interest: it brings the usage.
-    const coming = wasStopped ? events.filter(({ event }) => event.case === "finished") : events;
-    for (const { event } of coming) if (event.case === "finished") clock.end(event.value.reason);
-    if (coming.length > 0) {
-      outbox.put(create(GenerateResponseSchema, { seq: response.seq, events: coming }));
-    }
+    const all = answer.events(response.events);
+    // After a stop string only `finished` matters: it carries the usage.
+    const events = wasStopped ? all.filter(({ event }) => event.case === "finished") : all;
+    for (const { event } of events) if (event.case === "finished") clock.end(event.value.reason);
+    if (events.length > 0) outbox.put(create(GenerateResponseSchema, { events }));
     if (answer.stopped && !wasStopped) stop();
   };
-  stream.on("data", (response: GenerateResponse) => {
+  stream.on("data", (response: EngineGenerateResponse) => {
     try {
       receive(response);
     } catch (error) {
-      // A fault in turning ids into text ends this answer, not the worker.
+      // A fault while ids become text ends this answer, not the worker.
       clock.end("failed");
       outbox.end(ConnectError.from(error, Code.Internal));
     }

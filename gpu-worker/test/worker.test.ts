@@ -4,22 +4,22 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
-  type Event,
   FinishReason,
   Mode,
-  type ResumeSchema,
   type SamplingSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import type {
   ChatMessageSchema,
   GenerateRequestSchema,
+  ResumeSchema,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { spellDialect } from "../src/model/spell.ts";
-import { TextModel } from "../src/model/text_model.ts";
-import { demoModel, WorkerProcess } from "./worker_process.ts";
+import { TextModel } from "../src/model/text-model.ts";
+import { demoModel, WorkerProcess } from "./worker-process.ts";
 
 let worker: WorkerProcess;
 beforeAll(async () => {
@@ -109,31 +109,31 @@ const startOf = (events: Event["event"][]) => {
 const messages = async (asked: MessageInitShape<typeof GenerateRequestSchema>) => {
   const out: Event["event"][][] = [];
   for await (const { events } of worker.client.generate(asked, { headers: worker.headers })) {
-    const told = events.map(({ event }) => event).filter((event) => event.case !== "heartbeat");
-    if (told.length > 0) out.push(told);
+    const seen = events.map(({ event }) => event).filter((event) => event.case !== "heartbeat");
+    if (seen.length > 0) out.push(seen);
   }
   return out;
 };
 
-/** Its lanes as these events tell of them. */
+/** Its lanes as these events report them. */
 const resumeOf = (events: Event["event"][]) => {
   const { promptTokenIds, modelDigest } = startOf(events);
-  const lanes: { lane: number; stage: number; tokenIds: number[] }[] = [];
-  const laneOf = (lane: number, stage: number) => {
-    const known = lanes.find((each) => each.lane === lane) ?? { lane, stage, tokenIds: [] };
+  const lanes: { lane: number; tokenIds: number[] }[] = [];
+  const laneOf = (lane: number) => {
+    const known = lanes.find((each) => each.lane === lane) ?? { lane, tokenIds: [] };
     if (!lanes.includes(known)) lanes.push(known);
     return known;
   };
   for (const event of events) {
-    if (event.case === "delta") laneOf(event.value.lane, 0).tokenIds.push(...event.value.tokenIds);
+    if (event.case === "delta") laneOf(event.value.lane).tokenIds.push(...event.value.tokenIds);
     if (event.case !== "stageOpened") continue;
-    for (const lane of event.value.lanes) laneOf(lane, event.value.stage);
+    for (const lane of event.value.lanes) laneOf(lane);
   }
   return { promptTokenIds, modelDigest, lanes };
 };
 
 describe("an answer", () => {
-  it("begins with Started, ends with Finished, and its usage counts every token told", async () => {
+  it("begins with Started, ends with Finished, and its usage counts every reported token", async () => {
     const events = await all(ask());
     expect(events[0]?.case).toBe("started");
     const last = events.at(-1);
@@ -157,14 +157,14 @@ describe("an answer", () => {
     expect(read(serial).text).not.toContain("<|");
   });
 
-  it("is the same beside others as alone", async () => {
+  it("is the same with other requests as alone", async () => {
     const alone = read(await all(ask())).text;
     const company = ["Compare Oslo and Rome.", "Tell me about Lima.", question, "What is 3 + 4?"];
     const texts = await Promise.all(company.map((content) => all(ask({ content }))));
     expect(read(texts[2] ?? []).text).toBe(alone);
   });
 
-  it("is cut where a stop string first stands in document order", async () => {
+  it("is cut at the first stop string in document order", async () => {
     const whole = read(await all(ask())).text;
     const stop = whole.slice(whole.length >> 1, (whole.length >> 1) + 6);
     const events = await all(ask({ stop: [stop] }));
@@ -174,7 +174,7 @@ describe("an answer", () => {
     const { runs } = read(events);
     const end = runs.findIndex(({ lane }) => lane === last.value.stopLane);
     const kept = runs.slice(0, end + 1).map(({ text }) => text);
-    // The trunk has several runs; where it is the stop lane, its last one counts.
+    // The trunk has several runs; if it is the stop lane, its last one counts.
     const text = last.value.stopLane === 0 ? runs.map((run) => run.text).join("") : kept.join("");
     expect(text).toBe(whole.slice(0, whole.indexOf(stop)));
   });
@@ -226,10 +226,9 @@ describe("a second turn", () => {
       trunk.length - joined - 1, // the end was chosen and never forwarded
     ];
     const [before, ...texts] = read(events).runs.map(({ text }) => text);
-    const serial = (value = "") => ({ part: { case: "serial" as const, value } });
-    const titled = opened[0]?.titles.map((title, i) => ({ title, body: texts[i] ?? "" })) ?? [];
-    const stage = { part: { case: "parallel" as const, value: { branches: titled } } };
-    return { segments, parts: [serial(before), stage, serial(texts.at(-1))] };
+    const parallel = opened[0]?.titles.map((title, i) => ({ title, body: texts[i] ?? "" })) ?? [];
+    const parts = [{ serial: before ?? "" }, { parallel }, { serial: texts.at(-1) ?? "" }];
+    return { segments, parts };
   }
 
   it("finds the KV of a branching answer that is given back with its parts, and of no other", async () => {
@@ -256,7 +255,7 @@ describe("a second turn", () => {
     expect(read(structured)).toEqual(read(alone));
   });
 
-  it("goes on elsewhere from the same structure", async () => {
+  it("resumes elsewhere from the same structure", async () => {
     const first = await conversation("a", [{ role: "user", content: question }]);
     const { parts } = structureOf(first);
     const asked = {
@@ -361,7 +360,7 @@ describe("an answer begun elsewhere", () => {
       const again = (await messages({ ...asked, resume })).flat();
       expect(again.filter((event) => event.case === "started")).toHaveLength(1);
       expect(read(again).text, `cut after ${cut}`).toBe(read(whole).text);
-      if (stop.length > 0) continue; // what was computed behind the stop string is nobody's
+      if (stop.length > 0) continue; // tokens after the stop string do not count
       expect(tokens(again)).toEqual(tokens(whole));
       expect(again.filter((event) => event.case !== "delta").map((event) => event.case)).toEqual(
         whole.filter((event) => event.case !== "delta").map((event) => event.case),
@@ -369,7 +368,7 @@ describe("an answer begun elsewhere", () => {
     }
   });
 
-  it("is refused where its model, its prompt or its lanes are not this request's", async () => {
+  it("is refused if its model, its prompt or its lanes are not this request's", async () => {
     const asked = request(question, []);
     const steps = await messages(asked);
     const resume = resumeOf(steps.slice(0, 12).flat());
@@ -419,7 +418,7 @@ describe("metrics", () => {
   });
 });
 
-/** A worker with the demo model under another dialect, and an answer that it begins as told. */
+/** A worker with the demo model under another dialect, and an answer with a forced beginning. */
 function workerUnder(name: string, dialect: () => string | undefined) {
   const folder = mkdtempSync(join(tmpdir(), "anabranch-test-"));
   let other: WorkerProcess;
@@ -503,7 +502,7 @@ describe("a dialect whose tags are pieces of ordinary text", () => {
     );
   });
 
-  it("tells the log-probability of a token that was held back when it shows it", async () => {
+  it("reports the log-probability of a held-back token when it becomes visible", async () => {
     const [less = 0] = tokens("<");
     const events = await ask({
       maxTokens: 6,
@@ -525,7 +524,7 @@ describe("a model that knows no markers", () => {
   const section = (title: string, ...body: string[]) => tokens("##", title, "\n\n", ...body);
   const plan = [...item(" Tokyo"), ...item(" Paris"), ...tokens("\n")];
 
-  it("answers in parts under headings, where a plan is asked for and given", async () => {
+  it("answers in parts under headings, if it writes the plan that it was asked for", async () => {
     expect((await described()).models[0]?.dialect).toBe("prompted");
     const events = await begun([
       [...plan, ...tokens("\n", "Both are large.")],
@@ -544,7 +543,7 @@ describe("a model that knows no markers", () => {
     expect(usage?.promptTokens).toBeGreaterThan(startOf(events).promptTokenIds.length);
   });
 
-  it("answers as in serial mode where it plans nothing, and in serial mode is never asked", async () => {
+  it("answers as in serial mode if it plans nothing, and is never asked in serial mode", async () => {
     const none = tokens("none");
     const serial = await ask({ mode: Mode.SERIAL, maxTokens: 150 });
     const { promptTokens, promptTokenIds } = startOf(serial);

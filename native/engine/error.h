@@ -1,4 +1,4 @@
-// One error type for everything that can go wrong with what we are given: files, options, requests.
+// The error type for bad files, options and requests.
 #pragma once
 
 #include <stdexcept>
@@ -7,23 +7,29 @@
 namespace anabranch {
 
 enum class ErrorCode {
-  kInvalidArgument,    // the caller can mend the request
-  kOutOfRange,         // the prompt or budget does not fit the model
-  kResourceExhausted,  // it would fit another time
-  kFailedPrecondition, // the model or machine can't do this
-  kUnavailable,        // the engine is closing
-  kInternal,           // a bug of ours
+  kInvalidArgument,     // the caller can correct the request
+  kOutOfRange,          // the prompt or budget does not fit the model
+  kResourceExhausted,   // it may fit at another time
+  kFailedPrecondition,  // the model or the machine can't do this
+  kUnavailable,         // the engine is closing
+  kInternal,            // a bug in the engine
 };
 
-/// The wire's name of a code, as gRPC spells it.
+/// The gRPC name of a code.
 inline const char* name_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidArgument: return "invalid_argument";
-    case ErrorCode::kOutOfRange: return "out_of_range";
-    case ErrorCode::kResourceExhausted: return "resource_exhausted";
-    case ErrorCode::kFailedPrecondition: return "failed_precondition";
-    case ErrorCode::kUnavailable: return "unavailable";
-    case ErrorCode::kInternal: return "internal";
+    case ErrorCode::kInvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::kOutOfRange:
+      return "out_of_range";
+    case ErrorCode::kResourceExhausted:
+      return "resource_exhausted";
+    case ErrorCode::kFailedPrecondition:
+      return "failed_precondition";
+    case ErrorCode::kUnavailable:
+      return "unavailable";
+    case ErrorCode::kInternal:
+      return "internal";
   }
   return "internal";
 }
@@ -33,7 +39,7 @@ class Error : public std::runtime_error {
   Error(ErrorCode code, const std::string& message, double retry_after = 0)
       : std::runtime_error(message), code_(code), retry_after_(retry_after) {}
   ErrorCode code() const { return code_; }
-  /// Seconds after which the same may succeed, as an estimate; 0: unknown.
+  /// Estimated seconds after which a retry may succeed; 0: unknown.
   double retry_after() const { return retry_after_; }
 
  private:
@@ -41,7 +47,7 @@ class Error : public std::runtime_error {
   double retry_after_;
 };
 
-/// A file of a model folder that can't be used: names the file and what in it is wrong.
+/// The error for an unusable file of a model folder.
 inline Error bad_file(const std::string& file, const std::string& what) {
   return Error(ErrorCode::kFailedPrecondition, file + ": " + what);
 }

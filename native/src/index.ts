@@ -1,21 +1,21 @@
-// The engine as TypeScript sees it: the addon, its types, and its events unpacked.
+// The engine for TypeScript: the addon's types, and the decoding of its events.
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /**
- * Tokens with their lane structure. In scripts `openings` tell how many tokens at each branch's start
- * open it: then fork and join take one step each, as a dialect's do.
+ * Tokens with their lane structure. In scripts, `openings` gives the number of opening tokens of each
+ * branch; then fork and join take one step each, as in a dialect.
  */
 export type StructureRun =
   | { serial: readonly number[] }
   | { parallel: readonly (readonly number[])[]; openings?: readonly number[] };
 
-/** The same shape, each token's log-probability in its place; null for the first of every run. */
+/** The same shape with each token's log-probability; null for the first token of every list. */
 export type ScoredRun = { serial: (number | null)[] } | { parallel: (number | null)[][] };
 
 export type Resume = "sum" | "max";
 
-/** How weights are kept; int8 and fp8 are made from any checkpoint. */
+/** Weight formats. int8 and fp8 weights are quantized while any checkpoint loads. */
 export const dtypes = ["bf16", "int8", "fp8", "fp32"] as const;
 export type Dtype = (typeof dtypes)[number];
 
@@ -29,32 +29,32 @@ export interface EngineOptions {
   model: string;
   /** A dialect as JSON, in place of the folder's aspd.json. */
   dialect?: string;
-  /** Of the weights; absent: bf16. A CPU has no fp8, a GPU no fp32. */
+  /** Format of the weights; default bf16. The CPU has no fp8, GPUs have no fp32. */
   dtype?: Dtype;
-  /** Of K and V; absent: auto, bf16, beside fp32 weights fp32. A CPU has no fp8. */
+  /** Format of K and V; default auto: fp32 with fp32 weights, else bf16. The CPU has no fp8. */
   kvDtype?: "auto" | "fp8";
-  /** "cpu", "cuda:N", or "auto" (absent, too): a GPU where this build and a driver have one. */
+  /** "cpu", "cuda:N" or "auto" (default): a GPU if this build and the machine have one. */
   device?: string;
-  /** 0 or absent: one a core. */
+  /** 0 or absent: one per core. */
   threads?: number;
   /**
-   * Memory for KV. 0 or absent: on a GPU nine tenths of what is free, else a quarter, 1 GiB at the
-   * most.
+   * Memory for KV. 0 or absent: on a GPU nine tenths of the free memory, else a quarter of it, at most
+   * 1 GiB.
    */
   kvMib?: number;
-  /** Rows that one step takes; 0 or absent: what the backend thinks best. */
+  /** Maximum rows per step; 0 or absent: the backend's default. */
   maxRows?: number;
-  /** On a GPU: the same bits whatever else is in the batch, at the price of speed; a CPU always is. */
+  /** GPU: results don't depend on the batch, to the bit, but are slower. The CPU is always so. */
   deterministic?: boolean;
-  /** One of codePaths(); absent: the best. */
+  /** One of codePaths(); default: the best. */
   codePath?: string;
   maxRunning?: number;
   maxQueue?: number;
-  /** Prompt tokens that one step takes; 0 or absent: what the backend thinks best. */
+  /** Maximum prompt tokens per step; 0 or absent: the backend's default. */
   prefillRows?: number;
   /**
-   * Tokens are told so long after the last ones, or later; what begins or ends at once. 0 or absent:
-   * every step. A small model's step is shorter than what listening to it costs.
+   * Minimum time between two deliveries of tokens; starts and ends are delivered at once. 0 or absent:
+   * every step delivers. For small models a delivery costs more than a step.
    */
   flushIntervalMs?: number;
   /** Check every invariant after every step (tests). */
@@ -77,9 +77,9 @@ export interface Sampling {
 export interface EngineRequest {
   /** Names the request in events; unique among live requests. */
   id: number;
-  /** Token ids, or runs where it holds answers with structure; the first and the last are serial. */
+  /** Token ids, or runs if it contains structured answers; the first and last run are serial. */
   prompt: readonly number[] | Uint32Array | readonly StructureRun[];
-  /** In a prompted dialect, where the request may branch. */
+  /** For prompted dialects, if the request may branch. */
   plan?: PlanPrompt;
   sampling?: Sampling;
   parallel?: boolean;
@@ -90,38 +90,38 @@ export interface EngineRequest {
   stopTokens?: readonly number[];
   ignoreEos?: boolean;
   deadlineMs?: number;
-  /** Higher goes first, and keeps its KV where there is too little; -1000 to 1000, default 0. */
+  /** Higher goes first, and keeps its KV if there is too little; -1000 to 1000, default 0. */
   priority?: number;
-  /** KV of equal prefixes is shared within one salt; absent or empty: not at all. */
+  /** Requests with the same salt share KV of equal prefixes; absent or empty: not shared. */
   cacheSalt?: Uint8Array;
-  /** An answer begun elsewhere, to its last whole step: it is told once more, and goes on. */
+  /** An answer that another engine began, up to the end of a step: it is emitted again and continues. */
   log?: readonly LoggedLane[];
-  /** Debugging: siblings are decoded one after another, and nothing is guessed. */
+  /** Debugging: siblings are decoded one after another, and there are no draft tokens. */
   sequential?: boolean;
-  /** Debugging: raw logits of every chosen token. */
+  /** Debugging: raw logits of every sampled token. */
   returnLogits?: boolean;
-  /** Given structure and tokens instead of chosen ones; the first run begins with the prompt. */
+  /** Gives tokens and structure instead of sampling them; the first run begins with the prompt. */
   script?: readonly StructureRun[];
-  /** In scripts: what a plan's titles begin and end with; these are guessed as where a dialect is decoded. */
+  /** In scripts: the tokens that open and close a plan's titles, drafted as in a dialect. */
   scriptTitles?: { open: readonly number[]; close: readonly number[] };
-  /** Where the trunk goes on after the prompt's and the script's groups: default as the dialect. */
+  /** Where the trunk continues after parallel runs of prompt and script; default: the dialect's rule. */
   resume?: Resume;
 }
 
 /**
- * How a plan is asked for where the dialect is prompted: these ids stand in place of what comes after the
- * first `at` tokens of the prompt's last run, which follows where the plan is dropped.
+ * For prompted dialects: the prompt that asks for a plan. `ids` replace the tokens after the first `at`
+ * tokens of the prompt's last run; if the plan is dropped, the original tokens follow again.
  */
 export interface PlanPrompt {
   at: number;
   ids: readonly number[];
 }
 
-/** A lane of an answer begun elsewhere, as far as it was told. */
+/** A lane of an answer that another engine began, as far as it was emitted. */
 export interface LoggedLane {
   lane: number;
   tokens: readonly number[] | Uint32Array;
-  /** A branch's CloseReason in generate.proto, where its end was told. */
+  /** The CloseReason of a branch whose end was emitted. */
   closed?: number;
 }
 
@@ -138,28 +138,28 @@ export interface EngineLoad {
   running: number;
   queued: number;
   liveLanes: number;
-  /** Blocks that can be had, those of the prefix cache among them. */
+  /** Blocks that can be allocated, including kvCached. */
   kvFree: number;
-  /** Free blocks whose content is still known. */
+  /** Free blocks in the prefix cache. */
   kvCached: number;
   kvTotal: number;
   steps: number;
   decodeRows: number;
   prefillRows: number;
-  /** Steps without prefill rows, and the time they took. */
+  /** Steps without prefill rows, and their time. */
   decodeSteps: number;
   decodeSeconds: number;
   /** Time of the steps with prefill rows. */
   prefillSeconds: number;
-  /** Weights and KV, each counted once a step. */
+  /** Weights and KV, each counted once per step. */
   bytesRead: number;
   preemptions: number;
-  /** Of admitted requests, and those of them that the prefix cache had. */
+  /** Prompt tokens of admitted requests, and those of them found in the prefix cache. */
   promptTokens: number;
   cachedTokens: number;
-  /** Requests that ended, however. */
+  /** Requests that finished, for any reason. */
   finished: number;
-  /** Estimate for a request that is queued now. */
+  /** Estimated wait of a request that is queued now. */
   queueWaitSeconds: number;
 }
 
@@ -178,15 +178,15 @@ export interface EngineToken {
   visible: boolean;
   forced: boolean;
   /**
-   * It may be the beginning of a marker, or visible text: text when it is released or when its branch or
-   * the answer ends, a marker's when a token of its lane comes that is not held.
+   * The token may be the beginning of a marker, or visible text. It is text if it is released or if its
+   * branch or the answer ends; it is part of a marker if its lane's next token is not held.
    */
   held: boolean;
   logprob?: number;
   top?: { id: number; logprob: number }[];
 }
 
-/** Values are those of FinishReason and CloseReason in generate.proto. */
+/** The values of `reason` are those of FinishReason and CloseReason in the protocol. */
 export type EngineEvent =
   | { kind: "started"; promptTokens: number; cachedTokens: number }
   | { kind: "token"; lane: number; token: EngineToken }
@@ -198,7 +198,7 @@ export type EngineEvent =
     }
   | { kind: "branchClosed"; lane: number; reason: number }
   | { kind: "stageClosed"; stage: number }
-  /** The first `count` of the tokens that the lane holds back are visible text. */
+  /** The first `count` of the lane's held tokens are visible text. */
   | { kind: "released"; lane: number; count: number }
   | { kind: "finished"; reason: number; usage: EngineUsage }
   | { kind: "logits"; lane: number; index: number; logits: Float32Array };
@@ -206,13 +206,13 @@ export type EngineEvent =
 export interface Engine {
   info(): EngineInfo;
   /**
-   * Throws an Error with `code` (a gRPC status name) where the request can't be served; with
-   * `retryAfterSeconds`, an estimate, where the queue is full.
+   * Throws an Error with `code` (a gRPC status name) if the request can't be served. If the queue is
+   * full, the error has `retryAfterSeconds`, an estimate.
    */
   submit(request: EngineRequest): void;
   cancel(id: number): void;
   load(): EngineLoad;
-  /** Throws as submit does; rejects where the engine closes first. */
+  /** Throws as submit() does. Rejects if the engine closes first. */
   score(
     runs: readonly StructureRun[],
     resume: Resume,
@@ -236,24 +236,24 @@ interface Addon {
 const addonPath = fileURLToPath(new URL("../build/anabranch.node", import.meta.url));
 const addon = createRequire(import.meta.url)(addonPath) as Addon;
 
-/** Instruction-set paths this CPU runs, best first. */
+/** The instruction-set paths that this CPU can run, best first. */
 export const codePaths = (): string[] => addon.codePaths();
 
-/** How many GPUs this build can use; -1 where it was made without CUDA. */
+/** The number of GPUs that this build can use; -1 if it was built without CUDA. */
 export const cudaDevices = (): number => addon.cudaDevices();
 
 /**
- * Bytes a second that `threads` threads read from `mib` MiB of memory: the best of `passes`.
- * Blocks until it is done.
+ * Bytes per second at which `threads` threads read `mib` MiB of memory: the best of `passes`. Blocks
+ * until it is done.
  */
 export const readBandwidth = (threads: number, mib: number, passes: number): number =>
   addon.readBandwidth(threads, mib, passes);
 
 /**
  * Loads a model and starts its engine thread.
- * @param onEvents at most one call a step, with the events since the last one by request
- * @param onFault the engine has failed and serves no more
- * @throws Error with `code`, naming the file and field, or the option
+ * @param onEvents called at most once per step, with the events since the last call, by request
+ * @param onFault called once if the engine fails; it then stops serving
+ * @throws Error with `code`, naming the file and the field, or the option
  */
 export function openEngine(
   options: EngineOptions,
@@ -265,7 +265,7 @@ export function openEngine(
   return new addon.Engine(options, (words) => onEvents(unpack(words)), onFault);
 }
 
-/** The buffer of one call (layout: native/engine/events.h) as events by request, in order. */
+/** Decodes the buffer of one call (layout: native/engine/serving/events.h) to events by request, in order. */
 function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
   const out = new Map<number, EngineEvent[]>();
   const floats = new Float32Array(words.buffer, words.byteOffset, words.length);

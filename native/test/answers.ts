@@ -1,5 +1,5 @@
-// Set-up that the engine's tests share: engines that check their invariants, the answers of their
-// requests by lane, and small model folders to break.
+// Shared set-up of the engine's tests: engines that check their invariants, answers by lane, and
+// small model folders that tests may break.
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,12 +17,12 @@ import {
   type StructureRun,
 } from "../src/index.ts";
 
-// Small machines, plain code paths and busy neighbours: time proves nothing here.
+// A long timeout: on small or busy machines a slow test is not a failed test.
 vi.setConfig({ testTimeout: 120_000 });
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** Really trained: it branches on comparisons and lists. */
+/** A trained model that branches on comparisons and lists. */
 export const small = path("../../models/small");
 /** A random model of 192 tokens and 512 positions, from the oracle. */
 export const tiny = path("oracle/fixtures/llama-default");
@@ -40,7 +40,7 @@ const samples = (
   }
 ).samples;
 
-/** Chat prompts as its ids. */
+/** A chat prompt as token ids of the small model. */
 export function prompt(name: string): number[] {
   const sample = samples.find((s) => s.name === name);
   if (!sample) throw new Error(`no sample ${name}`);
@@ -48,10 +48,10 @@ export function prompt(name: string): number[] {
 }
 export const prompts = samples.map((sample) => sample.prompt_ids);
 
-/** One finished request, as its events tell it. */
+/** One finished request, from its events. */
 export interface Answer {
   events: EngineEvent[];
-  /** Calls into JavaScript that held a token of it. */
+  /** Calls into JavaScript that contained a token of it. */
   batches: number;
   /** Tokens by lane, in order. */
   lanes: EngineToken[][];
@@ -62,7 +62,7 @@ export interface Answer {
 const code = (error: unknown): string =>
   error instanceof Error && "code" in error ? String(error.code) : `no code: ${String(error)}`;
 
-/** The code of the error that `act` throws; "nothing" where it throws none. */
+/** The code of the error that `act` throws; "nothing" if it throws none. */
 export function refusal(act: () => unknown): string {
   try {
     act();
@@ -75,11 +75,11 @@ export function refusal(act: () => unknown): string {
 export interface Asked {
   id: number;
   answer: Promise<Answer>;
-  /** Resolves when an event of this kind has come. */
+  /** Resolves when an event of this kind has arrived. */
   seen: (kind: EngineEvent["kind"]) => Promise<void>;
 }
 
-/** An engine that checks every invariant after every step; on the CPU, whose answers are bit for bit. */
+/** An engine on the CPU, whose results are exact to the bit. Checks all invariants after every step. */
 export class Serving {
   readonly engine: Engine;
   readonly #live = new Map<number, (events: EngineEvent[]) => void>();
@@ -165,11 +165,11 @@ export function byLane(events: readonly EngineEvent[]): EngineToken[][] {
 export const idsOf = (tokens: readonly EngineToken[] | undefined): number[] =>
   (tokens ?? []).map((token) => token.id);
 
-/** Ids and log-probabilities of every lane: what must not change by a bit. */
+/** Ids and log-probabilities of every lane, which must be equal to the bit. */
 export const written = (answer: Answer) =>
   answer.lanes.map((lane) => lane.map((token) => [token.id, token.logprob, token.forced]));
 
-/** Every lane as these events tell it, for another engine to go on with. */
+/** The log of every lane, from which another engine can continue the answer. */
 export function logOf(events: readonly EngineEvent[]): LoggedLane[] {
   const lanes = new Map<number, LoggedLane & { tokens: number[] }>();
   for (const event of events) {
@@ -200,7 +200,7 @@ export const markers = {
   branchClose: 14,
   join: 15,
 } as const;
-/** The model's own end. */
+/** The model's own end token. */
 export const eos = 2;
 
 export const aspd = {
@@ -217,11 +217,11 @@ export const aspd = {
   caps: { branches: 4, title_tokens: 3, branch_tokens: 12, stages: 2 },
 };
 
-/** The tiny random model with a dialect. It branches where a bias makes it. */
+/** The tiny random model with a dialect. It branches if a logit bias makes it. */
 export const branching = (change: Partial<Record<keyof typeof aspd, unknown>> = {}): string =>
   folderLike(tiny, { "aspd.json": JSON.stringify({ ...aspd, ...change }) });
 
-/** Biases that open a plan at once, close each title after one token and each branch after `body`. */
+/** Biases that open a plan at once and close each title after one token. */
 export const eager: readonly (readonly [number, number])[] = [
   [markers.titleOpen, 900],
   [markers.titleClose, 800],
@@ -231,9 +231,9 @@ export const endsWith = (ids: readonly number[], end: readonly number[]): boolea
   end.every((id, i) => ids[ids.length - end.length + i] === id);
 
 /**
- * The structure of a finished answer as its events tell it: plans, which begin with the last token of
- * `opener`, are runs of their own, dropped ones stand nowhere. A plan that is asked for begins with `planPrompt`. `places` names each row of the serialised form by lane and the lane's index
- * of the next token.
+ * The structure of a finished answer, from its events. A plan begins with the last token of `opener`,
+ * or with `planPrompt` in a prompted dialect, and is a run of its own; dropped plans are left out.
+ * `places` names each row of the serialised form by lane and by the lane's index of the next token.
  */
 export function structureOf(
   promptIds: readonly number[],
@@ -273,7 +273,7 @@ export function structureOf(
         plan = [];
         planPlaces = [];
       }
-      if (plan && event.token.visible) plan = undefined; // serial text again: it was dropped
+      if (plan && event.token.visible) plan = undefined; // serial text again: the plan was dropped
       (plan ?? serial).push(event.token.id);
       (plan ? planPlaces : serialPlaces).push(at);
     } else if (event.kind === "stageOpened") {
@@ -292,7 +292,7 @@ export function structureOf(
   return { runs, places };
 }
 
-/** Every row of logits that decoding saw is the one that one masked pass computes. */
+/** Expects the logits of decoding to equal those of one structured prefill, to the bit. */
 export async function expectSameLogits(
   serving: Serving,
   promptIds: readonly number[],

@@ -1,4 +1,4 @@
-// The prefix cache: KV that one request computed serves another of the same salt, and changes no bit.
+// The prefix cache: requests with the same salt share KV, and their results stay equal to the bit.
 import { describe, expect, it } from "vitest";
 import type { EngineRequest, StructureRun } from "../src/index.ts";
 import {
@@ -16,20 +16,20 @@ import {
 const blockTokens = 16;
 const salt = (name: string) => new TextEncoder().encode(name);
 const whole = (tokens: number) => Math.floor(tokens / blockTokens) * blockTokens;
-/** The last prompt token is always forwarded: its logits choose the first one. */
+/** The last prompt token is always forwarded: the first token is sampled from its logits. */
 const hits = (promptTokens: number) => whole(promptTokens - 1);
 
 const compare = prompt("compare-cities");
 const logprobs = { logprobs: true };
 
-/** The small model's title marker, as its first plan shows it. */
+/** The small model's title marker, taken from its first plan. */
 function titleOpenOf(answer: Answer): number {
   const hidden = answer.lanes[0]?.find((token) => !token.visible);
   if (!hidden) throw new Error("no plan in this answer");
   return hidden.id;
 }
 
-/** What an engine that has seen nothing answers. */
+/** The answer of an engine with an empty cache. */
 async function fresh(request: Omit<EngineRequest, "id">): Promise<Answer> {
   const serving = new Serving();
   const answer = await serving.answer(request);
@@ -38,7 +38,7 @@ async function fresh(request: Omit<EngineRequest, "id">): Promise<Answer> {
 }
 
 describe("the same prompt again", () => {
-  it("finds its whole blocks under the same salt only, and answers the same", async () => {
+  it("finds its full blocks under the same salt only, and gives the same answer", async () => {
     const serving = new Serving();
     const ask = (cacheSalt?: Uint8Array) =>
       serving.answer({
@@ -67,7 +67,7 @@ describe("the same prompt again", () => {
     serving.expectAllFree();
   });
 
-  it("a prompt that differs in one token finds only what stands before it", async () => {
+  it("a prompt that differs in one token finds only the blocks before it", async () => {
     const serving = new Serving({ model: tiny });
     const ids = Array.from({ length: 100 }, (_, i) => 30 + i);
     const ask = (prompt: number[]) =>
@@ -122,7 +122,7 @@ describe("structured prompts", () => {
     { serial: tail },
   ];
 
-  it("share what was computed in the same context at the same positions, and nothing else", async () => {
+  it("share KV of the same context and positions only", async () => {
     const serving = new Serving({ model: tiny });
     const cached = async (prompt: readonly StructureRun[], resume: "sum" | "max" = "sum") => {
       const request = { prompt, resume, maxTokens: 4, sampling: logprobs };
@@ -132,7 +132,7 @@ describe("structured prompts", () => {
     };
     expect(await cached(runs())).toBe(0);
     expect(await cached(runs())).toBe(32 + 48 + 32);
-    expect(await cached(runs(), "max")).toBe(32 + 48); // the tail stands elsewhere
+    expect(await cached(runs(), "max")).toBe(32 + 48); // the tail has another position
     expect(await cached(runs({ trunk: ids(31, 32) }))).toBe(0); // other KV under the same branches
     const changed = [ids(71, 32), group[1] as number[]];
     expect(await cached(runs({ group: changed }))).toBe(32 + 16); // the sibling is not seen
@@ -148,7 +148,7 @@ describe("structured prompts", () => {
 describe("a conversation", () => {
   const question = prompt("two-stages");
 
-  it("goes on from the KV of a branching answer that is given back with its structure", async () => {
+  it("continues from the KV of a branching answer that is sent back with its structure", async () => {
     const serving = new Serving();
     const first = await serving.answer({
       prompt: compare,
@@ -165,7 +165,7 @@ describe("a conversation", () => {
     ];
     const request = { prompt: history, parallel: true, maxTokens: 200, sampling: logprobs };
     const second = await serving.answer({ ...request, cacheSalt: salt("a") });
-    // Every run is a segment; its whole blocks are found. The last token was never forwarded.
+    // Every run is a segment, and its full blocks are found. The last token was never forwarded.
     const found = runs.flatMap((run) => ("serial" in run ? [run.serial] : run.parallel));
     expect(second.usage.cachedTokens).toBe(
       found.reduce(
@@ -175,7 +175,7 @@ describe("a conversation", () => {
     );
     expect(written(second)).toEqual(written(await fresh(request)));
 
-    // The same words as plain text are another context: KV made inside a branch never serves them.
+    // The same tokens as plain text have another context, so KV of a branch must not be used for them.
     const plain = found.flat();
     const serial = await serving.answer({
       prompt: [...plain, ...question],
@@ -190,7 +190,7 @@ describe("a conversation", () => {
     serving.expectAllFree();
   });
 
-  it("goes on from a serial answer given back as plain text", async () => {
+  it("continues from a serial answer that is sent back as plain text", async () => {
     const serving = new Serving();
     const first = await serving.answer({
       prompt: compare,
@@ -209,8 +209,8 @@ describe("a conversation", () => {
   });
 });
 
-describe("room", () => {
-  it("what nobody uses counts as free, and the longest unused goes first", async () => {
+describe("eviction", () => {
+  it("unused cached blocks count as free, and the least recently used one is evicted first", async () => {
     const serving = new Serving({ model: tiny, kvMib: 0.25 });
     const { kvTotal } = serving.engine.load();
     const tokens = Math.floor(kvTotal / 3) * blockTokens;
@@ -231,7 +231,7 @@ describe("room", () => {
     serving.expectAllFree();
   });
 
-  it("many conversations at once agree with their answers alone, bit for bit", async () => {
+  it("many conversations at once give the same bits as each alone", async () => {
     const requests = prompts.flatMap((prompt, i) =>
       [1, 2].map((seed) => ({
         prompt,

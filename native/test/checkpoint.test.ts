@@ -1,5 +1,5 @@
-// Model folders that can't be used: refused with the file and the tensor or field named, whatever
-// stands in them, and never more than refused.
+// Unusable model folders: the engine refuses them and names the file and the tensor or field. Whatever
+// they contain, nothing worse happens.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -35,7 +35,7 @@ const header = JSON.parse(weights.subarray(8, 8 + headerLength).toString()) as R
 const q = "model.layers.0.self_attn.q_proj.weight";
 const norm = "model.norm.weight";
 
-/** The tiny model's weights under another header. */
+/** The tiny model's weights with another header. */
 function safetensors(text: string): Buffer {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
@@ -48,13 +48,13 @@ const without = (name: string) => {
   return safetensors(JSON.stringify(rest));
 };
 
-describe("the device", () => {
+describe("the device option", () => {
   const open = (device: string, options: Partial<EngineOptions> = {}) =>
     refusal(() =>
       openEngine({ model: tiny, device, threads: 1, kvMib: 1, ...options }, () => {}).close(),
     );
 
-  it("is what was asked for, or refused", () => {
+  it("selects the device or is refused", () => {
     for (const device of ["", "auto", "cpu"]) expect(open(device)).toBe("nothing");
     for (const device of ["gpu", "cuda", "cuda:", "cuda:x", "cuda:1x", "cuda:-1"]) {
       expect(open(device), device).toBe("invalid_argument");
@@ -63,7 +63,7 @@ describe("the device", () => {
     if (cudaDevices() > 0) expect(open("cuda:0")).toBe("nothing");
   });
 
-  it("refuses weights and KV that it can't compute with, before serving", () => {
+  it("is refused before serving if the device can't compute with the weights or the KV type", () => {
     expect(open("cpu", { dtype: "fp8" })).toBe("failed_precondition");
     expect(open("cpu", { kvDtype: "fp8" })).toBe("failed_precondition");
     expect(open("cpu", { kvDtype: "auto" })).toBe("nothing");
@@ -111,7 +111,7 @@ describe("weights", () => {
     expect(refusal(() => open(folder))).toBe("failed_precondition");
   });
 
-  it("missing altogether, or a shard of them, or in another shard than the index says", () => {
+  it("that are missing, or miss a shard, or are in another shard than the index says", () => {
     const none = folderLike(tiny);
     rmSync(join(none, "model.safetensors"));
     expect(message(none)).toContain(`${none}: has neither model.safetensors`);
@@ -179,7 +179,7 @@ describe("config.json", () => {
     expect(refusal(() => open(folder))).toBe("failed_precondition");
   });
 
-  it("that is missing or no JSON", () => {
+  it("that is missing or is not JSON", () => {
     const folder = folderLike(tiny, { "config.json": "{" });
     expect(message(folder)).toContain(`${join(folder, "config.json")}: not valid JSON`);
     rmSync(join(folder, "config.json"));
@@ -202,13 +202,13 @@ describe("aspd.json", () => {
     ["two markers of one id", { join: ids(10) }, /uses token id 10 for two markers/],
     ["a marker inside another", { fork: ids(5, 10, 6) }, /one marker inside another/],
     ["a marker that begins with a word", { title_open: ["index", ids(10)] }, /"title_open" must begin/],
-    ["a word where it means nothing", { join: [ids(15), "title"] }, /"join\[1\]" must be ids$/],
+    ["a word that is not allowed there", { join: [ids(15), "title"] }, /"join\[1\]" must be ids$/],
     ["an opening without a title", { opening: [ids(13)] }, /"opening" must restate/],
     ["an opening with two titles", { opening: [ids(13), "title", "title"] }, /"opening\[2\]" must be/],
     ["an opening that begins with the title", { opening: ["title"] }, /"opening" must begin/],
     ["an opening of another word", { opening: [ids(13), "lane"] }, /"opening\[1\]" must be/],
     ["numbers without their ids", { opening: [ids(13), "index"], index: [ids(30)] }, /"index" must hold/],
-    ["more branches at least than at most", { caps: { branches: 3, min_branches: 4 } }, /"caps\.min_branches" must be/],
+    ["a minimum of branches above the maximum", { caps: { branches: 3, min_branches: 4 } }, /"caps\.min_branches" must be/],
     ["an unknown rule", { resume: "mean" }, /"resume" must be/],
     ["an unknown visible part", { visible: ["plan"] }, /"visible\[0\]" must be/],
     ["a cap of one branch", { caps: { branches: 1 } }, /"caps\.branches" must be between/],
@@ -224,7 +224,7 @@ describe("aspd.json", () => {
   });
 });
 
-describe("which model it is", () => {
+describe("the digest", () => {
   const digest = (model: string) => {
     const engine = openEngine({ model, threads: 1, kvMib: 4 }, () => {});
     engine.close();
@@ -248,7 +248,7 @@ describe("which model it is", () => {
 });
 
 describe("damaged bytes", () => {
-  /** xorshift32: the same damage in every run. */
+  /** xorshift32, so that every run damages the same bytes. */
   function* damage(seed: number) {
     let state = seed;
     while (true) {
@@ -263,35 +263,38 @@ describe("damaged bytes", () => {
     ["aspd.json", Buffer.from(JSON.stringify(aspd)), 0],
     ["model.safetensors", weights, weights.length - headerLength - 8],
   ];
-  it.each(files)("in %s only ever make it refused by name or served", async (name, bytes, tail) => {
-    const folder = branching();
-    const random = damage(name.length * 7919);
-    const next = (below: number) => (random.next().value ?? 0) % below;
-    let refused = 0;
-    for (let i = 0; i < 250; i++) {
-      const broken = Buffer.from(bytes);
-      for (let n = 1 + next(3); n > 0; n--) {
-        const at = next(broken.length - tail);
-        broken[at] =
-          [(broken[at] ?? 0) ^ (1 << next(8)), next(256), 48 + next(10), 0x22][next(4)] ?? 0;
+  it.each(files)(
+    "in %s: the model is refused with a name, or serves",
+    async (name, bytes, tail) => {
+      const folder = branching();
+      const random = damage(name.length * 7919);
+      const next = (below: number) => (random.next().value ?? 0) % below;
+      let refused = 0;
+      for (let i = 0; i < 250; i++) {
+        const broken = Buffer.from(bytes);
+        for (let n = 1 + next(3); n > 0; n--) {
+          const at = next(broken.length - tail);
+          broken[at] =
+            [(broken[at] ?? 0) ^ (1 << next(8)), next(256), 48 + next(10), 0x22][next(4)] ?? 0;
+        }
+        writeFileSync(join(folder, name), broken);
+        try {
+          const engine = openEngine({ model: folder, threads: 1, kvMib: 1 }, () => {});
+          await engine.score([{ serial: [1, 2] }, { parallel: [[3, 4], [5]] }], "max");
+          engine.close();
+        } catch (error) {
+          refused++;
+          expect(error).toBeInstanceOf(Error);
+          expect(error).toHaveProperty(
+            "code",
+            expect.stringMatching(
+              /^(failed_precondition|resource_exhausted|invalid_argument|out_of_range)$/,
+            ),
+          );
+          expect(String(error)).toMatch(/json|safetensors|model|KV|heads|vocabulary/);
+        }
       }
-      writeFileSync(join(folder, name), broken);
-      try {
-        const engine = openEngine({ model: folder, threads: 1, kvMib: 1 }, () => {});
-        await engine.score([{ serial: [1, 2] }, { parallel: [[3, 4], [5]] }], "max");
-        engine.close();
-      } catch (error) {
-        refused++;
-        expect(error).toBeInstanceOf(Error);
-        expect(error).toHaveProperty(
-          "code",
-          expect.stringMatching(
-            /^(failed_precondition|resource_exhausted|invalid_argument|out_of_range)$/,
-          ),
-        );
-        expect(String(error)).toMatch(/json|safetensors|model|KV|heads|vocabulary/);
-      }
-    }
-    expect(refused).toBeGreaterThan(50);
-  });
+      expect(refused).toBeGreaterThan(50);
+    },
+  );
 });

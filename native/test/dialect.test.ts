@@ -1,5 +1,5 @@
-// The dialect machine, rule by rule (docs/design.md, section 4). A tiny random model says nothing
-// sensible, so biases steer it into each case; masks still hold, however large the bias.
+// The dialect policy, rule by rule (docs/design.md, section 4). The tiny model is random, so logit
+// biases steer it into each case; token constraints hold for any bias.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, EngineRequest, Sampling } from "../src/index.ts";
 import {
@@ -26,15 +26,15 @@ const serving = new Serving({ model });
 
 type Bias = readonly (readonly [number, number])[];
 
-/** Opens a plan at once, and mostly goes on with it after each title. */
-const guessing: Bias = [
+/** Opens a plan at once and usually continues it after each title. */
+const drafting: Bias = [
   [titleOpen, 900],
   [fork, 898],
   [titleClose, 800],
   [branchClose, 400],
 ];
 
-/** Greedy with a penalty, so that no free token comes twice and titles differ. */
+/** Greedy with a penalty, so that no sampled token repeats and titles differ. */
 const varied = (logitBias: Bias, more: Sampling = {}): Sampling => ({
   frequencyPenalty: 50,
   logitBias,
@@ -61,11 +61,11 @@ const of = <K extends EngineEvent["kind"]>(answer: Answer, kind: K) =>
 const reasons = (answer: Answer) => of(answer, "branchClosed").map((event) => event.reason);
 /** Index of the first token of the n-th plan, or -1. */
 const planAt = (answer: Answer) => trunk(answer).indexOf(titleOpen);
-/** Trunk indices at which logits were asked for. */
+/** Trunk indices at which there were logits. */
 const indices = (answer: Answer, lane = 0) =>
   of(answer, "logits").flatMap((event) => (event.lane === lane ? [event.index] : []));
 
-/** Usage as the event log alone tells it. */
+/** Usage, counted from the events alone. */
 function expectExactUsage(answer: Answer, maxTokens: number): void {
   const tokens = answer.lanes.flat();
   expect(answer.usage).toMatchObject({
@@ -73,14 +73,14 @@ function expectExactUsage(answer: Answer, maxTokens: number): void {
     visibleTokens: tokens.filter((token) => token.visible).length,
     stages: of(answer, "stageOpened").length,
     branches: answer.lanes.length - 1,
-    // The first token comes out of prefill; every later call into JavaScript is one step.
+    // Prefill gives the first token; every later call into JavaScript is one step.
     steps: answer.batches - 1,
   });
   expect(tokens.length).toBeLessThanOrEqual(maxTokens);
 }
 
 describe("serial mode", () => {
-  it("opens nothing, however much the model wants to", async () => {
+  it("opens no plan, even if the model prefers it", async () => {
     const answer = await ask(
       everyMarker.map((id) => [id, 1000] as const),
       { parallel: false, maxTokens: 60 },
@@ -90,7 +90,7 @@ describe("serial mode", () => {
     expect(answer.usage).toMatchObject({ completionTokens: 60, visibleTokens: 60, stages: 0 });
   });
 
-  it("is what a model without a dialect does", async () => {
+  it("gives the same answer as a model without a dialect", async () => {
     const plain = new Serving({ model: tiny });
     const answer = await ask([], { maxTokens: 30 }, plain);
     expect(answer.usage).toMatchObject({ completionTokens: 30, stages: 0, branches: 0 });
@@ -133,8 +133,8 @@ describe("a plan and its fork", () => {
     expect((await ask(eager, { maxBranches: 1 })).usage.stages).toBe(0);
   });
 
-  it("opens no branch for a title that was there already, and keeps its plan", async () => {
-    // Two words for three titles.
+  it("opens no branch for a repeated title, and keeps the plan", async () => {
+    // Two different titles out of three.
     const words: Bias = [
       [100, 500],
       [101, 500],
@@ -169,15 +169,15 @@ describe("a plan and its fork", () => {
     expect(answer.usage.steps).toBeLessThan(answer.usage.completionTokens / 1.5);
   });
 
-  it("titles' ends and begins take no steps, and a wrong guess takes nothing away", async () => {
-    // Titles of a token or two and plans of every length: guesses fall on each place of a block.
+  it("drafted closes and openings of titles take no steps, and rejected drafts change nothing", async () => {
+    // Titles of one or two tokens and plans of every length, so that drafts start at every offset of a block.
     const many = new Serving({ model: branching({ caps: { ...aspd.caps, branches: 40 } }) });
     const plans = new Set<number>();
     for (let seed = 0; seed < 60; seed++) {
       const request = {
         ...{ prompt: [5, 6, 7, 40], parallel: true, maxTokens: 400, returnLogits: true, seed },
         cacheSalt: new TextEncoder().encode(`${seed >> 1}`),
-        sampling: varied(guessing, { temperature: 1, logprobs: true }),
+        sampling: varied(drafting, { temperature: 1, logprobs: true }),
       };
       let [steps, planned] = [0, 0];
       const answer = await many.ask(request, (events) => {
@@ -193,7 +193,7 @@ describe("a plan and its fork", () => {
       const plan = trunk(answer).slice(0, trunk(answer).indexOf(fork) + 1);
       const titles = count(plan, titleOpen);
       expect(plan).toHaveLength(3 * titles + 1);
-      // One chooses the first begin, one the fork, and one each token of titles.
+      // One step for the first title's opening, one for the fork, and one for each title token.
       expect(planned).toBe(2 + titles);
       plans.add(titles);
     }
@@ -232,12 +232,12 @@ describe("a plan that can't be used is dropped", () => {
     expect(ids.slice(plan).filter((id) => everyMarker.includes(id as 10))).toEqual([]);
     expect(answer.usage).toMatchObject({ stages: 0, branches: 0, completionTokens: 60 });
     expect(answer.usage.visibleTokens).toBe(60 - plan);
-    // The answer goes on from the token before the plan, which gives its logits once more.
+    // The answer continues from the token before the plan, which gives its logits again.
     const at = indices(answer);
     expect(at).toEqual([...at].sort((a, b) => a - b));
     expect(new Set(at).size).toBe(at.length);
     expect(at).toContain(plan);
-    // What follows is what the same model says that never planned.
+    // What follows equals the answer of the same model without a plan.
     const serial = await ask(bias, {
       maxTokens: 60 - plan,
       parallel: false,
@@ -246,7 +246,7 @@ describe("a plan that can't be used is dropped", () => {
     expect(ids.slice(plan)).toEqual(trunk(serial));
   });
 
-  it("and the answer ends with length where nothing is left for what follows", async () => {
+  it("and the answer ends with length if no budget is left", async () => {
     const answer = await ask([[titleOpen, 900]], { maxTokens: 5 });
     expect(answer.reason).toBe(finish.length);
     expect(answer.usage).toMatchObject({ completionTokens: 5, visibleTokens: 0 });
@@ -255,7 +255,7 @@ describe("a plan that can't be used is dropped", () => {
 });
 
 describe("inside a branch", () => {
-  it("the end of the answer becomes the end of the branch, and is never written", async () => {
+  it("an end token closes the branch and is not written", async () => {
     const answer = await ask([...eager, [eos, 700]]);
     expect(reasons(answer).slice(0, 4)).toEqual([close.eos, close.eos, close.eos, close.eos]);
     for (const lane of answer.lanes.slice(1)) {
@@ -267,7 +267,7 @@ describe("inside a branch", () => {
     expectExactUsage(answer, 200);
   });
 
-  it("so does a stop token of the request's own", async () => {
+  it("so does a stop token of the request", async () => {
     const answer = await ask([...eager, [77, 700]], { stopTokens: [77] });
     expect(reasons(answer)[0]).toBe(close.eos);
     expect(answer.lanes.slice(1).flatMap(idsOf)).not.toContain(77);
@@ -283,7 +283,7 @@ describe("inside a branch", () => {
     }
   });
 
-  it("the model's own marker closes it, and no other marker can come", async () => {
+  it("the model's marker closes it, and no other marker is possible", async () => {
     const answer = await ask([
       [titleClose, 1000],
       [titleOpen, 900],
@@ -301,7 +301,7 @@ describe("inside a branch", () => {
 });
 
 describe("after the join", () => {
-  it("no plan follows at once, one may follow later, and max_stages ends it", async () => {
+  it("no plan follows at once, one may follow later, up to max_stages", async () => {
     const answer = await ask(eager);
     const ids = trunk(answer);
     expect(count(ids, join)).toBe(2);
@@ -331,7 +331,7 @@ describe("after the join", () => {
 });
 
 describe("the budget", () => {
-  it("is kept to the token at every size, and ends with length", async () => {
+  it("is exact to the token for every size, and ends with length", async () => {
     const full = await ask(eager, { ignoreEos: true });
     expect(full.reason).toBe(finish.length);
     expect(full.usage.completionTokens).toBe(200);
@@ -339,11 +339,11 @@ describe("the budget", () => {
       const answer = await ask(eager, { maxTokens, ignoreEos: true });
       expect(answer.reason).toBe(finish.length);
       expectExactUsage(answer, maxTokens);
-      // What was written is a beginning of the full answer, lane by lane.
+      // Each lane is a prefix of the same lane in the full answer.
       answer.lanes.forEach((lane, i) => {
         expect(idsOf(lane)).toEqual(idsOf(full.lanes[i]).slice(0, lane.length));
       });
-      // Live lanes advanced together or not at all: the rest was too small for one more step.
+      // Live lanes advance together or not at all: the rest of the budget was too small for a step.
       const open =
         of(answer, "stageOpened").flatMap(({ lanes }) => lanes).length -
         of(answer, "branchClosed").length;
@@ -352,21 +352,21 @@ describe("the budget", () => {
     serving.expectAllFree();
   });
 
-  it("leaves room for the prompt in the model's context", async () => {
+  it("is limited by the prompt and the model's context", async () => {
     const answer = await ask([], { prompt: new Array(500).fill(9), maxTokens: 10_000 });
     expect(answer.usage.completionTokens).toBe(12);
     expect(answer.reason).toBe(finish.length);
   });
 });
 
-describe("ends and biases", () => {
-  it("the model's own end stops the answer and is not visible", async () => {
+describe("end tokens and biases", () => {
+  it("the model's own end token stops the answer and is not visible", async () => {
     const answer = await ask([[eos, 900]]);
     expect(answer.reason).toBe(finish.stop);
     expect(answer.usage).toMatchObject({ completionTokens: 1, visibleTokens: 0, steps: 0 });
   });
 
-  it("ignoreEos masks it everywhere, and stop tokens of the request's own still end", async () => {
+  it("ignoreEos bans it everywhere, and the request's stop tokens still end the answer", async () => {
     const on = await ask([...eager, [eos, 700]], { ignoreEos: true });
     expect(on.lanes.flatMap(idsOf)).not.toContain(eos);
     expect(on.reason).toBe(finish.length);
@@ -374,7 +374,7 @@ describe("ends and biases", () => {
     expect(stopped.reason).toBe(finish.stop);
   });
 
-  it("logit_bias moves greedy choices, and log-probabilities stay those of the raw logits", async () => {
+  it("logit_bias changes greedy sampling, and log-probabilities stay those of the raw logits", async () => {
     const plain = await ask([], { maxTokens: 1, sampling: { logprobs: true, topLogprobs: 5 } });
     const first = plain.lanes[0]?.[0];
     const other = first?.top?.[3];
@@ -387,7 +387,7 @@ describe("ends and biases", () => {
   });
 
   it("penalties: siblings do not count each other, the trunk counts every branch after the join", async () => {
-    // A ladder of wishes: whatever was counted falls behind the next one.
+    // Decreasing biases: a token that is counted falls behind the next one.
     const ladder = Array.from({ length: 16 }, (_, i) => 100 + i);
     const answer = await ask(
       [...eager, [branchClose, -1000], ...ladder.map((id, i) => [id, 90 - 6 * i] as const)],
@@ -403,8 +403,8 @@ describe("ends and biases", () => {
   });
 });
 
-describe("a checkpoint that computes no numbers", () => {
-  it("still ends its answers, legally", async () => {
+describe("a checkpoint that computes NaN", () => {
+  it("still ends its answers, with allowed tokens", async () => {
     const broken = await brokenModel();
     const at = new Serving({ model: broken });
     for (const temperature of [0, 1]) {
@@ -419,7 +419,7 @@ describe("a checkpoint that computes no numbers", () => {
     at.expectAllFree();
   });
 
-  /** The tiny model with every weight a NaN. */
+  /** The tiny model with NaN for every weight. */
   async function brokenModel(): Promise<string> {
     const { readFileSync } = await import("node:fs");
     const file = readFileSync(`${tiny}/model.safetensors`);

@@ -1,6 +1,6 @@
-// Dialects whose markers are sequences (docs/design.md, section 4): tags of one token with what follows
-// them by itself, as Multiverse and NPR have them, and the same tags in ordinary pieces. An answer
-// is scripted by its log, which the dialect machine takes for its own choices and tells once more.
+// Dialects whose markers are sequences (docs/design.md, section 4): tags of one token followed by forced
+// tokens, as in Multiverse and NPR, and the same tags as sequences of ordinary tokens. A log scripts
+// each answer: the dialect policy replays it as if it had sampled the tokens, and emits them again.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, EngineRequest, LoggedLane } from "../src/index.ts";
 import {
@@ -19,7 +19,7 @@ import {
 } from "./answers.ts";
 
 const [line, colon, one, two, three, four] = [30, 31, 41, 42, 43, 44];
-const piece = (...ids: number[]) => ({ ids });
+const part = (...ids: number[]) => ({ ids });
 
 /** Every tag as its ids, in the order of an answer. */
 interface Tags {
@@ -38,7 +38,7 @@ const names = "plan goal title titleEnd fork branch branchEnd join tailEnd stage
 
 /** One token each, and three ordinary tokens each: "<" or "</", a name, ">". */
 const single = Object.fromEntries(names.map((name, i) => [name, [10 + i]])) as unknown as Tags;
-const pieces = Object.fromEntries(
+const spelled = Object.fromEntries(
   names.map((name, i) => [name, [/End|fork/.test(name) ? 51 : 50, 60 + i, 52]]),
 ) as unknown as Tags;
 
@@ -46,16 +46,16 @@ const caps = { branches: 4, title_tokens: 3, branch_tokens: 24, stages: 2 };
 
 const dialectOf = (tags: Tags, change: object = {}) => ({
   ...{ version: 1, name: "sequences", resume: "max", visible: ["serial", "body", "tail"], caps },
-  plan_open: [piece(...tags.plan), piece(line, ...tags.goal, line)],
-  title_open: [piece(...tags.title), piece(line), "index", piece(colon)],
-  title_close: [piece(...tags.titleEnd), piece(line)],
-  fork: [piece(...tags.fork), piece(line)],
-  opening: [piece(...tags.branch), piece(line), "index", piece(colon)],
-  branch_close: [piece(...tags.branchEnd), piece(line)],
-  join: [piece(...tags.join), piece(line)],
-  tail_close: [piece(...tags.tailEnd), piece(line, ...tags.stageEnd, line)],
-  index: [one, two, three, four].map((id) => piece(id)),
-  ...(tags === single && { reserved: [tags.goal, tags.stageEnd].map((ids) => piece(...ids)) }),
+  plan_open: [part(...tags.plan), part(line, ...tags.goal, line)],
+  title_open: [part(...tags.title), part(line), "index", part(colon)],
+  title_close: [part(...tags.titleEnd), part(line)],
+  fork: [part(...tags.fork), part(line)],
+  opening: [part(...tags.branch), part(line), "index", part(colon)],
+  branch_close: [part(...tags.branchEnd), part(line)],
+  join: [part(...tags.join), part(line)],
+  tail_close: [part(...tags.tailEnd), part(line, ...tags.stageEnd, line)],
+  index: [one, two, three, four].map((id) => part(id)),
+  ...(tags === single && { reserved: [tags.goal, tags.stageEnd].map((ids) => part(...ids)) }),
   ...change,
 });
 
@@ -65,7 +65,7 @@ const modelOf = (tags: Tags, change: object = {}) =>
 const prompt = [5, 6, 7, 40];
 type Ask = Omit<EngineRequest, "id">;
 
-/** What the client sees of each lane, in runs that hidden tokens end. */
+/** The visible text of each lane, split at hidden tokens. */
 function seen(answer: Answer): number[][][] {
   const runs: number[][][] = [];
   const held = new Map<number, number[]>();
@@ -100,7 +100,7 @@ const stagesOf = (answer: Answer) =>
 
 describe.each([
   ["tags of one token", single],
-  ["tags in ordinary pieces", pieces],
+  ["tags of ordinary tokens", spelled],
 ])("%s", (_, tags) => {
   const serving = new Serving({ model: modelOf(tags) });
   const plan = [
@@ -125,14 +125,14 @@ describe.each([
   ];
   const scripted = (log: LoggedLane[], more: Partial<Ask> = {}, by = serving) =>
     by.answer({ prompt, parallel: true, maxTokens: 200, log, ...more });
-  /** The same as far as its branches' openings. */
+  /** The same up to its branches' openings. */
   const begun = script.map(({ lane, tokens }) => ({
     lane,
     tokens: tokens.slice(0, lane === 0 ? 2 + plan.length : opening(1).length),
   }));
   const lane0 = (...tokens: number[]): LoggedLane[] => [{ lane: 0, tokens }];
 
-  it("an answer is laid out tag by tag, and its client sees none of them", async () => {
+  it("an answer has its tags in order, and the client sees none of them", async () => {
     const answer = await scripted(script);
     expect(answer.lanes.map(idsOf)).toEqual(script.map(({ tokens }) => tokens));
     expect(answer.reason).toBe(finish.stop);
@@ -147,10 +147,10 @@ describe.each([
       [[140]],
     ]);
     expect(answer.usage).toMatchObject({ stages: 1, branches: 2, visibleTokens: 10 });
-    // What no one chooses takes no step of its own, nor does the one title that is guessed.
+    // Forced tokens take no step of their own, nor does the one drafted title.
     const forced = answer.lanes.flat().filter((token) => token.forced).length;
-    const chosen = answer.lanes.map((lane) => lane.filter((token) => !token.forced).length);
-    const [trunk = 0, ...branches] = chosen;
+    const sampled = answer.lanes.map((lane) => lane.filter((token) => !token.forced).length);
+    const [trunk = 0, ...branches] = sampled;
     expect(forced).toBeGreaterThan(20);
     expect(answer.usage.steps).toBe(trunk + Math.max(...branches) - 2);
   });
@@ -169,7 +169,7 @@ describe.each([
     await expect(expectSameLogits(precise, prompt, answer, tags.plan, "sum")).rejects.toThrow();
   });
 
-  it("the cap on branches forks by itself, and a title that was there opens no branch", async () => {
+  it("the cap on branches forces the fork, and a repeated title opens no branch", async () => {
     const title = (number: number, id: number) => [
       ...[...tags.title, line, number, colon, id, ...tags.titleEnd, line],
     ];
@@ -199,23 +199,26 @@ describe.each([
         plan.indexOf(100) + 3 + tags.titleEnd.length,
       ),
     ],
-  ])("a plan %s is dropped, and the answer goes on as if it had never been", async (_, bad) => {
-    const sampling = { frequencyPenalty: 50 };
-    const answer = await scripted(lane0(110, 111, ...bad), {
-      maxTokens: 80,
-      sampling,
-      ignoreEos: true,
-    });
-    expect(answer.usage).toMatchObject({ stages: 0, branches: 0, completionTokens: 80 });
-    const rest = idsOf(answer.lanes[0]).slice(2 + bad.length);
-    const serial = await scripted(lane0(110, 111), {
-      ...{ parallel: false, sampling, maxTokens: 80 - bad.length, ignoreEos: true },
-    });
-    expect(rest).toEqual(idsOf(serial.lanes[0]).slice(2));
-    expect(seen(answer).flat(2)).toEqual([110, 111, ...rest]);
-  });
+  ])(
+    "a plan %s is dropped, and the answer continues as if it had never existed",
+    async (_, bad) => {
+      const sampling = { frequencyPenalty: 50 };
+      const answer = await scripted(lane0(110, 111, ...bad), {
+        maxTokens: 80,
+        sampling,
+        ignoreEos: true,
+      });
+      expect(answer.usage).toMatchObject({ stages: 0, branches: 0, completionTokens: 80 });
+      const rest = idsOf(answer.lanes[0]).slice(2 + bad.length);
+      const serial = await scripted(lane0(110, 111), {
+        ...{ parallel: false, sampling, maxTokens: 80 - bad.length, ignoreEos: true },
+      });
+      expect(rest).toEqual(idsOf(serial.lanes[0]).slice(2));
+      expect(seen(answer).flat(2)).toEqual([110, 111, ...rest]);
+    },
+  );
 
-  it("an end of the answer inside a branch writes the branch's whole end", async () => {
+  it("an end token inside a branch writes the branch's whole close", async () => {
     const answer = await scripted(begun, { sampling: { logitBias: [[eos, 900]] } });
     for (const lane of answer.lanes.slice(1)) {
       expect(idsOf(lane).slice(-ending.length)).toEqual(ending);
@@ -227,7 +230,7 @@ describe.each([
     expect(idsOf(answer.lanes[0]).slice(-tags.join.length - 2)).toEqual([...tags.join, line, eos]);
   });
 
-  it("the cap leaves a branch room for its whole end", async () => {
+  it("the cap leaves a branch room for its whole close", async () => {
     const never = [tags.branchEnd.at(-1) ?? 0, eos].map((id) => [id, -1000] as const);
     const answer = await scripted(begun, { sampling: { logitBias: never } });
     for (const lane of answer.lanes.slice(1)) {
@@ -236,7 +239,7 @@ describe.each([
     }
   });
 
-  it("the budget is kept to the token at every size", async () => {
+  it("the budget is exact to the token for every size", async () => {
     const sampling = { temperature: 1, logitBias: [[eos, 3]] as const };
     const least = begun.reduce((sum, { tokens }) => sum + tokens.length, 0);
     for (let maxTokens = least + 8; maxTokens < least + 50; maxTokens++) {
@@ -248,7 +251,7 @@ describe.each([
     serving.expectAllFree();
   });
 
-  it("where it may not stand no tag can be written, in however many pieces", async () => {
+  it("no tag can be written where it is not allowed, in any number of tokens", async () => {
     const wrong: [string, LoggedLane[]][] = [
       ["a title outside a plan", lane0(110, ...tags.title)],
       ["a plan inside a title", lane0(...plan.slice(0, plan.indexOf(101)), ...tags.plan)],
@@ -287,7 +290,7 @@ describe.each([
     );
   });
 
-  it("nothing that a client sees is a tag, whatever the model wants, and every answer can be resumed", async () => {
+  it("the client never sees a tag, whatever the model prefers, and every answer can be resumed", async () => {
     const wanted = [...new Set(Object.values(tags).flat())];
     const every = Object.values(tags) as number[][];
     const elsewhere = new Serving({ model: modelOf(tags), kvMib: 1 });
@@ -319,7 +322,7 @@ describe.each([
       expect({ ...again, batches: 0 }).toEqual({ ...answer, batches: 0 });
     }
     expect(stages).toBeGreaterThan(0);
-    expect(held > 0).toBe(tags === pieces);
+    expect(held > 0).toBe(tags === spelled);
     elsewhere.expectAllFree();
   });
 
@@ -348,9 +351,9 @@ describe.each([
   });
 });
 
-describe("text that only begins like a tag", () => {
+describe("text that begins like a tag", () => {
   const [less, slash, more] = [50, 51, 52];
-  const serving = new Serving({ model: modelOf(pieces) });
+  const serving = new Serving({ model: modelOf(spelled) });
   const answerOf = (maxTokens: number, ...tokens: number[]) =>
     serving.answer({
       ...{ prompt, parallel: true, maxTokens, ignoreEos: true },
@@ -364,9 +367,9 @@ describe("text that only begins like a tag", () => {
       },
     });
 
-  it("is held back only as long as a tag may come of it", async () => {
+  it("is held back only while it may become a tag", async () => {
     const { events } = await answerOf(9, 110, less, less, 60, 111, less, 60);
-    const told = events.flatMap((event) => {
+    const seen = events.flatMap((event) => {
       if (event.kind === "token") return [event.token.held ? "held" : "shown"];
       return event.kind === "released" ? [`+${event.count}`] : [];
     });
@@ -384,10 +387,10 @@ describe("text that only begins like a tag", () => {
       "shown",
       "shown",
     ];
-    expect(told).toEqual(expected);
+    expect(seen).toEqual(expected);
   });
 
-  it("is told in full where the answer ends with it", async () => {
+  it("is visible in full if the answer ends with it", async () => {
     for (const tokens of [
       [110, less],
       [110, less, 60],

@@ -1,5 +1,5 @@
-// What the addon is given comes from outside: arguments of every wrong type and shape are refused, and
-// nothing ends the process. The engine's own fuzzing program runs here for some rounds.
+// Untrusted input: the addon refuses arguments of every wrong type and shape, and nothing ends the
+// process. Also runs some rounds of engine-fuzz.
 import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -26,7 +26,7 @@ const hostile = new Proxy(
 );
 const holes: unknown[] = [];
 holes.length = 4_294_967_295;
-/** One of each kind that JavaScript has, and the edges of those that look right. */
+/** A value of every JavaScript kind, and edge cases of the valid kinds. */
 const strange: unknown[] = [
   ...[undefined, null, true, "", "7", "\u0000", "😀\ud800", Symbol("s"), 0n, -1n, 2n ** 64n],
   ...[0, -0, -1, 0.5, 2 ** 31, 2 ** 32, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, -1e308],
@@ -51,7 +51,7 @@ const detached = new Uint32Array(4);
 structuredClone(detached, { transfer: [detached.buffer] });
 strange.push(detached);
 
-/** What `act` threw is an Error, or it threw nothing. */
+/** `act` may throw, but only an Error. */
 function survives(act: () => unknown): void {
   try {
     const given = act();
@@ -79,8 +79,8 @@ const runs = (value: unknown): unknown[] => [
   [{ parallel: [[1]] }, { serial: [value] }],
 ];
 
-describe("the addon refuses what it can't use, and lives", () => {
-  it("as a constructor", () => {
+describe("the addon survives unusable arguments", () => {
+  it("of the constructor", () => {
     const nothing = () => {};
     for (const value of strange) {
       survives(() => new addon.Engine(value));
@@ -105,7 +105,7 @@ describe("the addon refuses what it can't use, and lives", () => {
     }
   });
 
-  it("in a request", async () => {
+  it("of a request", async () => {
     const serving = new Serving({ model: branching(), kvMib: 1 });
     const engine = serving.engine as unknown as InstanceType<Raw["Engine"]>;
     let id = 1_000_000;
@@ -126,7 +126,7 @@ describe("the addon refuses what it can't use, and lives", () => {
     expect(answer.reason).toBe(finish.length);
   });
 
-  it("in scoring", async () => {
+  it("of score()", async () => {
     const serving = new Serving({ model: tiny, kvMib: 1 });
     const engine = serving.engine as unknown as InstanceType<Raw["Engine"]>;
     for (const value of strange) {
@@ -137,7 +137,7 @@ describe("the addon refuses what it can't use, and lives", () => {
     expect(scored).toHaveLength(1);
   });
 
-  it("when its methods are taken off it, and after closing", () => {
+  it("of detached methods, and after closing", () => {
     const serving = new Serving({ model: tiny, kvMib: 1 });
     const engine = serving.engine as unknown as InstanceType<Raw["Engine"]>;
     for (const name of ["info", "submit", "cancel", "load", "score", "close"]) {

@@ -1,4 +1,4 @@
-// The inner loops against plain ones in double, in a program without Node (native/programs).
+// Runs engine-check, which tests the kernels against plain loops in double precision.
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -9,18 +9,18 @@ import { refusal, tiny } from "./answers.ts";
 const program = fileURLToPath(new URL("../build/engine-check", import.meta.url));
 
 describe("engine-check", () => {
-  it("passes on every code path that this CPU runs, and serves several threads", () => {
+  it("passes on every code path of this CPU, and serves several threads", () => {
     const { status, stdout, stderr } = spawnSync(program, [tiny], { encoding: "utf8" });
     expect(stdout + stderr).not.toContain("FAIL");
-    // Where the instruction is missing, "pairs" is what avx512bf16 does with it spelled out.
+    // "pairs" is the logic of avx512bf16, written out for CPUs without the instruction.
     const paths = codePaths().includes("avx2") ? [...codePaths(), "pairs"] : codePaths();
     for (const path of paths) {
       for (const check of ["rms_norm", "silu", "fp32 gemm", "int8 gemm", "bf16 attend"]) {
         expect(stdout).toContain(`ok   ${path} ${check}`);
       }
     }
-    expect(stdout).toContain("ok   piece plan");
-    // The CUDA backend, on a device where there is one, else its kernels on the CPU.
+    expect(stdout).toContain("ok   attention plan");
+    // The CUDA backend: on a GPU if there is one, else emulated.
     for (const dtype of ["bf16", "int8", "fp8"]) {
       expect(stdout).toMatch(new RegExp(`ok {3}(cuda|emulated) ${dtype} gemm\n`));
       expect(stdout).toMatch(
@@ -36,7 +36,7 @@ describe("engine-check", () => {
 });
 
 describe("a copy of the kernels", () => {
-  it("offers the linker nothing but its table", () => {
+  it("exports nothing but its table", () => {
     // A shared function compiled for one instruction set could be linked in for another's.
     const objects = globSync("native/build/CMakeFiles/kernels_*/**/kernels.cpp.o", {
       cwd: fileURLToPath(new URL("../../", import.meta.url)),
@@ -56,15 +56,15 @@ describe("a copy of the kernels", () => {
 });
 
 describe("read bandwidth", () => {
-  it("is a rate above nothing, and refuses odd arguments", () => {
+  it("is a positive rate, and refuses invalid arguments", () => {
     expect(readBandwidth(1, 16, 1)).toBeGreaterThan(1e6);
-    const odd = [
+    const invalid = [
       [0, 1, 1],
       [1, 0, 1],
       [1, 1, 0.5],
       [Number.NaN, 1, 1],
     ] as const;
-    for (const [threads, mib, passes] of odd) {
+    for (const [threads, mib, passes] of invalid) {
       expect(refusal(() => readBandwidth(threads, mib, passes))).toBe("invalid_argument");
     }
   });

@@ -30,7 +30,7 @@ const ask = (sampling: Sampling, sequential = false) => ({
 describe.each(codePaths())("%s", (codePath) => {
   describe.each(["fp32", "bf16", "int8"] as const)("%s", (dtype) => {
     for (const [kind, sampling] of Object.entries({ greedy, seeded })) {
-      it(`${kind}: siblings together, one after another, in company and in other chunks agree bit for bit`, async () => {
+      it(`${kind}: siblings together, one after another, with other requests and in other chunks give the same bits`, async () => {
         const alone = new Serving({ codePath, dtype });
         const reference = await alone.answer(ask(sampling));
         expect(reference.usage.branches, "the model branches").toBeGreaterThanOrEqual(2);
@@ -41,7 +41,7 @@ describe.each(codePaths())("%s", (codePath) => {
         expect(apart.usage.steps).toBeGreaterThan(reference.usage.steps);
 
         const crowd = new Serving({ codePath, dtype, threads: 2, prefillRows: 7, maxRows: 256 });
-        const company = prompts.map((ids, i) =>
+        const others = prompts.map((ids, i) =>
           crowd.answer({
             ...ask(i % 2 ? greedy : seeded, i % 3 === 0),
             prompt: ids,
@@ -53,14 +53,14 @@ describe.each(codePaths())("%s", (codePath) => {
           crowd.answer(ask(sampling)),
           crowd.answer(ask(sampling, true)),
         ]);
-        await Promise.all(company);
+        await Promise.all(others);
         for (const answer of crowded) expect(written(answer)).toEqual(want);
         alone.expectAllFree();
         crowd.expectAllFree();
       });
     }
 
-    it("structured prefill of a finished branching answer gives its logits bit for bit", async () => {
+    it("structured prefill of a finished branching answer gives the same logits to the bit", async () => {
       const serving = new Serving({ codePath, dtype });
       const answer = await serving.answer({ ...ask(seeded), returnLogits: true });
       expect(answer.usage.stages).toBeGreaterThan(0);
@@ -78,7 +78,7 @@ describe("after the join", () => {
       prompt: promptIds,
       parallel: true,
       maxTokens: 200,
-      // Branches end where their own logits say so: of different lengths.
+      // Each branch ends at its own logits, so their lengths differ.
       sampling: {
         temperature: 1,
         frequencyPenalty: 1,
@@ -98,7 +98,7 @@ describe("after the join", () => {
   });
 });
 
-describe("no result depends on company", () => {
+describe("no result depends on other requests", () => {
   it("a serial answer is the same alone and among 40 others", async () => {
     const serving = new Serving({ model: tiny, threads: 2 });
     const request = (seed: number) => ({
@@ -116,7 +116,7 @@ describe("no result depends on company", () => {
     serving.expectAllFree();
   });
 
-  it("the small model answers with its markers only where it may branch", async () => {
+  it("the small model writes its markers only if it may branch", async () => {
     const serving = new Serving({ model: small });
     const serial = await serving.answer({ ...ask(greedy), parallel: false });
     expect(serial.usage.stages).toBe(0);

@@ -1,5 +1,5 @@
-// Ends of the process, of its threads and of the engine object, each in a process of its own: a
-// crash, a hang or an abort there is an exit status here.
+// The end of the process, of its threads and of the engine object. Each case runs in a process of its
+// own, so that a crash, a hang or an abort shows as an exit status.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -40,17 +40,17 @@ function run(body: string, flags: string[] = []): Promise<{ status: number | nul
 
 /** Resolves inside the process once the engine has written a token. */
 const firstToken = `
-  let told;
-  const token = new Promise((resolve) => { told = resolve; });
+  let resolveToken;
+  const token = new Promise((resolve) => { resolveToken = resolve; });
   const onEvents = (events) => {
-    for (const list of events.values()) if (list.some((e) => e.kind === "token")) told();
+    for (const list of events.values()) if (list.some((e) => e.kind === "token")) resolveToken();
   };`;
 
 describe("the process ends cleanly", () => {
   const cases: [string, string, string[]?][] = [
-    ["by itself, with an idle engine that nobody closed", `open();`],
+    ["with an idle engine that is not closed", `open();`],
     [
-      "by itself, once the last answer has come",
+      "after the last answer",
       `open((events) => {
          for (const list of events.values())
            for (const e of list) if (e.kind === "finished") console.log("finished");
@@ -68,14 +68,14 @@ describe("the process ends cleanly", () => {
        open(() => process.exit(0)).submit(busy(1));`,
     ],
     [
-      "with scoring under way",
+      "during scoring",
       `
        const engine = open();
        for (let i = 0; i < 8; i++) engine.score([{ serial: new Array(900).fill(5) }], "sum");
        process.exit(0);`,
     ],
     [
-      "after closing with scoring under way",
+      "after closing during scoring",
       `
        const engine = open();
        const scores = Array.from({ length: 8 }, () =>
@@ -148,7 +148,7 @@ describe("the process ends cleanly", () => {
 });
 
 describe("closing", () => {
-  it("gives all of an engine's memory back, however long its object is kept", async () => {
+  it("frees all of the engine's memory, even if its object is kept", async () => {
     const { out } = await run(`
       import { readFileSync } from "node:fs";
       const mib = () => /VmData:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1] / 1024;
@@ -167,8 +167,8 @@ describe("closing", () => {
   });
 });
 
-describe("what a callback throws", () => {
-  it("is an uncaught exception, not a warning and not a crash", async () => {
+describe("an exception in a callback", () => {
+  it("is an uncaught exception, not a warning or a crash", async () => {
     const { status, out } = await run(`
       process.on("uncaughtException", (error) => { console.log("uncaught " + error.message); process.exit(7); });
       open(() => { throw new Error("mine"); }).submit(busy(1));`);

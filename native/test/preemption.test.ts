@@ -1,4 +1,5 @@
-// What is taken away is rebuilt: after preemption, and from the log of an answer begun elsewhere.
+// KV that is taken away is computed again: after preemption, and from the log of an answer that another
+// engine began.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, EngineRequest, LoggedLane } from "../src/index.ts";
 import {
@@ -35,21 +36,23 @@ const mixed: Ask[] = prompts.flatMap((ids, i) =>
   })),
 );
 
-/** What one answer tells, without the KV it happened to find. */
-const told = (answer: Answer) => ({
+/** An answer without its cache hits, which depend on other requests. */
+const withoutCacheHits = (answer: Answer) => ({
   written: written(answer),
   reason: answer.reason,
   usage: { ...answer.usage, cachedTokens: 0 },
 });
 
 describe("preemption", () => {
-  it("in a KV far too small, every answer is what it is alone, bit for bit", async () => {
+  it("with far too little KV, every answer equals the answer alone, to the bit", async () => {
     const alone = new Serving();
     const serving = new Serving({ kvMib: 3.6, prefillRows: 16 });
     const requests = [...mixed, ...mixed.map((request) => ({ ...request, ignoreEos: true }))];
     const answers = await Promise.all(requests.map((request) => serving.answer(request)));
     for (const [i, request] of requests.entries()) {
-      expect(told(answers[i] as Answer), `request ${i}`).toEqual(told(await alone.answer(request)));
+      expect(withoutCacheHits(answers[i] as Answer), `request ${i}`).toEqual(
+        withoutCacheHits(await alone.answer(request)),
+      );
     }
     const { preemptions } = serving.engine.load();
     expect(preemptions).toBeGreaterThan(20);
@@ -57,7 +60,7 @@ describe("preemption", () => {
     serving.expectAllFree();
   });
 
-  it("cancelled requests give back what they hold or wait for", async () => {
+  it("cancelled requests free what they hold or wait for", async () => {
     const serving = new Serving({ kvMib: 2.8 });
     let patience = 0;
     const answers = await Promise.all(
@@ -73,7 +76,7 @@ describe("preemption", () => {
     serving.expectAllFree();
   });
 
-  it("the more important goes first, and takes the KV of the less important", async () => {
+  it("a request of higher priority goes first and takes the KV of the others", async () => {
     const low = { prompt: prompts[0] as number[], maxTokens: 400, ignoreEos: true };
     const high = { ...low, maxTokens: 200, priority: 1 };
     const serving = new Serving({ kvMib: 3 });
@@ -83,7 +86,7 @@ describe("preemption", () => {
       ended.push(name);
       return answer;
     };
-    // Half as long as those before it: it ends first, unless it waits for one of them.
+    // Half as long as the requests before it, so it ends first unless it waits for one of them.
     const answers = await Promise.all([
       ...["low 1", "low 2", "low 3", "low 4"].map((name) => ask(name, low)),
       ask("high", high),
@@ -96,7 +99,7 @@ describe("preemption", () => {
     serving.expectAllFree();
   });
 
-  it("a full queue says when to come again", async () => {
+  it("a full queue says when to retry", async () => {
     const serving = new Serving({ maxRunning: 1, maxQueue: 2 });
     const request = { prompt: prompts[0] as number[], maxTokens: 50, ignoreEos: true };
     await serving.answer(request);
@@ -116,7 +119,7 @@ describe("preemption", () => {
   });
 });
 
-// ---- an answer begun elsewhere -------------------------------------------------------------------
+// ---- an answer that another engine began -------------------------------------------------------------------
 
 /** An answer, and its events by step. */
 async function recorded(serving: Serving, request: Ask) {
@@ -125,7 +128,7 @@ async function recorded(serving: Serving, request: Ask) {
   return { answer, steps };
 }
 
-/** Without log-probabilities, which only decoding gives, and without the KV an answer happened to find. */
+/** Without log-probabilities, which replay does not give, and without cache hits. */
 const retold = (event: EngineEvent): EngineEvent => {
   if (event.kind === "finished") return { ...event, usage: { ...event.usage, cachedTokens: 0 } };
   if (event.kind !== "token") return event;
@@ -133,7 +136,7 @@ const retold = (event: EngineEvent): EngineEvent => {
   return { ...event, token };
 };
 
-/** Resumes after every step of the answer; what is told then is exactly what was told before. */
+/** Resumes after every step of the answer, and expects exactly the same events. */
 async function expectResumable(model: { model?: string }, request: Ask): Promise<Answer> {
   const { answer, steps } = await recorded(new Serving(model), request);
   const elsewhere = new Serving({ ...model, kvMib: 4 });
@@ -144,7 +147,7 @@ async function expectResumable(model: { model?: string }, request: Ask): Promise
       const rest = await elsewhere.answer({ ...request, log: logOf(before) });
       const events = steps.flat();
       expect(rest.events.map(retold), `after step ${at}`).toEqual(events.map(retold));
-      // What is new is so to the bit.
+      // The new tokens are equal to the bit.
       const fresh = steps.slice(at + 1).flat();
       expect(rest.events.slice(-fresh.length)).toEqual(fresh);
     }),
@@ -154,9 +157,9 @@ async function expectResumable(model: { model?: string }, request: Ask): Promise
   return answer;
 }
 
-describe("an answer begun elsewhere", () => {
+describe("an answer that another engine began", () => {
   it.each(["compare-cities", "two-stages", "passage-questions"])(
-    "%s goes on after any of its steps with the same events",
+    "%s continues after any of its steps with the same events",
     async (name) => {
       const answer = await expectResumable(
         {},
@@ -178,7 +181,7 @@ describe("an answer begun elsewhere", () => {
     },
   );
 
-  it("goes on inside a plan that is dropped later, from the logits before it", async () => {
+  it("continues inside a plan that is dropped later, from the logits before the plan", async () => {
     const answer = await expectResumable(
       { model: branching() },
       {
@@ -186,7 +189,7 @@ describe("an answer begun elsewhere", () => {
         parallel: true,
         maxTokens: 30,
         sampling: {
-          // A title that never ends: the plan is dropped as overlong.
+          // A title that never closes: the plan is dropped because it is too long.
           logitBias: [
             [markers.titleOpen, 900],
             [markers.titleClose, -900],
@@ -198,7 +201,7 @@ describe("an answer begun elsewhere", () => {
     expect(answer.lanes[0]?.[0]?.id).toBe(markers.titleOpen);
   });
 
-  it("an answer cut by its budget or its caps ends as it would have", async () => {
+  it("an answer that is cut by its budget or its caps ends the same way", async () => {
     for (const maxTokens of [9, 24, 40]) {
       await expectResumable(
         { model: branching() },
@@ -214,13 +217,13 @@ describe("an answer begun elsewhere", () => {
     }
   });
 
-  it("refuses a log that is no beginning of an answer", async () => {
+  it("refuses a log that can't be the beginning of an answer", async () => {
     const serving = new Serving();
     const request: Ask = { prompt: prompt("compare-cities"), parallel: true, maxTokens: 200 };
     const { steps } = await recorded(serving, request);
     const opened = steps.findIndex((step) => step.some((event) => event.kind === "stageOpened"));
     const log = logOf(steps.slice(0, opened + 4).flat());
-    const odd: [string, LoggedLane[]][] = [
+    const invalid: [string, LoggedLane[]][] = [
       ["a lane that nothing opened", [...log, { lane: 40, tokens: [5] }]],
       [
         "siblings out of step",
@@ -234,9 +237,9 @@ describe("an answer begun elsewhere", () => {
       ],
       ["a token outside the vocabulary", [{ lane: 0, tokens: [1 << 20] }]],
       ["no lane", [{ lane: -1, tokens: [4] }]],
-      ["a marker where none may stand", [{ lane: 0, tokens: [log[1]?.tokens[0] ?? 0] }]],
+      ["a marker where none is allowed", [{ lane: 0, tokens: [log[1]?.tokens[0] ?? 0] }]],
     ];
-    for (const [what, broken] of odd) {
+    for (const [what, broken] of invalid) {
       expect(
         refusal(() => serving.ask({ ...request, log: broken })),
         what,

@@ -1,5 +1,5 @@
-// A plan that a model without markers is asked for (docs/design.md, section 4): titles a line each,
-// branches under headings, and where there is no plan the answer that serial mode gives.
+// Prompted dialects (docs/design.md, section 4): the prompt asks a model without markers for a plan.
+// Titles are lines, branches have headings, and without a plan the answer equals that of serial mode.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, EngineRequest, LoggedLane } from "../src/index.ts";
 import {
@@ -31,7 +31,7 @@ const dialect = JSON.stringify({
 });
 const options = { model: tiny, dialect };
 
-/** The prompt of the plan says something else behind its fifth token. */
+/** The plan's prompt differs from the prompt after the fifth token. */
 const prompt = [5, 6, 7, 40, 41, 42, 43];
 const plan = { at: 5, ids: [44, 45, 46, 47] };
 type Ask = Omit<EngineRequest, "id">;
@@ -52,8 +52,8 @@ const shown = (answer: Answer, lane: number) =>
 const serially = (maxTokens: number, more: Partial<Ask> = {}) =>
   serving.answer({ prompt, maxTokens, sampling: { logprobs: true }, ...more });
 
-describe("a plan that is asked for", () => {
-  it("opens a branch a title, under a heading that the client sees", async () => {
+describe("a prompted plan", () => {
+  it("opens one branch per title, under a heading that the client sees", async () => {
     const answer = await scripted([
       { lane: 0, tokens: [...titles, line, line, 120, 121, eos] },
       { lane: 1, tokens: [...opening(100, 101), 130, 131, gap] },
@@ -71,7 +71,7 @@ describe("a plan that is asked for", () => {
     expect(answer.usage.visibleTokens).toBe(answer.lanes.flat().filter((t) => t.visible).length);
   });
 
-  it("stands in the context behind its own prompt, and the answer's in none", async () => {
+  it("follows its own prompt in the context, and the answer's prompt is not in it", async () => {
     const precise = new Serving({ ...options, dtype: "fp32" });
     const answer = await precise.answer({
       ...{ prompt, plan, parallel: true, maxTokens: 90, returnLogits: true, seed: 3 },
@@ -81,7 +81,7 @@ describe("a plan that is asked for", () => {
     await expectSameLogits(precise, prompt.slice(0, plan.at), answer, [-1], "sum", plan.ids);
   });
 
-  it("is read as far as it goes: a blank line or the end of the answer ends title and plan", async () => {
+  it("ends with its last title: a blank line or an end token closes title and plan", async () => {
     for (const end of [blank, eos]) {
       const sampling = {
         logitBias: [
@@ -90,7 +90,7 @@ describe("a plan that is asked for", () => {
         ] as const,
       };
       const answer = await scripted(lane0(dash, 101), { sampling });
-      // The title's end, and then no second title: one is no plan.
+      // The title closes and no second one follows: one title is not a plan.
       expect(idsOf(answer.lanes[0]).slice(0, 4)).toEqual([dash, 101, line, line]);
       expect(answer.lanes[0]?.slice(2, 4).every((token) => token.forced)).toBe(true);
       const two = await scripted(lane0(...titles), { sampling });
@@ -114,7 +114,7 @@ describe("a plan that is asked for", () => {
     serving.expectAllFree();
   });
 
-  it("of an end of the answer is none", async () => {
+  it("that is only an end token is no plan", async () => {
     const answer = await scripted([], { sampling: { logitBias: [[eos, 900]] } });
     expect(idsOf(answer.lanes[0])).toEqual([none, eos]);
   });
@@ -163,7 +163,7 @@ describe("in text", () => {
     expect(shown(answer, 0).slice(0, text.length)).toEqual(text);
   });
 
-  it("serial mode is what a model without a dialect does", async () => {
+  it("serial mode gives the answer of a model without a dialect", async () => {
     const plain = new Serving({ model: tiny });
     for (const more of [{ parallel: false }, { maxBranches: 1, parallel: true }]) {
       const answer = await serving.answer({ prompt, plan, maxTokens: 40, ...more });
@@ -173,7 +173,7 @@ describe("in text", () => {
   });
 });
 
-describe("an answer under way", () => {
+describe("an unfinished answer", () => {
   const sampling = {
     temperature: 1,
     logitBias: [
@@ -185,7 +185,7 @@ describe("an answer under way", () => {
     ] as const,
   };
 
-  it("goes on elsewhere from any step", async () => {
+  it("continues on another engine from any step", async () => {
     const elsewhere = new Serving({ ...options, kvMib: 1 });
     let branches = 0;
     let dropped = 0;
@@ -209,7 +209,7 @@ describe("an answer under way", () => {
     elsewhere.expectAllFree();
   });
 
-  it("is what it is alone in a KV far too small", async () => {
+  it("with far too little KV, equals the answer alone", async () => {
     const small = new Serving({ ...options, kvMib: 0.12, prefillRows: 8 });
     const requests = Array.from(
       { length: 16 },
@@ -227,7 +227,7 @@ describe("an answer under way", () => {
     small.expectAllFree();
   });
 
-  it("keeps its budget to the token", async () => {
+  it("has an exact budget", async () => {
     for (let maxTokens = 1; maxTokens < 60; maxTokens++) {
       const answer = await serving.answer({
         ...{ prompt, plan, parallel: true, maxTokens, seed: maxTokens, sampling },
@@ -239,7 +239,7 @@ describe("an answer under way", () => {
   });
 });
 
-it("a prompt for a plan that leaves nothing of the prompt is refused", () => {
+it("is refused if the plan's prompt leaves nothing of the prompt", () => {
   for (const at of [0, 7, 8, -1]) {
     const ask = () => serving.ask({ prompt, plan: { at, ids: [4] }, parallel: true, maxTokens: 9 });
     expect(refusal(ask)).toMatch(/invalid_argument/);

@@ -1,5 +1,5 @@
-// The life of a request: however it ends, every block comes back, and nothing that a caller passes
-// can do more than be refused.
+// The life of a request: every block is freed however it ends, and bad arguments are refused without
+// further harm.
 import { describe, expect, it } from "vitest";
 import {
   codePaths,
@@ -22,7 +22,7 @@ import {
   tiny,
 } from "./answers.ts";
 
-/** mulberry32: the same choices in every run. */
+/** mulberry32, so that every run makes the same decisions. */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -33,12 +33,12 @@ function random(seed: number): () => number {
   };
 }
 
-// Slow steps, so that whatever is cancelled is still under way when the engine hears of it.
+// Slow steps, so that requests are still running when the engine gets the cancel.
 const slow = { codePath: codePaths().at(-1) ?? "plain", dtype: "fp32" } as const;
 const compare = prompt("compare-cities");
 
 describe("cancelling", () => {
-  /** Cancels inside the call that tells of `when`; the engine may finish the step under way. */
+  /** Cancels inside the callback for `when`. The engine may finish its current step. */
   async function cancelWhen(
     serving: Serving,
     request: Omit<EngineRequest, "id">,
@@ -52,7 +52,7 @@ describe("cancelling", () => {
     });
     const answer = await asked.answer;
     expect(answer.reason).toBe(finish.cancelled);
-    // One step more at the most: the one that was under way.
+    // At most one more step: the one that was running.
     expect(serving.engine.load().steps).toBeLessThanOrEqual(stepsThen + 1);
     serving.expectAllFree();
     return answer;
@@ -78,7 +78,7 @@ describe("cancelling", () => {
   });
 
   it("in a plan", async () => {
-    // One title that never ends.
+    // One title that never closes.
     const model = branching({ caps: { ...aspd.caps, title_tokens: 200, branch_tokens: 300 } });
     const crowd = new Serving({ ...slow, model });
     const answer = await cancelWhen(
@@ -113,7 +113,7 @@ describe("cancelling", () => {
     expect(answer.usage.stages).toBeGreaterThanOrEqual(1);
   });
 
-  it("in the queue, where it never starts", async () => {
+  it("in the queue, before it starts", async () => {
     const serving = new Serving({ ...slow, maxRunning: 1 });
     const first = serving.ask({ prompt: compare, maxTokens: 900, ignoreEos: true });
     await first.seen("token");
@@ -127,7 +127,7 @@ describe("cancelling", () => {
     serving.expectAllFree();
   });
 
-  it("what is unknown or has ended changes nothing", async () => {
+  it("an unknown or finished request changes nothing", async () => {
     const serving = new Serving({ model: tiny });
     const asked = serving.ask({ prompt: [4], maxTokens: 3 });
     serving.engine.cancel(4_000_000_000);
@@ -138,7 +138,7 @@ describe("cancelling", () => {
 });
 
 describe("deadlines and closing", () => {
-  it("a deadline ends what runs and what waits", async () => {
+  it("a deadline ends running and waiting requests", async () => {
     const serving = new Serving({ ...slow, maxRunning: 1 });
     const running = serving.ask({
       prompt: compare,
@@ -157,7 +157,7 @@ describe("deadlines and closing", () => {
     serving.expectAllFree();
   });
 
-  it("closing cancels everything, tells of it, and may be repeated", async () => {
+  it("closing cancels and reports everything, and may be repeated", async () => {
     const serving = new Serving({ ...slow, maxRunning: 2 });
     const asked = prompts.map((ids) =>
       serving.ask({ prompt: ids, parallel: true, maxTokens: 400, ignoreEos: true }),
@@ -177,7 +177,7 @@ describe("deadlines and closing", () => {
     serving.engine.cancel(1);
   });
 
-  it("closing inside the engine's own call is safe", async () => {
+  it("closing inside a callback is safe", async () => {
     const serving = new Serving({ model: tiny });
     const asked = serving.ask({ prompt: [4], maxTokens: 400, ignoreEos: true }, (events) => {
       if (events.some((event) => event.kind === "token")) serving.engine.close();
@@ -186,7 +186,7 @@ describe("deadlines and closing", () => {
   });
 });
 
-it("tokens gather where that is asked for, what ends is told at once, and nothing is lost", async () => {
+it("with a flush interval tokens are collected, ends are reported at once, and nothing is lost", async () => {
   const request = { prompt: compare, parallel: true, maxTokens: 200 };
   const every = await new Serving().answer(request);
   const gathered = await new Serving({ flushIntervalMs: 1000 }).answer(request);
@@ -196,7 +196,7 @@ it("tokens gather where that is asked for, what ends is told at once, and nothin
 });
 
 describe("many at once", () => {
-  it("240 mixed requests with random cancels leave nothing behind", async () => {
+  it("240 mixed requests with random cancels leave no KV behind", async () => {
     const serving = new Serving({
       model: branching({ caps: { branches: 6, title_tokens: 4, branch_tokens: 30, stages: 4 } }),
       maxRunning: 48,
@@ -243,7 +243,7 @@ describe("many at once", () => {
     serving.expectAllFree();
   });
 
-  it("a full queue refuses, and goes on with what it has", async () => {
+  it("a full queue refuses more, and serves what it has", async () => {
     const serving = new Serving({ ...slow, maxRunning: 1, maxQueue: 3 });
     const first = serving.ask({ prompt: compare, maxTokens: 900, ignoreEos: true });
     await first.seen("token");
@@ -260,7 +260,7 @@ describe("many at once", () => {
     serving.expectAllFree();
   });
 
-  it("waits for KV that others hold, and is refused only where it can never fit", async () => {
+  it("a request waits for KV that others hold, and is refused only if it can never fit", async () => {
     // 256 blocks of 16 tokens.
     const serving = new Serving({ model: tiny, kvMib: 1, dtype: "bf16" });
     const { kvTotal } = serving.engine.load();
@@ -334,7 +334,7 @@ describe("bad arguments", () => {
     ["logitBias of no pairs", sampling({ logitBias: [1] })],
     ["logitBias of short pairs", sampling({ logitBias: [[1]] })],
     ["logitBias NaN", sampling({ logitBias: [[1, Number.NaN]] })],
-    ["logitBias of an odd id", sampling({ logitBias: [[1e12, 1]] })],
+    ["logitBias of an invalid id", sampling({ logitBias: [[1e12, 1]] })],
     ["logitBias of an unknown id", sampling({ logitBias: [[192, 1]] })],
     ["logitBias as an object", sampling({ logitBias: {} })],
     ["resume unknown", { resume: "last" }],
@@ -403,7 +403,7 @@ describe("bad arguments", () => {
     );
   });
 
-  it("scoring refuses odd structures, and what does not fit", async () => {
+  it("scoring refuses invalid structures, and tokens that do not fit", async () => {
     const score = serving.engine.score.bind(serving.engine) as (
       ...args: unknown[]
     ) => Promise<unknown>;
@@ -428,10 +428,10 @@ describe("bad arguments", () => {
     expect(await score([], "sum")).toEqual({ runs: [] });
   });
 
-  it("any mixture of odd values is refused with a code or served", async () => {
+  it("any mixture of unusual values is refused with a code, or served", async () => {
     const roll = random(11);
     // biome-ignore format: a list
-    const odd = [
+    const unusual = [
       undefined, null, true, false, 0, -0, 1, -1, 0.5, 7, 64, 1e9, 2 ** 31, 2 ** 32, 2 ** 53, 1e308,
       Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, "", "sum", "max", "5", 5n, -5n,
       2n ** 70n, [], [4], [4, 5, 6], [-1], [191], [192], ["4"], [[4, 1]], [[4, 1000]], [[4]], {}, [{}],
@@ -454,8 +454,9 @@ describe("bad arguments", () => {
     let refused = 0;
     for (let i = 0; i < 4000; i++) {
       const request: Record<string, unknown> = { prompt: [4, 5], maxTokens: 4, sampling: {} };
-      for (let n = Math.floor(roll() * 3); n > 0; n--) request[pick(fields)] = pick(odd);
-      if (roll() < 0.5) request.sampling = { [pick(knobs)]: pick(odd), [pick(knobs)]: pick(odd) };
+      for (let n = Math.floor(roll() * 3); n > 0; n--) request[pick(fields)] = pick(unusual);
+      if (roll() < 0.5)
+        request.sampling = { [pick(knobs)]: pick(unusual), [pick(knobs)]: pick(unusual) };
       const id = 1000 + i;
       if (!("id" in request)) request.id = id;
       try {
@@ -474,7 +475,7 @@ describe("bad arguments", () => {
     serving.expectAllFree();
   });
 
-  it("options that can't be are refused by name", () => {
+  it("invalid options are refused by name", () => {
     const options: [Record<string, unknown>, string][] = [
       [{ dtype: "int4" }, "dtype"],
       [{ codePath: "sse9" }, "sse9"],

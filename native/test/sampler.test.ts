@@ -1,9 +1,9 @@
-// The sampler against a plain one written here: what it chooses, from the raw logits that it had.
+// The sampler against a plain implementation of the same sampling from the same raw logits.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, Sampling } from "../src/index.ts";
 import { type Answer, prompt, Serving, small, tiny } from "./answers.ts";
 
-/** Philox4x32-10, in BigInt where the engine uses 64-bit words. */
+/** Philox4x32-10, with BigInt for 64-bit words. */
 function philox(counter: number[], key: number[]): number[] {
   let [c0 = 0n, c1 = 0n, c2 = 0n, c3 = 0n] = counter.map(BigInt);
   let [k0 = 0n, k1 = 0n] = key.map(BigInt);
@@ -36,7 +36,7 @@ interface Chosen {
   token: number;
 }
 
-/** Each freely chosen token with the logits it was chosen from, where a plan was not dropped. */
+/** Each sampled token with its logits, except those of dropped plans. */
 function choices(answer: Answer): Chosen[] {
   const out: Chosen[] = [];
   for (const event of answer.events) {
@@ -48,7 +48,12 @@ function choices(answer: Answer): Chosen[] {
 }
 
 /** Inverse CDF of u over the survivors in token-id order; top-k, then top-p, then min-p. */
-function choose(logits: Float32Array, masked: Set<number>, sampling: Sampling, u: number): number {
+function sampleToken(
+  logits: Float32Array,
+  masked: Set<number>,
+  sampling: Sampling,
+  u: number,
+): number {
   const temperature = Math.fround(sampling.temperature ?? 0);
   let kept = [...logits].flatMap((logit, token) => (masked.has(token) ? [] : [{ token, logit }]));
   kept.sort((a, b) => b.logit - a.logit || a.token - b.token);
@@ -78,7 +83,7 @@ function choose(logits: Float32Array, masked: Set<number>, sampling: Sampling, u
 }
 
 describe("Philox4x32-10", () => {
-  // Known answers of Random123 (kat_vectors).
+  // From kat_vectors of Random123.
   it.each([
     [
       [0, 0, 0, 0],
@@ -110,7 +115,7 @@ const kinds: [string, Sampling][] = [
 ];
 
 describe.each(kinds)("%s", (_, sampling) => {
-  it("chooses by seed, choice, lane and index from the unmasked tokens", async () => {
+  it("samples by seed, choice index, lane and index among the allowed tokens", async () => {
     const serving = new Serving({ model: small });
     const seed = 0x1234_5678_9abc_def0n;
     const answer = await serving.answer({
@@ -127,17 +132,17 @@ describe.each(kinds)("%s", (_, sampling) => {
     let lanes = 0;
     let planning = false;
     for (const { lane, index, logits, token } of choices(answer)) {
-      // In the trunk the legal markers depend on the plan: a title ends or begins, or the stage.
+      // In the trunk the allowed markers depend on the plan: a title's close or opening, or the fork.
       const before = answer.lanes[0]?.[index - 1]?.id;
       if (lane === 0 && before !== undefined) {
         planning = before === 3 || (planning && before !== 5 && before !== 8);
       }
       if (lane === 0 && (planning || before === 8 || token === 3)) continue;
       lanes |= 1 << lane;
-      const legal = lane === 0 ? 3 : 7;
-      const masked = new Set(markers.filter((id) => id !== legal));
-      const want = choose(logits, masked, sampling, uniform(seed, 3, lane, index));
-      // The end of the answer, chosen in a branch, closes it and is forced.
+      const allowed = lane === 0 ? 3 : 7;
+      const masked = new Set(markers.filter((id) => id !== allowed));
+      const want = sampleToken(logits, masked, sampling, uniform(seed, 3, lane, index));
+      // An end token sampled in a branch closes it; the close is forced.
       if (want !== end) expect(token, `lane ${lane} index ${index}`).toBe(want);
     }
     expect(lanes, "trunk seen").toBeGreaterThan(0);
@@ -165,7 +170,7 @@ describe("penalties", () => {
         const minus = Math.fround(Math.fround(Math.fround(0.05) * n) + Math.fround(0.1));
         adjusted[id] = Math.fround(repeated) - minus;
       }
-      expect(token).toBe(choose(adjusted, new Set([2]), {}, 0));
+      expect(token).toBe(sampleToken(adjusted, new Set([2]), {}, 0));
       counts.set(token, (counts.get(token) ?? 0) + 1);
     }
     expect(Math.max(...counts.values()), "some token came again").toBeGreaterThan(1);
@@ -173,7 +178,7 @@ describe("penalties", () => {
 });
 
 describe("log-probabilities", () => {
-  it("are log softmax of the raw logits, whatever temperature, bias and mask", async () => {
+  it("are the log softmax of the raw logits, for any temperature, bias and mask", async () => {
     const serving = new Serving({ model: tiny });
     const answer = await serving.answer({
       prompt: [9, 8, 7],
@@ -199,7 +204,7 @@ describe("log-probabilities", () => {
     expect(rows.length).toBeGreaterThan(5);
   });
 
-  it("differ by seed, and agree for one", async () => {
+  it("differ between seeds, and agree for one seed", async () => {
     const serving = new Serving({ model: tiny });
     const ask = async (seed: bigint, choice = 0) =>
       (

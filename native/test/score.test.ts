@@ -1,4 +1,4 @@
-// npm run score: the command, as a caller of it sees it.
+// The command npm run score, and structured prefill.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -37,7 +37,7 @@ const nulls = (run: ScoredRun) =>
     : run.parallel.map((list) => list.map((value) => value === null));
 
 describe("npm run score", () => {
-  it("answers one JSON value of the same shape, null for the first token of every run", () => {
+  it("prints one JSON value of the same shape, null for the first token of every run", () => {
     const { status, stdout, stderr } = score(structure, "--dtype", "fp32", "--json");
     expect(status, stderr).toBe(0);
     const runs = JSON.parse(stdout) as ScoredRun[];
@@ -53,7 +53,7 @@ describe("npm run score", () => {
     expect(stdout.trim().split("\n")).toHaveLength(1);
   });
 
-  it("writes every row's logits as safetensors, and its log-probabilities are theirs", () => {
+  it("writes every row's logits as safetensors, which give its log-probabilities", () => {
     const logits = join(folder, "logits.safetensors");
     const { status, stdout, stderr } = score(structure, "--logits", logits, "--json");
     expect(status, stderr).toBe(0);
@@ -69,7 +69,7 @@ describe("npm run score", () => {
     expect(first.serial[1]).toBeCloseTo((row[5] ?? 0) - total, 4);
   });
 
-  it("resumes by the rule that it is given", () => {
+  it("resumes by the given rule", () => {
     const [sum, max] = ["sum", "max"].map((rule) => score(structure, "--resume", rule, "--json"));
     const [before, after] = [sum, max].map((run) => JSON.parse(run?.stdout ?? "") as ScoredRun[]);
     expect(before?.slice(0, 2)).toEqual(after?.slice(0, 2));
@@ -77,8 +77,8 @@ describe("npm run score", () => {
   });
 
   it.each([
-    ["what is no JSON", "[{", []],
-    ["an odd structure", [{ both: [1] }], []],
+    ["a file that is not JSON", "[{", []],
+    ["an invalid structure", [{ both: [1] }], []],
     ["an unknown token", [{ serial: [192] }], []],
     ["no list", "7", []],
     ["an unknown option", structure, ["--fast"]],
@@ -102,7 +102,7 @@ describe("npm run score", () => {
 });
 
 describe("structured prefill", () => {
-  it("does not depend on how many rows go through the model together", async () => {
+  it("does not depend on the number of rows per step", async () => {
     const long: StructureRun[] = [
       { serial: Array.from({ length: 150 }, (_, i) => (i * 7) % 192) },
       {
@@ -122,7 +122,7 @@ describe("structured prefill", () => {
     expect(two.logits).toEqual(one.logits);
   });
 
-  it("siblings do not see each other: one changes nothing in the other", async () => {
+  it("siblings do not see each other: changing one does not change the other", async () => {
     const serving = new Serving({ model: tiny });
     const scored = async (sibling: number[]) =>
       (
@@ -137,7 +137,7 @@ describe("structured prefill", () => {
     expect(a.parallel[0]).toEqual(b.parallel[0]);
   });
 
-  it("a group of no branches is legal and changes nothing", async () => {
+  it("a parallel run without branches is allowed and changes nothing", async () => {
     const serving = new Serving({ model: tiny });
     const [before, after] = [{ serial: [4, 5, 6] }, { serial: [7, 8] }];
     for (const resume of ["sum", "max"] as const) {
@@ -155,7 +155,7 @@ describe("structured prefill", () => {
     expect(idsOf(byLane(answer.events)[0])).toEqual([5, 6, 7]);
   });
 
-  it("takes the steps that a dialect takes, where openings and guesses are told", async () => {
+  it("takes the steps of a dialect, given openings and titles", async () => {
     const serving = new Serving();
     const { title_open, title_close } = JSON.parse(readFileSync(join(small, "aspd.json"), "utf8"));
     const scriptTitles = { open: title_open.ids, close: title_close.ids };
@@ -183,8 +183,8 @@ describe("structured prefill", () => {
     serving.expectAllFree();
   });
 
-  // A title begins with 7 and ends with 9 6, which are guessed behind every token of it; or its begin is 7 8,
-  // and all is guessed where half the end stands there.
+  // A title opens with 7 and closes with 9 6: both are drafted after each of its tokens. Or it opens with
+  // 7 8: then they are drafted once half of the close is written.
   const titles: { name: string; open: number[]; serial: number[]; saved: number }[] = [
     { name: "two titles", open: [7], serial: [4, 7, 5, 9, 6, 7, 5, 9, 6, 4], saved: 3 + 2 },
     { name: "a long title", open: [7], serial: [4, 7, 5, 4, 5, 4, 9, 6, 4], saved: 2 },
@@ -196,20 +196,20 @@ describe("structured prefill", () => {
     { name: "half a begin", open: [7, 8], serial: [4, 7, 8, 5, 9, 6, 7, 5, 4], saved: 2 },
   ];
   for (const { name, open, serial, saved } of titles) {
-    it(`guesses a title's end and another one's begin: ${name}`, async () => {
+    it(`drafts a title's close and the next one's opening: ${name}`, async () => {
       const serving = new Serving({ model: tiny });
       const given = { prompt: [4], script: [{ serial }] };
-      const [plain, guessing] = await Promise.all([
+      const [plain, drafting] = await Promise.all([
         serving.answer(given),
         serving.answer({ ...given, scriptTitles: { open, close: [9, 6] } }),
       ]);
-      expect(idsOf(guessing.lanes[0])).toEqual(serial.slice(1));
-      expect(plain.usage.steps - guessing.usage.steps).toBe(saved);
+      expect(idsOf(drafting.lanes[0])).toEqual(serial.slice(1));
+      expect(plain.usage.steps - drafting.usage.steps).toBe(saved);
       serving.expectAllFree();
     });
   }
 
-  it("titles that only begin or end are refused", () => {
+  it("scriptTitles with only open or close are refused", () => {
     const ask = (scriptTitles: { open: number[]; close: number[] }) => () =>
       new Serving({ model: tiny }).ask({ prompt: [4], script: [{ serial: [4, 5] }], scriptTitles });
     expect(refusal(ask({ open: [5], close: [] }))).toBe("invalid_argument");
@@ -217,7 +217,7 @@ describe("structured prefill", () => {
     expect(refusal(ask({ open: [5], close: [1 << 20] }))).toBe("invalid_argument");
   });
 
-  it("openings that are none are refused", () => {
+  it("invalid openings are refused", () => {
     const serving = new Serving({ model: tiny });
     const ask = (openings: number[]) => {
       const script = [{ serial: [4, 5] }, { parallel: [[6, 7], [8]], openings }, { serial: [9] }];

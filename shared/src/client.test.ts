@@ -50,7 +50,7 @@ describe("the client library", () => {
     ]);
   });
 
-  it("leaves out what stands behind a stop string", () => {
+  it("leaves out what follows a stop string", () => {
     const branch = collect(
       chunk("", opened),
       chunk("b ", { lane: 2, stage: 1 }),
@@ -87,7 +87,7 @@ describe("the client library", () => {
       content: "x a b y",
       anabranch: { parts: [{ serial: "x " }, { parallel }, { serial: "y" }] },
     });
-    // What stands behind a stop string is in neither.
+    // Text after a stop string is in neither.
     answer.push(chunk("", { lane: 1, stage: 1, stop_lane: 1 }));
     expect(answer.message).toMatchObject({
       content: "x a ",

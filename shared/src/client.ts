@@ -1,17 +1,19 @@
-// The client library: puts the chunks of a `lanes` stream together into the answer's text and its
-// branches. It works on the chunks of any OpenAI SDK, which leave the field `anabranch` in place:
+// The client library: builds the answer's text and its branches from the chunks of a `lanes` stream.
+// It works on the chunks of any OpenAI SDK, because these leave the field `anabranch` in place:
 //
 //     const answer = new LaneAnswer();
 //     for await (const chunk of stream) answer.push(chunk);
 //     answer.text; answer.stages[0]?.branches.map(({ title, text }) => …);
 //     messages.push(answer.message, { role: "user", content: "And then?" });
+import { AnswerDocument, type LaneEvent, type Stage, type TextRun } from "./answer-document.ts";
 import type { LaneMark } from "./lane-mark.ts";
 import type { AnswerPart } from "./parts.ts";
 
-export type { LaneEventName, LaneMark } from "./lane-mark.ts";
+export type { Stage, TextRun } from "./answer-document.ts";
+export type { CloseReasonWord, LaneEventName, LaneMark } from "./lane-mark.ts";
 export type { AnswerPart, BranchPart } from "./parts.ts";
 
-/** As much of a `chat.completion.chunk` or `text_completion` chunk as is looked at. */
+/** The fields of a `chat.completion.chunk` or `text_completion` chunk that are read here. */
 export interface LaneChunk {
   choices: readonly {
     index?: number;
@@ -21,21 +23,8 @@ export interface LaneChunk {
   }[];
 }
 
-export interface Branch {
-  lane: number;
-  title: string;
-  text: string;
-  closed: boolean;
-  reason: LaneMark["reason"];
-  /** Behind a stop string, so not part of the answer. */
-  void: boolean;
-}
-
-export interface Stage {
-  stage: number;
-  branches: Branch[];
-  closed: boolean;
-}
+/** One branch: its `title`, its `text` so far, whether and why it ended. */
+export type Branch = TextRun;
 
 /** A run of trunk text, or one stage. */
 export type Part = { kind: "serial"; text: string } | ({ kind: "stage" } & Stage);
@@ -45,54 +34,74 @@ function markOf(chunk: LaneChunk): LaneMark | null {
   return typeof mark === "object" && mark !== null && "event" in mark ? (mark as LaneMark) : null;
 }
 
-/** An assistant message to go on from, with the structure of the answer it was. */
+/** The answer as an assistant message for the next request, with its structure. */
 export interface AnswerMessage {
   role: "assistant";
   content: string;
   anabranch: { parts: AnswerPart[] };
 }
 
+/** What a chunk's mark means for the document. */
+function eventOf(mark: LaneMark, text: string): LaneEvent {
+  const { lane } = mark;
+  const stage = mark.stage ?? 0;
+  switch (mark.event) {
+    case "delta":
+      return { case: "delta", value: { lane, text, logprobs: [] } };
+    case "stage_opened": {
+      const { lanes = [], titles = [] } = mark;
+      return { case: "stageOpened", value: { stage, lanes, titles } };
+    }
+    case "branch_closed":
+      return { case: "branchClosed", value: { lane, reason: mark.reason ?? null } };
+    case "stage_closed":
+      return { case: "stageClosed", value: { stage } };
+  }
+}
+
 export class LaneAnswer {
-  /** Which choice of the stream it is. */
+  /** The choice of the stream that this answer follows. */
   readonly index: number;
-  /** In document order; live, so that a page can draw branches as they grow. */
-  readonly parts: Part[] = [];
   finishReason: string | null = null;
-  readonly #branches = new Map<number, Branch>();
+  readonly #document = new AnswerDocument();
 
   constructor(index = 0) {
     this.index = index;
   }
 
-  /** Serial text and branch bodies in title order: what an `ordered` stream would have said. */
+  /** Serial text and branch bodies in title order: what an `ordered` stream would have sent. */
   get text(): string {
-    return this.parts
-      .map((part) =>
-        part.kind === "serial"
-          ? part.text
-          : part.branches.map((branch) => (branch.void ? "" : branch.text)).join(""),
-      )
-      .join("");
+    return this.#document.text;
+  }
+
+  /** In document order. Stages and branches are live objects: a page can draw them as they grow. */
+  get parts(): Part[] {
+    const parts: Part[] = [];
+    const stages = new Map(this.#document.stages.map((stage) => [stage.branches[0], stage]));
+    for (const run of this.#document.runs) {
+      const stage = stages.get(run);
+      if (stage) parts.push({ kind: "stage", ...stage });
+      else if (run.stage === null && !run.void && run.text !== "") {
+        parts.push({ kind: "serial", text: run.text });
+      }
+    }
+    return parts;
   }
 
   get stages(): Stage[] {
-    return this.parts.filter((part) => part.kind === "stage");
+    return this.#document.stages;
   }
 
-  /** For the next request's `messages`; with it the worker finds the KV of every branch again. */
+  /** For the `messages` of the next request: with it the worker finds the KV of every branch again. */
   get message(): AnswerMessage {
-    const parts = this.parts.flatMap((part): AnswerPart[] => {
-      if (part.kind === "serial") return [{ serial: part.text }];
-      const branches = part.branches.filter((branch) => !branch.void);
-      const parallel = branches.map(({ title, text }) => ({ title, body: text }));
-      return parallel.length > 0 ? [{ parallel }] : [];
-    });
-    return { role: "assistant", content: this.text, anabranch: { parts } };
+    const { text: content, parts } = this.#document;
+    return { role: "assistant", content, anabranch: { parts } };
   }
 
   /**
-   * Takes the next chunk; returns its mark, or null where it has none (usage, plain streams) or is
-   * another choice's.
+   * Takes the next chunk. Returns its mark, or null if it has none (usage, plain streams) or belongs to
+   * another choice.
+   * @throws LaneEventError if the chunks are not those of one answer in order
    */
   push(chunk: LaneChunk): LaneMark | null {
     const [choice] = chunk.choices;
@@ -102,87 +111,24 @@ export class LaneAnswer {
     const text = choice?.delta?.content ?? choice?.text ?? "";
     if (!mark) {
       // A plain `ordered` stream is an answer with nothing but serial text.
-      this.#appendSerial(text);
+      this.#document.apply({ case: "delta", value: { lane: 0, text, logprobs: [] } });
       return null;
     }
-    switch (mark.event) {
-      case "delta":
-        this.#append(mark, text);
-        break;
-      case "stage_opened":
-        this.#open(mark);
-        break;
-      case "branch_closed": {
-        const branch = this.#branches.get(mark.lane);
-        if (branch) Object.assign(branch, { closed: true, reason: mark.reason });
-        break;
-      }
-      case "stage_closed": {
-        const stage = this.stages.find((each) => each.stage === mark.stage);
-        if (stage) stage.closed = true;
-        break;
-      }
+    this.#document.apply(eventOf(mark, text));
+    if (mark.stop_lane !== undefined) {
+      this.#document.apply({ case: "finished", value: { stopLane: mark.stop_lane } });
     }
-    if (mark.stop_lane !== undefined) this.#stop(mark.stop_lane);
     return mark;
-  }
-
-  #open(mark: LaneMark): void {
-    const branches = (mark.lanes ?? []).map((lane, index): Branch => {
-      const title = mark.titles?.[index] ?? "";
-      return { lane, title, text: "", closed: false, reason: undefined, void: false };
-    });
-    for (const branch of branches) this.#branches.set(branch.lane, branch);
-    this.parts.push({ kind: "stage", stage: mark.stage ?? 0, branches, closed: false });
-  }
-
-  #append(mark: LaneMark, text: string): void {
-    if (text === "") return;
-    const branch = this.#branches.get(mark.lane);
-    if (branch) branch.text += text;
-    else this.#appendSerial(text);
-  }
-
-  #appendSerial(text: string): void {
-    if (text === "") return;
-    const last = this.parts.at(-1);
-    const before = this.parts.at(-2);
-    if (last?.kind === "serial") last.text += text;
-    else if (last && !last.closed) {
-      // Trunk text that a stop string held back belongs before the stage that is open.
-      if (before?.kind === "serial") before.text += text;
-      else this.parts.splice(-1, 0, { kind: "serial", text });
-    } else this.parts.push({ kind: "serial", text });
-  }
-
-  #stop(lane: number): void {
-    const at = this.parts.findIndex(
-      (part) => part.kind === "stage" && part.branches.some((branch) => branch.lane === lane),
-    );
-    const part = this.parts[at];
-    if (part?.kind !== "stage") {
-      // The trunk itself was stopped before the open stage.
-      const last = this.parts.at(-1);
-      if (last?.kind === "stage" && !last.closed)
-        for (const each of last.branches) each.void = true;
-      return;
-    }
-    let past = false;
-    for (const branch of part.branches) {
-      branch.void = past;
-      if (branch.lane === lane) past = true;
-    }
-    this.parts.length = at + 1;
   }
 }
 
-/** A whole stream at once: `const answer = await collectLanes(stream)`. */
+/** Reads a whole stream: `const answer = await collectLanes(stream)`. */
 export async function collectLanes(stream: AsyncIterable<LaneChunk>): Promise<LaneAnswer> {
   const [answer = new LaneAnswer()] = await collectChoices(stream, 1);
   return answer;
 }
 
-/** The same of a stream that was asked for `n` choices. */
+/** The same for a stream with `n` choices. */
 export async function collectChoices(
   stream: AsyncIterable<LaneChunk>,
   n: number,

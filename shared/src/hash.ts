@@ -1,4 +1,4 @@
-/** FNV-1a, 32 bits, mixed once more so that the low bits are even; the same on every machine. */
+/** FNV-1a, 32 bits, with a final mix for uniform low bits. */
 export function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) {

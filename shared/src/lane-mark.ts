@@ -1,10 +1,20 @@
 // What a chunk of a `lanes` stream says about itself, in its top-level field `anabranch`.
 
+/** Why a branch ended: by the model's own marker, by an end of sequence, or by a cap on its length. */
+export type CloseReasonWord = "marker" | "eos" | "cap";
+
+const words: readonly (CloseReasonWord | null)[] = [null, "marker", "eos", "cap"];
+
+/** The word for a CloseReason of the wire (answer.proto). Words pass unchanged. */
+export function closeReasonWord(reason: number | CloseReasonWord | null): CloseReasonWord | null {
+  return typeof reason === "number" ? (words[reason] ?? null) : reason;
+}
+
 export type LaneEventName = "delta" | "stage_opened" | "branch_closed" | "stage_closed";
 
 export interface LaneMark {
   event: LaneEventName;
-  /** The lane whose text this is; the stage's parent lane where the event is a stage's. */
+  /** The lane of the text or of the branch; 0 for the events of a stage. */
   lane: number;
   /** The branch's stage, or the stage opened or closed; null for the trunk. */
   stage: number | null;
@@ -14,9 +24,11 @@ export interface LaneMark {
   lanes?: number[];
   /** stage_opened: their titles, in the same order. */
   titles?: string[];
-  /** branch_closed: the model's own marker, an end of sequence, or a cap. */
-  reason?: "marker" | "eos" | "cap" | null;
-  /** In the last chunk, where a stop string ended the answer inside a stage: what stands behind
-   * this lane in document order is not part of the answer. */
+  /** branch_closed: why. */
+  reason?: CloseReasonWord | null;
+  /**
+   * In the last chunk, if a stop string ended the answer inside a stage: what comes after this lane in
+   * document order is not part of the answer.
+   */
   stop_lane?: number;
 }

@@ -1,4 +1,5 @@
-// An answer as its parts: what `message.anabranch.parts` holds, in answers and in history given back.
+// The structure of an answer: `message.anabranch.parts`, in answers and in the history that clients
+// send back.
 
 /** One branch of a stage. */
 export interface BranchPart {

@@ -1,5 +1,5 @@
 /**
- * The dialect of a worker whose model knows no markers: plans are asked for in words, where a request
- * wants branches (`mode: "parallel"`).
+ * The dialect of a worker whose model has no markers: it is asked for a plan in words, if a request wants
+ * branches (`mode: "parallel"`).
  */
 export const promptedDialect = "prompted";

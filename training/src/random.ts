@@ -1,8 +1,8 @@
 import { hash } from "@anabranch/shared/hash.ts";
 
 /**
- * A small seeded generator (mulberry32), so that a data set is a pure function of its seed.
- * Not for anything secret.
+ * A small seeded random generator (mulberry32), so that a data set is a pure function of its seed.
+ * Not for secrets.
  */
 export class Random {
   #state: number;
@@ -20,7 +20,7 @@ export class Random {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   }
 
-  /** An integer in [low, high], both included. */
+  /** An integer from `low` to `high`, inclusive. */
   int(low: number, high: number): number {
     return low + Math.floor(this.float() * (high - low + 1));
   }
@@ -29,7 +29,7 @@ export class Random {
     return this.float() < probability;
   }
 
-  /** Throws RangeError on an empty list. */
+  /** @throws RangeError if the list is empty */
   pick<T>(list: readonly T[]): T {
     const value = list[Math.floor(this.float() * list.length)];
     if (value === undefined) throw new RangeError("pick from an empty list");
@@ -45,7 +45,7 @@ export class Random {
     return copy;
   }
 
-  /** `count` distinct members, in random order. */
+  /** `count` distinct elements in random order. */
   sample<T>(list: readonly T[], count: number): T[] {
     return this.shuffle(list).slice(0, count);
   }

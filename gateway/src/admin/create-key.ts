@@ -1,17 +1,16 @@
 // POST /admin/v1/keys
-import { createRoute, z } from "@hono/zod-openapi";
-import { createKey } from "../auth/key-store.ts";
-import type { Environment } from "../environment.ts";
+import { z } from "@hono/zod-openapi";
+import { createKey as storeNewKey } from "../auth/key-store.ts";
 import { readBody } from "../http/body.ts";
-import { errorResponses } from "../http/error-responses.ts";
+import { jsonBody, operatorRoute } from "../http/route.ts";
 
 const limit = z.int().min(1).max(1_000_000_000).nullish();
 
 const body = z
   .object({
     tenant: z.string().regex(/^[\w.@:-]{1,64}$/, "1 to 64 letters, digits or any of _ . @ : -"),
-    rpm: limit.openapi({ description: "Requests a minute; without it there is no limit" }),
-    tpm: limit.openapi({ description: "Tokens a minute; without it there is no limit" }),
+    rpm: limit.openapi({ description: "Requests per minute; no limit if absent" }),
+    tpm: limit.openapi({ description: "Tokens per minute; no limit if absent" }),
   })
   .openapi("NewKeyRequest");
 
@@ -25,21 +24,15 @@ const created = z
   })
   .openapi("NewKey");
 
-export const route = createRoute({
+export const createKey = operatorRoute({
   method: "post",
   path: "/admin/v1/keys",
-  summary: "Makes a key, and its tenant where that is new",
-  security: [{ admin: [] }],
-  request: { body: { required: true, content: { "application/json": { schema: body } } } },
-  responses: {
-    200: { description: "The key", content: { "application/json": { schema: created } } },
-    ...errorResponses,
+  summary: "Makes a key, and its tenant if that is new",
+  request: jsonBody(body),
+  response: { description: "The key", schema: created },
+  async handle({ request, env }) {
+    const { tenant, rpm = null, tpm = null } = await readBody(request, body);
+    const { key, keyId } = await storeNewKey(env, tenant, { rpm, tpm });
+    return { key, id: keyId, tenant, rpm, tpm };
   },
 });
-
-export async function handle(request: Request, env: Environment): Promise<Response> {
-  const { tenant, rpm = null, tpm = null } = await readBody(request, body);
-  const { key, keyId } = await createKey(env, tenant, { rpm, tpm });
-  const answer: z.output<typeof created> = { key, id: keyId, tenant, rpm, tpm };
-  return Response.json(answer);
-}

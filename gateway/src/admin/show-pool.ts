@@ -1,9 +1,9 @@
 // GET /admin/v1/pool
-import { createRoute, z } from "@hono/zod-openapi";
-import type { Environment } from "../environment.ts";
-import { errorResponses } from "../http/error-responses.ts";
+import { z } from "@hono/zod-openapi";
+import { operatorRoute } from "../http/route.ts";
+import type { PoolWorker, WorkerLoad } from "../pool/pool.ts";
 import { loadOf } from "../pool/pool-service.ts";
-import { type PoolWorker, poolView, type WorkerLoad } from "../pool/pool-view.ts";
+import { poolView } from "../pool/pool-view.ts";
 import { credentials, workerClient } from "../routing/worker-client.ts";
 
 const worker = z
@@ -20,23 +20,9 @@ const worker = z
   })
   .openapi("PoolWorker");
 
-export const route = createRoute({
-  method: "get",
-  path: "/admin/v1/pool",
-  summary: "The workers, and how busy they are at this moment",
-  security: [{ admin: [] }],
-  responses: {
-    200: {
-      description: "The pool",
-      content: { "application/json": { schema: z.object({ workers: z.array(worker) }) } },
-    },
-    ...errorResponses,
-  },
-});
-
 const askMs = 500;
 
-/** What the worker itself says, newer than its last heartbeat; null where it does not answer. */
+/** The load that the worker itself reports now; null if it does not answer. */
 async function loadNow({ url, credential }: PoolWorker): Promise<WorkerLoad | null> {
   try {
     const headers = credentials({ credential });
@@ -47,31 +33,34 @@ async function loadNow({ url, credential }: PoolWorker): Promise<WorkerLoad | nu
   }
 }
 
-export async function handle(
-  env: Environment,
-  waitUntil: (promise: Promise<unknown>) => void,
-): Promise<Response> {
-  const view = await poolView(env, waitUntil, true);
-  const workers = await Promise.all(
-    view.workers.map(async (each): Promise<z.output<typeof worker>> => {
-      const now = each.healthy ? await loadNow(each) : null;
-      const load = now ?? each.load;
-      return {
-        id: each.id,
-        url: each.url,
-        healthy: now !== null,
-        draining: each.draining,
-        models: each.models.map(({ id }) => id),
-        kv: { free: load.kvBlocksFree, total: load.kvBlocksTotal },
-        requests: {
-          running: load.runningRequests,
-          queued: load.queuedRequests,
-          lanes: load.liveLanes,
-        },
-        registered_at: each.registeredAt,
-        seen_at: each.seenAt,
-      };
-    }),
-  );
-  return Response.json({ workers });
-}
+export const showPool = operatorRoute({
+  method: "get",
+  path: "/admin/v1/pool",
+  summary: "The workers, and how busy they are now",
+  response: { description: "The pool", schema: z.object({ workers: z.array(worker) }) },
+  async handle({ env, waitUntil }) {
+    const view = await poolView(env, waitUntil, true);
+    const workers = await Promise.all(
+      view.workers.map(async (each): Promise<z.output<typeof worker>> => {
+        const now = each.healthy ? await loadNow(each) : null;
+        const load = now ?? each.load;
+        return {
+          id: each.id,
+          url: each.url,
+          healthy: now !== null,
+          draining: each.draining,
+          models: each.models.map(({ id }) => id),
+          kv: { free: load.kvBlocksFree, total: load.kvBlocksTotal },
+          requests: {
+            running: load.runningRequests,
+            queued: load.queuedRequests,
+            lanes: load.liveLanes,
+          },
+          registered_at: each.registeredAt,
+          seen_at: each.seenAt,
+        };
+      }),
+    );
+    return { workers };
+  },
+});

@@ -1,26 +1,27 @@
+import { AnswerDocument, LaneEventError } from "@anabranch/shared/answer-document.ts";
 import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
+import { CloseReason, FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
-  CloseReason,
   type Event,
   EventSchema,
-  FinishReason,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+  type TokenLogprob,
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { AnswerDocument, LaneEventError } from "./document.ts";
-import type { Fragment, Presenter } from "./fragment.ts";
+import { TokenTally } from "../usage/token-tally.ts";
 import { LanesPresenter } from "./lanes-presenter.ts";
 import { OrderedPresenter } from "./ordered-presenter.ts";
+import type { Fragment, Presenter } from "./presenter.ts";
 
 type EventInit = NonNullable<MessageInitShape<typeof EventSchema>["event"]>;
 
 const event = (init: EventInit): Event => create(EventSchema, { event: init });
 const text = (lane: number, said: string, tokenIds = [1]) =>
   event({ case: "delta", value: { lane, text: said, tokenIds, visibleTokens: 1 } });
-const opened = (stage: number, lanes: number[], parentLane = 0) =>
+const opened = (stage: number, lanes: number[]) =>
   event({
     case: "stageOpened",
-    value: { stage, parentLane, lanes, titles: lanes.map((lane) => `T${lane}`) },
+    value: { stage, lanes, titles: lanes.map((lane) => `T${lane}`) },
   });
 const branchClosed = (lane: number) =>
   event({ case: "branchClosed", value: { lane, reason: CloseReason.MARKER } });
@@ -33,24 +34,25 @@ const finished = (stopLane?: number) =>
 
 /** Each event's fragments in an `ordered` and in a `lanes` stream, and the whole. */
 function present(events: Event[]) {
-  const document = new AnswerDocument();
+  const document = new AnswerDocument<TokenLogprob>();
   const ordered: Presenter = new OrderedPresenter(document);
   const lanes = new LanesPresenter();
   const orderedText: string[] = [];
   const chunks: Fragment[] = [];
-  const whole = new AnswerDocument();
+  const whole = new AnswerDocument<TokenLogprob>();
+  const tally = new TokenTally();
   for (const each of events) {
-    whole.apply(each);
-    const change = document.apply(each);
+    whole.apply(each.event);
+    tally.add(each);
+    const change = document.apply(each.event);
     const fragments = change ? ordered.push(change) : [];
     orderedText.push(fragments.map((fragment) => fragment.text).join(""));
     if (change) chunks.push(...lanes.push(change));
     if (change?.kind === "finished") {
-      const mark = lanes.lastMark(change.stoppedIn);
-      chunks.push({ text: "", logprobs: [], ...(mark ? { mark } : {}) });
+      chunks.push({ text: "", logprobs: [], mark: lanes.closingMark(change.stoppedIn) });
     }
   }
-  return { ordered: orderedText, chunks, whole: whole.text, tally: whole.tally };
+  return { ordered: orderedText, chunks, whole: whole.text, tally: tally.counts };
 }
 
 const chunkOf = ({ text: content, mark }: Fragment): LaneChunk => {
@@ -87,7 +89,7 @@ describe("an ordered stream", () => {
     );
   });
 
-  it("never sends what stands behind a stop string", () => {
+  it("never sends what follows a stop string", () => {
     const { ordered, whole } = present([
       text(0, "Intro. "),
       opened(1, [1, 2]),
@@ -99,14 +101,14 @@ describe("an ordered stream", () => {
     expect(whole).toBe("Intro. cut he");
   });
 
-  it("nor where one message brings it and the end together", () => {
-    const document = new AnswerDocument();
+  it("nor if one message holds it and the end together", () => {
+    const document = new AnswerDocument<TokenLogprob>();
     const presenter = new OrderedPresenter(document);
     const message = [
       ...[text(0, "Intro. "), opened(1, [1, 2])],
       ...[text(1, "cut he"), text(2, "void"), finished(1)],
     ];
-    const changes = message.flatMap((each) => document.apply(each) ?? []);
+    const changes = message.flatMap((each) => document.apply(each.event) ?? []);
     const fragments = changes.flatMap((change) => presenter.push(change));
     expect(fragments.map((fragment) => fragment.text).join("")).toBe("Intro. cut he");
   });
@@ -135,7 +137,7 @@ describe("an ordered stream", () => {
 });
 
 describe("a lanes stream", () => {
-  it("says of each chunk where it belongs", () => {
+  it("marks each chunk with its place", () => {
     const { chunks } = present([
       text(0, "x"),
       opened(1, [1, 2]),
@@ -188,8 +190,8 @@ describe("the document", () => {
       [stageClosed(1)],
       [opened(1, [1]), opened(2, [1])],
     ]) {
-      const document = new AnswerDocument();
-      expect(() => events.map((each) => document.apply(each))).toThrow(LaneEventError);
+      const document = new AnswerDocument<TokenLogprob>();
+      expect(() => events.map((each) => document.apply(each.event))).toThrow(LaneEventError);
     }
   });
 
@@ -265,7 +267,7 @@ function randomAnswer(seed: number): { events: Event[]; text: string } {
 }
 
 describe("any answer", () => {
-  it("is the same text ordered, in lanes and whole", () => {
+  it("is the same text ordered, in lanes and not streamed", () => {
     for (let seed = 0; seed < 500; seed++) {
       const answer = randomAnswer(seed);
       const { ordered, whole, chunks } = present(answer.events);

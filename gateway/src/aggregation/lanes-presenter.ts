@@ -1,42 +1,42 @@
-// The `lanes` stream: every lane's text as it is decoded, each chunk saying where it belongs.
-import { type Change, closeReason, type Piece } from "./document.ts";
-import type { Fragment, Presenter } from "./fragment.ts";
+// The `lanes` stream: every lane's text as it is decoded. Each chunk says where its text belongs.
+import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
+import type { AnswerChange, AnswerRun, Fragment, Presenter } from "./presenter.ts";
 
-const place = ({ lane, stage, title }: Piece) => ({ lane, stage, title });
+const placeOf = ({ lane, stage, title }: AnswerRun) => ({ lane, stage, title });
+const trunk = { lane: 0, title: null };
+
+function markOf(change: Exclude<AnswerChange, { kind: "finished" }>): LaneMark {
+  switch (change.kind) {
+    case "text":
+      return { event: "delta", ...placeOf(change.run) };
+    case "stage_opened": {
+      const { stage, branches } = change.stage;
+      const lanes = branches.map(({ lane }) => lane);
+      const titles = branches.map(({ title }) => title ?? "");
+      return { event: "stage_opened", ...trunk, stage, lanes, titles };
+    }
+    case "branch_closed":
+      return { event: "branch_closed", ...placeOf(change.run), reason: change.run.reason };
+    case "stage_closed":
+      return { event: "stage_closed", ...trunk, stage: change.stage.stage };
+  }
+}
 
 export class LanesPresenter implements Presenter {
-  push(change: Change): Fragment[] {
-    switch (change.kind) {
-      case "text": {
-        const { piece, text, logprobs } = change;
-        return [{ text, logprobs, mark: { event: "delta", ...place(piece) } }];
-      }
-      case "stage_opened": {
-        const { stage, parent, branches } = change;
-        const lanes = branches.map(({ lane }) => lane);
-        const titles = branches.map(({ title }) => title ?? "");
-        const at = { lane: parent.lane, stage, title: null };
-        return [{ text: "", logprobs: [], mark: { event: "stage_opened", ...at, lanes, titles } }];
-      }
-      case "branch_closed": {
-        const { piece, reason } = change;
-        const mark = { event: "branch_closed" as const, ...place(piece) };
-        return [{ text: "", logprobs: [], mark: { ...mark, reason: closeReason(reason) } }];
-      }
-      case "stage_closed": {
-        const { stage, parent } = change;
-        const at = { lane: parent.lane, stage, title: null };
-        return [{ text: "", logprobs: [], mark: { event: "stage_closed", ...at } }];
-      }
-      case "finished":
-        // Told by the last chunk (lastMark).
-        return [];
-    }
+  push(change: AnswerChange): Fragment[] {
+    if (change.kind === "finished") return []; // the closing mark reports it
+    const { text, logprobs } = change.kind === "text" ? change : { text: "", logprobs: [] };
+    return [{ text, logprobs, mark: markOf(change) }];
   }
 
-  /** Where the answer ended: with `stop_lane`, lanes behind it in document order are void. */
-  lastMark(stoppedIn: Piece | null): Fragment["mark"] {
-    if (!stoppedIn) return { event: "delta", lane: 0, stage: null, title: null };
-    return { event: "delta", ...place(stoppedIn), stop_lane: stoppedIn.lane };
+  /** The mark of the first chunk, which carries no text. */
+  get openingMark(): LaneMark {
+    return { event: "delta", ...trunk, stage: null };
+  }
+
+  /** The mark of the last chunk. Lanes after `stop_lane` in document order are void. */
+  closingMark(stoppedIn: AnswerRun | null): LaneMark {
+    if (!stoppedIn) return this.openingMark;
+    return { event: "delta", ...placeOf(stoppedIn), stop_lane: stoppedIn.lane };
   }
 }

@@ -1,49 +1,55 @@
-// The `ordered` stream: append-only text in document order. The first open piece streams live, later
-// ones are held and released in turn.
-import type { AnswerDocument, Change, Piece } from "./document.ts";
-import type { Fragment, Presenter } from "./fragment.ts";
+// The `ordered` stream: append-only text in document order. The first open run streams live; later
+// runs are held back and released in order.
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import type { AnswerChange, AnswerRun, ChoiceDocument, Fragment, Presenter } from "./presenter.ts";
+
+/** What one push releases. */
+interface Released {
+  text: string;
+  logprobs: TokenLogprob[];
+}
 
 export class OrderedPresenter implements Presenter {
-  readonly #document: AnswerDocument;
-  /** Everything before this piece is out. */
-  #at: Piece | undefined;
-  /** How much of each piece's text and logprobs is out. */
-  readonly #sent = new Map<Piece, { text: number; logprobs: number }>();
+  readonly #document: ChoiceDocument;
+  /** Everything before this run has been sent. */
+  #at: AnswerRun | undefined;
+  /** How much of each run's text and log-probabilities has been sent. */
+  readonly #sent = new Map<AnswerRun, { text: number; logprobs: number }>();
 
-  constructor(document: AnswerDocument) {
+  constructor(document: ChoiceDocument) {
     this.#document = document;
-    this.#at = document.pieces[0];
+    this.#at = document.runs[0];
   }
 
-  push(change: Change): Fragment[] {
-    const fragment: Fragment = { text: "", logprobs: [] };
-    // The document may be further than the change: one message can hold a later branch's text and the
+  push(change: AnswerChange): Fragment[] {
+    const released: Released = { text: "", logprobs: [] };
+    // The document may be ahead of the change: one message can hold the text of a later branch and the
     // end that makes it void.
-    if (change.kind === "text" && !change.piece.void && this.#isPast(change.piece)) {
-      this.#release(change.piece, fragment);
+    if (change.kind === "text" && !change.run.void && this.#isPast(change.run)) {
+      this.#release(change.run, released);
     }
-    const { pieces } = this.#document;
-    for (let index = this.#at ? pieces.indexOf(this.#at) : pieces.length; ; index++) {
-      const at = pieces[index];
+    const { runs, finished } = this.#document;
+    for (let index = this.#at ? runs.indexOf(this.#at) : runs.length; ; index++) {
+      const at = runs[index];
       this.#at = at;
       if (!at) break;
-      if (!at.void) this.#release(at, fragment);
-      if (!at.closed) break;
+      if (!at.void) this.#release(at, released);
+      if (!at.closed && !finished) break;
     }
-    return fragment.text === "" && fragment.logprobs.length === 0 ? [] : [fragment];
+    return released.text === "" && released.logprobs.length === 0 ? [] : [released];
   }
 
-  /** Text that a stop string held back may come after its piece was left behind. */
-  #isPast(piece: Piece): boolean {
+  /** Text that a stop string held back may arrive after its run was passed. */
+  #isPast(run: AnswerRun): boolean {
     if (!this.#at) return true;
-    const { pieces } = this.#document;
-    return pieces.indexOf(piece) < pieces.indexOf(this.#at);
+    const { runs } = this.#document;
+    return runs.indexOf(run) < runs.indexOf(this.#at);
   }
 
-  #release(piece: Piece, into: Fragment): void {
-    const sent = this.#sent.get(piece) ?? { text: 0, logprobs: 0 };
-    into.text += piece.text.slice(sent.text);
-    into.logprobs.push(...piece.logprobs.slice(sent.logprobs));
-    this.#sent.set(piece, { text: piece.text.length, logprobs: piece.logprobs.length });
+  #release(run: AnswerRun, into: Released): void {
+    const sent = this.#sent.get(run) ?? { text: 0, logprobs: 0 };
+    into.text += run.text.slice(sent.text);
+    into.logprobs.push(...run.logprobs.slice(sent.logprobs));
+    this.#sent.set(run, { text: run.text.length, logprobs: run.logprobs.length });
   }
 }

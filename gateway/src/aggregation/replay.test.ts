@@ -1,11 +1,9 @@
-import {
-  CloseReason,
-  type Event,
-  EventSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+import { AnswerDocument } from "@anabranch/shared/answer-document.ts";
+import { CloseReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { type Event, EventSchema } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
-import { AnswerDocument } from "./document.ts";
+import { TokenTally } from "../usage/token-tally.ts";
 import { Replay, ReplayError } from "./replay.ts";
 import { resumeOf } from "./resume.ts";
 
@@ -15,7 +13,7 @@ const delta = (lane: number, text: string, tokenIds = [...text].map((c) => c.cha
   event({ case: "delta", value: { lane, text, tokenIds, visibleTokens: tokenIds.length } });
 const opened = event({
   case: "stageOpened",
-  value: { stage: 1, parentLane: 0, lanes: [1, 2], titles: ["A", "B"] },
+  value: { stage: 1, lanes: [1, 2], titles: ["A", "B"] },
 });
 const closed = (lane: number) =>
   event({ case: "branchClosed", value: { lane, reason: CloseReason.EOS } });
@@ -36,35 +34,39 @@ const answer = [
 
 function documentOf(events: readonly Event[]) {
   const document = new AnswerDocument();
-  for (const each of events) document.apply(each);
-  return { text: document.text, tally: document.tally };
+  const tally = new TokenTally();
+  for (const each of events) {
+    document.apply(each.event);
+    tally.add(each);
+  }
+  return { text: document.text, tally: tally.counts };
 }
 
 describe("a replay", () => {
-  it("goes on wherever the first run was lost", () => {
+  it("continues wherever the first run was lost", () => {
     for (let lost = 0; lost <= answer.length; lost++) {
-      const told = answer.slice(0, lost);
-      const replay = new Replay(told);
+      const sent = answer.slice(0, lost);
+      const replay = new Replay(sent);
       const rest = answer.flatMap((each) => replay.rest(each) ?? []);
       expect(rest).toHaveLength(answer.length - lost);
-      expect(documentOf([...told, ...rest])).toEqual(documentOf(answer));
+      expect(documentOf([...sent, ...rest])).toEqual(documentOf(answer));
     }
   });
 
-  it("goes on where the second run cuts its words in other places", () => {
-    const told = [delta(0, "in"), opened, delta(1, "a1"), delta(2, "b"), delta(1, "a")];
+  it("continues if the second run splits its deltas elsewhere", () => {
+    const sent = [delta(0, "in"), opened, delta(1, "a1"), delta(2, "b"), delta(1, "a")];
     const again = [
       ...[delta(0, "i"), delta(0, "n"), opened, delta(2, "b1b2"), delta(1, "a1a2")],
       ...[closed(1), closed(2), stageClosed, delta(0, "out")],
     ];
-    const replay = new Replay(told);
+    const replay = new Replay(sent);
     const rest = again.flatMap((each) => replay.rest(each) ?? []);
-    expect(documentOf([...told, ...rest]).text).toBe("ina1a2b1b2out");
+    expect(documentOf([...sent, ...rest]).text).toBe("ina1a2b1b2out");
   });
 
-  it("keeps text apart from the tokens it lags behind", () => {
-    const told = [delta(0, "", [1, 2]), delta(0, "ab", [3])];
-    const replay = new Replay(told);
+  it("handles text that lags behind its tokens", () => {
+    const sent = [delta(0, "", [1, 2]), delta(0, "ab", [3])];
+    const replay = new Replay(sent);
     const rest = [delta(0, "a", [1, 2, 3]), delta(0, "bcd", [4])].flatMap(
       (each) => replay.rest(each) ?? [],
     );
@@ -77,7 +79,7 @@ describe("a replay", () => {
   });
 });
 
-describe("what another worker is told of an answer", () => {
+describe("what another worker needs to resume an answer", () => {
   const started = event({
     case: "started",
     value: { promptTokenIds: [7, 8], modelDigest: "d", promptTokens: 2 },
@@ -88,14 +90,14 @@ describe("what another worker is told of an answer", () => {
     expect(resumeOf([started, ...answer.slice(0, 7)])).toMatchObject({
       ...{ promptTokenIds: [7, 8], modelDigest: "d" },
       lanes: [
-        { lane: 0, stage: 0, tokenIds: ids("in"), reason: 0 },
-        { lane: 1, stage: 1, tokenIds: ids("a1a2"), reason: CloseReason.EOS },
-        { lane: 2, stage: 1, tokenIds: ids("b1b2"), reason: 0 },
+        { lane: 0, tokenIds: ids("in"), closed: 0 },
+        { lane: 1, tokenIds: ids("a1a2"), closed: CloseReason.EOS },
+        { lane: 2, tokenIds: ids("b1b2"), closed: 0 },
       ],
     });
   });
 
-  it("is nothing where nothing was written, or log-probabilities are to go on", () => {
+  it("is nothing if nothing was written, or if log-probabilities are wanted", () => {
     expect(resumeOf([started])).toBeNull();
     const spoken = { lane: 0, text: "a", tokenIds: [1], logprobs: [{ tokenId: 1, logprob: -1 }] };
     expect(resumeOf([started, event({ case: "delta", value: spoken })])).toBeNull();

@@ -1,37 +1,37 @@
-// An answer that is decoded anew after its worker was lost: the same request, seed included, gives the
-// same lanes. What the client has already is recognised and left out; what differs from it is refused,
-// since no client can take back what it was told.
-import type { Event } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+// An answer that is decoded again after its worker was lost: the same request, with its seed, gives the
+// same lanes. What the client already has is recognised and skipped. A difference is an error, because
+// text that was sent can't be taken back.
+import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
-/** The second run does not say what the first one said. */
+/** The second run differs from the first. */
 export class ReplayError extends Error {
   override readonly name = "ReplayError";
 }
 
-interface LaneRun {
+interface LaneSoFar {
   text: string;
   tokenIds: number[];
   logprobs: number;
 }
 
 class Lanes {
-  readonly #runs = new Map<number, LaneRun>();
+  readonly #runs = new Map<number, LaneSoFar>();
 
-  of(lane: number): LaneRun {
+  of(lane: number): LaneSoFar {
     const known = this.#runs.get(lane);
     if (known) return known;
-    const run: LaneRun = { text: "", tokenIds: [], logprobs: 0 };
+    const run: LaneSoFar = { text: "", tokenIds: [], logprobs: 0 };
     this.#runs.set(lane, run);
     return run;
   }
 }
 
-/** What can be told once only. */
-function boundaryOf({ event }: Event): string | null {
+/** An event that must be sent only once, as a key. */
+function onceKeyOf({ event }: Event): string | null {
   switch (event.case) {
     case "stageOpened": {
-      const { stage, parentLane, lanes, titles } = event.value;
-      return JSON.stringify(["opened", stage, parentLane, lanes, titles]);
+      const { stage, lanes, titles } = event.value;
+      return JSON.stringify(["opened", stage, lanes, titles]);
     }
     case "branchClosed":
       return `closed ${event.value.lane}`;
@@ -43,31 +43,31 @@ function boundaryOf({ event }: Event): string | null {
 }
 
 export class Replay {
-  readonly #told = new Lanes();
-  readonly #boundaries = new Set<string>();
+  readonly #sent = new Lanes();
+  readonly #sentEvents = new Set<string>();
   readonly #again = new Lanes();
 
-  constructor(told: Iterable<Event>) {
-    for (const each of told) {
-      const boundary = boundaryOf(each);
-      if (boundary !== null) this.#boundaries.add(boundary);
+  constructor(sent: Iterable<Event>) {
+    for (const each of sent) {
+      const key = onceKeyOf(each);
+      if (key !== null) this.#sentEvents.add(key);
       if (each.event.case !== "delta") continue;
       const { lane, text, tokenIds, logprobs } = each.event.value;
-      const run = this.#told.of(lane);
+      const run = this.#sent.of(lane);
       run.text += text;
       run.tokenIds.push(...tokenIds);
       run.logprobs += logprobs.length;
     }
   }
 
-  /** What is new in the second run's next event; null where nothing is. Throws ReplayError. */
+  /** The new part of the second run's next event; null if there is none. Throws ReplayError. */
   rest(each: Event): Event | null {
     if (each.event.case !== "delta") {
-      const boundary = boundaryOf(each);
-      return boundary !== null && this.#boundaries.has(boundary) ? null : each;
+      const key = onceKeyOf(each);
+      return key !== null && this.#sentEvents.has(key) ? null : each;
     }
     const { value } = each.event;
-    const told = this.#told.of(value.lane);
+    const sent = this.#sent.of(value.lane);
     const again = this.#again.of(value.lane);
     const textBefore = again.text.length;
     const tokensBefore = again.tokenIds.length;
@@ -75,20 +75,20 @@ export class Replay {
     again.text += value.text;
     again.tokenIds.push(...value.tokenIds);
     again.logprobs += value.logprobs.length;
-    const common = Math.min(told.text.length, again.text.length);
-    const sameText = told.text.slice(textBefore, common) === again.text.slice(textBefore, common);
+    const common = Math.min(sent.text.length, again.text.length);
+    const sameText = sent.text.slice(textBefore, common) === again.text.slice(textBefore, common);
     const sameTokens = value.tokenIds.every((id, index) => {
-      const before = told.tokenIds[tokensBefore + index];
+      const before = sent.tokenIds[tokensBefore + index];
       return before === undefined || before === id;
     });
     if (!sameText || !sameTokens) {
-      throw new ReplayError(`lane ${value.lane} goes on differently than it was told`);
+      throw new ReplayError(`lane ${value.lane} differs from what was sent`);
     }
     const newFrom = (known: number, before: number) => Math.max(0, known - before);
-    const text = value.text.slice(newFrom(told.text.length, textBefore));
-    const firstToken = newFrom(told.tokenIds.length, tokensBefore);
+    const text = value.text.slice(newFrom(sent.text.length, textBefore));
+    const firstToken = newFrom(sent.tokenIds.length, tokensBefore);
     const tokenIds = value.tokenIds.slice(firstToken);
-    const logprobs = value.logprobs.slice(newFrom(told.logprobs, logprobsBefore));
+    const logprobs = value.logprobs.slice(newFrom(sent.logprobs, logprobsBefore));
     if (text === "" && tokenIds.length === 0 && logprobs.length === 0) return null;
     const visibleTokens = tokenIds.length > 0 ? Math.min(value.visibleTokens, tokenIds.length) : 0;
     const delta = { ...value, text, tokenIds, logprobs, visibleTokens };

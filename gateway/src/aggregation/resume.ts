@@ -1,28 +1,24 @@
-// What a worker needs to go on with an answer that another one began.
-import type {
-  Event,
-  LanePrefix,
-  Resume,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import {
-  LanePrefixSchema,
-  ResumeSchema,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+// What a worker needs to continue an answer that another one began.
+import type { LaneLog } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { LaneLogSchema } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import type { Resume } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { ResumeSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { create } from "@bufbuild/protobuf";
 
 /**
- * The lanes as far as they were told. Null where the answer must be decoded anew: nothing was written
- * yet, or its log-probabilities, which only decoding gives, are wanted.
+ * The lanes as far as `events` report them. Null if the answer must be decoded again: nothing was
+ * written yet, or its log-probabilities are wanted, which only decoding gives.
  */
-export function resumeOf(told: Iterable<Event>): Resume | null {
+export function resumeOf(events: Iterable<Event>): Resume | null {
   const resume = create(ResumeSchema);
-  const lanes = new Map<number, LanePrefix>();
-  const laneOf = (lane: number): LanePrefix => {
-    const known = lanes.get(lane) ?? create(LanePrefixSchema, { lane });
+  const lanes = new Map<number, LaneLog>();
+  const laneOf = (lane: number): LaneLog => {
+    const known = lanes.get(lane) ?? create(LaneLogSchema, { lane });
     lanes.set(lane, known);
     return known;
   };
-  for (const { event } of told) {
+  for (const { event } of events) {
     switch (event.case) {
       case "started":
         resume.promptTokenIds = event.value.promptTokenIds;
@@ -32,11 +28,8 @@ export function resumeOf(told: Iterable<Event>): Resume | null {
         if (event.value.logprobs.length > 0) return null;
         laneOf(event.value.lane).tokenIds.push(...event.value.tokenIds);
         break;
-      case "stageOpened":
-        for (const lane of event.value.lanes) laneOf(lane).stage = event.value.stage;
-        break;
       case "branchClosed":
-        laneOf(event.value.lane).reason = event.value.reason;
+        laneOf(event.value.lane).closed = event.value.reason;
         break;
       default:
         break;

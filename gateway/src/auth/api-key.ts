@@ -1,10 +1,10 @@
-// API keys: `sk-ab-<public id>-<secret>`. Only a keyed hash of one is ever stored.
+// API keys: `sk-ab-<public id>-<secret>`. Only a keyed hash of a key is stored.
 
 const pattern = /^sk-ab-([a-z0-9]{12})-([A-Za-z0-9]{40})$/;
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const encoder = new TextEncoder();
 
-/** `length` letters and digits, uniformly: bytes that would favour some letters are drawn again. */
+/** A uniform random word over `alphabet`: bytes that would favour some letters are drawn again. */
 function randomWord(length: number, alphabet: string): string {
   const limit = 256 - (256 % alphabet.length);
   let word = "";
@@ -54,9 +54,9 @@ export function hex(bytes: Uint8Array): string {
   return text;
 }
 
-/** Whether two secrets are equal, in a time that does not tell where they differ. */
+/** Compares two secrets in constant time. */
 export async function sameSecret(a: string, b: string): Promise<boolean> {
-  // Hashed first: timingSafeEqual wants equal lengths, and lengths are not to leak either.
+  // Hashed first: timingSafeEqual needs equal lengths, and lengths must not leak either.
   const [left, right] = await Promise.all(
     [a, b].map((text) => crypto.subtle.digest("SHA-256", encoder.encode(text))),
   );

@@ -1,5 +1,5 @@
-// Keys in D1, and this isolate's bounded memory of them, so that a slow or absent D1 does not stop
-// requests whose key was seen lately.
+// Keys in D1, and a bounded cache of them in this isolate, so that a slow or unreachable D1 does not stop
+// requests whose key was seen recently.
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { ApiError } from "../api-error.ts";
@@ -14,32 +14,32 @@ export interface Caller {
   tpm: number | null;
 }
 
-interface Remembered {
+interface CachedCaller {
   caller: Caller | null;
   at: number;
 }
 
-/** Younger than this, a remembered answer is used as it is. */
+/** A cached caller younger than this is used without asking D1. */
 const freshMs = 30_000;
-/** An unknown key is asked for again after this, so that a new key works soon everywhere. */
+/** An unknown key is looked up again after this, so that a new key works everywhere soon. */
 const unknownMs = 1_000;
-/** A known key older than this is forgotten, whatever D1 says. */
+/** A cached caller older than this is not used, even if D1 can't be reached. */
 const staleMs = 600_000;
-/** How long a known key waits for D1 before its remembered answer is used. */
+/** How long a known key waits for D1 before its cached caller is used. */
 const patienceMs = 100;
 /** How long an unknown key waits for D1. */
 const timeoutMs = 5_000;
 const capacity = 10_000;
 
-/** By hash: no key stands in memory longer than its request. */
-const remembered = new Map<string, Remembered>();
+/** By hash: no key stays in memory longer than its request. */
+const cached = new Map<string, CachedCaller>();
 
-function remember(hash: string, caller: Caller | null): void {
-  remembered.delete(hash);
-  remembered.set(hash, { caller, at: Date.now() });
-  if (remembered.size > capacity) {
-    const [oldest] = remembered.keys();
-    if (oldest !== undefined) remembered.delete(oldest);
+function cacheCaller(hash: string, caller: Caller | null): void {
+  cached.delete(hash);
+  cached.set(hash, { caller, at: Date.now() });
+  if (cached.size > capacity) {
+    const [oldest] = cached.keys();
+    if (oldest !== undefined) cached.delete(oldest);
   }
 }
 
@@ -49,7 +49,7 @@ async function lookUp(env: Environment, keyId: string, hash: string): Promise<Ca
     row && row.hash === hash
       ? { tenantId: row.tenantId, keyId: row.keyId, rpm: row.rpm, tpm: row.tpm }
       : null;
-  remember(hash, caller);
+  cacheCaller(hash, caller);
   return caller;
 }
 
@@ -59,7 +59,7 @@ function within<T>(promise: Promise<T>, ms: number): Promise<T | typeof late> {
   return Promise.race([promise, scheduler.wait(ms).then((): typeof late => late)]);
 }
 
-/** Who presents `key`; null where nobody does. Throws when it can't be known. */
+/** Whose key it is; null if it is nobody's. Throws a 503 ApiError if that can't be looked up. */
 export async function findCaller(
   env: Environment,
   key: string,
@@ -68,7 +68,7 @@ export async function findCaller(
   const keyId = keyIdOf(key);
   if (keyId === null) return null;
   const hash = hex(await keyedHash(env.ANABRANCH_KEY_SECRET, key));
-  const known = remembered.get(hash);
+  const known = cached.get(hash);
   const age = known ? Date.now() - known.at : Number.POSITIVE_INFINITY;
   if (known && age < (known.caller ? freshMs : unknownMs)) return known.caller;
 
@@ -93,7 +93,7 @@ export interface KeyLimits {
   tpm: number | null;
 }
 
-/** Makes a key for `tenantId`, and the tenant where it is new. The key itself is not kept. */
+/** Makes a key for `tenantId`, and the tenant if it is new. The key itself is not stored. */
 export async function createKey(
   env: Environment,
   tenantId: string,
@@ -112,5 +112,5 @@ export async function createKey(
 
 /** For tests: as if this isolate had just started. */
 export function forgetKeys(): void {
-  remembered.clear();
+  cached.clear();
 }

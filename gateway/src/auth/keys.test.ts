@@ -58,7 +58,7 @@ describe("keys", () => {
     }
   });
 
-  it("knows a key that was seen lately while D1 is away, and says 503 to others", async () => {
+  it("accepts a recently used key while D1 is unreachable, and answers 503 to others", async () => {
     const { key } = await makeKey("keys-c");
     expect((await call("/v1/models", { headers: bearer(key) })).status).toBe(200);
     await env.DB.prepare("ALTER TABLE keys RENAME TO keys_away").run();

@@ -1,8 +1,8 @@
-// What an answer depends on, as one hash. Everything that can change the answer is in it; how it is
-// streamed is not.
+// The cache key of an answer: a hash of everything that can change the answer. How it is streamed is not
+// part of it.
 import { hex } from "../auth/api-key.ts";
 
-/** Plain values only; `undefined` is left out and objects are sorted, so equal requests are equal. */
+/** Plain values. `undefined` is left out and fields are sorted, so that equal requests have equal keys. */
 export type Canonical =
   | string
   | number
@@ -28,15 +28,15 @@ export interface AnswerKey {
   tenantId: string;
   model: string;
   modelDigest: string;
-  /** What was decided, not what was asked. */
+  /** The decided mode, not the requested one. */
   mode: "serial" | "parallel";
-  /** The classifier's version where it decided, else null. */
+  /** The classifier's version if it decided, else null. */
   classifier: string | null;
   maxBranches: number;
   maxTokens: number;
   /** Choices. */
   n: number;
-  /** null where temperature 0 makes it irrelevant. */
+  /** null if temperature 0 makes it irrelevant. */
   seed: string | null;
   stop: readonly string[];
   sampling: { readonly [name: string]: Canonical };

@@ -1,19 +1,17 @@
-// One object per tenant: its remembered answers. An object of its own, because another tenant's
-// entries can't even be addressed from it, because a hit is there for every location as soon as it is
-// written (KV takes a minute to agree, the Cache API never does), and because D1's one thread is kept
-// for what only it can do.
+// One object per tenant with its cached answers. Another tenant's entries can't even be addressed from
+// here, an entry is visible to every location as soon as it is written (KV takes a minute, the Cache API
+// never shares), and D1's single thread stays free.
 import { DurableObject } from "cloudflare:workers";
-import type { Environment } from "../environment.ts";
 
-/** Larger logs are not kept: a row of an object holds at most 2 MB. */
-export const largestEntry = 1_000_000;
+/** Larger logs are not cached: a row of an object holds at most 2 MB. */
+export const maxEntryBytes = 1_000_000;
 const capacityBytes = 64_000_000;
 const lifetimeMs = 24 * 3_600_000;
 
-export class AnswersObject extends DurableObject<Environment> {
+export class AnswersObject extends DurableObject {
   readonly #sql: SqlStorage;
 
-  constructor(state: DurableObjectState, env: Environment) {
+  constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(`CREATE TABLE IF NOT EXISTS answers (
@@ -31,7 +29,7 @@ export class AnswersObject extends DurableObject<Environment> {
   }
 
   async write(key: string, log: ArrayBuffer): Promise<void> {
-    if (log.byteLength > largestEntry) return;
+    if (log.byteLength > maxEntryBytes) return;
     this.#sql.exec(
       "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
       ...[key, log, log.byteLength, Date.now() + lifetimeMs],
@@ -48,7 +46,7 @@ export class AnswersObject extends DurableObject<Environment> {
     if (next?.at) await this.ctx.storage.setAlarm(next.at);
   }
 
-  /** The oldest go first: every entry lives equally long, so they are the next to expire anyway. */
+  /** Evicts the oldest entries: all entries live equally long, so these expire next anyway. */
   #shrink(bytes: number): void {
     const [total] = this.#sql.exec<{ bytes: number | null }>(
       "SELECT sum(bytes) AS bytes FROM answers",

@@ -35,7 +35,7 @@ describe("the answer cache", () => {
     expect(await stateOf(chat(colleague.key, script, fixed))).toBe("hit");
   });
 
-  it("gives back the same answer, whole or streamed in either way", async () => {
+  it("returns the same answer, streamed either way or not streamed", async () => {
     const first = await (await chat(mine.key, script, fixed)).json<{ choices: unknown[] }>();
     const again = await (await chat(mine.key, script, fixed)).json<{ choices: unknown[] }>();
     expect(again).toMatchObject({ ...first, id: expect.anything(), created: expect.anything() });
@@ -58,7 +58,7 @@ describe("the answer cache", () => {
     expect(order).toMatch(/1212/);
   });
 
-  it("is bypassed where the answer is not deterministic, or the client says so", async () => {
+  it("is bypassed if the answer is not deterministic, or if the client asks for it", async () => {
     expect(await stateOf(chat(mine.key, script, {}))).toBe("bypass");
     expect(await stateOf(chat(mine.key, script, { temperature: 0.5 }))).toBe("bypass");
     const bypass = { ...fixed, anabranch: { ...fixed.anabranch, cache: "bypass" } };

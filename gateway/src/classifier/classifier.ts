@@ -1,5 +1,5 @@
-// Decides for `auto`: whether the answer to a prompt is likely to have independent parts. Linear, so
-// that it costs microseconds; fitted by `npm run classifier` (training/), never written by hand.
+// Decides for mode `auto` whether the answer to a prompt is likely to have independent parts. The model is
+// linear, so that it costs microseconds. `npm run classifier` (training/) fits its weights.
 import { featuresOf, logOdds, readWeights } from "@anabranch/shared/classifier-features.ts";
 import weights from "./weights.json" with { type: "json" };
 

@@ -1,29 +1,21 @@
 // POST /v1/chat/completions
 import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
-import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import type { AnswerPartSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { createRoute, z } from "@hono/zod-openapi";
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
-import { errorResponses } from "../http/error-responses.ts";
-import type { AnswerRequest, Surroundings } from "./answer.ts";
+import { jsonBody, tenantRoute } from "../http/route.ts";
+
+import { answerPart } from "./answer-part.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { chatLogprobs } from "./logprobs.ts";
+import type { AnswerRequest } from "./open-answer.ts";
 import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
+import { chatCompletion } from "./responses.ts";
 
 const textPart = z.object({ type: z.literal("text", "only text parts"), text: z.string() });
 const content = z.union([z.string(), z.array(textPart).min(1)]);
-
-const part = z
-  .union([
-    z.strictObject({ serial: z.string() }),
-    z.strictObject({
-      parallel: z.array(z.strictObject({ title: z.string(), body: z.string() })).min(1),
-    }),
-  ])
-  .openapi("AnswerPart");
 
 const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer", "user"]), content, name: z.string().nullish() }),
@@ -32,13 +24,13 @@ const message = z.discriminatedUnion("role", [
     content: content.nullish(),
     name: z.string().nullish(),
     anabranch: z
-      .object({ parts: z.array(part).nullish() })
+      .object({ parts: z.array(answerPart).nullish() })
       .nullish()
       .openapi({ description: "As it came with the answer; its texts in order are `content`" }),
   }),
 ]);
 
-export const body = z
+const body = z
   .looseObject({
     ...parameters,
     messages: z.array(message).min(1, "at least one message is needed"),
@@ -56,28 +48,13 @@ const unsupported = ["tools", "functions", "audio", "prediction", "web_search_op
 type Body = z.output<typeof body>;
 type Message = Body["messages"][number];
 
-export const route = createRoute({
-  method: "post",
-  path: "/v1/chat/completions",
-  summary: "Answers a conversation, branching where the answer has independent parts",
-  security: [{ key: [] }],
-  request: { body: { required: true, content: { "application/json": { schema: body } } } },
-  responses: {
-    200: {
-      description: "A chat.completion, or with `stream` its chunks as server-sent events",
-      content: { "application/json": { schema: z.looseObject({}) } },
-    },
-    ...errorResponses,
-  },
-});
-
 function textOf(message: Message): string {
   const { content } = message;
   if (typeof content === "string") return content;
   return (content ?? []).map((part) => part.text).join("");
 }
 
-/** The parts of an answer that is given back with its structure; none elsewhere. */
+/** The parts of an earlier answer that is sent back with its structure; else none. */
 function partsOf(message: Message, index: number): AnswerPart[] {
   const parts = message.role === "assistant" ? message.anabranch?.parts : null;
   if (!parts) return [];
@@ -91,21 +68,15 @@ function partsOf(message: Message, index: number): AnswerPart[] {
   return parts;
 }
 
-/** The same for a worker. */
-const toWorker = (part: AnswerPart): MessageInitShape<typeof AnswerPartSchema> =>
-  "serial" in part
-    ? { part: { case: "serial", value: part.serial } }
-    : { part: { case: "parallel", value: { branches: part.parallel } } };
-
 const encoder = new TextEncoder();
 const bytesIn = (text: string) => encoder.encode(text).byteLength;
-/** What a chat template may add: in all, and around each message. */
+/** What a chat template may add: in total, and around each message. */
 const templateTokens = 64;
 const messageTokens = 16;
-/** What markers may add to a stage, and to each of its branches beside its title, written twice. */
+/** What markers may add to a stage, and to each of its branches beside its title (written twice). */
 const markerTokens = 16;
 
-/** What an answer's structure adds to its text. */
+/** What the structure of an answer adds to its text. */
 function structureBytes(parts: readonly AnswerPart[]): number {
   const branches = parts.flatMap((part) => ("parallel" in part ? [null, ...part.parallel] : []));
   return branches.reduce(
@@ -114,7 +85,7 @@ function structureBytes(parts: readonly AnswerPart[]): number {
   );
 }
 
-function answerRequest(fields: Body, requestId: string): AnswerRequest {
+function answerRequest(fields: Body, id: string): AnswerRequest {
   const logprobs = fields.logprobs ?? false;
   const topLogprobs = fields.top_logprobs ?? 0;
   if (topLogprobs > 0 && !logprobs) {
@@ -122,7 +93,7 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
   }
   const maxTokens = fields.max_completion_tokens ?? fields.max_tokens ?? null;
   const messages = fields.messages.map((each, index) => ({
-    // OpenAI's newer name of the same thing; chat templates know the older.
+    // "developer" is OpenAI's newer name of "system"; chat templates know the older one.
     role: each.role === "developer" ? "system" : each.role,
     content: textOf(each),
     name: each.name ?? "",
@@ -133,12 +104,11 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
       sum + bytesIn(role + content + name) + structureBytes(parts) + messageTokens,
     templateTokens,
   );
-  const forWorker = messages.map((each) => ({ ...each, parts: each.parts.map(toWorker) }));
   return {
-    requestId,
+    id,
     endpoint: "chat.completions",
     model: fields.model,
-    input: { case: "chat", value: { messages: forWorker } },
+    input: { case: "chat", value: { messages } },
     promptField: "messages",
     promptBytes,
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,
@@ -146,11 +116,15 @@ function answerRequest(fields: Body, requestId: string): AnswerRequest {
   };
 }
 
-const chatRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsage) => {
+const chatRenderer: RendererOf = (
+  { id, model, createdAt: created },
+  withLogprobs,
+  includeUsage,
+) => {
   const head = { id, object: "chat.completion.chunk", created, model };
   const noUsage = includeUsage ? { usage: null } : {};
   const shown = (logprobs: readonly TokenLogprob[]) =>
-    logprobsAsked ? chatLogprobs(logprobs) : null;
+    withLogprobs ? chatLogprobs(logprobs) : null;
   return {
     choice(index) {
       const chunk = (
@@ -191,9 +165,19 @@ const chatRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsag
   };
 };
 
-export async function handle(request: Request, around: Surroundings): Promise<Response> {
-  const fields = await readBody(request, body);
-  refuseUnsupported(fields, unsupported);
-  const id = `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`;
-  return deliver(answerRequest(fields, id), chatRenderer, around);
-}
+export const chatCompletions = tenantRoute({
+  method: "post",
+  path: "/v1/chat/completions",
+  summary: "Answers a conversation, branching where the answer has independent parts",
+  request: jsonBody(body),
+  response: {
+    description: "A chat.completion, or with `stream` its chunks as server-sent events",
+    schema: chatCompletion,
+  },
+  async handle(context) {
+    const fields = await readBody(context.request, body);
+    refuseUnsupported(fields, unsupported);
+    const id = `chatcmpl-${context.requestId}`;
+    return deliver(answerRequest(fields, id), chatRenderer, context);
+  },
+});

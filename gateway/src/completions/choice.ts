@@ -1,35 +1,40 @@
 // One choice of an answer: its lane events, from whichever workers it takes, as a document.
-import {
-  type Event,
-  type Finished,
-  FinishReason,
-  type GenerateResponse,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import { AnswerDocument, type Change, LaneEventError } from "../aggregation/document.ts";
+
+import { AnswerDocument, LaneEventError } from "@anabranch/shared/answer-document.ts";
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type {
+  Event,
+  Finished,
+  GenerateResponse,
+  TokenLogprob,
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import type { AnswerChange } from "../aggregation/presenter.ts";
 import { Replay, ReplayError } from "../aggregation/replay.ts";
 import { ApiError } from "../api-error.ts";
 import { reportFailure } from "../routing/breaker.ts";
 import type { WorkerStream } from "../routing/worker-stream.ts";
-import { type Counts, countsOf, countsSoFar } from "../usage/account.ts";
+import { type Counts, countsOf } from "../usage/counts.ts";
+import { TokenTally } from "../usage/token-tally.ts";
 
-/** Opens the same choice on some worker once more, `told` so far; rejects where none can. */
-export type Reopen = (told: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
+/** Opens the same choice again, on any worker, to continue after `events`; rejects if none can. */
+export type Reopen = (events: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
 
-/** What a choice is read from: a worker's stream, or a log that was kept. */
+/** What a choice is read from: a worker's stream, or the log of a cached answer. */
 export type Source =
   | { kind: "stream"; stream: WorkerStream; reopen: Reopen }
   | { kind: "log"; log: readonly GenerateResponse[] };
 
 /** How often one choice may lose its worker. */
-const mostLosses = 3;
+const maxLosses = 3;
 
 const isHeartbeat = ({ event }: Event) => event.case === "heartbeat";
 
 /** A choice that has begun. */
 export class Choice {
-  /** Its number in the answer, and in the engine's random numbers. */
+  /** Its index in the answer; also part of the engine's random numbers. */
   readonly index: number;
-  readonly document = new AnswerDocument();
+  readonly document = new AnswerDocument<TokenLogprob>();
+  readonly #tally = new TokenTally();
   readonly #requestId: string;
   readonly #source: Source;
   readonly #log: GenerateResponse[] = [];
@@ -59,14 +64,15 @@ export class Choice {
   /** The tokens so far; after the end, what the usage block says. */
   get counts(): Counts {
     if (this.#finished?.usage) return countsOf(this.#finished.usage);
-    return countsSoFar(this.#promptTokens, this.#cachedTokens, this.document.tally);
+    const promptTokens = this.#promptTokens;
+    return { promptTokens, cachedTokens: this.#cachedTokens, ...this.#tally.counts };
   }
 
   /**
-   * The choice's changes, a step at a time; an empty step is a worker's sign of life. Throws ApiError
-   * where it can't be brought to its end.
+   * The choice's changes, step by step. An empty step is a heartbeat. Throws ApiError if the choice can't
+   * be completed.
    */
-  async *steps(): AsyncGenerator<Change[]> {
+  async *steps(): AsyncGenerator<AnswerChange[]> {
     try {
       for await (const message of this.#messages()) yield this.#apply(message);
     } catch (error) {
@@ -74,7 +80,7 @@ export class Choice {
       if (this.#cancelled.signal.aborted) {
         throw new ApiError(499, "The client left.", { code: "client_closed" });
       }
-      console.error(`request ${this.#requestId} was lost`, error);
+      console.error(`request ${this.#requestId} failed`, error);
       throw new ApiError(502, "The worker was lost in the middle of the answer.", {
         code: "worker_lost",
       });
@@ -83,7 +89,7 @@ export class Choice {
     }
   }
 
-  /** Until it has finished, from as many workers as it takes. */
+  /** All messages until it has finished, from as many workers as it takes. */
   async *#messages(): AsyncGenerator<GenerateResponse> {
     if (this.#source.kind === "log") return yield* this.#source.log;
     const { reopen } = this.#source;
@@ -101,30 +107,33 @@ export class Choice {
         reportFailure(this.#stream.worker);
         this.#stream.cancel();
         this.#stream.ended();
-        if (++losses > mostLosses) throw error;
-        console.warn(`request ${this.#requestId} lost its worker and goes on elsewhere: ${error}`);
-        const told = this.#log.flatMap(({ events }) => events);
-        const stream = await reopen(told, this.#cancelled.signal).catch(() =>
+        if (++losses > maxLosses) throw error;
+        console.warn(
+          `request ${this.#requestId} lost its worker and continues elsewhere: ${error}`,
+        );
+        const events = this.#log.flatMap((each) => each.events);
+        const stream = await reopen(events, this.#cancelled.signal).catch(() =>
           Promise.reject(error),
         );
         this.#stream = stream;
-        replay = new Replay(told);
+        replay = new Replay(events);
       }
     }
   }
 
-  #apply(message: GenerateResponse): Change[] {
+  #apply(message: GenerateResponse): AnswerChange[] {
     if (!message.events.every(isHeartbeat)) this.#log.push(message);
-    const changes: Change[] = [];
-    for (const event of message.events) {
-      if (event.event.case === "started") {
-        this.#promptTokens = event.event.value.promptTokens;
-        this.#cachedTokens = event.event.value.cachedTokens;
+    const changes: AnswerChange[] = [];
+    for (const each of message.events) {
+      const { event } = each;
+      if (event.case === "started") {
+        this.#promptTokens = event.value.promptTokens;
+        this.#cachedTokens = event.value.cachedTokens;
       }
+      this.#tally.add(each);
       const change = this.document.apply(event);
-      if (!change) continue;
-      if (change.kind === "finished") this.#finish(change.finished);
-      changes.push(change);
+      if (event.case === "finished") this.#finish(event.value);
+      if (change) changes.push(change);
     }
     return changes;
   }
@@ -151,7 +160,7 @@ async function* messagesOf(stream: WorkerStream | null): AsyncGenerator<Generate
   }
 }
 
-/** A message without what the client was told before. */
+/** A message without what the client has already. */
 function restOf(message: GenerateResponse, replay: Replay): GenerateResponse {
   const isRepeated = ({ event }: Event) => event.case === "started";
   const events = message.events.flatMap((event) =>

@@ -206,7 +206,7 @@ describe("a chat completion", () => {
     expect(texts).toEqual(["Once a b c d e end.", "Once a b c d e end."]);
   });
 
-  it("of a model without markers branches only where it is asked to, and in a chat", async () => {
+  it("of a model without markers branches only on request, and only in a chat", async () => {
     await register(0, {}, "stock", { ...fakeModel, id: "stock", dialect: "prompted" });
     for (const [mode, decided] of [
       ["auto", "serial"],
@@ -228,7 +228,7 @@ describe("a chat completion", () => {
     expect(response.headers.get("x-anabranch-mode"), await response.text()).toBe("serial");
   });
 
-  it("tells log-probabilities in document order", async () => {
+  it("reports log-probabilities in document order", async () => {
     const response = await chat(key, script, { logprobs: true, top_logprobs: 1 });
     const { choices } = await response.json<{
       choices: { logprobs: { content: { token: string; bytes: number[] }[] } }[];
@@ -243,7 +243,7 @@ describe("a chat completion", () => {
     });
   });
 
-  it("goes on with the same text where a worker is lost and another can be asked", async () => {
+  it("continues with the same text if a worker is lost and there is another", async () => {
     for (let step = 0; step < 11; step++) {
       await register(0);
       for (const stream of ["ordered", "lanes"]) {
@@ -260,19 +260,19 @@ describe("a chat completion", () => {
     }
   });
 
-  it("ends with an error event where the answer would go on differently", async () => {
+  it("ends with an error event if the answer would continue differently", async () => {
     const odd = { serial: "a b c d", dieOnceAt: 2, forgetful: true };
     const chunks = await events(await chat(key, odd, { stream: true }));
     expect(chunks.at(-1)).toMatchObject({ error: { code: "worker_lost" } });
   });
 
-  it("ends with an error event, not a cut stream, where the worker is lost", async () => {
+  it("ends with an error event, not a cut stream, if the worker is lost", async () => {
     const response = await chat(key, { serial: "a b c", dieAt: 2 }, { stream: true });
     expect(response.status).toBe(200);
     expect((await events(response)).at(-1)).toMatchObject({ error: { type: "server_error" } });
   });
 
-  it("answers with a status where the worker is lost before anything was sent", async () => {
+  it("answers with a status if the worker is lost before anything was sent", async () => {
     expect((await chat(key, { serial: "a b c", dieAt: 2 })).status).toBe(502);
   });
 
@@ -289,7 +289,7 @@ describe("several choices", () => {
   const n = 3;
   const everyChoice = (one: object) => Array.from({ length: n }, (_, index) => ({ index, ...one }));
 
-  it("stand beside each other in one body, over one prompt", async () => {
+  it("share one body and one prompt", async () => {
     const fields = { n, logprobs: true, anabranch: { mode: "parallel" } };
     const body = await (await chat(key, script, fields)).json<{
       choices: { logprobs: { content: { token: string }[] } }[];
@@ -333,7 +333,7 @@ describe("several choices", () => {
     }
   });
 
-  it("each go on where their worker is lost", async () => {
+  it("each continue if their worker is lost", async () => {
     const fields = { n, stream: true, anabranch: { mode: "parallel", stream: "lanes" } };
     for (let step = 0; step < 11; step += 2) {
       await register(0);
@@ -346,7 +346,7 @@ describe("several choices", () => {
     }
   });
 
-  it("end together with one error where one of them fails", async () => {
+  it("end together with one error if one of them fails", async () => {
     const fields = { n, stream: true };
     const failed = { serial: "a b c", dieAt: 2, diesAlone: 1 };
     const chunks = await events(await chat(key, failed, fields));
@@ -393,7 +393,7 @@ describe("the parts of an answer", () => {
     }
   });
 
-  it("leave out what stands behind a stop string", async () => {
+  it("leave out what follows a stop string", async () => {
     const script = { serial: "Once ", stage: { A: "a b c ", B: "d e " }, stopLane: 1 };
     const response = await chat(key, script, { anabranch: { mode: "parallel" } });
     const parts = [{ serial: "Once " }, { parallel: [{ title: "A", body: "a b c " }] }];

@@ -1,26 +1,29 @@
-// Brings an answer to its client: as a stream of events, its choices side by side, or whole. Whatever happens on the way, the
-// account is closed once, and a client that leaves stops the worker.
-import type { Fragment, Presenter } from "../aggregation/fragment.ts";
+// Delivers an answer to its client, as a stream of events or whole. However it ends, usage is recorded
+// once, and a client that leaves stops the workers.
 import { LanesPresenter } from "../aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../aggregation/ordered-presenter.ts";
+import type { AnswerRun, Presenter } from "../aggregation/presenter.ts";
 import { type ApiError, asApiError } from "../api-error.ts";
+import type { TenantContext } from "../http/context.ts";
 import { EventStream } from "../streams/event-stream.ts";
-import { type Answer, type AnswerRequest, openAnswer, type Surroundings } from "./answer.ts";
+import type { Answer, AnswerHead } from "./answer.ts";
 import type { Choice } from "./choice.ts";
+import { type AnswerRequest, openAnswer } from "./open-answer.ts";
 import type { Settings } from "./parameters.ts";
 import type { ChoiceRenderer, Renderer } from "./renderer.ts";
 
-/** A whole answer that takes longer than this sends its head and then blanks, so that the client's
- * leaving is noticed and nothing on the way takes the silence for death. */
-const patienceMs = 1_000;
+/**
+ * A whole answer that takes longer than this sends its head and then blanks, so that a client that leaves
+ * is noticed and no proxy gives up on the silence.
+ */
+const silenceMs = 1_000;
 
 function answerHeaders(answer: Answer, contentType: string): Record<string, string> {
   return {
     "content-type": contentType,
     "cache-control": "no-cache",
-    "x-request-id": answer.requestId,
-    "x-anabranch-cache": answer.account.cache,
-    "x-anabranch-mode": answer.account.mode,
+    "x-anabranch-cache": answer.usage.cache,
+    "x-anabranch-mode": answer.usage.mode,
   };
 }
 
@@ -28,14 +31,14 @@ const late = Symbol("late");
 const after = (ms: number) => scheduler.wait(ms).then((): typeof late => late);
 
 /**
- * Sends the answer's usage and log on their way. Not awaited: both are calls to objects that take them
- * in order, so whoever asks for them after the answer's end is behind them in the queue.
+ * Records the answer's usage and caches it. Nobody waits for this: both are calls to objects that handle
+ * them in order, so whoever asks after the end of the answer is behind them in the queue.
  */
-function record(answer: Answer, status: number, { waitUntil }: Surroundings): void {
+function record(answer: Answer, status: number, { waitUntil }: TenantContext): void {
   waitUntil(
-    answer.account
+    answer.usage
       .ended(status, answer.counts)
-      .catch((error) => console.error(`usage of ${answer.requestId} was lost`, error)),
+      .catch((error) => console.error(`usage of ${answer.head.id} was not recorded`, error)),
   );
   waitUntil(answer.stored);
 }
@@ -44,10 +47,10 @@ function deliverStream(
   answer: Answer,
   renderer: Renderer,
   settings: Settings,
-  around: Surroundings,
+  context: TenantContext,
 ): Response {
-  const events = new EventStream(around.signal);
-  around.waitUntil(pump(answer, renderer, settings, around, events));
+  const events = new EventStream(context.signal);
+  context.waitUntil(pump(answer, renderer, settings, context, events));
   const headers = answerHeaders(answer, "text/event-stream; charset=utf-8");
   return new Response(events.body, { headers: { ...headers, "x-accel-buffering": "no" } });
 }
@@ -56,7 +59,7 @@ async function pump(
   answer: Answer,
   renderer: Renderer,
   settings: Settings,
-  around: Surroundings,
+  context: TenantContext,
   events: EventStream,
 ): Promise<void> {
   events.left.addEventListener("abort", () => answer.cancel());
@@ -64,14 +67,14 @@ async function pump(
     await answer.complete((choice) =>
       pumpChoice(choice, answer, renderer.choice(choice.index), settings, events),
     );
-    if (events.left.aborted) return record(answer, 499, around);
-    record(answer, 200, around);
+    if (events.left.aborted) return record(answer, 499, context);
+    record(answer, 200, context);
     if (settings.includeUsage) await events.send([renderer.usage(answer.counts)]);
     await events.sendText("data: [DONE]\n\n");
   } catch (error) {
-    if (events.left.aborted) return record(answer, 499, around);
+    if (events.left.aborted) return record(answer, 499, context);
     const failure = asApiError(error);
-    record(answer, failure.status, around);
+    record(answer, failure.status, context);
     await events.send([failure.body]);
     await events.sendText("data: [DONE]\n\n");
   } finally {
@@ -82,33 +85,34 @@ async function pump(
 /** Sends one choice's chunks, from its opening to its finish reason. */
 async function pumpChoice(
   choice: Choice,
-  { account }: Answer,
+  { usage }: Answer,
   renderer: ChoiceRenderer,
   settings: Settings,
   events: EventStream,
 ): Promise<void> {
-  const lanes = settings.lanes ? new LanesPresenter() : null;
-  const presenter: Presenter = lanes ?? new OrderedPresenter(choice.document);
-  const opening = renderer.opening(lanes?.lastMark(null));
+  const presenter: Presenter = settings.lanes
+    ? new LanesPresenter()
+    : new OrderedPresenter(choice.document);
+  const opening = renderer.opening(presenter.openingMark);
   if (opening) await events.send([opening]);
-  let mark: Fragment["mark"];
+  let stoppedIn: AnswerRun | null = null;
   for await (const changes of choice.steps()) {
     if (events.left.aborted) return;
     const fragments = changes.flatMap((change) => presenter.push(change));
-    if (fragments.length > 0) account.firstText();
+    if (fragments.length > 0) usage.firstText();
     await events.send(fragments.map((fragment) => renderer.fragment(fragment)));
-    await account.stillRunning();
+    await usage.reservation.renew();
     for (const change of changes) {
-      if (change.kind === "finished") mark = lanes?.lastMark(change.stoppedIn);
+      if (change.kind === "finished") stoppedIn = change.stoppedIn;
     }
   }
-  await events.send([renderer.closing(choice.reason, mark)]);
+  await events.send([renderer.closing(choice.reason, presenter.closingMark?.(stoppedIn))]);
 }
 
 async function deliverWhole(
   answer: Answer,
   renderer: Renderer,
-  around: Surroundings,
+  context: TenantContext,
 ): Promise<Response> {
   const headers = answerHeaders(answer, "application/json");
   const left = new AbortController();
@@ -116,20 +120,20 @@ async function deliverWhole(
     left.abort();
     answer.cancel();
   };
-  around.signal.addEventListener("abort", leave);
-  const whole = collect(answer, renderer, around, left.signal);
-  const first = await Promise.race([whole, after(patienceMs)]);
+  context.signal.addEventListener("abort", leave);
+  const whole = collect(answer, renderer, context, left.signal);
+  const first = await Promise.race([whole, after(silenceMs)]);
   if (first !== late) {
-    around.signal.removeEventListener("abort", leave);
+    context.signal.removeEventListener("abort", leave);
     if (first.failure) return first.failure.toResponse();
     return new Response(first.text, { headers });
   }
-  const body = new EventStream(around.signal, " ");
+  const body = new EventStream(context.signal, " ");
   body.left.addEventListener("abort", leave);
-  around.waitUntil(
+  context.waitUntil(
     whole.then(async ({ text, failure }) => {
-      // The status has left with the head. A body that breaks off is a failure to every client;
-      // one that held an error would be an answer without choices to most.
+      // The status is gone with the head. Every client treats a body that breaks off as a failure; most
+      // would take an error object for an answer without choices.
       if (failure) return await body.abort(failure);
       await body.sendText(text);
       await body.close();
@@ -142,53 +146,49 @@ async function deliverWhole(
 async function collect(
   answer: Answer,
   renderer: Renderer,
-  around: Surroundings,
+  context: TenantContext,
   left: AbortSignal,
 ): Promise<{ text: string; failure: ApiError | null }> {
   try {
     await answer.complete(async (choice) => {
       for await (const changes of choice.steps()) {
-        if (changes.some(({ kind }) => kind === "text")) answer.account.firstText();
-        await answer.account.stillRunning();
+        if (changes.some(({ kind }) => kind === "text")) answer.usage.firstText();
+        await answer.usage.reservation.renew();
       }
     });
-    record(answer, 200, around);
+    record(answer, 200, context);
     const choices = answer.choices.map(({ index, document, reason }) =>
       renderer.choice(index).whole(document, reason),
     );
     return { text: JSON.stringify(renderer.whole(choices, answer.counts)), failure: null };
   } catch (error) {
     const failure = asApiError(error);
-    record(answer, left.aborted ? 499 : failure.status, around);
+    record(answer, left.aborted ? 499 : failure.status, context);
     return { text: "", failure };
   }
 }
 
-/** An endpoint's way of writing one answer. */
+/** How one endpoint renders an answer. */
 export type RendererOf = (
-  id: string,
-  model: string,
-  created: number,
-  logprobsAsked: boolean,
+  head: AnswerHead,
+  withLogprobs: boolean,
   includeUsage: boolean,
 ) => Renderer;
 
-/** Begins the answer to `asked` and delivers it as the client wants it, streamed or whole. */
+/** Begins the answer and delivers it as the client wants it, streamed or whole. */
 export async function deliver(
-  asked: AnswerRequest,
+  request: AnswerRequest,
   rendererOf: RendererOf,
-  around: Surroundings,
+  context: TenantContext,
 ): Promise<Response> {
-  const answer = await openAnswer(asked, around);
-  const { settings } = asked;
+  const answer = await openAnswer(request, context);
+  const { settings } = request;
   const renderer = rendererOf(
-    answer.requestId,
-    answer.model,
-    answer.createdAt,
+    answer.head,
     settings.sampling.logprobs ?? false,
     settings.includeUsage,
   );
   return settings.stream
-    ? deliverStream(answer, renderer, settings, around)
-    : deliverWhole(answer, renderer, around);
+    ? deliverStream(answer, renderer, settings, context)
+    : deliverWhole(answer, renderer, context);
 }

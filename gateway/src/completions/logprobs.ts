@@ -1,12 +1,12 @@
-// Log-probabilities as OpenAI's two endpoints show them.
+// Log-probabilities in the format of OpenAI's two endpoints.
 import type {
   Alternative,
   TokenLogprob,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
 const decoder = new TextDecoder();
 
-/** A token that is part of a character shows a replacement character here; its bytes are exact. */
+/** Part of a character decodes to a replacement character; the `bytes` field is exact. */
 const shown = ({ text }: Alternative | TokenLogprob) => decoder.decode(text);
 
 const one = (each: Alternative | TokenLogprob) => ({

@@ -1,8 +1,7 @@
-// Request fields that both completion endpoints share: OpenAI's, a few that open engines agree on, and
-// ours under `anabranch`. Fields that nobody knows are ignored, as OpenAI does; known ones that we
-// can't honour are refused by name, as an answer that ignored them would be wrong.
-
-import type { SamplingSchema } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+// Request fields that both completion endpoints share: OpenAI's, a few common to open engines, and ours
+// under `anabranch`. Unknown fields are ignored, as OpenAI does. Known fields that we can't honour are
+// refused by name, because an answer that ignored them would be wrong.
+import type { SamplingSchema } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
@@ -17,8 +16,7 @@ const anabranch = z
   .nullish()
   .openapi("AnabranchOptions");
 
-/** Choices of one request. */
-const mostChoices = 8;
+const maxChoices = 8;
 
 export const parameters = {
   model: z.string().min(1),
@@ -34,7 +32,7 @@ export const parameters = {
     .nullish(),
   seed: z.int().nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).nullish(),
-  n: z.int().min(1).max(mostChoices, `at most ${mostChoices} choices are supported`).nullish(),
+  n: z.int().min(1).max(maxChoices, `at most ${maxChoices} choices are supported`).nullish(),
   max_tokens: z.int().min(1).max(2_147_483_647).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
@@ -45,10 +43,10 @@ export const parameters = {
 const shared = z.object(parameters);
 type Parameters = z.output<typeof shared>;
 
-/** What both endpoints understand of a request, in one form. */
+/** The settings of a request, in one form for both endpoints. */
 export interface Settings {
   sampling: MessageInitShape<typeof SamplingSchema>;
-  /** null: the model's default, which is then enforced. */
+  /** null: the model's default. */
   maxTokens: number | null;
   /** Choices. */
   n: number;
@@ -110,7 +108,7 @@ export function settingsOf(
   };
 }
 
-/** Refuses what is known to OpenAI's clients and would change the answer, but is not built. */
+/** Refuses fields of OpenAI's API that would change the answer but are not implemented. */
 export function refuseUnsupported(fields: object, names: readonly string[]): void {
   for (const name of names) {
     const value: unknown = Reflect.get(fields, name);

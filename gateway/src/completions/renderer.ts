@@ -1,33 +1,32 @@
 import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
-import type { FinishReason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import { FinishReason as Reason } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import type { AnswerDocument } from "../aggregation/document.ts";
-import type { Fragment } from "../aggregation/fragment.ts";
-import type { Counts } from "../usage/account.ts";
+import type { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { FinishReason as Reason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { ChoiceDocument, Fragment } from "../aggregation/presenter.ts";
+import type { Counts } from "../usage/counts.ts";
 
-/** How one endpoint writes an answer down. */
+/** How one endpoint renders an answer. */
 export interface Renderer {
   choice(index: number): ChoiceRenderer;
   usage(counts: Counts): object;
-  /** The body of an answer that is not streamed, of its choices' `whole`. */
+  /** The body of an answer that is not streamed, from the `whole` of its choices. */
   whole(choices: readonly object[], counts: Counts): object;
 }
 
-/** How it writes one choice: as chunks, each with that choice alone, or whole. */
+/** How it renders one choice: as chunks that hold this choice alone, or whole. */
 export interface ChoiceRenderer {
-  /** What opens a stream; null where nothing does. */
+  /** The first chunk of a stream; null if there is none. */
   opening(mark: LaneMark | undefined): object | null;
   fragment(fragment: Fragment): object;
   /** The chunk that carries the finish reason. */
   closing(reason: FinishReason, mark: LaneMark | undefined): object;
-  whole(document: AnswerDocument, reason: FinishReason): object;
+  whole(document: ChoiceDocument, reason: FinishReason): object;
 }
 
 export function finishWord(reason: FinishReason): "stop" | "length" {
   return reason === Reason.STOP ? "stop" : "length";
 }
 
-/** OpenAI's usage block, and ours in it. */
+/** OpenAI's usage block, with ours inside. */
 export function usageBlock(counts: Counts) {
   return {
     prompt_tokens: counts.promptTokens,

@@ -1,18 +1,20 @@
 // POST /v1/completions
-import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
-import { createRoute, z } from "@hono/zod-openapi";
+import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
-import { errorResponses } from "../http/error-responses.ts";
-import type { AnswerRequest, Surroundings } from "./answer.ts";
+import { jsonBody, tenantRoute } from "../http/route.ts";
+
 import { deliver, type RendererOf } from "./deliver.ts";
 import { textLogprobs } from "./logprobs.ts";
+import type { AnswerRequest } from "./open-answer.ts";
 import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
+import { textCompletion } from "./responses.ts";
 
 const tokens = z.array(z.int().min(0).max(4_294_967_295)).min(1);
 
-export const body = z
+const body = z
   .looseObject({
     ...parameters,
     prompt: z.union([
@@ -30,22 +32,7 @@ const unsupported = ["echo", "suffix"];
 
 type Body = z.output<typeof body>;
 
-export const route = createRoute({
-  method: "post",
-  path: "/v1/completions",
-  summary: "Continues a text",
-  security: [{ key: [] }],
-  request: { body: { required: true, content: { "application/json": { schema: body } } } },
-  responses: {
-    200: {
-      description: "A text_completion, or with `stream` its chunks as server-sent events",
-      content: { "application/json": { schema: z.looseObject({}) } },
-    },
-    ...errorResponses,
-  },
-});
-
-/** OpenAI takes several prompts at once; one is what is built. */
+/** OpenAI accepts several prompts; only one is implemented. */
 function onlyPrompt(prompt: Body["prompt"]): string | number[] {
   if (typeof prompt === "string") return prompt;
   const [first] = prompt;
@@ -55,33 +42,37 @@ function onlyPrompt(prompt: Body["prompt"]): string | number[] {
   return first;
 }
 
-function answerRequest(fields: Body, requestId: string): AnswerRequest {
+function answerRequest(fields: Body, id: string): AnswerRequest {
   const prompt = onlyPrompt(fields.prompt);
   const plain = typeof prompt === "string";
   const topLogprobs = fields.logprobs ?? 0;
   const logprobs = fields.logprobs !== null && fields.logprobs !== undefined;
   return {
-    requestId,
+    id,
     endpoint: "completions",
     model: fields.model,
     input: plain ? { case: "text", value: prompt } : { case: "tokens", value: { ids: prompt } },
     promptField: "prompt",
-    // One more for a token that opens every sequence.
+    // Plus one for a token that starts every sequence.
     promptBytes: 1 + (plain ? new TextEncoder().encode(prompt).byteLength : prompt.length),
     question: plain ? prompt : null,
-    // OpenAI's own default here is 16; ours is the model's, as everywhere.
+    // OpenAI's default here is 16; ours is the model's, as in chats.
     settings: settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),
   };
 }
 
-const textRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsage) => {
+const textRenderer: RendererOf = (
+  { id, model, createdAt: created },
+  withLogprobs,
+  includeUsage,
+) => {
   const head = { id, object: "text_completion", created, model };
   const noUsage = includeUsage ? { usage: null } : {};
   return {
     choice(index) {
       let offset = 0;
       const shown = (logprobs: readonly TokenLogprob[]) => {
-        if (!logprobsAsked) return null;
+        if (!withLogprobs) return null;
         const block = textLogprobs(logprobs, offset);
         offset += block.tokens.join("").length;
         return block;
@@ -113,9 +104,19 @@ const textRenderer: RendererOf = (id, model, created, logprobsAsked, includeUsag
   };
 };
 
-export async function handle(request: Request, around: Surroundings): Promise<Response> {
-  const fields = await readBody(request, body);
-  refuseUnsupported(fields, unsupported);
-  const id = `cmpl-${crypto.randomUUID().replaceAll("-", "")}`;
-  return deliver(answerRequest(fields, id), textRenderer, around);
-}
+export const textCompletions = tenantRoute({
+  method: "post",
+  path: "/v1/completions",
+  summary: "Continues a text",
+  request: jsonBody(body),
+  response: {
+    description: "A text_completion, or with `stream` its chunks as server-sent events",
+    schema: textCompletion,
+  },
+  async handle(context) {
+    const fields = await readBody(context.request, body);
+    refuseUnsupported(fields, unsupported);
+    const id = `cmpl-${context.requestId}`;
+    return deliver(answerRequest(fields, id), textRenderer, context);
+  },
+});

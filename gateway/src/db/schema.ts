@@ -1,4 +1,4 @@
-// What is kept in D1. `tenant_id` stands on every row.
+// The tables in D1. Every row has a `tenant_id`.
 import { index, integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 
 export const tenants = sqliteTable("tenants", {
@@ -16,16 +16,16 @@ export const keys = sqliteTable(
       .references(() => tenants.tenantId),
     /** HMAC-SHA-256 of the whole key under the environment's secret, in hex. */
     hash: text("hash").notNull(),
-    /** Requests a minute; null: no limit. */
+    /** Requests per minute; null: no limit. */
     rpm: integer("rpm"),
-    /** Tokens a minute; null: no limit. */
+    /** Tokens per minute; null: no limit. */
     tpm: integer("tpm"),
     createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
   },
   (table) => [index("keys_by_tenant").on(table.tenantId)],
 );
 
-/** One row per request that was let in. */
+/** One row per request that passed authentication and limits. */
 export const usage = sqliteTable(
   "usage",
   {
@@ -34,13 +34,13 @@ export const usage = sqliteTable(
     keyId: text("key_id").notNull(),
     model: text("model").notNull(),
     endpoint: text("endpoint").notNull(),
-    /** When the request came, ms since the epoch. */
+    /** Arrival of the request, ms since the epoch. */
     at: integer("at").notNull(),
-    /** HTTP's word for how it ended: 200, 499 when the client left, else the error's status. */
+    /** How it ended, as an HTTP status: 200, 499 if the client left, else the error's status. */
     status: integer("status").notNull(),
     /** hit, miss or bypass */
     cache: text("cache").notNull(),
-    /** serial or parallel: what was decided, whoever decided it. */
+    /** serial or parallel: the decided mode. */
     mode: text("mode").notNull(),
     stream: integer("stream", { mode: "boolean" }).notNull(),
     worker: text("worker"),
@@ -51,7 +51,7 @@ export const usage = sqliteTable(
     steps: integer("steps").notNull(),
     stages: integer("stages").notNull(),
     branches: integer("branches").notNull(),
-    /** ms from the request's arrival; null where it never got so far. */
+    /** ms since the request's arrival; null if it never got that far. */
     startedMs: integer("started_ms"),
     firstTextMs: integer("first_text_ms"),
     totalMs: integer("total_ms").notNull(),

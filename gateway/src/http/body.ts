@@ -1,10 +1,10 @@
-// Request bodies: bounded, valid UTF-8, JSON, and of the declared shape; each refusal says which.
+// Request bodies: bounded, valid UTF-8, JSON, and of the declared shape. Each refusal names the fault.
 import type { z } from "zod";
 import { ApiError, badField } from "../api-error.ts";
 
 /** Bodies of this many bytes or more are refused. */
 export const bodyLimit = 10_000_000;
-/** How much of a refused body is still read, so that its sender gets to see the answer. */
+/** How much of a refused body is still read, so that its sender receives the response. */
 const discardLimit = 64_000_000;
 
 const tooLarge = () =>
@@ -12,7 +12,7 @@ const tooLarge = () =>
     code: "request_too_large",
   });
 
-/** Counts what really arrives: a Content-Length is a claim, and chunked bodies make none. */
+/** Counts the bytes that arrive: Content-Length may be wrong, and chunked bodies have none. */
 async function readBytes(request: Request): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -59,7 +59,7 @@ function pathName(path: readonly PropertyKey[]): string {
 
 type Issue = z.core.$ZodIssue;
 
-/** Of a union's alternatives the one that got furthest says best what is wrong. */
+/** The deepest fault: of a union's alternatives, the one that matched furthest is the most helpful. */
 function deepest(issue: Issue): { path: PropertyKey[]; issue: Issue } {
   if (issue.code !== "invalid_union") return { path: issue.path, issue };
   let best = { path: issue.path, issue: issue as Issue };
@@ -95,7 +95,7 @@ function refusal(error: z.ZodError, value: unknown): ApiError {
   return badField(name, `Invalid value for '${name}': ${issue.message}.`, "invalid_value");
 }
 
-/** Reads a request's body as `schema` says, or throws what the client is to be told. */
+/** Reads a request's body by `schema`. Throws ApiError for the client. */
 export async function readBody<Schema extends z.ZodType>(
   request: Request,
   schema: Schema,

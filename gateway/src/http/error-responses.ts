@@ -16,7 +16,7 @@ const response = (description: string) => ({
   content: { "application/json": { schema: error } },
 });
 
-/** What every route may answer instead, for the OpenAPI document. */
+/** The errors that any guarded route may return, for the OpenAPI document. */
 export const errorResponses = {
   400: response("A field is missing, wrong or not supported; `param` names it"),
   401: response("The credential is missing or unknown"),

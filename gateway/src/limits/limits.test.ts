@@ -66,7 +66,7 @@ describe("the window", () => {
       expect(window.reserve("b", "k", 100, limits, t0 + 1)).toBeNull();
     }));
 
-  it("says that a request larger than the whole limit can never pass", () =>
+  it("reports that a request larger than the limit can never pass", () =>
     inWindow((window) => {
       expect(window.reserve("a", "k", 101, { rpm: null, tpm: 100 }, t0)).toMatchObject({
         retryAfterMs: null,
@@ -109,7 +109,7 @@ describe("a key's limits", () => {
     expect((await ask()).status).toBe(200);
   });
 
-  it("reserve for every choice of a request, and settle what they took together", async () => {
+  it("reserve tokens for every choice of a request, and settle their sum", async () => {
     const { key } = await makeKey("limits-choices", { tpm: 700 });
     const script = { serial: "word ".repeat(20) };
     const ask = (n: number) => chat(key, script, { max_tokens: 100, n });
@@ -119,7 +119,7 @@ describe("a key's limits", () => {
     expect((await ask(3)).status).toBe(200);
   });
 
-  it("enforce the model's default where the request names no max_tokens", async () => {
+  it("enforce the model's default if the request names no max_tokens", async () => {
     const { key } = await makeKey("limits-default", { tpm: 1_000 });
     const response = await chat(key, "hi");
     expect(response.status).toBe(429);
@@ -134,7 +134,7 @@ describe("a key's limits", () => {
     expect((await chat(key, "hi")).status).toBe(429);
   });
 
-  it("charge a cache hit a request and no tokens", async () => {
+  it("charge one request and no tokens for a cache hit", async () => {
     // The request reserves about 720 tokens and costs 200: one fits, two do not.
     const { key } = await makeKey("limits-cache", { tpm: 1_000 });
     const script = { serial: "word ".repeat(100) };

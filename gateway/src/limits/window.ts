@@ -1,11 +1,11 @@
-// Requests and tokens a minute, held exactly: a sliding window over an object's own table. Tokens are
-// reserved before anything runs, so that concurrent requests can't spend the same ones, and settled
-// to what was really used.
+// Requests and tokens per minute, exact: a sliding window over the object's own table. Tokens are
+// reserved before anything runs, so that concurrent requests can't spend the same ones, and settled to
+// what was used.
 
 const windowMs = 60_000;
 /** A reservation whose request never comes back (its isolate died) counts as spent after this. */
 const leaseMs = 180_000;
-/** When to try again where running requests hold the tokens. */
+/** When to try again if running requests hold the tokens. */
 const soonMs = 2_000;
 
 export interface Limits {
@@ -13,12 +13,15 @@ export interface Limits {
   tpm: number | null;
 }
 
+/** How a reservation ends: with what the request cost, or as if it had never been made. */
+export type Settlement = { tokens: number } | "release" | "unlimited";
+
 export interface Refusal {
   kind: "requests" | "tokens";
   limit: number;
   used: number;
   requested: number;
-  /** When it may succeed, in ms from now; null: never, it asks for more than the whole limit. */
+  /** When it may succeed, in ms from now; null: never, because it asks for more than the whole limit. */
   retryAfterMs: number | null;
 }
 
@@ -35,7 +38,7 @@ export class LimitWindow {
     sql.exec("CREATE INDEX IF NOT EXISTS spending_by_settled ON spending (settled)");
   }
 
-  /** Takes one request and `tokens` from the key's minute; null where that succeeded. */
+  /** Takes one request and `tokens` from the key's minute. Returns null on success. */
   reserve(
     requestId: string,
     keyId: string,
@@ -70,7 +73,7 @@ export class LimitWindow {
     return null;
   }
 
-  /** When the request came that must leave the window for one more to have room. */
+  /** Arrival of the request that must leave the window before another one fits. */
   #requestFreed(keyId: string, since: number, older: number): number {
     const { at } = this.#sql
       .exec<{ at: number }>(
@@ -89,7 +92,7 @@ export class LimitWindow {
       ...[keyId, now - windowMs],
     );
     for (const row of counted) {
-      // Something still running may settle, and free most of what it reserved, any moment.
+      // A running request may settle at any moment, and free most of what it reserved.
       if (row.settled > now) break;
       left -= row.tokens;
       if (left <= 0) return row.settled + windowMs;
@@ -97,7 +100,7 @@ export class LimitWindow {
     return now + soonMs;
   }
 
-  /** The reservation was a guess, and now more is known; also keeps a long request's lease. */
+  /** Replaces the estimate once more is known; also renews the lease of a long request. */
   correct(requestId: string, tokens: number | null, now = Date.now()): void {
     this.#sql.exec(
       "UPDATE spending SET tokens = coalesce(?, tokens), settled = ? WHERE request_id = ? AND open = 1",
@@ -105,7 +108,7 @@ export class LimitWindow {
     );
   }
 
-  /** What the request really cost. */
+  /** Books what the request cost. */
   settle(requestId: string, tokens: number, now = Date.now()): void {
     this.#sql.exec(
       "UPDATE spending SET tokens = ?, settled = ?, open = 0 WHERE request_id = ? AND open = 1",
@@ -113,7 +116,7 @@ export class LimitWindow {
     );
   }
 
-  /** As if it had never been: for a request that was refused before anything ran. */
+  /** Removes the reservation of a request that was refused before anything ran. */
   release(requestId: string): void {
     this.#sql.exec("DELETE FROM spending WHERE request_id = ? AND open = 1", requestId);
   }

@@ -1,30 +1,18 @@
 // GET /v1/models
-import { createRoute, z } from "@hono/zod-openapi";
-import type { Environment } from "../environment.ts";
-import { errorResponses } from "../http/error-responses.ts";
+import { z } from "@hono/zod-openapi";
+import { tenantRoute } from "../http/route.ts";
 import { availableModels, model } from "./available-models.ts";
 
-export const route = createRoute({
+export const listModels = tenantRoute({
   method: "get",
   path: "/v1/models",
   summary: "The models that some healthy worker has",
-  security: [{ key: [] }],
-  responses: {
-    200: {
-      description: "The models",
-      content: {
-        "application/json": {
-          schema: z.object({ object: z.literal("list"), data: z.array(model) }),
-        },
-      },
-    },
-    ...errorResponses,
+  response: {
+    description: "The models",
+    schema: z.object({ object: z.literal("list"), data: z.array(model) }),
   },
+  handle: async ({ env, waitUntil }) => ({
+    object: "list" as const,
+    data: await availableModels(env, waitUntil),
+  }),
 });
-
-export async function handle(
-  env: Environment,
-  waitUntil: (promise: Promise<unknown>) => void,
-): Promise<Response> {
-  return Response.json({ object: "list", data: await availableModels(env, waitUntil) });
-}

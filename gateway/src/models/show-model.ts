@@ -1,31 +1,21 @@
 // GET /v1/models/{model}
-import { createRoute, z } from "@hono/zod-openapi";
-import { ApiError } from "../api-error.ts";
-import type { Environment } from "../environment.ts";
-import { errorResponses } from "../http/error-responses.ts";
+import { z } from "@hono/zod-openapi";
+import { modelNotFound } from "../api-error.ts";
+import { tenantRoute } from "../http/route.ts";
 import { availableModels, model } from "./available-models.ts";
 
-export const route = createRoute({
+export const showModel = tenantRoute({
   method: "get",
   path: "/v1/models/{model}",
+  // Names of models may contain slashes.
+  pattern: "/v1/models/:model{.+}",
   summary: "One model",
-  security: [{ key: [] }],
   request: { params: z.object({ model: z.string() }) },
-  responses: {
-    200: { description: "The model", content: { "application/json": { schema: model } } },
-    ...errorResponses,
+  response: { description: "The model", schema: model },
+  async handle({ params, env, waitUntil }) {
+    const id = params.model ?? "";
+    const found = (await availableModels(env, waitUntil)).find((each) => each.id === id);
+    if (!found) throw modelNotFound(id);
+    return found;
   },
 });
-
-export async function handle(
-  id: string,
-  env: Environment,
-  waitUntil: (promise: Promise<unknown>) => void,
-): Promise<Response> {
-  const found = (await availableModels(env, waitUntil)).find((each) => each.id === id);
-  if (found) return Response.json(found);
-  throw new ApiError(404, `The model '${id}' does not exist or you do not have access to it.`, {
-    param: "model",
-    code: "model_not_found",
-  });
-}

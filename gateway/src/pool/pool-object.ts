@@ -1,19 +1,18 @@
-// The pool's one object: which workers there are, what they serve and how busy they are.
+// The pool's single object: which workers there are, what they serve and how busy they are.
 import { DurableObject } from "cloudflare:workers";
-import type { Environment } from "../environment.ts";
-import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool-view.ts";
+import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool.ts";
 
-/** How often workers are asked to report. */
+/** How often workers report. */
 export const heartbeatMs = 500;
 /** A worker that missed this many reports is not chosen. */
-const missed = 3;
-/** A worker unheard of for this long is forgotten. */
+const maxMissed = 3;
+/** A worker that is silent for this long is removed. */
 const forgetMs = 600_000;
-/** A drained worker that fell silent is forgotten after this. */
+/** A drained worker that is silent for this long is removed. */
 const forgetDrainedMs = 10_000;
-/** How often at most a heartbeat is written down; in between it is only remembered. */
+/** A heartbeat is stored at most this often. */
 const writeMs = 10_000;
-/** After a restart of this object a worker counts as heard from if it was this lately. */
+/** After a restart of this object, a worker heard from within this time counts as healthy. */
 const restartGraceMs = writeMs + 5_000;
 
 export interface Registration {
@@ -27,15 +26,15 @@ export interface Registration {
 interface Entry {
   worker: Omit<PoolWorker, "healthy">;
   writtenAt: number;
-  /** Heard from since this object started; before that, a longer silence is forgiven. */
+  /** Heard from since this object started. Until then a longer silence is accepted. */
   heard: boolean;
 }
 
-export class PoolObject extends DurableObject<Environment> {
+export class PoolObject extends DurableObject {
   readonly #entries = new Map<string, Entry>();
   readonly #sql: SqlStorage;
 
-  constructor(state: DurableObjectState, env: Environment) {
+  constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env);
     this.#sql = state.storage.sql;
     this.#sql.exec(
@@ -60,7 +59,7 @@ export class PoolObject extends DurableObject<Environment> {
     return { heartbeatMs };
   }
 
-  /** False: the pool does not know this worker, which is to register again. */
+  /** Returns false if the pool does not know this worker: it must register again. */
   heartbeat(id: string, load: WorkerLoad | null, draining: boolean): boolean {
     const entry = this.#entries.get(id);
     if (!entry) return false;
@@ -89,7 +88,7 @@ export class PoolObject extends DurableObject<Environment> {
         this.#forget(id);
         continue;
       }
-      const healthy = silence <= (heard ? heartbeatMs * (missed + 0.5) : restartGraceMs);
+      const healthy = silence <= (heard ? heartbeatMs * (maxMissed + 0.5) : restartGraceMs);
       workers.push({ ...worker, healthy });
     }
     return { workers };

@@ -5,7 +5,7 @@ import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@c
 import { createFetchHandler } from "@connectrpc/connect/protocol";
 import { sameSecret } from "../auth/api-key.ts";
 import { type Environment, poolObject } from "../environment.ts";
-import type { Model, WorkerLoad } from "./pool-view.ts";
+import type { Model, WorkerLoad } from "./pool.ts";
 
 export function modelOf(info: ModelInfo): Model {
   const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;
@@ -19,7 +19,6 @@ export function loadOf(load: Load): WorkerLoad {
     liveLanes: load.liveLanes,
     kvBlocksFree: Number(load.kvBlocksFree),
     kvBlocksTotal: Number(load.kvBlocksTotal),
-    tokensPerSecond: load.tokensPerSecond,
   };
 }
 
@@ -29,7 +28,6 @@ const idle: WorkerLoad = {
   liveLanes: 0,
   kvBlocksFree: 0,
   kvBlocksTotal: 0,
-  tokensPerSecond: 0,
 };
 
 function required(name: string, value: string): string {
@@ -37,7 +35,7 @@ function required(name: string, value: string): string {
   return value;
 }
 
-/** An http(s) address without a path, as the edge will put service names behind it. */
+/** An http(s) URL without a trailing slash: the client appends service names to it. */
 function workerUrl(text: string): string {
   const url = URL.parse(required("url", text));
   if (!url || !["http:", "https:"].includes(url.protocol)) {
@@ -83,7 +81,7 @@ function routes(env: Environment) {
   );
 }
 
-/** Answers a Pool call; null where the path is none of its methods. */
+/** Serves a Pool call; null if the path is none of its methods. */
 export async function servePool(request: Request, env: Environment): Promise<Response | null> {
   const handler = routes(env).get(new URL(request.url).pathname);
   return handler ? handler(request) : null;

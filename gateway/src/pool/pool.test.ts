@@ -103,7 +103,7 @@ describe("the pool", () => {
     expect(await answeredBy(key)).toBe("fake-0");
   });
 
-  it("tries another worker where one can't be reached", async () => {
+  it("tries another worker if one can't be reached", async () => {
     const gone = { workerId: "gone", url: "http://127.0.0.1:1", credential: "c" };
     const registration = { ...gone, models: [fakeModel], load: {} };
     await pool.register(registration, { headers: poolHeaders });
@@ -111,7 +111,7 @@ describe("the pool", () => {
     for (let count = 0; count < 3; count++) expect(await answeredBy(key)).toBe("fake-0");
   });
 
-  it("says 503 where nobody can answer, and 404 where nobody ever could", async () => {
+  it("answers 503 if no worker is available, and 404 if no worker has the model", async () => {
     await register(0);
     await pool.drain({ workerId: "fake-0" }, { headers: poolHeaders });
     forgetPool();

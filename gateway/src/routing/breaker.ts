@@ -1,7 +1,8 @@
-// A worker that can't be reached is left alone for a while, longer each time.
+// A circuit breaker per worker: one that can't be reached is left alone, longer each time.
 
 const firstMs = 500;
-const longestMs = 15_000;
+const maxMs = 15_000;
+const maxWorkers = 10_000;
 
 interface Trip {
   failures: number;
@@ -9,7 +10,7 @@ interface Trip {
   registeredAt: number;
 }
 
-/** By worker id, in this isolate only: what one location can't reach another may. */
+/** By worker id, in this isolate only: another location may reach what this one can't. */
 const trips = new Map<string, Trip>();
 
 export interface Breakable {
@@ -19,14 +20,16 @@ export interface Breakable {
 
 export function isBroken({ id, registeredAt }: Breakable, now = Date.now()): boolean {
   const trip = trips.get(id);
-  // One that registered anew is a new one.
+  // After it registers again, it starts with a clean record.
   return trip !== undefined && trip.registeredAt === registeredAt && now < trip.until;
 }
 
 export function reportFailure({ id, registeredAt }: Breakable, now = Date.now()): void {
   const before = trips.get(id);
   const failures = before?.registeredAt === registeredAt ? before.failures + 1 : 1;
-  const wait = Math.min(longestMs, firstMs * 2 ** (failures - 1));
+  const wait = Math.min(maxMs, firstMs * 2 ** (failures - 1));
+  const [oldest] = trips.keys();
+  if (trips.size > maxWorkers && oldest !== undefined) trips.delete(oldest);
   trips.set(id, { failures, until: now + wait, registeredAt });
 }
 

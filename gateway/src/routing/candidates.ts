@@ -1,5 +1,5 @@
 // Which workers to try for a model, best first.
-import type { PoolView, PoolWorker } from "../pool/pool-view.ts";
+import type { PoolView, PoolWorker } from "../pool/pool.ts";
 import { isBroken } from "./breaker.ts";
 
 interface Sent {
@@ -7,19 +7,26 @@ interface Sent {
   ended: number | null;
 }
 
-/** What this isolate sent to each worker lately: a report is always a little behind. */
-const sent = new Map<string, Set<Sent>>();
-/** When each worker was last chosen, so that equals take turns. */
-const lastChosen = new Map<string, number>();
-let turn = 0;
-/** Longer than the time between two reports by far. */
+/** What this isolate knows of a worker beside the worker's own, slightly older, reports. */
+interface Recent {
+  requests: Set<Sent>;
+  /** The number of the choice that last took this worker: equally loaded workers alternate. */
+  chosen: number;
+}
+
+const recent = new Map<string, Recent>();
+let choices = 0;
+/** Much longer than the time between two reports. */
 const keepMs = 10_000;
+const maxWorkers = 10_000;
 
 /** Counts a request as running on `workerId` until the returned function is called. */
 export function begin(workerId: string): () => void {
-  lastChosen.set(workerId, ++turn);
-  const requests = sent.get(workerId) ?? new Set();
-  sent.set(workerId, requests);
+  const { requests } = recent.get(workerId) ?? { requests: new Set<Sent>() };
+  recent.delete(workerId);
+  recent.set(workerId, { requests, chosen: ++choices });
+  const [oldest] = recent.keys();
+  if (recent.size > maxWorkers && oldest !== undefined) recent.delete(oldest);
   const request: Sent = { begun: Date.now(), ended: null };
   requests.add(request);
   return () => {
@@ -30,17 +37,17 @@ export function begin(workerId: string): () => void {
   };
 }
 
-/** Requests on a worker now: what it reported, corrected by what was sent and ended since. */
+/** Requests on a worker now: its report, corrected by what was sent and ended since. */
 function inFlight(worker: PoolWorker): number {
   let count = worker.load.runningRequests + worker.load.queuedRequests;
-  for (const { begun, ended } of sent.get(worker.id) ?? []) {
+  for (const { begun, ended } of recent.get(worker.id)?.requests ?? []) {
     if (begun >= worker.seenAt && ended === null) count++;
     if (begun < worker.seenAt && ended !== null && ended >= worker.seenAt) count--;
   }
   return Math.max(0, count);
 }
 
-/** Requests in flight, and a barrier that grows as KV fills. */
+/** Requests in flight, plus a barrier that grows as KV fills. */
 function cost(worker: PoolWorker): number {
   const { kvBlocksFree, kvBlocksTotal } = worker.load;
   const filled = kvBlocksTotal > 0 ? 1 - kvBlocksFree / kvBlocksTotal : 0;
@@ -54,11 +61,11 @@ export function candidates(view: PoolView, model: string): PoolWorker[] {
   );
   const scored = able.map((worker) => ({
     worker,
-    // Out of reach a moment ago: tried when nothing else is left.
+    // Out of reach a moment ago: tried last.
     broken: isBroken(worker) ? 1 : 0,
     cost: cost(worker),
-    turn: lastChosen.get(worker.id) ?? 0,
+    chosen: recent.get(worker.id)?.chosen ?? 0,
   }));
-  scored.sort((a, b) => a.broken - b.broken || a.cost - b.cost || a.turn - b.turn);
+  scored.sort((a, b) => a.broken - b.broken || a.cost - b.cost || a.chosen - b.chosen);
   return scored.map(({ worker }) => worker);
 }

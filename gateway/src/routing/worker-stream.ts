@@ -1,35 +1,34 @@
-// Opens an answer's stream on some worker: tries the best candidate, and others while nothing has
-// begun.
+// Opens the stream of an answer: on the best worker, or on another while nothing has started.
 import type {
   GenerateResponse,
   Started,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiError, badField } from "../api-error.ts";
-import type { PoolWorker } from "../pool/pool-view.ts";
+import type { PoolWorker } from "../pool/pool.ts";
 import { reportFailure, reportSuccess } from "./breaker.ts";
 import { begin } from "./candidates.ts";
 import { credentials, workerClient } from "./worker-client.ts";
 
-/** How long a request may wait for its Started in all. */
+/** How long a request may wait for `started`, over all workers. */
 const startMs = 30_000;
-/** How long one worker may say nothing at all, not even a heartbeat, while others could be tried. */
-const firstWordMs = 5_000;
+/** How long a worker may stay silent, without even a heartbeat, while others could be tried. */
+const firstMessageMs = 5_000;
 
 export type WorkerRequest = MessageInitShape<typeof GenerateRequestSchema>;
 
-/** An answer that a worker has begun. */
+/** An answer that a worker has started. */
 export interface WorkerStream {
   worker: PoolWorker;
   started: Started;
-  /** The messages so far, the one with Started last. */
+  /** The messages so far. The last one holds `started`. */
   head: GenerateResponse[];
   rest: AsyncIterator<GenerateResponse>;
   /** Aborts the call: the worker stops at its next step. */
   cancel(): void;
-  /** To be called once the stream is over, however it ended. */
+  /** Call it when the stream is over, however it ended. */
   ended(): void;
 }
 
@@ -38,7 +37,7 @@ function startedIn(message: GenerateResponse): Started | null {
   return null;
 }
 
-/** Tries one worker. Throws what ended the call, a ConnectError where it was the worker's word. */
+/** Tries one worker. Throws the error that ended the call: a ConnectError if the worker refused. */
 async function attempt(
   worker: PoolWorker,
   request: WorkerRequest,
@@ -57,7 +56,7 @@ async function attempt(
   };
   try {
     const left = deadline - Date.now();
-    allow(hurry ? Math.min(firstWordMs, left) : left);
+    allow(hurry ? Math.min(firstMessageMs, left) : left);
     const stream = workerClient(worker.url).generate(request, {
       headers: credentials(worker),
       signal: controller.signal,
@@ -82,10 +81,10 @@ async function attempt(
   }
 }
 
-/** Request fields that a worker may find wrong where the gateway could not: it knows the model. */
+/** Request fields that only a worker can check, because it knows the model. */
 const workerFields = ["logit_bias", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"];
 
-/** What a worker may refuse for reasons that every other worker would share. */
+/** A refusal that every other worker would repeat; null for any other error. */
 function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiError | null {
   if (code === Code.OutOfRange) return badField(promptField, rawMessage, "context_length_exceeded");
   if (code !== Code.InvalidArgument && code !== Code.FailedPrecondition) return null;
@@ -96,15 +95,15 @@ function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiEr
 const unavailable = (message: string, code: string, retryAfter = 1) =>
   new ApiError(503, message, { code, headers: { "retry-after": String(retryAfter) } });
 
-/** When a full worker thinks it has room again, in whole seconds. */
+/** After how many seconds a full worker expects to have room. */
 function retryAfterOf({ metadata }: ConnectError): number {
   const seconds = Number(metadata.get("retry-after") ?? 1);
   return Number.isFinite(seconds) ? Math.min(600, Math.max(1, Math.ceil(seconds))) : 1;
 }
 
 /**
- * The first of `workers` that begins the answer. `promptField` is what the client calls its prompt.
- * Throws ApiError: the refusal of a worker, or 503 where none could.
+ * Opens the stream on the first of `workers` that starts the answer. `promptField` is what the client
+ * calls its prompt. Throws ApiError: the refusal of a worker, or 503 if none could.
  */
 export async function openStream(
   workers: readonly PoolWorker[],
@@ -113,7 +112,7 @@ export async function openStream(
   signal: AbortSignal,
 ): Promise<WorkerStream> {
   const deadline = Date.now() + startMs;
-  let roomIn: number | null = null; // seconds, at the least of those that are full
+  let retryAfter: number | null = null; // seconds: the minimum over workers that are full
   for (const [index, worker] of workers.entries()) {
     if (signal.aborted || Date.now() >= deadline) break;
     try {
@@ -127,17 +126,17 @@ export async function openStream(
       const refused = refusal(cause, promptField);
       if (refused) throw refused;
       if (cause.code === Code.ResourceExhausted) {
-        roomIn = Math.min(roomIn ?? Number.POSITIVE_INFINITY, retryAfterOf(cause));
+        retryAfter = Math.min(retryAfter ?? Number.POSITIVE_INFINITY, retryAfterOf(cause));
       }
-      // Its view of itself is newer than ours, and it answers: nothing is broken.
+      // The worker answers and knows its models better than we do: nothing is broken.
       else if (cause.code !== Code.NotFound) reportFailure(worker);
       console.warn(`worker ${worker.id} did not begin an answer: ${cause.message}`);
     }
   }
   if (signal.aborted) throw new ApiError(499, "The client left.", { code: "client_closed" });
   if (Date.now() >= deadline) throw unavailable("No worker began in time; try again.", "timeout");
-  if (roomIn !== null) {
-    throw unavailable("The model is overloaded; try again.", "overloaded", roomIn);
+  if (retryAfter !== null) {
+    throw unavailable("The model is overloaded; try again.", "overloaded", retryAfter);
   }
   throw unavailable("No worker with this model can be reached; try again.", "no_worker");
 }

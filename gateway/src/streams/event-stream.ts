@@ -1,7 +1,7 @@
-// Server-sent events to one client: writes, keep-alive comments while nothing else is said, and the
-// moment the client leaves.
+// Server-sent events to one client: writes, keep-alive comments during silence, and a signal for when
+// the client leaves.
 
-/** On a silent stream a client's leaving shows only at the next write, so there is always a next. */
+/** A client that leaves is noticed only at the next write, so a silent stream writes comments. */
 const keepAliveMs = 250;
 const encoder = new TextEncoder();
 
@@ -15,7 +15,7 @@ export class EventStream {
   #writing = 0;
   #closed = false;
 
-  /** `signal` is the request's; `keepAlive` what is written into silence. */
+  /** `signal` is the request's; `keepAlive` is written during silence. */
   constructor(signal: AbortSignal, keepAlive = ": keep-alive\n\n") {
     const { readable, writable } = new IdentityTransformStream();
     this.body = readable;
@@ -35,7 +35,7 @@ export class EventStream {
     return this.#left.signal;
   }
 
-  /** Writes one event for each of `chunks`, all in one piece. */
+  /** Writes one event per chunk, in a single write. */
   async send(chunks: readonly object[]): Promise<void> {
     if (chunks.length === 0) return;
     await this.sendText(chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join(""));
@@ -51,14 +51,14 @@ export class EventStream {
     await this.#writer.close().catch(() => this.#leave());
   }
 
-  /** Ends the body so that its reader sees that it is not whole. */
+  /** Breaks the body off, so that its reader sees that it is incomplete. */
   async abort(reason: Error): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#writer.abort(reason).catch(() => undefined);
   }
 
-  /** Never rejects: a client that is gone is told by `left`. */
+  /** Never rejects: `left` reports a client that is gone. */
   async #write(bytes: Uint8Array): Promise<void> {
     if (this.#left.signal.aborted) return;
     this.#writing++;

@@ -1,24 +1,19 @@
-// Usage rows between a request's end and D1: kept in the tenant's own object, so that a slow or
-// absent D1 delays them and loses none, and written in batches, since D1 takes one query at a time.
-import { drizzle } from "drizzle-orm/d1";
-import { usage } from "../db/schema.ts";
-import type { UsageRow } from "./usage-row.ts";
+// Usage rows between the end of a request and D1. They are kept in the tenant's object, so that a slow
+// or unreachable D1 delays them but loses none, and written in batches: D1 takes one query at a time.
+import { insertUsage, maxRowsPerBatch, type UsageRow } from "./usage-store.ts";
 
 const flushAfterMs = 500;
-/** Rows that come together are written down together: a write costs about the same for one or many. */
-const gatherMs = 50;
-const longestRetryMs = 60_000;
-/** D1 binds at most 100 parameters a query, and a row has 21. */
-const rowsPerInsert = 4;
-const insertsPerBatch = 25;
+/** Rows of this interval are written together: a write costs about the same for one or many. */
+const batchMs = 50;
+const maxRetryMs = 60_000;
 
 export class UsageOutbox {
   readonly #storage: DurableObjectStorage;
   readonly #db: D1Database;
-  #gathered: UsageRow[] = [];
+  #batch: UsageRow[] = [];
   #keeping: Promise<void> | undefined;
   #failures = 0;
-  /** Known to be set: asking for it again would cost every request a look into storage. */
+  /** The alarm is known to be set. Asking the storage would cost every request a read. */
   #alarmed = false;
   #flushing: Promise<void> | undefined;
 
@@ -31,14 +26,14 @@ export class UsageOutbox {
 
   /** Resolves when the row is safe. */
   put(row: UsageRow): Promise<void> {
-    this.#gathered.push(row);
-    this.#keeping ??= scheduler.wait(gatherMs).then(() => this.#keep());
+    this.#batch.push(row);
+    this.#keeping ??= scheduler.wait(batchMs).then(() => this.#keep());
     return this.#keeping;
   }
 
   async #keep(): Promise<void> {
     this.#keeping = undefined;
-    const rows = this.#gathered.splice(0);
+    const rows = this.#batch.splice(0);
     if (rows.length === 0) return;
     for (const row of rows) {
       this.#storage.sql.exec("INSERT INTO waiting_usage (usage) VALUES (?)", JSON.stringify(row));
@@ -64,34 +59,29 @@ export class UsageOutbox {
       await this.flush();
       this.#failures = 0;
     } catch (error) {
-      // Alarms give up after some retries of their own; these rows are not to be given up.
-      console.error("usage was not written; it will be tried again", error);
-      const wait = Math.min(longestRetryMs, 1_000 * 2 ** this.#failures++);
+      // Alarms stop after a few retries of their own; these rows must not be lost.
+      console.error("usage rows were not written; trying again later", error);
+      const wait = Math.min(maxRetryMs, 1_000 * 2 ** this.#failures++);
       this.#alarmed = true;
       await this.#storage.setAlarm(Date.now() + wait);
     }
   }
 
   async #writeAll(): Promise<void> {
-    const db = drizzle(this.#db);
     for (;;) {
       const kept = this.#storage.sql
         .exec<{ number: number; usage: string }>(
           "SELECT number, usage FROM waiting_usage ORDER BY number LIMIT ?",
-          rowsPerInsert * insertsPerBatch,
+          maxRowsPerBatch,
         )
         .toArray();
-      const rows = kept.map((row): UsageRow => JSON.parse(row.usage));
-      const inserts = [];
-      for (let at = 0; at < rows.length; at += rowsPerInsert) {
-        const some = rows.slice(at, at + rowsPerInsert);
-        // A row that was written before, and not deleted here, stays as it is.
-        inserts.push(db.insert(usage).values(some).onConflictDoNothing());
-      }
-      const [first, ...rest] = inserts;
       const last = kept.at(-1);
-      if (!first || !last) return;
-      await db.batch([first, ...rest]);
+      if (!last) return;
+      // Rows that were written before, and not deleted here, stay as they are in D1.
+      await insertUsage(
+        this.#db,
+        kept.map((row): UsageRow => JSON.parse(row.usage)),
+      );
       this.#storage.sql.exec("DELETE FROM waiting_usage WHERE number <= ?", last.number);
     }
   }

@@ -1,174 +1,185 @@
-// From the engine's ids to the wire's text: one answer's lanes, decoded and in order.
-
+// From the engine's ids to the worker's text: one answer, its lanes decoded and cut at stop strings.
+import { AnswerDocument } from "@anabranch/shared/answer-document.ts";
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type {
+  EngineEvent,
+  EngineFinished,
+  EngineStageOpened,
+  EngineTokens,
+  VisibleToken,
+} from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
   type Delta,
   DeltaSchema,
   type Event,
   EventSchema,
   type Finished,
-  FinishReason,
-  type GenerateResponse,
+  FinishedSchema,
   type StageOpened,
+  StageOpenedSchema,
+  StartedSchema,
   type TokenLogprob,
-} from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
+  TokenLogprobSchema,
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create } from "@bufbuild/protobuf";
-import type { TextModel } from "../model/text_model.ts";
-import { AnswerDocument, type Release } from "./document.ts";
-import { IncrementalText } from "./incremental_text.ts";
+import type { TextModel } from "../model/text-model.ts";
+import { IncrementalText } from "./incremental-text.ts";
+import { type Release, StopFilter } from "./stop-filter.ts";
 
 const utf8 = new TextEncoder();
 
-interface Token {
-  id: number;
-  logprob: TokenLogprob | undefined;
+/** What `Started` says of the request, beside what the engine reports. */
+export interface RequestFacts {
+  seed: bigint;
+  promptTokenIds: number[];
 }
 
 export class Answer {
   readonly #model: TextModel;
-  readonly #document: AnswerDocument;
-  readonly #runs = new Map<number, IncrementalText>(); // by lane: its visible run under way
-  readonly #held = new Map<number, Token[]>(); // by lane: text, or the beginning of a marker
-  #openStage: number[] = [];
-  /** Ends of branches and stages that wait for held-back text which stands before them. */
+  readonly #facts: RequestFacts;
+  /** All decoded text, what stop strings hold back or cut off included. */
+  readonly document = new AnswerDocument();
+  readonly #filter: StopFilter;
+  /** The decoder of each lane's current run of visible tokens. */
+  readonly #decoders = new Map<number, IncrementalText>();
+  /** Ends of branches and stages that wait for held-back text which comes before them. */
   readonly #ends: Event[] = [];
 
-  constructor(model: TextModel, stops: readonly string[]) {
+  constructor(model: TextModel, stops: readonly string[], facts: RequestFacts) {
     this.#model = model;
-    this.#document = new AnswerDocument(stops);
+    this.#facts = facts;
+    this.#filter = new StopFilter(this.document, stops);
   }
 
-  /** A stop string has ended the answer: the engine is to be cancelled. */
+  /** A stop string has ended the answer: the engine can stop. */
   get stopped(): boolean {
-    return this.#document.stopLane !== undefined;
+    return this.#filter.stopLane !== undefined;
   }
 
-  /** What the engine tells in one message, as the worker sends it. */
-  events(response: GenerateResponse): Event[] {
+  /** The events of one engine message, as the worker sends them. */
+  events(engineEvents: readonly EngineEvent[]): Event[] {
     const out: Event[] = [];
-    const add = (event: Event["event"]) => out.push(create(EventSchema, { event }));
-    let logged = true;
-    for (const { event } of response.events) {
-      if (this.stopped && event.case !== "finished") {
-        // Behind a stop string there is nothing but the end; only the log stays whole, so that lanes
-        // which grew together can be resumed.
-        if (event.case === "stageOpened" || event.case === "stageClosed") logged = false;
-        if (event.case === "delta" && logged) {
-          const { lane, tokenIds } = event.value;
-          add({ case: "delta", value: create(DeltaSchema, { lane, tokenIds }) });
-        }
+    let sameLanes = true;
+    for (const { event } of engineEvents) {
+      if (!this.stopped || event.case === "finished") {
+        this.#apply(event, out);
         continue;
       }
-      switch (event.case) {
-        case "delta":
-          add({ case: "delta", value: this.#delta(event.value) });
-          break;
-        case "stageOpened":
-          this.#endRun(0);
-          this.#document.close(0);
-          // Ends that wait even now would need a stop string over two stages and all between them.
-          out.push(...this.#ends.splice(0));
-          for (const lane of event.value.lanes) this.#document.open(lane);
-          this.#openStage = event.value.lanes;
-          add({ case: "stageOpened", value: this.#titled(event.value) });
-          break;
-        case "branchClosed":
-          this.#endRun(event.value.lane);
-          this.#document.close(event.value.lane);
-          this.#ends.push(create(EventSchema, { event }));
-          this.#attach(out, this.#document.release());
-          break;
-        case "stageClosed":
-          this.#openStage = [];
-          this.#document.open(0);
-          this.#ends.push(create(EventSchema, { event }));
-          this.#attach(out, []);
-          break;
-        case "finished":
-          // What is held back now is text.
-          for (const [lane, { length }] of [...this.#held]) {
-            const rest = create(DeltaSchema, { lane, released: length });
-            add({ case: "delta", value: this.#delta(rest) });
-          }
-          for (const lane of [0, ...this.#openStage]) this.#endRun(lane);
-          this.#attach(out, this.stopped ? [] : this.#document.flush());
-          add({ case: "finished", value: this.#finished(event.value) });
-          break;
-        default:
-          if (event.case) add(event);
+      // After a stop string only the ids of this step matter: lanes that grew together can then be
+      // resumed together.
+      if (event.case === "stageOpened" || event.case === "stageClosed") sameLanes = false;
+      if (event.case === "tokens" && sameLanes) {
+        const { lane, tokenIds } = event.value;
+        add(out, { case: "delta", value: create(DeltaSchema, { lane, tokenIds }) });
       }
-      if (event.case === "delta") this.#attach(out, this.#document.release());
     }
     return out;
   }
 
-  #delta({ lane, tokenIds, visible, held, released, logprobs }: Delta): Delta {
-    const shown = this.#held.get(lane)?.splice(0, released) ?? [];
-    const coming = logprobs.values();
-    tokenIds.forEach((id, i) => {
-      const told = visible[i] || held[i];
-      const token: Token = { id, logprob: told ? coming.next().value : undefined };
-      if (held[i]) {
-        this.#held.set(lane, [...(this.#held.get(lane) ?? []), token]);
-        return;
+  #apply(event: EngineEvent["event"], out: Event[]): void {
+    switch (event.case) {
+      case "started": {
+        const { $typeName: _, ...reported } = event.value;
+        const value = create(StartedSchema, { ...this.#facts, ...reported });
+        add(out, { case: "started", value });
+        break;
       }
-      this.#held.delete(lane); // what was still held was a marker's
-      if (visible[i]) shown.push(token);
-    });
-    for (const { id, logprob } of shown) {
-      this.#document.append(lane, this.#runOf(lane).push(id), logprob && this.#spelled(logprob));
+      case "tokens":
+        add(out, { case: "delta", value: this.#decode(event.value) });
+        this.#attach(out, this.#filter.release());
+        break;
+      case "stageOpened": {
+        this.#endRun(0);
+        // Ends that still wait now would need a stop string that spans two stages.
+        out.push(...this.#ends.splice(0));
+        const value = this.#titled(event.value);
+        this.document.apply({ case: "stageOpened", value });
+        add(out, { case: "stageOpened", value });
+        break;
+      }
+      case "branchClosed": {
+        const { lane, reason } = event.value;
+        this.#endRun(lane);
+        this.document.apply(event);
+        const value = { lane, reason };
+        this.#ends.push(create(EventSchema, { event: { case: "branchClosed", value } }));
+        this.#attach(out, this.#filter.release());
+        break;
+      }
+      case "stageClosed": {
+        this.document.apply(event);
+        const { stage } = event.value;
+        this.#ends.push(create(EventSchema, { event: { case: "stageClosed", value: { stage } } }));
+        this.#attach(out, []);
+        break;
+      }
+      case "finished":
+        for (const lane of [...this.#decoders.keys()]) this.#endRun(lane);
+        this.#attach(out, this.stopped ? [] : this.#filter.flush());
+        add(out, { case: "finished", value: this.#finished(event.value) });
+        break;
+      default:
+        break;
     }
-    return create(DeltaSchema, { lane, tokenIds, visibleTokens: shown.length });
   }
 
-  #runOf(lane: number): IncrementalText {
-    const known = this.#runs.get(lane);
+  #decode({ lane, tokenIds, visible }: EngineTokens): Delta {
+    for (const token of visible) {
+      const text = this.#decoderOf(lane).push(token.tokenId);
+      this.#filter.append(lane, text, this.#logprobOf(token));
+    }
+    return create(DeltaSchema, { lane, tokenIds, visibleTokens: visible.length });
+  }
+
+  #decoderOf(lane: number): IncrementalText {
+    const known = this.#decoders.get(lane);
     if (known) return known;
-    const run = new IncrementalText((ids) => this.#model.decode(ids));
-    this.#runs.set(lane, run);
-    return run;
+    const decoder = new IncrementalText((ids) => this.#model.decode(ids));
+    this.#decoders.set(lane, decoder);
+    return decoder;
   }
 
+  /** The lane's run of visible tokens has ended: what is left of it is text. */
   #endRun(lane: number): void {
-    const run = this.#runs.get(lane);
-    if (run) this.#document.appendRest(lane, run.end());
-    this.#runs.delete(lane);
+    const text = this.#decoders.get(lane)?.end() ?? "";
+    this.document.apply({ case: "delta", value: { lane, text, logprobs: [] } });
+    this.#decoders.delete(lane);
   }
 
-  #titled(stage: StageOpened): StageOpened {
-    return {
-      ...stage,
-      titles: stage.titleTokens.map(({ ids }) => this.#model.decode(ids).trim()),
-      titleTokens: [],
-    };
+  #titled({ stage, lanes, titles }: EngineStageOpened): StageOpened {
+    const texts = titles.map(({ ids }) => this.#model.decode(ids).trim());
+    return create(StageOpenedSchema, { stage, lanes, titles: texts });
   }
 
-  #spelled(logprob: TokenLogprob): TokenLogprob {
+  #logprobOf({ tokenId, logprob, top }: VisibleToken): TokenLogprob | undefined {
+    if (logprob === undefined) return undefined;
     const text = (id: number) => utf8.encode(this.#model.decode([id]));
-    return {
-      ...logprob,
-      text: text(logprob.tokenId),
-      top: logprob.top.map((alternative) => ({ ...alternative, text: text(alternative.tokenId) })),
-    };
+    return create(TokenLogprobSchema, {
+      ...{ tokenId, logprob, text: text(tokenId) },
+      top: top.map((each) => ({
+        ...{ tokenId: each.tokenId, logprob: each.logprob, text: text(each.tokenId) },
+      })),
+    });
   }
 
-  #finished(finished: Finished): Finished {
-    const stopLane = this.#document.stopLane;
-    if (stopLane === undefined) return finished;
-    const usage = finished.usage;
-    return {
-      ...finished,
-      reason: FinishReason.STOP,
-      stopLane,
-      ...(usage && { usage: { ...usage, visibleTokens: this.#document.visibleTokens } }),
-    };
+  #finished({ reason, usage }: EngineFinished): Finished {
+    const stopLane = this.#filter.stopLane;
+    if (stopLane === undefined) {
+      return create(FinishedSchema, { reason, ...(usage && { usage }) });
+    }
+    const { visibleTokens } = this.#filter;
+    return create(FinishedSchema, {
+      ...{ reason: FinishReason.STOP, stopLane },
+      ...(usage && { usage: { ...usage, visibleTokens } }),
+    });
   }
 
-  /** Tells the ends that are due: all text of a branch comes before its end. */
-  #tellEnds(out: Event[], coming: readonly Release[]): void {
+  /** Sends the ends that are due: all text of a branch comes before its end. */
+  #sendEnds(out: Event[], coming: readonly Release[]): void {
     for (let end = this.#ends[0]; end; end = this.#ends[0]) {
       if (end.event.case === "branchClosed") {
         const { lane } = end.event.value;
-        if (!this.#document.isReleased(lane) || coming.some((each) => each.lane === lane)) return;
+        if (!this.#filter.isReleased(lane) || coming.some((each) => each.lane === lane)) return;
       }
       this.#ends.shift();
       out.push(end);
@@ -176,21 +187,22 @@ export class Answer {
   }
 
   /** Puts released text on the step's delta of its lane, or on a delta of its own. */
-  #attach(out: Event[], released: Release[]): void {
+  #attach(out: Event[], released: readonly Release[]): void {
     for (const [index, { lane, text, logprobs }] of released.entries()) {
-      const last = out.findLast(
-        ({ event }) => event.case === "delta" && event.value.lane === lane,
-      )?.event;
-      // A delta before a boundary of its lane must not take text from after it.
-      if (last?.case === "delta" && out.at(-1)?.event === last) {
+      const last = out.at(-1)?.event;
+      // A delta before an event of its lane must not take text from after it.
+      if (last?.case === "delta" && last.value.lane === lane) {
         last.value.text += text;
         last.value.logprobs.push(...logprobs);
       } else {
-        const value = create(DeltaSchema, { lane, text, logprobs });
-        out.push(create(EventSchema, { event: { case: "delta", value } }));
+        add(out, { case: "delta", value: create(DeltaSchema, { lane, text, logprobs }) });
       }
-      this.#tellEnds(out, released.slice(index + 1));
+      this.#sendEnds(out, released.slice(index + 1));
     }
-    this.#tellEnds(out, []);
+    this.#sendEnds(out, []);
   }
+}
+
+function add(out: Event[], event: Event["event"]): void {
+  out.push(create(EventSchema, { event }));
 }

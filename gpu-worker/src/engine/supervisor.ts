@@ -1,4 +1,4 @@
-// Keeps one engine process running, and speaks to it.
+// Keeps one engine process running and calls it.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,12 +7,12 @@ import { fileURLToPath } from "node:url";
 import type { EngineOptions } from "@anabranch/native";
 import {
   type EngineGenerateRequest,
+  type EngineGenerateResponse,
   Engine as EngineService,
   EngineStatusRequestSchema,
   type EngineStatusResponse,
   EngineStopRequestSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
-import type { GenerateResponse } from "@anabranch/shared/proto/anabranch/v1/generate_pb.js";
 import { create } from "@bufbuild/protobuf";
 import {
   type ClientReadableStream,
@@ -45,8 +45,8 @@ export class EngineSupervisor {
   #starts = 0;
   #closing = false;
 
-  /** Called where the engine can't be started at all; the message says why. */
-  onHopeless: (message: string) => void = (message) => log.error(message);
+  /** Called if the engine can't be started at all; the message says why. */
+  onGiveUp: (message: string) => void = (message) => log.error(message);
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -90,7 +90,7 @@ export class EngineSupervisor {
     return this.status();
   }
 
-  /** A dead engine's requests fail with UNAVAILABLE by themselves; the next process serves anew. */
+  /** gRPC fails a dead engine's requests with UNAVAILABLE; the next process serves new ones. */
   #restart(code: number): void {
     this.#client?.close();
     this.#client = undefined;
@@ -100,23 +100,25 @@ export class EngineSupervisor {
       if (this.#closing) return;
       this.#backoff = Math.min(this.#backoff * 2, LAST_BACKOFF_MS);
       this.start().catch((error: Error) => {
-        if (!this.#closing) this.onHopeless(error.message);
+        if (!this.#closing) this.onGiveUp(error.message);
       });
     }, this.#backoff);
   }
 
   /** Streams an answer. Destroying or cancelling the stream cancels the request in the engine. */
-  generate(request: EngineGenerateRequest): ClientReadableStream<GenerateResponse> | undefined {
+  generate(
+    request: EngineGenerateRequest,
+  ): ClientReadableStream<EngineGenerateResponse> | undefined {
     const method = this.#client?.generate;
     if (!this.#client || !method) return undefined;
-    return method.call(this.#client, request) as ClientReadableStream<GenerateResponse>;
+    return method.call(this.#client, request) as ClientReadableStream<EngineGenerateResponse>;
   }
 
-  /** Ends a request early; its stream still brings the usage. */
+  /** Ends a request early. Its stream still ends with the usage. */
   stop(requestId: string): void {
     const method = this.#client?.stop;
     if (!this.#client || !method) return;
-    // Where the engine is gone, so is the request.
+    // If the engine is gone, so is the request.
     method.call(this.#client, create(EngineStopRequestSchema, { requestId }), () => {});
   }
 

@@ -1,12 +1,13 @@
-// How a model's answers branch: its aspd.json, as far as whoever reads or writes its tokens needs it.
+// How a model's answers branch: the parts of its aspd.json that are needed to write its tokens.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type DialectCaps, defaultCaps } from "@anabranch/shared/dialect-caps.ts";
 
 /** A run of ids, a branch's title, or its number in the plan. */
 type Part = { ids: number[] } | "title" | "index";
 type Markup = Part | Part[];
 
-/** aspd.json; its parts have their text too. */
+/** The fields of aspd.json that are read here. */
 interface DialectFile {
   plan_open?: Markup;
   title_open: Markup;
@@ -18,7 +19,7 @@ interface DialectFile {
   tail_close?: Markup;
   index?: { ids: number[] }[];
   visible?: ("serial" | "body" | "tail")[];
-  caps?: { branches?: number; title_tokens?: number; branch_tokens?: number; stages?: number };
+  caps?: Partial<DialectCaps>;
 }
 
 export interface Caps {
@@ -31,24 +32,25 @@ export interface Caps {
 
 export class Dialect {
   readonly caps: Caps;
-  /** What the model writes to open a plan. */
+  /** The ids that open a plan. */
   readonly opener: readonly number[];
-  /** The ids behind a branch's body, and those that the trunk is resumed with. */
+  /** The ids after a branch's body, and those with which the trunk resumes. */
   readonly branchClose: readonly number[];
   readonly join: readonly number[];
-  /** What a title of a plan begins with, as far as all do, and ends with. */
+  /** The common beginning of all titles in a plan, and their end. */
   readonly titles: { open: readonly number[]; close: readonly number[] };
-  /** An answer's parts say all of it: no token of it is hidden but for what the dialect writes. */
-  readonly isToldByParts: boolean;
+  /** Parts hold the whole answer: the dialect hides nothing but what it forces. */
+  readonly isFullyVisible: boolean;
   readonly #file: DialectFile;
 
   constructor(file: DialectFile, caps: Partial<Caps> = {}) {
     this.#file = file;
+    const read = { ...defaultCaps, ...file.caps };
     this.caps = {
-      branches: file.caps?.branches ?? 10,
-      titleTokens: file.caps?.title_tokens ?? 16,
-      branchTokens: file.caps?.branch_tokens ?? 512,
-      stages: file.caps?.stages ?? 8,
+      branches: read.branches,
+      titleTokens: read.title_tokens,
+      branchTokens: read.branch_tokens,
+      stages: read.stages,
       ...caps,
     };
     const [opener = "title"] = [file.plan_open ?? file.title_open].flat();
@@ -59,16 +61,16 @@ export class Dialect {
     const same = begin.includes("index") ? begin.slice(0, begin.indexOf("index")) : begin;
     this.titles = { open: this.#ids(same), close: this.#ids(file.title_close) };
     const { visible = ["serial", "body"], tail_close } = file;
-    this.isToldByParts =
+    this.isFullyVisible =
       tail_close === undefined && visible.includes("serial") && visible.includes("body");
   }
 
-  /** With other caps. */
+  /** The same dialect with other caps. */
   within(caps: Partial<Caps>): Dialect {
     return new Dialect(this.#file, { ...this.caps, ...caps });
   }
 
-  /** A plan of these titles, from what opens it through the fork. */
+  /** A plan of these titles, from its opener through the fork trigger. */
   plan(titles: readonly (readonly number[])[]): number[] {
     const { plan_open = [], title_open, title_close, fork } = this.#file;
     return [
@@ -81,7 +83,7 @@ export class Dialect {
     ];
   }
 
-  /** What is forced into the branch of a plan's title number `number`, from 1. */
+  /** The forced beginning of the branch for title `number`, counted from 1. */
   opening(title: readonly number[], number: number): number[] {
     return this.#ids(this.#file.opening, title, number);
   }
@@ -94,7 +96,7 @@ export class Dialect {
   }
 }
 
-/** Nothing where the model does not branch. The engine has checked the file, or will refuse it. */
+/** Undefined if the model does not branch. The engine checks the file and refuses a wrong one. */
 export function readDialect(folder: string): Dialect | undefined {
   const path = join(folder, "aspd.json");
   if (!existsSync(path)) return undefined;

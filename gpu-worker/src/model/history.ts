@@ -1,21 +1,21 @@
-// An answer that a client gives back with its parts, as the tokens that decoding it made.
+// An answer that a client sends back with its parts, as the tokens that decoding it produced.
 import type { AnswerPart } from "@anabranch/shared/parts.ts";
 import type { Dialect } from "./dialect.ts";
 import type { StageIds } from "./runs.ts";
 
-/** The ids of one piece of text, which nothing merges into; null where they would not say it exactly. */
-export type EncodePiece = (text: string) => number[] | null;
+/** Tokenizes a text by itself; null if decoding the ids would not give the text back. */
+export type EncodeExactly = (text: string) => number[] | null;
 
 /** Ids of serial text, or a stage. */
 export type AnswerIds = { serial: number[] } | { stage: StageIds };
 
-/** Null where the dialect can't have written this answer, so that it is no more than its text. */
+/** Null if the dialect can't have written this answer: then it is plain text. */
 export function answerIds(
   parts: readonly AnswerPart[],
   dialect: Dialect,
-  encode: EncodePiece,
+  encode: EncodeExactly,
 ): AnswerIds[] | null {
-  if (!dialect.isToldByParts) return null;
+  if (!dialect.isFullyVisible) return null;
   const out: AnswerIds[] = [];
   let stages = 0;
   let joined = false;
@@ -28,7 +28,7 @@ export function answerIds(
       joined = false;
       continue;
     }
-    // No plan stands directly behind a join.
+    // A plan can't follow a join directly.
     if (joined || ++stages > dialect.caps.stages) return null;
     const stage = stageIds(part.parallel, dialect, encode);
     if (!stage) return null;
@@ -41,7 +41,7 @@ export function answerIds(
 function stageIds(
   branches: readonly { title: string; body: string }[],
   dialect: Dialect,
-  encode: EncodePiece,
+  encode: EncodeExactly,
 ): StageIds | null {
   const { caps, branchClose, join } = dialect;
   if (branches.length < 2 || branches.length > caps.branches) return null;

@@ -1,13 +1,13 @@
-// A prompt with its structure: the engine's runs, and how they are put together.
+// A prompt with its structure, as the engine's runs.
 import type { StructureRun } from "@anabranch/native";
 
-/** A stage of an answer, as its tokens. */
+/** The tokens of one stage. */
 export interface StageIds {
-  /** From the first title marker through the fork. */
+  /** From the first title marker through the fork trigger. */
   plan: number[];
-  /** Each from its opening through its end. */
+  /** Each from its opening through its end marker. */
   branches: number[][];
-  /** What the trunk is resumed with. */
+  /** The tokens with which the trunk resumes. */
   join: number[];
 }
 
@@ -16,9 +16,8 @@ export const idsOfRuns = (runs: readonly StructureRun[]): number[] =>
   runs.flatMap((run) => ("serial" in run ? run.serial : run.parallel.flat()));
 
 /**
- * Puts runs together as decoding makes segments, so that what it left in the prefix cache is found:
- * serial text goes on in the segment under way, a plan and each branch have one of their own, and the
- * join begins the next.
+ * Builds runs the way decoding builds segments, so that the prefix cache is hit: serial text continues the
+ * current segment, a plan and each branch have a segment of their own, and the join starts the next.
  */
 export class RunBuilder {
   readonly #runs: StructureRun[] = [];

@@ -1,7 +1,7 @@
 // A dialect in a checkpoint's own ids: its file in shared/dialects says markers as text.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
-import type { TextModel } from "./text_model.ts";
+import type { TextModel } from "./text-model.ts";
 
 const folder = new URL("../../../shared/dialects/", import.meta.url);
 
@@ -13,7 +13,7 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /**
  * A value with the ids of every {text} in it, in which added tokens are themselves.
- * @throws Error where the tokenizer does not say a text exactly
+ * @throws Error if decoding the ids of a text would not give the text back
  */
 export function spell(value: Json, model: TextModel): Json {
   if (Array.isArray(value)) return value.map((each) => spell(each, model));

@@ -100,9 +100,11 @@ void AttentionPlan::close_wave(int first_row, int last_row) {
     const auto items_of = [&](int size) { return (queries + size - 1) / size; };
     // No item costs more than one thread's share of the wave, nor holds fewer queries than walk a
     // chunk together.
-    const auto balanced = static_cast<int>((max_cost(chunk) + cost_per_thread - 1) / cost_per_thread);
-    const int items = std::min(chunk.reads, std::max(items_of(kTargetQueriesPerItem),
-                                                     std::min(items_of(kMaxQueriesPerItem), balanced)));
+    const auto balanced =
+        static_cast<int>((max_cost(chunk) + cost_per_thread - 1) / cost_per_thread);
+    const int items =
+        std::min(chunk.reads, std::max(items_of(kTargetQueriesPerItem),
+                                       std::min(items_of(kMaxQueriesPerItem), balanced)));
     for (int head = 0; head < kv_heads_; ++head) {
       for (int item = 0; item < items; ++item) {
         const int first = chunk.reads * item / items;
@@ -144,9 +146,8 @@ AttentionPlan::Wave AttentionPlan::assign_to_threads(int first_row, int last_row
     thread_of[item] = static_cast<int>(idlest - load.begin());
   }
   Wave wave{first_row, last_row, {first_item}};
-  std::sort(order.begin(), order.end(), [&](int a, int b) {
-    return std::pair(thread_of[a], a) < std::pair(thread_of[b], b);
-  });
+  std::sort(order.begin(), order.end(),
+            [&](int a, int b) { return std::pair(thread_of[a], a) < std::pair(thread_of[b], b); });
   size_t placed = 0;
   for (int thread = 0; thread < threads_; ++thread) {
     for (; placed < order.size() && thread_of[order[placed]] == thread; ++placed) {

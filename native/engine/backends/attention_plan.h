@@ -64,8 +64,8 @@ class AttentionPlan {
     const int* blocks = nullptr;  // of the longest read
     int tokens = 0;               // of the longest read
     int reads = 0;
-    int next_read = 0;            // index in reads_ while they are sorted by chunk
-    int next = -1;                // another chunk that begins with the same block
+    int next_read = 0;  // index in reads_ while they are sorted by chunk
+    int next = -1;      // another chunk that begins with the same block
   };
   struct ChunkRead {
     int chunk;

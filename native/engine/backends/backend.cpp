@@ -10,7 +10,8 @@
 namespace anabranch {
 
 WeightType weight_type_of(const std::string& name) {
-  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8, WeightType::kF32}) {
+  for (WeightType type :
+       {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8, WeightType::kF32}) {
     if (name == name_of(type)) return type;
   }
   throw bad_argument("dtype must be \"bf16\", \"int8\", \"fp8\" or \"fp32\", not \"" + name + "\"");
@@ -38,15 +39,15 @@ std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Chec
   if (device < cuda_devices()) return cuda::make_backend(config, weights, options, device);
   throw Error(ErrorCode::kFailedPrecondition,
               cuda_devices() == 0
-                  ? "no CUDA driver answers on this machine; give --device cpu"
+                  ? "no CUDA driver responds on this machine; give --device cpu"
                   : "this machine has " + std::to_string(cuda_devices()) +
-                        " CUDA devices, numbered from 0; cuda:" + std::to_string(device) +
-                        " is none of them");
+                        " CUDA devices, numbered from 0, and no cuda:" + std::to_string(device));
 #else
   (void)config, (void)weights, (void)options, (void)device;
-  throw Error(ErrorCode::kFailedPrecondition,
-              "this build has no CUDA: no nvcc was found when it was made; install the CUDA toolkit "
-              "and build again, or give --device cpu");
+  throw Error(
+      ErrorCode::kFailedPrecondition,
+      "this build has no CUDA backend because no nvcc was found; install the CUDA toolkit and "
+      "build again, or give --device cpu");
 #endif
 }
 
@@ -57,9 +58,9 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
   const std::string& device = options.device;
   if (device == "cpu") return make_cpu_backend(config, weights, options);
   if (device.empty() || device == "auto") {
-    // A code path names the CPU; so do weights that only the CPU computes with.
-    const bool able = options.weight_type != WeightType::kF32 && options.code_path.empty();
-    if (able && cuda_devices() > 0) return make_cuda_backend(config, weights, options, 0);
+    // A code path asks for the CPU, and only the CPU computes with fp32 weights.
+    const bool gpu_capable = options.weight_type != WeightType::kF32 && options.code_path.empty();
+    if (gpu_capable && cuda_devices() > 0) return make_cuda_backend(config, weights, options, 0);
     return make_cpu_backend(config, weights, options);
   }
   int number = 0;

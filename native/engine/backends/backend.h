@@ -25,10 +25,10 @@ struct KvSpan {
 struct Row {
   int token = 0;
   int position = 0;
-  int block = 0;       // its own K and V are written at this block
-  int offset = 0;      // and this token of it
-  int first_span = 0;  // its context: spans [first_span, first_span + num_spans) of the batch,
-  int num_spans = 0;   // in context order; the last span ends with the row itself
+  int block = 0;        // its own K and V are written at this block
+  int offset = 0;       // and this token of it
+  int first_span = 0;   // its context: spans [first_span, first_span + num_spans) of the batch,
+  int num_spans = 0;    // in context order; the last span ends with the row itself
   int logits_row = -1;  // its row in the logits output, or -1
 };
 

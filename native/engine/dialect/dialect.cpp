@@ -38,7 +38,8 @@ class Reader {
       if (!known || uses(out, kind)) part.fail("must be ids" + or_once(words));
       out.push_back({kind, {}});
     }
-    if (out.empty() || out.front().kind != TemplatePart::Kind::kIds) value.fail("must begin with a marker");
+    if (out.empty() || out.front().kind != TemplatePart::Kind::kIds)
+      value.fail("must begin with a marker");
     return out;
   }
 
@@ -87,12 +88,12 @@ size_t length_of(const Template& parts, const std::vector<std::vector<int>>& ind
 }  // namespace
 
 std::vector<int> Dialect::render(const Template& parts, const std::vector<int>& title,
-                               int number) const {
+                                 int number) const {
   std::vector<int> out;
   for (const TemplatePart& part : parts) {
     const auto& ids = part.kind == TemplatePart::Kind::kTitle   ? title
                       : part.kind == TemplatePart::Kind::kIndex ? index[number - 1]
-                                                          : part.ids;
+                                                                : part.ids;
     out.insert(out.end(), ids.begin(), ids.end());
   }
   return out;
@@ -120,6 +121,77 @@ int partial_match(std::span<const int> text, const std::vector<int>& marker) {
   while (!std::ranges::equal(text.last(count), std::span(marker).first(count))) --count;
   return static_cast<int>(count);
 }
+
+namespace {
+
+void read_visible(const Json& file, Dialect& out) {
+  if (!file.has("visible")) return;
+  const std::pair<const char*, bool*> parts[] = {{"serial", &out.serial_visible},
+                                                 {"opening", &out.opening_visible},
+                                                 {"body", &out.body_visible},
+                                                 {"branch_close", &out.branch_close_visible},
+                                                 {"tail", &out.tail_visible}};
+  for (const auto& [_, shown] : parts) *shown = false;
+  for (const Json& part : file.at("visible").items()) {
+    const std::string name = part.string();
+    const auto named = std::find_if(std::begin(parts), std::end(parts),
+                                    [&](const auto& known) { return name == known.first; });
+    if (named == std::end(parts)) {
+      part.fail("must be \"serial\", \"opening\", \"body\", \"branch_close\" or \"tail\"");
+    }
+    *named->second = true;
+  }
+}
+
+void read_caps(const Json& file, Dialect& out) {
+  if (!file.has("caps")) return;
+  const Json caps = file.at("caps");
+  out.max_branches = static_cast<int>(caps.integer_or("branches", 10, 2, 64));
+  out.min_branches = static_cast<int>(caps.integer_or("min_branches", 2, 1, out.max_branches));
+  out.max_title_tokens = static_cast<int>(caps.integer_or("title_tokens", 16, 1, 256));
+  out.max_branch_tokens = static_cast<int>(caps.integer_or("branch_tokens", 512, 8, 1 << 20));
+  out.max_stages = static_cast<int>(caps.integer_or("stages", 8, 1, 1024));
+}
+
+/// Reads the index and checks what depends on the caps.
+void read_index(const Json& file, const Reader& read, bool numbered, Dialect& out) {
+  if (file.has("index")) {
+    for (const Json& number : file.at("index").items()) out.index.push_back(read.ids(number));
+  }
+  if ((numbered || Reader::uses(out.title_open.rest, TemplatePart::Kind::kIndex)) &&
+      static_cast<int>(out.index.size()) < out.max_branches) {
+    file.fail("field \"index\" must hold the ids of every number up to caps.branches");
+  }
+  const auto forced = length_of(out.opening, out.index) + out.branch_close.ids.size() +
+                      length_of(out.branch_close.rest, out.index);
+  if (out.max_branch_tokens < static_cast<int>(forced) + out.max_title_tokens + 1) {
+    file.fail("caps.branch_tokens leaves no room for a body after the opening");
+  }
+}
+
+/// Collects all markers that ordinary text can't contain.
+void read_tags(const Json& file, const Reader& read, Dialect& out) {
+  if (out.prompted) return;
+  for (const Marker* marker : {&out.plan_open, &out.title_open, &out.title_close, &out.fork,
+                               &out.branch_close, &out.tail_close}) {
+    if (!marker->ids.empty()) out.tags.push_back(marker->ids);
+  }
+  out.tags.push_back(out.opening.front().ids);
+  out.tags.push_back(out.join.front().ids);
+  if (file.has("reserved")) {
+    for (const Json& tag : file.at("reserved").items()) out.tags.push_back(read.ids(tag));
+  }
+  for (const auto& tag : out.tags) {
+    for (const auto& other : out.tags) {
+      const auto found = std::search(tag.begin(), tag.end(), other.begin(), other.end());
+      if (&tag == &other || found == tag.end()) continue;
+      file.fail("uses token id " + std::to_string(other.front()) +
+                " for two markers, or has one marker inside another");
+    }
+  }
+}
+
+}  // namespace
 
 std::optional<Dialect> read_dialect(const std::string& given, const std::string& folder,
                                     int vocabulary) {
@@ -149,64 +221,10 @@ std::optional<Dialect> read_dialect(const std::string& given, const std::string&
   const std::string resume = file.at("resume").string();
   if (resume != "sum" && resume != "max") file.at("resume").fail("must be \"sum\" or \"max\"");
   out.resume = resume == "sum" ? ResumeRule::kSum : ResumeRule::kMax;
-
-  if (file.has("visible")) {
-    const std::pair<const char*, bool*> parts[] = {{"serial", &out.serial_visible},
-                                                   {"opening", &out.opening_visible},
-                                                   {"body", &out.body_visible},
-                                                   {"branch_close", &out.branch_close_visible},
-                                                   {"tail", &out.tail_visible}};
-    for (const auto& [_, shown] : parts) *shown = false;
-    for (const Json& part : file.at("visible").items()) {
-      const std::string name = part.string();
-      const auto named = std::find_if(std::begin(parts), std::end(parts),
-                                      [&](const auto& known) { return name == known.first; });
-      if (named == std::end(parts)) {
-        part.fail("must be \"serial\", \"opening\", \"body\", \"branch_close\" or \"tail\"");
-      }
-      *named->second = true;
-    }
-  }
-  if (file.has("caps")) {
-    const Json caps = file.at("caps");
-    out.max_branches = static_cast<int>(caps.integer_or("branches", 10, 2, 64));
-    out.min_branches = static_cast<int>(caps.integer_or("min_branches", 2, 1, out.max_branches));
-    out.max_title_tokens = static_cast<int>(caps.integer_or("title_tokens", 16, 1, 256));
-    out.max_branch_tokens = static_cast<int>(caps.integer_or("branch_tokens", 512, 8, 1 << 20));
-    out.max_stages = static_cast<int>(caps.integer_or("stages", 8, 1, 1024));
-  }
-
-  if (file.has("index")) {
-    for (const Json& number : file.at("index").items()) out.index.push_back(read.ids(number));
-  }
-  if ((numbered || Reader::uses(out.title_open.rest, TemplatePart::Kind::kIndex)) &&
-      static_cast<int>(out.index.size()) < out.max_branches) {
-    file.fail("field \"index\" must hold the ids of every number up to caps.branches");
-  }
-  const auto forced = length_of(out.opening, out.index) + out.branch_close.ids.size() +
-                      length_of(out.branch_close.rest, out.index);
-  if (out.max_branch_tokens < static_cast<int>(forced) + out.max_title_tokens + 1) {
-    file.fail("caps.branch_tokens leaves no room for a body after the opening");
-  }
-
-  if (out.prompted) return out;
-  for (const Marker* marker : {&out.plan_open, &out.title_open, &out.title_close, &out.fork,
-                               &out.branch_close, &out.tail_close}) {
-    if (!marker->ids.empty()) out.tags.push_back(marker->ids);
-  }
-  out.tags.push_back(out.opening.front().ids);
-  out.tags.push_back(out.join.front().ids);
-  if (file.has("reserved")) {
-    for (const Json& tag : file.at("reserved").items()) out.tags.push_back(read.ids(tag));
-  }
-  for (const auto& tag : out.tags) {
-    for (const auto& other : out.tags) {
-      const auto found = std::search(tag.begin(), tag.end(), other.begin(), other.end());
-      if (&tag == &other || found == tag.end()) continue;
-      file.fail("uses token id " + std::to_string(other.front()) +
-                " for two markers, or has one marker inside another");
-    }
-  }
+  read_visible(file, out);
+  read_caps(file, out);
+  read_index(file, read, numbered, out);
+  read_tags(file, read, out);
   return out;
 }
 

@@ -27,15 +27,15 @@ struct Marker {
 
 struct Dialect {
   std::string name;
-  Marker plan_open;     // if absent, the first title_open opens a plan
+  Marker plan_open;  // if absent, the first title_open opens a plan
   Marker title_open;
   Marker title_close;
   Marker fork;
-  Marker no_plan;       // in place of the first title: the answer does not branch
-  Template opening;     // forced into each branch; its first part is a marker
+  Marker no_plan;    // in place of the first title: the answer does not branch
+  Template opening;  // forced into each branch; its first part is a marker
   Marker branch_close;
-  Template join;        // forced into the trunk when the stage closes; its first part is a marker
-  Marker tail_close;    // ends the text after a join that still belongs to the stage
+  Template join;      // forced into the trunk when the stage closes; its first part is a marker
+  Marker tail_close;  // ends the text after a join that still belongs to the stage
   std::vector<std::vector<int>> index;  // the ids of the numbers 1, 2, …
   /// Token sequences that ordinary text can't contain. None of them contains another.
   std::vector<std::vector<int>> tags;
@@ -65,16 +65,16 @@ struct Dialect {
   int max_segments(int tokens) const;
 };
 
-/// Within a title, its close and the next title's opening are drafted if they have at most this many
-/// tokens. So few extra rows cost next to nothing beside one row, and most title tokens are not the
-/// last.
+/// Within a title, its close and the next title's opening are drafted if they have at most this
+/// many tokens. So few extra rows cost next to nothing beside one row, and most title tokens are
+/// not the last.
 inline constexpr size_t kMaxDraftTokens = 3;
 
 /// The number of tokens at the end of `text` that may be the beginning of `marker`.
 int partial_match(std::span<const int> text, const std::vector<int>& marker);
 
-/// Reads the dialect from `json` or, if that is empty, from `folder`/aspd.json; nothing if the model
-/// has none. Throws Error naming the field.
+/// Reads the dialect from `json` or, if that is empty, from `folder`/aspd.json; nothing if the
+/// model has none. Throws Error naming the field.
 std::optional<Dialect> read_dialect(const std::string& json, const std::string& folder,
                                     int vocabulary);
 

@@ -52,10 +52,12 @@ class DialectPolicy final : public DecodingPolicy {
     if (may_branch_ && dialect_->prompted) offer_markers(request, request.tree().trunk(), events);
   }
 
-  std::optional<SamplingInput> sampling_input(const Request& request, const Lane& lane) const override {
-    return sampling_input_of(request, lane,
-                     lane.id == 0 ? trunk_constraint(request)
-                                  : free_text(texts_[lane.id], &dialect_->branch_close, ignored_ends_));
+  std::optional<SamplingInput> sampling_input(const Request& request,
+                                              const Lane& lane) const override {
+    return sampling_input_of(
+        request, lane,
+        lane.id == 0 ? trunk_constraint(request)
+                     : free_text(texts_[lane.id], &dialect_->branch_close, ignored_ends_));
   }
 
   /// Within a title: its close and the next title's opening.
@@ -72,12 +74,15 @@ class DialectPolicy final : public DecodingPolicy {
   void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
     for (const LaneToken& next : lanes) {
       Lane& lane = request.tree().lanes()[next.lane];
-      if (lane.id == 0) step_trunk(request, lane, next.sampled, events);
-      else step_branch(request, lane, next, events);
+      if (lane.id == 0)
+        step_trunk(request, lane, next.sampled, events);
+      else
+        step_branch(request, lane, next, events);
       if (request.finished()) return;
     }
     join_if_closed(request, events);
-    // Live lanes advance together or not at all, and a branch may write its whole close in one step.
+    // Live lanes advance together or not at all, and a branch may write its whole close in one
+    // step.
     const size_t tokens_per_lane = request.tree().in_stage() ? branch_close_.size() : 1;
     if (request.remaining() < request.tree().live_lanes() * static_cast<int>(tokens_per_lane)) {
       request.finish(FinishReason::kLength);
@@ -95,11 +100,12 @@ class DialectPolicy final : public DecodingPolicy {
   }
 
  private:
-  /// What the trunk is writing. kMarker: one of marker_options_. kTail: text after a join that still
-  /// belongs to the stage.
+  /// What the trunk is writing. kMarker: one of marker_options_. kTail: text after a join that
+  /// still belongs to the stage.
   enum class State { kText, kTitle, kMarker, kTail };
 
-  SamplingInput sampling_input_of(const Request& request, const Lane& lane, TokenConstraint constraint) const {
+  SamplingInput sampling_input_of(const Request& request, const Lane& lane,
+                                  TokenConstraint constraint) const {
     const RequestSpec& spec = request.spec();
     SamplingInput out;
     out.params = &spec.sampling;
@@ -113,7 +119,8 @@ class DialectPolicy final : public DecodingPolicy {
   }
 
   /// In free text no tag can be completed, except `marker`, if given.
-  TokenConstraint free_text(const Text& text, const Marker* marker, const std::vector<int>& banned_ends) const {
+  TokenConstraint free_text(const Text& text, const Marker* marker,
+                            const std::vector<int>& banned_ends) const {
     TokenConstraint constraint;
     if (dialect_) {
       for (const auto& tag : dialect_->tags) {
@@ -126,7 +133,7 @@ class DialectPolicy final : public DecodingPolicy {
   }
 
   void emit_sampled(Request& request, Lane& lane, const SampledToken& sampled, std::uint32_t flags,
-            EventBuffer& events) {
+                    EventBuffer& events) {
     EmittedToken token{sampled.token, flags, 0, {}};
     if (request.spec().sampling.logprobs && !request.logged(lane)) {
       token.flags |= EmittedToken::kLogprobs;
@@ -146,8 +153,11 @@ class DialectPolicy final : public DecodingPolicy {
     const int before = std::exchange(text.held, held);
     count(request, lane, before + 1, before + 1 - held);
     if (shown) request.release(lane, std::min(before, before + 1 - held), events);
-    emit_sampled(request, lane, sampled, !shown ? 0 : held ? EmittedToken::kHeld : EmittedToken::kVisible,
-         events);
+    emit_sampled(request, lane, sampled,
+                 !shown ? 0
+                 : held ? EmittedToken::kHeld
+                        : EmittedToken::kVisible,
+                 events);
     lane.write(sampled.token);
   }
 
@@ -206,7 +216,8 @@ class DialectPolicy final : public DecodingPolicy {
   /// Whether the trunk's text is visible.
   bool text_shown() const {
     if (state_ == State::kTitle || state_ == State::kMarker) return false;
-    return !dialect_ || (state_ == State::kTail ? dialect_->tail_visible : dialect_->serial_visible);
+    return !dialect_ ||
+           (state_ == State::kTail ? dialect_->tail_visible : dialect_->serial_visible);
   }
 
   TokenConstraint trunk_constraint(const Request& request) const {
@@ -215,7 +226,8 @@ class DialectPolicy final : public DecodingPolicy {
       for (const MarkerOption& option : marker_options_) {
         constraint.allowed.push_back(option.ids[marker_length_]);
         if (marker_length_ > 0) continue;
-        constraint.allowed.insert(constraint.allowed.end(), option.alternatives.begin(), option.alternatives.end());
+        constraint.allowed.insert(constraint.allowed.end(), option.alternatives.begin(),
+                                  option.alternatives.end());
       }
       return constraint;
     }
@@ -227,19 +239,24 @@ class DialectPolicy final : public DecodingPolicy {
     const Text& text = texts_[0];
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
-    TokenConstraint constraint = free_text(text, &close, dialect_->prompted && !empty ? ignored_ends_ : end_tokens_);
+    TokenConstraint constraint =
+        free_text(text, &close, dialect_->prompted && !empty ? ignored_ends_ : end_tokens_);
     if (!empty) return constraint;
     if (text.completes(close.ids, close.ids.back())) constraint.banned.push_back(close.ids.back());
-    constraint.banned.insert(constraint.banned.end(), close.alternatives.begin(), close.alternatives.end());
+    constraint.banned.insert(constraint.banned.end(), close.alternatives.begin(),
+                             close.alternatives.end());
     return constraint;
   }
 
   void step_trunk(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     switch (state_) {
       case State::kText:
-      case State::kTail: return step_text(request, lane, sampled, events);
-      case State::kTitle: return step_title(request, lane, sampled, events);
-      case State::kMarker: return step_marker(request, lane, sampled, events);
+      case State::kTail:
+        return step_text(request, lane, sampled, events);
+      case State::kTitle:
+        return step_title(request, lane, sampled, events);
+      case State::kMarker:
+        return step_marker(request, lane, sampled, events);
     }
   }
 
@@ -271,8 +288,10 @@ class DialectPolicy final : public DecodingPolicy {
     write_marker(request, lane, sampled, events);
     titles_.clear();
     if (!force(request, lane, dialect_->render(opener.rest, {}, 1), events)) return;
-    if (&opener == &dialect_->title_open) begin_title();
-    else offer_markers(request, lane, events);
+    if (&opener == &dialect_->title_open)
+      begin_title();
+    else
+      offer_markers(request, lane, events);
   }
 
   void begin_title() {
@@ -300,7 +319,8 @@ class DialectPolicy final : public DecodingPolicy {
     const size_t close_begun = close.ids.size() - 1;  // tokens of the close, in the title so far
     // In a prompted plan, an end token closes the title.
     if (contains(close.alternatives, sampled.token) || contains(end_tokens_, sampled.token)) {
-      if (force(request, lane, dialect_->full_marker(close, 1), events)) offer_markers(request, lane, events);
+      if (force(request, lane, dialect_->full_marker(close, 1), events))
+        offer_markers(request, lane, events);
       return;
     }
     if (texts_[0].completes(close.ids, sampled.token)) {
@@ -331,13 +351,16 @@ class DialectPolicy final : public DecodingPolicy {
     marker_length_ = 0;
     state_ = State::kMarker;
     if (number <= max_branches_) add_option(dialect_->title_open, number);
-    if (number > 1) add_option(dialect_->fork, number);
-    else if (!dialect_->no_plan.ids.empty()) add_option(dialect_->no_plan, number);
+    if (number > 1)
+      add_option(dialect_->fork, number);
+    else if (!dialect_->no_plan.ids.empty())
+      add_option(dialect_->no_plan, number);
     write_common_tokens(request, lane, events);
   }
 
   void add_option(const Marker& marker, int number) {
-    marker_options_.push_back({&marker, dialect_->full_marker(marker, number), marker.alternatives});
+    marker_options_.push_back(
+        {&marker, dialect_->full_marker(marker, number), marker.alternatives});
     if (!dialect_->prompted || &marker == &dialect_->title_open) return;
     for (int end : end_tokens_) {
       if (!contains(ignored_ends_, end)) marker_options_.back().alternatives.push_back(end);
@@ -345,10 +368,11 @@ class DialectPolicy final : public DecodingPolicy {
   }
 
   void step_marker(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
-    const auto stood_for = std::find_if(marker_options_.begin(), marker_options_.end(), [&](const MarkerOption& option) {
-      return marker_length_ == 0 && contains(option.alternatives, sampled.token) &&
-             option.ids[0] != sampled.token;
-    });
+    const auto stood_for = std::find_if(
+        marker_options_.begin(), marker_options_.end(), [&](const MarkerOption& option) {
+          return marker_length_ == 0 && contains(option.alternatives, sampled.token) &&
+                 option.ids[0] != sampled.token;
+        });
     if (stood_for != marker_options_.end()) {
       marker_options_ = {*stood_for};
       return write_common_tokens(request, lane, events);
@@ -371,9 +395,12 @@ class DialectPolicy final : public DecodingPolicy {
       if (!force(request, lane, {next}, events)) return;
     }
     const Marker* marker = marker_options_.front().marker;
-    if (marker == &dialect_->title_open) begin_title();
-    else if (marker == &dialect_->no_plan) drop_plan(request, lane);
-    else fork(request, lane, events);
+    if (marker == &dialect_->title_open)
+      begin_title();
+    else if (marker == &dialect_->no_plan)
+      drop_plan(request, lane);
+    else
+      fork(request, lane, events);
   }
 
   void fork(Request& request, Lane& lane, EventBuffer& events) {
@@ -383,8 +410,7 @@ class DialectPolicy final : public DecodingPolicy {
     for (size_t i = 0; i < titles_.size(); ++i) {
       if (std::find(titles.begin(), titles.end(), titles_[i]) != titles.end()) continue;
       titles.push_back(titles_[i]);
-      openings.push_back(
-          dialect_->render(dialect_->opening, titles_[i], static_cast<int>(i) + 1));
+      openings.push_back(dialect_->render(dialect_->opening, titles_[i], static_cast<int>(i) + 1));
       forced += openings.back().size();
     }
     if (static_cast<int>(titles.size()) < dialect_->min_branches) return drop_plan(request, lane);
@@ -402,8 +428,7 @@ class DialectPolicy final : public DecodingPolicy {
   void drop_plan(Request& request, Lane& lane) {
     may_branch_ = false;
     state_ = State::kText;
-    request.drop_plan(
-        dialect_->prompted ? 0 : static_cast<int>(dialect_->opener().ids.size()) - 1);
+    request.drop_plan(dialect_->prompted ? 0 : static_cast<int>(dialect_->opener().ids.size()) - 1);
     request.counts(lane) = std::move(before_plan_.counts);
     texts_[0] = {std::move(before_plan_.ids), 0};
   }
@@ -422,10 +447,14 @@ class DialectPolicy final : public DecodingPolicy {
     if (next.closed || !complete) {
       const int min_length = lane.length() + 1 + static_cast<int>(branch_close_.size());
       const bool full = min_length > dialect_->max_branch_tokens;
-      if (next.closed) reason = *next.closed;
-      else if (ends_branch(next.sampled.token)) reason = CloseReason::kEos;
-      else if (full) reason = CloseReason::kCap;
-      else return write_text(request, lane, next.sampled, &close, dialect_->body_visible, events);
+      if (next.closed)
+        reason = *next.closed;
+      else if (ends_branch(next.sampled.token))
+        reason = CloseReason::kEos;
+      else if (full)
+        reason = CloseReason::kCap;
+      else
+        return write_text(request, lane, next.sampled, &close, dialect_->body_visible, events);
       release_held(request, lane, dialect_->body_visible, events);
       force(request, lane, branch_close_, events, shown);
     } else {
@@ -463,8 +492,8 @@ class DialectPolicy final : public DecodingPolicy {
   bool may_branch_ = false;
   int max_branches_ = 0;
   State state_ = State::kText;
-  bool after_join_ = false;  // the trunk's text began with a join
-  std::vector<Text> texts_;  // [lanes]
+  bool after_join_ = false;               // the trunk's text began with a join
+  std::vector<Text> texts_;               // [lanes]
   std::vector<std::vector<int>> titles_;  // of the current plan
   BeforePlan before_plan_;                // what drop_plan() restores
   std::vector<MarkerOption> marker_options_;

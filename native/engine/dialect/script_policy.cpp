@@ -14,7 +14,9 @@ class ScriptPolicy final : public DecodingPolicy {
   explicit ScriptPolicy(const RequestSpec& spec)
       : runs_(spec.script), resume_(*spec.resume), run_(0), next_(1, tokens_of(spec.prompt)) {}
 
-  std::optional<SamplingInput> sampling_input(const Request&, const Lane&) const override { return std::nullopt; }
+  std::optional<SamplingInput> sampling_input(const Request&, const Lane&) const override {
+    return std::nullopt;
+  }
 
   /// As the dialect policy does: a title's close and the next title's opening.
   std::vector<int> draft(const Request& request) const override {
@@ -42,7 +44,8 @@ class ScriptPolicy final : public DecodingPolicy {
 
  private:
   /// The tokens of `marker` after `written`, if it begins with them.
-  static std::vector<int> remaining_ids(const std::vector<int>& marker, std::span<const int> written) {
+  static std::vector<int> remaining_ids(const std::vector<int>& marker,
+                                        std::span<const int> written) {
     const auto [left, other] = std::ranges::mismatch(marker, written);
     return other == written.end() ? std::vector<int>(left, marker.end()) : std::vector<int>{};
   }
@@ -94,14 +97,16 @@ class ScriptPolicy final : public DecodingPolicy {
       std::vector<std::vector<int>> openings;
       for (const auto& tokens : runs_[run_].tokens) {
         const size_t index = openings.size();
-        const int opening = runs_[run_].openings.empty() ? !tokens.empty() : runs_[run_].openings[index];
+        const int opening =
+            runs_[run_].openings.empty() ? !tokens.empty() : runs_[run_].openings[index];
         openings.emplace_back(tokens.begin(), tokens.begin() + opening);
         next_[index] = openings.back().size();
       }
       first_branch_ = static_cast<int>(tree.lanes().size());
       request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, false, events);
       for (Lane& lane : tree.branches()) {
-        if (lane.length() == 0 || closes_now(lane.id - first_branch_)) request.close_branch(lane, CloseReason::kMarker, events);
+        if (lane.length() == 0 || closes_now(lane.id - first_branch_))
+          request.close_branch(lane, CloseReason::kMarker, events);
       }
     }
   }

@@ -1,5 +1,5 @@
-// Decoding by a script: structure and tokens are given, one token per lane and step. Used to replay,
-// measure and check answers of known structure.
+// Decoding by a script: structure and tokens are given, one token per lane and step. Used to
+// replay, measure and check answers of known structure.
 #pragma once
 
 #include <memory>

@@ -35,8 +35,10 @@ void BlockPool::retain(int block) {
 void BlockPool::release(int block) {
   Block& b = blocks_[block];
   if (--b.references > 0) return;
-  if (b.content) b.cached = cached_.insert(cached_.end(), block);
-  else free_.push_back(block);
+  if (b.content)
+    b.cached = cached_.insert(cached_.end(), block);
+  else
+    free_.push_back(block);
 }
 
 void BlockPool::publish(int block, const BlockContent& content) {
@@ -75,7 +77,8 @@ const PrefixKey& Segment::key(int block) const {
   return block < 0 ? *context_key_ : keys_[block];
 }
 
-/// Key of the whole segment, for the segments that see it: its full blocks and the tokens after them.
+/// Key of the whole segment, for the segments that see it: its full blocks and the tokens after
+/// them.
 PrefixKey Segment::end_key() const {
   const int full = length() / kBlockTokens;
   std::vector<std::uint32_t> words = {static_cast<std::uint32_t>(start_),
@@ -101,7 +104,8 @@ int Segment::append_slot() {
 /// Counts one more token as computed, in a block that is allocated. Returns its index.
 int Segment::advance_computed() {
   const int index = num_computed_++, block = index / kBlockTokens;
-  if (context_key_ && num_computed_ % kBlockTokens == 0) pool_.publish(blocks_[block], content(block));
+  if (context_key_ && num_computed_ % kBlockTokens == 0)
+    pool_.publish(blocks_[block], content(block));
   return index;
 }
 
@@ -120,7 +124,8 @@ void Segment::commit_lookahead(int num_accepted) {
 
 int Segment::use_cached_prefix(int limit) {
   const int before = num_computed_;
-  while (context_key_ && num_computed_ % kBlockTokens == 0 && num_computed_ + kBlockTokens <= limit) {
+  while (context_key_ && num_computed_ % kBlockTokens == 0 &&
+         num_computed_ + kBlockTokens <= limit) {
     const int block = pool_.find(content(num_computed_ / kBlockTokens));
     if (block < 0) break;
     pool_.retain(block);
@@ -164,7 +169,8 @@ std::optional<PrefixKey> Segment::next_key() const {
 
 bool Segment::will_publish(const PrefixKey& wanted) const {
   if (!context_key_) return false;
-  for (int block = num_computed_ / kBlockTokens; (block + 1) * kBlockTokens <= prefill_target_; ++block) {
+  for (int block = num_computed_ / kBlockTokens; (block + 1) * kBlockTokens <= prefill_target_;
+       ++block) {
     if (key(block) == wanted) return true;
   }
   return false;

@@ -108,7 +108,8 @@ class Segment {
   /// Allocates the KV slot of the next uncomputed token. Returns the token's index i: its slot is
   /// token i % kBlockTokens of blocks()[i / kBlockTokens].
   int append_slot();
-  /// Allocates the slot of a draft token, after all computed and lookahead tokens. Returns its index.
+  /// Allocates the slot of a draft token, after all computed and lookahead tokens. Returns its
+  /// index.
   int append_lookahead();
   /// Ends the lookahead: the first `num_accepted` draft tokens were written, the others' slots are
   /// freed.

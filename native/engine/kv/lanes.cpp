@@ -214,7 +214,8 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
     draft_.forwarded = true;
     for (int token : draft_.tokens) add(token, segment.append_lookahead(), &logits.draft);
   }
-  // Spans are added after all blocks are allocated, because rows see what others write in this step.
+  // Spans are added after all blocks are allocated, because rows see what others write in this
+  // step.
   for (const Added& part : added) {
     const int before = part.segment->num_computed() + part.segment->num_lookahead() - part.count;
     for (int i = 0; i < part.count; ++i) {
@@ -240,14 +241,15 @@ int LaneTree::num_accepted() const {
   if (!lane.live || lane.segment != draft_.segment) return 0;
   const auto written = std::span(lane.segment->tokens()).subspan(draft_.from);
   const bool accepted = written.size() <= draft_.tokens.size() &&
-                     std::equal(written.begin(), written.end(), draft_.tokens.begin());
+                        std::equal(written.begin(), written.end(), draft_.tokens.begin());
   return accepted ? static_cast<int>(written.size()) : 0;
 }
 
 void LaneTree::commit_draft() {
   if (std::exchange(draft_.forwarded, false)) {
     const auto written = std::span(draft_.segment->tokens()).subspan(draft_.from);
-    const auto end = std::mismatch(draft_.tokens.begin(), draft_.tokens.end(), written.begin(), written.end());
+    const auto end =
+        std::mismatch(draft_.tokens.begin(), draft_.tokens.end(), written.begin(), written.end());
     draft_.segment->commit_lookahead(static_cast<int>(end.first - draft_.tokens.begin()));
   }
   draft_ = {};
@@ -258,8 +260,8 @@ int LaneTree::use_cached_prefix() {
   for (const SegmentPtr& segment : segments_) {
     // A token whose logits are needed must be forwarded.
     const int limit = segment->num_computed() + segment->pending_prefill();
-    tokens += segment->use_cached_prefix(limit == segment->length() && needs_logits(*segment) ? limit - 1
-                                                                                  : limit);
+    tokens += segment->use_cached_prefix(
+        limit == segment->length() && needs_logits(*segment) ? limit - 1 : limit);
   }
   return tokens;
 }

@@ -1,4 +1,4 @@
-// Names of KV contents: what a block's K and V depend on, as 128 bits.
+// 128-bit hashes of KV content: of everything that a block's K and V depend on.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 
 namespace anabranch {
 
-/// Made from the salt, the context's keys in order, the start position and the tokens. Keyed with a
-/// secret of this process, so that nobody can prepare two contents with one key.
+/// Hashes the salt, the context's keys in order, the start position and the tokens. Keyed with a
+/// secret of this process, so that nobody can construct two contents with the same key.
 struct PrefixKey {
   std::uint64_t low = 0, high = 0;
   bool operator==(const PrefixKey&) const = default;

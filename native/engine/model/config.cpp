@@ -95,10 +95,10 @@ Rope read_rope(const Json& config, int head_dim, int context) {
   // transformers 5 writes rope_parameters (theta inside), earlier ones rope_scaling and rope_theta.
   const bool modern = config.has("rope_parameters");
   const bool scaled = modern || config.has("rope_scaling");
-  const Json spec = modern ? config.at("rope_parameters")
-                           : (scaled ? config.at("rope_scaling") : config);
-  const double theta = spec.has("rope_theta") ? spec.at("rope_theta").real()
-                                              : config.real_or("rope_theta", 10000.0);
+  const Json spec =
+      modern ? config.at("rope_parameters") : (scaled ? config.at("rope_scaling") : config);
+  const double theta =
+      spec.has("rope_theta") ? spec.at("rope_theta").real() : config.real_or("rope_theta", 10000.0);
   if (theta <= 1) config.fail("has an impossible rope_theta");
   const double partial = spec.has("partial_rotary_factor")
                              ? spec.at("partial_rotary_factor").real()

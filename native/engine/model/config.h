@@ -8,9 +8,9 @@ namespace anabranch {
 
 enum class Family { kLlama, kQwen2, kQwen3 };
 
-/// Rotary embedding, reduced to what every kind comes to: one frequency a pair of dimensions and
-/// one factor on cos and sin. Sources: RoPE (arXiv:2104.09864), llama3 scaling (Llama 3.1 model
-/// card), YaRN (arXiv:2309.00071).
+/// Rotary embedding. Every kind reduces to one frequency per pair of dimensions and one factor on
+/// cos and sin. Sources: RoPE (arXiv:2104.09864), llama3 scaling (Llama 3.1 model card), YaRN
+/// (arXiv:2309.00071).
 struct Rope {
   std::vector<float> inverse_frequency;  // [head_dim / 2], radians per position
   float attention_factor = 1.0f;
@@ -25,19 +25,19 @@ struct ModelConfig {
   int head_dim = 0;
   int intermediate = 0;
   int vocabulary = 0;
-  int context = 0;            // positions the model was made for
+  int context = 0;  // maximum number of positions
   float norm_epsilon = 1e-6f;
   bool tied_embeddings = false;
   bool qkv_bias = false;
-  bool output_bias = false;   // of the attention's output projection
+  bool output_bias = false;  // of the attention's output projection
   bool mlp_bias = false;
-  bool qk_norm = false;       // RMSNorm over head_dim on q and k, before RoPE
+  bool qk_norm = false;  // RMSNorm over head_dim on q and k, before RoPE
   Rope rope;
-  std::vector<int> eos;       // from config.json and generation_config.json
+  std::vector<int> eos;  // from config.json and generation_config.json
 };
 
-/// Reads and checks `folder`/config.json (and generation_config.json where it stands).
-/// Throws Error naming the file and field; kinds we don't compute are refused by name.
+/// Reads and checks `folder`/config.json, and generation_config.json if it exists. Throws Error
+/// naming the file and the field, also for features that the engine does not support.
 ModelConfig read_config(const std::string& folder);
 
 }  // namespace anabranch

@@ -1,4 +1,4 @@
-// Typed reading of the JSON files in a model folder. Every failure names the file and the field.
+// Typed reading of JSON files. Every error names the file and the field.
 #pragma once
 
 #include <cmath>
@@ -16,7 +16,7 @@
 
 namespace anabranch {
 
-/// A value inside a parsed document; it keeps the document alive.
+/// A value in a parsed document, which it keeps alive.
 class Json {
  public:
   static Json parse(const std::string& file, std::string_view text) {

@@ -54,7 +54,7 @@ struct Checkpoint::File {
   explicit File(const std::string& p) : path(p) {
     const int fd = ::open(p.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) throw bad_file(p, "can't be opened");
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < 8) {
       ::close(fd);
       throw bad_file(p, "is not a safetensors file");
@@ -103,7 +103,8 @@ void Checkpoint::open(const std::string& path) {
     if (end < begin) refuse("ends before it begins");
     ranges.push_back({begin, end, name});
 
-    // Buffers of other types (masks, counters) may stand in a checkpoint; only a use of one fails.
+    // A checkpoint may contain buffers of other types (masks, counters); only using one is an
+    // error.
     const auto dtype = known_dtype(entry.at("dtype").string());
     if (!dtype) continue;
     Tensor tensor;
@@ -125,14 +126,13 @@ void Checkpoint::open(const std::string& path) {
     if (!tensors_.emplace(name, tensor).second) refuse("appears twice");
     file_of_[name] = path;
   }
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Range& a, const Range& b) {
-              return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-            });
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+  });
   for (size_t i = 1; i < ranges.size(); ++i) {
     if (ranges[i].begin < ranges[i - 1].end) {
-      throw bad_file(path, "tensors \"" + ranges[i - 1].name + "\" and \"" + ranges[i].name +
-                               "\" overlap");
+      throw bad_file(
+          path, "tensors \"" + ranges[i - 1].name + "\" and \"" + ranges[i].name + "\" overlap");
     }
   }
 }

@@ -1,4 +1,4 @@
-// Hugging Face safetensors, mapped and never trusted.
+// Hugging Face safetensors files, memory-mapped. Their contents are untrusted and checked.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +26,10 @@ struct TensorSpec {
   std::vector<std::int64_t> shape;
 };
 
-/// Writes `count` elements of `tensor` from element `first` on as fp32.
+/// Converts `count` elements of `tensor`, from element `first` on, to fp32.
 void to_float(const Tensor& tensor, size_t first, size_t count, float* out);
 
-/// The weights of one model folder: model.safetensors, or the shards that
+/// The weights in one model folder: model.safetensors, or the shards that
 /// model.safetensors.index.json names.
 class Checkpoint {
  public:
@@ -44,7 +44,7 @@ class Checkpoint {
   /// The tensor of this name. Throws Error if it is missing or has another shape.
   const Tensor& get(const TensorSpec& spec) const;
 
-  /// A hash of every byte of every file: checkpoints of one shape differ in their weights alone.
+  /// A hash of every byte of every file: two checkpoints of one shape differ only in their weights.
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:

@@ -35,7 +35,8 @@ const TensorNames& names_of(Family family) {
   switch (family) {
     case Family::kLlama:
     case Family::kQwen2:
-    case Family::kQwen3: return kLlamaNames;
+    case Family::kQwen3:
+      return kLlamaNames;
   }
   return kLlamaNames;
 }

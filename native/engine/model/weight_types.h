@@ -9,10 +9,14 @@ enum class WeightType { kF32, kBF16, kInt8, kFp8 };
 
 inline const char* name_of(WeightType type) {
   switch (type) {
-    case WeightType::kF32: return "fp32";
-    case WeightType::kBF16: return "bf16";
-    case WeightType::kInt8: return "int8";
-    case WeightType::kFp8: return "fp8";
+    case WeightType::kF32:
+      return "fp32";
+    case WeightType::kBF16:
+      return "bf16";
+    case WeightType::kInt8:
+      return "int8";
+    case WeightType::kFp8:
+      return "fp8";
   }
   return "";
 }

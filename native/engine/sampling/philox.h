@@ -1,5 +1,5 @@
 // Philox4x32-10, the counter-based generator of Salmon et al., "Parallel Random Numbers: As Easy
-// as 1, 2, 3" (SC 2011): any draw by its coordinates, no state to carry between steps or machines.
+// as 1, 2, 3" (SC 2011): random access to any draw, without state between steps or machines.
 #pragma once
 
 #include <array>
@@ -22,12 +22,12 @@ inline std::array<std::uint32_t, 4> philox4x32_10(std::array<std::uint32_t, 4> c
   return counter;
 }
 
-/// Uniform in [0, 1) for one token: key = seed, counter = (choice, lane, index in lane, 0).
-inline double uniform(std::uint64_t seed, std::uint32_t choice, std::uint32_t lane,
+/// Uniform in [0, 1) for one token: key = seed, counter = (choice index, lane, index in lane, 0).
+inline double uniform(std::uint64_t seed, std::uint32_t choice_index, std::uint32_t lane,
                       std::uint32_t index) {
-  const auto word = philox4x32_10({choice, lane, index, 0},
-                                  {static_cast<std::uint32_t>(seed),
-                                   static_cast<std::uint32_t>(seed >> 32)});
+  const auto word =
+      philox4x32_10({choice_index, lane, index, 0},
+                    {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
   return (static_cast<double>(word[0]) + static_cast<double>(word[1]) * 0x1p-32) * 0x1p-32;
 }
 

@@ -13,17 +13,16 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-void apply_penalties(std::span<float> logits, const SamplingParams& sampling,
+void apply_penalties(std::span<float> logits, const SamplingParams& params,
                      const TokenCounts& counts) {
   for (const auto& [token, count] : counts) {
     float& logit = logits[token];
-    if (sampling.repetition_penalty != 1) {
-      logit = logit > 0 ? logit / sampling.repetition_penalty
-                        : logit * sampling.repetition_penalty;
+    if (params.repetition_penalty != 1) {
+      logit = logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
     }
-    logit -= sampling.frequency_penalty * static_cast<float>(count) + sampling.presence_penalty;
+    logit -= params.frequency_penalty * static_cast<float>(count) + params.presence_penalty;
   }
-  for (const auto& [token, bias] : sampling.logit_bias) logits[token] += bias;
+  for (const auto& [token, bias] : params.logit_bias) logits[token] += bias;
 }
 
 void apply_mask(std::span<float> logits, const TokenConstraint& constraint) {
@@ -36,7 +35,7 @@ void apply_mask(std::span<float> logits, const TokenConstraint& constraint) {
   for (int token : constraint.banned) logits[token] = kNever;
 }
 
-/// The likeliest legal token. NaN, which a broken checkpoint gives, never wins.
+/// The likeliest allowed token. NaN, which a broken checkpoint gives, never wins.
 int greedy(std::span<const float> logits, const TokenConstraint& constraint) {
   int best = -1;
   for (size_t token = 0; token < logits.size(); ++token) {
@@ -46,7 +45,9 @@ int greedy(std::span<const float> logits, const TokenConstraint& constraint) {
   if (best >= 0) return best;
   if (!constraint.allowed.empty()) return constraint.allowed.front();
   for (int token = 0; token < static_cast<int>(logits.size()); ++token) {
-    if (std::find(constraint.banned.begin(), constraint.banned.end(), token) == constraint.banned.end()) return token;
+    if (std::find(constraint.banned.begin(), constraint.banned.end(), token) ==
+        constraint.banned.end())
+      return token;
   }
   return 0;
 }
@@ -58,11 +59,11 @@ double log_sum_exp(std::span<const float> logits) {
   return top + std::log(sum);
 }
 
-/// e^x of x up to 0, to a few units in the last place; 0 for what is too small or no number. Loops of it become
-/// vector instructions.
+/// e^x for x ≤ 0, to a few units in the last place; 0 for very small x and for NaN. Compilers
+/// vectorise loops of it.
 inline float exponential(float x) {
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: what is added to it is rounded to a whole number
+  constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: adding it rounds to an integer
   const float shifted = x * kLog2E + kRound, whole = shifted - kRound;
   const float r = x - whole * kLn2High - whole * kLn2Low;
   // Cephes' polynomial for e^r, |r| up to ln 2 / 2.
@@ -73,17 +74,19 @@ inline float exponential(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  const std::uint32_t exponent = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRound) + 127;
+  const std::uint32_t exponent =
+      std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRound) + 127;
   return x > -87.0f ? p * std::bit_cast<float>(exponent << 23) : 0.0f;
 }
 
-/// What is kept of weights: all above `weight`, and the first `equals` of just that weight, in token-id order.
+/// The weights that truncation keeps: all above `weight`, and the first `equals` equal to it, in
+/// token-id order.
 struct Cut {
   float weight = 0;
   size_t equals = 0;
 };
 
-/// visit(token, weight) for all that is kept, in token-id order, until it says false.
+/// Calls visit(token, weight) for the kept weights in token-id order until it returns false.
 template <class Visit>
 void each_kept(std::span<const float> weights, Cut cut, Visit visit) {
   for (size_t token = 0; token < weights.size(); ++token) {
@@ -97,19 +100,20 @@ void each_kept(std::span<const float> weights, Cut cut, Visit visit) {
   }
 }
 
-/// The `count` largest of `weights`, as far as they are above 0.
+/// Keeps the `count` largest of `weights` that are above 0.
 Cut cut_by_count(std::span<const float> weights, size_t count) {
   std::vector<float> largest(std::min(count, weights.size()));
-  std::partial_sort_copy(weights.begin(), weights.end(), largest.begin(), largest.end(), std::greater<>());
+  std::partial_sort_copy(weights.begin(), weights.end(), largest.begin(), largest.end(),
+                         std::greater<>());
   const float last = largest.back();
   if (last == 0) return {};
   return {last, static_cast<size_t>(std::count(largest.begin(), largest.end(), last))};
 }
 
-/// The fewest of the largest of `weights` that come to `goal`: by parts of what may be the last of them, without
-/// sorting.
+/// Keeps the fewest of the largest `weights` whose sum reaches `goal`. Partitions like quickselect,
+/// and so avoids sorting. Reorders `weights`.
 Cut cut_by_sum(std::vector<float>& weights, double goal) {
-  double above = 0;  // the sum of all before `begin`
+  double above = 0;  // sum of the weights before `begin`
   for (auto begin = weights.begin(), end = weights.end();;) {
     const float first = *begin, middle = begin[(end - begin) / 2], last = end[-1];
     const float pivot = std::max(std::min(first, middle), std::min(std::max(first, middle), last));
@@ -129,52 +133,54 @@ Cut cut_by_sum(std::vector<float>& weights, double goal) {
   }
 }
 
-/// What top-k and top-p keep.
-Cut cut_of(std::span<const float> weights, const SamplingParams& sampling) {
+/// Top-k and top-p.
+Cut cut_of(std::span<const float> weights, const SamplingParams& params) {
   Cut cut;
-  if (sampling.top_k > 0) cut = cut_by_count(weights, static_cast<size_t>(sampling.top_k));
-  if (sampling.top_p < 1) {
+  if (params.top_k > 0) cut = cut_by_count(weights, static_cast<size_t>(params.top_k));
+  if (params.top_p < 1) {
     double total = 0;
     size_t count = 0;
     each_kept(weights, cut, [&](int, float weight) { return total += weight, ++count, true; });
     if (count == 0) return cut;
-    // Those of less than an even share of the rest don't come to the rest. Rounding must not take the largest.
-    const double goal = std::max(0.0, double{sampling.top_p}) * total;
-    const double least = 0.999 * (total - goal) / static_cast<double>(count);
-    std::vector<float> some;
+    // Weights below an even share of the remainder can't be kept: even all of them together stay
+    // below the remainder. The factor protects the largest weight from rounding.
+    const double goal = std::max(0.0, double{params.top_p}) * total;
+    const double min = 0.999 * (total - goal) / static_cast<double>(count);
+    std::vector<float> candidates;
     each_kept(weights, cut, [&](int, float weight) {
-      if (weight >= least) some.push_back(weight);
+      if (weight >= min) candidates.push_back(weight);
       return true;
     });
-    cut = cut_by_sum(some, goal);
+    cut = cut_by_sum(candidates, goal);
   }
   return cut;
 }
 
-int choose_token(std::span<float> logits, const SamplingInput& input) {
-  const SamplingParams& sampling = *input.params;
-  apply_penalties(logits, sampling, *input.token_counts);
+int sample_token(std::span<float> logits, const SamplingInput& input) {
+  const SamplingParams& params = *input.params;
+  apply_penalties(logits, params, *input.token_counts);
   apply_mask(logits, input.constraint);
   const int likeliest = greedy(logits, input.constraint);
-  if (sampling.temperature <= 0 || sampling.top_k == 1) return likeliest;
+  if (params.temperature <= 0 || params.top_k == 1) return likeliest;
 
-  // Unnormalised probabilities, the likeliest token's 1, take the logits' place.
-  const float top = logits[likeliest], inverse = 1 / sampling.temperature;
+  // Replaces the logits by unnormalised probabilities: 1 for the likeliest token.
+  const float top = logits[likeliest], inverse = 1 / params.temperature;
   for (float& logit : logits) logit = exponential((logit - top) * inverse);
   const std::span<const float> weights = logits;
-  const Cut cut = cut_of(weights, sampling);
-  const float least = std::min(sampling.min_p, 1.0f);
+  const Cut cut = cut_of(weights, params);
+  const float min = std::min(params.min_p, 1.0f);
   double total = 0;
-  each_kept(weights, cut, [&](int, float weight) { return total += weight >= least ? weight : 0, true; });
+  each_kept(weights, cut,
+            [&](int, float weight) { return total += weight >= min ? weight : 0, true; });
   double rest = input.uniform * total;
-  int chosen = likeliest;  // where nothing is finite, in a broken checkpoint
+  int sampled = likeliest;  // stays so if no weight is finite (a broken checkpoint)
   each_kept(weights, cut, [&](int token, float weight) {
-    if (weight < least) return true;
-    chosen = token;
+    if (weight < min) return true;
+    sampled = token;
     rest -= weight;
-    return rest >= 0;  // else: rounding left a crumb for the last
+    return rest >= 0;  // if rounding leaves a remainder, the last token is taken
   });
-  return chosen;
+  return sampled;
 }
 
 }  // namespace
@@ -186,9 +192,9 @@ bool allows(const TokenConstraint& constraint, int token) {
 }
 
 SampledToken sample(std::span<float> logits, const SamplingInput& input) {
-  if (!input.params->logprobs) return {choose_token(logits, input), 0, {}};
+  if (!input.params->logprobs) return {sample_token(logits, input), 0, {}};
   const std::vector<float> raw(logits.begin(), logits.end());
-  const int token = choose_token(logits, input);
+  const int token = sample_token(logits, input);
   return {token, log_probability(raw, token),
           top_log_probabilities(raw, input.params->top_logprobs)};
 }
@@ -197,15 +203,13 @@ float log_probability(std::span<const float> logits, int token) {
   return static_cast<float>(logits[token] - log_sum_exp(logits));
 }
 
-std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits,
-                                                         int count) {
+std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits, int count) {
   std::vector<int> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
   const size_t n = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
   const auto rank = [&](int token) { return std::isnan(logits[token]) ? kNever : logits[token]; };
-  std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int a, int b) {
-    return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
-  });
+  std::partial_sort(order.begin(), order.begin() + n, order.end(),
+                    [&](int a, int b) { return rank(a) != rank(b) ? rank(a) > rank(b) : a < b; });
   const double total = log_sum_exp(logits);
   std::vector<std::pair<int, float>> out;
   for (size_t i = 0; i < n; ++i) {

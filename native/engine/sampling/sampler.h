@@ -1,4 +1,4 @@
-// From one row of logits to one token.
+// Sampling one token from one row of logits.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@
 namespace anabranch {
 
 struct SamplingParams {
-  float temperature = 0;         // 0: greedy
+  float temperature = 0;  // 0: greedy
   float top_p = 1;
-  int top_k = 0;                 // 0: off
+  int top_k = 0;  // 0: off
   float min_p = 0;
   float presence_penalty = 0;
   float frequency_penalty = 0;
@@ -22,11 +22,11 @@ struct SamplingParams {
   int top_logprobs = 0;
 };
 
-/// How often each ordinary, freely chosen token stands in what the lane can see of the answer.
+/// How often each ordinary sampled token occurs in the part of the answer that a lane sees, for
+/// penalties.
 using TokenCounts = std::unordered_map<int, int>;
 
-/// Which tokens may come next. `allowed`, if not empty, lists the only ones; otherwise all
-/// but `banned`.
+/// Which tokens may come next: those in `allowed` or, if that is empty, all except `banned`.
 struct TokenConstraint {
   std::vector<int> allowed;
   std::vector<int> banned;
@@ -34,7 +34,7 @@ struct TokenConstraint {
 
 bool allows(const TokenConstraint& constraint, int token);
 
-/// How a lane's next token is to be chosen, known before its logits are.
+/// How to sample a lane's next token.
 struct SamplingInput {
   const SamplingParams* params = nullptr;
   const TokenCounts* token_counts = nullptr;
@@ -42,16 +42,17 @@ struct SamplingInput {
   double uniform = 0;  // in [0, 1)
 };
 
-/// What was chosen, with log-probabilities where sampling asks for them.
+/// A sampled token, with log-probabilities if the parameters ask for them.
 struct SampledToken {
   int token = 0;
   float logprob = 0;
   std::vector<std::pair<int, float>> top;
 };
 
-/// Chooses from raw `logits` [vocabulary], which it changes: penalties, bias, mask, temperature, top-k,
-/// top-p, min-p, then the inverse CDF of `uniform` over the survivors in token-id order. Greedy takes
-/// the lowest id among equals. Log-probabilities are those of the raw logits.
+/// Samples from raw `logits` [vocabulary], which it overwrites: penalties, bias, mask, temperature,
+/// top-k, top-p, min-p, then the inverse CDF of `uniform` over the remaining tokens in id order.
+/// Greedy sampling takes the lowest id of equal logits. Log-probabilities are those of the raw
+/// logits.
 SampledToken sample(std::span<float> logits, const SamplingInput& input);
 
 /// Log-probability of `token` under softmax of the raw logits.

@@ -24,7 +24,8 @@ std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
 std::string digest_of(const std::string& folder, const std::string& dialect,
                       const Checkpoint& weights, WeightType type) {
   std::uint64_t state = fnv1a(weights.fingerprint(), dialect.data(), dialect.size());
-  for (const char* name : {"config.json", "generation_config.json", "aspd.json", "tokenizer.json"}) {
+  for (const char* name :
+       {"config.json", "generation_config.json", "aspd.json", "tokenizer.json"}) {
     state = hash_file(state, folder + "/" + name);
   }
   state = fnv1a(state, &type, sizeof type);
@@ -74,9 +75,8 @@ void Engine::enqueue(Make make) {
   }
   ++queued_;
   ++arriving_;
-  commands_.push_back([this, request = std::move(request)]() mutable {
-    scheduler_->submit(std::move(request));
-  });
+  commands_.push_back(
+      [this, request = std::move(request)]() mutable { scheduler_->submit(std::move(request)); });
   wake_.notify_one();
 }
 
@@ -120,8 +120,8 @@ void Engine::publish(const LoadSnapshot& load) {
 
 bool Engine::should_flush(const EventBuffer& events) const {
   if (events.empty()) return false;
-  return events.has(EventKind::kStarted) || events.has(EventKind::kFinished) || scheduler_->idle() ||
-         std::chrono::steady_clock::now() - last_flush_ >= flush_interval_;
+  return events.has(EventKind::kStarted) || events.has(EventKind::kFinished) ||
+         scheduler_->idle() || std::chrono::steady_clock::now() - last_flush_ >= flush_interval_;
 }
 
 void Engine::run() {

@@ -48,9 +48,8 @@ std::string broken_invariant(const BlockPool& pool, const std::vector<const Requ
   int used = 0;
   for (int block = 0; block < pool.total(); ++block) {
     if (pool.references(block) != expected[block]) {
-      return "block " + std::to_string(block) + " has " +
-             std::to_string(pool.references(block)) + " references, " +
-             std::to_string(expected[block]) + " expected";
+      return "block " + std::to_string(block) + " has " + std::to_string(pool.references(block)) +
+             " references, " + std::to_string(expected[block]) + " expected";
     }
     used += expected[block] > 0;
   }

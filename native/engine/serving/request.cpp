@@ -27,7 +27,7 @@ Request::Request(RequestSpec spec, BlockPool& pool)
 
 Request::~Request() = default;
 
-// ---- replay of an answer that another engine began -------------------------------------------------------------------
+// ---- replay of an answer that another engine began ---------------------------------------------
 
 const LoggedLane* Request::log_of(int lane) const {
   for (const LoggedLane& logged : spec_.log) {
@@ -65,12 +65,14 @@ void Request::replay() {
                          std::to_string(next.sampled.token) + " where it is not allowed");
     }
     tree_.mark_for_prefill();
-    // Prefill sampled the first token, and the first one after a plan's prompt. Accepted draft tokens
-    // took no step of their own either; every other token did.
+    // Prefill sampled the first token, and the first one after a plan's prompt. Accepted draft
+    // tokens took no step of their own either; every other token did.
     if (!std::exchange(step_counted_, false)) ++usage_.steps;
     policy->step(*this, lanes, replayed_);
-    if (tree_.num_accepted() > 0) step_counted_ = true;
-    else tree_.set_draft(draft_tokens());
+    if (tree_.num_accepted() > 0)
+      step_counted_ = true;
+    else
+      tree_.set_draft(draft_tokens());
   }
   for (const LoggedLane& log : spec_.log) {
     const bool known = log.lane < static_cast<int>(tree_.lanes().size());
@@ -82,7 +84,7 @@ void Request::replay() {
   tree_.set_draft(draft_tokens());
 }
 
-// ---- steps ---------------------------------------------------------------------------------------
+// ---- steps -------------------------------------------------------------------------------------
 
 bool Request::start(int cached, EventBuffer& events) {
   status_ = RequestStatus::kRunning;
@@ -168,7 +170,7 @@ bool Request::advance(const std::vector<SampledToken>& sampled, EventBuffer& eve
   return false;
 }
 
-// ---- what lanes write ----------------------------------------------------------------------------
+// ---- what lanes write --------------------------------------------------------------------------
 
 void Request::emit(Lane& lane, const EmittedToken& token, EventBuffer& events) {
   const auto expected = logged(lane);

@@ -45,10 +45,10 @@ class Request : public std::enable_shared_from_this<Request> {
   /// Completion tokens that it may still write.
   int remaining() const { return spec_.max_tokens - usage_.completion_tokens; }
 
-  // ---- for the scheduler -------------------------------------------------------------------------
+  // ---- for the scheduler -----------------------------------------------------------------------
 
-  /// Writes the logged tokens, to be prefilled. Throws Error if the log can't be the beginning of an
-  /// answer to this request.
+  /// Writes the logged tokens, to be prefilled. Throws Error if the log can't be the beginning of
+  /// an answer to this request.
   void replay();
   /// Changes from waiting to running. `cached` tokens came from the prefix cache. On the first
   /// admission it emits `started` and what was replayed, and returns true.
@@ -66,7 +66,7 @@ class Request : public std::enable_shared_from_this<Request> {
   /// true if a draft token was accepted: then add_sampling_rows() has the row after it.
   bool advance(const std::vector<SampledToken>& sampled, EventBuffer& events);
 
-  // ---- for policies ------------------------------------------------------------------------------
+  // ---- for policies ----------------------------------------------------------------------------
 
   /// Counts and emits a token that the lane wrote.
   void emit(Lane& lane, const EmittedToken& token, EventBuffer& events);
@@ -106,10 +106,10 @@ class Request : public std::enable_shared_from_this<Request> {
   EventBuffer replayed_;
   bool step_counted_ = true;  // replay: the next tokens came from prefill or from a counted step
   Usage usage_;
-  std::vector<std::uint32_t> written_;  // [lanes]
-  std::vector<TokenCounts> counts_;     // [lanes]
-  std::vector<LaneLogits> logits_rows_;        // of the current step, not sampled yet
-  std::vector<LaneLogits> draft_logits_rows_;  // sampled only if the draft is accepted
+  std::vector<std::uint32_t> written_;              // [lanes]
+  std::vector<TokenCounts> counts_;                 // [lanes]
+  std::vector<LaneLogits> logits_rows_;             // of the current step, not sampled yet
+  std::vector<LaneLogits> draft_logits_rows_;       // sampled only if the draft is accepted
   std::vector<std::pair<int, int>> sampled_lanes_;  // lane, index of its sampling row or -1
 };
 

@@ -35,17 +35,17 @@ struct RequestSpec {
   int max_branches = 0;   // 0: the dialect's cap
   int max_tokens = 0;     // completion tokens over all lanes
   std::uint64_t seed = 0;
-  std::uint32_t choice_index = 0;  // OpenAI's choice index, part of the random counter
-  int priority = 0;                // higher goes first
+  std::uint32_t choice_index = 0;        // OpenAI's choice index, part of the random counter
+  int priority = 0;                      // higher goes first
   std::vector<std::uint8_t> cache_salt;  // KV is shared within one salt; empty: not shared
   std::vector<int> stop_tokens;          // besides the model's own
   bool ignore_eos = false;
   std::chrono::milliseconds deadline{0};  // from submission; 0: none
-  bool sequential = false;     // debugging: siblings one after another, no draft tokens
-  bool return_logits = false;  // debugging: raw logits of every sampled token, as events
+  bool sequential = false;                // debugging: siblings one after another, no draft tokens
+  bool return_logits = false;             // debugging: raw logits of every sampled token, as events
 
-  /// An answer that another engine began, up to the end of a step. Its tokens are emitted again, and
-  /// decoding continues after them.
+  /// An answer that another engine began, up to the end of a step. Its tokens are emitted again,
+  /// and decoding continues after them.
   std::vector<LoggedLane> log;
 
   /// If not empty, tokens and structure are given instead of sampled, one token per lane and step.

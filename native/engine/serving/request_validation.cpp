@@ -51,8 +51,7 @@ class RequestValidator {
 
   void check_plan() {
     if (!spec_.resume) spec_.resume = dialect_ ? dialect_->resume : ResumeRule::kSum;
-    const bool plans =
-        dialect_ && dialect_->prompted && spec_.parallel && spec_.max_branches != 1;
+    const bool plans = dialect_ && dialect_->prompted && spec_.parallel && spec_.max_branches != 1;
     if (!plans || !spec_.script.empty()) spec_.plan = {};
     if (spec_.plan.ids.empty()) return;
     const auto& last = spec_.prompt.back().tokens[0];
@@ -118,10 +117,10 @@ void validate_request(RequestSpec& spec, const ModelConfig& config, const Dialec
   validator.check_plan();
   const size_t blocks = spec.script.empty() ? validator.check_lengths() : validator.check_script();
   if (blocks > static_cast<size_t>(total_blocks)) {
-    throw Error(ErrorCode::kOutOfRange,
-                "prompt and max_tokens may need " + std::to_string(blocks) + " KV blocks of " +
-                    std::to_string(kBlockTokens) + " tokens; this engine has " +
-                    std::to_string(total_blocks));
+    throw Error(ErrorCode::kOutOfRange, "prompt and max_tokens may need " + std::to_string(blocks) +
+                                            " KV blocks of " + std::to_string(kBlockTokens) +
+                                            " tokens; this engine has " +
+                                            std::to_string(total_blocks));
   }
 }
 

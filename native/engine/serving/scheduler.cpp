@@ -33,7 +33,7 @@ Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, Scheduler
   if (options_.prefill_rows == 0) options_.prefill_rows = backend.prefill_rows();
 }
 
-// ---- new requests --------------------------------------------------------------------------------
+// ---- new requests ------------------------------------------------------------------------------
 
 std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
   const Dialect* dialect = dialect_ ? &*dialect_ : nullptr;
@@ -51,9 +51,9 @@ std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, R
   const ModelConfig& config = backend_.config();
   check_structure(runs, config.vocabulary, config.context);
   if (blocks_of(runs) > static_cast<size_t>(pool_.total())) {
-    throw Error(ErrorCode::kOutOfRange,
-                "scoring needs " + std::to_string(blocks_of(runs)) + " KV blocks; this engine has " +
-                    std::to_string(pool_.total()));
+    throw Error(ErrorCode::kOutOfRange, "scoring needs " + std::to_string(blocks_of(runs)) +
+                                            " KV blocks; this engine has " +
+                                            std::to_string(pool_.total()));
   }
   RequestSpec spec;
   spec.prompt = runs;
@@ -70,8 +70,9 @@ void Scheduler::submit(std::shared_ptr<Request> request) {
 }
 
 void Scheduler::enqueue(std::shared_ptr<Request> request) {
-  const auto at = std::upper_bound(waiting_.begin(), waiting_.end(), request,
-                                   [](const auto& a, const auto& b) { return goes_before(*a, *b); });
+  const auto at =
+      std::upper_bound(waiting_.begin(), waiting_.end(), request,
+                       [](const auto& a, const auto& b) { return goes_before(*a, *b); });
   waiting_.insert(at, std::move(request));
 }
 
@@ -98,14 +99,15 @@ void Scheduler::drop_all() {
   in_batch_.clear();
 }
 
-// ---- admission and retirement --------------------------------------------------------------------
+// ---- admission and retirement ------------------------------------------------------------------
 
 void Scheduler::emit_finished(Request& request, EventBuffer& events) {
   ++counters_.finished;
   if (request.scorer) return;
   // A request whose log is a complete answer finishes without ever running.
   const FinishReason reason = request.finish_reason();
-  if (reason == FinishReason::kStop || reason == FinishReason::kLength) request.emit_start(0, events);
+  if (reason == FinishReason::kStop || reason == FinishReason::kLength)
+    request.emit_start(0, events);
   events.add_finished(request.spec().id, reason, request.usage());
 }
 
@@ -144,13 +146,12 @@ bool Scheduler::fits(Request& request) const {
   return blocks <= pool_.free();
 }
 
-/// Whether a running request is computing the block that this one would compute next. If so, waiting
-/// for it turns that block into a prefix-cache hit.
+/// Whether a running request is computing the block that this one would compute next. If so,
+/// waiting for it turns that block into a prefix-cache hit.
 bool Scheduler::awaits_prefix(const Request& request) const {
   const auto key = request.tree().next_key();
-  return key && std::any_of(running_.begin(), running_.end(), [&](const auto& other) {
-           return other->tree().will_publish(*key);
-         });
+  return key && std::any_of(running_.begin(), running_.end(),
+                            [&](const auto& other) { return other->tree().will_publish(*key); });
 }
 
 void Scheduler::admit(EventBuffer& events) {
@@ -164,9 +165,9 @@ void Scheduler::admit(EventBuffer& events) {
     }
     while (!fits(*request)) {
       // Only a request of higher priority may preempt others.
-      const auto last = std::max_element(
-          running_.begin(), running_.end(),
-          [](const auto& a, const auto& b) { return goes_before(*a, *b); });
+      const auto last =
+          std::max_element(running_.begin(), running_.end(),
+                           [](const auto& a, const auto& b) { return goes_before(*a, *b); });
       if (last == running_.end() || (*last)->spec().priority >= request->spec().priority) {
         request->tree().release_blocks();
         return;
@@ -192,7 +193,7 @@ void Scheduler::preempt(Request& request) {
   running_.erase(at);
 }
 
-// ---- one step ------------------------------------------------------------------------------------
+// ---- one step ----------------------------------------------------------------------------------
 
 /// Makes sure that KV for the request's next rows is free. If it is not, the last request in order
 /// is preempted: one that has no rows in this step yet, or the request itself.
@@ -202,8 +203,10 @@ bool Scheduler::free_blocks_for(Request& request, int allowance) {
     bool junior_in_batch = false;
     for (const auto& other : running_) {
       if (!goes_before(request, *other)) continue;
-      if (other->last_step == counters_.steps + 1) junior_in_batch = true;
-      else if (goes_before(*last, *other)) last = other.get();
+      if (other->last_step == counters_.steps + 1)
+        junior_in_batch = true;
+      else if (goes_before(*last, *other))
+        last = other.get();
     }
     if (last == &request && junior_in_batch) return false;  // it goes first in the next step
     preempt(*last);

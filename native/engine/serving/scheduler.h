@@ -1,5 +1,5 @@
-// Continuous batching over the lanes of all requests. Used by the engine thread only, except for the
-// members that say otherwise.
+// Continuous batching over the lanes of all requests. Used by the engine thread only, except for
+// the members that say otherwise.
 #pragma once
 
 #include <deque>
@@ -34,11 +34,11 @@ struct LoadSnapshot {
   int kv_total = 0;
   std::uint64_t steps = 0;
   std::uint64_t decode_rows = 0;
-  std::uint64_t prefill_rows = 0;   // of prompts, and of preempted requests
-  std::uint64_t decode_steps = 0;   // steps without prefill rows,
-  double decode_seconds = 0;        // and their time
-  double prefill_seconds = 0;       // time of steps with prefill rows
-  double bytes_read = 0;            // weights and KV, each once per step
+  std::uint64_t prefill_rows = 0;  // of prompts, and of preempted requests
+  std::uint64_t decode_steps = 0;  // steps without prefill rows,
+  double decode_seconds = 0;       // and their time
+  double prefill_seconds = 0;      // time of steps with prefill rows
+  double bytes_read = 0;           // weights and KV, each once per step
   std::uint64_t preemptions = 0;
   std::uint64_t prompt_tokens = 0;  // of admitted requests,
   std::uint64_t cached_tokens = 0;  // and those of them found in the prefix cache

@@ -66,8 +66,7 @@ class RunScorer final : public Scorer {
 
 std::unique_ptr<Scorer> make_scorer(std::vector<StructureRun> runs, int vocabulary,
                                     bool want_logits, std::promise<Score> promise) {
-  return std::make_unique<RunScorer>(std::move(runs), vocabulary, want_logits,
-                                     std::move(promise));
+  return std::make_unique<RunScorer>(std::move(runs), vocabulary, want_logits, std::move(promise));
 }
 
 }  // namespace anabranch

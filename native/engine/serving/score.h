@@ -13,10 +13,11 @@
 namespace anabranch {
 
 struct Score {
-  /// In the structure of the runs: each token's log-probability given its context, NaN for the first
-  /// token of each list (those are forced).
+  /// In the structure of the runs: each token's log-probability given its context, NaN for the
+  /// first token of each list (those are forced).
   std::vector<std::vector<std::vector<float>>> logprobs;  // [runs][lists][tokens]
-  std::vector<float> logits;  // [tokens, vocabulary] raw, in serialised order; empty if not requested
+  std::vector<float>
+      logits;  // [tokens, vocabulary] raw, in serialised order; empty if not requested
 };
 
 /// Takes the logits of a prompt.

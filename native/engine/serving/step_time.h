@@ -19,8 +19,10 @@ class StepTimeEstimator {
   }
 
   void record_step(int decode_rows, int prefill_rows, double seconds) {
-    if (prefill_rows == 0) blend(decode_seconds_, seconds);
-    else if (decode_rows == 0) blend(row_seconds_, seconds / prefill_rows);
+    if (prefill_rows == 0)
+      blend(decode_seconds_, seconds);
+    else if (decode_rows == 0)
+      blend(row_seconds_, seconds / prefill_rows);
     else if (decode_seconds_ > 0) {
       // A decode step reads the weights anyway, so prefill rows add less than they cost alone.
       blend(row_seconds_, std::max(seconds - decode_seconds_, 0.0) / prefill_rows);

@@ -7,13 +7,13 @@ const help = `npm run score -- --model DIR --in FILE [options]
 
 Scores tokens with their lane structure: FILE is
   [{"serial":[ids]},{"parallel":[[ids],[ids]]},{"serial":[ids]}]
-and the answer has the same shape with each token's log-probability, null for the first of every run.
+and the result has the same shape with each token's log-probability, null for the first of every run.
 
   --model DIR       model folder in Hugging Face format (needs no tokenizer)
   --in FILE         the structure, as JSON
-  --device DEVICE   auto, cpu or cuda:N (default auto: a GPU where one answers)
+  --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if there is one)
   --dtype TYPE      bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
-  --resume RULE     where the trunk goes on after branches: sum or max (default sum)
+  --resume RULE     where the trunk continues after branches: sum or max (default sum)
   --logits FILE     also write every row's logits, as safetensors "logits" [tokens, vocabulary]
   --code-path NAME  avx512bf16, avx512vnni, avx512, avx2 or plain (default: the best this CPU has)
   --json            one JSON value on stdout

@@ -1,5 +1,5 @@
 // The engine against Hugging Face transformers in fp32 (make_fixtures.py): serial parts, branches
-// and what follows the join, under both resume rules, past the RoPE scaling thresholds.
+// and the text after the join, under both resume rules, past the RoPE scaling thresholds.
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
@@ -39,7 +39,7 @@ function nmse(got: Float32Array, want: Float32Array): number {
   return error / power;
 }
 
-/** Row ranges of the serial, branch and joined parts, each of which must agree by itself. */
+/** Row ranges of the serial, branch and joined parts; each must agree on its own. */
 function parts(groups: StructureRun[]): { name: string; from: number; to: number }[] {
   const out: { name: string; from: number; to: number }[] = [];
   let at = 0;
@@ -62,7 +62,7 @@ afterAll(() => {
   for (const engine of open) engine.close();
 });
 
-/** Forwards the case one token a lane and step, through fork and join, and gathers the logits. */
+/** Decodes the case with one token per lane and step, through fork and join, and collects the logits. */
 async function stepwise(options: EngineOptions, reference: Case): Promise<Float32Array> {
   const rows = new Map<string, Float32Array>();
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
@@ -148,7 +148,7 @@ describe.each(models)("%s", (name) => {
           expect(load.kvTotal).toBeGreaterThan(0);
         });
 
-        // A request has a prompt, so a case that begins with nothing is for prefill alone.
+        // A request needs a prompt, so a case with an empty beginning is tested by prefill only.
         const first = reference.groups[0];
         if (!first || !("serial" in first) || first.serial.length === 0) continue;
         it(`${codePath} ${dtype} agrees decoding step by step`, async () => {

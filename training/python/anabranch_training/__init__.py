@@ -1,1 +1,1 @@
-"""How a model learns to branch: tokenizer, branch-invisible batches, trainer, evaluation."""
+"""Teaches models to branch: tokenizer, batches with hidden siblings, trainers, evaluation."""

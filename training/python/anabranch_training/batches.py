@@ -1,10 +1,10 @@
-"""From rows of data to batches: what the demo's trainer and fine-tuning share."""
+"""Rows of data as batches, for both the demo's trainer and fine-tuning."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from .dialect import Dialect
 from .mask import block_mask, visible
 from .sample import ANYTHING, Sample, encode_parts
 
-# Share of parallel answers that are laid out as serial mode decodes them.
+# Share of parallel answers that are trained on as serial mode decodes them.
 SERIAL_TWIN = 0.22
 
 
@@ -28,51 +28,55 @@ def is_parallel(task: dict) -> bool:
 
 
 class Encoder:
-    """Tasks to samples. Pieces repeat a lot, so their ids are remembered.
+    """Encodes tasks as samples. Ids of text spans are cached, because many spans recur.
 
-    `tokenizer` is a `tokenizers.Tokenizer` that holds the markers, `render` the chat template with
-    the generation prompt, `end` the token that ends an answer.
+    `tokenizer` is a `tokenizers.Tokenizer` that contains the markers, `render` applies the chat
+    template with the generation prompt, and `end` is the token that ends an answer.
     """
 
     def __init__(self, tokenizer, dialect: Dialect, end: int, render: Callable[[list[dict]], str]):
         self.tokenizer, self.dialect, self.end, self.render = tokenizer, dialect, end, render
         added = tokenizer.get_added_tokens_decoder().values()
         self.special = [token.content for token in added if token.special]
-        self.piece = lru_cache(maxsize=50_000)(lambda text: tuple(self.encode(self._own(text))))
+        self.encode_span = lru_cache(maxsize=50_000)(
+            lambda text: tuple(self.encode(self._checked(text)))
+        )
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def _own(self, text: str) -> str:
+    def _checked(self, text: str) -> str:
         for token in self.special:
             if token in text:
-                raise ValueError(f"text holds the special token {token}; take it out of the data")
+                raise ValueError(
+                    f"text contains the special token {token}; remove it from the data"
+                )
         return text
 
     def sample(self, task: dict, serial: bool = False, before: list[dict] | None = None) -> Sample:
-        """A task is {prompt, parts} or {messages, parts}; `before` goes in front of its messages."""
+        """A task is {prompt, parts} or {messages, parts}. `before` is put before its messages."""
         own = task.get("messages") or [{"role": "user", "content": task["prompt"]}]
         messages = [*(before or []), *own]
         for message in messages:
-            self._own(message["content"])
+            self._checked(message["content"])
         prompt = self.encode(self.render(messages))
-        return encode_parts(prompt, task["parts"], self.piece, self.dialect, self.end, serial)
+        return encode_parts(prompt, task["parts"], self.encode_span, self.dialect, self.end, serial)
 
 
 @dataclass
 class Batch:
-    """b rows padded to n; m sampled tokens in all."""
+    """b rows padded to n tokens, with m sampled tokens in total."""
 
     ids: Tensor  # [b, n]
     positions: Tensor  # [b, n]
-    samples: Tensor  # [b, n] numbers the samples of a row from 1; 0 is padding
+    samples: Tensor  # [b, n] number of the sample in its row, from 1; 0 is padding
     lanes: Tensor  # [b, n]
     stages: Tensor  # [b, n]
     sources: Tensor  # [m] row * n + column of the token whose logits predict the target
     targets: Tensor  # [m]
     rules: Tensor  # [m]
-    tokens: int  # without padding
-    tasks: int  # rows of data that it took, left-out ones among them
+    tokens: int  # padding excluded
+    tasks: int  # rows of data used, including rows left out
 
     def to(self, device) -> "Batch":
         moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
@@ -84,12 +88,12 @@ class Batch:
 
 
 def collate(rows: list[list[Sample]], pad: int, width: int = 0, tasks: int = 0) -> Batch:
-    """Each row is one or several samples that don't see each other; at least `width` columns."""
+    """Each row holds one or more samples that don't see each other. Rows are padded to `width`."""
     n = max(width, *(sum(map(len, row)) for row in rows))
 
     def laid_out(values: Callable[[int, Sample], list[int]], fill: int) -> Tensor:
         out = np.full((len(rows), n), fill, dtype=np.int64)
-        for line, row in zip(out, rows):
+        for line, row in zip(out, rows, strict=True):
             at = 0
             for number, sample in enumerate(row, 1):
                 line[at : at + len(sample)] = values(number, sample)

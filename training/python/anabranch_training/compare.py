@@ -1,8 +1,10 @@
-"""Trainer = engine: python -m anabranch_training.compare --model DIR --data FILE
+"""Compares the trainer with the engine.
 
-Packs rows of data into one, lets transformers and the engine (`npm run score`) give logits in fp32,
-and prints the normalised mean squared error of serial text, branches and what follows a join. Ends
-with status 1 where one is above 1e-8.
+    python -m anabranch_training.compare --model DIR --data FILE
+
+Packs rows of data into one row, computes its logits in fp32 with transformers and with the engine
+(`npm run score`), and prints the normalised mean squared error for serial text, branches and text
+after a join. Exits with status 1 if one of them is above 1e-8.
 """
 
 import argparse
@@ -25,10 +27,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def runs_of(sample: Sample) -> list[dict]:
-    """The structure that the engine scores: [{"serial": ids}, {"parallel": [ids, ids]}, …]."""
+    """The runs that the engine scores: [{"serial": ids}, {"parallel": [ids, ids]}, …]."""
     runs: list[dict] = []
     before = None
-    for token, lane, stage in zip(sample.ids, sample.lanes, sample.stages):
+    for token, lane, stage in zip(sample.ids, sample.lanes, sample.stages, strict=True):
         if before is None or stage != before[1]:
             runs.append({"parallel": []} if stage else {"serial": []})
         if stage and (lane, stage) != before:
@@ -54,14 +56,14 @@ def engine_logits(folder: Path, sample: Sample, resume: str) -> Tensor:
 
 @torch.no_grad()
 def trainer_logits(model: nn.Module, row: list[Sample]) -> list[Tensor]:
-    """[n, vocabulary] fp32 of each sample of one packed row."""
+    """[n, vocabulary] fp32 for each sample of one packed row."""
     batch = collate([row], pad=0)
     logits = model.logits(model(batch.ids, batch.positions, batch.mask()))[0].float()
     return list(logits.split([len(sample) for sample in row]))
 
 
 def kinds_of(sample: Sample) -> dict[str, Tensor]:
-    """[n] bool for each kind of place that a mistake could hide in; kinds without tokens left out."""
+    """[n] bool for each kind of token; kinds without tokens are left out."""
     branch = torch.tensor(sample.stages) > 0
     after = branch.int().cumsum(0) > 0
     kinds = {"serial": ~after, "branch": branch, "joined": after & ~branch}
@@ -74,26 +76,30 @@ def nmse(value: Tensor, reference: Tensor) -> float:
 
 
 def errors(trainer: list[Tensor], engine: list[Tensor], row: list[Sample]) -> dict[str, float]:
-    """The largest error by kind over the samples of a row."""
+    """The largest error over the samples of a row, by kind of token."""
     worst: dict[str, float] = {}
-    for ours, theirs, sample in zip(trainer, engine, row):
+    for ours, theirs, sample in zip(trainer, engine, row, strict=True):
         for kind, where in kinds_of(sample).items():
             worst[kind] = max(worst.get(kind, 0.0), nmse(theirs[where], ours[where]))
     return worst
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(prog="anabranch_training.compare", description=__doc__)
-    p.add_argument("--model", type=Path, required=True)
-    p.add_argument("--data", type=Path, required=True, help="JSONL with parts")
-    p.add_argument("--limit", type=int, default=3, help="rows packed (default %(default)s)")
-    p.add_argument("--json", action="store_true", help="one line of JSON")
+    p = argparse.ArgumentParser(
+        prog="anabranch_training.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--model", type=Path, required=True, help="Hugging Face folder")
+    p.add_argument("--data", type=Path, required=True, help="JSONL whose rows have parts")
+    p.add_argument("--limit", type=int, default=3, help="rows to pack (default %(default)s)")
+    p.add_argument("--json", action="store_true", help="print JSON on one line")
     args = p.parse_args()
     vocabulary = load_vocabulary(args.model)
     row = [vocabulary.encoder.sample(task) for task in read_tasks(args.data)[: args.limit]]
     model = load_model(args.model, torch.float32, "cpu")
     trainer = trainer_logits(model, row)
-    del model  # a large one fits only once
+    del model  # the engine needs its memory
     resume = vocabulary.dialect.resume
     found = errors(trainer, [engine_logits(args.model, s, resume) for s in row], row)
     print(json.dumps({"nmse": found}, indent=None if args.json else 2))

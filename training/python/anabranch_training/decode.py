@@ -1,14 +1,14 @@
-"""A plain decoder of any dialect in PyTorch: no KV cache, one forward pass of everything per step.
+"""A simple decoder of any dialect in PyTorch. It has no KV cache: each step runs the whole context.
 
-Slow and obvious on purpose. It shares no code with the engine, so that the two can be held
-against each other; greedy only.
+It is slow and simple on purpose, samples greedily, and shares no code with the engine, so that the
+two can be compared.
 """
 
 from dataclasses import dataclass, field
 
 import torch
 
-from .dialect import NOTHING, Dialect, Marker, choices
+from .dialect import NOTHING, Dialect, Marker, sample_marker
 from .mask import visible
 from .model import Model
 
@@ -16,30 +16,28 @@ from .model import Model
 @dataclass
 class Answer:
     text: str
-    """Each stage's titles."""
-    stages: list[list[str]] = field(default_factory=list)
-    """Decode steps: forward passes, all live branches of a stage advancing together."""
-    steps: int = 0
+    stages: list[list[str]] = field(default_factory=list)  # titles of each stage
+    steps: int = 0  # forward passes; all unfinished branches of a stage advance in one
     tokens: int = 0
     ended: bool = False
 
 
 class Decoder:
-    """After decode(), `ids`, `positions`, `lanes` and `stages` are the answer in serialised order."""
+    """After decode(), `ids`, `positions`, `lanes` and `stages` hold the answer as serialised."""
 
     def __init__(self, model: Model, tokenizer, dialect: Dialect, ends: set[int]):
-        self.model, self.tokenizer, self.d, self.ends = model, tokenizer, dialect, ends
+        self.model, self.tokenizer, self.dialect, self.ends = model, tokenizer, dialect, ends
 
     def decode(self, prompt: str, parallel: bool = True, max_steps: int = 320) -> Answer:
-        d = self.d
+        d = self.dialect
         self.ids, self.positions, self.lanes, self.stages = [], [], [], []
         self._add(self.tokenizer.encode(prompt, add_special_tokens=False).ids, 0, 0, 0)
         at = len(self.ids)
         answer = Answer("")
         serial: list[int] = []
-        text: list[int] = []  # of the trunk since its last marker: what a marker may have begun in
+        text: list[int] = []  # trunk tokens since the last marker, which may end in part of one
         lane = stage = 0
-        joined = in_tail = False  # the text began with a join; it is the stage's tail
+        joined = in_tail = False  # `text` follows a join; `text` is the tail of a stage
         plans = parallel
 
         def flush() -> None:
@@ -51,7 +49,7 @@ class Decoder:
             if joined and len(text) < len(d.opener.ids):  # no plan directly after a join
                 may_plan = False
             marker = d.marker("tail_close") if in_tail else d.opener if may_plan else NOTHING
-            token = self._choose(0, self._logits()[-1], never=self._never(text, marker))
+            token = self._sample(0, self._logits()[-1], banned=self._banned(text, marker))
             answer.steps += 1
             if token in self.ends:
                 answer.ended = True
@@ -66,10 +64,10 @@ class Decoder:
                 at = self._add(marker.rest, at, 0, 0)
                 text, joined, in_tail = [], False, False
                 continue
-            begun = at - len(marker.ids)
+            plan_start = at - len(marker.ids)
             titles, at = self._plan(at, answer)
             if len(titles) < d.caps.min_branches:
-                at = self._drop(begun)
+                at = self._drop(plan_start)
                 plans, text = False, text[: -len(marker.ids)]
                 continue
             flush()
@@ -85,9 +83,11 @@ class Decoder:
         return answer
 
     def _plan(self, at: int, answer: Answer) -> tuple[dict[tuple[int, ...], int], int]:
-        """Behind what opened it, through the fork: each title once, with its number; none where the
-        plan is illegal."""
-        d = self.d
+        """Decodes a plan after its opener, through the fork.
+
+        Returns each distinct title with its number, or no titles if the plan is illegal.
+        """
+        d = self.dialect
         at = self._add(d.opener.rest, at, 0, 0)
         titles: dict[tuple[int, ...], int] = {}
         number = 1
@@ -105,49 +105,53 @@ class Decoder:
             number += 1
 
     def _next_marker(self, at: int, number: int, answer: Answer) -> tuple[int, Marker]:
-        options = [self.d.marker("title_open", number)] if number <= self.d.caps.branches else []
-        options += [self.d.marker("fork")] if number > 1 else []
+        options = (
+            [self.dialect.marker("title_open", number)]
+            if number <= self.dialect.caps.branches
+            else []
+        )
+        options += [self.dialect.marker("fork")] if number > 1 else []
 
         def pick(tokens: set[int], _: int) -> int:
             answer.steps += 1
-            return self._choose(0, self._logits()[-1], only=tokens)
+            return self._sample(0, self._logits()[-1], allowed=tokens)
 
         written: list[int] = []
-        for token, _ in choices(options, pick):
+        for token, _ in sample_marker(options, pick):
             at = self._add([token], at, 0, 0)
             written.append(token)
         return at, next(option for option in options if list(option.whole) == written)
 
     def _title(self, at: int, answer: Answer) -> tuple[list[int] | None, int]:
-        """Through its end; none where it is too long."""
-        close = self.d.marker("title_close")
-        pieces = len(close.ids) - 1
+        """Decodes a title through its end; None if it is too long."""
+        close = self.dialect.marker("title_close")
+        partial = len(close.ids) - 1
         title: list[int] = []
         while True:
-            never = self._never(title, close) | self.ends
-            if len(title) == pieces and _ends_with(title, close.ids[:-1]):
-                never.add(close.ids[-1])  # it would be empty
-            token = self._choose(0, self._logits()[-1], never=never)
+            banned = self._banned(title, close) | self.ends
+            if len(title) == partial and _ends_with(title, close.ids[:-1]):
+                banned.add(close.ids[-1])  # the title would be empty
+            token = self._sample(0, self._logits()[-1], banned=banned)
             answer.steps += 1
             at = self._add([token], at, 0, 0)
             title.append(token)
             if _ends_with(title, close.ids):
                 return title[: -len(close.ids)], self._add(close.rest, at, 0, 0)
-            if len(title) > self.d.caps.title_tokens + pieces:
+            if len(title) > self.dialect.caps.title_tokens + partial:
                 return None, at
 
     def _branches(self, titles, start, lane, stage, answer, max_steps):
-        """All branches in lockstep. The trunk's arrays get them in serialised order at the end."""
+        """Decodes all branches of a stage, a token of each per step, and appends them in order."""
         trunk = (self.ids, self.positions, self.lanes, self.stages)
-        close = self.d.marker("branch_close")
-        openings = [list(self.d.opening(title, number)) for title, number in titles.items()]
+        close = self.dialect.marker("branch_close")
+        openings = [list(self.dialect.opening(title, number)) for title, number in titles.items()]
         bodies: list[list[int]] = [[] for _ in titles]
         ending: list[tuple[int, ...]] = [() for _ in titles]
 
         def lay_out() -> list[int]:
             self.ids, self.positions, self.lanes, self.stages = (list(x) for x in trunk)
             last = []
-            for i, (opening, body) in enumerate(zip(openings, bodies)):
+            for i, (opening, body) in enumerate(zip(openings, bodies, strict=True)):
                 self._add([*opening, *body, *ending[i]], start, lane + 1 + i, stage)
                 last.append(len(self.ids) - 1)
             return last
@@ -156,11 +160,16 @@ class Decoder:
             last = lay_out()
             logits = self._logits()
             answer.steps += 1
-            for i, (opening, body) in enumerate(zip(openings, bodies)):
+            for i, (opening, body) in enumerate(zip(openings, bodies, strict=True)):
                 if ending[i]:
                     continue
-                token = self._choose(lane + 1 + i, logits[last[i]], never=self._never(body, close))
-                full = len(opening) + len(body) + 1 + len(close.whole) > self.d.caps.branch_tokens
+                token = self._sample(
+                    lane + 1 + i, logits[last[i]], banned=self._banned(body, close)
+                )
+                full = (
+                    len(opening) + len(body) + 1 + len(close.whole)
+                    > self.dialect.caps.branch_tokens
+                )
                 if _ends_with([*body, token], close.ids):
                     del body[len(body) + 1 - len(close.ids) :]
                     ending[i] = close.whole
@@ -170,8 +179,10 @@ class Decoder:
                     body.append(token)
         ending = [close.whole for _ in titles]
         lay_out()
-        lengths = [len(o) + len(b) + len(close.whole) for o, b in zip(openings, bodies)]
-        return bodies, start + (sum(lengths) if self.d.resume == "sum" else max(lengths))
+        lengths = [
+            len(o) + len(b) + len(close.whole) for o, b in zip(openings, bodies, strict=True)
+        ]
+        return bodies, start + (sum(lengths) if self.dialect.resume == "sum" else max(lengths))
 
     def _add(self, ids, at: int, lane: int, stage: int) -> int:
         self.ids += ids
@@ -180,30 +191,34 @@ class Decoder:
         self.stages += [stage] * len(ids)
         return at + len(ids)
 
-    def _drop(self, begun: int) -> int:
-        """A plan that can't be used leaves the context. `begun` is the position of its first token."""
-        while self.positions[-1] >= begun:
+    def _drop(self, plan_start: int) -> int:
+        """Removes an illegal plan, which starts at position `plan_start`, from the context."""
+        while self.positions[-1] >= plan_start:
             for array in (self.ids, self.positions, self.lanes, self.stages):
                 array.pop()
-        return begun
+        return plan_start
 
     @torch.no_grad()
     def _logits(self) -> torch.Tensor:
         ids, positions = torch.tensor([self.ids]), torch.tensor([self.positions])
-        mask = visible(torch.ones_like(ids), torch.tensor([self.lanes]), torch.tensor([self.stages]))
+        mask = visible(
+            torch.ones_like(ids), torch.tensor([self.lanes]), torch.tensor([self.stages])
+        )
         return self.model.logits(self.model(ids, positions, mask))[0]
 
-    def _never(self, text: list[int], marker: Marker) -> set[int]:
-        """What would complete a tag behind `text`, that of `marker` excepted."""
+    def _banned(self, text: list[int], marker: Marker) -> set[int]:
+        """Tokens that would complete a tag after `text`, except that of `marker`."""
         return {
-            tag[-1] for tag in self.d.tags if tag != marker.ids and _ends_with(text, tag[:-1])
+            tag[-1] for tag in self.dialect.tags if tag != marker.ids and _ends_with(text, tag[:-1])
         }
 
-    def _choose(self, lane: int, logits, never: set[int] = frozenset(), only: set[int] = frozenset()) -> int:
-        """The likeliest legal token of a lane."""
+    def _sample(
+        self, lane: int, logits, banned: set[int] = frozenset(), allowed: set[int] = frozenset()
+    ) -> int:
+        """The most likely legal token of a lane."""
         legal = torch.zeros_like(logits, dtype=torch.bool)
-        legal[list(only) if only else slice(None)] = True
-        legal[list(never)] = False
+        legal[list(allowed) if allowed else slice(None)] = True
+        legal[list(banned)] = False
         return int(logits.masked_fill(~legal, float("-inf")).argmax())
 
 

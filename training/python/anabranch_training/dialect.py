@@ -1,22 +1,32 @@
-"""The dialect file (`aspd.json` beside a model): markers, opening template, resume rule, caps.
+"""The dialect file (`aspd.json` in a model's folder): markers, opening template, resume rule, caps.
 
-Its text comes from shared/dialects; here as everywhere else it is read by its ids.
+The text of its markers comes from shared/dialects. Markers are recognised by their ids.
 """
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared/dialects"
+DEFAULT_CAPS: dict[str, int] = json.loads((FOLDER / "aspd.json").read_text())["caps"]
 NAMES = tuple(sorted(file.stem for file in FOLDER.glob("*.json")))
 
 END_OF_TEXT = "<|endoftext|>"
 TURN_OPEN = "<|im_start|>"
 TURN_CLOSE = "<|im_end|>"
 
-ORDER = ("plan_open", "title_open", "title_close", "fork", "opening", "branch_close", "join", "tail_close")
+MARKER_ORDER = (
+    "plan_open",
+    "title_open",
+    "title_close",
+    "fork",
+    "opening",
+    "branch_close",
+    "join",
+    "tail_close",
+)
 
 
 def _parts(value) -> list:
@@ -24,8 +34,8 @@ def _parts(value) -> list:
 
 
 def _tags(file: dict) -> Iterator[dict]:
-    """What is never ordinary text: the first part of every marker, and what is reserved besides."""
-    for name in ORDER:
+    """Parts that are never ordinary text: the first part of each marker, and reserved tags."""
+    for name in MARKER_ORDER:
         if name in file:
             yield _parts(file[name])[0]
     yield from file.get("reserved", [])
@@ -36,7 +46,7 @@ def _read(name: str) -> dict:
 
 
 def tags_of(name: str) -> tuple[str, ...]:
-    """The texts that a dialect's checkpoint has as tokens of their own."""
+    """The tags of a dialect, which its checkpoints have as single tokens."""
     return tuple(tag["text"] for tag in _tags(_read(name)))
 
 
@@ -45,18 +55,18 @@ MARKERS = tags_of("aspd")
 
 @dataclass(frozen=True)
 class Caps:
-    """What the engine bounds, in branches a stage, tokens and stages an answer."""
+    """Limits of the engine: branches per stage, tokens, and stages per answer."""
 
-    branches: int = 10
-    min_branches: int = 2
-    title_tokens: int = 16
-    branch_tokens: int = 512  # opening and end included
-    stages: int = 8
+    branches: int
+    min_branches: int
+    title_tokens: int
+    branch_tokens: int  # opening and end included
+    stages: int
 
 
 @dataclass(frozen=True)
 class Marker:
-    """What the model chooses, token by token, and what then follows by itself."""
+    """Tokens that the model samples, and forced tokens that follow them."""
 
     ids: tuple[int, ...]
     rest: tuple[int, ...] = ()
@@ -77,7 +87,7 @@ class Dialect:
 
     @classmethod
     def of(cls, tokenizer, name: str = "aspd") -> "Dialect":
-        """From a `tokenizers.Tokenizer`; that markers are tokens of their own is the caller's to see to."""
+        """A dialect in the ids of a `tokenizers.Tokenizer`; the caller has added the tags."""
 
         def spelled(text: str) -> dict:
             return {"ids": tokenizer.encode(text, add_special_tokens=False).ids, "text": text}
@@ -114,21 +124,21 @@ class Dialect:
 
     @cached_property
     def caps(self) -> Caps:
-        return Caps(**self.file.get("caps", {}))
+        return Caps(**DEFAULT_CAPS | self.file.get("caps", {}))
 
     @cached_property
     def tags(self) -> tuple[tuple[int, ...], ...]:
-        """All that is never ordinary text, as sequences of ids."""
+        """All tags, as sequences of ids."""
         return tuple(dict.fromkeys(tuple(tag["ids"]) for tag in _tags(self.file)))
 
     @cached_property
     def markers(self) -> tuple[int, ...]:
-        """The tags that are one token."""
+        """The tags that are single tokens."""
         return tuple(tag[0] for tag in self.tags if len(tag) == 1)
 
     @cached_property
     def opener(self) -> Marker:
-        """What opens a plan in the text: `plan_open`, or where there is none the first title's marker."""
+        """The marker that opens a plan: `plan_open`, or else the marker of the first title."""
         return self.marker("plan_open" if "plan_open" in self.file else "title_open")
 
     @property
@@ -140,7 +150,7 @@ class Dialect:
         return "tail_close" in self.file
 
     def marker(self, name: str, number: int = 1) -> Marker:
-        """NOTHING where the dialect has none."""
+        """NOTHING if the dialect has no such marker."""
         if name not in self.file:
             return NOTHING
         first, *rest = _parts(self.file[name])
@@ -163,10 +173,12 @@ class Dialect:
         return tuple(out)
 
 
-def choices(options: list[Marker], pick: Callable[[set[int], int], int]) -> Iterator[tuple[int, bool]]:
-    """One of several markers comes next: its ids, and whether each was chosen or follows by itself.
+def sample_marker(
+    options: list[Marker], pick: Callable[[set[int], int], int]
+) -> Iterator[tuple[int, bool]]:
+    """Yields the ids of one of several markers, and whether each id is sampled or forced.
 
-    `pick(tokens, i)` says which of several tokens comes at place i.
+    `pick(tokens, i)` selects one of the tokens that are possible at index i.
     """
     rest = [option.whole for option in options]
     i = 0

@@ -1,9 +1,9 @@
 """Teaches a Hugging Face checkpoint to branch: python -m anabranch_training.finetune --help
 
 Rows of data are {prompt, parts} or {messages, parts}, as `npm run data -- extract` writes them. A
-run folder holds the last checkpoint; the same command started again goes on from it and ends in the
-same weights. --out becomes a Hugging Face folder with aspd.json, which the engine loads as it is.
-Progress goes to stderr; --json prints one summary.
+run folder holds the last checkpoint, from which the same command resumes, with the same final
+weights as an uninterrupted run. --out becomes a Hugging Face folder with aspd.json that the engine
+can load. Progress goes to stderr.
 """
 
 import argparse
@@ -13,14 +13,21 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig
 
-from .batches import read_tasks
-from .dialect import NAMES
+from .batches import Batch, read_tasks
+from .dialect import NAMES, Dialect
+from .loop import Checkpoint, Objective, State, fit, learning_rate, log
 from .lora import TARGETS, add_lora, merge_lora
-from .loop import Checkpoint, Objective, State, fit, learning_rate, say
-from .mask import why_no_flex
+from .mask import flex_attention_problem
 from .optimizer import adamw
 from .packing import Packed
-from .pretrained import add_marker_rows, export, load_model, load_vocabulary
+from .pretrained import (
+    Pretrained,
+    Vocabulary,
+    add_marker_rows,
+    export,
+    load_model,
+    load_vocabulary,
+)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LEARNING_RATE = {"full": 2e-5, "lora": 1e-4}
@@ -32,29 +39,48 @@ def arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--base", type=Path, required=True, help="Hugging Face folder to begin with")
+    p.add_argument("--base", type=Path, required=True, help="Hugging Face folder to start from")
     p.add_argument("--data", type=Path, required=True, help="JSONL written by `data extract`")
     p.add_argument("--heldout", type=Path, help="JSONL whose loss is printed at each checkpoint")
-    p.add_argument("--run", type=Path, required=True, help="folder of the run; resumed if it exists")
+    p.add_argument(
+        "--run", type=Path, required=True, help="folder of the run; resumed if it exists"
+    )
     p.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    p.add_argument("--lora", action="store_true", help="train low-rank additions, not all weights")
-    p.add_argument("--rank", type=int, default=32, help="of LoRA (default %(default)s)")
-    p.add_argument("--alpha", type=float, default=64, help="of LoRA (default %(default)s)")
-    p.add_argument("--targets", nargs="+", default=list(TARGETS), help="layers that LoRA adds to")
-    p.add_argument("--epochs", type=int, default=2, help="passes over the data (default %(default)s)")
-    p.add_argument("--max-steps", type=int, help="end after so many steps, if that is earlier")
-    p.add_argument("--lr", type=float, help="peak (default 2e-5, with --lora 1e-4)")
-    p.add_argument("--warmup-steps", type=int, default=20, help="default %(default)s")
+    p.add_argument(
+        "--lora", action="store_true", help="train low-rank updates instead of all weights"
+    )
+    p.add_argument("--rank", type=int, default=32, help="LoRA rank (default %(default)s)")
+    p.add_argument("--alpha", type=float, default=64, help="LoRA alpha (default %(default)s)")
+    p.add_argument("--targets", nargs="+", default=list(TARGETS), help="layers that LoRA updates")
+    p.add_argument(
+        "--epochs", type=int, default=2, help="passes over the data (default %(default)s)"
+    )
+    p.add_argument("--max-steps", type=int, help="end after this many steps, if that is earlier")
+    p.add_argument("--lr", type=float, help="peak learning rate (default 2e-5, with --lora 1e-4)")
+    p.add_argument("--warmup-steps", type=int, default=20, help="steps (default %(default)s)")
     p.add_argument("--weight-decay", type=float, default=0.01, help="default %(default)s")
-    p.add_argument("--row-tokens", type=int, default=4096, help="samples are packed into rows of this")
-    p.add_argument("--accumulate", type=int, default=8, help="rows a step (default %(default)s)")
+    p.add_argument(
+        "--row-tokens",
+        type=int,
+        default=4096,
+        help="tokens of a row, into which samples are packed",
+    )
+    p.add_argument("--accumulate", type=int, default=8, help="rows per step (default %(default)s)")
     p.add_argument(
         "--dialect", choices=NAMES, default="aspd", help="markers to teach (default %(default)s)"
     )
-    p.add_argument("--resume-rule", choices=["sum", "max"], help="where the trunk goes on after a join")
+    p.add_argument(
+        "--resume-rule", choices=["sum", "max"], help="position of the trunk after a join"
+    )
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--dtype", choices=DTYPES, help="of the weights (default fp32, LoRA on CUDA bf16)")
-    p.add_argument("--export-dtype", choices=DTYPES, help="default: as the base is stored")
+    p.add_argument(
+        "--dtype", choices=DTYPES, help="type of the weights (default fp32, LoRA on CUDA bf16)"
+    )
+    p.add_argument(
+        "--export-dtype",
+        choices=DTYPES,
+        help="type of the exported weights (default: that of the base)",
+    )
     p.add_argument(
         "--attention",
         choices=["auto", "sdpa", "flex"],
@@ -74,16 +100,50 @@ def arguments() -> argparse.Namespace:
 
 
 def attention_of(args: argparse.Namespace, cuda: bool) -> str:
-    """FlexAttention, which skips what a packed row doesn't see, where it is there and right."""
+    """FlexAttention, which skips masked blocks of a packed row, if it works on this device."""
     if args.attention == "sdpa" or (args.attention == "auto" and not cuda):
         return "sdpa"
-    why = why_no_flex(args.device)
+    why = flex_attention_problem(args.device)
     if why is None:
         return "flex_attention"
     if args.attention == "flex":
         raise SystemExit(f"FlexAttention doesn't work here: {why}. Use --attention sdpa")
-    say(f"no FlexAttention here ({why}): SDPA with a dense mask")
+    log(f"no FlexAttention here ({why}): SDPA with a dense mask")
     return "sdpa"
+
+
+def load_for_training(
+    args: argparse.Namespace, dtype: torch.dtype, attention: str
+) -> tuple[Pretrained, Vocabulary]:
+    """The base with rows for the markers, and with LoRA and gradient checkpointing if asked for."""
+    vocabulary = load_vocabulary(args.base, args.resume_rule, args.dialect)
+    model = load_model(args.base, dtype, args.device, attention)
+    add_marker_rows(model, vocabulary, args.seed)
+    if args.lora:
+        add_lora(model.causal, vocabulary.dialect.markers, args.rank, args.alpha, args.targets)
+    if args.gradient_checkpointing:
+        model.causal.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()
+    return model, vocabulary
+
+
+def pack(path: Path, vocabulary: Vocabulary, row_tokens: int, fill: bool) -> Packed:
+    tasks = read_tasks(path)
+    if not tasks:
+        raise SystemExit(f"{path} has no rows")
+    return Packed(tasks, vocabulary.encoder, vocabulary.pad, row_tokens, fill=fill)
+
+
+def settings_of(args: argparse.Namespace, peak: float, dialect: Dialect) -> dict:
+    """The settings that must stay the same when a run is resumed."""
+    return {
+        **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "rank", "alpha", "targets")},
+        **{k: getattr(args, k) for k in ("epochs", "row_tokens", "accumulate", "seed")},
+        "max_steps": args.max_steps,
+        "lr": peak,
+        "dialect": dialect.file["name"],
+        "resume_rule": dialect.resume,
+    }
 
 
 def main() -> None:
@@ -97,46 +157,26 @@ def main() -> None:
     flex = attention == "flex_attention"
     peak = args.lr or LEARNING_RATE[mode]
 
-    vocabulary = load_vocabulary(args.base, args.resume_rule, args.dialect)
-    model = load_model(args.base, dtype, args.device, attention)
-    add_marker_rows(model, vocabulary, args.seed)
-    if args.lora:
-        add_lora(model.causal, vocabulary.dialect.markers, args.rank, args.alpha, args.targets)
-    if args.gradient_checkpointing:
-        model.causal.gradient_checkpointing_enable({"use_reentrant": False})
-        model.train()
+    model, vocabulary = load_for_training(args, dtype, attention)
     optimizer = adamw(model, peak, args.weight_decay)
     objective = Objective(vocabulary.dialect, args.device, autocast=cuda, flex=flex)
-
-    def packed(path: Path) -> Packed:
-        tasks = read_tasks(path)
-        if not tasks:
-            raise SystemExit(f"{path} has no rows")
-        return Packed(tasks, vocabulary.encoder, vocabulary.pad, args.row_tokens, fill=flex)
-
-    data = packed(args.data)
-    heldout = packed(args.heldout).in_order() if args.heldout else []
+    data = pack(args.data, vocabulary, args.row_tokens, fill=flex)
+    heldout: list[Batch] = []
+    if args.heldout:
+        heldout = pack(args.heldout, vocabulary, args.row_tokens, fill=flex).in_order()
     total = len(data.tasks) * args.epochs
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    say(f"{len(data.tasks)} rows, {trained / 1e6:.2f}M parameters train, {attention}, {args.device}")
-
-    settings = {
-        **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "rank", "alpha", "targets")},
-        **{k: getattr(args, k) for k in ("epochs", "row_tokens", "accumulate", "seed")},
-        "max_steps": args.max_steps,
-        "lr": peak,
-        "dialect": vocabulary.dialect.file["name"],
-        "resume_rule": vocabulary.dialect.resume,
-    }
-    kept = Checkpoint(args.run / "checkpoint.pt", settings)
+    size = f"{len(data.tasks)} rows, {trained / 1e6:.2f}M trained parameters"
+    log(f"{size}, {attention}, {args.device}")
+    kept = Checkpoint(args.run / "checkpoint.pt", settings_of(args, peak, vocabulary.dialect))
     state = kept.load(model, optimizer)
     before = objective.mean(model, heldout)
     if before is not None:
-        say(f"held-out loss {before:.4f} at step {state.step}")
+        log(f"held-out loss {before:.4f} at step {state.step}")
 
     def checkpoint() -> None:
         kept.save(model, optimizer, state)
-        say(f"checkpoint at step {state.step}, held-out loss {objective.mean(model, heldout)}")
+        log(f"checkpoint at step {state.step}, held-out loss {objective.mean(model, heldout)}")
 
     def done(state: State) -> float:
         by_steps = state.step / args.max_steps if args.max_steps else 0.0
@@ -160,7 +200,7 @@ def main() -> None:
     stored = AutoConfig.from_pretrained(args.base).dtype or torch.bfloat16
     export_dtype = DTYPES[args.export_dtype] if args.export_dtype else stored
     export(model, vocabulary, args.out, export_dtype)
-    say(f"done: {args.out}")
+    log(f"done: {args.out}")
     if args.json:
         summary = {
             "mode": mode,

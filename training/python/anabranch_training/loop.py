@@ -1,12 +1,12 @@
-"""The training loop that the demo's trainer and fine-tuning share."""
+"""The training loop of the demo's trainer and of fine-tuning."""
 
 import math
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -17,18 +17,17 @@ from .dialect import Dialect
 from .optimizer import MuonAndAdamW
 from .sample import RULES, allowed_markers
 
-
 Optimizer = torch.optim.Optimizer | MuonAndAdamW
 
 PROGRESS_SECONDS = 10
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 class Objective:
-    """Summed cross-entropy over the sampled tokens, markers masked as the engine masks them.
+    """Cross-entropy summed over the sampled tokens, with markers masked as in the engine.
 
     A model has `forward(ids, positions, mask) -> hidden [b, n, d]` and `logits(hidden)`.
     """
@@ -41,7 +40,7 @@ class Objective:
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         batch = batch.to(self.device)
         kind = torch.device(self.device).type
-        # No cache: it would keep a bf16 copy of every weight, which recomputation hardly reuses.
+        # A cache would keep a bf16 copy of every weight, which recomputation hardly reuses.
         with torch.autocast(kind, torch.bfloat16, enabled=self.autocast, cache_enabled=False):
             hidden = model(batch.ids, batch.positions, batch.mask(self.flex))
             logits = model.logits(hidden.reshape(-1, hidden.shape[-1])[batch.sources])
@@ -50,13 +49,13 @@ class Objective:
 
     @torch.no_grad()
     def mean(self, model: nn.Module, batches: list[Batch]) -> float | None:
-        """Mean over all sampled tokens of `batches`; None without any."""
+        """Mean over all sampled tokens of `batches`; None if there are none."""
         count = sum(len(batch.targets) for batch in batches)
         return sum(self(model, batch).item() for batch in batches) / count if count else None
 
 
 def marker_bias(dialect: Dialect) -> Tensor:
-    """[rules, 6]: -inf on the markers that the engine rules out, in the order of `markers`."""
+    """[rules, markers]: -inf for markers that the engine does not allow."""
     bias = torch.zeros(RULES, len(dialect.markers))
     for rule in range(RULES):
         allowed = allowed_markers(rule, dialect)
@@ -67,7 +66,7 @@ def marker_bias(dialect: Dialect) -> Tensor:
 
 
 def learning_rate(peak: float, step: int, done: float, warmup: int, plateau: float = 0.0) -> float:
-    """Warm-up over `warmup` steps, the peak until `plateau` of the run, a cosine to 3% of it."""
+    """Warm-up for `warmup` steps, the peak until `plateau` of the run, then a cosine to 3%."""
     if step < warmup:
         return peak * (step + 1) / warmup
     if done <= plateau:
@@ -78,7 +77,7 @@ def learning_rate(peak: float, step: int, done: float, warmup: int, plateau: flo
 
 @dataclass
 class State:
-    """How far a run is."""
+    """Progress of a run."""
 
     step: int = 0
     tasks: int = 0
@@ -87,7 +86,7 @@ class State:
 
 
 class Checkpoint:
-    """A run's file: what trains, the optimizer, how far it is, and the settings it was begun with."""
+    """The file of a run: trained parameters, optimizer, progress, and the settings of the run."""
 
     def __init__(self, path: Path, settings: dict):
         self.path, self.settings = path, settings
@@ -100,7 +99,7 @@ class Checkpoint:
         unfinished.replace(self.path)
 
     def load(self, model: nn.Module, optimizer: Optimizer) -> State:
-        """A fresh state where there is no file yet."""
+        """A new state if there is no file yet."""
         if not self.path.exists():
             return State()
         content = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -108,8 +107,8 @@ class Checkpoint:
             was = content["settings"].get(name)
             if was != value:
                 raise SystemExit(
-                    f"{self.path.parent} was begun with {name} {was}, not {value}: "
-                    "give the same settings to go on, or another --run to begin anew"
+                    f"{self.path.parent} was started with {name} {was}, not {value}: "
+                    "give the same settings to continue, or another --run to start again"
                 )
         parameters = dict(model.named_parameters())
         with torch.no_grad():
@@ -117,7 +116,7 @@ class Checkpoint:
                 parameters[name].copy_(value)
         optimizer.load_state_dict(content["optimizer"])
         state = State(**content["state"])
-        say(f"resumed at step {state.step}, {state.seconds / 60:.1f} minutes in")
+        log(f"resumed at step {state.step}, {state.seconds / 60:.1f} minutes in")
         return state
 
 
@@ -134,32 +133,32 @@ def fit(
     checkpoint_minutes: float,
     accumulate: int = 1,
 ) -> None:
-    """Trains until `done` says 1 or the batches end; a step is `accumulate` batches."""
+    """Trains until `done` returns 1 or the batches end. A step is `accumulate` batches."""
     clock = last_save = window_clock = time.monotonic()
     loss_sum, loss_count, window_tokens = 0.0, 0, 0
-    while (progress := done(state)) < 1 and (group := list(islice(batches, accumulate))):
+    while (progress := done(state)) < 1 and (step := list(islice(batches, accumulate))):
         for parameters in optimizer.param_groups:
             parameters["lr"] = rate(state.step, progress)
-        count = sum(len(batch.targets) for batch in group)
-        for batch in group:
+        count = sum(len(batch.targets) for batch in step)
+        for batch in step:
             loss = objective(model, batch)
             (loss / count).backward()
             loss_sum += loss.item()
         torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        tokens = sum(batch.tokens for batch in group)
+        tokens = sum(batch.tokens for batch in step)
         now = time.monotonic()
         state.seconds, clock = state.seconds + now - clock, now
         state.step += 1
         state.tokens += tokens
-        state.tasks += sum(batch.tasks for batch in group)
+        state.tasks += sum(batch.tasks for batch in step)
         loss_count += count
         window_tokens += tokens
         if now - window_clock >= PROGRESS_SECONDS:
             share = done(state)
             left = state.seconds * (1 - share) / share / 60 if share else math.inf
-            say(
+            log(
                 f"step {state.step} loss {loss_sum / loss_count:.4f} "
                 f"lr {optimizer.param_groups[0]['lr']:.2e} "
                 f"{window_tokens / (now - window_clock):.0f} tokens/s "

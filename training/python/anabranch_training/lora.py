@@ -1,7 +1,7 @@
-"""LoRA: a low-rank product beside frozen matrices, and the markers' own embedding rows.
+"""LoRA: low-rank updates of frozen matrices, and trained embedding rows of the markers.
 
-W' = W + (alpha / rank) B A, with A [rank, in] random and B [out, rank] zero at the start. The
-markers are new to the model, so their rows are trained in full while all other rows stay frozen.
+W' = W + (alpha / rank) B A, where A [rank, in] starts at random and B [out, rank] at zero. The
+markers are new to the model, so their rows are trained in full. All other rows stay frozen.
 """
 
 import math
@@ -71,7 +71,7 @@ class MarkerHead(nn.Module):
 
 
 def _each(model: nn.Module, kind):
-    """(parent, name, module) of every submodule of a kind, listed before any is replaced."""
+    """(parent, name, module) of each submodule of a kind, listed so that they can be replaced."""
     return [
         (parent, name, child)
         for parent in model.modules()
@@ -81,14 +81,14 @@ def _each(model: nn.Module, kind):
 
 
 def add_lora(causal, markers: tuple[int, ...], rank: int, alpha: float, targets) -> None:
-    """Freezes a Hugging Face causal LM and puts what is trained beside it, in fp32."""
+    """Freezes a Hugging Face causal LM and adds the trained parameters, in fp32."""
     causal.requires_grad_(False)
-    chosen = [found for found in _each(causal, nn.Linear) if found[1] in targets]
-    missing = set(targets) - {name for _, name, _ in chosen}
+    targeted = [found for found in _each(causal, nn.Linear) if found[1] in targets]
+    missing = set(targets) - {name for _, name, _ in targeted}
     if missing:
         known = sorted({name for _, name, _ in _each(causal, nn.Linear)})
-        raise SystemExit(f"no layer is named {', '.join(sorted(missing))}; there are {known}")
-    for parent, name, linear in chosen:
+        raise SystemExit(f"no layer is named {', '.join(sorted(missing))}; the layers are {known}")
+    for parent, name, linear in targeted:
         setattr(parent, name, LoraLinear(linear, rank, alpha))
     embedding, head = causal.get_input_embeddings(), causal.get_output_embeddings()
     ids = torch.tensor(markers, device=embedding.weight.device)
@@ -101,6 +101,6 @@ def add_lora(causal, markers: tuple[int, ...], rank: int, alpha: float, targets)
 
 @torch.no_grad()
 def merge_lora(causal) -> None:
-    """Puts what was trained into the model's own matrices and takes the modules here away."""
+    """Merges the trained parameters into the model's matrices and removes the modules above."""
     for parent, name, added in _each(causal, (LoraLinear, MarkerEmbedding, MarkerHead)):
         setattr(parent, name, added.merged())

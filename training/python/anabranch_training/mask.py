@@ -1,6 +1,6 @@
-"""Who may attend to whom: the one rule behind training, the plain decoder and every test.
+"""The attention mask, for training, the simple decoder and all tests.
 
-A token sees itself and what stands before it in its own sample, except the siblings of its branch.
+A token sees itself and earlier tokens of its sample, except those of sibling branches.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 def visible(samples: Tensor, lanes: Tensor, stages: Tensor) -> Tensor:
     """[b, n, n] bool, true where row may see column; each argument [b, n] in serialised order.
 
-    `samples` tells the samples packed in one row apart, `lanes` the branches, `stages` the parallel
+    `samples` numbers the samples packed in one row, `lanes` the branches, and `stages` the parallel
     stages of a sample (0 in the trunk).
     """
     n = samples.shape[1]
@@ -22,19 +22,21 @@ def visible(samples: Tensor, lanes: Tensor, stages: Tensor) -> Tensor:
 
 
 def block_mask(samples: Tensor, lanes: Tensor, stages: Tensor):
-    """The same rule as FlexAttention's BlockMask, which skips the blocks where nothing is seen."""
+    """The same mask as a BlockMask of FlexAttention, which skips blocks that are fully masked."""
     from torch.nn.attention.flex_attention import create_block_mask
 
     def sees(b, head, i, j):
-        siblings = (stages[b, i] == stages[b, j]) & (stages[b, i] != 0) & (lanes[b, i] != lanes[b, j])
+        siblings = (
+            (stages[b, i] == stages[b, j]) & (stages[b, i] != 0) & (lanes[b, i] != lanes[b, j])
+        )
         return (i >= j) & (samples[b, i] == samples[b, j]) & ~siblings
 
     b, n = samples.shape
     return create_block_mask(sees, b, None, n, n, device=str(samples.device))
 
 
-def why_no_flex(device: str) -> str | None:
-    """Tries FlexAttention forward and backward on `device` against SDPA; None where they agree."""
+def flex_attention_problem(device: str) -> str | None:
+    """Compares FlexAttention with SDPA on `device`, forward and backward. None if they agree."""
     try:
         from torch.nn.attention.flex_attention import flex_attention
 

@@ -1,7 +1,7 @@
-"""Qwen3's decoder in plain PyTorch, named as Hugging Face names it.
+"""Qwen3's decoder in PyTorch, with Hugging Face's names of its parameters.
 
-A module of our own because training wants logits at the sampled tokens only and one shared mask;
-`transformers.Qwen3ForCausalLM` loads what `save` writes and gives the same logits.
+Training needs logits only at the sampled tokens, and one mask for all layers, hence this module.
+`transformers.Qwen3ForCausalLM` loads a folder that `save` wrote and computes the same logits.
 """
 
 import json
@@ -28,7 +28,7 @@ class Shape:
     max_position_embeddings: int = 1024
 
     def fits_into(self, other: "Shape") -> bool:
-        """Whether a model of this shape can be grown to the other's."""
+        """Whether a model of this shape can be grown to the other shape."""
         layers, width = other.num_hidden_layers, other.intermediate_size
         same = replace(self, num_hidden_layers=layers, intermediate_size=width) == other
         return same and self.num_hidden_layers <= layers and self.intermediate_size <= width
@@ -130,11 +130,11 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def grown(self, shape: Shape) -> "Model":
-        """The same function in more layers and wider MLPs, for training to fill.
+        """A model with more layers and wider MLPs that computes the same function.
 
-        Behind a layer comes a copy of it that adds nothing yet, its output projections being zero
-        (block expansion, LLaMA Pro, arXiv:2401.02415). New rows of an MLP are fresh, and the columns
-        that would add them are zero.
+        After a layer comes a copy of it whose output projections are zero, so that it adds nothing
+        yet (block expansion, LLaMA Pro, arXiv:2401.02415). New rows of an MLP are random, and the
+        columns that would add their output are zero.
         """
         have, width = self.shape.num_hidden_layers, self.shape.intermediate_size
         larger = Model(shape)
@@ -157,7 +157,7 @@ class Model(nn.Module):
         return larger
 
     def save(self, folder: Path, name: str, eos: list[int], pad: int) -> None:
-        """Hugging Face format, weights rounded to bf16. `name` is what clients call the model."""
+        """Writes a Hugging Face folder with bf16 weights. Clients call the model `name`."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"model.{name}": p.detach().to("cpu", torch.bfloat16).contiguous()
@@ -187,7 +187,7 @@ class Model(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> "Model":
-        """Reads what `save` wrote, as fp32."""
+        """Loads a folder that `save` wrote, in fp32."""
         config = json.loads((Path(folder) / "config.json").read_text())
         model = cls(Shape(**{k: config[k] for k in Shape.__dataclass_fields__}))
         tensors = load_file(Path(folder) / "model.safetensors")

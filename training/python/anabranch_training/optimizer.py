@@ -1,11 +1,11 @@
-"""What changes the weights: AdamW, and Muon for the matrices of a model trained from nothing."""
+"""Optimizers: AdamW, and Muon for the matrices of a model trained from scratch."""
 
 import torch
 from torch import Tensor, nn
 
 
 def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over what trains; norms and biases don't decay."""
+    """AdamW over the trained parameters, without weight decay of norms and biases."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return _adamw(
         [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() <= 1], lr, weight_decay
@@ -21,9 +21,9 @@ def _adamw(matrices, vectors, lr: float, weight_decay: float) -> torch.optim.Ada
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalized (Jordan et al. 2024), at AdamW's size of a step (Liu et al. 2025,
-    arXiv:2502.16982). Like torch.optim.Muon, but its products are of type `dtype`: a CPU without bf16
-    units takes forty times as long in bf16. Matrices of one shape go through their products together.
+    """Orthogonalized momentum (Jordan et al. 2024), scaled to AdamW's step size (Liu et al. 2025,
+    arXiv:2502.16982). Unlike torch.optim.Muon, its products are of type `dtype`, because a CPU
+    without bf16 units takes forty times as long in bf16. Matrices of equal shape are batched.
     """
 
     def __init__(
@@ -34,9 +34,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,
     ):
-        super().__init__(
-            matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
-        )
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         self.dtype = dtype
 
     @torch.no_grad()
@@ -49,7 +47,7 @@ class Muon(torch.optim.Optimizer):
                 momenta = torch.stack([self._nesterov(p, group) for p in matrices])
                 updates = orthogonal(momenta.to(self.dtype)).to(momenta.dtype)
                 size = 0.2 * max(rows, columns) ** 0.5
-                for p, update in zip(matrices, updates):
+                for p, update in zip(matrices, updates, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(update, alpha=-group["lr"] * size)
 
@@ -62,7 +60,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
-    """[n, rows, columns] -> about the nearest (semi-)orthogonal ones, by Newton-Schulz iteration."""
+    """[n, rows, columns] -> about the nearest (semi-)orthogonal matrices, by Newton-Schulz."""
     if x.shape[-2] > x.shape[-1]:
         return orthogonal(x.mT, steps).mT
     a, b, c = 3.4445, -4.7750, 2.0315
@@ -74,7 +72,7 @@ def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
 
 
 class MuonAndAdamW:
-    """Muon for the layers' matrices, AdamW for embeddings and vectors, as one optimizer."""
+    """One optimizer: Muon for matrices of the layers, AdamW for embeddings and vectors."""
 
     def __init__(
         self, model: nn.Module, lr: float, weight_decay: float, dtype: torch.dtype = torch.float32
@@ -99,6 +97,6 @@ class MuonAndAdamW:
         return {"each": [one.state_dict() for one in self.each]}
 
     def load_state_dict(self, state: dict) -> None:
-        for one, its in zip(self.each, state["each"]):
+        for one, its in zip(self.each, state["each"], strict=True):
             one.load_state_dict(its)
         self.param_groups = [group for one in self.each for group in one.param_groups]

@@ -1,22 +1,21 @@
-"""Makes the tokenizer that ordinary answers are counted and replayed with.
+"""Trains the tokenizer with which ordinary answers are counted and replayed.
 
-The demo's tokenizer knows the demo's words. On ordinary text it takes about two tokens where a large
-model takes one, which makes answers and plans look longer than they are.
+The demo's tokenizer knows only the demo's words. On ordinary text it takes about twice as many
+tokens as that of a large model, which makes answers and plans look longer than they are.
 
     python -m anabranch_training.ordinary --texts FILE … --out DIR
 
-FILE holds one JSON object a line, with `prompt` and `response`, or `turns`.
+FILE holds one JSON object per line, with `prompt` and `response`, or `turns`.
 """
 
 import argparse
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator
 
 from .dialect import Dialect
 from .tokenizer import save_tokenizer, train_tokenizer
-
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 
@@ -31,13 +30,18 @@ def texts_of(files: Iterable[Path]) -> Iterator[str]:
 
 
 def with_bare_words(texts: Iterable[str]) -> Iterator[str]:
+    """Adds the words of each text without a space before them, so that both forms are tokens."""
     for text in texts:
         yield text
         yield "\n".join(WORD.findall(text))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m anabranch_training.ordinary")
+    parser = argparse.ArgumentParser(
+        prog="python -m anabranch_training.ordinary",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--texts", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--vocabulary", type=int, default=32_768)

@@ -1,26 +1,26 @@
-"""Rows of data packed into rows of tokens, in an order that only seed and epoch decide.
+"""Packs rows of data into rows of tokens, in an order that depends only on seed and epoch.
 
-So a run that is stopped goes on with exactly the row that would have come next.
+An interrupted run therefore continues with exactly the row that would have come next.
 """
 
-from typing import Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from .batches import SERIAL_TWIN, Batch, Encoder, collate, is_parallel
-from .loop import say
+from .loop import log
 from .sample import Sample
 
 
 class Packed:
     def __init__(self, tasks: list[dict], encoder: Encoder, pad: int, row_tokens: int, fill: bool):
-        """`row_tokens` bounds a row; `fill` pads every row to it (one shape for compiled kernels)."""
+        """`row_tokens` bounds a row. `fill` pads rows to it, so kernels compile for one shape."""
         self.tasks, self.encoder, self.pad = tasks, encoder, pad
         self.row_tokens, self.width = row_tokens, row_tokens if fill else 0
         self.left_out: dict[int, str] = {}
 
     def _sample(self, index: int, twin: bool) -> Sample | None:
-        """None, once reported, where a row can't be trained on."""
+        """None if a row can't be trained on, which is reported once per row."""
         task = self.tasks[index]
         try:
             sample = self.encoder.sample(task, serial=twin and is_parallel(task))
@@ -32,7 +32,7 @@ class Packed:
         if index not in self.left_out:
             self.left_out[index] = why
             if len(self.left_out) <= 5:
-                say(f"row {index + 1} of the data is left out: {why}")
+                log(f"row {index + 1} of the data is left out: {why}")
         return None
 
     def _pack(self, samples: Iterator[Sample | None]) -> Iterator[Batch]:
@@ -49,11 +49,11 @@ class Packed:
             yield collate([row], self.pad, self.width, tasks)
 
     def in_order(self) -> list[Batch]:
-        """The held-out rows: as they stand, no serial twins."""
+        """All rows in the order of the data, without serial twins: for held-out data."""
         return list(self._pack(self._sample(i, False) for i in range(len(self.tasks))))
 
     def shuffled(self, epochs: int, seed: int, start: int = 0) -> Iterator[Batch]:
-        """From the task `start`, counted over all epochs, on."""
+        """Batches from the task `start` on, counted over all epochs."""
 
         def sampled(epoch: int, skip: int) -> Iterator[Sample | None]:
             rng = np.random.default_rng([seed, epoch])
@@ -66,4 +66,6 @@ class Packed:
         for epoch in range(first, epochs):
             yield from self._pack(sampled(epoch, skip if epoch == first else 0))
             if len(self.left_out) == len(self.tasks):
-                raise SystemExit(f"no row can be trained on; the first: {self.left_out.popitem()[1]}")
+                raise SystemExit(
+                    f"no row can be trained on; the first: {self.left_out.popitem()[1]}"
+                )

@@ -1,4 +1,4 @@
-"""Hugging Face checkpoints: loading one, teaching it the markers' tokens, writing one."""
+"""Loads Hugging Face checkpoints, adds the tokens of markers to them, and exports them."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ KINDS = ("llama", "qwen2", "qwen3")
 
 
 class Pretrained(nn.Module):
-    """A Hugging Face causal LM with the methods that the loop wants."""
+    """A Hugging Face causal LM with the methods that the training loop calls."""
 
     def __init__(self, causal):
         super().__init__()
@@ -40,23 +40,21 @@ class Pretrained(nn.Module):
 
 @dataclass
 class Vocabulary:
-    """A checkpoint's tokenizer with the markers in it, and what follows from it."""
+    """A checkpoint's tokenizer with the markers added, and what depends on it."""
 
-    folder: Path
-    """The checkpoint."""
+    folder: Path  # the checkpoint
     tokenizer: Tokenizer
     dialect: Dialect
     encoder: Encoder
     pad: int
-    own_tokens: int
-    """Ids below this were the checkpoint's before; markers from here on are new to it."""
+    own_tokens: int  # markers with ids from here on are new to the checkpoint
 
     @property
     def new_ids(self) -> list[int]:
         return [i for i in self.dialect.markers if i >= self.own_tokens]
 
     def save(self, folder: Path) -> None:
-        """The checkpoint's own tokenizer files, with the markers added and nothing else changed."""
+        """Writes the checkpoint's own tokenizer files, changed only by the markers."""
         self.tokenizer.save(str(folder / "tokenizer.json"))
         for name in ("chat_template.jinja", "special_tokens_map.json"):
             if (self.folder / name).exists():
@@ -69,23 +67,28 @@ class Vocabulary:
 
 
 def load_vocabulary(folder: Path, resume: str | None = None, dialect: str = "aspd") -> Vocabulary:
-    """Reads tokenizer.json as it stands. A checkpoint with aspd.json has its own dialect; to another
-    one the markers of `dialect` are added. `resume` changes the dialect's rule."""
+    """Reads a checkpoint's tokenizer and dialect.
+
+    If the checkpoint has no aspd.json, the markers of `dialect` are added. `resume` replaces the
+    dialect's resume rule.
+    """
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if not (folder / name).exists():
-            raise SystemExit(f"{folder} has no {name}: a checkpoint with a fast tokenizer is needed")
+            raise SystemExit(
+                f"{folder} has no {name}: a checkpoint with a fast tokenizer is needed"
+            )
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     own_tokens = tokenizer.get_vocab_size()
     has_own = (folder / "aspd.json").exists()
     tags = () if has_own else tags_of(dialect)
     tokenizer.add_special_tokens([AddedToken(tag, special=True, normalized=False) for tag in tags])
-    for piece in (": ", "a", " b", "\n\n- **c**", "é 🎨"):
-        ids = tokenizer.encode(piece, add_special_tokens=False).ids
-        if tokenizer.decode(ids, skip_special_tokens=False) != piece:
-            raise SystemExit(f"the tokenizer changes {piece!r}: a byte-level one is needed")
-    spoken = Dialect.load(folder) if has_own else Dialect.of(tokenizer, dialect)
+    for text in (": ", "a", " b", "\n\n- **c**", "é 🎨"):
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        if tokenizer.decode(ids, skip_special_tokens=False) != text:
+            raise SystemExit(f"the tokenizer changes {text!r}: a byte-level tokenizer is needed")
+    own_dialect = Dialect.load(folder) if has_own else Dialect.of(tokenizer, dialect)
     if resume:
-        spoken = spoken.changed(resume=resume)
+        own_dialect = own_dialect.changed(resume=resume)
 
     template = PreTrainedTokenizerFast.from_pretrained(folder)
     if not template.chat_template:
@@ -97,16 +100,16 @@ def load_vocabulary(folder: Path, resume: str | None = None, dialect: str = "asp
                 messages, tokenize=False, add_generation_prompt=True
             )
         except TemplateError as error:
-            raise ValueError(f"the chat template refuses it: {error}") from error
+            raise ValueError(f"the chat template rejects it: {error}") from error
 
     end = _turn_end(tokenizer, template)
     pad = end if template.pad_token is None else tokenizer.token_to_id(template.pad_token)
-    encoder = Encoder(tokenizer, spoken, end, render)
-    return Vocabulary(folder, tokenizer, spoken, encoder, pad, own_tokens)
+    encoder = Encoder(tokenizer, own_dialect, end, render)
+    return Vocabulary(folder, tokenizer, own_dialect, encoder, pad, own_tokens)
 
 
 def _turn_end(tokenizer: Tokenizer, template: PreTrainedTokenizerFast) -> int:
-    """The token that the chat template writes behind an answer, else the tokenizer's own end."""
+    """The token that the chat template puts after an answer, or else the tokenizer's end token."""
     messages = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "ANSWER"}]
     text = template.apply_chat_template(messages, tokenize=False).rpartition("ANSWER")[2]
     ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -117,22 +120,28 @@ def _turn_end(tokenizer: Tokenizer, template: PreTrainedTokenizerFast) -> int:
     return tokenizer.token_to_id(template.eos_token)
 
 
-def load_model(folder: Path, dtype: torch.dtype, device: str, attention: str = "sdpa") -> Pretrained:
+def load_model(
+    folder: Path, dtype: torch.dtype, device: str, attention: str = "sdpa"
+) -> Pretrained:
     causal = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation=attention
     )
     if causal.config.model_type not in KINDS:
-        raise SystemExit(f"{causal.config.model_type} models can't be served: {', '.join(KINDS)} can")
+        raise SystemExit(
+            f"{causal.config.model_type} models can't be served: {', '.join(KINDS)} can"
+        )
     if getattr(causal.config, "use_sliding_window", False):
-        raise SystemExit("sliding-window attention is not supported: set use_sliding_window to false")
+        raise SystemExit(
+            "sliding-window attention is not supported: set use_sliding_window to false"
+        )
     return Pretrained(causal.to(device).eval())
 
 
 @torch.no_grad()
 def add_marker_rows(model: Pretrained, vocabulary: Vocabulary, seed: int) -> None:
-    """Rows for the new markers: the mean of the checkpoint's own rows plus a tenth of their spread.
+    """Adds rows for the new markers: the mean of all rows plus noise of a tenth of their deviation.
 
-    Checkpoints whose matrices are larger than their tokenizer keep their size.
+    Matrices that are already larger than the tokenizer keep their size.
     """
     causal, new = model.causal, vocabulary.new_ids
     if not new:
@@ -152,7 +161,7 @@ def add_marker_rows(model: Pretrained, vocabulary: Vocabulary, seed: int) -> Non
 
 
 def export(model: Pretrained, vocabulary: Vocabulary, folder: Path, dtype: torch.dtype) -> None:
-    """A Hugging Face folder that the engine loads as it is."""
+    """Writes a Hugging Face folder that the engine can load."""
     causal = model.causal.to(dtype)
     ends = causal.generation_config.eos_token_id
     ends = ends if isinstance(ends, list) else [] if ends is None else [ends]

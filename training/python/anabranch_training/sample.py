@@ -1,25 +1,25 @@
-"""One answer as the engine sees it: ids in serialised order, positions, lanes, what is sampled."""
+"""One answer as the engine serialises it: ids, positions, lanes, and which tokens are sampled."""
 
 from dataclasses import dataclass, field
 
-from .dialect import Dialect, choices
+from .dialect import Dialect, sample_marker
 
-# What the engine lets a token be, by where it stands. All of these rule out markers of one token
-# only, so that a decoder that masks more (every non-marker after a title, the last piece of a marker
-# in several) agrees with the training too.
+# Which markers the engine allows for a token, by its position in the answer. Rules concern only
+# markers of one token. A decoder that masks more (all other tokens after a title, the last token of
+# a longer marker) is therefore consistent with the training.
 ANYTHING = 0  # prompt and forced tokens: no loss, no mask
-TRUNK = 1  # what opens a plan is the only marker
-AFTER_JOIN = 2  # no marker: no plan directly after a join
-IN_TITLE = 3  # the title's end only
-AFTER_TITLE = 4  # the next title or the fork
-BRANCH = 5  # the branch's end only
-NO_MARKERS = 6  # serial mode
-TAIL = 7  # the tail's end only
+TRUNK = 1  # only the marker that opens a plan
+AFTER_JOIN = 2  # no marker, because no plan may directly follow a join
+IN_TITLE = 3  # only the end of the title
+AFTER_TITLE = 4  # only the next title or the fork
+BRANCH = 5  # only the end of the branch
+NO_MARKERS = 6  # no marker: serial mode
+TAIL = 7  # only the end of the tail
 RULES = 8
 
 
 def allowed_markers(rule: int, d: Dialect) -> tuple[int, ...]:
-    """The markers of one token that may stand there."""
+    """The markers of one token that a rule allows."""
     if rule == ANYTHING:
         return d.markers
     names = {
@@ -36,9 +36,9 @@ def allowed_markers(rule: int, d: Dialect) -> tuple[int, ...]:
 class Sample:
     """Parallel arrays, one entry per token of the serialised form.
 
-    lane 0 is the trunk; branches are numbered over the whole answer. stage counts parallel stages
-    from 1; a trunk token has stage 0. sampled says that the engine samples the token, rule what
-    it may be there.
+    Lane 0 is the trunk, and branches are numbered from 1 over the whole answer. Stages are numbered
+    from 1, and trunk tokens have stage 0. `sampled` is true if the engine samples the token instead
+    of forcing it, and `rules` says which markers are allowed there.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -52,8 +52,10 @@ class Sample:
         return len(self.ids)
 
     def add(self, ids, at: int, lane: int, stage: int, rules) -> int:
-        """Appends a run at consecutive positions; a rule of ANYTHING means forced. Returns the next
-        position."""
+        """Appends tokens at consecutive positions. ANYTHING means that they are forced.
+
+        Returns the next position.
+        """
         ids = list(ids)
         rules = [rules] * len(ids) if isinstance(rules, int) else list(rules)
         self.ids += ids
@@ -66,7 +68,7 @@ class Sample:
 
 
 def plain_text(parts: list[dict]) -> str:
-    """A stage's text is its bodies and, in dialects that have one, its tail."""
+    """The text of an answer. A stage's text is its bodies and, if the dialect has one, its tail."""
     return "".join(
         p["serial"]
         if "serial" in p
@@ -76,7 +78,7 @@ def plain_text(parts: list[dict]) -> str:
 
 
 def servable(parts: list[dict], encode, d: Dialect) -> list[dict]:
-    """The parts as the engine can decode them: a stage that it would refuse or cut is serial text."""
+    """Turns stages that the engine would reject or truncate into serial text."""
     out: list[dict] = []
     stages = 0
     for part in parts:
@@ -103,17 +105,16 @@ def _fits(branches: list[dict], encode, d: Dialect) -> bool:
         and all(0 < len(title) <= d.caps.title_tokens for title in titles)
         and all(
             len(d.opening(title, i + 1)) + len(encode(b["body"])) + close <= d.caps.branch_tokens
-            for i, (title, b) in enumerate(zip(titles, branches))
+            for i, (title, b) in enumerate(zip(titles, branches, strict=True))
         )
     )
 
 
 def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool = False) -> Sample:
-    """Serialises an answer's parts, piece by piece (no merge crosses a piece).
+    """Serialises an answer's parts. Text spans are tokenized separately: no merge crosses them.
 
-    `encode` turns text into ids without special tokens; `end` is the token that ends the answer.
-    With `serial`, the plain text is laid out as the engine's serial mode decodes it: one run,
-    every marker masked.
+    `encode` tokenizes text without special tokens, and `end` is the token that ends the answer.
+    With `serial`, the plain text is one run without markers, as in the engine's serial mode.
     """
     s = Sample()
     at = s.add(prompt_ids, 0, 0, 0, ANYTHING)
@@ -136,12 +137,12 @@ def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool =
         start = _add_plan(s, titles, at, d)
         close = d.marker("branch_close")
         lengths = []
-        for number, (title, branch) in enumerate(zip(titles, part["parallel"]), 1):
+        for number, (title, branch) in enumerate(zip(titles, part["parallel"], strict=True), 1):
             lane += 1
             opening, body = d.opening(title, number), encode(branch["body"])
-            end_of_it = s.add(opening, start, lane, stage, ANYTHING)
-            end_of_it = s.add([*body, *close.ids], end_of_it, lane, stage, BRANCH)
-            lengths.append(s.add(close.rest, end_of_it, lane, stage, ANYTHING) - start)
+            at_branch = s.add(opening, start, lane, stage, ANYTHING)
+            at_branch = s.add([*body, *close.ids], at_branch, lane, stage, BRANCH)
+            lengths.append(s.add(close.rest, at_branch, lane, stage, ANYTHING) - start)
         resume = start + (sum(lengths) if d.resume == "sum" else max(lengths))
         at = s.add(d.join, resume, 0, 0, ANYTHING)
         after_join = not d.has_tail
@@ -154,7 +155,7 @@ def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool =
 
 
 def _add_plan(s: Sample, titles, at: int, d: Dialect) -> int:
-    """From what opens the plan through the fork. Returns where the branches start."""
+    """Appends a plan, through the fork. Returns the position where the branches start."""
     at = s.add(d.opener.ids, at, 0, 0, TRUNK)
     at = s.add(d.opener.rest, at, 0, 0, ANYTHING)
     close, fork = d.marker("title_close"), d.marker("fork")
@@ -163,8 +164,9 @@ def _add_plan(s: Sample, titles, at: int, d: Dialect) -> int:
             following = d.marker("title_open", number) if number <= len(titles) else fork
             options = [d.marker("title_open", number)] if number <= d.caps.branches else []
             options += [fork] if number > 1 else []
-            for token, chosen in choices(options, lambda _, i: following.whole[i]):
-                at = s.add([token], at, 0, 0, AFTER_TITLE if chosen else ANYTHING)
+            ids = following.whole
+            for token, sampled in sample_marker(options, lambda _, i, ids=ids: ids[i]):
+                at = s.add([token], at, 0, 0, AFTER_TITLE if sampled else ANYTHING)
         if number <= len(titles):
             at = s.add([*titles[number - 1], *close.ids], at, 0, 0, IN_TITLE)
             at = s.add(close.rest, at, 0, 0, ANYTHING)

@@ -1,12 +1,12 @@
 """The demo's tokenizer: byte-level BPE, single digits, ChatML and the six markers.
 
-Only pre-tokenizers that every loader of `tokenizer.json` knows are used (Split, ByteLevel), so
-that the npm package @huggingface/tokenizers gives the same ids.
+It uses only pre-tokenizers that all loaders of `tokenizer.json` support (Split, ByteLevel), so that
+the npm package @huggingface/tokenizers computes the same ids.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -30,7 +30,7 @@ SPECIAL = (END_OF_TEXT, TURN_OPEN, TURN_CLOSE, *MARKERS)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, special=SPECIAL) -> Tokenizer:
-    """Special tokens take the first ids, so that they stay put when the vocabulary grows."""
+    """Special tokens have the first ids, so that these do not depend on the vocabulary's size."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -51,7 +51,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, special=SPECIAL) -> T
 
 
 def added_tokens(tokenizer: Tokenizer) -> dict:
-    """As tokenizer_config.json lists them: id -> token and how it matches."""
+    """The `added_tokens_decoder` of tokenizer_config.json: id -> token and how it matches."""
     fields = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
     return {
         str(i): {field: getattr(token, field) for field in fields}
@@ -78,6 +78,6 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, pretty: bool = True) -> N
 
 
 def chat_prompt(messages: list[dict]) -> str:
-    """What CHAT_TEMPLATE renders, with the generation prompt."""
+    """Renders messages as CHAT_TEMPLATE does, with the generation prompt."""
     turns = "".join(f"{TURN_OPEN}{m['role']}\n{m['content']}{TURN_CLOSE}\n" for m in messages)
     return f"{turns}{TURN_OPEN}assistant\n"

@@ -11,12 +11,14 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     p = argparse.ArgumentParser(prog="npm run test:training --", description=__doc__)
-    p.add_argument("-k", metavar="PATTERN", action="append", help="only tests whose name has PATTERN")
+    p.add_argument(
+        "-k", metavar="PATTERN", action="append", help="only tests whose name has PATTERN"
+    )
     p.add_argument("-v", action="store_true", help="name every test")
     args = p.parse_args()
     sys.path.insert(0, str(HERE.parent))
-    os.environ["PYTHONPATH"] = str(HERE.parent)  # of the commands that tests start
-    os.environ["OMP_NUM_THREADS"] = "1"  # tiny models; threads that wait for each other cost more
+    os.environ["PYTHONPATH"] = str(HERE.parent)  # for the commands that tests start
+    os.environ["OMP_NUM_THREADS"] = "1"  # more threads slow tiny models down
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     loader = unittest.TestLoader()

@@ -1,4 +1,4 @@
-"""Fine-tuning a tiny checkpoint that has no markers: it learns, resumes exactly, and is served."""
+"""Fine-tunes a tiny checkpoint without markers: it learns, resumes exactly, and can be served."""
 
 import json
 import re
@@ -9,7 +9,6 @@ import unittest
 from pathlib import Path
 
 import torch
-
 from anabranch_training.compare import BOUND, engine_logits, errors, trainer_logits
 from anabranch_training.dialect import MARKERS
 from anabranch_training.loop import Objective
@@ -60,12 +59,12 @@ class Finetune(unittest.TestCase):
         self.kill_after(3, "broken", *options)
         _, said = self.finish("broken", *options)
         resumed = re.search(r"resumed at step (\d+)", said)
-        self.assertIn(int(resumed[1]), range(3, STEPS), "killed too late to show anything")
+        self.assertIn(int(resumed[1]), range(3, STEPS), "killed too late for this test")
         whole, broken = (self.folder / run / "out" for run in ("whole", "broken"))
         for name in ("model.safetensors", "tokenizer.json", "aspd.json"):
             self.assertEqual((whole / name).read_bytes(), (broken / name).read_bytes(), name)
 
-        # What was exported is what was trained, and the engine says the same of it.
+        # The export holds the trained weights, and the engine computes the same logits.
         model, vocabulary = load_model(whole, torch.float32, "cpu"), load_vocabulary(whole)
         self.assertEqual(vocabulary.new_ids, [])
         before, after = (
@@ -100,6 +99,6 @@ class Finetune(unittest.TestCase):
             load_model(folder, torch.float32, "cpu").causal.get_input_embeddings().weight
             for folder in (self.base, self.folder / "whole/out")
         )
-        # Of the embeddings only the markers' rows are new.
+        # Only the rows of the markers are new in the embedding matrix.
         self.assertEqual(len(after), len(before) + len(MARKERS))
         self.assertTrue(torch.equal(before, after[: len(before)]))

@@ -1,4 +1,4 @@
-"""The tokenizer for ordinary text, made from a few lines."""
+"""The tokenizer for ordinary text, trained on a few lines."""
 
 import json
 import subprocess
@@ -7,9 +7,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from anabranch_training.dialect import MARKERS
+from tokenizers import Tokenizer
 
 
 class Ordinary(unittest.TestCase):
@@ -17,7 +16,10 @@ class Ordinary(unittest.TestCase):
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
         self.folder = Path(temporary.name)
-        rows = [{"prompt": "Which color?", "response": "a warm color, a cold color"}, {"turns": ["Hello"]}]
+        rows = [
+            {"prompt": "Which color?", "response": "a warm color, a cold color"},
+            {"turns": ["Hello"]},
+        ]
         texts = self.folder / "texts.jsonl"
         texts.write_text("".join(json.dumps(row) + "\n" for row in rows * 4))
         command = [sys.executable, "-m", "anabranch_training.ordinary", "--vocabulary", "400"]

@@ -1,4 +1,4 @@
-"""The trainer's logits are the engine's, so that a model is served as it was trained."""
+"""The trainer and the engine compute the same logits, so that a model is served as trained."""
 
 import sys
 import sysconfig
@@ -7,8 +7,6 @@ import unittest
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
-
 from anabranch_training.batches import collate
 from anabranch_training.compare import BOUND, engine_logits, errors, trainer_logits
 from anabranch_training.decode import Decoder
@@ -17,18 +15,19 @@ from anabranch_training.loop import Objective
 from anabranch_training.model import Model
 from anabranch_training.pretrained import load_model, load_vocabulary
 from anabranch_training.sample import plain_text
+from tokenizers import Tokenizer
 
 from . import tiny
 
 
 class SameAsEngine(unittest.TestCase):
     def agree(self, folder: Path, *models, tasks=None) -> None:
-        """Three samples with five stages in all, under both resume rules, packed and one by one."""
+        """Compares three samples with five stages, under both resume rules, packed and alone."""
         tasks = tasks or tiny.tasks()
-        chosen = [tasks[0], tasks[-1], tasks[2]]
+        selected = [tasks[0], tasks[-1], tasks[2]]
         for resume in ("sum", "max"):
             encoder = load_vocabulary(folder, resume).encoder
-            row = [encoder.sample(task) for task in chosen]
+            row = [encoder.sample(task) for task in selected]
             engine = [engine_logits(folder, sample, resume) for sample in row]
             for model in models:
                 alone = [logits for sample in row for logits in trainer_logits(model, [sample])]
@@ -41,18 +40,20 @@ class SameAsEngine(unittest.TestCase):
                     self.assertLessEqual(max(found.values()), BOUND, what)
 
     def test_other_dialects(self):
-        """Their tags as tokens, as published checkpoints have them, and in the tokenizer's pieces."""
+        """With tags as single tokens, as in published checkpoints, and as several tokens."""
         tasks = tiny.tasks()
         for task in tasks:
             for part in task["parts"]:
                 if "parallel" in part:
                     part["tail"] = "So far so good."
         for name in ("multiverse", "npr"):
-            for how, tags in (("tokens", tags_of(name)), ("pieces", ())):
+            for how, tags in (("single", tags_of(name)), ("several", ())):
                 with self.subTest(name, tags=how), tempfile.TemporaryDirectory() as temporary:
                     folder = Path(temporary) / f"{name}-{how}"
                     tiny.make_checkpoint("qwen3", folder, tied=True, markers=tags)
-                    Dialect.of(Tokenizer.from_file(str(folder / "tokenizer.json")), name).save(folder)
+                    Dialect.of(Tokenizer.from_file(str(folder / "tokenizer.json")), name).save(
+                        folder
+                    )
                     model = load_model(folder, torch.float32, "cpu")
                     self.agree(folder, model, tasks=tasks)
                     vocabulary = load_vocabulary(folder)
@@ -62,18 +63,18 @@ class SameAsEngine(unittest.TestCase):
                         self.decodes(vocabulary, model, task)
 
     def decodes(self, vocabulary, model, task) -> None:
-        """The plain decoder, given the sample's choices, finds each legal and lays out the same answer."""
+        """Given the tokens of a sample, the decoder allows each and serialises the same answer."""
         test, sample = self, vocabulary.encoder.sample(task)
-        choices: dict[int, list[int]] = {}
-        for token, lane, sampled in zip(sample.ids, sample.lanes, sample.sampled):
+        sampled_tokens: dict[int, list[int]] = {}
+        for token, lane, sampled in zip(sample.ids, sample.lanes, sample.sampled, strict=True):
             if sampled:
-                choices.setdefault(lane, []).append(token)
+                sampled_tokens.setdefault(lane, []).append(token)
 
         class Scripted(Decoder):
-            def _choose(self, lane, logits, never=frozenset(), only=frozenset()):
-                token = choices[lane].pop(0)
-                test.assertNotIn(token, never)
-                test.assertTrue(not only or token in only)
+            def _sample(self, lane, logits, banned=frozenset(), allowed=frozenset()):
+                token = sampled_tokens[lane].pop(0)
+                test.assertNotIn(token, banned)
+                test.assertTrue(not allowed or token in allowed)
                 return token
 
         encoder = vocabulary.encoder
@@ -82,7 +83,7 @@ class SameAsEngine(unittest.TestCase):
         answer = decoder.decode(prompt, max_steps=2000)
         self.assertTrue(answer.ended)
         self.assertEqual(answer.text, plain_text(task["parts"]))
-        n = len(sample) - 1  # the end is chosen and never forwarded
+        n = len(sample) - 1  # the end token is sampled but never a model input
         for name in ("ids", "positions", "lanes", "stages"):
             self.assertEqual(getattr(decoder, name), getattr(sample, name)[:n], name)
 
@@ -98,7 +99,7 @@ class SameAsEngine(unittest.TestCase):
         Path(sysconfig.get_path("include"), "Python.h").exists(), "torch.compile needs Python.h"
     )
     def test_flex_attention(self):
-        """Its forward pass, compiled for the CPU; its backward pass exists on CUDA alone."""
+        """The forward pass, compiled for the CPU. The backward pass exists only on CUDA."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             tiny.make_checkpoint("qwen2", folder, tied=False, markers=MARKERS)

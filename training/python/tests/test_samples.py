@@ -1,15 +1,13 @@
-"""Samples, mask, loss and legal markers against what is written out by hand."""
+"""Samples, masks, loss and allowed markers, compared with values written by hand."""
 
 import json
 import unittest
 
 import torch
-
 from anabranch_training.batches import collate
 from anabranch_training.dialect import Dialect
 from anabranch_training.loop import marker_bias
 from anabranch_training.packing import Packed
-from anabranch_training.pieces import make_fixture
 from anabranch_training.pretrained import load_vocabulary
 from anabranch_training.sample import (
     AFTER_JOIN,
@@ -24,10 +22,11 @@ from anabranch_training.sample import (
     plain_text,
     servable,
 )
+from anabranch_training.serialised_answers import make_fixture
 
 from . import tiny
 
-# Ids: markers 10 to 15, separator 20 21, end 9; a text's ids are its letters' codes.
+# Ids: markers 10 to 15, separator 20 21, end 9; text is encoded as the codes of its letters.
 DIALECT = Dialect(
     {
         "title_open": {"ids": [10]},
@@ -39,7 +38,7 @@ DIALECT = Dialect(
         "resume": "sum",
     }
 )
-# Tags 30 to 39 (39 as three pieces), 60 a line's end, numbers 71 and 72, 61 a colon.
+# Tags 30 to 39 (one of three tokens: 39, 38, 37), line end 60, colon 61, numbers 71 and 72.
 TAGS = Dialect(
     {
         "plan_open": [{"ids": [30]}, {"ids": [60]}],
@@ -91,7 +90,7 @@ class Samples(unittest.TestCase):
         maximum = sample(dialect=DIALECT.changed(resume="max"))
         self.assertEqual(maximum.positions[-3:], [17, 18, 19])
 
-    def test_tags_with_what_follows_them(self):
+    def test_tags_with_forced_tokens_after_them(self):
         parts = [PARTS[0], {**PARTS[1], "tail": "w"}, PARTS[2]]
         s = sample(parts, TAGS)
         A, B, a, b, c, S, T, W = (ord(x) for x in "ABabcstw")
@@ -105,7 +104,7 @@ class Samples(unittest.TestCase):
             [*range(start + 9), *range(start, start + 8), *range(start + 9, start + 16)],
         )
         x, t = ANYTHING, IN_TITLE
-        # Its tags are chosen, what follows them is not; the fork is forced where no title can follow.
+        # Tags are sampled and what follows them is forced. So is the fork if no title may follow.
         plan_rules = [TRUNK, x, x, x, x, t, t, x, AFTER_TITLE, x, x, t, t, x, x, x]
         body = [x, x, x, *[BRANCH] * 5, x]
         tail_rules = [x, x, TAIL, TAIL, x, TRUNK, TRUNK]
@@ -118,7 +117,7 @@ class Samples(unittest.TestCase):
         self.assertEqual(twin.ids, [1, 2, *letters("sabct"), 9])
         self.assertEqual(twin.rules, [ANYTHING] * 2 + [NO_MARKERS] * 6)
 
-    def test_stages_that_the_engine_would_refuse_are_serial_text(self):
+    def test_stages_that_the_engine_would_reject_are_serial_text(self):
         def stage(*titles, body="ab"):
             return {"parallel": [{"title": t, "body": body} for t in titles]}
 
@@ -130,19 +129,19 @@ class Samples(unittest.TestCase):
         for bad in (stage("A"), stage("A", "A"), stage("A", ""), stage("A", "B" * 17)):
             joined = {"serial": f"s{plain_text([bad])}s"}
             self.assertEqual(served(text, bad, text, good), [joined, good])
-        # <|branch|>, title, two of separator, body, <|/branch|>: 512 at most.
+        # <|branch|>, title, two tokens of separator, body, <|/branch|>: at most 512 tokens.
         self.assertIn("parallel", served(stage("A", "B", body="x" * 507))[0])
         self.assertIn("serial", served(stage("A", "B", body="x" * 508))[0])
         # No plan directly after a join.
         self.assertEqual(served(good, {"serial": ""}, good), [good, {"serial": "abab"}])
         self.assertEqual(sum("parallel" in p for p in served(*[text, good] * 9)), 8)
 
-    def test_shared_fixture_of_pieces(self):
+    def test_shared_fixture_of_serialised_answers(self):
         fixture = json.loads(tiny.FIXTURE.read_text())
         self.assertEqual(fixture, make_fixture(tiny.DEMO, fixture["samples"]))
-        # A checkpoint's own tokenizer and chat template, as fine-tuning reads them, say the same.
+        # A checkpoint's own tokenizer and chat template, as in fine-tuning, give the same ids.
         encoder = load_vocabulary(tiny.DEMO).encoder
-        for task, expected in zip(tiny.tasks(), fixture["samples"]):
+        for task, expected in zip(tiny.tasks(), fixture["samples"], strict=True):
             self.assertEqual(encoder.sample(task).ids, expected["ids"])
 
 
@@ -164,7 +163,7 @@ class Batches(unittest.TestCase):
         self.assertEqual(sources[:3], [2, ord("s"), 10])
         self.assertEqual(batch.targets[-2:].tolist(), [ord("s"), 9])
 
-    def test_block_mask_is_the_same_rule(self):
+    def test_block_mask_is_the_same_mask(self):
         from torch.nn.attention.flex_attention import create_mask
 
         batch = collate([[sample(), sample(PARTS[:2])], [sample()]], pad=0)
@@ -173,13 +172,13 @@ class Batches(unittest.TestCase):
         dense = create_mask(blocks.mask_mod, b, 1, n, n, device="cpu")[:, 0]
         self.assertTrue(torch.equal(dense, batch.mask()))
 
-    def test_only_legal_markers_take_part(self):
+    def test_other_markers_are_masked(self):
         bias = marker_bias(DIALECT)
-        legal = [[m for m, x in zip(DIALECT.markers, row) if x == 0] for row in bias]
+        legal = [[m for m, x in zip(DIALECT.markers, row, strict=True) if x == 0] for row in bias]
         every = [10, 11, 12, 13, 14, 15]
         self.assertEqual(legal, [every, [10], [], [11], [10, 12], [14], [], []])
         bias = marker_bias(TAGS)
-        legal = [[m for m, x in zip(TAGS.markers, row) if x == 0] for row in bias]
+        legal = [[m for m, x in zip(TAGS.markers, row, strict=True) if x == 0] for row in bias]
         every = [30, 31, 32, 33, 34, 35, 36]
         self.assertEqual(legal, [every, [30], [], [32], [31, 33], [], [], [36]])
 
@@ -193,7 +192,7 @@ class Batches(unittest.TestCase):
         self.assertEqual([batch.tasks for batch in packed.in_order()], [4])
         self.assertEqual(sorted(packed.left_out), [0, 2, 3])
 
-    def test_the_order_goes_on_where_it_stopped(self):
+    def test_the_order_continues_where_it_stopped(self):
         vocabulary = load_vocabulary(tiny.DEMO)
         packed = Packed(tiny.tasks(), vocabulary.encoder, 0, 400, False)
         whole = list(packed.shuffled(epochs=3, seed=1))

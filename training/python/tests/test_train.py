@@ -1,4 +1,4 @@
-"""The demo's trainer: a few seconds of it, then again from its checkpoint."""
+"""Runs the demo's trainer for a few seconds, then again from its checkpoint."""
 
 import json
 import subprocess
@@ -50,7 +50,9 @@ class Train(unittest.TestCase):
         self.assertIn("has no checkpoint and no model.safetensors", missing.stderr)
 
         first = ["--first", str(self.folder / "data.jsonl"), "--first-minutes", "0.02"]
-        base = self.loss(self.train("base", "--serial", "--decay", "0", "--minutes", "0.05", *first))
+        base = self.loss(
+            self.train("base", "--serial", "--decay", "0", "--minutes", "0.05", *first)
+        )
         begun = ["--base", str(self.folder / "base"), "--decay", "1", "--minutes", "0.02"]
         self.assertLess(self.loss(self.train("twin", "--serial", *begun)), base)
         self.loss(self.train("model", *begun))

@@ -1,9 +1,12 @@
-"""Tiny random Hugging Face checkpoints, and answers with stages to try them on."""
+"""Tiny random Hugging Face checkpoints, and answers with stages to test them."""
 
 import json
 from pathlib import Path
 
 import torch
+from anabranch_training.compare import ROOT
+from anabranch_training.dialect import END_OF_TEXT, TURN_CLOSE, TURN_OPEN
+from anabranch_training.tokenizer import save_tokenizer, train_tokenizer
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -12,10 +15,6 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
-
-from anabranch_training.compare import ROOT
-from anabranch_training.dialect import END_OF_TEXT, TURN_CLOSE, TURN_OPEN
-from anabranch_training.tokenizer import save_tokenizer, train_tokenizer
 
 DEMO = ROOT / "models/demo"
 FIXTURE = ROOT / "shared/fixtures/pieces.json"
@@ -28,7 +27,7 @@ CLASSES = {
 
 
 def tasks() -> list[dict]:
-    """{prompt, parts} of the shared fixture; every one of the first three and the last has stages."""
+    """{prompt, parts} of the shared fixture. The first three and the last have stages."""
     samples = json.loads(FIXTURE.read_text())["samples"]
     turn = f"{TURN_OPEN}user\n"
     return [
@@ -42,9 +41,11 @@ def tasks() -> list[dict]:
 
 @torch.no_grad()
 def make_checkpoint(kind: str, folder: Path, tied: bool, markers: tuple[str, ...] = ()) -> None:
-    """With `markers` as tokens. fp32 weights in which every part matters; large queries and keys make
-    attention sharp, so that a wrong mask or position shows. Untied matrices are larger than the
-    tokenizer, as Qwen2.5-7B's."""
+    """Writes a checkpoint with fp32 weights and with `markers` as tokens.
+
+    Every part matters to the result. Large queries and keys make attention sharp, so that a wrong
+    mask or position shows. Untied matrices are larger than the tokenizer, as in Qwen2.5-7B.
+    """
     config_class, model_class = CLASSES[kind]
     texts = [part["serial"] for task in tasks() for part in task["parts"] if "serial" in part]
     special = (END_OF_TEXT, TURN_OPEN, TURN_CLOSE, *markers)

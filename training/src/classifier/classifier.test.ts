@@ -5,20 +5,20 @@ import { fit } from "./logistic.ts";
 import { auc, scores } from "./scores.ts";
 
 describe("scores", () => {
-  const judged = (...pairs: [number, boolean][]) =>
+  const predictions = (...pairs: [number, boolean][]) =>
     pairs.map(([probability, parallel]) => ({ probability, parallel }));
 
-  it("has the area under the curve, ties counting half", () => {
-    expect(auc(judged([0.1, false], [0.4, true], [0.3, false], [0.8, true]))).toBe(1);
-    expect(auc(judged([0.1, true], [0.4, false]))).toBe(0);
-    expect(auc(judged([0.5, true], [0.5, false]))).toBe(0.5);
-    expect(auc(judged([0.2, false], [0.4, true], [0.6, false], [0.8, true]))).toBe(0.75);
-    expect(auc(judged([0.2, true]))).toBeNull();
+  it("compute the area under the curve, where ties count half", () => {
+    expect(auc(predictions([0.1, false], [0.4, true], [0.3, false], [0.8, true]))).toBe(1);
+    expect(auc(predictions([0.1, true], [0.4, false]))).toBe(0);
+    expect(auc(predictions([0.5, true], [0.5, false]))).toBe(0.5);
+    expect(auc(predictions([0.2, false], [0.4, true], [0.6, false], [0.8, true]))).toBe(0.75);
+    expect(auc(predictions([0.2, true]))).toBeNull();
   });
 
-  it("sees how far probabilities are from shares", () => {
-    expect(scores(judged([1, true], [0, false])).ece).toBe(0);
-    expect(scores(judged([0.9, false], [0.9, true])).ece).toBeCloseTo(0.4);
+  it("compute how far probabilities are from frequencies", () => {
+    expect(scores(predictions([1, true], [0, false])).ece).toBe(0);
+    expect(scores(predictions([0.9, false], [0.9, true])).ece).toBeCloseTo(0.4);
   });
 });
 
@@ -27,7 +27,7 @@ describe("the fit", () => {
     return { source: "test", prompt, parallel, features: featuresOf(prompt), weight: 1 };
   };
 
-  it("learns a word, and nothing where there is nothing to learn", () => {
+  it("learns a word, and nothing if there is nothing to learn", () => {
     const model = fit(
       [example("red one", true), example("blue one", false), example("red two", true)],
       { l2: 1e-3, steps: 200 },
@@ -38,11 +38,11 @@ describe("the fit", () => {
     expect(logOdds(fit(same, { l2: 1e-3, steps: 50 }), featuresOf("red"))).toBeCloseTo(0);
   });
 
-  it("tells the demo's held-out tasks apart", () => {
+  it("separates the demo's held-out tasks", () => {
     const model = fit(demoExamples(400, "train"), { l2: 1e-4, steps: 100 });
-    const judged = demoExamples(200, "heldout").map(({ parallel, features }) => {
+    const predictions = demoExamples(200, "heldout").map(({ parallel, features }) => {
       return { parallel, probability: 1 / (1 + Math.exp(-logOdds(model, features))) };
     });
-    expect(auc(judged)).toBeGreaterThan(0.95);
+    expect(auc(predictions)).toBeGreaterThan(0.95);
   });
 });

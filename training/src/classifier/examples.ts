@@ -1,9 +1,9 @@
-// What the classifier learns from: prompts, and whether the first pipeline finds independent parts in
-// a real answer to each.
+// The examples that the classifier learns from: prompts, and whether the data pipeline finds
+// independent parts in a real answer to each.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Features, featuresOf } from "@anabranch/shared/classifier-features.ts";
-import { cut } from "../pipeline/parts.ts";
+import { cut } from "../pipeline/cut.ts";
 import { makeTask } from "../tasks/catalogue.ts";
 import type { Split } from "../tasks/task.ts";
 
@@ -12,12 +12,12 @@ export interface Example {
   prompt: string;
   parallel: boolean;
   features: Features;
-  /** Sources differ in size by far more than in what they teach. */
+  /** Balances sources, which differ in size far more than in what they teach. */
   weight: number;
 }
 
-/** Real answers whose licence allows training. */
-export const files = ["vicuna_bench", "arena_hard", "gsm8k_train"] as const;
+/** Sources of real answers whose licence allows training. */
+const files = ["vicuna_bench", "arena_hard", "gsm8k_train"] as const;
 
 const weightOf: Record<string, number> = { demo: 3_000, vicuna_bench: 1_500, arena_hard: 4_000 };
 const otherWeight = 1_000;
@@ -37,7 +37,7 @@ function weighted(rows: readonly Row[]): Example[] {
 
 function realRows(folder: string, source: string): Row[] {
   const file = join(folder, `${source}.jsonl`);
-  if (!existsSync(file)) throw new Error(`${file} is missing; --data names the folder`);
+  if (!existsSync(file)) throw new Error(`${file} is missing; --data must name its folder`);
   return readFileSync(file, "utf8")
     .split("\n")
     .filter((line) => line.trim() !== "")

@@ -1,5 +1,5 @@
-// Logistic regression over the classifier's features, by full-batch accelerated gradient descent:
-// convex and seedless, so a fit depends on nothing but its examples.
+// Logistic regression over the classifier's features by full-batch accelerated gradient descent. The
+// problem is convex and needs no seed, so a fit depends only on its examples.
 import {
   buckets,
   cueNames,
@@ -9,7 +9,7 @@ import {
 import type { Example } from "./examples.ts";
 
 export interface FitOptions {
-  /** L2 on n-gram weights; cues, of which there are few, are pulled a hundred times less. */
+  /** L2 penalty of n-gram weights. That of the cues, which are few, is a hundred times smaller. */
   l2: number;
   steps: number;
 }
@@ -28,7 +28,7 @@ const zero = (): Parameters => ({
   ngrams: new Float64Array(buckets),
 });
 
-/** The gradient of the weighted mean log-loss and the penalty. */
+/** The gradient of the weighted mean log-loss plus the penalty. */
 function gradient(examples: readonly Example[], at: Parameters, l2: number): Parameters {
   const slope = zero();
   let total = 0;
@@ -59,16 +59,16 @@ function combine(a: Parameters, b: Parameters, factor: number): Parameters {
 }
 
 export function fit(examples: readonly Example[], { l2, steps }: FitOptions): LinearModel {
-  // The loss's curvature is at most a quarter of the largest squared feature length.
+  // A quarter of the largest squared feature length bounds the curvature of the loss.
   const largest = Math.max(
     ...examples.map(({ features }) => 2 + features.cues.reduce((sum, cue) => sum + cue * cue, 0)),
   );
   const rate = 1 / (largest / 4 + l2);
   let at = zero();
-  let ahead = at;
+  let extrapolated = at;
   for (let step = 1; step <= steps; step++) {
-    const next = combine(ahead, gradient(examples, ahead, l2), -rate);
-    ahead = combine(next, combine(next, at, -1), (step - 1) / (step + 2));
+    const next = combine(extrapolated, gradient(examples, extrapolated, l2), -rate);
+    extrapolated = combine(next, combine(next, at, -1), (step - 1) / (step + 2));
     at = next;
   }
   return at;

@@ -1,26 +1,26 @@
-// How well probabilities tell parallel prompts from serial ones.
+// How well predicted probabilities separate parallel prompts from serial ones.
 
-export interface Judged {
+export interface Prediction {
   probability: number;
   parallel: boolean;
 }
 
 export interface Scores {
   examples: number;
-  /** Share of parallel answers. */
+  /** Share of parallel examples. */
   parallel: number;
-  /** Area under the ROC curve; null where all examples are alike. */
+  /** Area under the ROC curve; null if all examples have the same label. */
   auc: number | null;
-  /** Share of right decisions at probability 0.5. */
+  /** Share of correct decisions at a threshold of 0.5. */
   accuracy: number;
   brier: number;
-  /** Expected calibration error over ten equal bins. */
+  /** Expected calibration error over ten bins of equal width. */
   ece: number;
 }
 
-/** The chance that a parallel example scores above a serial one, ties counting half. */
-export function auc(judged: readonly Judged[]): number | null {
-  const sorted = [...judged].sort((a, b) => a.probability - b.probability);
+/** The probability that a parallel example scores above a serial one; ties count half. */
+export function auc(predictions: readonly Prediction[]): number | null {
+  const sorted = [...predictions].sort((a, b) => a.probability - b.probability);
   const positives = sorted.filter(({ parallel }) => parallel).length;
   const negatives = sorted.length - positives;
   if (positives === 0 || negatives === 0) return null;
@@ -38,25 +38,27 @@ export function auc(judged: readonly Judged[]): number | null {
 const mean = (values: readonly number[]) =>
   values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 
-export function scores(judged: readonly Judged[]): Scores {
+export function scores(predictions: readonly Prediction[]): Scores {
   let ece = 0;
   for (let bin = 0; bin < 10; bin++) {
-    const inside = judged.filter(
+    const inside = predictions.filter(
       ({ probability }) => Math.min(9, Math.floor(probability * 10)) === bin,
     );
     const gap =
       mean(inside.map(({ probability }) => probability)) -
       mean(inside.map(({ parallel }) => Number(parallel)));
-    ece += (Math.abs(gap) * inside.length) / judged.length;
+    ece += (Math.abs(gap) * inside.length) / predictions.length;
   }
   return {
-    examples: judged.length,
-    parallel: mean(judged.map(({ parallel }) => Number(parallel))),
-    auc: auc(judged),
+    examples: predictions.length,
+    parallel: mean(predictions.map(({ parallel }) => Number(parallel))),
+    auc: auc(predictions),
     accuracy: mean(
-      judged.map(({ probability, parallel }) => Number(probability >= 0.5 === parallel)),
+      predictions.map(({ probability, parallel }) => Number(probability >= 0.5 === parallel)),
     ),
-    brier: mean(judged.map(({ probability, parallel }) => (probability - Number(parallel)) ** 2)),
+    brier: mean(
+      predictions.map(({ probability, parallel }) => (probability - Number(parallel)) ** 2),
+    ),
     ece,
   };
 }

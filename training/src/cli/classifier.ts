@@ -1,6 +1,6 @@
+// npm run classifier: fits the classifier that decides between serial and parallel answers.
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import {
   type ClassifierWeights,
@@ -12,20 +12,21 @@ import {
 import { hash } from "@anabranch/shared/hash.ts";
 import { demoExamples, type Example, realExamples } from "../classifier/examples.ts";
 import { fit } from "../classifier/logistic.ts";
-import { type Judged, type Scores, scores } from "../classifier/scores.ts";
+import { type Prediction, type Scores, scores } from "../classifier/scores.ts";
+import { fromRoot } from "./paths.ts";
 
 const help = `npm run classifier -- fit [--data FOLDER] [--out FILE] [--json]
 
-Fits the classifier that decides between serial and parallel under \`auto\`, and says how well it does
-on prompts that it was not fitted on: five folds by prompt for real answers, the generator's own
-held-out tasks for the demo's. What is written is fitted on everything but those.
+Fits the classifier that decides between serial and parallel answers in mode \`auto\`, and scores it on
+prompts that it was not fitted on: five folds by prompt for real answers, and held-out tasks of the
+generator for the demo. The written weights are fitted on all data but those held-out tasks.
 
   --data FOLDER   real answers (default ../shared/data)
-  --out FILE      where the weights go (default gateway/src/classifier/weights.json; - for nowhere)
+  --out FILE      file for the weights (default gateway/src/classifier/weights.json); - for none
+  --json          print the summary on one line
 
-Paths are relative to the repository root. Progress goes to stderr; --json prints one summary.`;
+Paths are relative to the repository root. Progress goes to stderr.`;
 
-const root = resolve(import.meta.dirname, "../../..");
 const folds = 5;
 const options = { l2: 1e-4, steps: 300 };
 const demoTasks = 3_000;
@@ -33,7 +34,7 @@ const demoHeldOut = 1_000;
 
 export interface FitSummary {
   version: string;
-  /** Held-out, over all sources together. */
+  /** Of held-out examples of all sources together. */
   auc: number | null;
   heldOut: Record<string, Scores>;
 }
@@ -41,11 +42,11 @@ export interface FitSummary {
 const probability = (model: LinearModel, { features }: Example) =>
   1 / (1 + Math.exp(-logOdds(model, features)));
 
-interface Outcome extends Judged {
+interface Outcome extends Prediction {
   source: string;
 }
 
-function judge(model: LinearModel, examples: readonly Example[]): Outcome[] {
+function predict(model: LinearModel, examples: readonly Example[]): Outcome[] {
   return examples.map((example) => ({
     source: example.source,
     parallel: example.parallel,
@@ -53,7 +54,7 @@ function judge(model: LinearModel, examples: readonly Example[]): Outcome[] {
   }));
 }
 
-/** Rounds to what is committed, so that what is scored is what decides. */
+/** Rounds weights to the committed format. The written weights are scored in this form. */
 function pack(model: LinearModel): ClassifierWeights {
   const ngrams = Array.from(model.ngrams);
   const scale = Math.max(...ngrams.map(Math.abs)) / 127;
@@ -75,14 +76,14 @@ function fitAndScore(data: string): { weights: ClassifierWeights; summary: FitSu
   const outcomes: Outcome[] = [];
   for (let fold = 0; fold < folds; fold++) {
     process.stderr.write(`fold ${fold + 1} of ${folds}\n`);
-    // One prompt has several answers: all of them are on one side.
+    // All answers to one prompt are in the same fold.
     const inFold = ({ prompt }: Example) => hash(prompt) % folds === fold;
     const model = fit([...demo, ...real.filter((example) => !inFold(example))], options);
-    outcomes.push(...judge(model, real.filter(inFold)));
+    outcomes.push(...predict(model, real.filter(inFold)));
   }
-  process.stderr.write("all of them\n");
+  process.stderr.write("all folds\n");
   const weights = pack(fit([...demo, ...real], options));
-  outcomes.push(...judge(readWeights(weights), demoExamples(demoHeldOut, "heldout")));
+  outcomes.push(...predict(readWeights(weights), demoExamples(demoHeldOut, "heldout")));
 
   const heldOut: Record<string, Scores> = { all: scores(outcomes) };
   for (const source of new Set(outcomes.map((outcome) => outcome.source))) {
@@ -106,9 +107,9 @@ function main(): number {
     process[values.help ? "stdout" : "stderr"].write(`${help}\n`);
     return values.help ? 0 : 2;
   }
-  const { weights, summary } = fitAndScore(resolve(root, values.data));
+  const { weights, summary } = fitAndScore(fromRoot(values.data));
   if (values.out !== "-") {
-    const out = resolve(root, values.out);
+    const out = fromRoot(values.out);
     writeFileSync(out, `${JSON.stringify(weights, null, 2)}\n`);
     process.stderr.write(`written to ${out}\n`);
   }

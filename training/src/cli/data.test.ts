@@ -11,8 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Part, plainText } from "../pipeline/parts.ts";
 
 const script = fileURLToPath(new URL("data.ts", import.meta.url));
 
@@ -68,8 +68,8 @@ describe("extract", () => {
     expect([code, stderr]).toEqual([0, expect.stringContaining("answers/s")]);
     const [first, second] = lines(out);
     expect(first).toMatchObject({ ...answer, id: "7" });
-    const parts = first?.parts as Part[];
-    expect(plainText(parts)).toBe(response);
+    const parts = first?.parts as AnswerPart[];
+    expect(textOfParts(parts)).toBe(response);
     expect(parts[1]).toMatchObject({ parallel: [{ title: "Red" }, { title: "Blue" }] });
     expect(second).toEqual({
       ...{ id: "2", model: "unknown", category: "none", prompt: "Hi", response: "Hello" },
@@ -102,7 +102,7 @@ describe("extract", () => {
     ]);
   });
 
-  it("counts by an estimate where there is no tokenizer", async () => {
+  it("estimates token counts without a tokenizer", async () => {
     const input = file("estimate.jsonl", JSON.stringify(answer));
     const out = join(folder, "estimate.out");
     const { stdout } = await data(

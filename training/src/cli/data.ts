@@ -1,11 +1,9 @@
-// npm run data: from ordinary answers to answers that branch.
+// npm run data: makes answers that branch from ordinary answers.
 import { parseArgs } from "node:util";
+import { UsageError } from "@anabranch/shared/cli/options.ts";
 import { extractCommand, extractHelp } from "./extract.ts";
 import { generateCommand, generateHelp } from "./generate.ts";
-import { UsageError } from "./options.ts";
 import { sampleCommand, sampleHelp } from "./sample.ts";
-
-export { cutTask } from "./generate.ts";
 
 const help = `npm run data -- VERB [options]
 
@@ -13,12 +11,12 @@ generate  writes verifiable demo tasks
 extract   cuts real answers into serial and parallel parts, with statistics and a report
 sample    prints a random sample of the parallel stages that extract found
 
-npm run data -- VERB --help tells more. Paths are relative to the repository root.
+npm run data -- VERB --help lists the options of a verb. Paths are relative to the repository root.
 `;
 
 interface Verb {
   help: string;
-  /** What --json prints. Without it the text, if any, goes to stdout. */
+  /** `json` is printed with --json, `text` without it. */
   run(argv: string[]): Promise<{ json: unknown; text: string }>;
 }
 
@@ -37,9 +35,9 @@ async function main(argv: string[]): Promise<number> {
     options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
   });
   if (!verb) {
-    const wanted = ["--help", "-h"].includes(name);
-    process[wanted ? "stdout" : "stderr"].write(help);
-    return wanted ? 0 : 2;
+    const wantsHelp = ["--help", "-h"].includes(name);
+    process[wantsHelp ? "stdout" : "stderr"].write(help);
+    return wantsHelp ? 0 : 2;
   }
   if (values.help) {
     process.stdout.write(verb.help);

@@ -1,65 +1,67 @@
-// npm run data -- extract: real answers cut into parts, by their structure and by a language model.
+// npm run data -- extract: cuts real answers into parts, by their structure and by a language model.
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
-import { type Answer, RowWriter, readAnswers } from "../pipeline/answers.ts";
-import { type Agreement, LikelihoodCheck, LikelihoodJudge } from "../pipeline/likelihood.ts";
-import { nameSpans, vote } from "../pipeline/model/annotate.ts";
-import { Endpoint } from "../pipeline/model/endpoint.ts";
-import { Journal } from "../pipeline/model/journal.ts";
-import { mapOrdered } from "../pipeline/ordered.ts";
+import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { type Answer, readAnswers } from "../pipeline/answers.ts";
 import {
   type Cut,
+  cutProposals,
+  defaultMinAnswerTokens,
   defaultRules,
-  findAll,
-  ordinaryAnswer,
+  findCandidates,
   propose,
   type Rules,
-  take,
-} from "../pipeline/parts.ts";
+} from "../pipeline/cut.ts";
+import { RowWriter } from "../pipeline/jsonl.ts";
+import { type Agreement, LikelihoodCheck, LikelihoodScorer } from "../pipeline/likelihood.ts";
+import { nameSpans, vote } from "../pipeline/llm/annotation.ts";
+import { Endpoint } from "../pipeline/llm/endpoint.ts";
+import { Journal } from "../pipeline/llm/journal.ts";
+import { mapOrdered } from "../pipeline/ordered-map.ts";
 import { reportPage } from "../pipeline/report.ts";
+import { charactersPerToken, estimate } from "../pipeline/stage-cost.ts";
 import { Statistics, type Summary } from "../pipeline/statistics.ts";
-import { charactersPerToken, estimate } from "../pipeline/steps.ts";
-import { readTokenizer } from "../pipeline/tokens.ts";
+import { readTokenizer } from "../pipeline/tokenizer.ts";
 import { trainingRow, twinRow } from "../pipeline/training-rows.ts";
-import { fromRoot, needed, oneOf, real, UsageError, whole } from "./options.ts";
+import { fromRoot } from "./paths.ts";
 
 export const extractHelp = `npm run data -- extract --in FILE --out FILE [options]
 
-Cuts ordinary answers into serial and parallel parts. FILE holds one JSON object a line: prompt and
-response, maybe id, model and category. The texts and bodies of an answer's parts, joined in order,
-are its response byte for byte.
+Cuts ordinary answers into serial and parallel parts. The input holds one JSON object per line, with
+prompt and response, and optionally id, model and category. The texts and bodies of an answer's parts,
+joined in order, are its response byte for byte.
 
-  --in FILE           answers
-  --out FILE          where to; it appears when the run is through
+  --in FILE           the answers
+  --out FILE          the result; the file appears when the run is complete
   --format FORMAT     parts: {id, model, category, prompt, response, parts} (default)
-                      aspd: rows for training, and the same texts as serial rows in FILE.twin.jsonl
-  --tokenizer DIR     a folder with tokenizer.json, or "none": ${charactersPerToken} characters a token
+                      aspd: rows for training, and their serial twins in FILE.twin.jsonl
+  --tokenizer DIR     a folder with tokenizer.json, or "none": ${charactersPerToken} characters per token
                       (default models/ordinary)
-  --min-tokens N      shorter answers stay serial (default ${ordinaryAnswer})
-  --min-gain N        decode steps that a stage must save (default ${defaultRules.least})
-  --max-branches N    neighbours are merged beyond (default ${defaultRules.branches})
-  --max-stages N      of one answer (default ${defaultRules.stages})
-  --report FILE       a page with figures and plots
-  --json              one JSON value on stdout
+  --min-tokens N      shorter answers stay serial (default ${defaultMinAnswerTokens})
+  --min-gain N        decode steps that a stage must save (default ${defaultRules.minGain})
+  --max-branches N    branches of a stage; more items are merged (default ${defaultRules.maxBranches})
+  --max-stages N      stages of an answer (default ${defaultRules.maxStages})
+  --report FILE       write a page with figures and plots
+  --json              print one JSON value to stdout
 
-A language model may look for parts as well, through any OpenAI-compatible endpoint:
-  --llm URL           up to and including /v1
-  --llm-model NAME    which model to ask
+A language model can look for parts as well, through any OpenAI-compatible endpoint:
+  --llm URL           of the endpoint, up to and including /v1
+  --llm-model NAME    the model to ask
   --llm-key-env NAME  the environment variable with the key (default OPENAI_API_KEY)
-  --samples N         replies an answer (default 3)
-  --votes N           ask N times whether a stage's branches are independent; all must say yes
+  --samples N         replies per answer (default 3)
+  --votes N           ask N times whether a stage's branches are independent; every reply must say yes
                       (default 0)
-  --temperature T     (default 0.7)
-  --concurrency N     answers in work at a time (default 4)
-  --per-minute N      requests a minute at the most (default: no limit)
-  --retries N         of one request (default 6)
-  --journal FILE      every reply; a run that broke off goes on from it (default OUT.journal)
+  --temperature T     sampling temperature (default 0.7)
+  --concurrency N     answers in flight (default 4)
+  --per-minute N      requests per minute, at most (default: no limit)
+  --retries N         retries of one request (default 6)
+  --journal FILE      keeps all replies, so that an interrupted run can continue (default OUT.journal)
 
 The engine can check that branches don't need each other:
-  --likelihood        compares each branch's log-probability with its siblings visible and hidden
-  --model DIR         the model that judges
-  --threshold X       nats a token that a branch may lose (default 0.3)
+  --likelihood        compare each branch's log-probability with its siblings visible and hidden
+  --model DIR         the model that scores them
+  --threshold X       nats per token that a branch may lose (default 0.3)
 `;
 
 const options = {
@@ -67,10 +69,10 @@ const options = {
   out: { type: "string" },
   format: { type: "string", default: "parts" },
   tokenizer: { type: "string", default: "models/ordinary" },
-  "min-tokens": { type: "string", default: String(ordinaryAnswer) },
-  "min-gain": { type: "string", default: String(defaultRules.least) },
-  "max-branches": { type: "string", default: String(defaultRules.branches) },
-  "max-stages": { type: "string", default: String(defaultRules.stages) },
+  "min-tokens": { type: "string", default: String(defaultMinAnswerTokens) },
+  "min-gain": { type: "string", default: String(defaultRules.minGain) },
+  "max-branches": { type: "string", default: String(defaultRules.maxBranches) },
+  "max-stages": { type: "string", default: String(defaultRules.maxStages) },
   report: { type: "string" },
   json: { type: "boolean" },
   llm: { type: "string" },
@@ -94,10 +96,10 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"
 export interface ExtractResult extends Summary {
   in: string;
   out: string;
-  /** Seconds of the whole run, and answers a second. */
+  /** Of the whole run. */
   seconds: number;
   answersPerSecond: number;
-  /** Only with --llm: requests sent, and why groups in replies were not taken. */
+  /** Only with --llm: requests sent, and why parts of replies were rejected. */
   llm?: { requests: number; rejections: Record<string, number> };
   /** Only with --likelihood. */
   likelihood?: Agreement;
@@ -108,14 +110,14 @@ function rulesOf(values: Values): Rules {
   return {
     ...defaultRules,
     count: folder === "none" ? estimate : readTokenizer(fromRoot(folder)).count,
-    answer: whole("min-tokens", values["min-tokens"], 0),
-    least: whole("min-gain", values["min-gain"], -1000),
-    branches: whole("max-branches", values["max-branches"], 2, 1000),
-    stages: whole("max-stages", values["max-stages"], 1, 1000),
+    minAnswerTokens: integer("min-tokens", values["min-tokens"], 0),
+    minGain: integer("min-gain", values["min-gain"], -1000),
+    maxBranches: integer("max-branches", values["max-branches"], 2, 1000),
+    maxStages: integer("max-stages", values["max-stages"], 1, 1000),
   };
 }
 
-/** The language model that looks for parts, if one is to. */
+/** A language model that looks for parts. */
 class Annotator {
   readonly #endpoint: Endpoint;
   readonly #samples: number;
@@ -128,31 +130,32 @@ class Annotator {
     this.#votes = votes;
   }
 
+  /** Undefined without --llm. */
   static async open(values: Values, out: string): Promise<Annotator | undefined> {
     if (values.llm === undefined) return undefined;
     const journal = await Journal.open(
       values.journal === undefined ? `${out}.journal` : fromRoot(values.journal),
     );
-    if (journal.size > 0) process.stderr.write(`${journal.size} replies are in the journal\n`);
+    if (journal.size > 0) process.stderr.write(`the journal holds ${journal.size} replies\n`);
     const perMinute = values["per-minute"];
     const endpoint = new Endpoint(
       {
         url: values.llm,
-        model: needed("llm-model", values["llm-model"]),
+        model: required("llm-model", values["llm-model"]),
         key: process.env[values["llm-key-env"]] ?? "none",
-        temperature: real("temperature", values.temperature, 0, 2),
+        temperature: decimal("temperature", values.temperature, 0, 2),
         perMinute:
-          perMinute === undefined ? Number.POSITIVE_INFINITY : whole("per-minute", perMinute, 1),
-        retries: whole("retries", values.retries, 0, 100),
+          perMinute === undefined ? Number.POSITIVE_INFINITY : integer("per-minute", perMinute, 1),
+        retries: integer("retries", values.retries, 0, 100),
       },
       journal,
     );
-    const samples = whole("samples", values.samples, 1, 100);
-    return new Annotator(endpoint, samples, whole("votes", values.votes, 0, 100));
+    const samples = integer("samples", values.samples, 1, 100);
+    return new Annotator(endpoint, samples, integer("votes", values.votes, 0, 100));
   }
 
   get requests(): number {
-    return this.#endpoint.asked;
+    return this.#endpoint.requests;
   }
 
   async propose({ prompt, response }: Answer, rules: Rules) {
@@ -165,30 +168,30 @@ class Annotator {
     for (const reason of rejections) {
       this.rejections[reason] = (this.rejections[reason] ?? 0) + 1;
     }
-    const all = [...findAll(response, prompt), ...candidates];
+    const all = [...findCandidates(response, prompt), ...candidates];
     const proposals = propose(response, prompt, all, rules);
     return await vote(this.#endpoint, prompt, response, proposals, this.#votes);
   }
 }
 
-async function openLikelihood(values: Values): Promise<LikelihoodJudge | undefined> {
+async function openScorer(values: Values): Promise<LikelihoodScorer | undefined> {
   if (!values.likelihood) return undefined;
-  return await LikelihoodJudge.open(fromRoot(needed("model", values.model)));
+  return await LikelihoodScorer.open(fromRoot(required("model", values.model)));
 }
 
 const twinOf = (out: string) => `${out.replace(/\.jsonl$/, "")}.twin.jsonl`;
 
-/** Says how far a run is, at most once a second. */
+/** Prints the progress of a run, at most once a second. */
 class Progress {
   readonly #start = performance.now();
-  #said = this.#start;
+  #printed = this.#start;
   #answers = 0;
 
   step(): void {
     this.#answers++;
     const now = performance.now();
-    if (now - this.#said < 1000) return;
-    this.#said = now;
+    if (now - this.#printed < 1000) return;
+    this.#printed = now;
     process.stderr.write(`${this.#answers} answers, ${this.rate.toFixed(0)}/s\n`);
   }
 
@@ -202,16 +205,16 @@ class Progress {
 }
 
 async function extract(values: Values): Promise<ExtractResult> {
-  const input = fromRoot(needed("in", values.in));
-  const out = fromRoot(needed("out", values.out));
+  const input = fromRoot(required("in", values.in));
+  const out = fromRoot(required("out", values.out));
   const aspd = oneOf("format", values.format, ["parts", "aspd"]) === "aspd";
   const rules = rulesOf(values);
-  const threshold = real("threshold", values.threshold, -100, 100);
-  const concurrency = whole("concurrency", values.concurrency, 1, 1000);
+  const threshold = decimal("threshold", values.threshold, -100, 100);
+  const concurrency = integer("concurrency", values.concurrency, 1, 1000);
   if (values.llm === undefined && values.votes !== "0") throw new UsageError("--votes needs --llm");
   const annotator = await Annotator.open(values, out);
-  const judge = await openLikelihood(values);
-  const check = judge && new LikelihoodCheck(judge, threshold);
+  const scorer = await openScorer(values);
+  const check = scorer && new LikelihoodCheck(scorer, threshold);
   const statistics = new Statistics(rules.count);
   const progress = new Progress();
 
@@ -219,9 +222,9 @@ async function extract(values: Values): Promise<ExtractResult> {
     const { prompt, response } = answer;
     const proposals = annotator
       ? await annotator.propose(answer, rules)
-      : propose(response, prompt, findAll(response, prompt), rules);
+      : propose(response, prompt, findCandidates(response, prompt), rules);
     const checked = check ? await check.check(answer, proposals) : proposals;
-    return { answer, cut: take(response, checked, rules) };
+    return { answer, cut: cutProposals(response, checked, rules) };
   };
 
   const writers = [await RowWriter.open(out)];
@@ -245,7 +248,7 @@ async function extract(values: Values): Promise<ExtractResult> {
     for (const writer of writers) await writer.discard();
     throw error;
   } finally {
-    judge?.close();
+    scorer?.close();
   }
   const { seconds, rate } = progress;
   process.stderr.write(`${rate.toFixed(0)} answers/s; written to ${out}\n`);

@@ -1,36 +1,43 @@
-// npm run data -- generate: tasks whose answers can be checked, cut by the pipeline.
+// npm run data -- generate: writes tasks whose answers can be checked, cut by the pipeline.
 import { parseArgs } from "node:util";
-import { RowWriter } from "../pipeline/answers.ts";
-import { cut, type Part, plainText } from "../pipeline/parts.ts";
+import { integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
+import { cut } from "../pipeline/cut.ts";
+import { RowWriter } from "../pipeline/jsonl.ts";
 import { makeRepetition, makeTask } from "../tasks/catalogue.ts";
 import { check, families, type Split, type Task } from "../tasks/task.ts";
-import { fromRoot, needed, oneOf, UsageError, whole } from "./options.ts";
+import { fromRoot } from "./paths.ts";
 
 export const generateHelp = `npm run data -- generate --n N --out FILE [options]
 
-Writes N verifiable demo tasks, one JSON object a line:
+Writes N verifiable demo tasks, one JSON object per line:
 {id, family, kind, parallel, prompt, response, claims, parts}.
 
-  --n N           how many
-  --out FILE      where to
-  --seed S        which ones (default 1)
+  --n N           number of tasks
+  --out FILE      the result
+  --seed S        decides the tasks (default 1)
   --split SPLIT   train or heldout (default train)
-  --family NAME   tasks of one family alone: ${families.join(", ")}
-  --repeat        lines to repeat alone, with which training begins
-  --json          one JSON value on stdout: {rows, parallel, families}
+  --family NAME   only tasks of one family: ${families.join(", ")}
+  --repeat        only tasks that repeat a line, with which training begins
+  --json          print one JSON value to stdout: {rows, parallel, families}
 `;
 
-/** The demo's answers are short: branches that save no steps teach their form all the same. */
-const evenWithoutGain = { least: -100 };
+/** The demo's answers are short, and branches that save no steps still teach the format. */
+const evenWithoutGain = { minGain: -100 };
 
-/** Cuts a task's answer and makes sure that the pipeline sees the structure the task intends. */
-export function cutTask(task: Task): Part[] {
+/**
+ * Cuts a task's answer.
+ * @throws Error if the pipeline finds another structure than the task intends
+ */
+export function cutTask(task: Task): AnswerPart[] {
   const { parts, rejections } = cut(task.response, task.prompt, evenWithoutGain);
   const found = parts.some((part) => "parallel" in part);
   const why = `${task.kind}: ${JSON.stringify({ rejections, response: task.response })}`;
-  if (found !== task.parallel) throw new Error(`structure not as intended, ${why}`);
-  if (plainText(parts) !== task.response) throw new Error(`parts lose text, ${why}`);
-  if (!check(task.claims, task.response)) throw new Error(`own verifier refuses, ${why}`);
+  if (found !== task.parallel) throw new Error(`the structure is not as intended, ${why}`);
+  if (textOfParts(parts) !== task.response)
+    throw new Error(`the joined parts differ from the answer, ${why}`);
+  if (!check(task.claims, task.response))
+    throw new Error(`the verifier rejects the answer, ${why}`);
   return parts;
 }
 
@@ -80,10 +87,10 @@ export async function generateCommand(argv: string[]) {
       json: { type: "boolean" },
     },
   });
-  const out = fromRoot(needed("out", values.out));
-  const n = whole("n", needed("n", values.n), 1);
+  const out = fromRoot(required("out", values.out));
+  const n = integer("n", required("n", values.n), 1);
   const split = oneOf("split", values.split, ["train", "heldout"]);
-  const seed = whole("seed", values.seed, 0);
+  const seed = integer("seed", values.seed, 0);
   const family = values.family === undefined ? undefined : oneOf("family", values.family, families);
   if (family && values.repeat) throw new UsageError("--family and --repeat: give one of them");
   const json = await generate(out, n, seed, split, (index) =>

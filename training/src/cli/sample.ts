@@ -1,37 +1,38 @@
-// npm run data -- sample: stages to read and judge.
+// npm run data -- sample: prints stages for people to review.
 import { parseArgs } from "node:util";
-import { readRows } from "../pipeline/answers.ts";
-import type { Branch, Part } from "../pipeline/parts.ts";
+import { integer, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import type { AnswerPart, BranchPart } from "@anabranch/shared/parts.ts";
+import { readRows } from "../pipeline/jsonl.ts";
 import { Random } from "../random.ts";
-import { fromRoot, needed, UsageError, whole } from "./options.ts";
+import { fromRoot } from "./paths.ts";
 
 export const sampleHelp = `npm run data -- sample --in FILE [--in FILE …] [options]
 
-Prints parallel stages drawn at random from what extract wrote, for reading: could each branch be
-written without having read its siblings? A stage's key is id, model and its place in the answer.
+Prints random parallel stages from the result of extract, for people to review: could each branch be
+written without knowing its siblings? A stage's key is its id, its model and its index among the parts.
 
-  --in FILE     from extract --format parts
-  --n N         stages of each file (default 10)
-  --seed S      (default 1)
-  --width N     characters shown of a branch (default 300)
-  --json        one JSON value on stdout: [{key, prompt, before, branches, after}]
+  --in FILE     written by extract --format parts
+  --n N         stages per file (default 10)
+  --seed S      decides the stages (default 1)
+  --width N     characters shown of each branch (default 300)
+  --json        print one JSON value to stdout: [{key, prompt, before, branches, after}]
 `;
 
 interface Stage {
   key: string;
   prompt: string;
   before: string;
-  branches: Branch[];
+  branches: BranchPart[];
   after: string;
 }
 
-/** Every stage of a file is equally likely; only the drawn ones are kept. */
+/** Draws `n` stages of a file with equal probability (reservoir sampling). */
 async function draw(file: string, n: number, random: Random): Promise<Stage[]> {
   const drawn: Stage[] = [];
   let seen = 0;
   for await (const { row, line } of readRows(file)) {
     if (!Array.isArray(row.parts)) throw new Error(`${file}, line ${line}: no "parts"`);
-    for (const stage of stagesOf(row, row.parts as Part[])) {
+    for (const stage of stagesOf(row, row.parts as AnswerPart[])) {
       const place = random.int(0, seen++);
       if (drawn.length < n) drawn.push(stage);
       else if (place < n) drawn[place] = stage;
@@ -40,7 +41,7 @@ async function draw(file: string, n: number, random: Random): Promise<Stage[]> {
   return drawn;
 }
 
-function stagesOf(row: Record<string, unknown>, parts: readonly Part[]): Stage[] {
+function stagesOf(row: Record<string, unknown>, parts: readonly AnswerPart[]): Stage[] {
   const texts = parts.map((part) =>
     "serial" in part ? part.serial : part.parallel.map(({ body }) => body).join(""),
   );
@@ -59,7 +60,7 @@ function stagesOf(row: Record<string, unknown>, parts: readonly Part[]): Stage[]
   );
 }
 
-/** One line of at most `width` characters, the middle left out. */
+/** One line of at most `width` characters, with the middle omitted. */
 function short(text: string, width: number): string {
   const line = text.replace(/\s+/g, " ").trim();
   if (line.length <= width) return line;
@@ -92,10 +93,11 @@ export async function sampleCommand(argv: string[]) {
     },
   });
   if (values.in.length === 0) throw new UsageError("--in is needed; see --help");
-  const n = whole("n", values.n, 1);
-  const width = whole("width", values.width, 20);
-  const random = new Random(whole("seed", values.seed, 0));
+  const n = integer("n", values.n, 1);
+  const width = integer("width", values.width, 20);
+  const random = new Random(integer("seed", values.seed, 0));
   const json: Stage[] = [];
-  for (const file of values.in) json.push(...(await draw(fromRoot(needed("in", file)), n, random)));
+  for (const file of values.in)
+    json.push(...(await draw(fromRoot(required("in", file)), n, random)));
   return { json, text: textOf(json, width) };
 }

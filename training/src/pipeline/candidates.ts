@@ -1,14 +1,15 @@
-// Runs of neighbouring pieces of an answer that may be independent, at every level of its structure.
+// Finds runs of neighbouring blocks of an answer that may be independent, at every level of its structure.
+
+import { type Named, named } from "./item-names.ts";
 import type { Block } from "./markdown.ts";
-import { type Named, named } from "./names.ts";
 
 export type Kind = "list" | "section" | "lead" | "table" | "comparison" | "enumeration" | "sums";
 
-/** Offsets are UTF-16; the items cover [start, end) without gaps. */
+/** Offsets are UTF-16; the items candidateFrom [start, end) without gaps. */
 export interface Candidate {
   kind: Kind | "model";
-  /** Where the whole structure begins, parts that were taken off its start included. */
-  whole: number;
+  /** Where the structure begins, including introductory items that were taken off its start. */
+  structureStart: number;
   start: number;
   end: number;
   items: Item[];
@@ -20,7 +21,7 @@ export interface Item extends Named {
   end: number;
 }
 
-/** Titles of what closes an answer or opens it, and is no part like the others. */
+/** Titles of items that close or open an answer and are not parts like the others. */
 const closing =
   /^(in )?(conclusions?|summary|essence|short|brief|overall|final\b|closing (remarks|thoughts|words|statement)|bottom line|takeaways?|key takeaways?|references|sources|disclaimer|notes?\b|important|total|sum\b|verdict|recommendations?$|result$|answer$|explanation|example usage|usage|next steps|wrap)/i;
 const opening =
@@ -28,7 +29,7 @@ const opening =
 const closingParagraph =
   /^(in (conclusion|summary|essence|short|brief|general|the end|any case)|overall|to (sum up|summari[sz]e|conclude)|ultimately|all in all|remember|so\b|these|together|of these|by (following|doing)|note|please|i hope|hope|let me know)/i;
 
-export function findCandidates(
+export function findBlockCandidates(
   blocks: readonly Block[],
   text: string,
   prompt: string,
@@ -41,7 +42,7 @@ export function findCandidates(
 function visit(blocks: readonly Block[], text: string, prompt: string, out: Candidate[]): void {
   const sections = sectionRun(blocks, text);
   if (sections) {
-    add(out, "section", blocks, sections, text);
+    addCandidate(out, "section", blocks, sections, text);
     visit(blocks.slice(0, sections.starts[0]), text, prompt, out);
     sections.starts.forEach((start, i) => {
       visit(blocks.slice(start + 1, sections.starts[i + 1] ?? sections.end), text, prompt, out);
@@ -49,18 +50,19 @@ function visit(blocks: readonly Block[], text: string, prompt: string, out: Cand
     visit(blocks.slice(sections.end), text, prompt, out);
     return;
   }
-  for (const run of leadRuns(blocks, text)) add(out, "lead", blocks, run, text);
-  for (const run of brokenLists(blocks)) add(out, "list", blocks, run, text);
+  for (const run of leadRuns(blocks, text)) addCandidate(out, "lead", blocks, run, text);
+  for (const run of brokenLists(blocks)) addCandidate(out, "list", blocks, run, text);
   for (const run of comparisons(blocks, text, prompt)) {
-    add(out, "comparison", blocks, run, text);
+    addCandidate(out, "comparison", blocks, run, text);
   }
-  for (const run of ordinalParagraphs(blocks, text)) add(out, "enumeration", blocks, run, text);
+  for (const run of ordinalParagraphs(blocks, text))
+    addCandidate(out, "enumeration", blocks, run, text);
   for (const block of blocks) {
     if (block.type === "list" && block.children.length > 1) {
       const starts = block.children.map((_, i) => i);
       const end = trimEnds(starts, starts.length, (i) => titleOf(block.children[i], text));
       if (starts.length > 1) {
-        add(out, "list", block.children, { starts, end, first: 0 }, text, block.ordered);
+        addCandidate(out, "list", block.children, { starts, end, first: 0 }, text, block.ordered);
       }
     }
     if (block.type === "table" && block.children.length > 1) table(out, block, text);
@@ -70,7 +72,7 @@ function visit(blocks: readonly Block[], text: string, prompt: string, out: Cand
   }
 }
 
-/** A list that opens on its parent's own line can't be cut from it. */
+/** An item's children, without a list that begins on the item's own line and can't be cut from it. */
 function ownLines(item: Block, text: string): Block[] {
   const firstLineEnd = text.slice(item.start).search(/[\r\n]/);
   return firstLineEnd === -1
@@ -78,16 +80,16 @@ function ownLines(item: Block, text: string): Block[] {
     : item.children.filter((child) => child.start > item.start + firstLineEnd);
 }
 
-/** Indices into a list of blocks: where each part starts, and behind the last. */
-interface Run {
+/** Neighbouring parts as indices into a list of blocks: where each starts, and the index after the last. */
+interface BlockRun {
   starts: number[];
   end: number;
-  /** Where the first started before opening parts were taken off; absent: they were not. */
+  /** Where the first started before opening parts were taken off; absent if none were. */
   first?: number;
 }
 
 /** The sections of the shallowest depth that has at least two headings. */
-function sectionRun(blocks: readonly Block[], text: string): Run | undefined {
+function sectionRun(blocks: readonly Block[], text: string): BlockRun | undefined {
   const headings = blocks.filter((block) => block.type === "heading");
   const depths = [...new Set(headings.map(({ level }) => level))].sort();
   const depth = depths.find((d) => headings.filter(({ level }) => level === d).length > 1);
@@ -98,7 +100,7 @@ function sectionRun(blocks: readonly Block[], text: string): Run | undefined {
   const [first = 0] = starts;
   const end = trimEnds(starts, blocks.length, (i) => titleOf(blocks[i], text));
   if (starts.length < 2) return undefined;
-  // A shallower heading after the sections begins something else.
+  // A shallower heading among the sections means that they are not one structure.
   const shallower = blocks.findIndex(
     ({ type, level }, i) => i > first && type === "heading" && level < depth,
   );
@@ -107,7 +109,7 @@ function sectionRun(blocks: readonly Block[], text: string): Run | undefined {
   return { starts, end: closingBlock(blocks, text, last + 2, end), first };
 }
 
-/** Takes opening and closing parts off a run; returns where its last part ends. */
+/** Removes opening and closing parts from a run. Returns where its last part ends. */
 function trimEnds(starts: number[], end: number, title: (index: number) => string): number {
   let stop = end;
   while (starts.length > 0 && closing.test(title(starts.at(-1) ?? 0))) stop = starts.pop() ?? stop;
@@ -115,7 +117,7 @@ function trimEnds(starts: number[], end: number, title: (index: number) => strin
   return stop;
 }
 
-/** Where the last section gives way to a paragraph or rule that closes the whole answer. */
+/** Where the last section ends, before a paragraph or rule that closes the whole answer. */
 function closingBlock(blocks: readonly Block[], text: string, from: number, end: number): number {
   for (let i = from; i < end; i++) {
     const block = blocks[i];
@@ -124,7 +126,7 @@ function closingBlock(blocks: readonly Block[], text: string, from: number, end:
       if (closingParagraph.test(text.slice(block.start, block.end))) return i;
     }
   }
-  // One plain paragraph after another in the last section: the answer's own ending.
+  // A plain paragraph after another in the last section is the ending of the whole answer.
   const [tail, previous] = [blocks[end - 1], blocks[end - 2]];
   const plain = tail?.type === "paragraph" && !isLead(tail, text) && previous?.type === "paragraph";
   return plain && from < end ? end - 1 : end;
@@ -136,7 +138,7 @@ function isLead(block: Block | undefined, text: string): boolean {
   );
 }
 
-/** Lines that lead on to what follows instead of naming it. */
+/** Starts of lines that introduce what follows instead of naming it. */
 const introduces =
   /^(here|now|let|to |in this|this|these|that|the following|for example|examples?\b|note|first|then|next|finally|so |if |when |however|you |we |i |and |but |output|result|where)/i;
 
@@ -149,15 +151,15 @@ function isLabel(block: Block | undefined, text: string): boolean {
 }
 
 /**
- * Paragraphs that start in bold or are labels, and what hangs on each; the last one's own lists and
- * code, and the first block under a label.
+ * Paragraphs that start in bold or are labels, each with the blocks that belong to it: lists and code,
+ * and the first block under a label.
  */
-function leadRuns(blocks: readonly Block[], text: string): Run[] {
-  const runs: Run[] = [];
+function leadRuns(blocks: readonly Block[], text: string): BlockRun[] {
+  const runs: BlockRun[] = [];
   for (const test of [isLead, isLabel]) {
     for (let i = 0; i < blocks.length; i++) {
       if (!test(blocks[i], text)) continue;
-      const run: Run = { ...leadRun(blocks, text, i, test), first: i };
+      const run: BlockRun = { ...leadRun(blocks, text, i, test), first: i };
       i = run.end - 1;
       run.end = trimEnds(run.starts, run.end, (at) => titleOf(blocks[at], text));
       const labelled = run.starts.every(
@@ -174,7 +176,7 @@ function leadRun(
   text: string,
   from: number,
   test: (block: Block | undefined, text: string) => boolean,
-): Run {
+): BlockRun {
   const starts: number[] = [];
   let end = from;
   for (let i = from; i < blocks.length; i++) {
@@ -195,9 +197,9 @@ function leadRun(
   return { starts, end };
 }
 
-/** "1. a", a paragraph, "2. b": what looks like one list to a reader is several to Markdown. */
-function brokenLists(blocks: readonly Block[]): Run[] {
-  const runs: Run[] = [];
+/** "1. a", a paragraph, "2. b": one list to a reader, but several lists in Markdown. */
+function brokenLists(blocks: readonly Block[]): BlockRun[] {
+  const runs: BlockRun[] = [];
   const number = (block: Block | undefined) =>
     block?.type === "list" && block.ordered && block.children.length === 1
       ? (block.children[0]?.level ?? 0)
@@ -231,15 +233,15 @@ const subject =
 const noSubject =
   /^(it|this|that|these|those|they|he|she|we|you|i|there|here|what|which|one|another|other|some|both|each|all|most|many|however|finally|overall)\b/i;
 
-/** What a paragraph is about, where it says so at its start. */
+/** What a paragraph is about, if it says so at its start. */
 function subjectOf(block: Block | undefined, text: string): string | undefined {
   if (block?.type !== "paragraph") return undefined;
   const name = subject.exec(text.slice(block.start, Math.min(block.end, block.start + 160)))?.[1];
   return name === undefined || noSubject.test(name) ? undefined : name;
 }
 
-/** Neighbouring paragraphs on different subjects that are named together before. */
-function comparisons(blocks: readonly Block[], text: string, prompt: string): Run[] {
+/** Neighbouring paragraphs on different subjects that the prompt or earlier text names together. */
+function comparisons(blocks: readonly Block[], text: string, prompt: string): BlockRun[] {
   return paragraphRuns(blocks, (block) => subjectOf(block, text) !== undefined).filter(
     ({ starts }) => {
       const subjects = starts.map((i) => subjectOf(blocks[i], text) ?? "");
@@ -251,7 +253,7 @@ function comparisons(blocks: readonly Block[], text: string, prompt: string): Ru
   );
 }
 
-/** "a and b", "a vs. b", "a, b": each subject's first word in one sentence, joined. */
+/** Whether one sentence joins the first words of all subjects: "a and b", "a vs. b", "a, b". */
 function areNamedTogether(subjects: readonly string[], before: string): boolean {
   const words = subjects.map((name) => firstWord(name));
   const heads = subjects.map((name) => name.toLowerCase().split(" ").at(-1) ?? "");
@@ -288,7 +290,7 @@ const ordinals = [
 ];
 const lastOrdinal = /^(finally|lastly|last but not least)\b/i;
 
-function ordinalParagraphs(blocks: readonly Block[], text: string): Run[] {
+function ordinalParagraphs(blocks: readonly Block[], text: string): BlockRun[] {
   let count = 0;
   return paragraphRuns(blocks, ({ start, end }) => {
     const source = text.slice(start, Math.min(end, start + 40));
@@ -298,8 +300,8 @@ function ordinalParagraphs(blocks: readonly Block[], text: string): Run[] {
   });
 }
 
-function paragraphRuns(blocks: readonly Block[], test: (block: Block) => boolean): Run[] {
-  const runs: Run[] = [];
+function paragraphRuns(blocks: readonly Block[], test: (block: Block) => boolean): BlockRun[] {
+  const runs: BlockRun[] = [];
   let starts: number[] = [];
   const close = (end: number) => {
     if (starts.length > 1) runs.push({ starts, end });
@@ -318,7 +320,7 @@ function table(out: Candidate[], block: Block, text: string): void {
   const starts = rows.map((_, i) => i);
   const title = (i: number) => cellTitle(text.slice(rows[i]?.start, rows[i]?.end)).lead ?? "";
   const end = trimEnds(starts, rows.length, title);
-  if (starts.length > 1) add(out, "table", rows, { starts, end, first: 0 }, text);
+  if (starts.length > 1) addCandidate(out, "table", rows, { starts, end, first: 0 }, text);
 }
 
 /** The first cell with a word in it. */
@@ -335,21 +337,21 @@ function titleOf(block: Block | undefined, text: string): string {
   return (lead ?? words).replace(/^\W+/, "").replace(/^(?:[IVX]+|\d+|[A-Z])[.)]\s+/, "");
 }
 
-/**
- * Items from one start to the next. The last one also takes the same gap that parts the others, so
- * that every body ends alike and a branch needn't know whether it is the last.
- */
-function add(
+/** Adds a candidate whose items start at the parts of a run. */
+function addCandidate(
   out: Candidate[],
   kind: Kind,
   blocks: readonly Block[],
-  { starts, end, first = starts[0] ?? 0 }: Run,
+  { starts, end, first = starts[0] ?? 0 }: BlockRun,
   text: string,
   ordered = kind === "list",
 ): void {
   const from = starts.map((i) => lineStart(text, blocks[i]?.start ?? 0));
-  const whole = blocks[first]?.start ?? 0;
-  out.push({ ...cover(kind, text, from, blocks[end - 1]?.end ?? 0, ordered), whole });
+  const structureStart = blocks[first]?.start ?? 0;
+  out.push({
+    ...candidateFrom(kind, text, from, blocks[end - 1]?.end ?? 0, ordered),
+    structureStart,
+  });
 }
 
 const namers: Partial<Record<Candidate["kind"], (source: string) => Named>> = {
@@ -360,8 +362,12 @@ const namers: Partial<Record<Candidate["kind"], (source: string) => Named>> = {
   },
 };
 
-/** A candidate whose items start at the given offsets. */
-export function cover(
+/**
+ * A candidate whose items start at the given offsets, each ending where the next one starts. The last one
+ * also takes the white space that separates the others, so that all bodies end alike and a branch does
+ * not need to know whether it is the last.
+ */
+export function candidateFrom(
   kind: Candidate["kind"],
   text: string,
   from: readonly number[],
@@ -378,7 +384,7 @@ export function cover(
     return { ...name(text.slice(start, stop)), start, end: stop };
   });
   const start = from[0] ?? end;
-  return { kind, whole: start, start, end, items, ordered };
+  return { kind, structureStart: start, start, end, items, ordered };
 }
 
 /** A marker's indentation belongs to its item. */

@@ -1,9 +1,9 @@
-// Two plain charts as SVG text.
+// Two kinds of chart as SVG.
 
 export interface Bar {
   label: string;
   value: number;
-  /** The value as it is to be read. */
+  /** The value as text. */
   shown: string;
 }
 
@@ -15,12 +15,12 @@ const svg = (width: number, height: number, inside: readonly string[]) =>
 ${inside.join("\n")}
 </svg>`;
 
-/** One horizontal bar a line, from zero. */
+/** Horizontal bars from zero, one per line. */
 export function barChart(bars: readonly Bar[]): string {
   const [line, labels, width] = [24, 280, 860];
-  const most = Math.max(...bars.map(({ value }) => value), 1e-9);
+  const max = Math.max(...bars.map(({ value }) => value), 1e-9);
   const inside = bars.map(({ label, value, shown }, i) => {
-    const length = (Math.max(0, value) / most) * (width - labels - 80);
+    const length = (Math.max(0, value) / max) * (width - labels - 80);
     const base = i * line + 16;
     return `<text x="${labels - 8}" y="${base}" text-anchor="end">${xml(label.slice(0, 44))}</text>
 <rect x="${labels}" y="${i * line + 3}" width="${length.toFixed(1)}" height="${line - 6}" fill="${color}"/>
@@ -36,9 +36,9 @@ export function columnChart(
   yTitle: string,
 ): string {
   const [width, height, left, bottom, top] = [860, 300, 60, 44, 14];
-  const most = Math.max(...columns.map(({ value }) => value), 1);
+  const max = Math.max(...columns.map(({ value }) => value), 1);
   const step = (width - left) / Math.max(1, columns.length);
-  const scale = (height - bottom - top) / most;
+  const scale = (height - bottom - top) / max;
   const base = height - bottom;
   const bars = columns.map(({ label, value }, i) => {
     const x = left + i * step;
@@ -46,7 +46,7 @@ export function columnChart(
       i % 2 === 0 ? `<text x="${x.toFixed(1)}" y="${base + 16}">${xml(label)}</text>` : "";
     return `<rect x="${(x + 1).toFixed(1)}" y="${(base - value * scale).toFixed(1)}" width="${(step - 2).toFixed(1)}" height="${(value * scale).toFixed(1)}" fill="${color}"><title>${xml(label)}: ${value}</title></rect>${name}`;
   });
-  const lines = [0, most / 2, most].map((value) => {
+  const lines = [0, max / 2, max].map((value) => {
     const y = (base - value * scale).toFixed(1);
     return `<line x1="${left}" x2="${width}" y1="${y}" y2="${y}" stroke="#ddd"/>
 <text x="${left - 6}" y="${y}" text-anchor="end">${Math.round(value)}</text>`;

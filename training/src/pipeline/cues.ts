@@ -1,11 +1,11 @@
-// Words that tell whether parts of an answer stand side by side or follow from each other.
+// Phrases that show whether parts of an answer are independent or follow from each other.
 
-/** Alternatives over several lines, between what comes before and after them; case is ignored. */
+/** A case-insensitive pattern: alternatives, written over several lines, between `before` and `after`. */
 function cue(before: string, alternatives: string, after: string): RegExp {
   return new RegExp(`${before}(?:${alternatives.replace(/\n\s*/g, "")})${after}`, "i");
 }
 
-/** An item that opens with one of these is the next step after the one before. */
+/** Starts of an item that is the next step after the previous one. */
 export const sequel = cue(
   "^",
   String.raw`
@@ -20,8 +20,8 @@ export const sequel = cue(
   "\\b",
 );
 
-/** The same, where it tells even of the first item that all of them run on. */
-export const goesOn = cue(
+/** Starts of an item that show, even in the first item, that the items follow from each other. */
+export const continuation = cue(
   "^",
   String.raw`
   now,? |then,? |next,? |first,? |(we|it|you|i|the \w+) (first|start|begin)|let('|’)?s\s
@@ -29,7 +29,7 @@ export const goesOn = cue(
   "",
 );
 
-/** An item that opens with one of these only knows that others stand before it. */
+/** Starts of an item that mentions that others come before it. */
 export const addition = cue(
   "^",
   `
@@ -43,14 +43,14 @@ export const addition = cue(
 export const ordinal =
   /^(first(ly)?( of all)?|second(ly)?|third(ly)?|fourth(ly)?|fifth(ly)?|finally|lastly|another)\b[\s,]*/i;
 
-/** "Add a third point": of things that only the items before have brought in. */
+/** "Add a third point": things that only earlier items have introduced. */
 export const oneMore = /\ban? (second|third|fourth|fifth|sixth|seventh|eighth)\b/i;
 
-/** A pronoun whose noun may stand in the item before. */
+/** A pronoun whose noun may be in the previous item. */
 export const pronoun =
   /^(it|its|this|that|these|those|they|their|them|he|his|she|her|such|there|here)\b/i;
 
-/** A reference to an earlier item, wherever it stands. */
+/** A reference to an earlier item, anywhere in the text. */
 export const reference = cue(
   "\\b",
   String.raw`
@@ -72,25 +72,25 @@ export const reference = cue(
   "\\b",
 );
 
-/** A name that points at what another part named: "the share of this market". */
+/** A title that refers to what another part named: "the share of this market". */
 export const deictic = /\S (this|these|those) [a-z]/i;
 
-/** A sentence inside an item that says again what an earlier one said. */
+/** A sentence inside an item that repeats what an earlier one said. */
 export const saidAgain = /[.!?] (again|once more|as well),/i;
 
-/** What a prompt wants told from cause to effect, however its list is introduced. */
+/** A prompt that asks for cause and effect, whatever introduces its list. */
 export const processOf = /\bthe process (of|by|in)\b/i;
 
-/** A day or a life, told in its order. */
+/** A day or a life in chronological order. */
 export const inTime = /\b(daily (life|routine)|typical day|day in (the|my) life|biography)\b/i;
 
-/** Says what numbers must come to. */
+/** Says what numbers must add up to. */
 export const total =
   /\b(exactly|in total|total(l?ing)?( of)?|adds? up to|sums? to|budget of)( around| about)? \W?\d|\d[\w,.]* (\w+ )?in total\b/i;
 
 export const pronounThen = /\b(we|you|it|he|she|they|i|and|then) (then|can now|now)\b/i;
 
-/** Titles that count out a sequence. Options, examples and methods don't. */
+/** Titles that number a sequence. Options, examples and methods are not sequences. */
 export const numbered = cue(
   "^(the )?",
   String.raw`
@@ -106,7 +106,7 @@ export const numbered = cue(
   "",
 );
 
-/** Parts of a recipe or manual, each written with the others in view. */
+/** Parts of a recipe or manual, which depend on each other. */
 export const procedureTitle = cue(
   "^",
   `
@@ -115,7 +115,7 @@ export const procedureTitle = cue(
   "( \\(.*)?$",
 );
 
-/** Parts that speak of another part: an answer of its question, an explanation of its code. */
+/** Parts about another part: an answer to a question, an explanation of code. */
 export const aboutAnother = cue(
   "^",
   String.raw`
@@ -129,10 +129,10 @@ export const aboutAnother = cue(
   "$",
 );
 
-/** "A) …": a choice is written against the right one. */
-export const choice = /^\(?[a-eA-E][.)](\s|$)/;
+/** "A) …": an answer option, which depends on the correct one. */
+export const answerOption = /^\(?[a-eA-E][.)](\s|$)/;
 
-/** "2 cups flour": an ingredient is measured with the others in mind. */
+/** "2 cups flour": the quantity of an ingredient depends on the others. */
 export const quantity = cue(
   "^[\\d½¼¾⅓⅔][\\d\\s/.,½¼¾⅓⅔-]*(\\([^)]*\\) )?",
   `
@@ -142,7 +142,7 @@ export const quantity = cue(
   "\\b",
 );
 
-/** Words in a list's lead-in that say its items are done one after another. */
+/** Words in a list's lead-in that show that its items are done one after another. */
 export const procedure = cue(
   "\\b",
   String.raw`
@@ -158,8 +158,8 @@ export const procedure = cue(
   "\\b",
 );
 
-/** Nobody lists these side by side, whatever else the lead-in says. */
-export const steps = cue(
+/** Words for items that are never independent, whatever else the lead-in says. */
+export const stepByStep = cue(
   "\\b",
   `
   steps|step[- ]by[- ]step|stages|phases|instructions|procedure|recipe|ingredients
@@ -170,7 +170,7 @@ export const steps = cue(
   "\\b",
 );
 
-/** Words that say items stand side by side. */
+/** Words that show that items are independent. */
 export const sideBySide = cue(
   "\\b",
   `
@@ -192,7 +192,7 @@ export const sideBySide = cue(
   "\\b",
 );
 
-/** A prompt that asks for something to be worked out or done in order. */
+/** A prompt that asks to calculate something, or to do it in order. */
 export const procedural = cue(
   "\\b",
   `
@@ -202,7 +202,7 @@ export const procedural = cue(
   "\\b",
 );
 
-/** A prompt whose answer is a sequence, down to its smallest list. */
+/** A prompt whose answer is a sequence, including all lists in it. */
 export const sequential = cue(
   "\\b",
   `
@@ -213,7 +213,7 @@ export const sequential = cue(
   "\\b",
 );
 
-/** A verb at the start of an item: something to do. */
+/** An imperative at the start of an item. */
 export const imperative = cue(
   "^",
   `
@@ -238,8 +238,8 @@ export const imperative = cue(
   "\\b",
 );
 
-/** A prompt that asks for one thing told from start to end. */
-export const told = cue(
+/** A prompt that asks for a narrative. */
+export const narrative = cue(
   "\\b",
   String.raw`
   story|stories|(animation|movie|film|video|tv|podcast|radio|short|comedy) script|poem
@@ -250,7 +250,7 @@ export const told = cue(
   "\\b",
 );
 
-/** A prompt that asks for advice, of which each piece stands alone. */
+/** A prompt that asks for advice, whose items are independent. */
 export const advice = cue(
   "\\b",
   `
@@ -260,7 +260,7 @@ export const advice = cue(
   "\\b",
 );
 
-/** A prompt that asks for several things side by side. */
+/** A prompt that asks for several independent things. */
 export const severalThings = cue(
   "\\b",
   String.raw`

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { dependence } from "./dependence.ts";
-import { isTold } from "./sequence.ts";
-import type { Surroundings, Written } from "./written.ts";
+import { checkDependence } from "./dependence.ts";
+import type { ItemContext, ItemText } from "./item-text.ts";
+import { asksForNarrative } from "./sequence.ts";
 
-const nowhere: Surroundings = {
+const noContext: ItemContext = {
   prompt: "",
   before: "",
   leadIn: "",
@@ -13,56 +13,56 @@ const nowhere: Surroundings = {
 };
 
 /** Items "Title: text". */
-const items = (...texts: string[]): Written[] =>
+const items = (...texts: string[]): ItemText[] =>
   texts.map((text) => ({ title: text.split(":")[0] ?? "", text: `- ${text}` }));
 
-const judge = (written: Written[], around: Partial<Surroundings> = {}) =>
-  dependence(written, { ...nowhere, ...around });
+const check = (texts: ItemText[], context: Partial<ItemContext> = {}) =>
+  checkDependence(texts, { ...noContext, ...context });
 
 const plain = items("Red: a warm color", "Blue: a cold color", "Gray: no color at all");
 
 describe("independent items", () => {
   it("are one run", () => {
-    expect(judge(plain)).toEqual({ runs: [{ from: 0, to: 3 }] });
+    expect(check(plain)).toEqual({ runs: [{ from: 0, to: 3 }] });
   });
-  it("may give advice in the imperative", () => {
+  it("may be advice in the imperative", () => {
     const tips = items("Plan ahead: make a list", "Take breaks: go for a walk");
-    expect(judge(tips, { leadIn: "Here are some tips:", ordered: true })).toEqual({
+    expect(check(tips, { leadIn: "Here are some tips:", ordered: true })).toEqual({
       runs: [{ from: 0, to: 2 }],
     });
   });
   it("may all begin with the same pronoun", () => {
     const facts = items("It is large", "It is old", "It is in Japan");
-    expect(judge(facts)).toEqual({ runs: [{ from: 0, to: 3 }] });
+    expect(check(facts)).toEqual({ runs: [{ from: 0, to: 3 }] });
   });
-  it("may open with both of two things that they name", () => {
+  it("may start with 'both' and the two things that it means", () => {
     const effects = items("Cost: Tea is cheap", "Health: Both tea and coffee are good for you");
-    expect(judge(effects)).toEqual({ runs: [{ from: 0, to: 2 }] });
+    expect(check(effects)).toEqual({ runs: [{ from: 0, to: 2 }] });
   });
-  it("may sound like a next step here and there where they stand side by side", () => {
+  it("may now and then look like a next step if the lead-in says that they are independent", () => {
     const tips = items("Plan: a list", "Rest: a walk", "Sleep: early", "Eat: After work, cook");
     const run = { runs: [{ from: 0, to: 3 }] };
-    expect(judge(tips, { leadIn: "Here are some tips:" })).toEqual(run);
-    expect(judge(tips)).toEqual({ reason: "goes on from the one before" });
-    expect(judge(tips.slice(1), { leadIn: "Here are some tips:" })).toEqual({
+    expect(check(tips, { leadIn: "Here are some tips:" })).toEqual(run);
+    expect(check(tips)).toEqual({ reason: "goes on from the one before" });
+    expect(check(tips.slice(1), { leadIn: "Here are some tips:" })).toEqual({
       reason: "goes on from the one before",
     });
   });
   it("may work with numbers of a question that asks for a total", () => {
     const sums = items("Tea: costs 3", "Milk: costs 4");
     const prompt = "Tea is 3 and milk is 4. How much is that in total, with a budget of 10?";
-    expect(judge(sums, { prompt })).toEqual({ runs: [{ from: 0, to: 2 }] });
+    expect(check(sums, { prompt })).toEqual({ runs: [{ from: 0, to: 2 }] });
   });
   it("may name what the prompt names", () => {
     const cities = items("Tokyo: larger than Paris", "Paris: smaller than Tokyo is");
-    expect(judge(cities, { prompt: "Compare Tokyo and Paris." })).toEqual({
+    expect(check(cities, { prompt: "Compare Tokyo and Paris." })).toEqual({
       runs: [{ from: 0, to: 2 }],
     });
   });
 });
 
-describe("a whole group is dependent", () => {
-  const cases: [string, Written[], Partial<Surroundings>, string][] = [
+describe("all items are dependent", () => {
+  const cases: [string, ItemText[], Partial<ItemContext>, string][] = [
     ["numbered steps", items("Step 1: mix it", "Step 2: bake it"), {}, "numbered steps"],
     ["days", items("Day 1: we see Rome", "Day 2: we see Pisa"), {}, "numbered steps"],
     ["ingredients", items("Ingredients: flour", "Instructions: bake it"), {}, "a procedure"],
@@ -224,12 +224,12 @@ describe("a whole group is dependent", () => {
       "sections may build on each other",
     ],
   ];
-  for (const [name, written, around, reason] of cases) {
-    it(`for ${name}`, () => expect(judge(written, around)).toEqual({ reason }));
+  for (const [name, texts, context, reason] of cases) {
+    it(`for ${name}`, () => expect(check(texts, context)).toEqual({ reason }));
   }
 });
 
-describe("an item that knows of those before it ends a run", () => {
+describe("an item that mentions earlier ones ends a run", () => {
   const cases: Record<string, string> = {
     "an addition": "Additionally: there is gray",
     "what is said again": "Gray: no color. Again, it may be cold",
@@ -238,17 +238,17 @@ describe("an item that knows of those before it ends a run", () => {
   };
   for (const [name, text] of Object.entries(cases)) {
     it(`for ${name}`, () => {
-      const written = items("Deep Red: a warm color", "Blue Sky: a cold color", text);
-      expect(judge(written)).toEqual({ runs: [{ from: 0, to: 2 }] });
+      const texts = items("Deep Red: a warm color", "Blue Sky: a cold color", text);
+      expect(check(texts)).toEqual({ runs: [{ from: 0, to: 2 }] });
     });
   }
   it("and begins the next", () => {
-    const written = items("Red: warm", "Also: blue", "Gray: none", "Pink: warm");
-    expect(judge(written)).toEqual({ runs: [{ from: 1, to: 4 }] });
+    const texts = items("Red: warm", "Also: blue", "Gray: none", "Pink: warm");
+    expect(check(texts)).toEqual({ runs: [{ from: 1, to: 4 }] });
   });
   it("or stays serial between two runs", () => {
-    const written = items("Red: warm", "Blue: cold", "Also: none", "Pink: warm", "Gray: none");
-    expect(judge(written)).toEqual({
+    const texts = items("Red: warm", "Blue: cold", "Also: none", "Pink: warm", "Gray: none");
+    expect(check(texts)).toEqual({
       runs: [
         { from: 0, to: 2 },
         { from: 2, to: 5 },
@@ -257,18 +257,18 @@ describe("an item that knows of those before it ends a run", () => {
     });
   });
   it("and there may be none", () => {
-    expect(judge(items("Red: warm", "Also: blue"))).toEqual({ reason: "adds to the one before" });
+    expect(check(items("Red: warm", "Also: blue"))).toEqual({ reason: "adds to the one before" });
   });
 });
 
-describe("a prompt for something told", () => {
+describe("a prompt for a narrative", () => {
   it("is one for a story, a poem or a dialogue", () => {
-    expect(isTold("Write a short story about a fox.")).toBe(true);
-    expect(isTold("Compose a poem in three verses.")).toBe(true);
-    expect(isTold("Conduct a debate between two people.")).toBe(true);
+    expect(asksForNarrative("Write a short story about a fox.")).toBe(true);
+    expect(asksForNarrative("Compose a poem in three verses.")).toBe(true);
+    expect(asksForNarrative("Conduct a debate between two people.")).toBe(true);
   });
   it("is not one for advice or facts", () => {
-    expect(isTold("What should a good story have?")).toBe(false);
-    expect(isTold("Give me some tips for saving money.")).toBe(false);
+    expect(asksForNarrative("What should a good story have?")).toBe(false);
+    expect(asksForNarrative("Give me some tips for saving money.")).toBe(false);
   });
 });

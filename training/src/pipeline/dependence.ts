@@ -1,7 +1,7 @@
-// Signs that an item can't be written without having read an earlier one.
+// Looks for signs that an item can't be written without knowledge of an earlier one.
 import {
   addition,
-  goesOn,
+  continuation,
   ordinal,
   pronoun,
   pronounThen,
@@ -9,10 +9,10 @@ import {
   saidAgain,
   sequel,
 } from "./cues.ts";
-import { definites, indefinites } from "./introduced.ts";
+import { type ItemContext, type ItemText, unmarked } from "./item-text.ts";
+import { definites, indefinites } from "./noun-phrases.ts";
 import { sumOf, workedWith } from "./numbers.ts";
 import { saysSideBySide, sequenceOf } from "./sequence.ts";
-import { type Surroundings, unmarked, type Written } from "./written.ts";
 
 /** Items [from, to) that may be one stage. */
 export interface ItemRun {
@@ -20,40 +20,40 @@ export interface ItemRun {
   to: number;
 }
 
-/** Why items depend on each other, or the runs of them that don't; runs may overlap. */
+/** Why the items depend on each other, or else the runs of independent items, which may overlap. */
 export type Verdict = { reason: string } | { runs: ItemRun[] };
 
 /**
- * Holds items against each other. One that goes on from its neighbour as the next step, uses what
- * an earlier one found or refers to it makes the whole group dependent. One that only knows of
- * those before it ("also", a pronoun, a name) ends a run: what is written before or after a stage
- * may be read. It begins the next run, or stays serial between the two.
+ * Compares items with each other. If an item continues its neighbour as the next step, uses the result of
+ * an earlier item or refers to it, all items are dependent. If it only mentions earlier items ("also", a
+ * pronoun, a name), it ends a run, because it may know text that is written before its stage. It then
+ * begins the next run, or stays serial between two runs.
  */
-export function dependence(items: readonly Written[], around: Surroundings): Verdict {
-  const sequence = sequenceOf(items, around);
+export function checkDependence(items: readonly ItemText[], context: ItemContext): Verdict {
+  const sequence = sequenceOf(items, context);
   if (sequence !== undefined) return { reason: sequence };
-  const bodies = items.map(({ title, text }) => bodyOf(text, title, around.enumerated));
+  const bodies = items.map(({ title, text }) => bodyOf(text, title, context.enumerated));
   const next = bodies.map((body, i) => i > 0 && isNextStep(body));
   // "After a meal, …" among ten tips is no procedure.
-  const few = next.filter(Boolean).length * fewOf <= items.length;
-  if (next.includes(true) && !(few && saysSideBySide(around.leadIn))) {
+  const few = next.filter(Boolean).length * itemsPerException <= items.length;
+  if (next.includes(true) && !(few && saysSideBySide(context.leadIn))) {
     return { reason: "goes on from the one before" };
   }
-  const reason = stepwise(items, bodies, around);
+  const reason = reasonToNeedOthers(items, bodies, context);
   if (reason !== undefined) return { reason };
-  const known = `${around.prompt}\n${around.before}`.toLowerCase();
+  const known = `${context.prompt}\n${context.before}`.toLowerCase();
   const runs: ItemRun[] = [];
   let why = "fewer than two branches";
   const starts = new Set([0]);
-  // A set hands out what is added to it on the way.
+  // Iteration over a set includes elements added during the iteration.
   for (const from of starts) {
     let to = from + 1;
     for (; to < items.length; to++) {
-      const soft = next[to]
+      const mention = next[to]
         ? "goes on from the one before"
-        : knowsOthers(items, bodies, from, to, known);
-      if (soft === undefined) continue;
-      why = soft;
+        : reasonToMentionOthers(items, bodies, from, to, known);
+      if (mention === undefined) continue;
+      why = mention;
       starts.add(to);
       break;
     }
@@ -65,34 +65,34 @@ export function dependence(items: readonly Written[], around: Surroundings): Ver
   return runs.length > 0 ? { runs } : { reason: why };
 }
 
-/** One item in so many may sound like a next step where the lead-in says that all stand side by side. */
-const fewOf = 4;
+/** One item in so many may look like a next step if the lead-in says that all are independent. */
+const itemsPerException = 4;
 
 const isNextStep = ({ lead, rest }: Body): boolean =>
   sequel.test(lead) || sequel.test(rest) || pronounThen.test(firstSentence(rest));
 
-/** Signs that one item needs what another says. */
-function stepwise(
-  items: readonly Written[],
+/** Signs that one item needs the content of another. */
+function reasonToNeedOthers(
+  items: readonly ItemText[],
   bodies: readonly Body[],
-  around: Surroundings,
+  context: ItemContext,
 ): string | undefined {
-  const known = `${around.prompt}\n${around.before}`.toLowerCase();
+  const known = `${context.prompt}\n${context.before}`.toLowerCase();
   const results = new Set<string>();
   const introduced = new Set<string>();
   const names = new Set<string>();
-  const standSideBySide = saysSideBySide(around.leadIn);
+  const standSideBySide = saysSideBySide(context.leadIn);
   for (const [i, { title, text }] of items.entries()) {
     const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
     if (reference.test(text)) return "refers to another part";
-    if (goesOn.test(lead)) return "goes on from the one before";
+    if (continuation.test(lead)) return "goes on from the one before";
     if (
       !standSideBySide &&
       definites(rest).some((noun) => introduced.has(noun) && !title.toLowerCase().includes(noun))
     ) {
       return "takes up what an earlier part introduced";
     }
-    if (takesUpTitle(rest, items.slice(0, i))) return "takes up what an earlier part introduced";
+    if (refersToTitle(rest, items.slice(0, i))) return "takes up what an earlier part introduced";
     if (workedWith(text).some((number) => results.has(number))) return "uses an earlier result";
     for (const line of text.split("\n")) results.add(sumOf(line)?.result ?? "");
     const own = codeNames(text);
@@ -103,15 +103,15 @@ function stepwise(
   return undefined;
 }
 
-/** "These monomers are combined" after "Monomers". */
-function takesUpTitle(rest: string, earlier: readonly Written[]): boolean {
+/** Whether a text refers to an earlier title: "These monomers are combined" after "Monomers". */
+function refersToTitle(rest: string, earlier: readonly ItemText[]): boolean {
   const noun = /^(?:this|these|those) ([\p{L}-]{4,})/iu.exec(rest)?.[1]?.toLowerCase();
   return noun !== undefined && earlier.some(({ title }) => title.toLowerCase().includes(noun));
 }
 
-/** Signs that item `i` was written knowing of those from `from` on, without needing them. */
-function knowsOthers(
-  items: readonly Written[],
+/** Signs that item `i` mentions those from `from` on without needing their content. */
+function reasonToMentionOthers(
+  items: readonly ItemText[],
   bodies: readonly Body[],
   from: number,
   i: number,
@@ -129,20 +129,20 @@ function knowsOthers(
 }
 
 interface Body {
-  /** Without list marker, emphasis or ordinal. */
+  /** The text without list marker, emphasis or ordinal. */
   lead: string;
-  /** Behind the title. */
+  /** The text after the title. */
   rest: string;
 }
 
 function bodyOf(text: string, title: string, enumerated: boolean): Body {
   const plain = unmarked(text);
   const lead = enumerated ? plain.replace(ordinal, "") : plain;
-  // A text without a lead is named after its first words, which then are part of its sentence.
-  const behind = lead.startsWith(title)
+  // The name of a text without a lead is its first words, which then belong to its first sentence.
+  const separator = lead.startsWith(title)
     ? /^\s*[:.,–—|-][\s:.,–—|-]*/.exec(lead.slice(title.length))
     : null;
-  const rest = behind ? lead.slice(title.length + behind[0].length) : lead;
+  const rest = separator ? lead.slice(title.length + separator[0].length) : lead;
   return { lead, rest };
 }
 
@@ -150,7 +150,7 @@ const startOf = (text: string) => (/^[\p{L}']+/u.exec(text)?.[0] ?? "").toLowerC
 
 const firstSentence = (text: string) => text.split(/[.!?](\s|$)/)[0] ?? "";
 
-/** An earlier title of two words or more, or a proper name, that nothing before the items names. */
+/** Whether a text names an earlier title that is new: two or more words, or a proper name. */
 function mentions(text: string, title: string, known: string): boolean {
   const lower = title.toLowerCase();
   if (lower.length < 4 || known.includes(lower)) return false;
@@ -160,7 +160,7 @@ function mentions(text: string, title: string, known: string): boolean {
 
 const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
-/** Names in code, and addresses. */
+/** Names in code, and URLs. */
 function codeNames(text: string): Set<string> {
   const names = new Set<string>();
   for (const [, code = ""] of text.matchAll(/`([^`\n]{3,60})`/g)) names.add(code);

@@ -1,16 +1,16 @@
 import { fileURLToPath } from "node:url";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
+import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import { openEngine } from "@anabranch/native";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTask } from "../tasks/catalogue.ts";
 import type { Task } from "../tasks/task.ts";
-import { LikelihoodCheck, LikelihoodJudge } from "./likelihood.ts";
-import { cut, defaultRules, findAll, type Proposal, propose } from "./parts.ts";
-import { readTokenizer } from "./tokens.ts";
+import { cut, defaultRules, findCandidates, type Proposal, propose } from "./cut.ts";
+import { LikelihoodCheck, LikelihoodScorer } from "./likelihood.ts";
+import { readTokenizer } from "./tokenizer.ts";
 
 const folder = fileURLToPath(new URL("../../../models/demo", import.meta.url));
 
-/** The first held-out task of a kind that the demo model was trained for, and that is laid out as a list. */
+/** The first held-out task of a kind that the demo model was trained on, with an answer laid out as a list. */
 function taskOf(kind: string): Task {
   for (let i = 0; ; i++) {
     const task = makeTask(5, i, "heldout");
@@ -18,7 +18,7 @@ function taskOf(kind: string): Task {
   }
 }
 
-/** Items of which all but the first copy what only a sibling says. */
+/** Items that all but the first copy text that only a sibling contains. */
 const line = "Corta Belvik from Quildenmouth and Ada Torsen from Maltaford\n";
 const echo: Task = {
   family: "serial",
@@ -30,39 +30,39 @@ const echo: Task = {
 };
 
 const proposed = ({ prompt, response }: Task): Proposal[] =>
-  propose(response, prompt, findAll(response, prompt), { ...defaultRules, least: -100 });
+  propose(response, prompt, findCandidates(response, prompt), { ...defaultRules, minGain: -100 });
 
 describe("likelihood", () => {
-  let judge: LikelihoodJudge;
+  let scorer: LikelihoodScorer;
   beforeAll(async () => {
-    judge = await LikelihoodJudge.open(folder);
+    scorer = await LikelihoodScorer.open(folder);
   });
-  afterAll(() => judge.close());
+  afterAll(() => scorer.close());
 
-  it("tells items that copy each other from sums that stand alone", async () => {
+  it("separates items that copy each other from independent sums", async () => {
     const [list] = proposed(echo);
     if (!list) throw new Error("the echo has no list");
-    const dependent = await judge.judge(echo.prompt, echo.response, list);
+    const dependent = await scorer.score(echo.prompt, echo.response, list);
     const sums = taskOf("sums");
     const [stage] = proposed(sums);
     if (!stage) throw new Error("the sums have no list");
-    const independent = await judge.judge(sums.prompt, sums.response, stage);
+    const independent = await scorer.score(sums.prompt, sums.response, stage);
     expect(dependent?.drop).toBeGreaterThan(0.5);
     expect(independent?.drop).toBeLessThan(0.3);
     expect(independent?.drops).toHaveLength(stage.branches.length);
     expect(independent?.drops[0]).toBe(0);
   });
 
-  it("counts where it agrees with the words, and refuses what loses too much", async () => {
-    const check = new LikelihoodCheck(judge, 0.3);
+  it("counts how far it agrees with the words, and rejects a branch that loses too much", async () => {
+    const check = new LikelihoodCheck(scorer, 0.3);
     const answer = (task: Task) => ({ id: task.kind, model: "demo", ...task });
     const sums = taskOf("sums");
-    const told = proposed(echo).map((proposal) => ({ ...proposal, dependence: "told" }));
-    await check.check(answer(echo), told);
+    const lexical = proposed(echo).map((proposal) => ({ ...proposal, dependence: "by words" }));
+    await check.check(answer(echo), lexical);
     const [kept] = await check.check(answer(sums), proposed(sums));
     expect(kept?.dependence).toBeUndefined();
-    // The same list as if no word had told.
-    const blind = told.map((proposal) => ({ ...proposal, dependence: undefined }));
+    // The same list as if its words had shown nothing.
+    const blind = lexical.map((proposal) => ({ ...proposal, dependence: undefined }));
     const [refused] = await check.check(answer(echo), blind);
     expect(refused?.dependence).toBe("less likely without its siblings");
     expect(check.agreement).toMatchObject({
@@ -75,14 +75,14 @@ describe("likelihood", () => {
     expect(check.agreement.disagreements).toMatchObject([{ id: "echo", lexical: null }]);
   });
 
-  it("leaves alone what the engine can't hold", async () => {
+  it("leaves a stage as it is if it exceeds the context", async () => {
     const body = "word ".repeat(20_000);
     const branches = [
       { title: "a", body },
       { title: "b", body },
     ];
     const long = { branches, start: 0 } as unknown as Proposal;
-    expect(await judge.judge("", body + body, long)).toBeUndefined();
+    expect(await scorer.score("", body + body, long)).toBeUndefined();
   });
 });
 
@@ -113,7 +113,7 @@ it("expects as many steps as the engine takes", async () => {
     engine.submit({ id: 1, prompt: ids, parallel: true, maxTokens: 900 });
   });
   const text = runs.map(({ ids }) => model.decode(ids)).join("");
-  const { parts, stages } = cut(text, prompt, { count, least: -100 });
+  const { parts, stages } = cut(text, prompt, { count, minGain: -100 });
   expect(stages).toHaveLength(1);
   const serial = parts.map((part) => ("serial" in part ? count(part.serial) : 0));
   const inStages = stages.map(({ cost }) => cost.steps);

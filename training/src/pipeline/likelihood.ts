@@ -1,18 +1,19 @@
-// A second opinion on independence: does a branch become less likely when its siblings are hidden?
+// Checks independence with a model: does a branch become less likely when its siblings are hidden?
 import { type Dialect, readDialect } from "@anabranch/gpu-worker/model/dialect.ts";
-import { TextModel } from "@anabranch/gpu-worker/model/text_model.ts";
+import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import type { Engine, ScoredRun, StructureRun } from "@anabranch/native";
-import { type Proposal, reasonOf } from "./parts.ts";
-import { readTokenizer, type TextTokenizer } from "./tokens.ts";
+import { type Proposal, reasonOf } from "./cut.ts";
+import { readTokenizer, type TextTokenizer } from "./tokenizer.ts";
 
-export interface Judgement {
-  /** Nats a body token that each branch loses; the first has no siblings before it and loses 0. */
+export interface LikelihoodDrops {
+  /** Nats per body token that each branch loses. The first has no earlier siblings and loses 0. */
   drops: number[];
-  /** The largest. */
+  /** The largest of them. */
   drop: number;
 }
 
-export class LikelihoodJudge {
+/** Scores branches with and without their siblings, on the engine. */
+export class LikelihoodScorer {
   readonly #engine: Engine;
   readonly #text: TextTokenizer;
   readonly #chat: TextModel;
@@ -25,20 +26,24 @@ export class LikelihoodJudge {
     this.#dialect = readDialect(folder);
   }
 
-  /** @throws Error where the engine is not built, or naming what is wrong with the model's folder */
-  static async open(folder: string): Promise<LikelihoodJudge> {
+  /** @throws Error if the engine is not built, or naming what is wrong with the model's folder */
+  static async open(folder: string): Promise<LikelihoodScorer> {
     const { openEngine } = await import("@anabranch/native");
-    return new LikelihoodJudge(
+    return new LikelihoodScorer(
       openEngine({ model: folder, dtype: "bf16" }, () => {}),
       folder,
     );
   }
 
   /**
-   * Visible: the prompt, the text before and all siblings up to a branch as one serial run.
-   * Invisible: the same stage as the engine forks it. Undefined where the engine can't hold it.
+   * Scores each branch twice. Visible: the prompt, the text before and all earlier siblings are one serial
+   * run. Hidden: the stage is forked. Undefined if the stage exceeds the engine's context.
    */
-  async judge(prompt: string, text: string, proposal: Proposal): Promise<Judgement | undefined> {
+  async score(
+    prompt: string,
+    text: string,
+    proposal: Proposal,
+  ): Promise<LikelihoodDrops | undefined> {
     const before = [
       ...this.#chat.chat([{ role: "user", content: prompt }]),
       ...this.#text.encode(text.slice(0, proposal.start)),
@@ -54,15 +59,21 @@ export class LikelihoodJudge {
     if (serial.length + plan.length + branches.flat().length >= this.#engine.info().context) {
       return undefined;
     }
-    const [visible, invisible] = await Promise.all([this.#score([{ serial }]), this.#score(runs)]);
+    const [visible, hidden] = await Promise.all([
+      this.#scoreRuns([{ serial }]),
+      this.#scoreRuns(runs),
+    ]);
     let at = before.length;
     const drops = bodies.map((body, i) => {
-      const seen = (visible[0] as { serial: (number | null)[] }).serial.slice(at, at + body.length);
-      const hidden = (invisible[1] as { parallel: (number | null)[][] }).parallel[i]?.slice(
+      const withSiblings = (visible[0] as { serial: (number | null)[] }).serial.slice(
+        at,
+        at + body.length,
+      );
+      const alone = (hidden[1] as { parallel: (number | null)[][] }).parallel[i]?.slice(
         openings[i]?.length,
       );
       at += body.length;
-      return i === 0 ? 0 : meanDifference(seen, hidden ?? []);
+      return i === 0 ? 0 : meanDifference(withSiblings, alone ?? []);
     });
     return { drops, drop: Math.max(...drops) };
   }
@@ -71,30 +82,30 @@ export class LikelihoodJudge {
     this.#engine.close();
   }
 
-  async #score(runs: StructureRun[]): Promise<ScoredRun[]> {
+  async #scoreRuns(runs: StructureRun[]): Promise<ScoredRun[]> {
     return (await this.#engine.score(runs, "sum")).runs;
   }
 }
 
-/** Mean of visible - invisible over the tokens that both have a value for. */
-function meanDifference(visible: (number | null)[], invisible: (number | null)[]): number {
+/** Mean of visible - hidden over the tokens for which both have a value. */
+function meanDifference(visible: (number | null)[], hidden: (number | null)[]): number {
   const differences = visible.flatMap((value, i) => {
-    const other = invisible[i];
+    const other = hidden[i];
     return value === null || other === null || other === undefined ? [] : [value - other];
   });
   return differences.reduce((sum, d) => sum + d, 0) / Math.max(1, differences.length);
 }
 
-/** How the two ways of telling dependence agree. */
+/** How far the two checks for dependence agree: by words and by likelihood. */
 export interface Agreement {
   threshold: number;
   judged: number;
   bothIndependent: number;
   bothDependent: number;
-  /** What the words tell and the likelihood does not, and the other way round. */
+  /** Dependent only by words, and only by likelihood. */
   onlyLexical: number;
   onlyLikelihood: number;
-  /** The first of them. */
+  /** The first disagreements. */
   disagreements: Disagreement[];
 }
 
@@ -108,13 +119,13 @@ export interface Disagreement {
 
 const shownDisagreements = 100;
 
-/** Judges proposals whose form is right, and counts how the two opinions agree. */
+/** Checks the proposals whose form is acceptable, and counts how far the two checks agree. */
 export class LikelihoodCheck {
-  readonly #judge: LikelihoodJudge;
+  readonly #scorer: LikelihoodScorer;
   readonly agreement: Agreement;
 
-  constructor(judge: LikelihoodJudge, threshold: number) {
-    this.#judge = judge;
+  constructor(scorer: LikelihoodScorer, threshold: number) {
+    this.#scorer = scorer;
     this.agreement = {
       threshold,
       judged: 0,
@@ -126,23 +137,23 @@ export class LikelihoodCheck {
     };
   }
 
-  /** Proposals as they were, but dependent where a branch loses more than the threshold. */
+  /** Marks proposals as dependent if a branch loses more than the threshold. */
   async check(
     answer: { id: string; model: string; prompt: string; response: string },
     proposals: readonly Proposal[],
   ): Promise<Proposal[]> {
     const out: Proposal[] = [];
     for (const proposal of proposals) {
-      const judged =
+      const scored =
         proposal.form === undefined
-          ? await this.#judge.judge(answer.prompt, answer.response, proposal)
+          ? await this.#scorer.score(answer.prompt, answer.response, proposal)
           : undefined;
-      if (judged === undefined) {
+      if (scored === undefined) {
         out.push(proposal);
         continue;
       }
-      const dependent = judged.drop > this.agreement.threshold;
-      this.#count(answer, proposal, judged.drop, dependent);
+      const dependent = scored.drop > this.agreement.threshold;
+      this.#count(answer, proposal, scored.drop, dependent);
       const reason =
         reasonOf(proposal) ?? (dependent ? "less likely without its siblings" : undefined);
       out.push({ ...proposal, dependence: reason });

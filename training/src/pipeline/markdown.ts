@@ -1,8 +1,7 @@
-// An answer's block structure. Markdown says what is a list, a section or code; inline markup is
-// left in the text.
+// Parses an answer's block structure: lists, headings, code and so on. Inline markup stays in the text.
 import MarkdownIt, { type Token } from "markdown-it";
 
-/** Offsets are UTF-16 into the text. `end` is behind the last line that isn't blank, line end excluded. */
+/** Offsets are UTF-16 indices into the text. `end` is after the last line that isn't blank, without its line end. */
 export interface Block {
   type: "heading" | "paragraph" | "list" | "item" | "table" | "row" | "quote" | "rule" | "opaque";
   start: number;
@@ -10,7 +9,7 @@ export interface Block {
   /** A heading's level; a list item's number. */
   level: number;
   ordered: boolean;
-  /** Of lists, items and quotes their blocks, of tables the rows below the head. */
+  /** The blocks of lists, items and quotes; the rows of tables, without the head. */
   children: Block[];
 }
 
@@ -51,8 +50,8 @@ export function parseBlocks(text: string): Block[] {
 }
 
 /**
- * "- a\n- b\nOverall, …": Markdown takes a line right below a list for the rest of its last item; a
- * reader takes it for a paragraph, unless the list wraps its lines like that.
+ * Splits a paragraph off a list that it directly follows: "- a\n- b\nOverall, …". In Markdown the line
+ * belongs to the last item. To a reader it is a paragraph, unless other items of the list wrap like that.
  */
 function withoutEnding(block: Block, text: string): Block[] {
   if (block.type !== "list" || block.children.length < 2) return [block];
@@ -64,13 +63,13 @@ function withoutEnding(block: Block, text: string): Block[] {
   return [endedAt(block, text.slice(0, at).trimEnd().length), ending];
 }
 
-/** Where an item's first line without indentation starts, its own first line aside. */
+/** Where an item's first line without indentation starts, after the item's own first line. */
 function unindented({ start, end }: Block, text: string): number | undefined {
   const at = text.slice(start, end).search(/(?<=[\r\n])[^\s]/);
   return at === -1 ? undefined : start + at;
 }
 
-/** A capital letter behind a sentence's end. */
+/** Whether a sentence starts at `at`: a capital letter after the end of a sentence. */
 function startsSentence(text: string, at: number): boolean {
   const before = text.slice(0, at).trimEnd().slice(-1);
   return /^[*_"“(]*\p{Lu}/u.test(text.slice(at, at + 8)) && /[.!?:;)"”*_]/.test(before);
@@ -81,7 +80,7 @@ const lastLeaf = (block: Block): Block => {
   return last ? lastLeaf(last) : block;
 };
 
-/** A block and all its last descendants, cut off. */
+/** A block that ends at `end`, with its last descendants. */
 function endedAt(block: Block, end: number): Block {
   const children = block.children.map((child, i, all) =>
     i === all.length - 1 ? endedAt(child, end) : child,
@@ -98,7 +97,7 @@ function toBlock(token: Token, type: Block["type"], text: string, starts: number
   return { type, start, end: Math.max(start, end), level, ordered, children: [] };
 }
 
-/** Lines as the parser counts them; one more offset closes the last line. */
+/** Offsets of lines as the parser counts them, and the end of the last line. */
 function lineStarts(text: string): number[] {
   const starts = [0];
   for (const { index, 0: end } of text.matchAll(/\r\n?|\n/g)) starts.push(index + end.length);
@@ -107,7 +106,7 @@ function lineStarts(text: string): number[] {
 
 const entities: Record<string, string> = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"' };
 
-/** A line without its inline markup, as a reader sees it. */
+/** A line without its inline markup. */
 export function plain(inline: string): string {
   return inline
     .replace(/!?\[([^[\]]*)\]\([^()]*\)/g, "$1")

@@ -1,6 +1,6 @@
-// Calculations in text: which numbers go in, and what comes out.
+// Finds calculations in text: their operands and results.
 
-/** Numbers as they compare: without thousands separators, signs and trailing zeros. */
+/** The numbers of a text in a form that compares: without thousands separators, signs or trailing zeros. */
 export function numbersIn(text: string): string[] {
   return Array.from(text.matchAll(/\d+(?:,\d{3})*(?:\.\d+)?/g), ([number]) =>
     String(Number(number.replaceAll(",", ""))),
@@ -15,10 +15,10 @@ export interface Sum {
 
 const money = /^[\s$€£(*]*-?[\d,.]+/;
 
-/** What GSM8K's <<a*b=c>> notes stand in. */
+/** A text without GSM8K's <<a*b=c>> notes. */
 export const withoutNotes = (text: string) => text.replace(/<<[^<>]*>>/g, "");
 
-/** A line that works something out. */
+/** The calculation in a line, if there is one. */
 export function sumOf(line: string): Sum | undefined {
   const text = withoutNotes(line);
   const at = Math.max(text.lastIndexOf("="), text.lastIndexOf("≈"));
@@ -28,15 +28,15 @@ export function sumOf(line: string): Sum | undefined {
   return operands.length === 0 || result === undefined ? undefined : { operands, result };
 }
 
-/** Numbers that take part in an expression with a value, and all that are too odd to be chance. */
+/** Operands of calculations, and all numbers that are too specific to recur by chance. */
 export function workedWith(text: string): string[] {
   const plain = withoutNotes(text);
-  const odd = numbersIn(plain).filter((number) => number.replace(".", "").length > 2);
+  const specific = numbersIn(plain).filter((number) => number.replace(".", "").length > 2);
   return Array.from(plain.matchAll(/[=≈]/g))
     .flatMap(({ index }) => {
       let from = index;
       while (from > 0 && /[\d.,\s$€£%+\-*/×÷x()]/.test(plain[from - 1] ?? "")) from--;
       return numbersIn(plain.slice(from, index));
     })
-    .concat(odd);
+    .concat(specific);
 }

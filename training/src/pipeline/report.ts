@@ -1,10 +1,9 @@
-// The figures of an extraction as one page that needs nothing else.
-
+// The figures of an extraction as one self-contained HTML page.
 import { type Bar, barChart, columnChart } from "./charts.ts";
 import type { Agreement } from "./likelihood.ts";
 import type { Figures, Summary } from "./statistics.ts";
 
-/** Figures published for ASPD (arXiv:2508.08895), to read ours beside. */
+/** Figures published for ASPD (arXiv:2508.08895), for comparison. */
 const published =
   "PPD 44%, ABN 2.7 to 4.2, speed-up in wall-clock 1.85 on average and 3.19 at best";
 
@@ -14,12 +13,12 @@ const html = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(
 const percent = (value: number | null) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const times = (value: number | null) => (value === null ? "–" : `${value.toFixed(2)}×`);
 
-export interface Reported extends Summary {
+export interface ReportData extends Summary {
   in: string;
   likelihood?: Agreement;
 }
 
-export function reportPage(result: Reported): string {
+export function reportPage(result: ReportData): string {
   const categories = Object.entries(result.categories)
     .sort(([, a], [, b]) => b.answers - a.answers)
     .slice(0, shownCategories);

@@ -1,12 +1,13 @@
+import { textOfParts } from "@anabranch/shared/parts.ts";
 import { expect, it } from "vitest";
 import { Random } from "../random.ts";
-import { readSpans } from "./model/reply.ts";
-import { unitsOf } from "./model/units.ts";
-import { cut, defaultRules, plainText, propose, take } from "./parts.ts";
+import { cut, cutProposals, defaultRules, propose } from "./cut.ts";
+import { readSpans } from "./llm/reply.ts";
+import { unitsOf } from "./llm/units.ts";
 
 const words =
   "color 🎨 of Äpfel é **bold** `code` 7 | a_b *x* [y](z) > # warm cold day sea tree".split(" ");
-/** What shuts a stage off, now and then. */
+/** Words that now and then rule out a stage. */
 const odd = ["$$", "[", "then", "12 + 7 = 19", "```", "<|para|>"];
 const breaks = ["\n", "\n\n", "\r\n", "\n\n\n", "\u2028", "\n \n", "\t\n"];
 const starts = [
@@ -40,7 +41,7 @@ function document(random: Random): string {
   return Array.from({ length: random.int(0, 16) }, line).join("");
 }
 
-const loose = { ...defaultRules, least: -1000, body: 1 };
+const loose = { ...defaultRules, minGain: -1000, minBodyCharacters: 1 };
 
 it("gives every random document back byte for byte, and cuts many of them", () => {
   const random = new Random(11);
@@ -48,13 +49,13 @@ it("gives every random document back byte for byte, and cuts many of them", () =
   for (let i = 0; i < 3000; i++) {
     const text = document(random);
     const { parts } = cut(text, "Compare cats and dogs.", loose);
-    expect(plainText(parts)).toBe(text);
+    expect(textOfParts(parts)).toBe(text);
     if (parts.some((part) => "parallel" in part)) parallel++;
   }
   expect(parallel).toBeGreaterThan(200);
 });
 
-it("gives documents back whatever a model says about them", () => {
+it("gives documents back for any reply of a language model", () => {
   const random = new Random(12);
   let parallel = 0;
   for (let i = 0; i < 2000; i++) {
@@ -75,14 +76,14 @@ it("gives documents back whatever a model says about them", () => {
       ],
     });
     const { candidates } = readSpans(reply, text, units);
-    const { parts } = take(text, propose(text, "", candidates, loose), loose);
-    expect(plainText(parts)).toBe(text);
+    const { parts } = cutProposals(text, propose(text, "", candidates, loose), loose);
+    expect(textOfParts(parts)).toBe(text);
     if (parts.some((part) => "parallel" in part)) parallel++;
   }
   expect(parallel).toBeGreaterThan(10);
 });
 
-it("takes no time that grows with the square of a text", () => {
+it("takes no quadratic time", () => {
   const n = 50_000;
   const texts = [
     `- a ${"[".repeat(n)}\n- b ${"]".repeat(n)}`,

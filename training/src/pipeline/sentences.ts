@@ -1,14 +1,14 @@
-// Candidates inside paragraphs: enumerating sentences, and lines that each work out a sum.
-import { type Candidate, cover } from "./candidates.ts";
+// Finds candidates inside paragraphs: enumerating sentences, and lines with a calculation each.
+import { type Candidate, candidateFrom } from "./candidates.ts";
+import { areUnique, type Named, named } from "./item-names.ts";
 import type { Block } from "./markdown.ts";
-import { areUnique, type Named, named } from "./names.ts";
 import { numbersIn, type Sum, sumOf, withoutNotes } from "./numbers.ts";
 
 const ordinals = [/^first(ly)?,? /i, /^second(ly)?,? /i, /^third(ly)?,? /i, /^fourth(ly)?,? /i];
 const last = /^(finally|lastly),? /i;
 
-/** `given` is what the prompt says: sums may use its numbers. */
-export function findInParagraphs(
+/** `given` is the prompt, whose numbers calculations may use. */
+export function findSentenceCandidates(
   blocks: readonly Block[],
   text: string,
   given: string,
@@ -33,7 +33,7 @@ function ordinalSentences(block: Block, text: string): Candidate | undefined {
       end = block.start + stop;
     }
   }
-  return from.length > 1 ? cover("enumeration", text, from, end, true) : undefined;
+  return from.length > 1 ? candidateFrom("enumeration", text, from, end, true) : undefined;
 }
 
 /** [start, end) of each sentence. */
@@ -55,8 +55,8 @@ interface Line {
 }
 
 /**
- * Runs of lines that each work out a sum from what was known before the run, none from another's
- * result, where every result is used after it.
+ * Runs of lines with a calculation each. A calculation uses only what was known before the run, not the
+ * result of another line, and every result is used after the run.
  */
 function sumLines(block: Block, text: string, given: string): Candidate[] {
   const lines: Line[] = [];
@@ -77,7 +77,7 @@ function sumLines(block: Block, text: string, given: string): Candidate[] {
     if (end - i < 2) continue;
     const run = lines.slice(i, end);
     const starts = run.map(({ start }) => start);
-    const sums = cover("sums", text, starts, run.at(-1)?.end ?? 0, false, sumName);
+    const sums = candidateFrom("sums", text, starts, run.at(-1)?.end ?? 0, false, sumName);
     const distinct = areUnique(sums.items.map(({ lead, text }) => lead ?? text));
     const items = sums.items.map(({ lead, ...item }) => ({
       ...item,
@@ -89,7 +89,7 @@ function sumLines(block: Block, text: string, given: string): Candidate[] {
   return out;
 }
 
-/** Of a few everyday units (hours, weeks, percent), and what "half" or "a dozen" may stand for. */
+/** Numbers of everyday units (hours, weeks, percent), and of words like "half" or "a dozen". */
 const everyday = new Set([7, 12, 24, 30, 52, 60, 100, 365, 1000].map(String));
 
 function standsAlone(
@@ -111,17 +111,17 @@ function areUsed(run: readonly Line[], text: string): boolean {
   return run.every(({ sum }) => sum && later.has(sum.result));
 }
 
-/** The words before the first number, or those of the whole line without its calculation. */
+/** A name for a calculation: the words before its first number, or else the line without its numbers. */
 function sumName(line: string): Named {
   const text = named(withoutNotes(line).replace(calculation, " ")).text;
   const words = named(line)
     .text.match(/^[^\d$€£=:(]+/)?.[0]
     .replace(verbAtEnd, "")
     .trim();
-  return words && words.split(" ").length <= mostLeadWords ? { lead: words, text } : { text };
+  return words && words.split(" ").length <= maxLeadWords ? { lead: words, text } : { text };
 }
 
 const calculation = /[$€£]?\.?\d[\d,.]*%?|[=+*×÷/]|(?<=\s)[-–x](?=\s)/g;
 const verbAtEnd =
   /\s+(has|have|had|is|are|was|were|will be|costs?|gets?|earns?|makes?|spends?|for|of|a|the)?\s*$/i;
-const mostLeadWords = 6;
+const maxLeadWords = 6;

@@ -3,10 +3,11 @@ import {
   aboutAnother,
   advice,
   alternative,
-  choice,
+  answerOption,
   deictic,
   imperative,
   inTime,
+  narrative,
   numbered,
   oneMore,
   procedural,
@@ -17,30 +18,31 @@ import {
   sequential,
   severalThings,
   sideBySide,
-  steps,
-  told,
+  stepByStep,
   total,
 } from "./cues.ts";
+import { type ItemContext, type ItemText, unmarked } from "./item-text.ts";
 import { numbersIn } from "./numbers.ts";
-import { type Surroundings, unmarked, type Written } from "./written.ts";
 
-/** A prompt says what it wants at its start or end; between may be a text of any kind. */
-const askedWithin = 400;
-/** Answers to prompts like this are stories, poems, letters or dialogues and stay serial. */
-export function isTold(prompt: string): boolean {
+/** A prompt states its request within so many characters of its start or end; any text may be between. */
+const requestCharacters = 400;
+
+/** Whether a prompt asks for a story, poem, letter or dialogue, which stays serial. */
+export function asksForNarrative(prompt: string): boolean {
   return (
     /\b(write|tell|compose|create|make|continue|give|generate|draft|produce|craft|structure|format|describe|explain|conduct|simulate|hold|script|come up|can you)\b/i.test(
       prompt,
-    ) && told.test(`${prompt.slice(0, askedWithin)}\n${prompt.slice(-askedWithin)}`)
+    ) &&
+    narrative.test(`${prompt.slice(0, requestCharacters)}\n${prompt.slice(-requestCharacters)}`)
   );
 }
 
-/** Reasons that hold for the lists inside an item as well: a step's own list is its smaller steps. */
-export const isInOrder = (reason: string): boolean =>
+/** Whether a reason also applies to lists inside the items: the list inside a step holds smaller steps. */
+export const appliesToNestedLists = (reason: string): boolean =>
   ["numbered steps", "a procedure", "goes on from the one before"].includes(reason);
 
-/** Steps, chapters, days, ingredients and instructions, derivations. */
-export function sequenceOf(items: readonly Written[], around: Surroundings): string | undefined {
+/** Why items form a sequence, if they do: steps, chapters, days, ingredients, derivations. */
+export function sequenceOf(items: readonly ItemText[], context: ItemContext): string | undefined {
   const has = (pattern: RegExp) => items.some(({ title }) => pattern.test(title));
   if (has(numbered)) return "numbered steps";
   if (has(procedureTitle)) return "a procedure";
@@ -48,18 +50,18 @@ export function sequenceOf(items: readonly Written[], around: Surroundings): str
     return "goes on from the one before";
   }
   if (has(aboutAnother)) return "a part about another";
-  if (has(choice)) return "choices of a question";
+  if (has(answerOption)) return "choices of a question";
   const measured = items.filter(({ text }) => quantity.test(unmarked(text))).length;
   if (measured * 3 >= items.length && measured > 1) return "a procedure";
-  if (isProcedure(items, around)) return "a procedure";
-  if (arePartsOfTotal(items, around)) return "parts of a total";
+  if (isProcedure(items, context)) return "a procedure";
+  if (arePartsOfTotal(items, context)) return "parts of a total";
   if (items.some(({ title }, i) => i > 0 && deictic.test(title))) return "a part about another";
-  if (around.sections && !standApart(items, around)) return "sections may build on each other";
+  if (context.sections && !standApart(items, context)) return "sections may build on each other";
   if (buildsOnTitle(items)) return "a part about another";
   const formulas = items.filter(({ text }) =>
     /\\\[|\\\(|\$\$|\\frac|\$[^$\n]*[\\^_][^$\n]*\$/.test(text),
   );
-  if (formulas.length > 1 && procedural.test(around.prompt)) return "works out formulas";
+  if (formulas.length > 1 && procedural.test(context.prompt)) return "works out formulas";
   const programs = items.filter(({ text }) => /^[ \t]*(```|~~~)/m.test(text));
   const alternatives = items.every(({ title }) => alternative.test(title));
   if (programs.length > 1 && !alternatives) return "a program in several parts";
@@ -68,7 +70,7 @@ export function sequenceOf(items: readonly Written[], around: Surroundings): str
 
 const firstWords = (text: string) => unmarked(text).split(/[.,:;!?]/)[0] ?? "";
 
-/** A lead-in that ends in a colon says what follows in its last sentence. */
+/** The last sentence of a lead-in that ends in a colon, which says what follows. */
 function lastSentence(leadIn: string): string {
   const sentences = leadIn.trimEnd().endsWith(":") ? leadIn.split(/[.!?]\s+(?=\p{Lu})/u) : [leadIn];
   return sentences.at(-1) ?? "";
@@ -77,22 +79,22 @@ function lastSentence(leadIn: string): string {
 export const saysSideBySide = (leadIn: string): boolean => sideBySide.test(lastSentence(leadIn));
 
 function isProcedure(
-  items: readonly Written[],
-  { prompt, leadIn, ordered }: Surroundings,
+  items: readonly ItemText[],
+  { prompt, leadIn, ordered }: ItemContext,
 ): boolean {
   if (ordered && processOf.test(prompt)) return true;
-  if (steps.test(leadIn) || inTime.test(lastSentence(leadIn))) return true;
-  const toDo = items.filter(({ title }) => imperative.test(title)).length * 2 >= items.length;
-  // Tips for cooking are cooking, one after the other.
-  if (saysSideBySide(leadIn)) return ordered && toDo && sequential.test(prompt);
+  if (stepByStep.test(leadIn) || inTime.test(lastSentence(leadIn))) return true;
+  const areActions = items.filter(({ title }) => imperative.test(title)).length * 2 >= items.length;
+  // Tips for cooking follow the order of cooking.
+  if (saysSideBySide(leadIn)) return ordered && areActions && sequential.test(prompt);
   if (procedure.test(leadIn) || sequential.test(prompt)) return true;
   const instructed = procedural.test(prompt);
   if (instructed && ordered) return true;
-  return toDo && (instructed || !advice.test(prompt));
+  return areActions && (instructed || !advice.test(prompt));
 }
 
-/** "20%", "30%", "50%", or numbers that the prompt wants to come to one: each is chosen with the rest in view. */
-function arePartsOfTotal(items: readonly Written[], { prompt, leadIn }: Surroundings): boolean {
+/** Whether numbers add up to a total ("20%", "30%", "50%"), so that each depends on the others. */
+function arePartsOfTotal(items: readonly ItemText[], { prompt, leadIn }: ItemContext): boolean {
   const shares = items.map(({ text }) =>
     Number(/(\d+(?:\.\d+)?) ?%/.exec(text)?.[1] ?? Number.NaN),
   );
@@ -106,12 +108,12 @@ function arePartsOfTotal(items: readonly Written[], { prompt, leadIn }: Surround
   return wanted && counted * 2 > items.length;
 }
 
-/** "(15 points)". */
+/** 15 for "(15 points)". */
 const pointsOf = (text: string): number =>
   Number(/\((\d+) (?:points?|marks?|stars?|hours?|minutes?)\)/i.exec(text)?.[1] ?? Number.NaN);
 
-/** Whether something says that sections stand side by side: the lead-in, the prompt, their titles. */
-function standApart(items: readonly Written[], { prompt, leadIn }: Surroundings): boolean {
+/** Whether the lead-in, the prompt or their titles indicate that sections are independent. */
+function standApart(items: readonly ItemText[], { prompt, leadIn }: ItemContext): boolean {
   if (saysSideBySide(leadIn) || advice.test(prompt) || severalThings.test(prompt)) return true;
   const asked = prompt.toLowerCase();
   return items.every(({ title }) =>
@@ -119,8 +121,8 @@ function standApart(items: readonly Written[], { prompt, leadIn }: Surroundings)
   );
 }
 
-/** "Tasks for each ticket" after "Tickets". */
-function buildsOnTitle(items: readonly Written[]): boolean {
+/** Whether a title builds on an earlier one: "Tasks for each ticket" after "Tickets". */
+function buildsOnTitle(items: readonly ItemText[]): boolean {
   return items.some(({ title }, i) => {
     const noun =
       /\b(?:for|of|in|on|to) (?:each|the|these|those|all|every) (?:[\p{L}-]+ )?([\p{L}]{4,})/iu.exec(

@@ -1,14 +1,15 @@
-// What a set of cut answers amounts to: how much is parallel, and how many decode steps that saves.
-import { type Cut, plainText } from "./parts.ts";
-import type { Count } from "./steps.ts";
+// Statistics of a set of cut answers: how much is parallel, and how many decode steps that saves.
+import { textOfParts } from "@anabranch/shared/parts.ts";
+import type { Cut } from "./cut.ts";
+import type { Count } from "./stage-cost.ts";
 
-/** Mean and largest speed-up in steps; null where there are no answers. */
+/** Mean and largest speed-up in steps; null if there are no answers. */
 export interface SpeedUp {
   mean: number | null;
   max: number | null;
 }
 
-/** Of the answers of one category, or of all. */
+/** Figures of the answers of one category, or of all. */
 export interface Figures {
   answers: number;
   parallel: number;
@@ -16,35 +17,37 @@ export interface Figures {
   ppd: number | null;
   /** Body tokens over all tokens of the plain text. */
   dp: number | null;
-  /** The same over the answers that have a stage. */
+  /** The same for answers that have a stage. */
   dpOfParallel: number | null;
   stages: number;
   branches: number;
-  /** Branches a stage. */
+  /** Mean branches per stage. */
   abn: number | null;
-  /** (branch tokens - title tokens) / branch tokens, a branch from its opening through its end. */
+  /** (branch tokens - title tokens) / branch tokens; a branch includes its opening and its end. */
   efficiency: number | null;
-  /** Tokens of the plain text over decode steps, over all answers and over those with a stage. */
+  /** Tokens of the plain text over decode steps, for all answers and for those with a stage. */
   speedUp: { all: SpeedUp; parallel: SpeedUp };
 }
 
 export interface Summary extends Figures {
-  /** Answers whose parts do not give the text back. Must be 0. */
+  /** Answers whose joined parts differ from the text. Must be 0. */
   roundTripFailures: number;
   categories: Record<string, Figures>;
-  /** Stages by the structure they were found in. */
+  /** Number of stages by the structure in which they were found. */
   kinds: Record<string, number>;
-  /** Candidates that were refused, by reason. */
+  /** Number of rejected candidates by reason. */
   rejections: Record<string, number>;
-  /** Parallel answers by speed-up: [from, number], from 1.0 by tenths; the last is open. */
+  /** Parallel answers by speed-up as [lower bound, number]: bins of 0.1 from 1.0, the last one open. */
   histogram: [number, number][];
 }
 
-interface Sums {
+/** Totals over answers. */
+interface Totals {
   answers: number;
   parallel: number;
   tokens: number;
   parallelTokens: number;
+  /** Tokens of bodies. */
   inside: number;
   stages: number;
   branches: number;
@@ -52,10 +55,10 @@ interface Sums {
   titles: number;
   speedUp: number;
   speedUpOfParallel: number;
-  most: number;
+  maxSpeedUp: number;
 }
 
-const noSums: Sums = {
+const zero: Totals = {
   answers: 0,
   parallel: 0,
   tokens: 0,
@@ -67,15 +70,15 @@ const noSums: Sums = {
   titles: 0,
   speedUp: 0,
   speedUpOfParallel: 0,
-  most: 0,
+  maxSpeedUp: 0,
 };
 
 const bins = 31;
 
 export class Statistics {
   readonly #count: Count;
-  readonly #all: Sums = { ...noSums };
-  readonly #categories = new Map<string, Sums>();
+  readonly #all: Totals = { ...zero };
+  readonly #categories = new Map<string, Totals>();
   readonly #kinds: Record<string, number> = {};
   readonly #rejections: Record<string, number> = {};
   readonly #histogram: number[] = new Array<number>(bins).fill(0);
@@ -86,28 +89,28 @@ export class Statistics {
   }
 
   add(category: string, response: string, { parts, stages, rejections }: Cut): void {
-    if (plainText(parts) !== response) this.#roundTripFailures++;
-    const own = this.#categories.get(category) ?? { ...noSums };
+    if (textOfParts(parts) !== response) this.#roundTripFailures++;
+    const own = this.#categories.get(category) ?? { ...zero };
     this.#categories.set(category, own);
     const tokens = this.#count(response);
     const inside = stages.reduce((sum, { cost }) => sum + cost.plain, 0);
     const steps = tokens - inside + stages.reduce((sum, { cost }) => sum + cost.steps, 0);
     const speedUp = steps === 0 ? 1 : tokens / steps;
-    for (const sums of [this.#all, own]) {
-      sums.answers++;
-      sums.tokens += tokens;
-      sums.speedUp += speedUp;
-      sums.inside += inside;
+    for (const totals of [this.#all, own]) {
+      totals.answers++;
+      totals.tokens += tokens;
+      totals.speedUp += speedUp;
+      totals.inside += inside;
       if (stages.length === 0) continue;
-      sums.parallel++;
-      sums.parallelTokens += tokens;
-      sums.speedUpOfParallel += speedUp;
-      sums.most = Math.max(sums.most, speedUp);
-      sums.stages += stages.length;
+      totals.parallel++;
+      totals.parallelTokens += tokens;
+      totals.speedUpOfParallel += speedUp;
+      totals.maxSpeedUp = Math.max(totals.maxSpeedUp, speedUp);
+      totals.stages += stages.length;
       for (const { branches, cost } of stages) {
-        sums.branches += branches.length;
-        sums.branch += cost.branch;
-        sums.titles += cost.titles;
+        totals.branches += branches.length;
+        totals.branch += cost.branch;
+        totals.titles += cost.titles;
       }
     }
     for (const { kind } of stages) this.#kinds[kind] = (this.#kinds[kind] ?? 0) + 1;
@@ -125,9 +128,9 @@ export class Statistics {
     return {
       ...figuresOf(this.#all),
       roundTripFailures: this.#roundTripFailures,
-      categories: Object.fromEntries(categories.map(([name, sums]) => [name, figuresOf(sums)])),
-      kinds: byNumber(this.#kinds),
-      rejections: byNumber(this.#rejections),
+      categories: Object.fromEntries(categories.map(([name, totals]) => [name, figuresOf(totals)])),
+      kinds: mostFrequentFirst(this.#kinds),
+      rejections: mostFrequentFirst(this.#rejections),
       histogram: this.#histogram.map((number, i) => [1 + i / 10, number]),
     };
   }
@@ -135,29 +138,29 @@ export class Statistics {
 
 const share = (part: number, of: number) => (of === 0 ? null : part / of);
 
-function figuresOf(sums: Sums): Figures {
-  const { answers, parallel, stages, branches } = sums;
-  const most = parallel === 0 ? null : sums.most;
+function figuresOf(totals: Totals): Figures {
+  const { answers, parallel, stages, branches } = totals;
+  const max = parallel === 0 ? null : totals.maxSpeedUp;
   return {
     answers,
     parallel,
     ppd: share(parallel, answers),
-    dp: share(sums.inside, sums.tokens),
-    dpOfParallel: share(sums.inside, sums.parallelTokens),
+    dp: share(totals.inside, totals.tokens),
+    dpOfParallel: share(totals.inside, totals.parallelTokens),
     stages,
     branches,
     abn: share(branches, stages),
-    efficiency: share(sums.branch - sums.titles, sums.branch),
+    efficiency: share(totals.branch - totals.titles, totals.branch),
     speedUp: {
       all: {
-        mean: share(sums.speedUp, answers),
-        max: answers === 0 ? null : Math.max(1, sums.most),
+        mean: share(totals.speedUp, answers),
+        max: answers === 0 ? null : Math.max(1, totals.maxSpeedUp),
       },
-      parallel: { mean: share(sums.speedUpOfParallel, parallel), max: most },
+      parallel: { mean: share(totals.speedUpOfParallel, parallel), max },
     },
   };
 }
 
-function byNumber(counts: Record<string, number>): Record<string, number> {
+function mostFrequentFirst(counts: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).sort(([, a], [, b]) => b - a));
 }

@@ -1,10 +1,11 @@
+import { textOfParts } from "@anabranch/shared/parts.ts";
 import { describe, expect, it } from "vitest";
-import { cut, plainText } from "./parts.ts";
+import { cut } from "./cut.ts";
 
-/** The parts in short: serial texts as they are, stages as their titles. Short texts branch too. */
+/** The parts in brief: serial texts, and stages as their titles. Short texts branch too. */
 function outline(text: string, prompt = ""): (string | string[])[] {
-  const { parts } = cut(text, prompt, { least: -100 });
-  expect(plainText(parts)).toBe(text);
+  const { parts } = cut(text, prompt, { minGain: -100 });
+  expect(textOfParts(parts)).toBe(text);
   return parts.map((part) =>
     "serial" in part ? part.serial : part.parallel.map(({ title }) => title),
   );
@@ -16,7 +17,7 @@ describe("lists", () => {
   it("are cut item by item, each with its own line end", () => {
     const text =
       "Some tips:\n\n1. **Plan**: Make a list of tasks.\n2. **Rest**: Take a break.\n\nThat is all.";
-    expect(cut(text, "", { least: -100 }).parts).toEqual([
+    expect(cut(text, "", { minGain: -100 }).parts).toEqual([
       { serial: "Some tips:\n\n" },
       {
         parallel: [
@@ -28,10 +29,10 @@ describe("lists", () => {
     ]);
   });
 
-  it("keep nested content and end alike where blank lines part the items", () => {
+  it("keep nested content and end alike if blank lines separate the items", () => {
     const text =
       "- Tokyo: large city\n  - in Japan\n\n- Paris: smaller city\n  - in France\n\nEnd.";
-    expect(cut(text, "", { least: -100 }).parts).toEqual([
+    expect(cut(text, "", { minGain: -100 }).parts).toEqual([
       {
         parallel: [
           { title: "Tokyo", body: "- Tokyo: large city\n  - in Japan\n\n" },
@@ -69,7 +70,7 @@ describe("lists", () => {
     );
   });
 
-  it("give one stage where two follow each other, since no plan may follow a join", () => {
+  it("give one stage if two follow each other, because no plan may follow a join", () => {
     const text =
       "- Red is a warm color\n- Blue is a cold color\n\n1. Oak is a hard wood\n2. Elm is a hard wood";
     expect(stages(text)).toHaveLength(1);
@@ -91,7 +92,7 @@ describe("lists", () => {
     ]);
   });
 
-  it("are two stages around an item that only knows of those before it", () => {
+  it("are two stages around an item that only mentions earlier ones", () => {
     const text =
       "- Tea: a hot drink\n- Milk: a cold drink\n- Also, there is juice here\n- Water: good for you\n- Wine: a drink too\n";
     expect(outline(text)).toEqual([
@@ -101,13 +102,13 @@ describe("lists", () => {
     ]);
   });
 
-  it("leave what closes or opens them outside", () => {
+  it("exclude what opens or closes them", () => {
     const text =
       "- I. Introduction: there are several pets\n- Cats: quiet animals\n- Dogs: loyal animals\n- IV. Conclusion: both are fine pets\n";
     expect(stages(text)).toEqual([["Cats", "Dogs"]]);
   });
 
-  it("survive line ends of Windows, tabs, emoji and a missing last line end", () => {
+  it("may have Windows line ends, tabs, emoji and no last line end", () => {
     const text = "Ideas 🎉:\r\n\r\n*\tÄpfel: sehr gut und süß\r\n*\tBirnen: auch gut 🍐";
     expect(outline(text)).toEqual(["Ideas 🎉:\r\n\r\n", ["Äpfel", "Birnen"]]);
   });
@@ -115,7 +116,7 @@ describe("lists", () => {
 
 describe("sections and bold leads", () => {
   const asked = "Compare the two.";
-  it("are cut where the prompt asks for several things", () => {
+  it("are cut if the prompt asks for several things", () => {
     const text =
       "Intro.\n\n**Cost**: It is cheap to buy.\n\n**Speed**: It is quick to run.\n\nIn short, good.";
     expect(outline(text, asked)).toEqual(["Intro.\n\n", ["Cost", "Speed"], "In short, good."]);
@@ -127,12 +128,12 @@ describe("sections and bold leads", () => {
     expect(outline(text, asked)).toEqual(["# All\n\n", ["One", "Two"], "## Conclusion\n\nDone."]);
   });
 
-  it("stay serial where nothing says that they stand side by side", () => {
+  it("stay serial if nothing shows that they are independent", () => {
     const text = "## Aims\n\nWe want more trees.\n\n## Funds\n\nWe need more money.\n";
     expect(stages(text, "Draft a proposal for a park.")).toEqual([]);
   });
 
-  it("may be labels with what follows them", () => {
+  it("may be labels with the block that follows", () => {
     const text =
       "Pros:\n\n- It is cheap to buy and to keep.\n\nCons:\n\n- It is slow to start and to stop.\n";
     expect(stages(text, "What are the pros and cons?")).toEqual([["Pros", "Cons"]]);
@@ -154,16 +155,16 @@ describe("tables", () => {
 describe("paragraphs", () => {
   const text =
     "Cats are quiet animals that sleep most of the day.\n\nDogs are loyal animals that need a walk every day.\n\nBoth are fine.";
-  it("on subjects that are named together before are cut", () => {
+  it("are cut if their subjects are named together before", () => {
     expect(stages(text, "What is the difference between cats and dogs?")).toEqual([
       ["Cats", "Dogs"],
     ]);
   });
-  it("on subjects that nobody named together stay serial", () => {
+  it("stay serial if their subjects are not named together", () => {
     expect(stages(text, "Tell me about pets.")).toEqual([]);
   });
 
-  it("that count reasons are cut, and sentences as well", () => {
+  it("are cut if they enumerate reasons, like sentences that do", () => {
     const reasons = [
       "First, the city has good trains for everybody.",
       "Second, the parks are open all night long.",
@@ -175,13 +176,13 @@ describe("paragraphs", () => {
     expect(stages([intro, ...reasons].join(" "), prompt)[0]).toHaveLength(3);
   });
 
-  it("on one subject under two names stay serial", () => {
+  it("stay serial if they have one subject under two names", () => {
     const text =
       "The Balfour Declaration was a letter of the year 1917.\n\nThe declaration was a step that many had waited for.\n";
     expect(stages(text, "Is the declaration, the one by Balfour, a letter?")).toEqual([]);
   });
 
-  it("that narrate stay serial", () => {
+  it("stay serial if they narrate", () => {
     const text =
       "First, we packed our bags for the trip.\n\nThen we drove to the sea with all of them.\n\nFinally, we swam.";
     expect(stages(text, "What did you do?")).toEqual([]);
@@ -189,12 +190,12 @@ describe("paragraphs", () => {
 });
 
 describe("lines of sums", () => {
-  it("are cut up to the line that needs them", () => {
+  it("are cut up to the line that uses their results", () => {
     const text = "Ann has 3 + 4 = 7 apples.\nBob has 5 + 6 = 11 pears.\nTogether 7 + 11 = 18.";
     expect(outline(text)).toEqual([["Ann", "Bob"], "Together 7 + 11 = 18."]);
   });
 
-  it("with notes of GSM8K are cut as without", () => {
+  it("are cut with the notes of GSM8K as without", () => {
     const text =
       "Films cost 9 * 5 = $<<9*5=45>>45.\nBooks cost 4 * 4 = $<<4*4=16>>16.\nIn all 45 + 16 = $<<45+16=61>>61.\n#### 61";
     expect(stages(text, "9 films at $5 and 4 books at $4: how much?")).toEqual([
@@ -202,22 +203,22 @@ describe("lines of sums", () => {
     ]);
   });
 
-  it("are named by their words where the words before the numbers are the same", () => {
+  it("are named by all their words if the words before the numbers are equal", () => {
     const text =
       "He spent 4 * $3 = $12 on books.\nHe spent 2 * $.50 = $1 on pens.\nIn all 12 + 1 = 13.\n";
     expect(stages(text)).toEqual([["books", "pens"]]);
   });
 
-  it("stay serial where one uses another's result", () => {
+  it("stay serial if one uses the result of another", () => {
     expect(stages("12 + 7 = 19\n19 - 5 = 14\n14 + 19 = 33")).toEqual([]);
   });
 
-  it("stay serial where a number comes from nowhere", () => {
+  it("stay serial if the source of a number is unknown", () => {
     const text = "Ann pays 3 * 40 = 120.\nBob pays 5 * 83 = 415.\nIn all 120 + 415 = 535.";
     expect(stages(text, "Ann buys 3 at 40 and Bob 5. What do they pay?")).toEqual([]);
   });
 
-  it("stay serial where no later line uses them all", () => {
+  it("stay serial if no later line uses them all", () => {
     expect(stages("Ann has 3 + 4 = 7 apples.\nBob has 5 + 6 = 11 pears.\nSo it is 11.")).toEqual(
       [],
     );
@@ -252,14 +253,14 @@ describe("never cut", () => {
 describe("rules", () => {
   const text = "Some tips:\n\n- Plan: make a list of the tasks\n- Rest: take a break every hour\n";
   it("keep short answers serial", () => {
-    expect(cut(text, "", { least: -100, answer: 1000 }).rejections[0]?.reason).toBe(
+    expect(cut(text, "", { minGain: -100, minAnswerTokens: 1000 }).rejections[0]?.reason).toBe(
       "a short answer",
     );
   });
-  it("take no stage that saves too few steps", () => {
-    expect(cut(text, "", { least: 50 }).rejections[0]?.reason).toBe("saves no steps");
+  it("reject a stage that saves too few steps", () => {
+    expect(cut(text, "", { minGain: 50 }).rejections[0]?.reason).toBe("saves no steps");
   });
-  it("take two stages that save a little more than the one around them", () => {
+  it("prefer two stages that save a little more than the one around them", () => {
     const nested = (name: string) =>
       ["a", "b", "c", "d"]
         .map((i) => `   - ${name}${i}: ${"it is a warm color ".repeat(3)}\n`)
@@ -268,27 +269,27 @@ describe("rules", () => {
     const { stages } = cut(`Here are two types:\n\n1. ${item("Red")}2. ${item("Blue")}`, "");
     expect(stages.map(({ branches }) => branches.length)).toEqual([4, 4]);
   });
-  it("bound the stages of an answer, keeping those that save most", () => {
+  it("limit the stages of an answer to those that save most", () => {
     const list = (words: number) =>
       `Here are some types:\n\n- Red ${"very warm ".repeat(words)}color\n- Blue ${"very cold ".repeat(words)}color\n\n`;
-    const { stages } = cut(list(10) + list(30) + list(20), "", { stages: 2 });
+    const { stages } = cut(list(10) + list(30) + list(20), "", { maxStages: 2 });
     expect(stages.map(({ cost }) => cost.plain > 100)).toEqual([true, true]);
   });
-  it("merge neighbours where there are more items than branches", () => {
+  it("merge neighbours if there are more items than branches", () => {
     const items = Array.from(
       { length: 14 },
       (_, i) => `- Item${"abcdefghijklmn"[i]}: some words here\n`,
     );
-    const { parts } = cut(items.join(""), "", { least: -100 });
+    const { parts } = cut(items.join(""), "", { minGain: -100 });
     const [part] = parts;
     if (!part || !("parallel" in part)) throw new Error("not cut");
     expect(part.parallel).toHaveLength(7);
     expect(part.parallel[0]).toEqual({ title: "Itema, Itemb", body: items.slice(0, 2).join("") });
-    expect(plainText(parts)).toBe(items.join(""));
+    expect(textOfParts(parts)).toBe(items.join(""));
   });
   it("keep a long list of bare names serial", () => {
     const items = Array.from({ length: 30 }, (_, i) => `${i + 1}. Tech-${"abcdefghij"[i % 10]}\n`);
-    const { stages, rejections } = cut(items.join(""), "", { least: -100 });
+    const { stages, rejections } = cut(items.join(""), "", { minGain: -100 });
     expect(stages).toEqual([]);
     expect(rejections.map(({ reason }) => reason)).toContain("a long list of bare names");
   });

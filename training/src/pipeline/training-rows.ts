@@ -1,29 +1,30 @@
-// The rows that training/python reads.
+// The rows of data that training/python reads.
+import type { AnswerPart } from "@anabranch/shared/parts.ts";
 import type { Answer } from "./answers.ts";
-import type { Part } from "./parts.ts";
 
-/** `parallel` says whether there are branches, `twin` whether the row is the serial twin of one. */
 export interface TrainingRow {
   id: string;
   family: string;
+  /** Whether the answer has branches. */
   parallel: boolean;
+  /** Whether the row is the serial twin of an answer. */
   twin: boolean;
   prompt: string;
   response: string;
-  parts: readonly Part[];
+  parts: readonly AnswerPart[];
 }
 
-export function trainingRow(answer: Answer, parts: readonly Part[]): TrainingRow {
+export function trainingRow(answer: Answer, parts: readonly AnswerPart[]): TrainingRow {
   const parallel = parts.some((part) => "parallel" in part);
   return { ...base(answer), parallel, twin: false, parts };
 }
 
-/** The same text as one serial run: what a serial model of a fair comparison learns from. */
+/** The same text as one serial run, from which the serial model of a fair comparison learns. */
 export function twinRow(answer: Answer): TrainingRow {
   return { ...base(answer), parallel: false, twin: true, parts: [{ serial: answer.response }] };
 }
 
-/** Ids repeat per model in the answers; in training rows they don't. */
+/** Ids are unique: answers of several models may share an id, so the row's id includes the model. */
 const base = ({ id, model, category, prompt, response }: Answer) => ({
   id: `${id}/${model}`,
   family: category,

@@ -1,12 +1,13 @@
 import * as general from "./general.ts";
 import * as mathematics from "./mathematics.ts";
-import * as retrieval from "./retrieval.ts";
+import * as passages from "./passages.ts";
+import * as profiles from "./profiles.ts";
 import * as talk from "./talk.ts";
-import { Draw, type Family, type Kind, type Split, type Task } from "./task.ts";
+import { Draw, type Family, type Split, type Task, type TaskMaker } from "./task.ts";
 import * as words from "./words.ts";
 
-/** Every kind of task with its share; two in three have independent parts, and nine in ten of the tokens. */
-const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: Kind])[]>> = {
+/** All kinds of task with their shares. Two of three tasks, with nine of ten tokens, have independent parts. */
+const kinds: Readonly<Record<Family, readonly (readonly [share: number, make: TaskMaker])[]>> = {
   general: [
     [7, general.compareCities],
     [7, general.compareCountries],
@@ -15,8 +16,8 @@ const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: Ki
     [4, general.comparePlanets],
   ],
   retrieval: [
-    [13, retrieval.passageQuestions],
-    [12, retrieval.profiles],
+    [13, passages.passageQuestions],
+    [12, profiles.profiles],
   ],
   mathematics: [
     [8, mathematics.sums],
@@ -26,8 +27,8 @@ const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: Ki
   serial: [
     [3, general.oneEntity],
     [3, general.oneFact],
-    [4, retrieval.passageQuestion],
-    [4, retrieval.oneProfile],
+    [4, passages.passageQuestion],
+    [4, profiles.oneProfile],
     [4, mathematics.oneSum],
     [6, mathematics.chain],
     [2, words.repeat],
@@ -39,19 +40,19 @@ const kinds: Readonly<Record<Family, readonly (readonly [share: number, kind: Ki
   ],
 };
 
-/** Task `index` of a set of repetitions alone, which come first in training. */
+/** Task `index` of a data set that only repeats lines, with which training begins. */
 export function makeRepetition(seed: number, index: number, split: Split): Task {
   return words.repeat(new Draw(`${split}/repeat/${seed}/${index}`, split));
 }
 
-/** Task `index` of a data set, or of one family of it: depends on nothing but its arguments. */
+/** Task `index` of a data set, or of one of its families. It depends only on the arguments. */
 export function makeTask(seed: number, index: number, split: Split, family?: Family): Task {
   const draw = new Draw(`${split}/${family ?? ""}/${seed}/${index}`, split);
-  const choice = family ? kinds[family] : Object.values(kinds).flat();
-  let point = draw.random.float() * choice.reduce((sum, [share]) => sum + share, 0);
-  for (const [share, kind] of choice) {
+  const makers = family ? kinds[family] : Object.values(kinds).flat();
+  let point = draw.random.float() * makers.reduce((sum, [share]) => sum + share, 0);
+  for (const [share, make] of makers) {
     point -= share;
-    if (point < 0) return kind(draw);
+    if (point < 0) return make(draw);
   }
   throw new Error("shares do not add up");
 }

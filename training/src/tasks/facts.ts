@@ -1,4 +1,4 @@
-/** Fixed facts. Figures are rounded on purpose: they are to be learnt, compared and checked. */
+/** Fixed facts. Figures are rounded so that a model can learn them and a verifier can check them. */
 
 export interface City {
   name: string;
@@ -116,7 +116,7 @@ export interface Animal {
   kind: string;
   food: string;
   home: string;
-  /** Typical adult, kilograms. */
+  /** Weight of a typical adult. */
   kilograms: number;
 }
 
@@ -163,7 +163,7 @@ export interface Planet {
   name: string;
   place: string;
   order: number;
-  /** Of the equator, kilometres. */
+  /** At the equator, in kilometres. */
   diameter: number;
   moons: number;
   kind: string;

@@ -1,11 +1,11 @@
 import { animals, cities, countries, planets } from "./facts.ts";
-import type { Draw, Kind, Part, Task } from "./task.ts";
+import type { Draw, ListingPart, Task, TaskMaker } from "./task.ts";
 import { capitalize, countWord, enumerate, fill, layoutRequest, listing } from "./task.ts";
 
 /**
- * Lists and comparisons from memory: several entities, one part each, then a sentence that needs them
- * all. Facts can't be held out (a model can't know what it never saw), so combinations and phrasings
- * are.
+ * Lists and comparisons from memory: one part for each of several entities, then a sentence that depends on
+ * all of them. Combinations and phrasings are held out. Facts are not, because a model can't know facts
+ * that it has never seen.
  */
 
 interface Topic {
@@ -13,7 +13,7 @@ interface Topic {
   nouns: string;
   prompts: readonly string[];
   intro: string;
-  parts: Part[];
+  parts: ListingPart[];
   names: string[];
   ending: string;
   endingClaims: string[];
@@ -86,7 +86,7 @@ function pickCount(draw: Draw): number {
   return draw.random.pick([2, 3, 4, 5, 5, 6, 6, 7, 7, 8]);
 }
 
-/** The names of several entities in an order of their own, unlike any order in the split's twin. */
+/** Draws several entities whose combination belongs to the split. */
 function pickEntities<T extends { name: string }>(draw: Draw, all: readonly T[], count: number) {
   return draw.own(
     () => draw.random.sample(all, count),
@@ -94,25 +94,25 @@ function pickEntities<T extends { name: string }>(draw: Draw, all: readonly T[],
   );
 }
 
-/** The entity with the most of something, or nothing where two tie for it. */
-function leader<T>(entities: readonly T[], size: (entity: T) => number): T | undefined {
+/** The largest entity on a scale; undefined if two share the maximum. */
+function largestOf<T>(entities: readonly T[], size: (entity: T) => number): T | undefined {
   const sorted = [...entities].sort((a, b) => size(b) - size(a));
   const [first, second] = sorted;
   if (first === undefined || second === undefined) return first;
   return size(first) > size(second) ? first : undefined;
 }
 
-/** `pickEntities`, until one alone is the first on a scale. */
+/** Like `pickEntities`, but one entity is the largest on a scale. */
 function pickRanked<T extends { name: string }>(
   draw: Draw,
   all: readonly T[],
   count: number,
   size: (entity: T) => number,
-): { entities: T[]; most: T } {
+): { entities: T[]; largest: T } {
   for (;;) {
     const entities = pickEntities(draw, all, count);
-    const most = leader(entities, size);
-    if (most) return { entities, most };
+    const largest = largestOf(entities, size);
+    if (largest) return { entities, largest };
   }
 }
 
@@ -123,8 +123,8 @@ function wording(draw: Draw) {
 }
 
 function cityTopic(draw: Draw): Topic {
-  const { entities, most } = pickRanked(draw, cities, pickCount(draw), (c) => c.millions);
-  const ending = `Of these, ${most.name} has the most people.`;
+  const { entities, largest } = pickRanked(draw, cities, pickCount(draw), (c) => c.millions);
+  const ending = `Of these, ${largest.name} has the most people.`;
   return {
     ...wording(draw),
     nouns: "cities",
@@ -218,9 +218,9 @@ function aspectTopic(draw: Draw): Topic {
 }
 
 function animalTopic(draw: Draw): Topic {
-  const { entities, most } = pickRanked(draw, animals, pickCount(draw), (a) => a.kilograms);
+  const { entities, largest } = pickRanked(draw, animals, pickCount(draw), (a) => a.kilograms);
   const article = draw.random.chance(0.5);
-  const ending = `The heaviest of these is the ${most.name}.`;
+  const ending = `The heaviest of these is the ${largest.name}.`;
   return {
     ...wording(draw),
     nouns: "animals",
@@ -237,8 +237,8 @@ function animalTopic(draw: Draw): Topic {
 
 function planetTopic(draw: Draw): Topic {
   const count = draw.random.pick([2, 3, 3, 4, 4, 5, 6]);
-  const { entities, most } = pickRanked(draw, planets, count, (p) => p.diameter);
-  const ending = `The largest of these is ${most.name}.`;
+  const { entities, largest } = pickRanked(draw, planets, count, (p) => p.diameter);
+  const ending = `The largest of these is ${largest.name}.`;
   return {
     ...wording(draw),
     nouns: "planets",
@@ -253,18 +253,18 @@ function planetTopic(draw: Draw): Topic {
   };
 }
 
-export function plural(animal: string): string {
+function plural(animal: string): string {
   if (animal === "wolf") return "wolves";
   if (animal === "fox" || animal === "ostrich") return `${animal}es`;
   if (animal === "salmon" || animal === "tuna") return animal;
   return `${animal}s`;
 }
 
-function compare(kind: string, makeTopic: (draw: Draw) => Topic): Kind {
+function compare(kind: string, makeTopic: (draw: Draw) => Topic): TaskMaker {
   return (draw) => {
     const topic = makeTopic(draw);
     const { layout, request } = layoutRequest(draw);
-    const slots = {
+    const values = {
       names: enumerate(topic.names),
       nouns: topic.nouns,
       count: countWord(topic.parts.length),
@@ -272,8 +272,8 @@ function compare(kind: string, makeTopic: (draw: Draw) => Topic): Kind {
     return listing(layout, {
       family: "general",
       kind,
-      prompt: capitalize(fill(draw.phrase(topic.prompts), slots)) + request,
-      intro: fill(topic.intro, slots),
+      prompt: capitalize(fill(draw.phrase(topic.prompts), values)) + request,
+      intro: fill(topic.intro, values),
       parts: topic.parts,
       ending: topic.ending,
       endingClaims: topic.endingClaims,
@@ -287,10 +287,10 @@ export const countryAspects = compare("country-aspects", aspectTopic);
 export const compareAnimals = compare("compare-animals", animalTopic);
 export const comparePlanets = compare("compare-planets", planetTopic);
 
-/** One entity only: the same facts, and nothing to branch on. */
+/** The facts of a single entity, with nothing to branch on. */
 export function oneEntity(draw: Draw): Task {
   const topic = draw.random.pick([cityTopic, countryTopic, animalTopic, planetTopic])(draw);
-  const part = topic.parts[0] as Part;
+  const part = topic.parts[0] as ListingPart;
   const name = topic.names[0] as string;
   return {
     family: "serial",
@@ -320,7 +320,7 @@ export function oneEntity(draw: Draw): Task {
   };
 }
 
-/** One fact of one entity, or which of two is the larger: a sentence, never a list. */
+/** One fact of one entity, or the larger of two entities: one sentence, never a list. */
 export function oneFact(draw: Draw): Task {
   const kind = draw.random.int(0, 5);
   const make = (prompts: readonly string[], response: string, contains: string): Task => ({
@@ -372,9 +372,9 @@ export function oneFact(draw: Draw): Task {
         country.language,
       );
     case 3: {
-      const { entities, most } = pickRanked(draw, cities, 2, (c) => c.millions);
+      const { entities, largest } = pickRanked(draw, cities, 2, (c) => c.millions);
       const [a, b] = entities.map((e) => e.name);
-      const other = entities.find((e) => e !== most) as (typeof entities)[number];
+      const other = entities.find((e) => e !== largest) as (typeof entities)[number];
       return make(
         [
           `Which city has more people, ${a} or ${b}?`,
@@ -382,12 +382,12 @@ export function oneFact(draw: Draw): Task {
           `Is ${a} or ${b} the larger city?`,
           `Do more people live in ${a} or in ${b}?`,
         ],
-        `${most.name} is larger, with about ${most.millions} million people against ${other.millions} million in ${other.name}.`,
-        `${most.name} is larger`,
+        `${largest.name} is larger, with about ${largest.millions} million people against ${other.millions} million in ${other.name}.`,
+        `${largest.name} is larger`,
       );
     }
     case 4: {
-      const { entities, most } = pickRanked(draw, animals, 2, (a) => a.kilograms);
+      const { entities, largest } = pickRanked(draw, animals, 2, (a) => a.kilograms);
       const [a, b] = entities.map((e) => e.name);
       return make(
         [
@@ -397,8 +397,8 @@ export function oneFact(draw: Draw): Task {
           `Which of the two is heavier, the ${a} or the ${b}?`,
           `Is the ${a} or the ${b} heavier?`,
         ],
-        `The ${most.name} is heavier, at about ${most.kilograms} kg.`,
-        `The ${most.name} is heavier`,
+        `The ${largest.name} is heavier, at about ${largest.kilograms} kg.`,
+        `The ${largest.name} is heavier`,
       );
     }
     default: {

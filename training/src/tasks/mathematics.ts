@@ -1,7 +1,7 @@
 import type { Draw, Task } from "./task.ts";
 import { capitalize, countWord, enumerate, fill, listing } from "./task.ts";
 
-/** Independent sums and their total (parallel), and arithmetic whose steps need each other. */
+/** Independent sums and their total (parallel), and arithmetic whose steps depend on each other. */
 
 interface Sum {
   a: number;
@@ -23,8 +23,8 @@ function drawSum(draw: Draw): Sum {
 }
 
 /**
- * Sums none of which shows another's result among its own numbers: such a list would look like a
- * running calculation.
+ * Draws sums such that no result occurs among the numbers of another sum, because the pipeline takes such a
+ * list for a running calculation.
  */
 function drawSums(draw: Draw, count: number): Sum[] {
   for (;;) {
@@ -48,7 +48,7 @@ function addUp(results: readonly number[]): { text: string; total: number } {
   return { text: enumerate(steps), total };
 }
 
-/** What needs every part: the total of a few, the largest of many. */
+/** The ending, which depends on all parts: the total of a few results, or the largest of many. */
 function ending(results: readonly number[], nouns: string) {
   if (results.length > 3) {
     const text = `The largest result is ${Math.max(...results)}${nouns}.`;
@@ -159,7 +159,7 @@ const bought = [
   ...["keys", "maps", "brushes", "candles", "bottles", "forks"],
 ];
 
-/** Products none of which is a number of another line, for the reason that `drawSums` has. */
+/** Draws products such that none occurs in another line, for the same reason as `drawSums`. */
 function drawProducts(draw: Draw, count: number): { n: number; each: number }[] {
   for (;;) {
     const all = Array.from({ length: count }, () => ({
@@ -172,7 +172,7 @@ function drawProducts(draw: Draw, count: number): { n: number; each: number }[] 
   }
 }
 
-/** Numbers of things at prices: products from the small table. */
+/** Bills: quantities of things at prices, with products of one-digit numbers. */
 export function bills(draw: Draw): Task {
   const count = draw.random.pick([2, 3, 4, 4, 5, 5, 6]);
   const names = draw.random.sample(bought, count);
@@ -239,7 +239,7 @@ export function oneSum(draw: Draw): Task {
   };
 }
 
-/** Each step needs the one before, also where the answer is written as a numbered list. */
+/** Calculations in which each step depends on the previous one, even if laid out as a numbered list. */
 export function chain(draw: Draw): Task {
   const drawn = draw.own(
     () => {

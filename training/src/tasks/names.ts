@@ -1,8 +1,8 @@
 import type { Draw } from "./task.ts";
 
 /**
- * Invented people and towns. A name belongs to one split only, so that a held-out text is about people
- * and places that training never named: what a model says of them it must have read.
+ * Invented people and towns. Each name belongs to one split, so that a held-out text is about people and
+ * places that do not occur in training, and a model can only take their facts from the text.
  */
 
 const given = [
@@ -75,7 +75,7 @@ export interface Person {
   full: string;
 }
 
-/** People whose given names differ. */
+/** People with different given names. */
 export function people(draw: Draw, count: number): Person[] {
   return draw.random
     .sample(given, count)

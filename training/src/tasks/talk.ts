@@ -1,7 +1,7 @@
 import type { Draw, Task } from "./task.ts";
 import { fill } from "./task.ts";
 
-/** Small talk and stories: flowing text whose sentences lean on each other. */
+/** Small talk and stories: prose whose sentences depend on each other. */
 
 const exchanges: readonly { prompts: readonly string[]; response: string; claim: string }[] = [
   {

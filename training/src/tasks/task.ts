@@ -4,22 +4,21 @@ import { Random } from "../random.ts";
 export type Split = "train" | "heldout";
 
 /**
- * One thing an answer must say. `contains` must stand in the text as whole words; with `near`, on
- * a line that also holds `near`. Data rather than code, so that the Python evaluation reads the
- * same verifier from the JSONL.
+ * One thing that an answer must say. The text must contain `contains` as whole words; with `near`, on a
+ * line that also contains `near`. It is data, so that the Python evaluation reads it from the JSONL.
  */
 export interface Claim {
   contains: string;
   near?: string;
 }
 
-/** What the paper measures apart, and what must stay serial. */
+/** The categories of the paper, and tasks that must stay serial. */
 export const families = ["general", "retrieval", "mathematics", "serial"] as const;
 export type Family = (typeof families)[number];
 
 export interface Task {
   family: Family;
-  /** What of its family it is: "compare-cities". */
+  /** The kind within its family: "compare-cities". */
   kind: string;
   /** Whether the answer has independent parts, so that a model should branch on it. */
   parallel: boolean;
@@ -28,11 +27,12 @@ export interface Task {
   claims: Claim[];
 }
 
-export type Kind = (draw: Draw) => Task;
+/** Makes one task of a kind. */
+export type TaskMaker = (draw: Draw) => Task;
 
 /**
- * What a family draws from: randomness, and the train/held-out split. Held out are the last
- * phrasing of every list and about a tenth of all combinations (of entities, numbers or names).
+ * The source of randomness of one task, for its split. The last phrasing of every list and about a tenth
+ * of all combinations (of entities, numbers or names) are held out.
  */
 export class Draw {
   readonly random: Random;
@@ -43,7 +43,7 @@ export class Draw {
     this.split = split;
   }
 
-  /** One phrasing of several; the last of three or more is kept for held-out tasks. */
+  /** Draws a phrasing. The last of three or more is only for held-out tasks. */
   phrase(list: readonly string[]): string {
     if (list.length < 3) return this.random.pick(list);
     const seen = list.slice(0, -1);
@@ -52,13 +52,13 @@ export class Draw {
     return this.random.pick(seen);
   }
 
-  /** Whether a task built from these parts belongs to this split. */
+  /** Whether a task with this combination belongs to this split. */
   owns(...key: readonly (string | number)[]): boolean {
     const held = hash(key.map(String).sort().join("|")) % 10 === 0;
     return held === (this.split === "heldout");
   }
 
-  /** Draws until the key of what was drawn belongs to this split. */
+  /** Draws until the combination belongs to this split. */
   own<T>(make: () => T, key: (value: T) => readonly (string | number)[]): T {
     for (let i = 0; i < 2000; i++) {
       const value = make();
@@ -68,6 +68,7 @@ export class Draw {
   }
 }
 
+/** Whether a text satisfies all claims. */
 export function check(claims: readonly Claim[], text: string): boolean {
   const lines = text.split("\n");
   return claims.every(({ contains, near }) =>
@@ -77,7 +78,7 @@ export function check(claims: readonly Claim[], text: string): boolean {
   );
 }
 
-/** Whole-word search: "4" is not said by "14" or by "4.5". */
+/** Whether a text contains whole words: "14" and "4.5" do not contain "4". */
 function says(text: string, words: string): boolean {
   const literal = words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<![\\p{L}\\p{N}])${literal}(?![\\p{L}\\p{N}]|\\.\\p{N})`, "u").test(text);
@@ -97,17 +98,20 @@ export function capitalize(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-/** Fills `{name}` slots; an unknown slot is a mistake in a template and throws. */
-export function fill(template: string, slots: Readonly<Record<string, string | number>>): string {
+/**
+ * Replaces each `{name}` in a template with its value.
+ * @throws Error if there is no value
+ */
+export function fill(template: string, values: Readonly<Record<string, string | number>>): string {
   return template.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = slots[name];
+    const value = values[name];
     if (value === undefined) throw new Error(`no value for {${name}} in "${template}"`);
     return String(value);
   });
 }
 
-/** One part of an answer: its lead, what it says, and the claims that it must make. */
-export interface Part {
+/** One part of an answer: its lead, its text, and the claims that it must satisfy. */
+export interface ListingPart {
   lead: string;
   text: string;
   claims: readonly string[];
@@ -118,7 +122,7 @@ export interface Listing {
   kind: string;
   prompt: string;
   intro: string;
-  parts: readonly Part[];
+  parts: readonly ListingPart[];
   ending: string;
   endingClaims: readonly string[];
 }
@@ -140,8 +144,8 @@ export function listing(layout: Layout, of: Listing): Task {
 
 export type Layout = "bullets" | "numbers" | "paragraphs" | "sections";
 
-/** The parts of an answer laid out as Markdown, each part with its lead. Ends in a blank line. */
-export function layOut(layout: Layout, parts: readonly { lead: string; text: string }[]): string {
+/** Lays out the parts of an answer as Markdown, each with its lead. Ends with a blank line. */
+function layOut(layout: Layout, parts: readonly { lead: string; text: string }[]): string {
   switch (layout) {
     case "bullets":
       return `${parts.map((p) => `- **${p.lead}**: ${p.text}\n`).join("")}\n`;
@@ -154,7 +158,7 @@ export function layOut(layout: Layout, parts: readonly { lead: string; text: str
   }
 }
 
-/** What a prompt adds to ask for a layout; none asks for bullets. */
+/** Draws a layout, and the request for it that a prompt adds; bullets are the default. */
 export function layoutRequest(draw: Draw): { layout: Layout; request: string } {
   const r = draw.random.float();
   if (r < 0.64) return { layout: "bullets", request: "" };

@@ -3,7 +3,7 @@ import { person, town } from "./names.ts";
 import type { Draw, Task } from "./task.ts";
 import { enumerate, fill } from "./task.ts";
 
-/** Letter by letter, number by number: what can't be cut into independent parts. */
+/** Spelling, counting, sorting and repetition, which can't be cut into independent parts. */
 
 const vocabulary = [
   ...["cat", "dog", "tree", "house", "river", "stone", "bread", "light", "green", "water", "plant"],
@@ -23,7 +23,7 @@ const vocabulary = [
   ...["bird", "fish", "moon", "star", "sand", "rain", "snow", "wind", "fire", "gold"],
 ];
 
-/** Words can't be held out: how a token is spelled can't be seen. */
+/** Words are not held out, because a model can't see how a token is spelled. */
 export function spelling(draw: Draw): Task {
   const word = draw.random.pick(vocabulary);
   const letters = [...word].join("-");
@@ -111,7 +111,7 @@ export function sorting(draw: Draw): Task {
   };
 }
 
-/** A line to say again: nothing but copying, from which a model learns to look back. */
+/** A line to repeat. From copying, a model learns to attend to the prompt. */
 export function repeat(draw: Draw): Task {
   const make = [
     () => person(draw).full,

@@ -1,5 +1,5 @@
-// Attention of rows over pieces of their context.
-// Part of each copy of kernels.cpp, and of nothing else.
+// Attention of rows to chunks of their context (split-KV).
+// Included by kernels.cpp only.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +13,9 @@
 namespace anabranch {
 namespace {
 
-// A piece gives each query head (weighted V, largest score, sum of weights), and a row's pieces are
-// merged in context order by log-sum-exp. What a piece gives a query depends on the two alone, so
-// it doesn't matter which queries walk the piece together; a tile of them reads K and V once.
+// A chunk gives each query head (weighted V, maximum score, sum of weights). A row's partial
+// results are merged in context order by log-sum-exp. A partial result depends only on the chunk
+// and the query, not on the other queries of a tile, which read K and V together.
 
 struct F32Cache {
   using Element = float;
@@ -30,8 +30,8 @@ struct Bf16Cache {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-/// scores[m, t] = q[m] · K[t] for the 16 tokens of a block; q is [head_dim, M]. Meanwhile the next
-/// block's K and this one's V are asked for: no processor foresees where blocks lie.
+/// scores[m, t] = q[m] · K[t] for the 16 tokens of a block; q is [head_dim, M]. Prefetches the next
+/// block's K and this block's V, because the hardware can't predict where blocks are.
 template <class Cache, int M>
 void block_scores(const float* q, int head_dim, const typename Cache::Element* k,
                   const typename Cache::Element* next_k, const typename Cache::Element* v,
@@ -59,7 +59,7 @@ void block_scores(const float* q, int head_dim, const typename Cache::Element* k
   }
 }
 
-/// out[m][d] += weights[m, t] · V[t, d] over tokens [first, last) of a piece, for S vectors of d.
+/// out[m][d] += weights[m, t] · V[t, d] over tokens [first, last) of a chunk, for S vectors of d.
 template <class Cache, int M, int S, class At>
 void value_columns(const float* weights, int first, int last, int head_dim, At at, int d,
                    float* const* out) {
@@ -93,7 +93,7 @@ void value_columns(const float* weights, int first, int last, int head_dim, At a
 
 template <class Cache, int M, class At>
 void values(const float* weights, int first, int last, int head_dim, At at, float* const* out) {
-  constexpr int S = M > 2 ? 2 : 4;  // sums enough to hide latency
+  constexpr int S = M > 2 ? 2 : 4;  // enough independent sums to hide the latency
   int d = 0;
   for (; d + S * W <= head_dim; d += S * W) {
     value_columns<Cache, M, S>(weights, first, last, head_dim, at, d, out);
@@ -111,8 +111,8 @@ void values(const float* weights, int first, int last, int head_dim, At at, floa
   }
 }
 
-/// Turns n scores into weights e^(score - largest), in place; what lies beyond n becomes 0.
-inline void soften(float* scores, int n, float& largest, float& weight) {
+/// Turns n scores into weights e^(score - largest), in place. Entries after n become 0.
+inline void exponentiate(float* scores, int n, float& largest, float& weight) {
   const int padded = (n + W - 1) / W * W;
   std::fill(scores + n, scores + padded, kNone);
   Vec top = splat(kNone);
@@ -123,7 +123,7 @@ inline void soften(float* scores, int n, float& largest, float& weight) {
   float lanes[W];
   store(lanes, top);
   largest = *std::max_element(lanes, lanes + W);
-  if (largest == kNone) {  // nothing to attend to; -inf - -inf would be NaN
+  if (largest == kNone) {  // all scores are -inf; -inf - -inf would be NaN
     std::fill(scores, scores + padded, 0.0f);
     weight = 0;
     return;
@@ -137,9 +137,9 @@ inline void soften(float* scores, int n, float& largest, float& weight) {
   weight = sum(sums);
 }
 
-/// A piece for M query heads, number `first` and on when all rows' are counted.
+/// Attends to a chunk with M query heads, counted over all rows from `first` on.
 template <class Cache, int M>
-void tile_of_queries(const Piece& p, int first) {
+void tile_of_queries(const AttendChunk& p, int first) {
   using Element = typename Cache::Element;
   const size_t size = static_cast<size_t>(kBlockTokens) * p.head_dim;
   const auto in = [&](const std::byte* cache) {
@@ -148,13 +148,13 @@ void tile_of_queries(const Piece& p, int first) {
     };
   };
   const auto keys = in(p.k), values_at = in(p.v);
-  float* scores = p.scratch;                  // [M, kKvChunkTokens]
-  float* q = scores + M * kKvChunkTokens;       // [head_dim, M]
+  float* scores = p.scratch;               // [M, kKvChunkTokens]
+  float* q = scores + M * kKvChunkTokens;  // [head_dim, M]
   float* out[M];
   float* tail[M];
   int tokens[M];
   for (int m = 0; m < M; ++m) {
-    const PieceRow& row = p.rows[(first + m) / p.group];
+    const ChunkQuery& row = p.rows[(first + m) / p.group];
     const int head = (first + m) % p.group;
     const float* from = row.q + static_cast<size_t>(head) * p.head_dim;
     for (int d = 0; d < p.head_dim; ++d) q[d * M + m] = from[d];
@@ -170,51 +170,54 @@ void tile_of_queries(const Piece& p, int first) {
     block_scores<Cache, M>(q, p.head_dim, keys(block), keys(next), values_at(block), scores + t);
   }
   for (int m = 0; m < M; ++m) {
-    soften(scores + m * kKvChunkTokens, tokens[m], tail[m][0], tail[m][1]);
+    exponentiate(scores + m * kKvChunkTokens, tokens[m], tail[m][0], tail[m][1]);
     std::fill_n(out[m], p.head_dim, 0.0f);
   }
-  // Tokens that all have, together; then each its own, so that no query meets what it can't see.
+  // First the tokens that all queries see, then for each query its own remaining ones.
   values<Cache, M>(scores, 0, shortest, p.head_dim, values_at, out);
   for (int m = 0; m < M; ++m) {
     if (tokens[m] == shortest) continue;
-    values<Cache, 1>(scores + m * kKvChunkTokens, shortest, tokens[m], p.head_dim, values_at, out + m);
+    values<Cache, 1>(scores + m * kKvChunkTokens, shortest, tokens[m], p.head_dim, values_at,
+                     out + m);
   }
 }
 
-/// Query heads of a tile: two vectors of sums each, beside weights and values, fill the registers.
+/// Query heads of a tile: with two vectors of sums each they fill the registers.
 constexpr int kTileQueries = kBlockTokens / W > 1 ? kMaxQueriesPerItem / 2 : kMaxQueriesPerItem;
 
 template <class Cache, int M = kTileQueries>
-void tile_of_queries(const Piece& p, int first, int queries) {
+void tile_of_queries(const AttendChunk& p, int first, int queries) {
   if constexpr (M > 1) {
     if (queries < M) return tile_of_queries<Cache, M - 1>(p, first, queries);
   }
   tile_of_queries<Cache, M>(p, first);
 }
 
-void attend(WeightType type, const Piece& p) {
+void attend(WeightType type, const AttendChunk& p) {
   const int queries = p.row_count * p.group;
-  const int tiles = (queries + kTileQueries - 1) / kTileQueries;  // of about equal size
+  const int tiles = (queries + kTileQueries - 1) / kTileQueries;  // of nearly equal size
   for (int tile = 0; tile < tiles; ++tile) {
     const int first = queries * tile / tiles;
     const int count = queries * (tile + 1) / tiles - first;
-    if (type == WeightType::kF32) tile_of_queries<F32Cache>(p, first, count);
-    else tile_of_queries<Bf16Cache>(p, first, count);
+    if (type == WeightType::kF32)
+      tile_of_queries<F32Cache>(p, first, count);
+    else
+      tile_of_queries<Bf16Cache>(p, first, count);
   }
 }
 
 void merge(const Merge& m) {
   float top = kNone, weight = 0;
   std::fill_n(m.out, m.head_dim, 0.0f);
-  for (int piece = 0; piece < m.pieces; ++piece) {
-    const float* values = m.values + piece * m.stride;
-    const float piece_top = m.weights[piece * m.stride];
-    if (piece_top == kNone) continue;
-    const float merged = std::max(top, piece_top);
+  for (int chunk = 0; chunk < m.chunks; ++chunk) {
+    const float* values = m.values + chunk * m.stride;
+    const float chunk_top = m.weights[chunk * m.stride];
+    if (chunk_top == kNone) continue;
+    const float merged = std::max(top, chunk_top);
     const float keep = top == merged ? 1.0f : std::exp(top - merged);
-    const float add = piece_top == merged ? 1.0f : std::exp(piece_top - merged);
+    const float add = chunk_top == merged ? 1.0f : std::exp(chunk_top - merged);
     for (int d = 0; d < m.head_dim; ++d) m.out[d] = m.out[d] * keep + values[d] * add;
-    weight = weight * keep + m.weights[piece * m.stride + 1] * add;
+    weight = weight * keep + m.weights[chunk * m.stride + 1] * add;
     top = merged;
   }
   const float scale = weight == 0 ? 0 : 1.0f / weight;

@@ -14,8 +14,8 @@ double read_bandwidth(int threads, std::uint64_t bytes, int passes) {
   constexpr size_t kLine = 64, kChunk = 1 << 20, kAhead = 8192;
   const int chunks = static_cast<int>(bytes / kChunk);
   Buffer buffer(static_cast<size_t>(chunks) * kChunk);
-  ThreadPool team(threads);
-  team.run([&](ThreadPool::Member& member) {
+  ThreadPool pool(threads);
+  pool.run([&](ThreadPool::Member& member) {
     const auto [first, last] = member.share(chunks);
     if (first < last) std::memset(buffer.data() + first * kChunk, 1, (last - first) * kChunk);
   });
@@ -23,7 +23,7 @@ double read_bandwidth(int threads, std::uint64_t bytes, int passes) {
   double best = 0;
   for (int pass = 0; pass < passes; ++pass) {
     const auto began = std::chrono::steady_clock::now();
-    team.run([&](ThreadPool::Member& member) {
+    pool.run([&](ThreadPool::Member& member) {
       const auto [first, last] = member.share(chunks);
       std::uint64_t sums[8] = {};
       for (size_t at = first * kChunk; at < last * kChunk; at += kLine) {

@@ -1,4 +1,4 @@
-// Large memory for weights, KV and scratch.
+// Large allocations for weights, KV and scratch.
 #pragma once
 
 #include <sys/mman.h>
@@ -14,7 +14,7 @@
 
 namespace anabranch {
 
-/// Zeroed memory, on huge pages where the system gives them.
+/// Zeroed memory, on huge pages if the system has them.
 class Buffer {
  public:
   Buffer() = default;
@@ -22,7 +22,7 @@ class Buffer {
     void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
       throw Error(ErrorCode::kResourceExhausted,
-                  "no memory for " + std::to_string(bytes >> 20) + " MiB; give --kv-mib less");
+                  "no memory for " + std::to_string(bytes >> 20) + " MiB; give a smaller --kv-mib");
     }
 #if defined(MADV_HUGEPAGE)
     ::madvise(at, size_, MADV_HUGEPAGE);
@@ -51,14 +51,15 @@ class Buffer {
   size_t size_ = 0;
 };
 
-/// Hands out pieces of large buffers: those of one layer's weights are too small to lie on huge pages each.
+/// Allocates from large buffers, because one layer's weights are too small for huge pages of their
+/// own.
 class Arena {
  public:
-  /// Zeroed bytes, on cache lines of their own, for as long as the arena lives.
+  /// Zeroed bytes on cache lines of their own, valid as long as the arena.
   std::byte* take(size_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
     if (chunks_.empty() || used_ + bytes > chunks_.back().size()) {
-      chunks_.emplace_back(std::max(kChunk, bytes));  // what is never touched takes no memory
+      chunks_.emplace_back(std::max(kChunk, bytes));  // untouched pages take no memory
       used_ = 0;
     }
     return chunks_.back().data() + std::exchange(used_, used_ + bytes);

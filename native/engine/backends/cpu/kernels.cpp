@@ -1,9 +1,9 @@
-// Compiled once per instruction set; ANABRANCH_PATH names the copy (see CMakeLists.txt).
-// ANABRANCH_DOT says that bf16 products go two by two through a dot-product instruction; without
-// the instruction the same arithmetic is spelled out, which lets any CPU check that copy's logic.
+// Compiled once per instruction set; ANABRANCH_PATH names the copy (see CMakeLists.txt). With
+// ANABRANCH_DOT, bf16 products use a dot-product instruction on pairs of values; on CPUs without
+// the instruction the same arithmetic is written out, so that they can test the logic of that copy.
 //
-// Everything here has internal linkage, and nothing of a library that could be emitted out of line
-// is used: a function compiled for one instruction set must never be linked in for another's.
+// Everything here has internal linkage and uses no library function that could be emitted out of
+// line: the linker must never use a function of one instruction set in place of another's.
 #include "backends/cpu/kernels.h"
 
 #include "backends/cpu/attention.h"
@@ -18,6 +18,6 @@ namespace anabranch {
 #define ANABRANCH_TABLE(path) ANABRANCH_TABLE_(path)
 extern const Kernels ANABRANCH_TABLE(ANABRANCH_PATH);
 const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {
-    ANABRANCH_STRING(ANABRANCH_PATH), kStrip, kPairs, pack, gemm, rms_norm, attend, merge};
+    ANABRANCH_STRING(ANABRANCH_PATH), kPanelWidth, kPairs, pack, gemm, rms_norm, attend, merge};
 
 }  // namespace anabranch

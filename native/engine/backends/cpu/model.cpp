@@ -12,33 +12,24 @@
 #include "number_formats.h"
 #include "backends/cpu/buffer.h"
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/packed_weights.h"
 #include "backends/cpu/thread_pool.h"
 
 namespace anabranch {
 namespace {
 
-/// Linear layers' weights in strips for the kernel that reads them.
-struct Packed {
-  int n = 0;       // outputs; of gate and up, which are one strip in turn, those of either
-  int k = 0;       // inputs
-  int strips = 0;
-  bool gated = false;
-  const std::byte* data = nullptr;  // [strips] of strip_bytes
-  std::vector<float> bias;          // [strips, strip], or empty
-};
-
 struct Layer {
   std::vector<float> attention_norm;  // [hidden]
-  Packed qkv;                         // [(heads + 2 · kv_heads) · head_dim, hidden]
+  PackedLinear qkv;                   // [(heads + 2 · kv_heads) · head_dim, hidden]
   std::vector<float> q_norm, k_norm;  // [head_dim], or empty
-  Packed output;                      // [hidden, heads · head_dim]
+  PackedLinear output;                // [hidden, heads · head_dim]
   std::vector<float> mlp_norm;        // [hidden]
-  Packed gate_up;                     // [intermediate, hidden]
-  Packed down;                        // [hidden, intermediate]
+  PackedLinear gate_up;               // [intermediate, hidden]
+  PackedLinear down;                  // [hidden, intermediate]
   Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
 };
 
-/// What a step's rows are between two layers, [max_rows, stride] fp32, or pairs of bf16.
+/// Activations of a step's rows, [max_rows, stride] fp32 or pairs of bf16.
 struct Activations {
   Activations() = default;
   Activations(int rows, int width, bool pairs = false)
@@ -59,7 +50,7 @@ class CpuBackend final : public Backend {
         type_(options.weight_type),
         kernels_(select_kernels(options.code_path)),
         max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : 512),
-        team_(options.threads > 0
+        pool_(options.threads > 0
                   ? options.threads
                   : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
     if (config.heads / config.kv_heads > 64) {
@@ -93,11 +84,11 @@ class CpuBackend final : public Backend {
   void forward(const Batch& batch) override {
     if (batch.rows.empty()) return;
     if (static_cast<int>(batch.rows.size()) > max_rows_) {
-      throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
+      throw Error(ErrorCode::kInternal, "a batch has more rows than the backend takes");
     }
     plan_.build(batch);
     logits_.resize(static_cast<size_t>(batch.logits_rows) * config_.vocabulary);
-    team_.run([&](ThreadPool::Member& member) { run(batch, logits_.data(), member); });
+    pool_.run([&](ThreadPool::Member& member) { run(batch, logits_.data(), member); });
   }
 
   std::span<const float> logits(int row) override { return logits_of(row); }
@@ -105,7 +96,7 @@ class CpuBackend final : public Backend {
   std::vector<SampledToken> sample(std::span<const SamplingRow> rows) override {
     std::vector<SampledToken> out(rows.size());
     if (rows.empty()) return out;
-    team_.run([&](ThreadPool::Member& member) {
+    pool_.run([&](ThreadPool::Member& member) {
       const auto [first, last] = member.share(static_cast<int>(rows.size()));
       for (int i = first; i < last; ++i) {
         out[i] = anabranch::sample(logits_of(rows[i].row), rows[i].input);
@@ -115,97 +106,26 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  // ---- loading ---------------------------------------------------------------------------------
-
-  float rounded(float value) const {
-    return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
-  }
-
-  std::vector<float> vector_of(const Checkpoint& weights, const TensorSpec& spec) const {
-    std::vector<float> out(spec.shape[0]);
-    to_float(weights.get(spec), 0, out.size(), out.data());
-    for (float& value : out) value = rounded(value);
-    return out;
-  }
-
-  /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
-  /// (two layers of equal size): their panels alternate.
-  Packed packed(const Checkpoint& weights, const std::vector<LinearSpec>& layers, bool gated = false) {
-    struct Source {  // where an output comes from
-      const Tensor* weights = nullptr;  // null for the padding of a panel
-      const Tensor* bias = nullptr;
-      int row = 0;
-    };
-    std::vector<Source> sources;
-    Packed out;
-    const int k = layers.front().k();
-    out.k = k;
-    out.gated = gated;
-    const int strip = kernels_.strip;
-    const auto strips_for = [&](size_t rows) { return (static_cast<int>(rows) + strip - 1) / strip; };
-    const auto parts = static_cast<int>(layers.size());
-    for (int part = 0; part < parts; ++part) {
-      const LinearSpec& layer = layers[part];
-      Source source{&weights.get(layer.weight), layer.bias ? &weights.get(*layer.bias) : nullptr};
-      out.n = gated ? layer.n() : out.n + layer.n();
-      for (; source.row < layer.n(); ++source.row) {
-        const int panel = source.row / strip * parts + part;
-        const size_t at = gated ? static_cast<size_t>(panel) * strip + source.row % strip : sources.size();
-        sources.resize(std::max(sources.size(), at + 1));
-        sources[at] = source;
-      }
-    }
-    out.strips = gated ? parts * strips_for(out.n) : strips_for(sources.size());
-    sources.resize(static_cast<size_t>(out.strips) * strip);
-    if (layers.front().bias) out.bias.resize(sources.size());
-    const size_t bytes = strip_bytes(type_, strip, k);
-    std::byte* data = arena_.take(bytes * out.strips);
-    out.data = data;
-    weight_bytes_ += bytes * out.strips;
-    team_.run([&](ThreadPool::Member& member) {
-      std::vector<float> rows(static_cast<size_t>(strip) * k);
-      const auto [begin, end] = share(out, member);
-      for (int s = begin; s < end; ++s) {
-        std::fill(rows.begin(), rows.end(), 0.0f);
-        for (int j = 0; j < strip; ++j) {
-          const size_t at = static_cast<size_t>(s) * strip + j;
-          const Source& source = sources[at];
-          if (!source.weights) continue;
-          to_float(*source.weights, static_cast<size_t>(source.row) * k, k,
-                   rows.data() + static_cast<size_t>(j) * k);
-          if (!source.bias) continue;
-          to_float(*source.bias, source.row, 1, &out.bias[at]);
-          out.bias[at] = rounded(out.bias[at]);
-        }
-        kernels_.pack(type_, rows.data(), k, data + bytes * s);
-      }
-    });
-    return out;
-  }
-
-  /// This member's share of the strips; pairs stay together.
-  std::pair<int, int> share(const Packed& w, const ThreadPool::Member& member) const {
-    const int together = w.gated ? 2 : 1;
-    const auto [first, last] = member.share(w.strips / together);
-    return {first * together, last * together};
-  }
+  // ---- loading ----------------------------------------------------------------------------------
 
   void load(const Checkpoint& weights) {
     const TensorManifest manifest = tensor_manifest(config_);
+    WeightPacker packer(weights, kernels_, type_, pool_, arena_);
     embedding_ = weights.get(manifest.embedding);
     for (const LayerManifest& names : manifest.layers) {
       Layer& layer = layers_.emplace_back();
-      layer.attention_norm = vector_of(weights, names.attention_norm);
-      layer.mlp_norm = vector_of(weights, names.mlp_norm);
-      layer.qkv = packed(weights, {names.q, names.k, names.v});
-      if (names.q_norm) layer.q_norm = vector_of(weights, *names.q_norm);
-      if (names.k_norm) layer.k_norm = vector_of(weights, *names.k_norm);
-      layer.output = packed(weights, {names.output});
-      layer.gate_up = packed(weights, {names.gate, names.up}, true);
-      layer.down = packed(weights, {names.down});
+      layer.attention_norm = packer.vector(names.attention_norm);
+      layer.mlp_norm = packer.vector(names.mlp_norm);
+      layer.qkv = packer.linear({names.q, names.k, names.v});
+      if (names.q_norm) layer.q_norm = packer.vector(*names.q_norm);
+      if (names.k_norm) layer.k_norm = packer.vector(*names.k_norm);
+      layer.output = packer.linear({names.output});
+      layer.gate_up = packer.linear({names.gate, names.up}, true);
+      layer.down = packer.linear({names.down});
     }
-    final_norm_ = vector_of(weights, manifest.final_norm);
-    head_ = packed(weights, {manifest.head});
+    final_norm_ = packer.vector(manifest.final_norm);
+    head_ = packer.linear({manifest.head});
+    weight_bytes_ = packer.bytes();
   }
 
   size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
@@ -225,9 +145,11 @@ class CpuBackend final : public Backend {
     }
     total_blocks_ = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
     if (total_blocks_ < 8) {
-      throw Error(ErrorCode::kResourceExhausted,
-                  "the KV budget of " + std::to_string(bytes >> 20) + " MiB holds fewer than 8 "
-                  "blocks of " + std::to_string(block) + " bytes; give --kv-mib more");
+      throw Error(ErrorCode::kResourceExhausted, "the KV budget of " + std::to_string(bytes >> 20) +
+                                                     " MiB holds fewer than 8 "
+                                                     "blocks of " +
+                                                     std::to_string(block) +
+                                                     " bytes; give a larger --kv-mib");
     }
     for (Layer& layer : layers_) {
       const size_t half = block / 2 / config_.layers * total_blocks_;
@@ -239,20 +161,22 @@ class CpuBackend final : public Backend {
   void allocate_scratch() {
     const ModelConfig& c = config_;
     x_ = {max_rows_, c.hidden};
-    wanted_ = {max_rows_, c.hidden};
+    last_x_ = {max_rows_, c.hidden};
     qkv_ = {max_rows_, (c.heads + 2 * c.kv_heads) * c.head_dim};
     attended_ = {max_rows_, c.heads * c.head_dim};
-    const int strips = layers_.empty() ? 0 : layers_[0].gate_up.strips / 2;
-    gated_ = {max_rows_, strips * kernels_.strip, kernels_.pairs && type_ == WeightType::kBF16};
-    cos_sin_ = {max_rows_, c.head_dim};
+    const int panels = layers_.empty() ? 0 : layers_[0].gate_up.panels / 2;
+    gated_ = {max_rows_, panels * kernels_.panel_width,
+              kernels_.pairs && type_ == WeightType::kBF16};
+    rope_table_ = {max_rows_, c.head_dim};
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
     gemm_stride_ = gemm_scratch(widest);
-    gemm_scratch_ = Buffer(gemm_stride_ * team_.size() * sizeof(std::uint32_t));
-    // Partial results of one wave: a row that reads every block must fit. Touched as far as used.
-    const int slots = std::max(total_blocks_, 4096);
-    plan_ = AttentionPlan(total_blocks_, slots, c.kv_heads, c.heads / c.kv_heads, team_.size());
-    partials_ = Buffer(partial_stride() * slots * sizeof(float));
-    attend_scratch_ = Buffer(piece_scratch(c.head_dim) * team_.size() * sizeof(float));
+    gemm_scratch_ = Buffer(gemm_stride_ * pool_.size() * sizeof(std::uint32_t));
+    // A row that reads every block must fit into one wave. Untouched pages take no memory.
+    const int max_partials = std::max(total_blocks_, 4096);
+    plan_ =
+        AttentionPlan(total_blocks_, max_partials, c.kv_heads, c.heads / c.kv_heads, pool_.size());
+    partials_ = Buffer(partial_stride() * max_partials * sizeof(float));
+    attend_scratch_ = Buffer(attend_scratch_floats(c.head_dim) * pool_.size() * sizeof(float));
   }
 
   std::span<float> logits_of(int row) {
@@ -262,8 +186,8 @@ class CpuBackend final : public Backend {
 
   // ---- one forward pass ------------------------------------------------------------------------
 
-  /// A product to fill further: of what `x` holds, through a norm where one is given.
-  Gemm of(const Activations& x, const std::vector<float>* norm = nullptr) const {
+  /// A product of `x`, after `norm` if given, whose other arguments are still to be set.
+  Gemm product_of(const Activations& x, const std::vector<float>* norm = nullptr) const {
     Gemm g;
     g.x = x.data.data();
     g.x_pairs = x.pairs;
@@ -274,25 +198,27 @@ class CpuBackend final : public Backend {
   }
 
   /// This member's share of out = x · w.
-  void multiply(const Packed& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+  void multiply(const PackedLinear& w, Gemm g, int m, const Activations& out,
+                const ThreadPool::Member& member) const {
     g.out = out.data.data();
     g.out_pairs = out.pairs;
     g.ldo = out.stride;
     multiply(w, g, m, member);
   }
   /// The same of out += x · w.
-  void add_product(const Packed& w, Gemm g, int m, const Activations& out, const ThreadPool::Member& member) const {
+  void add_product(const PackedLinear& w, Gemm g, int m, const Activations& out,
+                   const ThreadPool::Member& member) const {
     g.accumulate = true;
     multiply(w, g, m, out, member);
   }
-  void multiply(const Packed& w, Gemm g, int m, const ThreadPool::Member& member) const {
-    const auto strips = share(w, member);
+  void multiply(const PackedLinear& w, Gemm g, int m, const ThreadPool::Member& member) const {
+    const auto panels = w.share(member);
     g.m = m;
     g.k = w.k;
     g.w = w.data;
     g.n = w.n;
-    g.first = strips.first;
-    g.last = strips.second;
+    g.first = panels.first;
+    g.last = panels.second;
     g.bias = w.bias.empty() ? nullptr : w.bias.data();
     g.gated = w.gated;
     g.scratch = gemm_scratch_.words() + gemm_stride_ * member.index();
@@ -302,7 +228,7 @@ class CpuBackend final : public Backend {
   void embed(const Row& row, float* x, float* cos_sin) const {
     to_float(embedding_, static_cast<size_t>(row.token) * config_.hidden, config_.hidden, x);
     if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
-      for (int i = 0; i < config_.hidden; ++i) x[i] = rounded(x[i]);
+      for (int i = 0; i < config_.hidden; ++i) x[i] = from_bf16(to_bf16(x[i]));
     }
     const int half = config_.head_dim / 2;
     for (int i = 0; i < half; ++i) {
@@ -333,10 +259,10 @@ class CpuBackend final : public Backend {
     for (int d = 0; d < dim; ++d) values[d] = convert(v[d]);
   }
 
-  /// q/k norm, RoPE and the KV write of one row, for one KV head or one of its query heads: number
-  /// `which` of the group, of which the last is the KV head. q is scaled for attention.
-  void finish_qkv(const Layer& layer, const Row& row, int kv_head, int which, float* qkv,
-                  const float* cos_sin) const {
+  /// The QKV epilogue of one row and one head: q/k norm, RoPE, and scaling of q or the KV write.
+  /// `which` counts the query heads of the KV head's group; the last one is the KV head itself.
+  void apply_qkv_epilogue(const Layer& layer, const Row& row, int kv_head, int which, float* qkv,
+                          const float* cos_sin) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
     const bool query = which < group;
@@ -359,41 +285,41 @@ class CpuBackend final : public Backend {
     }
   }
 
-  /// Floats of a row's partial results for one piece: [kv_heads, partial_size].
+  /// Floats of a row's partial results for one chunk: [kv_heads, partial_size].
   size_t partial_stride() const { return config_.kv_heads * partial_floats(); }
   size_t partial_floats() const {
     return partial_size(config_.heads / config_.kv_heads, config_.head_dim);
   }
-  float* partial(int slot, int kv_head) const {
-    return partials_.floats() + slot * partial_stride() + kv_head * partial_floats();
+  float* partial(int index, int kv_head) const {
+    return partials_.floats() + index * partial_stride() + kv_head * partial_floats();
   }
 
-  void attend(const Layer& layer, const AttentionPlan::WorkItem& unit, float* scratch,
-              std::vector<PieceRow>& rows) const {
+  void attend(const Layer& layer, const AttentionPlan::WorkItem& item, float* scratch,
+              std::vector<ChunkQuery>& rows) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
-    const size_t head = static_cast<size_t>(unit.kv_head) * group;
+    const size_t head = static_cast<size_t>(item.kv_head) * group;
     rows.clear();
-    for (int i = 0; i < unit.count; ++i) {
-      const AttentionPlan::QueryRead& reader = plan_.reads()[unit.first + i];
-      rows.push_back({qkv_.row(reader.row) + head * dim, reader.tokens,
-                      partial(reader.partial, unit.kv_head)});
+    for (int i = 0; i < item.count; ++i) {
+      const AttentionPlan::QueryRead& read = plan_.reads()[item.first + i];
+      rows.push_back(
+          {qkv_.row(read.row) + head * dim, read.tokens, partial(read.partial, item.kv_head)});
     }
-    Piece piece;
-    piece.rows = rows.data();
-    piece.row_count = unit.count;
-    piece.group = group;
-    piece.head_dim = dim;
-    piece.blocks = unit.blocks;
-    piece.k = layer.k.data();
-    piece.v = layer.v.data();
-    piece.kv_heads = config_.kv_heads;
-    piece.kv_head = unit.kv_head;
-    piece.scratch = scratch;
-    kernels_.attend(type_, piece);
+    AttendChunk chunk;
+    chunk.rows = rows.data();
+    chunk.row_count = item.count;
+    chunk.group = group;
+    chunk.head_dim = dim;
+    chunk.blocks = item.blocks;
+    chunk.k = layer.k.data();
+    chunk.v = layer.v.data();
+    chunk.kv_heads = config_.kv_heads;
+    chunk.kv_head = item.kv_head;
+    chunk.scratch = scratch;
+    kernels_.attend(type_, chunk);
   }
 
-  /// One query head's attention of a row, into row `to` of what attention gives.
+  /// Merges one query head's partial results of a row into row `to` of the attention output.
   void merge(int row, int head, int to) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
@@ -402,7 +328,7 @@ class CpuBackend final : public Backend {
     m.values = first + static_cast<size_t>(head % group) * dim;
     m.weights = first + static_cast<size_t>(group) * dim + 2 * (head % group);
     m.stride = static_cast<std::ptrdiff_t>(partial_stride());
-    m.pieces = plan_.num_partials(row);
+    m.chunks = plan_.num_partials(row);
     m.head_dim = dim;
     m.out = attended_.row(to) + static_cast<size_t>(head) * dim;
     kernels_.merge(m);
@@ -413,35 +339,36 @@ class CpuBackend final : public Backend {
     const int m = static_cast<int>(batch.rows.size());
     const auto rows = member.share(m);
     float* attend_scratch =
-        attend_scratch_.floats() + piece_scratch(c.head_dim) * member.index();
-    std::vector<PieceRow> piece_rows;
+        attend_scratch_.floats() + attend_scratch_floats(c.head_dim) * member.index();
+    std::vector<ChunkQuery> queries;
 
     for (int row = rows.first; row < rows.second; ++row) {
-      embed(batch.rows[row], x_.row(row), cos_sin_.row(row));
+      embed(batch.rows[row], x_.row(row), rope_table_.row(row));
     }
     member.sync();
     for (const Layer& layer : layers_) {
       const bool last = &layer == &layers_.back();
-      multiply(layer.qkv, of(x_, &layer.attention_norm), m, qkv_, member);
+      multiply(layer.qkv, product_of(x_, &layer.attention_norm), m, qkv_, member);
       member.sync();
-      // By KV head, as attention is: its rows stay in one core's cache.
+      // By KV head, as attention is, so that the rows stay in one core's cache.
       const int group = c.heads / c.kv_heads + 1;
       const auto heads = member.share(c.kv_heads * group * m);
       for (int task = heads.first; task < heads.second; ++task) {
         const int row = task % m, head = task / m;
-        finish_qkv(layer, batch.rows[row], head / group, head % group, qkv_.row(row), cos_sin_.row(row));
+        apply_qkv_epilogue(layer, batch.rows[row], head / group, head % group, qkv_.row(row),
+                           rope_table_.row(row));
       }
-      // Behind the last layer's K and V only those rows go on, in their order, whose logits are wanted.
+      // After the last layer's K and V only the rows with logits continue, in their order.
       if (last && batch.logits_rows == 0) return;
       for (int row = rows.first; last && row < rows.second; ++row) {
-        const int wanted = batch.rows[row].logits_row;
-        if (wanted >= 0) std::copy_n(x_.row(row), c.hidden, wanted_.row(wanted));
+        const int logits_row = batch.rows[row].logits_row;
+        if (logits_row >= 0) std::copy_n(x_.row(row), c.hidden, last_x_.row(logits_row));
       }
       member.sync();
       for (const AttentionPlan::Wave& wave : plan_.waves()) {
         const int* share = wave.thread_items.data() + member.index();
-        for (int unit = share[0]; unit < share[1]; ++unit) {
-          attend(layer, plan_.item(unit), attend_scratch, piece_rows);
+        for (int item = share[0]; item < share[1]; ++item) {
+          attend(layer, plan_.item(item), attend_scratch, queries);
         }
         member.sync();
         const int wave_rows = wave.last_row - wave.first_row;
@@ -453,17 +380,17 @@ class CpuBackend final : public Backend {
         }
         member.sync();
       }
-      const Activations& x = last ? wanted_ : x_;
-      const int going_on = last ? batch.logits_rows : m;
-      add_product(layer.output, of(attended_), going_on, x, member);
+      const Activations& x = last ? last_x_ : x_;
+      const int rows_left = last ? batch.logits_rows : m;
+      add_product(layer.output, product_of(attended_), rows_left, x, member);
       member.sync();
-      multiply(layer.gate_up, of(x, &layer.mlp_norm), going_on, gated_, member);
+      multiply(layer.gate_up, product_of(x, &layer.mlp_norm), rows_left, gated_, member);
       member.sync();
-      add_product(layer.down, of(gated_), going_on, x, member);
+      add_product(layer.down, product_of(gated_), rows_left, x, member);
       member.sync();
     }
 
-    Gemm head = of(wanted_, &final_norm_);
+    Gemm head = product_of(last_x_, &final_norm_);
     head.out = logits;
     head.ldo = c.vocabulary;
     multiply(head_, head, batch.logits_rows, member);
@@ -473,26 +400,26 @@ class CpuBackend final : public Backend {
   WeightType type_;
   const Kernels& kernels_;
   int max_rows_;
-  ThreadPool team_;
+  ThreadPool pool_;
   Tensor embedding_;  // [vocabulary, hidden], in the mapped checkpoint
   Arena arena_;       // of packed weights
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;  // [hidden]
-  Packed head_;                    // [vocabulary, hidden]
+  PackedLinear head_;              // [vocabulary, hidden]
   int total_blocks_ = 0;
   std::uint64_t weight_bytes_ = 0;
 
-  std::vector<float> logits_;  // [rows that asked, vocabulary] of the last forward pass
+  std::vector<float> logits_;  // [logits rows, vocabulary] of the last forward pass
 
   // Scratch of one forward pass.
   Activations x_, qkv_, attended_, gated_;
-  Activations wanted_;   // rows of x whose logits are wanted, in their order
-  Activations cos_sin_;  // cosines, then sines
-  Buffer gemm_scratch_;  // [team, gemm_stride_]
+  Activations last_x_;      // rows of x with logits, in their order
+  Activations rope_table_;  // cosines, then sines
+  Buffer gemm_scratch_;     // [threads, gemm_stride_]
   size_t gemm_stride_ = 0;
   AttentionPlan plan_;
-  Buffer partials_;        // [slots of a wave, partial_stride()]
-  Buffer attend_scratch_;  // [team, piece_scratch(head_dim)]
+  Buffer partials_;        // [partials of a wave, partial_stride()]
+  Buffer attend_scratch_;  // [threads, attend_scratch_floats(head_dim)]
 };
 
 }  // namespace

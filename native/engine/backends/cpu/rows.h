@@ -1,5 +1,5 @@
 // Operations on one row: norms and activations.
-// Part of each copy of kernels.cpp, and of nothing else.
+// Included by kernels.cpp only.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ void rms_norm(const float* x, const float* weight, int n, float epsilon, float* 
 
 void silu_multiply(float* gate, const float* up, int n) {
   const auto part = [](Vec g, Vec u) {
-    // silu(g) = g / (1 + e^-g), by e^-|g| so that nothing overflows.
+    // silu(g) = g / (1 + e^-g), computed with e^-|g| so that it does not overflow.
     const Ints negative = g < splat(0.0f);
     const Vec e = exponential(negative ? g : -g);
     const Vec one = splat(1.0f);

@@ -17,7 +17,7 @@ inline void relax() {
 #endif
 }
 
-/// Waits until `word` differs from `seen`: spin, then yield, then (if asked) sleep.
+/// Waits until `word` differs from `seen`: spins, then yields, then sleeps if it may.
 void wait_for_change(const std::atomic<std::uint32_t>& word, std::uint32_t seen, bool may_sleep) {
   for (int i = 0; i < 4000; ++i) {
     if (word.load(std::memory_order_acquire) != seen) return;
@@ -33,14 +33,14 @@ void wait_for_change(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
 }  // namespace
 
 void ThreadPool::Member::sync() {
-  ThreadPool& team = team_;
-  const std::uint32_t seen = team.phase_.load(std::memory_order_relaxed);
-  if (team.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team.size()) {
-    team.arrived_.store(0, std::memory_order_relaxed);
-    team.phase_.store(seen + 1, std::memory_order_release);
+  ThreadPool& pool = pool_;
+  const std::uint32_t seen = pool.phase_.load(std::memory_order_relaxed);
+  if (pool.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == pool.size()) {
+    pool.arrived_.store(0, std::memory_order_relaxed);
+    pool.phase_.store(seen + 1, std::memory_order_release);
     return;
   }
-  wait_for_change(team.phase_, seen, false);
+  wait_for_change(pool.phase_, seen, false);
 }
 
 ThreadPool::ThreadPool(int threads) {
@@ -51,7 +51,7 @@ ThreadPool::ThreadPool(int threads) {
   } catch (const std::system_error&) {
     close();
     throw Error(ErrorCode::kResourceExhausted,
-                "the system gives no " + std::to_string(threads) + " threads");
+                "the system can't start " + std::to_string(threads) + " threads");
   }
 }
 

@@ -1,4 +1,4 @@
-// A fixed team of threads that runs one function together, with barriers inside it.
+// A fixed set of threads that run one function together, with barriers inside it.
 #pragma once
 
 #include <atomic>
@@ -11,14 +11,14 @@ namespace anabranch {
 
 class ThreadPool {
  public:
-  /// One thread's view of a run.
+  /// One thread of a run.
   class Member {
    public:
     int index() const { return index_; }
-    int count() const { return team_.size(); }
+    int count() const { return pool_.size(); }
 
-    /// Waits until every member has come here. Spins briefly, then yields its core: a busy
-    /// neighbour on a small machine must not find us burning the time it needs to let us go on.
+    /// A barrier: waits until every member is here. Spins briefly, then yields the core, which
+    /// another member may need on a small or busy machine.
     void sync();
 
     /// This member's share [first, last) of n items.
@@ -31,8 +31,8 @@ class ThreadPool {
 
    private:
     friend class ThreadPool;
-    Member(ThreadPool& team, int index) : team_(team), index_(index) {}
-    ThreadPool& team_;
+    Member(ThreadPool& pool, int index) : pool_(pool), index_(index) {}
+    ThreadPool& pool_;
     int index_;
   };
 
@@ -43,7 +43,7 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(threads_.size()) + 1; }
 
-  /// Runs `work` on every member, the calling thread being member 0, and returns when all are done.
+  /// Runs `work` on every member, with the calling thread as member 0. Returns when all are done.
   void run(const std::function<void(Member&)>& work);
 
  private:
@@ -52,9 +52,9 @@ class ThreadPool {
 
   std::vector<std::jthread> threads_;
   const std::function<void(Member&)>* work_ = nullptr;
-  std::atomic<std::uint32_t> epoch_{0};    // a run begins
+  std::atomic<std::uint32_t> epoch_{0};  // counts runs
   std::atomic<bool> closing_{false};
-  // Each on a cache line of its own: those who wait at a barrier read one, those who come write the other.
+  // On separate cache lines: waiting members read one, arriving members write the other.
   alignas(64) std::atomic<int> arrived_{0};          // at the barrier
   alignas(64) std::atomic<std::uint32_t> phase_{0};  // barriers passed
 };

@@ -1,5 +1,5 @@
-// Vectors of W floats, in the widest form that this copy's instruction set has.
-// Part of each copy of kernels.cpp, and of nothing else.
+// Vectors of W floats, as wide as the instruction set of this copy allows.
+// Included by kernels.cpp only.
 #pragma once
 
 #include <bit>
@@ -13,7 +13,7 @@
 namespace anabranch {
 namespace {
 
-// ANABRANCH_WIDE: the width of AVX-512 on any CPU, so that its logic can be checked there.
+// ANABRANCH_WIDE: the width of AVX-512 on any CPU, to test its logic there.
 #if defined(__AVX512F__) || defined(ANABRANCH_WIDE)
 constexpr int W = 16;
 #else
@@ -42,7 +42,7 @@ inline Bits splat_bits(std::uint32_t value) {
   return reinterpret_cast<Bits>(splat(std::bit_cast<float>(value)));
 }
 
-/// a · b + c, fused where the instruction set fuses; the same in every instantiation.
+/// a · b + c, fused if the instruction set can; the same in every instantiation.
 inline Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)
   return reinterpret_cast<Vec>(_mm512_fmadd_ps(
@@ -66,11 +66,10 @@ inline T load(const void* at) {
 }
 inline void store(float* at, Vec value) { std::memcpy(at, &value, sizeof value); }
 
-/// bf16 to fp32. Spelled out because the compiler's own conversion goes by half vectors.
+/// bf16 to fp32. The compiler's own conversion would use half vectors.
 inline Vec widen(const std::uint16_t* at) {
 #if defined(__AVX512F__)
-  return reinterpret_cast<Vec>(
-      _mm512_slli_epi32(_mm512_cvtepu16_epi32(load<__m256i_u>(at)), 16));
+  return reinterpret_cast<Vec>(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load<__m256i_u>(at)), 16));
 #elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
   return reinterpret_cast<Vec>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load<__m128i_u>(at)), 16));
 #else

@@ -4,13 +4,38 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { GenerateResponseSchema, Mode, Resume, Sampling, StructureRun } from "./generate_pb.js";
+import type { CloseReason, FinishReason, LaneLog, Mode, Sampling, TokenIds, Usage } from "./answer_pb.js";
 import type { Load, ModelInfo } from "./worker_pb.js";
 
 /**
  * Describes the file anabranch/v1/engine.proto.
  */
 export declare const file_anabranch_v1_engine: GenFile;
+
+/**
+ * Tokens with their lane structure: a serial run, or the branches of one stage.
+ *
+ * @generated from message anabranch.v1.StructureRun
+ */
+export declare type StructureRun = Message<"anabranch.v1.StructureRun"> & {
+  /**
+   * @generated from field: repeated uint32 serial = 1;
+   */
+  serial: number[];
+
+  /**
+   * not empty: the run is a stage
+   *
+   * @generated from field: repeated anabranch.v1.TokenIds parallel = 2;
+   */
+  parallel: TokenIds[];
+};
+
+/**
+ * Describes the message anabranch.v1.StructureRun.
+ * Use `create(StructureRunSchema)` to create a new message.
+ */
+export declare const StructureRunSchema: GenMessage<StructureRun>;
 
 /**
  * @generated from message anabranch.v1.EngineGenerateRequest
@@ -56,6 +81,8 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
   seed: bigint;
 
   /**
+   * which of the `n` choices of one client request
+   *
    * @generated from field: uint32 choice = 8;
    */
   choice: number;
@@ -66,38 +93,42 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
   cacheSalt: Uint8Array;
 
   /**
-   * @generated from field: repeated uint32 stop_token_ids = 10;
-   */
-  stopTokenIds: number[];
-
-  /**
-   * @generated from field: bool ignore_eos = 11;
+   * @generated from field: bool ignore_eos = 10;
    */
   ignoreEos: boolean;
 
   /**
-   * @generated from field: uint32 deadline_ms = 12;
+   * @generated from field: uint32 deadline_ms = 11;
    */
   deadlineMs: number;
 
   /**
-   * @generated from field: anabranch.v1.Resume resume = 13;
-   */
-  resume?: Resume | undefined;
-
-  /**
    * higher goes first, -1000 to 1000
    *
-   * @generated from field: sint32 priority = 14;
+   * @generated from field: sint32 priority = 12;
    */
   priority: number;
 
   /**
-   * where the dialect is prompted
+   * if the dialect is prompted
    *
-   * @generated from field: anabranch.v1.PlanPrompt plan = 15;
+   * @generated from field: anabranch.v1.PlanPrompt plan = 13;
    */
   plan?: PlanPrompt | undefined;
+
+  /**
+   * An answer that another engine began: its lanes are rebuilt and continued.
+   *
+   * @generated from field: repeated anabranch.v1.LaneLog resume = 14;
+   */
+  resume: LaneLog[];
+
+  /**
+   * with `resume`: of the model that wrote it
+   *
+   * @generated from field: string model_digest = 15;
+   */
+  modelDigest: string;
 };
 
 /**
@@ -107,8 +138,8 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
 export declare const EngineGenerateRequestSchema: GenMessage<EngineGenerateRequest>;
 
 /**
- * These ids stand in place of what comes after the first `at` tokens of the prompt's last run, which
- * follows where the plan is dropped.
+ * These ids replace everything after the first `at` tokens of the prompt's last run. If the plan is
+ * dropped, the replaced tokens come back.
  *
  * @generated from message anabranch.v1.PlanPrompt
  */
@@ -129,6 +160,275 @@ export declare type PlanPrompt = Message<"anabranch.v1.PlanPrompt"> & {
  * Use `create(PlanPromptSchema)` to create a new message.
  */
 export declare const PlanPromptSchema: GenMessage<PlanPrompt>;
+
+/**
+ * @generated from message anabranch.v1.EngineStarted
+ */
+export declare type EngineStarted = Message<"anabranch.v1.EngineStarted"> & {
+  /**
+   * @generated from field: uint32 prompt_tokens = 1;
+   */
+  promptTokens: number;
+
+  /**
+   * @generated from field: uint32 cached_tokens = 2;
+   */
+  cachedTokens: number;
+
+  /**
+   * @generated from field: string model_digest = 3;
+   */
+  modelDigest: string;
+
+  /**
+   * @generated from field: string backend = 4;
+   */
+  backend: string;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineStarted.
+ * Use `create(EngineStartedSchema)` to create a new message.
+ */
+export declare const EngineStartedSchema: GenMessage<EngineStarted>;
+
+/**
+ * @generated from message anabranch.v1.EngineAlternative
+ */
+export declare type EngineAlternative = Message<"anabranch.v1.EngineAlternative"> & {
+  /**
+   * @generated from field: uint32 token_id = 1;
+   */
+  tokenId: number;
+
+  /**
+   * @generated from field: float logprob = 2;
+   */
+  logprob: number;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineAlternative.
+ * Use `create(EngineAlternativeSchema)` to create a new message.
+ */
+export declare const EngineAlternativeSchema: GenMessage<EngineAlternative>;
+
+/**
+ * A token whose text becomes visible, with log-probabilities if they were requested.
+ *
+ * @generated from message anabranch.v1.VisibleToken
+ */
+export declare type VisibleToken = Message<"anabranch.v1.VisibleToken"> & {
+  /**
+   * @generated from field: uint32 token_id = 1;
+   */
+  tokenId: number;
+
+  /**
+   * @generated from field: optional float logprob = 2;
+   */
+  logprob?: number | undefined;
+
+  /**
+   * @generated from field: repeated anabranch.v1.EngineAlternative top = 3;
+   */
+  top: EngineAlternative[];
+};
+
+/**
+ * Describes the message anabranch.v1.VisibleToken.
+ * Use `create(VisibleTokenSchema)` to create a new message.
+ */
+export declare const VisibleTokenSchema: GenMessage<VisibleToken>;
+
+/**
+ * @generated from message anabranch.v1.EngineTokens
+ */
+export declare type EngineTokens = Message<"anabranch.v1.EngineTokens"> & {
+  /**
+   * @generated from field: uint32 lane = 1;
+   */
+  lane: number;
+
+  /**
+   * every new id of the lane, in order
+   *
+   * @generated from field: repeated uint32 token_ids = 2;
+   */
+  tokenIds: number[];
+
+  /**
+   * The tokens whose text becomes visible now. They lag behind token_ids while they may still turn
+   * out to be the beginning of a marker.
+   *
+   * @generated from field: repeated anabranch.v1.VisibleToken visible = 3;
+   */
+  visible: VisibleToken[];
+};
+
+/**
+ * Describes the message anabranch.v1.EngineTokens.
+ * Use `create(EngineTokensSchema)` to create a new message.
+ */
+export declare const EngineTokensSchema: GenMessage<EngineTokens>;
+
+/**
+ * @generated from message anabranch.v1.EngineStageOpened
+ */
+export declare type EngineStageOpened = Message<"anabranch.v1.EngineStageOpened"> & {
+  /**
+   * @generated from field: uint32 stage = 1;
+   */
+  stage: number;
+
+  /**
+   * in title order
+   *
+   * @generated from field: repeated uint32 lanes = 2;
+   */
+  lanes: number[];
+
+  /**
+   * in the same order
+   *
+   * @generated from field: repeated anabranch.v1.TokenIds titles = 3;
+   */
+  titles: TokenIds[];
+};
+
+/**
+ * Describes the message anabranch.v1.EngineStageOpened.
+ * Use `create(EngineStageOpenedSchema)` to create a new message.
+ */
+export declare const EngineStageOpenedSchema: GenMessage<EngineStageOpened>;
+
+/**
+ * @generated from message anabranch.v1.EngineBranchClosed
+ */
+export declare type EngineBranchClosed = Message<"anabranch.v1.EngineBranchClosed"> & {
+  /**
+   * @generated from field: uint32 lane = 1;
+   */
+  lane: number;
+
+  /**
+   * @generated from field: anabranch.v1.CloseReason reason = 2;
+   */
+  reason: CloseReason;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineBranchClosed.
+ * Use `create(EngineBranchClosedSchema)` to create a new message.
+ */
+export declare const EngineBranchClosedSchema: GenMessage<EngineBranchClosed>;
+
+/**
+ * @generated from message anabranch.v1.EngineStageClosed
+ */
+export declare type EngineStageClosed = Message<"anabranch.v1.EngineStageClosed"> & {
+  /**
+   * @generated from field: uint32 stage = 1;
+   */
+  stage: number;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineStageClosed.
+ * Use `create(EngineStageClosedSchema)` to create a new message.
+ */
+export declare const EngineStageClosedSchema: GenMessage<EngineStageClosed>;
+
+/**
+ * @generated from message anabranch.v1.EngineFinished
+ */
+export declare type EngineFinished = Message<"anabranch.v1.EngineFinished"> & {
+  /**
+   * @generated from field: anabranch.v1.FinishReason reason = 1;
+   */
+  reason: FinishReason;
+
+  /**
+   * @generated from field: anabranch.v1.Usage usage = 2;
+   */
+  usage?: Usage | undefined;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineFinished.
+ * Use `create(EngineFinishedSchema)` to create a new message.
+ */
+export declare const EngineFinishedSchema: GenMessage<EngineFinished>;
+
+/**
+ * @generated from message anabranch.v1.EngineEvent
+ */
+export declare type EngineEvent = Message<"anabranch.v1.EngineEvent"> & {
+  /**
+   * @generated from oneof anabranch.v1.EngineEvent.event
+   */
+  event: {
+    /**
+     * @generated from field: anabranch.v1.EngineStarted started = 1;
+     */
+    value: EngineStarted;
+    case: "started";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.EngineTokens tokens = 2;
+     */
+    value: EngineTokens;
+    case: "tokens";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.EngineStageOpened stage_opened = 3;
+     */
+    value: EngineStageOpened;
+    case: "stageOpened";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.EngineBranchClosed branch_closed = 4;
+     */
+    value: EngineBranchClosed;
+    case: "branchClosed";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.EngineStageClosed stage_closed = 5;
+     */
+    value: EngineStageClosed;
+    case: "stageClosed";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.EngineFinished finished = 6;
+     */
+    value: EngineFinished;
+    case: "finished";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message anabranch.v1.EngineEvent.
+ * Use `create(EngineEventSchema)` to create a new message.
+ */
+export declare const EngineEventSchema: GenMessage<EngineEvent>;
+
+/**
+ * At most one message per step.
+ *
+ * @generated from message anabranch.v1.EngineGenerateResponse
+ */
+export declare type EngineGenerateResponse = Message<"anabranch.v1.EngineGenerateResponse"> & {
+  /**
+   * @generated from field: repeated anabranch.v1.EngineEvent events = 1;
+   */
+  events: EngineEvent[];
+};
+
+/**
+ * Describes the message anabranch.v1.EngineGenerateResponse.
+ * Use `create(EngineGenerateResponseSchema)` to create a new message.
+ */
+export declare const EngineGenerateResponseSchema: GenMessage<EngineGenerateResponse>;
 
 /**
  * @generated from message anabranch.v1.EngineStopRequest
@@ -185,12 +485,7 @@ export declare type EngineStatusResponse = Message<"anabranch.v1.EngineStatusRes
   load?: Load | undefined;
 
   /**
-   * @generated from field: uint32 vocabulary = 3;
-   */
-  vocabulary: number;
-
-  /**
-   * @generated from field: anabranch.v1.EngineCounters counters = 4;
+   * @generated from field: anabranch.v1.EngineCounters counters = 3;
    */
   counters?: EngineCounters | undefined;
 };
@@ -202,20 +497,20 @@ export declare type EngineStatusResponse = Message<"anabranch.v1.EngineStatusRes
 export declare const EngineStatusResponseSchema: GenMessage<EngineStatusResponse>;
 
 /**
- * Since the engine process began, but for the first two.
+ * The first two are gauges; the rest counts from the start of the engine process.
  *
  * @generated from message anabranch.v1.EngineCounters
  */
 export declare type EngineCounters = Message<"anabranch.v1.EngineCounters"> & {
   /**
-   * free blocks whose content is still known
+   * free blocks that the prefix cache can still serve
    *
    * @generated from field: uint64 kv_blocks_cached = 1;
    */
   kvBlocksCached: bigint;
 
   /**
-   * estimate for a request that is queued now
+   * estimated wait of a request that is queued now
    *
    * @generated from field: double queue_wait_seconds = 2;
    */
@@ -232,7 +527,7 @@ export declare type EngineCounters = Message<"anabranch.v1.EngineCounters"> & {
   decodeRows: bigint;
 
   /**
-   * of prompts, and of what was preempted
+   * of prompts, and of requests rebuilt after preemption
    *
    * @generated from field: uint64 prefill_rows = 5;
    */
@@ -251,14 +546,14 @@ export declare type EngineCounters = Message<"anabranch.v1.EngineCounters"> & {
   decodeSeconds: number;
 
   /**
-   * of the other steps
+   * time of the other steps
    *
    * @generated from field: double prefill_seconds = 8;
    */
   prefillSeconds: number;
 
   /**
-   * weights and KV, each counted once a step
+   * weights and KV, each counted once per step
    *
    * @generated from field: uint64 bytes_read = 9;
    */
@@ -277,14 +572,14 @@ export declare type EngineCounters = Message<"anabranch.v1.EngineCounters"> & {
   promptTokens: bigint;
 
   /**
-   * of these, those that the prefix cache had
+   * prompt tokens that the prefix cache served
    *
    * @generated from field: uint64 cached_tokens = 12;
    */
   cachedTokens: bigint;
 
   /**
-   * requests that ended, however
+   * requests that ended, for any reason
    *
    * @generated from field: uint64 finished = 13;
    */
@@ -298,7 +593,7 @@ export declare type EngineCounters = Message<"anabranch.v1.EngineCounters"> & {
 export declare const EngineCountersSchema: GenMessage<EngineCounters>;
 
 /**
- * One engine process, spoken to in token ids by the worker that supervises it.
+ * One engine process. Only the worker that supervises it calls it, in token ids.
  *
  * @generated from service anabranch.v1.Engine
  */
@@ -309,10 +604,10 @@ export declare const Engine: GenService<{
   generate: {
     methodKind: "server_streaming";
     input: typeof EngineGenerateRequestSchema;
-    output: typeof GenerateResponseSchema;
+    output: typeof EngineGenerateResponseSchema;
   },
   /**
-   * Ends a request early; its stream still brings `finished` with the usage.
+   * Ends a request early. Its stream still ends with `finished` and the usage.
    *
    * @generated from rpc anabranch.v1.Engine.Stop
    */

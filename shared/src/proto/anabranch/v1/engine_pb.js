@@ -3,66 +3,143 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_anabranch_v1_generate } from "./generate_pb.js";
+import { file_anabranch_v1_answer } from "./answer_pb.js";
 import { file_anabranch_v1_worker } from "./worker_pb.js";
 
 /**
  * Describes the file anabranch/v1/engine.proto.
  */
 export const file_anabranch_v1_engine = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEioAMKFUVuZ2luZUdlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEioKBnByb21wdBgCIAMoCzIaLmFuYWJyYW5jaC52MS5TdHJ1Y3R1cmVSdW4SKAoIc2FtcGxpbmcYAyABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgEIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgFIAEoDRISCgptYXhfdG9rZW5zGAYgASgNEgwKBHNlZWQYByABKAQSDgoGY2hvaWNlGAggASgNEhIKCmNhY2hlX3NhbHQYCSABKAwSFgoOc3RvcF90b2tlbl9pZHMYCiADKA0SEgoKaWdub3JlX2VvcxgLIAEoCBITCgtkZWFkbGluZV9tcxgMIAEoDRIkCgZyZXN1bWUYDSABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lEhAKCHByaW9yaXR5GA4gASgREiYKBHBsYW4YDyABKAsyGC5hbmFicmFuY2gudjEuUGxhblByb21wdCIlCgpQbGFuUHJvbXB0EgoKAmF0GAEgASgNEgsKA2lkcxgCIAMoDSInChFFbmdpbmVTdG9wUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIhQKEkVuZ2luZVN0b3BSZXNwb25zZSIVChNFbmdpbmVTdGF0dXNSZXF1ZXN0IqQBChRFbmdpbmVTdGF0dXNSZXNwb25zZRImCgVtb2RlbBgBIAEoCzIXLmFuYWJyYW5jaC52MS5Nb2RlbEluZm8SIAoEbG9hZBgCIAEoCzISLmFuYWJyYW5jaC52MS5Mb2FkEhIKCnZvY2FidWxhcnkYAyABKA0SLgoIY291bnRlcnMYBCABKAsyHC5hbmFicmFuY2gudjEuRW5naW5lQ291bnRlcnMisAIKDkVuZ2luZUNvdW50ZXJzEhgKEGt2X2Jsb2Nrc19jYWNoZWQYASABKAQSGgoScXVldWVfd2FpdF9zZWNvbmRzGAIgASgBEg0KBXN0ZXBzGAMgASgEEhMKC2RlY29kZV9yb3dzGAQgASgEEhQKDHByZWZpbGxfcm93cxgFIAEoBBIUCgxkZWNvZGVfc3RlcHMYBiABKAQSFgoOZGVjb2RlX3NlY29uZHMYByABKAESFwoPcHJlZmlsbF9zZWNvbmRzGAggASgBEhIKCmJ5dGVzX3JlYWQYCSABKAQSEwoLcHJlZW1wdGlvbnMYCiABKAQSFQoNcHJvbXB0X3Rva2VucxgLIAEoBBIVCg1jYWNoZWRfdG9rZW5zGAwgASgEEhAKCGZpbmlzaGVkGA0gASgEMvcBCgZFbmdpbmUSUQoIR2VuZXJhdGUSIy5hbmFicmFuY2gudjEuRW5naW5lR2VuZXJhdGVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVzcG9uc2UwARJJCgRTdG9wEh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXF1ZXN0GiAuYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXNwb25zZRJPCgZTdGF0dXMSIS5hbmFicmFuY2gudjEuRW5naW5lU3RhdHVzUmVxdWVzdBoiLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_generate, file_anabranch_v1_worker]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEiSAoMU3RydWN0dXJlUnVuEg4KBnNlcmlhbBgBIAMoDRIoCghwYXJhbGxlbBgCIAMoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkcyKfAwoVRW5naW5lR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSKgoGcHJvbXB0GAIgAygLMhouYW5hYnJhbmNoLnYxLlN0cnVjdHVyZVJ1bhIoCghzYW1wbGluZxgDIAEoCzIWLmFuYWJyYW5jaC52MS5TYW1wbGluZxIgCgRtb2RlGAQgASgOMhIuYW5hYnJhbmNoLnYxLk1vZGUSFAoMbWF4X2JyYW5jaGVzGAUgASgNEhIKCm1heF90b2tlbnMYBiABKA0SDAoEc2VlZBgHIAEoBBIOCgZjaG9pY2UYCCABKA0SEgoKY2FjaGVfc2FsdBgJIAEoDBISCgppZ25vcmVfZW9zGAogASgIEhMKC2RlYWRsaW5lX21zGAsgASgNEhAKCHByaW9yaXR5GAwgASgREiYKBHBsYW4YDSABKAsyGC5hbmFicmFuY2gudjEuUGxhblByb21wdBIlCgZyZXN1bWUYDiADKAsyFS5hbmFicmFuY2gudjEuTGFuZUxvZxIUCgxtb2RlbF9kaWdlc3QYDyABKAkiJQoKUGxhblByb21wdBIKCgJhdBgBIAEoDRILCgNpZHMYAiADKA0iZAoNRW5naW5lU3RhcnRlZBIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhUKDWNhY2hlZF90b2tlbnMYAiABKA0SFAoMbW9kZWxfZGlnZXN0GAMgASgJEg8KB2JhY2tlbmQYBCABKAkiNgoRRW5naW5lQWx0ZXJuYXRpdmUSEAoIdG9rZW5faWQYASABKA0SDwoHbG9ncHJvYhgCIAEoAiJwCgxWaXNpYmxlVG9rZW4SEAoIdG9rZW5faWQYASABKA0SFAoHbG9ncHJvYhgCIAEoAkgAiAEBEiwKA3RvcBgDIAMoCzIfLmFuYWJyYW5jaC52MS5FbmdpbmVBbHRlcm5hdGl2ZUIKCghfbG9ncHJvYiJcCgxFbmdpbmVUb2tlbnMSDAoEbGFuZRgBIAEoDRIRCgl0b2tlbl9pZHMYAiADKA0SKwoHdmlzaWJsZRgDIAMoCzIaLmFuYWJyYW5jaC52MS5WaXNpYmxlVG9rZW4iWQoRRW5naW5lU3RhZ2VPcGVuZWQSDQoFc3RhZ2UYASABKA0SDQoFbGFuZXMYAiADKA0SJgoGdGl0bGVzGAMgAygLMhYuYW5hYnJhbmNoLnYxLlRva2VuSWRzIk0KEkVuZ2luZUJyYW5jaENsb3NlZBIMCgRsYW5lGAEgASgNEikKBnJlYXNvbhgCIAEoDjIZLmFuYWJyYW5jaC52MS5DbG9zZVJlYXNvbiIiChFFbmdpbmVTdGFnZUNsb3NlZBINCgVzdGFnZRgBIAEoDSJgCg5FbmdpbmVGaW5pc2hlZBIqCgZyZWFzb24YASABKA4yGi5hbmFicmFuY2gudjEuRmluaXNoUmVhc29uEiIKBXVzYWdlGAIgASgLMhMuYW5hYnJhbmNoLnYxLlVzYWdlItMCCgtFbmdpbmVFdmVudBIuCgdzdGFydGVkGAEgASgLMhsuYW5hYnJhbmNoLnYxLkVuZ2luZVN0YXJ0ZWRIABIsCgZ0b2tlbnMYAiABKAsyGi5hbmFicmFuY2gudjEuRW5naW5lVG9rZW5zSAASNwoMc3RhZ2Vfb3BlbmVkGAMgASgLMh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0YWdlT3BlbmVkSAASOQoNYnJhbmNoX2Nsb3NlZBgEIAEoCzIgLmFuYWJyYW5jaC52MS5FbmdpbmVCcmFuY2hDbG9zZWRIABI3CgxzdGFnZV9jbG9zZWQYBSABKAsyHy5hbmFicmFuY2gudjEuRW5naW5lU3RhZ2VDbG9zZWRIABIwCghmaW5pc2hlZBgGIAEoCzIcLmFuYWJyYW5jaC52MS5FbmdpbmVGaW5pc2hlZEgAQgcKBWV2ZW50IkMKFkVuZ2luZUdlbmVyYXRlUmVzcG9uc2USKQoGZXZlbnRzGAEgAygLMhkuYW5hYnJhbmNoLnYxLkVuZ2luZUV2ZW50IicKEUVuZ2luZVN0b3BSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiFAoSRW5naW5lU3RvcFJlc3BvbnNlIhUKE0VuZ2luZVN0YXR1c1JlcXVlc3QikAEKFEVuZ2luZVN0YXR1c1Jlc3BvbnNlEiYKBW1vZGVsGAEgASgLMhcuYW5hYnJhbmNoLnYxLk1vZGVsSW5mbxIgCgRsb2FkGAIgASgLMhIuYW5hYnJhbmNoLnYxLkxvYWQSLgoIY291bnRlcnMYAyABKAsyHC5hbmFicmFuY2gudjEuRW5naW5lQ291bnRlcnMisAIKDkVuZ2luZUNvdW50ZXJzEhgKEGt2X2Jsb2Nrc19jYWNoZWQYASABKAQSGgoScXVldWVfd2FpdF9zZWNvbmRzGAIgASgBEg0KBXN0ZXBzGAMgASgEEhMKC2RlY29kZV9yb3dzGAQgASgEEhQKDHByZWZpbGxfcm93cxgFIAEoBBIUCgxkZWNvZGVfc3RlcHMYBiABKAQSFgoOZGVjb2RlX3NlY29uZHMYByABKAESFwoPcHJlZmlsbF9zZWNvbmRzGAggASgBEhIKCmJ5dGVzX3JlYWQYCSABKAQSEwoLcHJlZW1wdGlvbnMYCiABKAQSFQoNcHJvbXB0X3Rva2VucxgLIAEoBBIVCg1jYWNoZWRfdG9rZW5zGAwgASgEEhAKCGZpbmlzaGVkGA0gASgEMv0BCgZFbmdpbmUSVwoIR2VuZXJhdGUSIy5hbmFicmFuY2gudjEuRW5naW5lR2VuZXJhdGVSZXF1ZXN0GiQuYW5hYnJhbmNoLnYxLkVuZ2luZUdlbmVyYXRlUmVzcG9uc2UwARJJCgRTdG9wEh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXF1ZXN0GiAuYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXNwb25zZRJPCgZTdGF0dXMSIS5hbmFicmFuY2gudjEuRW5naW5lU3RhdHVzUmVxdWVzdBoiLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_answer, file_anabranch_v1_worker]);
+
+/**
+ * Describes the message anabranch.v1.StructureRun.
+ * Use `create(StructureRunSchema)` to create a new message.
+ */
+export const StructureRunSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 0);
 
 /**
  * Describes the message anabranch.v1.EngineGenerateRequest.
  * Use `create(EngineGenerateRequestSchema)` to create a new message.
  */
 export const EngineGenerateRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 0);
+  messageDesc(file_anabranch_v1_engine, 1);
 
 /**
  * Describes the message anabranch.v1.PlanPrompt.
  * Use `create(PlanPromptSchema)` to create a new message.
  */
 export const PlanPromptSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 1);
+  messageDesc(file_anabranch_v1_engine, 2);
+
+/**
+ * Describes the message anabranch.v1.EngineStarted.
+ * Use `create(EngineStartedSchema)` to create a new message.
+ */
+export const EngineStartedSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 3);
+
+/**
+ * Describes the message anabranch.v1.EngineAlternative.
+ * Use `create(EngineAlternativeSchema)` to create a new message.
+ */
+export const EngineAlternativeSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 4);
+
+/**
+ * Describes the message anabranch.v1.VisibleToken.
+ * Use `create(VisibleTokenSchema)` to create a new message.
+ */
+export const VisibleTokenSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 5);
+
+/**
+ * Describes the message anabranch.v1.EngineTokens.
+ * Use `create(EngineTokensSchema)` to create a new message.
+ */
+export const EngineTokensSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 6);
+
+/**
+ * Describes the message anabranch.v1.EngineStageOpened.
+ * Use `create(EngineStageOpenedSchema)` to create a new message.
+ */
+export const EngineStageOpenedSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 7);
+
+/**
+ * Describes the message anabranch.v1.EngineBranchClosed.
+ * Use `create(EngineBranchClosedSchema)` to create a new message.
+ */
+export const EngineBranchClosedSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 8);
+
+/**
+ * Describes the message anabranch.v1.EngineStageClosed.
+ * Use `create(EngineStageClosedSchema)` to create a new message.
+ */
+export const EngineStageClosedSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 9);
+
+/**
+ * Describes the message anabranch.v1.EngineFinished.
+ * Use `create(EngineFinishedSchema)` to create a new message.
+ */
+export const EngineFinishedSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 10);
+
+/**
+ * Describes the message anabranch.v1.EngineEvent.
+ * Use `create(EngineEventSchema)` to create a new message.
+ */
+export const EngineEventSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 11);
+
+/**
+ * Describes the message anabranch.v1.EngineGenerateResponse.
+ * Use `create(EngineGenerateResponseSchema)` to create a new message.
+ */
+export const EngineGenerateResponseSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 12);
 
 /**
  * Describes the message anabranch.v1.EngineStopRequest.
  * Use `create(EngineStopRequestSchema)` to create a new message.
  */
 export const EngineStopRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 2);
+  messageDesc(file_anabranch_v1_engine, 13);
 
 /**
  * Describes the message anabranch.v1.EngineStopResponse.
  * Use `create(EngineStopResponseSchema)` to create a new message.
  */
 export const EngineStopResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 3);
+  messageDesc(file_anabranch_v1_engine, 14);
 
 /**
  * Describes the message anabranch.v1.EngineStatusRequest.
  * Use `create(EngineStatusRequestSchema)` to create a new message.
  */
 export const EngineStatusRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 4);
+  messageDesc(file_anabranch_v1_engine, 15);
 
 /**
  * Describes the message anabranch.v1.EngineStatusResponse.
  * Use `create(EngineStatusResponseSchema)` to create a new message.
  */
 export const EngineStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 5);
+  messageDesc(file_anabranch_v1_engine, 16);
 
 /**
  * Describes the message anabranch.v1.EngineCounters.
  * Use `create(EngineCountersSchema)` to create a new message.
  */
 export const EngineCountersSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 6);
+  messageDesc(file_anabranch_v1_engine, 17);
 
 /**
- * One engine process, spoken to in token ids by the worker that supervises it.
+ * One engine process. Only the worker that supervises it calls it, in token ids.
  *
  * @generated from service anabranch.v1.Engine
  */

@@ -4,7 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { GenerateResponseSchema, Mode, Resume, Sampling, TokenIds } from "./generate_pb.js";
+import type { LaneLog, Mode, Sampling, TokenIds } from "./answer_pb.js";
+import type { GenerateResponseSchema } from "./lane_events_pb.js";
 
 /**
  * Describes the file anabranch/v1/worker.proto.
@@ -31,7 +32,7 @@ export declare type ChatMessage = Message<"anabranch.v1.ChatMessage"> & {
   name: string;
 
   /**
-   * Of an answer given back with its structure: texts and bodies in order are `content`.
+   * The structure of an earlier answer. Texts and bodies in order are `content`.
    *
    * @generated from field: repeated anabranch.v1.AnswerPart parts = 4;
    */
@@ -51,21 +52,16 @@ export declare const ChatMessageSchema: GenMessage<ChatMessage>;
  */
 export declare type AnswerPart = Message<"anabranch.v1.AnswerPart"> & {
   /**
-   * @generated from oneof anabranch.v1.AnswerPart.part
+   * @generated from field: string serial = 1;
    */
-  part: {
-    /**
-     * @generated from field: string serial = 1;
-     */
-    value: string;
-    case: "serial";
-  } | {
-    /**
-     * @generated from field: anabranch.v1.BranchParts parallel = 2;
-     */
-    value: BranchParts;
-    case: "parallel";
-  } | { case: undefined; value?: undefined };
+  serial: string;
+
+  /**
+   * not empty: the part is a stage
+   *
+   * @generated from field: repeated anabranch.v1.BranchPart parallel = 2;
+   */
+  parallel: BranchPart[];
 };
 
 /**
@@ -73,22 +69,6 @@ export declare type AnswerPart = Message<"anabranch.v1.AnswerPart"> & {
  * Use `create(AnswerPartSchema)` to create a new message.
  */
 export declare const AnswerPartSchema: GenMessage<AnswerPart>;
-
-/**
- * @generated from message anabranch.v1.BranchParts
- */
-export declare type BranchParts = Message<"anabranch.v1.BranchParts"> & {
-  /**
-   * @generated from field: repeated anabranch.v1.BranchPart branches = 1;
-   */
-  branches: BranchPart[];
-};
-
-/**
- * Describes the message anabranch.v1.BranchParts.
- * Use `create(BranchPartsSchema)` to create a new message.
- */
-export declare const BranchPartsSchema: GenMessage<BranchParts>;
 
 /**
  * @generated from message anabranch.v1.BranchPart
@@ -194,7 +174,7 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
   seed: bigint;
 
   /**
-   * of several that one client request asks for: part of its random numbers
+   * which of the `n` choices of one client request; part of its random numbers
    *
    * @generated from field: uint32 choice = 11;
    */
@@ -240,6 +220,35 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
  * Use `create(GenerateRequestSchema)` to create a new message.
  */
 export declare const GenerateRequestSchema: GenMessage<GenerateRequest>;
+
+/**
+ * An answer that another worker began. Its lanes are rebuilt by structured prefill and continued after
+ * the last whole step. The worker streams their text once more; nothing is decoded twice.
+ *
+ * @generated from message anabranch.v1.Resume
+ */
+export declare type Resume = Message<"anabranch.v1.Resume"> & {
+  /**
+   * @generated from field: repeated uint32 prompt_token_ids = 1;
+   */
+  promptTokenIds: number[];
+
+  /**
+   * @generated from field: repeated anabranch.v1.LaneLog lanes = 2;
+   */
+  lanes: LaneLog[];
+
+  /**
+   * @generated from field: string model_digest = 3;
+   */
+  modelDigest: string;
+};
+
+/**
+ * Describes the message anabranch.v1.Resume.
+ * Use `create(ResumeSchema)` to create a new message.
+ */
+export declare const ResumeSchema: GenMessage<Resume>;
 
 /**
  * @generated from message anabranch.v1.ModelInfo
@@ -312,11 +321,6 @@ export declare type Load = Message<"anabranch.v1.Load"> & {
    * @generated from field: uint64 kv_blocks_total = 5;
    */
   kvBlocksTotal: bigint;
-
-  /**
-   * @generated from field: float tokens_per_second = 6;
-   */
-  tokensPerSecond: number;
 };
 
 /**
@@ -364,9 +368,8 @@ export declare type DescribeResponse = Message<"anabranch.v1.DescribeResponse"> 
 export declare const DescribeResponseSchema: GenMessage<DescribeResponse>;
 
 /**
- * A machine of the pool, spoken to in text. Called by the edge over Connect (server streaming over
- * fetch) and by in-cluster clients over gRPC. Every call carries `authorization: Bearer <worker
- * credential>`.
+ * A machine of the pool, called in text: by the edge over Connect (server streaming over fetch) and by
+ * in-cluster clients over gRPC. Every call carries `authorization: Bearer <worker credential>`.
  *
  * @generated from service anabranch.v1.Worker
  */

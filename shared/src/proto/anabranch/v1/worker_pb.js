@@ -3,13 +3,14 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_anabranch_v1_generate } from "./generate_pb.js";
+import { file_anabranch_v1_answer } from "./answer_pb.js";
+import { file_anabranch_v1_lane_events } from "./lane_events_pb.js";
 
 /**
  * Describes the file anabranch/v1/worker.proto.
  */
 export const file_anabranch_v1_worker = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEiYwoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEgwKBG5hbWUYAyABKAkSJwoFcGFydHMYBCADKAsyGC5hbmFicmFuY2gudjEuQW5zd2VyUGFydCJVCgpBbnN3ZXJQYXJ0EhAKBnNlcmlhbBgBIAEoCUgAEi0KCHBhcmFsbGVsGAIgASgLMhkuYW5hYnJhbmNoLnYxLkJyYW5jaFBhcnRzSABCBgoEcGFydCI5CgtCcmFuY2hQYXJ0cxIqCghicmFuY2hlcxgBIAMoCzIYLmFuYWJyYW5jaC52MS5CcmFuY2hQYXJ0IikKCkJyYW5jaFBhcnQSDQoFdGl0bGUYASABKAkSDAoEYm9keRgCIAEoCSI4CglDaGF0SW5wdXQSKwoIbWVzc2FnZXMYASADKAsyGS5hbmFicmFuY2gudjEuQ2hhdE1lc3NhZ2UitwMKD0dlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEicKBGNoYXQYAyABKAsyFy5hbmFicmFuY2gudjEuQ2hhdElucHV0SAASDgoEdGV4dBgEIAEoCUgAEigKBnRva2VucxgFIAEoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkc0gAEigKCHNhbXBsaW5nGAYgASgLMhYuYW5hYnJhbmNoLnYxLlNhbXBsaW5nEiAKBG1vZGUYByABKA4yEi5hbmFicmFuY2gudjEuTW9kZRIUCgxtYXhfYnJhbmNoZXMYCCABKA0SEgoKbWF4X3Rva2VucxgJIAEoDRIMCgRzZWVkGAogASgEEg4KBmNob2ljZRgLIAEoDRISCgpjYWNoZV9zYWx0GAwgASgMEgwKBHN0b3AYDSADKAkSEgoKaWdub3JlX2VvcxgOIAEoCBITCgtkZWFkbGluZV9tcxgPIAEoDRIkCgZyZXN1bWUYECABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lEhAKCHByaW9yaXR5GBEgASgRQgcKBWlucHV0In0KCU1vZGVsSW5mbxIKCgJpZBgBIAEoCRIOCgZkaWdlc3QYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIPCgdkaWFsZWN0GAQgASgJEhYKDmNvbnRleHRfdG9rZW5zGAUgASgNEhoKEmRlZmF1bHRfbWF4X3Rva2VucxgGIAEoDSKZAQoETG9hZBIYChBydW5uaW5nX3JlcXVlc3RzGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRISCgpsaXZlX2xhbmVzGAMgASgNEhYKDmt2X2Jsb2Nrc19mcmVlGAQgASgEEhcKD2t2X2Jsb2Nrc190b3RhbBgFIAEoBBIZChF0b2tlbnNfcGVyX3NlY29uZBgGIAEoAiIRCg9EZXNjcmliZVJlcXVlc3QibwoQRGVzY3JpYmVSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvEiAKBGxvYWQYAiABKAsyEi5hbmFicmFuY2gudjEuTG9hZBIQCghkcmFpbmluZxgDIAEoCDKgAQoGV29ya2VyEksKCEdlbmVyYXRlEh0uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVxdWVzdBoeLmFuYWJyYW5jaC52MS5HZW5lcmF0ZVJlc3BvbnNlMAESSQoIRGVzY3JpYmUSHS5hbmFicmFuY2gudjEuRGVzY3JpYmVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkRlc2NyaWJlUmVzcG9uc2ViBnByb3RvMw", [file_anabranch_v1_generate]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEiYwoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEgwKBG5hbWUYAyABKAkSJwoFcGFydHMYBCADKAsyGC5hbmFicmFuY2gudjEuQW5zd2VyUGFydCJICgpBbnN3ZXJQYXJ0Eg4KBnNlcmlhbBgBIAEoCRIqCghwYXJhbGxlbBgCIAMoCzIYLmFuYWJyYW5jaC52MS5CcmFuY2hQYXJ0IikKCkJyYW5jaFBhcnQSDQoFdGl0bGUYASABKAkSDAoEYm9keRgCIAEoCSI4CglDaGF0SW5wdXQSKwoIbWVzc2FnZXMYASADKAsyGS5hbmFicmFuY2gudjEuQ2hhdE1lc3NhZ2UitwMKD0dlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEicKBGNoYXQYAyABKAsyFy5hbmFicmFuY2gudjEuQ2hhdElucHV0SAASDgoEdGV4dBgEIAEoCUgAEigKBnRva2VucxgFIAEoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkc0gAEigKCHNhbXBsaW5nGAYgASgLMhYuYW5hYnJhbmNoLnYxLlNhbXBsaW5nEiAKBG1vZGUYByABKA4yEi5hbmFicmFuY2gudjEuTW9kZRIUCgxtYXhfYnJhbmNoZXMYCCABKA0SEgoKbWF4X3Rva2VucxgJIAEoDRIMCgRzZWVkGAogASgEEg4KBmNob2ljZRgLIAEoDRISCgpjYWNoZV9zYWx0GAwgASgMEgwKBHN0b3AYDSADKAkSEgoKaWdub3JlX2VvcxgOIAEoCBITCgtkZWFkbGluZV9tcxgPIAEoDRIkCgZyZXN1bWUYECABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lEhAKCHByaW9yaXR5GBEgASgRQgcKBWlucHV0Il4KBlJlc3VtZRIYChBwcm9tcHRfdG9rZW5faWRzGAEgAygNEiQKBWxhbmVzGAIgAygLMhUuYW5hYnJhbmNoLnYxLkxhbmVMb2cSFAoMbW9kZWxfZGlnZXN0GAMgASgJIn0KCU1vZGVsSW5mbxIKCgJpZBgBIAEoCRIOCgZkaWdlc3QYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIPCgdkaWFsZWN0GAQgASgJEhYKDmNvbnRleHRfdG9rZW5zGAUgASgNEhoKEmRlZmF1bHRfbWF4X3Rva2VucxgGIAEoDSJ+CgRMb2FkEhgKEHJ1bm5pbmdfcmVxdWVzdHMYASABKA0SFwoPcXVldWVkX3JlcXVlc3RzGAIgASgNEhIKCmxpdmVfbGFuZXMYAyABKA0SFgoOa3ZfYmxvY2tzX2ZyZWUYBCABKAQSFwoPa3ZfYmxvY2tzX3RvdGFsGAUgASgEIhEKD0Rlc2NyaWJlUmVxdWVzdCJvChBEZXNjcmliZVJlc3BvbnNlEicKBm1vZGVscxgBIAMoCzIXLmFuYWJyYW5jaC52MS5Nb2RlbEluZm8SIAoEbG9hZBgCIAEoCzISLmFuYWJyYW5jaC52MS5Mb2FkEhAKCGRyYWluaW5nGAMgASgIMqABCgZXb3JrZXISSwoIR2VuZXJhdGUSHS5hbmFicmFuY2gudjEuR2VuZXJhdGVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVzcG9uc2UwARJJCghEZXNjcmliZRIdLmFuYWJyYW5jaC52MS5EZXNjcmliZVJlcXVlc3QaHi5hbmFicmFuY2gudjEuRGVzY3JpYmVSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_answer, file_anabranch_v1_lane_events]);
 
 /**
  * Describes the message anabranch.v1.ChatMessage.
@@ -26,31 +27,31 @@ export const AnswerPartSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_worker, 1);
 
 /**
- * Describes the message anabranch.v1.BranchParts.
- * Use `create(BranchPartsSchema)` to create a new message.
- */
-export const BranchPartsSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 2);
-
-/**
  * Describes the message anabranch.v1.BranchPart.
  * Use `create(BranchPartSchema)` to create a new message.
  */
 export const BranchPartSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 3);
+  messageDesc(file_anabranch_v1_worker, 2);
 
 /**
  * Describes the message anabranch.v1.ChatInput.
  * Use `create(ChatInputSchema)` to create a new message.
  */
 export const ChatInputSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 4);
+  messageDesc(file_anabranch_v1_worker, 3);
 
 /**
  * Describes the message anabranch.v1.GenerateRequest.
  * Use `create(GenerateRequestSchema)` to create a new message.
  */
 export const GenerateRequestSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 4);
+
+/**
+ * Describes the message anabranch.v1.Resume.
+ * Use `create(ResumeSchema)` to create a new message.
+ */
+export const ResumeSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_worker, 5);
 
 /**
@@ -82,9 +83,8 @@ export const DescribeResponseSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_worker, 9);
 
 /**
- * A machine of the pool, spoken to in text. Called by the edge over Connect (server streaming over
- * fetch) and by in-cluster clients over gRPC. Every call carries `authorization: Bearer <worker
- * credential>`.
+ * A machine of the pool, called in text: by the edge over Connect (server streaming over fetch) and by
+ * in-cluster clients over gRPC. Every call carries `authorization: Bearer <worker credential>`.
  *
  * @generated from service anabranch.v1.Worker
  */

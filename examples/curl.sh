@@ -1,0 +1,14 @@
+#!/bin/sh
+# A streamed answer with curl, as any OpenAI client would ask for it.
+#   KEY=sk-ab-… sh examples/curl.sh "Compare Tokyo, Paris and Cairo."
+set -eu
+GATEWAY=${GATEWAY:-http://127.0.0.1:8787}
+MODEL=${MODEL:-anabranch-demo}
+PROMPT=${1:-Compare Tokyo, Paris and Cairo.}
+
+curl --silent --show-error --fail-with-body --no-buffer "$GATEWAY/v1/chat/completions" \
+  -H "authorization: Bearer $KEY" \
+  -H "content-type: application/json" \
+  -d '{"model": "'"$MODEL"'", "stream": true, "temperature": 0,
+       "messages": [{"role": "user", "content": "'"$PROMPT"'"}],
+       "stream_options": {"include_usage": true}}'

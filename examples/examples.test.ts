@@ -1,0 +1,41 @@
+// The examples run as they are, against the real gateway and the demo model.
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { openTestCluster, type TestCluster } from "@anabranch/gateway/local/test-cluster.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const folder = import.meta.dirname;
+const run = promisify(execFile);
+
+let cluster: TestCluster;
+let env: NodeJS.ProcessEnv;
+beforeAll(async () => {
+  cluster = await openTestCluster();
+  await cluster.addWorker("examples");
+  env = { ...process.env, GATEWAY: cluster.url, KEY: await cluster.key("examples") };
+});
+afterAll(() => cluster.close());
+
+/** What an example prints. */
+async function output(command: string, file: string): Promise<string> {
+  return (await run(command, [join(folder, file)], { env })).stdout;
+}
+
+describe("the example", () => {
+  it("curl.sh streams an answer and its usage", async () => {
+    const lines = (await output("sh", "curl.sh")).trim().split("\n");
+    expect(lines.at(-1)).toBe("data: [DONE]");
+    expect(lines.join("")).toMatch(/"branches":[1-9]/);
+  });
+
+  it("openai-sdk.ts prints the answer and its steps", async () => {
+    const text = await output(process.execPath, "openai-sdk.ts");
+    expect(text).toMatch(/Tokyo[\s\S]*\d+ visible tokens in \d+ steps, 3 branches/);
+  });
+
+  it("lanes.ts prints three branches under their titles", async () => {
+    const branches = (await output(process.execPath, "lanes.ts")).match(/^ {2}■ .+: .+$/gm);
+    expect(branches).toHaveLength(3);
+  });
+});

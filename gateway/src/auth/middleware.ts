@@ -1,0 +1,45 @@
+// Who may come in: an API key for /v1, the operator's credential for /admin.
+import type { Context, MiddlewareHandler } from "hono";
+import { matchedRoutes } from "hono/route";
+import { ApiError } from "../api-error.ts";
+import type { AppEnv } from "../http/context.ts";
+import { guardedPaths } from "../http/guarded-paths.ts";
+import { sameSecret } from "./api-key.ts";
+import { bearer } from "./bearer.ts";
+import { findCaller } from "./key-store.ts";
+
+const unauthorized = (message: string) =>
+  new ApiError(401, message, {
+    type: "authentication_error",
+    code: "invalid_api_key",
+    headers: { "www-authenticate": "Bearer" },
+  });
+
+/** Whether the URL is one of ours. An unknown one needs no credential to be answered with 404. */
+function isKnown(c: Context<AppEnv>): boolean {
+  const guards = ["/*", ...Object.values(guardedPaths).map((path) => `${path}*`)];
+  return matchedRoutes(c).some(({ path }) => !guards.includes(path));
+}
+
+export const requireKey: MiddlewareHandler<AppEnv> = async (c, next) => {
+  if (!isKnown(c)) return await next();
+  const key = bearer(c.req.raw);
+  if (key === null) {
+    throw unauthorized("You didn't provide an API key: send `Authorization: Bearer <key>`.");
+  }
+  const caller = await findCaller(c.env, key, (promise) => c.executionCtx.waitUntil(promise));
+  if (!caller) throw unauthorized("Incorrect API key provided.");
+  c.set("caller", caller);
+  await next();
+};
+
+export const requireOperator: MiddlewareHandler<AppEnv> = async (c, next) => {
+  if (!isKnown(c)) return await next();
+  const given = bearer(c.req.raw);
+  const admin = c.env.ANABRANCH_ADMIN_TOKEN;
+  // A credential that is not set opens nothing.
+  if (!given || !admin || !(await sameSecret(given, admin))) {
+    throw unauthorized("This needs the admin credential.");
+  }
+  await next();
+};

@@ -1,0 +1,69 @@
+// The bodies of answers that are not streamed, for the OpenAPI document.
+import { z } from "@hono/zod-openapi";
+import { answerPart } from "./answer-part.ts";
+
+const usage = z
+  .object({
+    prompt_tokens: z.int(),
+    completion_tokens: z.int(),
+    total_tokens: z.int(),
+    prompt_tokens_details: z.object({ cached_tokens: z.int() }),
+    anabranch: z.object({
+      steps: z.int(),
+      stages: z.int(),
+      branches: z.int(),
+      visible_tokens: z.int(),
+      cached_tokens: z.int(),
+    }),
+  })
+  .openapi("CompletionUsage");
+
+const token = { token: z.string(), logprob: z.number(), bytes: z.array(z.int()) };
+
+const choice = { index: z.int(), finish_reason: z.enum(["stop", "length"]) };
+const head = { id: z.string(), created: z.int(), model: z.string(), usage };
+
+export const chatCompletion = z
+  .object({
+    ...head,
+    object: z.literal("chat.completion"),
+    choices: z.array(
+      z.object({
+        ...choice,
+        message: z.object({
+          role: z.literal("assistant"),
+          content: z.string(),
+          refusal: z.null(),
+          anabranch: z.object({ parts: z.array(answerPart) }),
+        }),
+        logprobs: z
+          .object({
+            content: z.array(z.object({ ...token, top_logprobs: z.array(z.object(token)) })),
+            refusal: z.null(),
+          })
+          .nullable(),
+      }),
+    ),
+  })
+  .openapi("ChatCompletion");
+
+export const textCompletion = z
+  .object({
+    ...head,
+    object: z.literal("text_completion"),
+    choices: z.array(
+      z.object({
+        ...choice,
+        text: z.string(),
+        logprobs: z
+          .object({
+            tokens: z.array(z.string()),
+            token_logprobs: z.array(z.number()),
+            top_logprobs: z.array(z.record(z.string(), z.number())),
+            text_offset: z.array(z.int()),
+          })
+          .nullable(),
+      }),
+    ),
+  })
+  .openapi("TextCompletion");

@@ -1,0 +1,26 @@
+// Every request gets an id, which its response carries, and one structured log line without content.
+import type { MiddlewareHandler } from "hono";
+import type { AppEnv } from "./context.ts";
+
+export const accessLog: MiddlewareHandler<AppEnv> = async (c, next) => {
+  const at = Date.now();
+  const requestId = crypto.randomUUID().replaceAll("-", "");
+  c.set("at", at);
+  c.set("requestId", requestId);
+  await next();
+  c.res.headers.set("x-request-id", requestId);
+  if (c.env.ANABRANCH_ACCESS_LOG === "off") return;
+  const caller = c.get("caller");
+  console.log(
+    JSON.stringify({
+      event: "request",
+      request_id: requestId,
+      method: c.req.method,
+      path: c.req.path,
+      status: c.res.status,
+      /** Until the head of the response; the usage row says how long the answer took. */
+      ms: Date.now() - at,
+      ...(caller ? { tenant: caller.tenantId, key: caller.keyId } : {}),
+    }),
+  );
+};

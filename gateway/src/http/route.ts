@@ -1,0 +1,95 @@
+// A route: its place in the OpenAPI document, the type of its answer, and its handler, all in one
+// file each. Who may call it follows from its path, and app.ts guards whole paths.
+import { createRoute, type RouteConfig, type z } from "@hono/zod-openapi";
+import type { Caller } from "../auth/key-store.ts";
+import type { RequestContext, TenantContext } from "./context.ts";
+import { errorResponses } from "./error-responses.ts";
+import { type Access, guardedPaths } from "./guarded-paths.ts";
+
+const security: Record<Access, { [scheme: string]: string[] }[]> = {
+  public: [],
+  tenant: [{ key: [] }],
+  operator: [{ admin: [] }],
+};
+
+export interface Route {
+  readonly access: Access;
+  /** For the OpenAPI document. */
+  readonly config: RouteConfig;
+  /** The path as Hono's router reads it. */
+  readonly pattern: string;
+  readonly handle: (context: RequestContext, caller: Caller | undefined) => Promise<Response>;
+}
+
+interface Definition<Schema extends z.ZodType, Context> {
+  method: "get" | "post" | "delete";
+  path: string;
+  /** If the router needs more than the document's path says. */
+  pattern?: string;
+  summary: string;
+  request?: RouteConfig["request"];
+  response: { description: string; schema: Schema };
+  /** Returns the body, which has the type of `response.schema`, or a whole response, such as a stream. */
+  handle(context: Context): Promise<z.input<Schema> | Response>;
+}
+
+function define<Schema extends z.ZodType, Context extends RequestContext>(
+  access: Access,
+  definition: Definition<Schema, Context>,
+  widen: (context: RequestContext, caller: Caller | undefined) => Context,
+): Route {
+  const { method, path, summary, request, response } = definition;
+  const guard = access === "public" ? "/" : guardedPaths[access];
+  if (!path.startsWith(guard)) throw new Error(`${path} is not under ${guard}`);
+  const pattern = definition.pattern ?? path.replaceAll(/\{(\w+)\}/g, ":$1");
+  // Guards tell routes from unknown URLs by their patterns.
+  if (pattern.endsWith("*")) throw new Error(`${pattern}: a route can't match everything`);
+  return {
+    access,
+    config: createRoute({
+      ...{ method, path, summary, security: security[access] },
+      ...(request ? { request } : {}),
+      responses: {
+        200: {
+          description: response.description,
+          content: { "application/json": { schema: response.schema } },
+        },
+        ...(access === "public" ? {} : errorResponses),
+      },
+    }),
+    pattern,
+    async handle(context, caller) {
+      const answer = await definition.handle(widen(context, caller));
+      return answer instanceof Response ? answer : Response.json(answer);
+    },
+  };
+}
+
+/** Anybody may call it. */
+export function publicRoute<Schema extends z.ZodType>(
+  definition: Definition<Schema, RequestContext>,
+): Route {
+  return define("public", definition, (context) => context);
+}
+
+/** Needs an API key. The path is under /v1/. */
+export function tenantRoute<Schema extends z.ZodType>(
+  definition: Definition<Schema, TenantContext>,
+): Route {
+  return define("tenant", definition, (context, caller) => {
+    if (!caller) throw new Error(`${definition.path} was reached without a caller`);
+    return { ...context, caller };
+  });
+}
+
+/** Needs the operator's credential. The path is under /admin/. */
+export function operatorRoute<Schema extends z.ZodType>(
+  definition: Definition<Schema, RequestContext>,
+): Route {
+  return define("operator", definition, (context) => context);
+}
+
+/** A required JSON body, for the OpenAPI document. Handlers read it with `readBody`. */
+export const jsonBody = (schema: z.ZodType) => ({
+  body: { required: true, content: { "application/json": { schema } } },
+});

@@ -1,0 +1,37 @@
+// The pool as plain values.
+
+export interface Model {
+  id: string;
+  digest: string;
+  backend: string;
+  /** Empty: the model does not branch. */
+  dialect: string;
+  contextTokens: number;
+  defaultMaxTokens: number;
+}
+
+export interface WorkerLoad {
+  runningRequests: number;
+  queuedRequests: number;
+  liveLanes: number;
+  kvBlocksFree: number;
+  kvBlocksTotal: number;
+}
+
+export interface PoolWorker {
+  id: string;
+  url: string;
+  credential: string;
+  models: Model[];
+  load: WorkerLoad;
+  draining: boolean;
+  /** Heard from recently. */
+  healthy: boolean;
+  /** ms since the epoch. */
+  registeredAt: number;
+  seenAt: number;
+}
+
+export interface PoolView {
+  workers: PoolWorker[];
+}

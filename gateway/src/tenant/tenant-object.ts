@@ -1,0 +1,40 @@
+// One object per tenant: the limits of its keys, and its usage rows on their way to D1.
+import { DurableObject } from "cloudflare:workers";
+import { type Limits, LimitWindow, type Refusal, type Settlement } from "../limits/window.ts";
+import { UsageOutbox } from "../usage/outbox.ts";
+import type { UsageRow } from "../usage/usage-store.ts";
+
+export class TenantObject extends DurableObject<{ DB: D1Database }> {
+  readonly #window: LimitWindow;
+  readonly #outbox: UsageOutbox;
+
+  constructor(state: DurableObjectState, env: { DB: D1Database }) {
+    super(state, env);
+    this.#window = new LimitWindow(state.storage.sql);
+    this.#outbox = new UsageOutbox(state.storage, env.DB);
+  }
+
+  reserve(requestId: string, keyId: string, tokens: number, limits: Limits): Refusal | null {
+    return this.#window.reserve(requestId, keyId, tokens, limits);
+  }
+
+  correct(requestId: string, tokens: number | null): void {
+    this.#window.correct(requestId, tokens);
+  }
+
+  /** Ends a request: settles its limits and takes its usage row. The row is safe when this returns. */
+  async finish(requestId: string, settlement: Settlement, row: UsageRow | null): Promise<void> {
+    if (settlement === "release") this.#window.release(requestId);
+    else if (settlement !== "unlimited") this.#window.settle(requestId, settlement.tokens);
+    if (row) await this.#outbox.put(row);
+  }
+
+  /** Every row taken so far is in D1 when this returns. Throws if D1 can't be reached. */
+  async flush(): Promise<void> {
+    await this.#outbox.flush();
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#outbox.onAlarm();
+  }
+}

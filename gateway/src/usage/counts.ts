@@ -1,0 +1,36 @@
+// The token counts of an answer, as its usage block reports them.
+import type { Usage } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { Tally } from "./token-tally.ts";
+
+export interface Counts extends Tally {
+  promptTokens: number;
+  cachedTokens: number;
+}
+
+export const noCounts: Counts = {
+  promptTokens: 0,
+  completionTokens: 0,
+  visibleTokens: 0,
+  cachedTokens: 0,
+  steps: 0,
+  stages: 0,
+  branches: 0,
+};
+
+export function countsOf({ $typeName: _, $unknown: __, ...counts }: Usage): Counts {
+  return counts;
+}
+
+/** The sum over choices. They share one prompt; the choice with the fewest cached tokens prefilled it. */
+export function sumOfChoices(choices: readonly Counts[]): Counts {
+  const sum = (of: (counts: Counts) => number) => choices.reduce((all, each) => all + of(each), 0);
+  return {
+    promptTokens: Math.max(...choices.map(({ promptTokens }) => promptTokens)),
+    cachedTokens: Math.min(...choices.map(({ cachedTokens }) => cachedTokens)),
+    completionTokens: sum(({ completionTokens }) => completionTokens),
+    visibleTokens: sum(({ visibleTokens }) => visibleTokens),
+    steps: sum(({ steps }) => steps),
+    stages: sum(({ stages }) => stages),
+    branches: sum(({ branches }) => branches),
+  };
+}

@@ -1,0 +1,57 @@
+// Token counts of an answer that never reached its `finished` event, added up from its lane events.
+import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+
+interface LaneTokens {
+  /** 0 for the trunk. */
+  stage: number;
+  tokens: number;
+}
+
+/** Counts so far. */
+export interface Tally {
+  completionTokens: number;
+  visibleTokens: number;
+  stages: number;
+  branches: number;
+  /** Trunk tokens plus the longest branch of every stage: the answer took at least this many. */
+  steps: number;
+}
+
+export class TokenTally {
+  readonly #lanes = new Map<number, LaneTokens>([[0, { stage: 0, tokens: 0 }]]);
+  #visibleTokens = 0;
+  #stages = 0;
+  #branches = 0;
+
+  add({ event }: Event): void {
+    if (event.case === "delta") {
+      const lane = this.#lanes.get(event.value.lane);
+      if (lane) lane.tokens += event.value.tokenIds.length;
+      this.#visibleTokens += event.value.visibleTokens;
+    } else if (event.case === "stageOpened") {
+      const { stage, lanes } = event.value;
+      for (const lane of lanes) this.#lanes.set(lane, { stage, tokens: 0 });
+      this.#stages++;
+      this.#branches += lanes.length;
+    }
+  }
+
+  get counts(): Tally {
+    let completionTokens = 0;
+    let steps = 0;
+    const longest = new Map<number, number>();
+    for (const { stage, tokens } of this.#lanes.values()) {
+      completionTokens += tokens;
+      if (stage === 0) steps += tokens;
+      else longest.set(stage, Math.max(longest.get(stage) ?? 0, tokens));
+    }
+    for (const tokens of longest.values()) steps += tokens;
+    return {
+      completionTokens,
+      visibleTokens: this.#visibleTokens,
+      stages: this.#stages,
+      branches: this.#branches,
+      steps,
+    };
+  }
+}

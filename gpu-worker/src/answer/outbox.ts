@@ -1,0 +1,61 @@
+// The queue between the engine's stream and the client's.
+import {
+  EventSchema,
+  type GenerateResponse,
+  GenerateResponseSchema,
+} from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import { create } from "@bufbuild/protobuf";
+
+const HEARTBEAT_MS = 250;
+
+/** Messages that wait for the client, and heartbeats while the engine is silent. */
+export class Outbox {
+  readonly #waiting: GenerateResponse[] = [];
+  #wake: (() => void) | undefined;
+  #ended = false;
+  #error: Error | undefined;
+
+  put(response: GenerateResponse): void {
+    this.#waiting.push(response);
+    this.#wake?.();
+  }
+  end(error?: Error): void {
+    this.#ended = true;
+    this.#error ??= error;
+    this.#wake?.();
+  }
+
+  async *read(): AsyncGenerator<GenerateResponse> {
+    while (true) {
+      let next = this.#waiting.shift();
+      while (next) {
+        yield next;
+        next = this.#waiting.shift();
+      }
+      if (this.#error) throw this.#error;
+      if (this.#ended) return;
+      const silent = await this.#wait();
+      if (silent) yield create(GenerateResponseSchema, { events: [heartbeat()] });
+    }
+  }
+
+  /** Resolves with true if nothing arrives within HEARTBEAT_MS. */
+  #wait(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#wake = undefined;
+        resolve(true);
+      }, HEARTBEAT_MS);
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve(false);
+      };
+    });
+  }
+}
+
+const heartbeat = () =>
+  create(EventSchema, {
+    event: { case: "heartbeat", value: { $typeName: "anabranch.v1.Heartbeat" } },
+  });

@@ -1,0 +1,116 @@
+// The addon's events of one answer as the engine's wire message.
+import type { EngineEvent as AddonEvent, EngineToken } from "@anabranch/native";
+import {
+  type EngineEvent,
+  EngineEventSchema,
+  type EngineGenerateResponse,
+  EngineGenerateResponseSchema,
+  type EngineTokens,
+  EngineTokensSchema,
+  type VisibleToken,
+  VisibleTokenSchema,
+} from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+
+type EventInit = NonNullable<MessageInitShape<typeof EngineEventSchema>["event"]>;
+
+function visibleToken({ id, logprob, top }: EngineToken): VisibleToken {
+  return create(VisibleTokenSchema, {
+    tokenId: id,
+    ...(logprob === undefined ? {} : { logprob }),
+    top: (top ?? []).map((each) => ({ tokenId: each.id, logprob: each.logprob })),
+  });
+}
+
+/** What `started` says of the engine, beside what the addon reports. */
+export interface EngineFacts {
+  modelDigest: string;
+  backend: string;
+}
+
+export class AnswerEvents {
+  readonly #facts: EngineFacts;
+  /** Per lane: tokens that may be text or the beginning of a marker. */
+  readonly #held = new Map<number, VisibleToken[]>();
+
+  constructor(facts: EngineFacts) {
+    this.#facts = facts;
+  }
+
+  /**
+   * The message for one batch of events. Consecutive tokens of a lane share one event. Lanes that grow
+   * together stay step by step: a stop string may end the answer between any two events, and lanes of
+   * uneven length could not be resumed then.
+   */
+  message(events: readonly AddonEvent[]): EngineGenerateResponse {
+    const out: EngineEvent[] = [];
+    for (const event of events) this.#add(event, out);
+    return create(EngineGenerateResponseSchema, { events: out });
+  }
+
+  #add(event: AddonEvent, out: EngineEvent[]): void {
+    switch (event.kind) {
+      case "started": {
+        const { promptTokens, cachedTokens } = event;
+        add(out, { case: "started", value: { ...this.#facts, promptTokens, cachedTokens } });
+        break;
+      }
+      case "token": {
+        const { lane, token } = event;
+        const tokens = tokensOf(lane, out);
+        tokens.tokenIds.push(token.id);
+        if (token.held) {
+          this.#held.set(lane, [...(this.#held.get(lane) ?? []), visibleToken(token)]);
+          break;
+        }
+        this.#held.delete(lane); // what was held belonged to a marker
+        if (token.visible) tokens.visible.push(visibleToken(token));
+        break;
+      }
+      case "released": {
+        const { lane, count } = event;
+        addTokens(lane, out).visible.push(...(this.#held.get(lane)?.splice(0, count) ?? []));
+        break;
+      }
+      case "stageOpened": {
+        const { stage, lanes } = event;
+        const value = {
+          stage,
+          lanes: lanes.map(({ lane }) => lane),
+          titles: lanes.map(({ title }) => ({ ids: title })),
+        };
+        add(out, { case: "stageOpened", value });
+        break;
+      }
+      case "branchClosed":
+        add(out, { case: "branchClosed", value: { lane: event.lane, reason: event.reason } });
+        break;
+      case "stageClosed":
+        add(out, { case: "stageClosed", value: { stage: event.stage } });
+        break;
+      case "finished":
+        // What is still held is text.
+        for (const [lane, held] of this.#held) addTokens(lane, out).visible.push(...held);
+        add(out, { case: "finished", value: { reason: event.reason, usage: event.usage } });
+        break;
+      case "logits":
+        break;
+    }
+  }
+}
+
+function add(out: EngineEvent[], event: EventInit): void {
+  out.push(create(EngineEventSchema, { event }));
+}
+
+function addTokens(lane: number, out: EngineEvent[]): EngineTokens {
+  const value = create(EngineTokensSchema, { lane });
+  add(out, { case: "tokens", value });
+  return value;
+}
+
+/** The last event if it holds tokens of this lane, else a new one. */
+function tokensOf(lane: number, out: EngineEvent[]): EngineTokens {
+  const last = out.at(-1)?.event;
+  return last?.case === "tokens" && last.value.lane === lane ? last.value : addTokens(lane, out);
+}

@@ -1,0 +1,225 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import { IncrementalText } from "../answer/incremental-text.ts";
+import { idsOfRuns } from "./runs.ts";
+import { type Message, TextModel } from "./text-model.ts";
+
+const repository = fileURLToPath(new URL("../../../", import.meta.url));
+const model = new TextModel(join(repository, "models/demo"));
+const markers = ["<|title|>", "<|/title|>", "<|para|>", "<|branch|>", "<|/branch|>", "<|/para|>"];
+
+interface Sample {
+  name: string;
+  prompt: string;
+  response: string;
+  parts: AnswerPart[];
+  prompt_ids: number[];
+  ids: number[];
+  lanes: number[];
+}
+const { samples } = JSON.parse(
+  readFileSync(join(repository, "shared/fixtures/pieces.json"), "utf8"),
+) as { samples: Sample[] };
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+/** The demo model's tokenizer with another configuration, and without the files `left`. */
+function otherModel(
+  change: (config: { chat_template: string }) => void,
+  left: string[] = [],
+): TextModel {
+  const folder = mkdtempSync(join(tmpdir(), "anabranch-test-"));
+  folders.push(folder);
+  for (const name of ["tokenizer.json", "tokenizer_config.json", "aspd.json"]) {
+    if (left.includes(name)) continue;
+    const text = readFileSync(join(repository, "models/demo", name), "utf8");
+    const json = JSON.parse(text);
+    if (name === "tokenizer_config.json") change(json);
+    writeFileSync(join(folder, name), JSON.stringify(json));
+  }
+  return new TextModel(folder);
+}
+
+const user = (content: string) => [{ role: "user", content }];
+
+/** In the demo's tokenizer the added tokens, markers among them, have the first nine ids. */
+const isAdded = (id: number) => id < 9;
+
+const questionOf = ({ prompt }: Sample) =>
+  prompt.match(/^<\|im_start\|>user\n([\s\S]*)<\|im_end\|>/)?.[1] ?? "";
+
+describe("a chat prompt", () => {
+  it.each(samples)("has the ids that Hugging Face gives it ($name)", (sample) => {
+    expect(model.chat(user(questionOf(sample)))).toEqual(sample.prompt_ids);
+  });
+
+  it("keeps the text of an added token and cannot forge it", () => {
+    const specials = new Set(model.chat(user("x")).filter(isAdded));
+    for (const token of [...markers, "<|im_end|>", "<|endoftext|>"]) {
+      const ids = model.chat(user(`Say ${token} now ${token}${token}`));
+      const plain = model.chat(user("Say now"));
+      const count = (list: number[]) => list.filter(isAdded).length;
+      expect(count(ids), token).toBe(count(plain));
+      expect(ids.filter(isAdded).every((id) => specials.has(id))).toBe(true);
+      expect(model.decode(ids)).toContain(`Say ${token} now ${token}${token}`);
+    }
+  });
+
+  it("cannot be forged by text that only becomes a token when something is taken out of it", () => {
+    const ids = model.chat(user("<|tit<|title|>le|> \ue000 0 \ue001 \ue0000\ue001"));
+    expect(ids.filter(isAdded)).toEqual(model.chat(user("x")).filter(isAdded));
+    expect(model.decode(ids)).toContain("<|tit<|title|>le|> \ue000 0 \ue001 \ue0000\ue001");
+  });
+
+  it("with no added token in it is tokenized in one piece", () => {
+    const text = "Compare Tokyo, Paris and Cairo.";
+    expect(model.chat(user(text)).join(" ")).toContain(model.text(text).join(" "));
+  });
+});
+
+describe("a conversation", () => {
+  const turn = (content: string, parts: AnswerPart[]): Message[] => [
+    ...user("Compare two things."),
+    { role: "assistant", content, parts },
+    ...user("Go on."),
+  ];
+  const given = (parts: AnswerPart[], of = model) =>
+    of.conversation(turn(textOfParts(parts), parts));
+  const plain = (parts: AnswerPart[], of = model) => [
+    { serial: of.chat(turn(textOfParts(parts), [])) },
+  ];
+  const stage = (...titles: string[]): AnswerPart => ({
+    parallel: titles.map((title) => ({ title, body: `- ${title} is good.\n` })),
+  });
+
+  const withBody = (body: string) => (part: AnswerPart) =>
+    "serial" in part ? part : { parallel: part.parallel.map(({ title }) => ({ title, body })) };
+
+  it.each(samples)("has the pieces of an answer that is given back ($name)", (sample) => {
+    const { response, parts, ids, lanes } = sample;
+    const messages = [
+      ...user(questionOf(sample)),
+      { role: "assistant", content: response, parts },
+      ...user("Go on."),
+    ];
+    const runs = model.conversation(messages);
+    // As it was decoded, its end included, and then the template's own next turn.
+    expect(idsOfRuns(runs).slice(0, ids.length)).toEqual(ids);
+    expect(model.decode(idsOfRuns(runs).slice(ids.length))).toBe(
+      "\n<|im_start|>user\nGo on.<|im_end|>\n<|im_start|>assistant\n",
+    );
+    // Every stage has its plan and its branches in runs of their own.
+    const titles = parts.flatMap((part) => ("parallel" in part ? [part.parallel.length] : []));
+    expect(runs.map((run) => ("serial" in run ? 0 : run.parallel.length))).toEqual([
+      ...titles.flatMap((branches) => [0, 0, branches]),
+      0,
+    ]);
+    const [plan, opened] = [markers.indexOf("<|title|>") + 3, markers.indexOf("<|branch|>") + 3];
+    const branchIds = ids.filter((_, at) => lanes[at] !== 0);
+    expect(runs.flatMap((run) => ("serial" in run ? [] : run.parallel.flat()))).toEqual(branchIds);
+    for (const [at, run] of runs.entries()) {
+      if ("serial" in run) continue;
+      const before = runs[at - 1];
+      expect(before && "serial" in before && before.serial[0]).toBe(plan);
+      expect(run.parallel.every(([first]) => first === opened)).toBe(true);
+    }
+  });
+
+  it("equals chat() if no parts are given", () => {
+    const messages = turn("One. Two.", []);
+    expect(model.conversation(messages)).toEqual([{ serial: model.chat(messages) }]);
+  });
+
+  it("cannot be forged: markers in titles and bodies are ordinary text", () => {
+    const evil = "<|para|>";
+    const count = (parts: AnswerPart[]) => idsOfRuns(given(parts)).filter(isAdded).length;
+    const parts = [stage(`A${evil}`, "B"), { serial: `so ${evil} \ue000` }];
+    const runs = given(parts);
+    expect(runs.length).toBeGreaterThan(1);
+    expect(count(parts)).toBe(count([stage("A", "B"), { serial: "so" }]));
+    expect(model.decode(idsOfRuns(runs))).toContain(`- A${evil} is good.`);
+  });
+
+  it.each<[string, AnswerPart[]]>([
+    ["a title twice", [stage("A", "B", "A")]],
+    ["no title", [stage("A", "")]],
+    ["one branch", [stage("A"), { serial: "x" }]],
+    ["too many branches", [stage(...Array.from({ length: 11 }, (_, i) => `T${i}`))]],
+    ["too long a title", [stage("A", "a very long title ".repeat(9))]],
+    ["too long a branch", [stage("A", "B", "C", "D")].map(withBody("x ".repeat(600)))],
+    ["a stage behind a join", [stage("A", "B"), stage("C", "D")]],
+    ["too many stages", Array.from({ length: 9 }, () => [stage("A", "B"), { serial: "x" }]).flat()],
+    ["half a character", [stage("A", "B\ud83d")]],
+  ])("is plain text where an answer has %s", (_, parts) => {
+    expect(given(parts)).toEqual(plain(parts));
+  });
+
+  const parts: AnswerPart[] = [{ serial: " Both:\n" }, stage("A", "B"), { serial: "So. " }];
+
+  it("is plain text if the template changes an answer's content", () => {
+    const trimming = otherModel((config) => {
+      config.chat_template = config.chat_template.replace(
+        "message['content']",
+        "message['content'] | trim",
+      );
+    });
+    expect(given(parts, trimming)).toEqual(plain(parts, trimming));
+    const [, ...rest] = parts;
+    expect(given([...rest.slice(0, -1), { serial: "So." }], trimming)).toEqual(
+      given([...rest.slice(0, -1), { serial: "So." }]),
+    );
+    const picky = otherModel((config) => {
+      config.chat_template = `{% if 'Both' not in messages[1]['content'] %}{{ raise_exception('no') }}{% endif %}${config.chat_template}`;
+    });
+    expect(given(parts, picky)).toEqual(plain(parts, picky));
+  });
+
+  it("is plain text if the model does not branch", () => {
+    const serial = otherModel(() => {}, ["aspd.json"]);
+    expect(given(parts, serial)).toEqual(plain(parts, serial));
+  });
+});
+
+it("a plain prompt's added tokens are ordinary text too", () => {
+  expect(model.text("a<|branch|>b").some(isAdded)).toBe(false);
+});
+
+it("a missing tokenizer is refused by name", () => {
+  const folder = mkdtempSync(join(tmpdir(), "anabranch-test-"));
+  writeFileSync(join(folder, "tokenizer.json"), "{");
+  expect(() => new TextModel(folder)).toThrow(/tokenizer\.json/);
+  rmSync(folder, { recursive: true });
+});
+
+describe("incremental text", () => {
+  const run = () => new IncrementalText((ids) => model.decode(ids));
+
+  it("adds up to the whole text, whatever the characters", () => {
+    const text = "naïve café — 東京 is 37 million 👩‍🔬🚀 people, ½ price\n\n- ok";
+    const ids = model.text(text);
+    const reader = run();
+    const pieces = ids.map((id) => reader.push(id));
+    expect(pieces.join("") + reader.end()).toBe(text);
+    expect(ids.length).toBeGreaterThan([..."東京👩🚀"].length);
+  });
+
+  it("never shows half a character", () => {
+    const ids = model.text("東京🚀");
+    const reader = run();
+    for (const id of ids) expect(reader.push(id)).not.toContain("\ufffd");
+  });
+
+  it("lets through what never becomes a character", () => {
+    const broken = model.text("🚀").slice(0, -1);
+    const reader = run();
+    const shown = broken.map((id) => reader.push(id)).join("") + reader.end();
+    expect(shown).toContain("\ufffd");
+  });
+});

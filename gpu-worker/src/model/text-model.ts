@@ -1,0 +1,301 @@
+// The model's own tokenizer and chat template: text to ids and back.
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import type { StructureRun } from "@anabranch/native";
+import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
+import { Template } from "@huggingface/jinja";
+import { Tokenizer } from "@huggingface/tokenizers";
+import { type Dialect, readDialect } from "./dialect.ts";
+import { type AnswerIds, answerIds } from "./history.ts";
+import { RunBuilder } from "./runs.ts";
+
+export interface Message {
+  role: string;
+  content: string;
+  name?: string;
+  /** The structure of an earlier answer: texts and bodies in order are `content`. */
+  parts?: readonly AnswerPart[];
+}
+
+/** Input that can't become a prompt. The message is for the client. */
+export class PromptError extends Error {}
+
+type Json = Record<string, unknown>;
+
+const readJson = (path: string): Json => JSON.parse(readFileSync(path, "utf8")) as Json;
+
+/** Special tokens appear in configs as strings or as {content}. */
+function tokenText(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value === "object" && value !== null && "content" in value) {
+    return String(value.content);
+  }
+  return "";
+}
+
+export class TextModel {
+  readonly id: string;
+  /** Absent: the model does not branch. */
+  readonly dialect: Dialect | undefined;
+  readonly #tokenizer: Tokenizer;
+  readonly #template: Template | undefined;
+  readonly #specials: Json;
+  readonly #added: string[];
+
+  /** @throws Error naming the file that is missing or wrong */
+  constructor(folder: string, id?: string) {
+    const tokenizerPath = join(folder, "tokenizer.json");
+    const configPath = join(folder, "tokenizer_config.json");
+    const config = existsSync(configPath) ? readJson(configPath) : {};
+    try {
+      this.#tokenizer = new Tokenizer(readJson(tokenizerPath), config);
+    } catch (error) {
+      throw new Error(`${tokenizerPath}: ${error instanceof Error ? error.message : error}`);
+    }
+    const jinja = join(folder, "chat_template.jinja");
+    const template = existsSync(jinja) ? readFileSync(jinja, "utf8") : config.chat_template;
+    this.#template = typeof template === "string" ? new Template(template) : undefined;
+    this.#specials = Object.fromEntries(
+      Object.entries(config)
+        .filter(([key]) => key.endsWith("_token"))
+        .map(([key, value]) => [key, tokenText(value)]),
+    );
+    // Longest first: of two tokens that begin alike, the tokenizer takes the longer one.
+    this.#added = [...this.#tokenizer.get_added_tokens_decoder().values()]
+      .map(({ content }) => content)
+      .filter((content) => content.length > 0)
+      .sort((a, b) => b.length - a.length);
+    this.dialect = readDialect(folder);
+    this.id = id ?? nameOf(folder);
+  }
+
+  /**
+   * The ids of a chat prompt: the model's template over the messages, tokenized as Hugging Face
+   * does. Added tokens (markers among them) in the text of a message become ordinary tokens, so that no
+   * client can forge a marker.
+   * @throws PromptError if the template refuses the messages
+   */
+  chat(messages: readonly Message[]): number[] {
+    const quoted = new Quoted(this.#added, textIn(messages));
+    return this.#encodeQuoted(this.#render(quoted.hideIn(messages)), quoted, false);
+  }
+
+  /**
+   * The same prompt as runs: an earlier answer with parts keeps the tokens and the structure that decoding
+   * it produced. An answer that can't be structured is plain text.
+   * @throws PromptError as chat does
+   */
+  conversation(messages: readonly Message[]): StructureRun[] {
+    const quoted = new Quoted(this.#added, textIn(messages));
+    const plain = quoted.hideIn(messages);
+    const prompt = this.#render(plain);
+    const answers = messages.map(({ parts }) => this.#answerIds(parts ?? [], quoted));
+    const builder = new RunBuilder();
+    for (const { text, answer } of this.#around(prompt, plain, answers, quoted)) {
+      builder.serial(this.#encodeQuoted(text, quoted, false));
+      for (const part of answer) {
+        if ("serial" in part) builder.serial(part.serial);
+        else builder.stage(part.stage);
+      }
+    }
+    const { runs } = builder;
+    // A stage needs text before it: no answer can have opened it otherwise.
+    const [first] = runs;
+    if (first && "serial" in first && first.serial.length > 0) return runs;
+    return [{ serial: this.#encodeQuoted(prompt, quoted, false) }];
+  }
+
+  /** The ids of a plain text prompt, with the model's own start tokens. */
+  text(prompt: string): number[] {
+    const quoted = new Quoted(this.#added, prompt);
+    return this.#encodeQuoted(quoted.hide(prompt), quoted, true);
+  }
+
+  /** The ids of trusted text: added tokens in it stay added tokens. */
+  tokens(text: string): number[] {
+    return this.#encode(text, false);
+  }
+
+  /** The ids of all vocabulary tokens whose text passes `test`. */
+  tokensWhere(test: (text: string) => boolean): number[] {
+    const bytes: Record<string, string> = { Ċ: "\n", č: "\r", ĉ: "\t", Ġ: " " };
+    const textOf = (token: string) => token.replace(/[ĊčĉĠ]/g, (byte) => bytes[byte] ?? byte);
+    return [...this.#tokenizer.get_vocab(false)].flatMap(([token, id]) =>
+      test(textOf(token)) ? [id] : [],
+    );
+  }
+
+  decode(ids: readonly number[]): string {
+    if (ids.length === 0) return "";
+    return this.#tokenizer.decode([...ids], {
+      skip_special_tokens: false,
+      clean_up_tokenization_spaces: false,
+    });
+  }
+
+  #render(messages: readonly Rendered[]): string {
+    if (!this.#template) {
+      throw new PromptError("this model has no chat template; use /v1/completions");
+    }
+    try {
+      return this.#template.render({
+        messages,
+        add_generation_prompt: true,
+        ...this.#specials,
+      });
+    } catch (error) {
+      throw new PromptError(
+        `the model's chat template refuses these messages: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  }
+
+  #answerIds(parts: readonly AnswerPart[], quoted: Quoted): AnswerIds[] | null {
+    if (!this.dialect || parts.length === 0) return null;
+    return answerIds(parts, this.dialect, (text) => {
+      const ids = this.#encodeQuoted(quoted.hide(text), quoted, false);
+      return this.decode(ids) === text ? ids : null;
+    });
+  }
+
+  /**
+   * The text that the template writes before each structured answer and after the last one. The whole
+   * prompt as one text, if the template does more with the content of an answer than copy it.
+   */
+  #around(
+    prompt: string,
+    plain: readonly Rendered[],
+    answers: readonly (AnswerIds[] | null)[],
+    quoted: Quoted,
+  ): { text: string; answer: AnswerIds[] }[] {
+    const whole = [{ text: prompt, answer: [] }];
+    if (answers.every((answer) => answer === null)) return whole;
+    let withSlots: string;
+    try {
+      withSlots = this.#render(
+        plain.map((each, i) => (answers[i] ? { ...each, content: quoted.slot(i) } : each)),
+      );
+    } catch {
+      return whole;
+    }
+    const stretches = quoted.splitSlots(withSlots);
+    const again = stretches.map(({ text, slot }) => text + (plain[slot]?.content ?? "")).join("");
+    if (again !== prompt) return whole;
+    return stretches.map(({ text, slot }) => ({ text, answer: answers[slot] ?? [] }));
+  }
+
+  #encode(text: string, withStart: boolean): number[] {
+    if (text === "") return [];
+    return [...this.#tokenizer.encode(text, { add_special_tokens: withStart }).ids];
+  }
+
+  #encodeQuoted(text: string, quoted: Quoted, withStart: boolean): number[] {
+    const out: number[] = [];
+    quoted.split(text).forEach(({ plain, literal }, index) => {
+      for (const id of this.#encode(plain, withStart && index === 0)) out.push(id);
+      if (literal) for (const id of this.#literal(literal)) out.push(id);
+    });
+    return out;
+  }
+
+  /** The text of an added token as ordinary tokens: cut where neither half holds an added token. */
+  #literal(text: string): number[] {
+    for (let cut = 1; cut < text.length; cut++) {
+      const [head, tail] = [text.slice(0, cut), text.slice(cut)];
+      if ([head, tail].some((half) => this.#added.some((token) => half.includes(token)))) {
+        continue;
+      }
+      return [...this.#encode(head, false), ...this.#encode(tail, false)];
+    }
+    return [...text].flatMap((character) =>
+      this.#added.includes(character) ? [] : this.#encode(character, false),
+    );
+  }
+}
+
+/** A message as a template sees it. */
+type Rendered = Omit<Message, "parts">;
+
+/** All text that clients wrote. */
+const textIn = (messages: readonly Message[]): string =>
+  messages
+    .flatMap(({ content, name = "", parts = [] }) => [content, name, ...titlesOf(parts)])
+    .join("");
+
+/**
+ * Takes added tokens out of user text before rendering and puts them back after it. Slots mark the places
+ * of text that is tokenized by itself.
+ */
+class Quoted {
+  readonly #pattern: RegExp | undefined;
+  readonly #open: string;
+  readonly #close: string;
+  readonly #slot: string;
+  readonly #literals: string[] = [];
+
+  constructor(added: string[], userText: string) {
+    // Private-use characters that the user did not write.
+    let code = 0xe000;
+    const unused = () => {
+      while (userText.includes(String.fromCharCode(code))) code++;
+      return String.fromCharCode(code++);
+    };
+    this.#open = unused();
+    this.#close = unused();
+    this.#slot = unused();
+    if (added.some((token) => userText.includes(token))) {
+      const escaped = added.map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+      this.#pattern = new RegExp(escaped.join("|"), "g");
+    }
+  }
+
+  hide(text: string): string {
+    if (!this.#pattern) return text;
+    return text.replace(this.#pattern, (literal) => {
+      this.#literals.push(literal);
+      return `${this.#open}${this.#literals.length - 1}${this.#close}`;
+    });
+  }
+
+  hideIn(messages: readonly Message[]): Rendered[] {
+    return messages.map(({ role, content, name }) => ({
+      role,
+      content: this.hide(content),
+      ...(name === undefined ? {} : { name: this.hide(name) }),
+    }));
+  }
+
+  slot(index: number): string {
+    return `${this.#slot}${index}${this.#slot}`;
+  }
+
+  /** The text between slots, each with the number of the slot that follows; -1 after the last. */
+  splitSlots(text: string): { text: string; slot: number }[] {
+    const parts = text.split(new RegExp(`${this.#slot}(\\d+)${this.#slot}`));
+    const out: { text: string; slot: number }[] = [];
+    for (let i = 0; i < parts.length; i += 2) {
+      out.push({ text: parts[i] ?? "", slot: Number(parts[i + 1] ?? -1) });
+    }
+    return out;
+  }
+
+  /** Plain text, each followed by the literal that was hidden after it. */
+  split(text: string): { plain: string; literal?: string }[] {
+    if (this.#literals.length === 0) return [{ plain: text }];
+    const parts = text.split(new RegExp(`${this.#open}(\\d+)${this.#close}`));
+    const out: { plain: string; literal?: string }[] = [];
+    for (let i = 0; i < parts.length; i += 2) {
+      const literal = this.#literals[Number(parts[i + 1] ?? Number.NaN)];
+      out.push({ plain: parts[i] ?? "", ...(literal === undefined ? {} : { literal }) });
+    }
+    return out;
+  }
+}
+
+/** A model's name: the one in its config, else the name of its folder. */
+function nameOf(folder: string): string {
+  const path = join(folder, "config.json");
+  const named = existsSync(path) ? readJson(path)._name_or_path : undefined;
+  if (typeof named === "string" && named !== "" && !/^[./]/.test(named)) return named;
+  return basename(resolve(folder));
+}

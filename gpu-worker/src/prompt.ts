@@ -1,0 +1,68 @@
+// A request's prompt: its size checked, then rendered and tokenized.
+import type { StructureRun } from "@anabranch/native";
+import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
+import type {
+  AnswerPart as AnswerPartMessage,
+  GenerateRequest,
+} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type Message, PromptError, type TextModel } from "./model/text-model.ts";
+
+/**
+ * A prompt with more bytes than this per token of context can't fit. It is refused before it is
+ * tokenized, which would delay everyone else's answers.
+ */
+const MAX_BYTES_PER_TOKEN = 64;
+
+const answerPart = ({ serial, parallel }: AnswerPartMessage): AnswerPart =>
+  parallel.length > 0
+    ? { parallel: parallel.map(({ title, body }) => ({ title, body })) }
+    : { serial };
+
+/** Throws if the prompt can't fit the context, before it is tokenized. */
+export function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
+  const { input } = request;
+  const texts =
+    input.case === "chat"
+      ? input.value.messages.flatMap(({ content, name, parts }) => [
+          ...[content, name],
+          ...titlesOf(parts.map(answerPart)),
+        ])
+      : input.case === "text"
+        ? [input.value]
+        : [];
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes <= contextTokens * MAX_BYTES_PER_TOKEN) return;
+  throw new ConnectError(
+    `the prompt has ${bytes} bytes; the model's context is ${contextTokens} tokens`,
+    Code.OutOfRange,
+  );
+}
+
+export const messagesOf = ({ input }: GenerateRequest): Message[] =>
+  input.case === "chat"
+    ? input.value.messages.map(({ role, content, name, parts }) => ({
+        ...{ role, content, parts: parts.map(answerPart) },
+        ...(name === "" ? {} : { name }),
+      }))
+    : [];
+
+/** The prompt as token runs, rendered by the model's own template. */
+export function promptOf(model: TextModel, request: GenerateRequest): StructureRun[] {
+  try {
+    switch (request.input.case) {
+      case "chat":
+        if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
+        return model.conversation(messagesOf(request));
+      case "text":
+        return [{ serial: model.text(request.input.value) }];
+      case "tokens":
+        return [{ serial: request.input.value.ids }];
+      default:
+        throw new PromptError("the request has no input");
+    }
+  } catch (error) {
+    if (error instanceof PromptError) throw new ConnectError(error.message, Code.InvalidArgument);
+    throw error;
+  }
+}

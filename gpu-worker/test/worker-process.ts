@@ -1,0 +1,61 @@
+// A real worker process with its engine process, for tests.
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Worker } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+
+const repository = fileURLToPath(new URL("../../", import.meta.url));
+export const demoModel = `${repository}models/demo`;
+const credential = "a credential for tests";
+
+export class WorkerProcess {
+  readonly child: ChildProcess;
+  readonly client: Client<typeof Worker>;
+  readonly url: string;
+  readonly headers = { authorization: `Bearer ${credential}` };
+
+  private constructor(child: ChildProcess, url: string) {
+    this.child = child;
+    this.url = url;
+    this.client = createClient(
+      Worker,
+      createConnectTransport({ baseUrl: url, httpVersion: "1.1" }),
+    );
+  }
+
+  /** Starts one and resolves when it serves. @throws Error with its last line if it ends first */
+  static async start(args: string[] = ["--model", demoModel]): Promise<WorkerProcess> {
+    const child = spawn(process.execPath, [`${repository}gpu-worker/src/main.ts`, ...args], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ANABRANCH_WORKER_CREDENTIAL: credential },
+    });
+    let last = "";
+    for await (const line of createInterface({ input: child.stderr })) {
+      last = line;
+      const url = line.match(/serving at (http:\S+)/)?.[1];
+      if (!url) continue;
+      child.stderr.resume();
+      return new WorkerProcess(child, url);
+    }
+    throw new Error(last);
+  }
+
+  /** Process ids of its children: the engine. */
+  children(): number[] {
+    const { pid } = this.child;
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+      .split(" ")
+      .filter((text) => text !== "")
+      .map(Number);
+  }
+
+  async stop(): Promise<number | null> {
+    if (this.child.exitCode !== null) return this.child.exitCode;
+    const gone = new Promise<number | null>((resolve) => this.child.once("exit", resolve));
+    this.child.kill("SIGTERM");
+    return gone;
+  }
+}

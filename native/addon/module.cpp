@@ -1,0 +1,216 @@
+// The Node-API module: the Engine class and a few functions. The engine thread owns all engine
+// state; JavaScript gets at most one call per step, with the events of all requests in one buffer.
+// What JavaScript passes can't abort the process: a value that can't be used throws an Error with a
+// `code`.
+#include <napi.h>
+
+#include <cmath>
+#include <memory>
+
+#include "arguments.h"
+#include "backends/cpu/bandwidth.h"
+#include "backends/cpu/kernels.h"
+#include "event_delivery.h"
+#include "requests.h"
+#include "score_worker.h"
+#include "serving/engine.h"
+
+namespace anabranch {
+namespace {
+
+class EngineObject final : public Napi::ObjectWrap<EngineObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "Engine",
+        {InstanceMethod<&EngineObject::info>("info"),
+         InstanceMethod<&EngineObject::submit>("submit"),
+         InstanceMethod<&EngineObject::cancel>("cancel"),
+         InstanceMethod<&EngineObject::load>("load"), InstanceMethod<&EngineObject::score>("score"),
+         InstanceMethod<&EngineObject::close>("close")});
+  }
+
+  /// new Engine(options, onEvents(words: Uint32Array), onFault(message: string))
+  explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {
+    Napi::Env env = info.Env();
+    try {
+      if (info.Length() < 3 || !info[0].IsObject() || !info[1].IsFunction() ||
+          !info[2].IsFunction()) {
+        throw bad_argument("expected options, onEvents and onFault");
+      }
+      const EngineOptions options = engine_options(info[0].As<Napi::Object>());
+      delivery_ = std::make_unique<EventDelivery>(env, info[1].As<Napi::Function>(),
+                                                  info[2].As<Napi::Function>());
+      open_ = true;
+      engine_ = std::make_unique<Engine>(
+          options,
+          [this](std::vector<std::uint32_t> words) { delivery_->deliver(std::move(words)); },
+          [this](std::string message) { delivery_->report_fault(std::move(message)); });
+      napi_add_env_cleanup_hook(env, &EngineObject::clean_up, this);
+      hooked_ = true;
+    } catch (const std::exception& error) {
+      shut();
+      throw js_error(env, error);
+    }
+  }
+
+  ~EngineObject() override { shut(); }
+
+ private:
+  static void clean_up(void* data) {
+    auto* self = static_cast<EngineObject*>(data);
+    self->hooked_ = false;
+    self->shut();
+  }
+
+  /// Joins the engine thread first, so that nothing calls into JavaScript afterwards.
+  void shut() {
+    if (engine_) engine_->close();
+    if (open_) {
+      open_ = false;
+      delivery_->release();
+    }
+    if (hooked_) {
+      hooked_ = false;
+      napi_remove_env_cleanup_hook(Env(), &EngineObject::clean_up, this);
+    }
+  }
+
+  Napi::Value info(const Napi::CallbackInfo& call) {
+    const EngineInfo& info = engine_->info();
+    Napi::Object out = Napi::Object::New(call.Env());
+    out.Set("backend", info.backend);
+    out.Set("digest", info.digest);
+    out.Set("dialect", info.dialect);
+    out.Set("vocabulary", info.vocabulary);
+    out.Set("context", info.context);
+    out.Set("weightBytes", static_cast<double>(info.weight_bytes));
+    return out;
+  }
+
+  Napi::Value submit(const Napi::CallbackInfo& call) {
+    try {
+      if (call.Length() < 1 || !call[0].IsObject()) {
+        throw bad_argument("expected a request");
+      }
+      auto spec = request_spec(call[0].As<Napi::Object>());
+      const std::uint32_t id = spec.id;
+      if (delivery_->is_live(id)) {
+        throw bad_argument("id " + std::to_string(id) + " is in use");
+      }
+      engine_->submit(std::move(spec));
+      delivery_->add_live(call.Env(), id);
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw js_error(call.Env(), error);
+    }
+    return call.Env().Undefined();
+  }
+
+  Napi::Value cancel(const Napi::CallbackInfo& call) {
+    const double id =
+        call.Length() > 0 && call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : -1;
+    if (!(id >= 0 && id <= kMaxWord) || id != std::floor(id)) {
+      throw js_error(call.Env(), bad_argument("id must be a whole number"));
+    }
+    engine_->cancel(static_cast<std::uint32_t>(id));
+    return call.Env().Undefined();
+  }
+
+  Napi::Value load(const Napi::CallbackInfo& call) {
+    const LoadSnapshot load = engine_->load();
+    Napi::Object out = Napi::Object::New(call.Env());
+    out.Set("running", load.running);
+    out.Set("queued", load.queued);
+    out.Set("liveLanes", load.live_lanes);
+    out.Set("kvFree", load.kv_free);
+    out.Set("kvCached", load.kv_cached);
+    out.Set("kvTotal", load.kv_total);
+    out.Set("steps", static_cast<double>(load.steps));
+    out.Set("decodeRows", static_cast<double>(load.decode_rows));
+    out.Set("prefillRows", static_cast<double>(load.prefill_rows));
+    out.Set("decodeSteps", static_cast<double>(load.decode_steps));
+    out.Set("decodeSeconds", load.decode_seconds);
+    out.Set("prefillSeconds", load.prefill_seconds);
+    out.Set("bytesRead", load.bytes_read);
+    out.Set("preemptions", static_cast<double>(load.preemptions));
+    out.Set("promptTokens", static_cast<double>(load.prompt_tokens));
+    out.Set("cachedTokens", static_cast<double>(load.cached_tokens));
+    out.Set("finished", static_cast<double>(load.finished));
+    out.Set("queueWaitSeconds", load.queue_wait_seconds);
+    return out;
+  }
+
+  /// score(runs, resume, wantLogits): Promise<{runs, logits?}>
+  Napi::Value score(const Napi::CallbackInfo& call) {
+    try {
+      if (call.Length() < 2) throw bad_argument("expected runs and a resume rule");
+      auto runs = structure(call[0]);
+      const auto rule =
+          resume_rule(call[1].IsString() ? call[1].As<Napi::String>().Utf8Value() : "?");
+      const bool logits = call.Length() > 2 && call[2].ToBoolean().Value();
+      auto* worker = new ScoreWorker(call.Env(), engine_->score(runs, rule, logits), runs);
+      worker->Queue();
+      return worker->promise();
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw js_error(call.Env(), error);
+    }
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& call) {
+    shut();
+    return call.Env().Undefined();
+  }
+
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<EventDelivery> delivery_;
+  bool open_ = false;    // delivery_ is not released
+  bool hooked_ = false;  // the cleanup hook is set
+};
+
+Napi::Value code_paths(const Napi::CallbackInfo& call) {
+  const auto names = runnable_kernels();
+  Napi::Array out = Napi::Array::New(call.Env(), names.size());
+  for (size_t i = 0; i < names.size(); ++i) out.Set(static_cast<std::uint32_t>(i), names[i]);
+  return out;
+}
+
+/// readBandwidth(threads, mib, passes): bytes per second
+Napi::Value read_bandwidth(const Napi::CallbackInfo& call) {
+  try {
+    const auto argument = [&](size_t index, double max) {
+      const double value = call.Length() > index && call[index].IsNumber()
+                               ? call[index].As<Napi::Number>().DoubleValue()
+                               : 0;
+      if (!(value >= 1 && value <= max) || value != std::floor(value)) {
+        throw bad_argument("expected threads, MiB and passes");
+      }
+      return static_cast<int>(value);
+    };
+    const int threads = argument(0, 1024), mib = argument(1, 1 << 20), passes = argument(2, 1000);
+    const double rate =
+        anabranch::read_bandwidth(threads, static_cast<std::uint64_t>(mib) << 20, passes);
+    return Napi::Number::New(call.Env(), rate);
+  } catch (const Error& error) {
+    throw js_error(call.Env(), error);
+  }
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Engine", EngineObject::define(env));
+  exports.Set("cudaDevices", Napi::Function::New(env, [](const Napi::CallbackInfo& call) {
+                return Napi::Number::New(call.Env(), cuda_devices());
+              }));
+  exports.Set("codePaths", Napi::Function::New(env, code_paths));
+  exports.Set("readBandwidth", Napi::Function::New(env, read_bandwidth));
+  return exports;
+}
+
+}  // namespace
+}  // namespace anabranch
+
+using anabranch::init;
+NODE_API_MODULE(anabranch, init)

@@ -1,0 +1,283 @@
+// Measures how fast the engine decodes, forks, joins and prefills, without Node. The weights are
+// random, in a known model's shape, and the decoded tokens are given. Prints one JSON value.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backends/cpu/bandwidth.h"
+#if defined(ANABRANCH_WITH_CUDA)
+#include "backends/cuda/backend.h"
+#endif
+#include "bench/measurements.h"
+#include "bench/random_checkpoint.h"
+#include "error.h"
+
+namespace anabranch {
+namespace {
+
+const char kHelp[] =
+    "engine-bench [options]\n\n"
+    "Measures decoding in lanes after a common prefix, prefill, and many branching requests at "
+    "once, with\n"
+    "random weights in a known model's shape. Prints one JSON value on stdout, progress on "
+    "stderr.\n\n"
+    "  --shape NAME    tiny, qwen2.5-0.5b, qwen2.5-7b (default tiny)\n"
+    "  --device NAME   auto, cpu or cuda:N (default auto)\n"
+    "  --dtype TYPE    weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)\n"
+    "  --kv-dtype TYPE K and V: auto (follows the weights) or fp8 (GPU) (default auto)\n"
+    "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
+    "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n"
+    "  --folder DIR    where the weights are written once (default /dev/shm/anabranch-SHAPE)\n"
+    "  --write-only    write the weights and exit\n"
+    "  --lanes LIST    numbers of lanes to decode (default 1,8,32)\n"
+    "  --prefix N      tokens before the fork (default 512)\n"
+    "  --tokens N      tokens per lane (default 64)\n"
+    "  --repeat N      runs; the median counts (default 3)\n"
+    "  --prompt N      tokens of the timed prefill (default 4096)\n"
+    "  --requests N    branching requests served together (default 64)\n"
+    "  --aborts N      requests that are cancelled at a random step; all KV must be freed (default "
+    "0)\n";
+
+struct Options {
+  std::string shape = "tiny", folder;
+  BackendOptions backend;
+  std::vector<int> lanes = {1, 8, 32};
+  int prefix = 512, tokens = 64, repeat = 3, prompt = 4096, requests = 64, aborts = 0;
+  bool write_only = false, help = false;
+};
+
+int whole_number(const std::string& name, const std::string& value, int min) {
+  char* end = nullptr;
+  const long number = std::strtol(value.c_str(), &end, 10);
+  if (value.empty() || *end || number < min || number > 1 << 20) {
+    throw bad_argument(name + " must be a whole number of at least " + std::to_string(min));
+  }
+  return static_cast<int>(number);
+}
+
+std::vector<int> lane_list(const std::string& value) {
+  std::vector<int> out;
+  for (const char* at = value.c_str(); *at;) {
+    char* end = nullptr;
+    const long number = std::strtol(at, &end, 10);
+    if (end == at || number < 1 || number > 256) throw bad_argument("--lanes is a list of numbers");
+    out.push_back(static_cast<int>(number));
+    at = *end == ',' ? end + 1 : end;
+  }
+  return out;
+}
+
+Options parse(int count, char** arguments) {
+  Options out;
+  out.backend.device = "auto";
+  for (int i = 1; i < count; ++i) {
+    const std::string name = arguments[i];
+    if (name == "--help")
+      out.help = true;
+    else if (name == "--write-only")
+      out.write_only = true;
+    else if (name == "--no-overlap")
+      out.backend.overlap_kernels = false;
+    else if (name == "--no-library")
+      out.backend.cublaslt = false;
+    else {
+      if (i + 1 == count) throw bad_argument(name + " needs a value; see --help");
+      const std::string value = arguments[++i];
+      if (name == "--shape")
+        out.shape = value;
+      else if (name == "--device")
+        out.backend.device = value;
+      else if (name == "--dtype")
+        out.backend.weight_type = weight_type_of(value);
+      else if (name == "--kv-dtype")
+        out.backend.kv_type = kv_type_of(value);
+      else if (name == "--folder")
+        out.folder = value;
+      else if (name == "--prefix")
+        out.prefix = whole_number(name, value, 1);
+      else if (name == "--tokens")
+        out.tokens = whole_number(name, value, 2);
+      else if (name == "--repeat")
+        out.repeat = whole_number(name, value, 1);
+      else if (name == "--prompt")
+        out.prompt = whole_number(name, value, 1);
+      else if (name == "--requests")
+        out.requests = whole_number(name, value, 1);
+      else if (name == "--aborts")
+        out.aborts = whole_number(name, value, 0);
+      else if (name == "--lanes")
+        out.lanes = lane_list(value);
+      else
+        throw bad_argument("unknown option " + name + "; see --help");
+    }
+  }
+  if (out.folder.empty()) out.folder = "/dev/shm/anabranch-" + out.shape;
+  return out;
+}
+
+std::string number(double value) {
+  if (!std::isfinite(value)) return "null";
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+/// Bytes per second that the device, or this machine's memory, can move.
+double bandwidth_of(const Backend& backend) {
+#if defined(ANABRANCH_WITH_CUDA)
+  const std::string name = backend.name();
+  if (name.starts_with("cuda")) {
+    const int device = std::atoi(name.c_str() + 5);
+    if (const double rate = cuda::copy_bandwidth(device, std::uint64_t{2} << 30, 10)) return rate;
+  }
+#else
+  (void)backend;
+#endif
+  const auto threads = static_cast<int>(std::thread::hardware_concurrency());
+  return read_bandwidth(threads, std::uint64_t{1} << 30, 3);
+}
+
+/// The "decode" list of the report.
+std::string measure_decode(Measurements& measurements, const Backend& backend, double bandwidth,
+                           const Options& options) {
+  std::string out;
+  double one_lane = NAN;
+  measurements.decode(64, 2, 4);  // warms up graphs and caches
+  for (int n : options.lanes) {
+    std::vector<double> steps, forks, joins;
+    double kv_bytes = 0;
+    for (int i = -2; i < options.repeat; ++i) {
+      const Measurements::Decode run = measurements.decode(options.prefix, n, options.tokens);
+      if (i < 0) continue;  // CUDA graphs for this many rows are captured in the second run
+      steps.push_back(run.step);
+      forks.push_back(run.fork);
+      joins.push_back(run.join);
+      kv_bytes = run.kv_bytes;
+    }
+    const double step = median(steps);
+    if (n == 1) one_lane = step;
+    const double bytes = static_cast<double>(backend.weight_bytes()) + kv_bytes;
+    out += std::string(out.empty() ? "" : ",") + "{\"lanes\":" + std::to_string(n) +
+           ",\"tokens_s\":" + number(n / step) + ",\"step_ms\":" + number(step * 1e3) +
+           ",\"gb_s\":" + number(bytes / step / 1e9) +
+           ",\"of_bandwidth\":" + number(bytes / step / bandwidth) +
+           ",\"over_one_lane\":" + number(n * one_lane / step) +
+           ",\"fork_steps\":" + number(median(forks) / step) +
+           ",\"join_steps\":" + number(median(joins) / step) + "}";
+    std::fprintf(stderr, "%d lanes: %.3f ms per step, %.0f GB/s\n", n, step * 1e3,
+                 bytes / step / 1e9);
+  }
+  return out;
+}
+
+/// The "chosen_step_ms" object of the report: steps whose tokens are sampled.
+std::string measure_sampling(Measurements& measurements, const Options& options) {
+  SamplingParams top_p, top_k, logprobs;
+  top_p.temperature = top_k.temperature = 0.7f;
+  top_p.top_p = top_k.top_p = 0.8f;
+  top_k.top_k = 20;
+  logprobs.logprobs = true;
+  logprobs.top_logprobs = 5;
+  std::string out;
+  for (const auto& [name, params] : {std::pair{"greedy", SamplingParams()},
+                                     {"top_p", top_p},
+                                     {"top_k_top_p", top_k},
+                                     {"logprobs", logprobs}}) {
+    out += std::string(out.empty() ? "" : ",") + "\"" + name +
+           "\":" + number(measurements.sample(options.prefix, options.tokens, params) * 1e3);
+  }
+  std::fprintf(stderr, "steps with sampled tokens, ms: %s\n", out.c_str());
+  return out;
+}
+
+/// Multiply-adds of a prefill, times two. On average attention covers half of the prompt.
+double prefill_flops(const ModelConfig& config, int prompt) {
+  const double q = static_cast<double>(config.heads) * config.head_dim;
+  const double kv = static_cast<double>(config.kv_heads) * config.head_dim;
+  const double layer = (2 * (q + kv) + 3.0 * config.intermediate) * config.hidden + q * prompt;
+  return 2.0 * prompt * config.layers * layer;
+}
+
+/// The "prefill" object of the report.
+std::string measure_prefill(Measurements& measurements, const ModelConfig& config,
+                            const Options& options) {
+  std::vector<double> runs;
+  for (int i = 0; i <= options.repeat; ++i) {
+    const double seconds = measurements.prefill(options.prompt);
+    if (i > 0) runs.push_back(seconds);
+  }
+  const double seconds = median(runs),
+               tflops = prefill_flops(config, options.prompt) / seconds / 1e12;
+  std::fprintf(stderr, "prefill of %d: %.1f ms, %.1f TFLOP/s\n", options.prompt, seconds * 1e3,
+               tflops);
+  return "{\"tokens\":" + std::to_string(options.prompt) + ",\"ms\":" + number(seconds * 1e3) +
+         ",\"tokens_s\":" + number(options.prompt / seconds) + ",\"tflop_s\":" + number(tflops) +
+         "}";
+}
+
+/// The "serving" object of the report. Counts KV blocks that were not freed in `missing`.
+std::string measure_serving(Measurements& measurements, const Options& options, int& missing) {
+  measurements.serve(options.requests, false);
+  const Measurements::Serving run = measurements.serve(options.requests, false);
+  missing += run.missing;
+  const double rate = run.tokens / run.seconds;
+  std::fprintf(stderr, "%d requests: %.0f tokens/s\n", options.requests, rate);
+  return "{\"requests\":" + std::to_string(options.requests) + ",\"tokens_s\":" + number(rate) +
+         ",\"itl_p50_ms\":" + number(quantile(run.gaps, 0.5) * 1e3) +
+         ",\"itl_p99_ms\":" + number(quantile(run.gaps, 0.99) * 1e3) + "}";
+}
+
+int run(const Options& options) {
+  const ModelShape& shape = find_shape(options.shape);
+  std::fprintf(stderr, "weights in %s\n", options.folder.c_str());
+  write_random_checkpoint(shape, options.folder);
+  if (options.write_only) return 0;
+
+  const ModelConfig config = read_config(options.folder);
+  const auto began = std::chrono::steady_clock::now();
+  const Checkpoint weights(options.folder);
+  const std::unique_ptr<Backend> backend = make_backend(config, weights, options.backend);
+  const double load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  std::fprintf(stderr, "on %s, loaded in %.1f s\n", backend->name().c_str(), load_seconds);
+  const double bandwidth = bandwidth_of(*backend);
+
+  Measurements measurements(*backend, shape.vocabulary);
+  const std::string decode = measure_decode(measurements, *backend, bandwidth, options);
+  const std::string sampling = measure_sampling(measurements, options);
+  const std::string prefill = measure_prefill(measurements, config, options);
+  int missing = 0, aborted = 0;
+  const std::string serving = measure_serving(measurements, options, missing);
+  for (; aborted < options.aborts; aborted += options.requests) {
+    missing += measurements.serve(options.requests, true).missing;
+  }
+  std::printf(
+      "{\"shape\":\"%s\",\"backend\":\"%s\",\"overlap\":%s,\"weight_bytes\":%llu,\"load_s\":%s,"
+      "\"bandwidth_gb_s\":%s,\"prefix\":%d,\"tokens\":%d,\"decode\":[%s],\"chosen_step_ms\":{%s},"
+      "\"prefill\":%s,\"serving\":%s,\"aborted\":%d,\"blocks_missing\":%d}\n",
+      shape.name, backend->name().c_str(), options.backend.overlap_kernels ? "true" : "false",
+      static_cast<unsigned long long>(backend->weight_bytes()), number(load_seconds).c_str(),
+      number(bandwidth / 1e9).c_str(), options.prefix, options.tokens, decode.c_str(),
+      sampling.c_str(), prefill.c_str(), serving.c_str(), aborted, missing);
+  return missing == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace anabranch
+
+int main(int count, char** arguments) {
+  using namespace anabranch;
+  try {
+    const Options options = parse(count, arguments);
+    if (options.help) return std::fputs(kHelp, stdout), 0;
+    return run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "engine-bench: %s\n", error.what());
+    return 2;
+  }
+}

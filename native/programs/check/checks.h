@@ -1,0 +1,31 @@
+// The checks of engine-check. Each reports one line per property.
+#pragma once
+
+#include <string>
+
+#include "backends/cpu/kernels.h"
+
+namespace anabranch {
+
+/// Prints a line for one check. `wrong` says what failed and is empty for a pass.
+void report(const std::string& name, const std::string& wrong);
+
+void check_philox();
+void check_sampler();
+/// Sampling with temperature, top-k, top-p and min-p against sorting in double precision.
+void check_truncation();
+
+void check_gemm(const Kernels& kernels, WeightType type);
+/// bf16 pairs between two products against fp32 between them, for kernels that take pairs.
+void check_bf16_pairs(const Kernels& kernels);
+void check_rms_norm(const Kernels& kernels);
+void check_silu(const Kernels& kernels);
+void check_attention(const Kernels& kernels, WeightType type);
+
+void check_attention_plan();
+void check_plan_balance();
+
+/// Serves the model in `folder` from several threads, calling every member of Engine concurrently.
+void check_serving(const std::string& folder);
+
+}  // namespace anabranch

@@ -1,0 +1,194 @@
+// Matrix products: values against double precision, and bits that don't depend on other rows, on
+// shares of threads, or (int8) on the code path.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "check/checks.h"
+#include "check/packed_weights.h"
+#include "check/values.h"
+
+namespace anabranch {
+namespace {
+
+/// Rounds rows of k to what int8 stores: multiples, up to 127, of one bf16 scale per group.
+void quantize(std::vector<float>& values, int k) {
+  for (size_t row = 0; row < values.size(); row += k) {
+    for (int first = 0; first < k; first += kInt8Group) {
+      const int n = std::min(kInt8Group, k - first);
+      float* at = values.data() + row + first;
+      float max = 0;
+      for (int i = 0; i < n; ++i) max = std::max(max, std::abs(at[i]));
+      const float scale = stored(WeightType::kBF16, max / 127.0f);
+      for (int i = 0; i < n; ++i) {
+        const float whole = std::nearbyint(at[i] * (1.0f / scale));
+        at[i] = scale * std::min(127.0f, std::max(-127.0f, whole));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k,
+                           Numbers& numbers) {
+  PackedWeights out;
+  out.values = numbers.list(static_cast<size_t>(n) * k);
+  std::vector<float> original = out.values;
+  if (type == WeightType::kInt8)
+    quantize(out.values, k);
+  else
+    for (float& value : out.values) value = stored(type, value);
+  out.panels = (n + kernels.panel_width - 1) / kernels.panel_width;
+  const size_t bytes = panel_bytes(type, kernels.panel_width, k);
+  out.packed.resize(bytes * out.panels);
+  std::vector<float> rows(static_cast<size_t>(kernels.panel_width) * k);
+  for (int panel = 0; panel < out.panels; ++panel) {
+    std::fill(rows.begin(), rows.end(), 0.0f);
+    for (int j = 0; j < kernels.panel_width && panel * kernels.panel_width + j < n; ++j) {
+      std::copy_n(original.begin() + static_cast<size_t>(panel * kernels.panel_width + j) * k, k,
+                  rows.begin() + static_cast<size_t>(j) * k);
+    }
+    kernels.pack(type, rows.data(), k, out.packed.data() + bytes * panel);
+  }
+  return out;
+}
+
+namespace {
+
+/// What a product does besides multiplying.
+struct GemmMode {
+  bool accumulate, norm, bias, gated;
+};
+
+std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int max_rows,
+                       GemmMode mode) {
+  Numbers numbers(static_cast<std::uint64_t>(n) * 1000 + k);
+  const int width = kernels.panel_width;
+  // The panels of a gated product are pairs, all complete here.
+  const int outputs = mode.gated ? (n + width - 1) / width * 2 * width : n;
+  const PackedWeights weights = make_weights(kernels, type, outputs, k, numbers);
+  auto x = numbers.list(static_cast<size_t>(max_rows) * k);
+  // Kernels that multiply bf16 pairs round both sides.
+  const bool rounds = type == WeightType::kBF16 && kernels.pairs;
+  if (rounds && !mode.norm) {
+    for (float& value : x) value = stored(type, value);
+  }
+  const auto before = numbers.list(static_cast<size_t>(max_rows) * n);
+  const auto norm = numbers.list(k),
+             bias = numbers.list(static_cast<size_t>(weights.panels) * width);
+  std::vector<std::uint32_t> scratch(gemm_scratch(k));
+  const auto run = [&](int row, int m, int first, int last, std::vector<float>& out) {
+    Gemm g;
+    g.x = x.data() + static_cast<size_t>(row) * k;
+    g.ldx = k;
+    g.m = m;
+    g.k = k;
+    g.norm = mode.norm ? norm.data() : nullptr;
+    g.epsilon = 1e-6f;
+    g.w = weights.packed.data();
+    g.n = n;
+    g.first = first;
+    g.last = last;
+    g.bias = mode.bias ? bias.data() : nullptr;
+    g.accumulate = mode.accumulate;
+    g.gated = mode.gated;
+    g.scratch = scratch.data();
+    g.out = out.data();
+    g.ldo = n;
+    kernels.gemm(type, g);
+  };
+  // Each row alone is the reference for bits, double precision the reference for values.
+  std::vector<float> alone(static_cast<size_t>(max_rows) * n);
+  for (int i = 0; i < max_rows; ++i) {
+    std::vector<float> row(before.begin() + static_cast<size_t>(i) * n,
+                           before.begin() + static_cast<size_t>(i + 1) * n);
+    run(i, 1, 0, weights.panels, row);
+    std::copy(row.begin(), row.end(), alone.begin() + static_cast<size_t>(i) * n);
+    std::vector<float> in(x.begin() + static_cast<size_t>(i) * k,
+                          x.begin() + static_cast<size_t>(i + 1) * k);
+    if (mode.norm) kernels.rms_norm(in.data(), norm.data(), k, 1e-6f, in.data());
+    if (rounds) {
+      for (float& value : in) value = stored(type, value);
+    }
+    // One output of the product, and its error bound.
+    const auto product = [&](int output) {
+      double sum = mode.bias ? bias[output] : 0, size = std::abs(sum);
+      for (int c = 0; c < k; ++c) {
+        const double term =
+            static_cast<double>(in[c]) * weights.values[static_cast<size_t>(output) * k + c];
+        sum += term;
+        size += std::abs(term);
+      }
+      // With int8 weights, inputs are rounded to 1/32767 or less of their group's maximum.
+      return std::pair(
+          sum, type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) * (mode.norm ? 4 : 1) : 1e-6 * size);
+    };
+    for (int j = 0; j < n; ++j) {
+      auto [want, near] = product(mode.gated ? j / width * 2 * width + j % width : j);
+      if (mode.gated) {
+        const auto [up, up_near] = product((j / width * 2 + 1) * width + j % width);
+        const double silu = want / (1 + std::exp(-want));
+        // The slope of SiLU is at most 1.1.
+        near = 1.1 * near * std::abs(up) + up_near * std::abs(silu) + 1e-6 * std::abs(silu * up);
+        want = silu * up;
+      }
+      if (mode.accumulate) want += before[static_cast<size_t>(i) * n + j];
+      if (!(std::abs(row[j] - want) <= near + 1e-6 * std::abs(want) + 1e-30)) {
+        return mismatch("out", i, j, row[j], want);
+      }
+    }
+  }
+  // int8 sums are the same on every code path.
+  static std::map<std::array<int, 4>, std::vector<float>> first_path;
+  if (type == WeightType::kInt8 && !mode.norm && !mode.gated &&
+      !same(first_path.try_emplace({n, k, mode.accumulate, mode.bias}, alone).first->second,
+            alone)) {
+    return "the bits differ from another code path's";
+  }
+  for (int m = 1; m <= max_rows; ++m) {
+    std::vector<float> together(before.begin(), before.begin() + static_cast<size_t>(m) * n);
+    run(0, m, 0, weights.panels, together);
+    std::vector<float> split(before.begin(), before.begin() + static_cast<size_t>(m) * n);
+    const int half = weights.panels / 4 * 2;
+    run(0, m, half, weights.panels, split);
+    run(0, m, 0, half, split);
+    const std::vector<float> want(alone.begin(), alone.begin() + static_cast<size_t>(m) * n);
+    if (!same(together, want)) return std::to_string(m) + " rows differ from the rows one by one";
+    if (!same(split, want)) return std::to_string(m) + " rows differ if threads share the panels";
+  }
+  return "";
+}
+
+}  // namespace
+
+void check_gemm(const Kernels& kernels, WeightType type) {
+  std::string wrong;
+  for (const auto& [n, k, max_rows] : std::vector<std::array<int, 3>>{{1, 1, 13},
+                                                                      {7, 3, 13},
+                                                                      {33, 65, 13},
+                                                                      {64, 64, 13},
+                                                                      {131, 257, 13},
+                                                                      {40, 1100, 26},
+                                                                      {300, 96, 110}}) {
+    // As layers use it: q, K and V; what is added to the residual stream; gate and up; the head.
+    for (const GemmMode mode :
+         {GemmMode{false, true, true, false}, GemmMode{true, false, true, false},
+          GemmMode{true, false, false, false}, GemmMode{false, true, true, true},
+          GemmMode{false, false, false, true}, GemmMode{false, false, false, false}}) {
+      if (!wrong.empty()) continue;
+      wrong = gemm_wrong(kernels, type, n, k, max_rows, mode);
+      if (!wrong.empty()) {
+        wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) +
+                (mode.norm ? ", norm" : "") + (mode.bias ? ", bias" : "") +
+                (mode.gated ? ", gated: " : ": ") + wrong;
+      }
+    }
+  }
+  report(std::string(kernels.name) + " " + name_of(type) + " gemm", wrong);
+}
+
+}  // namespace anabranch

@@ -1,0 +1,109 @@
+// Checks the CPU kernels on every code path of this CPU against plain loops in double precision,
+// and that a row's result does not depend on other rows. Then the CUDA backend's kernels and whole
+// models, on a GPU or emulated. Needs no Node.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "check/checks.h"
+#include "cuda_check.h"
+
+namespace anabranch {
+
+extern const Kernels kernels_pairs;
+
+namespace {
+
+const char kHelp[] =
+    "engine-check [options] [MODEL...]\n\n"
+    "Checks the engine's arithmetic on this machine, one line per check. The exit status is 1 if a "
+    "check\n"
+    "fails. Given model folders, it compares the CUDA backend's logits with fp32 weights on the "
+    "CPU (on a\n"
+    "GPU, or emulated if there is none) and serves the first model from several threads.\n\n"
+    "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
+    "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n";
+
+int failures = 0;
+
+}  // namespace
+
+void report(const std::string& name, const std::string& wrong) {
+  if (!wrong.empty()) ++failures;
+  std::printf("%s %s%s%s\n", wrong.empty() ? "ok  " : "FAIL", name.c_str(),
+              wrong.empty() ? "" : ": ", wrong.c_str());
+}
+
+namespace {
+
+void check_kernels() {
+  std::vector<const Kernels*> tables;
+  for (const std::string& path : runnable_kernels()) tables.push_back(&select_kernels(path));
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    tables.push_back(&kernels_pairs);
+  }
+#endif
+  for (const Kernels* table : tables) {
+    const Kernels& kernels = *table;
+    check_rms_norm(kernels);
+    check_silu(kernels);
+    if (kernels.pairs) check_bf16_pairs(kernels);
+    for (WeightType type : {WeightType::kF32, WeightType::kBF16}) {
+      check_gemm(kernels, type);
+      check_attention(kernels, type);
+    }
+    check_gemm(kernels, WeightType::kInt8);
+  }
+}
+
+void check_models(const std::vector<std::string>& folders, const BackendOptions& options) {
+  try {
+#if defined(ANABRANCH_WITH_CUDA)
+    const bool device = cuda_devices() > 0;
+    if (device) cuda::check_backend(folders, options, report);
+#else
+    const bool device = false;
+#endif
+#if defined(ANABRANCH_WITH_EMULATION)
+    if (!device) emulated::check_backend(folders, options, report);
+#else
+    (void)options, (void)device;
+#endif
+    if (!folders.empty()) check_serving(folders[0]);
+  } catch (const std::exception& error) {
+    report("serving", error.what());
+  }
+}
+
+}  // namespace
+}  // namespace anabranch
+
+int main(int count, char** arguments) {
+  using namespace anabranch;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // earlier results are shown even if the GPU aborts us
+  std::vector<std::string> folders;
+  BackendOptions options;
+  for (int i = 1; i < count; ++i) {
+    const std::string argument = arguments[i];
+    if (argument == "--help") return std::fputs(kHelp, stdout), 0;
+    if (argument == "--no-overlap")
+      options.overlap_kernels = false;
+    else if (argument == "--no-library")
+      options.cublaslt = false;
+    else if (argument.starts_with("-"))
+      return std::fprintf(stderr, "unknown option %s; see --help\n", argument.c_str()), 2;
+    else
+      folders.push_back(argument);
+  }
+  check_philox();
+  check_sampler();
+  check_truncation();
+  check_attention_plan();
+  check_plan_balance();
+  check_kernels();
+  check_models(folders, options);
+  std::printf("%s\n", failures == 0 ? "all checks passed" : "checks failed");
+  return failures == 0 ? 0 : 1;
+}

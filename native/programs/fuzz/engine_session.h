@@ -1,0 +1,72 @@
+// One engine under random requests.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <future>
+#include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "fuzz/dice.h"
+#include "fuzz/model_files.h"
+#include "serving/engine.h"
+
+namespace anabranch {
+
+/// Submits, cancels and scores. All calls but the first happen on the engine thread between two
+/// steps, so that a seed always gives the same run. Checks the engine's events against the
+/// requests.
+class EngineSession {
+ public:
+  EngineSession(const EngineOptions& options, const ModelShape& shape, int requests, Dice& dice);
+
+  /// Runs until all requests have finished. Returns what went wrong, or an empty string.
+  std::string run();
+
+ private:
+  /// One request and what was emitted for it.
+  struct Transcript {
+    RequestSpec spec;
+    /// The first request of this answer, if this one continues it from its log; 0: none.
+    /// kUnknownAnswer: the log was broken.
+    std::uint32_t first = 0;
+    bool started = false;
+    int tokens = 0, open_branches = 0, visible = 0;
+    std::map<std::uint32_t, int> held;  // by lane
+    std::map<int, LoggedLane> lanes;
+  };
+  using LaneTokens = std::map<int, std::vector<int>>;
+  static constexpr std::uint32_t kUnknownAnswer = std::numeric_limits<std::uint32_t>::max();
+
+  void fail(const std::string& what) {
+    if (wrong_.empty()) wrong_ = what;
+  }
+  void on_fault(const std::string& message);
+  void submit();
+  void break_log(Transcript& transcript);
+  void make_calls();
+  void on_events(const std::vector<std::uint32_t>& words);
+  void check_event(EventKind kind, const std::uint32_t* words, Transcript& transcript);
+  void check_finished(const std::uint32_t* words, Transcript& transcript);
+  void compare_with_first_run(const Transcript& transcript, FinishReason reason);
+
+  const ModelShape shape_;
+  Dice& dice_;
+  const bool whole_steps_;  // a batch holds all openings of a fork
+  std::mutex mutex_;
+  std::condition_variable done_;
+  int left_;  // requests still to be submitted
+  std::uint32_t next_id_ = 1;
+  std::map<std::uint32_t, Transcript> live_;
+  std::map<std::uint32_t, LaneTokens> answers_;  // by first request
+  std::vector<std::future<Score>> scores_;
+  std::string wrong_;
+  bool faulted_ = false;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace anabranch

@@ -1,0 +1,139 @@
+// Gives broken model folders and absurd requests to the engine. Every outcome must be a typed Error
+// or a finished request; all invariants are checked after every step, and every block must be free
+// at the end. Meant to run under the sanitizers. Needs no Node and no model: it writes its own.
+//   engine-fuzz [--seed N] [--rounds N] [--seconds N]
+// Round i runs under seed N + i, which alone decides what it does (except for requests with a
+// deadline), so `--seed S --rounds 1` repeats a round that failed. Answers are also continued from
+// their logs at random steps, and must end as the first run does.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "error.h"
+#include "fuzz/broken_files.h"
+#include "fuzz/dice.h"
+#include "fuzz/engine_session.h"
+#include "fuzz/model_files.h"
+
+namespace anabranch {
+namespace {
+
+EngineOptions random_options(const std::filesystem::path& folder, const ModelShape& s, int blocks,
+                             Dice& dice) {
+  EngineOptions out;
+  out.model = folder;
+  out.backend.weight_type = dice.chance(50) ? WeightType::kBF16 : WeightType::kF32;
+  out.backend.threads = dice.chance(90) ? 1 : 2;
+  const int element = out.backend.weight_type == WeightType::kBF16 ? 2 : 4;
+  const std::uint64_t block = 2ull * element * kBlockTokens * s.kv_heads * s.head_dim * s.layers;
+  out.backend.kv_bytes = block * static_cast<std::uint64_t>(blocks);
+  out.backend.max_rows = dice.pick<int>({8, 16, 64, 256});
+  out.scheduler.max_running = dice.pick<int>({1, 2, 5, 64});
+  out.scheduler.max_queue = dice.pick<int>({1, 3, 256});
+  out.scheduler.prefill_rows = dice.pick<int>({1, 7, 16, 128});
+  out.scheduler.validate = true;
+  return out;
+}
+
+struct Counts {
+  int loaded = 0, refused = 0;
+};
+
+/// A broken folder is refused with a typed Error, or it loads and serves.
+std::string folder_round(const std::filesystem::path& folder, Dice& dice, Counts& counts) {
+  const ModelShape shape = random_shape(dice);
+  Files files = random_model(shape, dice);
+  break_files(files, dice);
+  write_folder(folder, files, dice);
+  const EngineOptions options = random_options(folder, shape, dice.between(8, 24), dice);
+  try {
+    EngineSession session(options, shape, 3, dice);
+    ++counts.loaded;
+    return session.run();
+  } catch (const Error& error) {
+    ++counts.refused;
+    if (error.code() == ErrorCode::kInternal) return std::string("internal: ") + error.what();
+    if (std::string(error.what()).empty()) return "an error without a message";
+    return "";
+  }
+}
+
+/// An intact model with absurd requests.
+std::string request_round(const std::filesystem::path& folder, Dice& dice) {
+  const ModelShape shape = random_shape(dice);
+  write_folder(folder, random_model(shape, dice), dice);
+  const int blocks = dice.chance(50) ? dice.between(8, 16) : dice.between(16, 80);
+  try {
+    return EngineSession(random_options(folder, shape, blocks, dice), shape, 60, dice).run();
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::kInternal ? error.what()
+                                                : "";  // write_folder() left a file out
+  }
+}
+
+/// The number after a flag. Exits if it is not a number.
+std::uint64_t number_after(int& i, int count, char** arguments) {
+  char* end = nullptr;
+  const std::uint64_t value = i + 1 < count ? std::strtoull(arguments[i + 1], &end, 10) : 0;
+  if (!end || end == arguments[i + 1] || *end) {
+    std::fprintf(stderr, "engine-fuzz: %s needs a number\n", arguments[i]);
+    std::exit(2);
+  }
+  ++i;
+  return value;
+}
+
+int fuzz(int count, char** arguments) {
+  std::uint64_t seed = 1, rounds = UINT64_MAX, seconds = 0;
+  for (int i = 1; i < count; ++i) {
+    const std::string flag = arguments[i];
+    if (flag == "--seed")
+      seed = number_after(i, count, arguments);
+    else if (flag == "--rounds")
+      rounds = number_after(i, count, arguments);
+    else if (flag == "--seconds")
+      seconds = number_after(i, count, arguments);
+    else {
+      std::fprintf(stderr, "engine-fuzz [--seed N] [--rounds N] [--seconds N]\n");
+      return flag == "--help" ? 0 : 2;
+    }
+  }
+  if (rounds == UINT64_MAX && seconds == 0) rounds = 400;
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("anabranch-fuzz-" + std::to_string(::getpid()));
+  const auto began = std::chrono::steady_clock::now();
+  Counts counts;
+  std::uint64_t round = 0;
+  int failed = 0;
+  for (; round < rounds; ++round) {
+    if (seconds > 0 && std::chrono::steady_clock::now() - began >= std::chrono::seconds(seconds)) {
+      break;
+    }
+    // If the round kills the process, this line says which round it was.
+    std::fprintf(stderr, "seed %llu\n", static_cast<unsigned long long>(seed + round));
+    Dice dice(seed + round);
+    std::string wrong;
+    try {
+      wrong = dice.chance(70) ? folder_round(folder, dice, counts) : request_round(folder, dice);
+    } catch (const std::exception& error) {
+      wrong = std::string("not a typed error: ") + error.what();
+    }
+    if (wrong.empty()) continue;
+    ++failed;
+    std::printf("FAIL seed %llu: %s\n", static_cast<unsigned long long>(seed + round),
+                wrong.c_str());
+  }
+  std::filesystem::remove_all(folder);
+  std::printf("%llu rounds, %d folders loaded, %d refused, %d failed\n",
+              static_cast<unsigned long long>(round), counts.loaded, counts.refused, failed);
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace anabranch
+
+int main(int count, char** arguments) { return anabranch::fuzz(count, arguments); }

@@ -1,0 +1,169 @@
+#include "fuzz/model_files.h"
+
+#include <cstring>
+#include <fstream>
+#include <vector>
+
+#include "model/tensor_manifest.h"
+#include "number_formats.h"
+
+namespace anabranch {
+namespace {
+
+ModelConfig config_of(const ModelShape& s) {
+  ModelConfig out;
+  out.hidden = s.hidden;
+  out.layers = s.layers;
+  out.heads = s.heads;
+  out.kv_heads = s.kv_heads;
+  out.head_dim = s.head_dim;
+  out.intermediate = s.intermediate;
+  out.vocabulary = s.vocabulary;
+  out.tied_embeddings = s.tied;
+  out.qkv_bias = s.type == "qwen2";
+  out.qk_norm = s.type == "qwen3";
+  return out;
+}
+
+std::string safetensors(const std::vector<TensorSpec>& tensors, const std::string& dtype,
+                        Dice& dice) {
+  std::string header = "{\"__metadata__\":{\"format\":\"pt\"}", body;
+  for (const TensorSpec& tensor : tensors) {
+    std::int64_t count = 1;
+    std::string shape;
+    for (std::int64_t n : tensor.shape) {
+      count *= n;
+      shape += (shape.empty() ? "" : ",") + std::to_string(n);
+    }
+    const size_t begin = body.size();
+    const bool norm = tensor.name.find("norm") != std::string::npos;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float value = norm ? 1 + dice.normal() / 10 : dice.normal() / 4;
+      if (dtype == "F32") {
+        body.append(reinterpret_cast<const char*>(&value), 4);
+      } else {
+        const std::uint16_t bits = dtype == "BF16" ? to_bf16(value) : 0x3800;
+        body.append(reinterpret_cast<const char*>(&bits), 2);
+      }
+    }
+    header += ",\"" + tensor.name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape +
+              "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(body.size()) +
+              "]}";
+  }
+  return safetensors_file(header + "}", body);
+}
+
+std::string config_json(const ModelShape& s, Dice& dice) {
+  static const std::vector<std::string> ropes = {
+      R"("rope_theta":10000.0)",
+      R"("rope_theta":10000.0,"rope_scaling":{"type":"linear","factor":2.0})",
+      R"("rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3","factor":8.0,)"
+      R"("low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":32})",
+      R"("rope_parameters":{"rope_type":"yarn","rope_theta":10000.0,"factor":4.0,)"
+      R"("beta_fast":32,"beta_slow":1,"original_max_position_embeddings":32})"};
+  const auto field = [](const char* name, int value) {
+    return std::string("\"") + name + "\":" + std::to_string(value) + ",";
+  };
+  return "{\"model_type\":\"" + s.type + "\"," + field("hidden_size", s.hidden) +
+         field("num_hidden_layers", s.layers) + field("num_attention_heads", s.heads) +
+         field("num_key_value_heads", s.kv_heads) + field("head_dim", s.head_dim) +
+         field("intermediate_size", s.intermediate) + field("vocab_size", s.vocabulary) +
+         field("max_position_embeddings", s.context) +
+         "\"hidden_act\":\"silu\",\"rms_norm_eps\":1e-6,\"tie_word_embeddings\":" +
+         (s.tied ? "true" : "false") + ",\"eos_token_id\":2," + dice.pick(ropes) + "}";
+}
+
+std::string dialect_of(Dice& dice) {
+  const auto cap = [&](int low, int high) { return std::to_string(dice.between(low, high)); };
+  const std::string numbers = R"(,"index":[{"ids":[20]},{"ids":[21]},{"ids":[22,23]},{"ids":[24]},)"
+                              R"({"ids":[25]},{"ids":[26]}])";
+  // Markers of one token; tags with forced tokens, an index and a tail; the same with tags of three
+  // tokens that are ordinary text on their own; and a prompted dialect.
+  const std::string markers = dice.pick<std::string>(
+      {R"("title_open":{"ids":[4]},"title_close":{"ids":[5]},"fork":{"ids":[6]},)"
+       R"("opening":[{"ids":[7]},"title",{"ids":[10,11]}],"branch_close":{"ids":[8]},)"
+       R"("join":{"ids":[9)" +
+           std::string(dice.chance(30) ? ",12" : "") + "]}",
+       R"("plan_open":[{"ids":[4]},{"ids":[13,9,13]}],"title_open":[{"ids":[10]},{"ids":[13]},"index"],)"
+       R"("title_close":[{"ids":[5]},{"ids":[13]}],"fork":[{"ids":[6]},{"ids":[13]}],)"
+       R"("opening":[{"ids":[7]},{"ids":[13]},"index"],"branch_close":[{"ids":[8]},{"ids":[13]}],)"
+       R"("join":[{"ids":[11]},{"ids":[13]}],"tail_close":[{"ids":[12]},{"ids":[13]}],)"
+       R"("reserved":[{"ids":[9]}])" +
+           numbers,
+       R"("plan_open":[{"ids":[4,7,6]},{"ids":[13]}],"title_open":[{"ids":[4,9,6]},"index"],)"
+       R"("title_close":[{"ids":[5,9,6]},{"ids":[13]}],"fork":[{"ids":[5,7,6]},{"ids":[13]}],)"
+       R"("opening":[{"ids":[4,10,6]},"title","index"],"branch_close":[{"ids":[5,8,6]},{"ids":[13]}],)"
+       R"("join":[{"ids":[4,11,6]}],"tail_close":[{"ids":[5,11,6]},{"ids":[13]}])" +
+           numbers,
+       R"("prompted":true,"title_open":{"ids":[4]},"no_plan":{"ids":[9,10]},)"
+       R"("title_close":{"ids":[5],"or":[5,6]},"fork":{"ids":[5],"or":[6]},)"
+       R"("opening":[{"ids":[7]},"title",{"ids":[6]}],"branch_close":{"ids":[6,5],"or":[7,8]},)"
+       R"("join":{"ids":[5]})"});
+  return R"({"version":1,"name":"fuzz",)" + markers + R"(,"visible":["serial","body")" +
+         (dice.chance(50) ? R"(,"tail"])" : "]") + R"(,"resume":")" +
+         (dice.chance(50) ? "sum" : "max") + R"(","caps":{"branches":)" + cap(2, 6) +
+         R"(,"min_branches":)" + cap(1, 2) + R"(,"title_tokens":)" + cap(1, 3) +
+         R"(,"branch_tokens":)" + cap(14, 24) + R"(,"stages":)" + cap(1, 4) + "}}";
+}
+
+}  // namespace
+
+std::string safetensors_file(const std::string& header, const std::string& body) {
+  std::string out(8, '\0');
+  const std::uint64_t length = header.size();
+  std::memcpy(out.data(), &length, 8);
+  return out + header + body;
+}
+
+ModelShape random_shape(Dice& dice) {
+  ModelShape s;
+  s.type = dice.pick<std::string>({"llama", "qwen2", "qwen3"});
+  s.vocabulary = dice.between(40, 64);
+  s.kv_heads = dice.between(1, 2);
+  s.heads = s.kv_heads * dice.between(1, 3);
+  s.head_dim = 2 * dice.between(1, 6);
+  s.hidden = dice.between(3, 20);
+  s.layers = dice.between(1, 2);
+  s.intermediate = dice.between(1, 30);
+  s.context = dice.between(24, 160);
+  s.tied = dice.chance(50);
+  return s;
+}
+
+Files random_model(const ModelShape& shape, Dice& dice) {
+  Files out;
+  out["config.json"] = config_json(shape, dice);
+  if (dice.chance(60)) out["generation_config.json"] = R"({"eos_token_id":[2,3],"top_k":20})";
+  if (dice.chance(85)) out["aspd.json"] = dialect_of(dice);
+  const std::string dtype = dice.pick<std::string>({"F32", "BF16", "BF16", "F16"});
+  const auto tensors = tensor_manifest(config_of(shape)).tensors();
+  if (dice.chance(60)) {
+    out["model.safetensors"] = safetensors(tensors, dtype, dice);
+    return out;
+  }
+  const size_t half = tensors.size() / 2;
+  out["a.safetensors"] = safetensors({tensors.begin(), tensors.begin() + half}, dtype, dice);
+  out["b.safetensors"] = safetensors({tensors.begin() + half, tensors.end()}, dtype, dice);
+  std::string index;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    index +=
+        (i ? ",\"" : "\"") + tensors[i].name + (i < half ? "\":\"a" : "\":\"b") + ".safetensors\"";
+  }
+  out["model.safetensors.index.json"] = "{\"metadata\":{},\"weight_map\":{" + index + "}}";
+  return out;
+}
+
+void write_folder(const std::filesystem::path& folder, const Files& files, Dice& dice) {
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  for (const auto& [name, content] : files) {
+    if (dice.chance(1)) continue;
+    if (dice.chance(1)) {
+      std::filesystem::create_directory(folder / name);
+      continue;
+    }
+    std::ofstream(folder / name, std::ios::binary) << content;
+  }
+}
+
+}  // namespace anabranch

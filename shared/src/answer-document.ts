@@ -1,0 +1,205 @@
+// One answer as a document: lane events put into document order, which is serial text and branch
+// bodies in title order. The worker, the gateway and the client library all use this one fold, so
+// that an answer reads the same everywhere, in whatever order its lanes grow.
+import { type CloseReasonWord, closeReasonWord } from "./lane-mark.ts";
+import type { AnswerPart, BranchPart } from "./parts.ts";
+
+/** What happens to an answer. The worker's events (lane_events.proto) have this shape. */
+export type LaneEvent<Logprob = unknown> =
+  | { case: "delta"; value: { lane: number; text: string; logprobs: readonly Logprob[] } }
+  | {
+      case: "stageOpened";
+      value: { stage: number; lanes: readonly number[]; titles: readonly string[] };
+    }
+  | { case: "branchClosed"; value: { lane: number; reason: number | CloseReasonWord | null } }
+  | { case: "stageClosed"; value: { stage: number } }
+  | { case: "finished"; value: { stopLane?: number | undefined } }
+  /** These change no document. */
+  | { case: "started" | "heartbeat"; value: object }
+  | { case: undefined; value?: undefined };
+
+/** A stretch of one lane's text, in one place of the document. */
+export interface TextRun<Logprob = unknown> {
+  readonly lane: number;
+  /** The stage of the branch; null in the trunk. */
+  readonly stage: number | null;
+  readonly title: string | null;
+  text: string;
+  /** Of the tokens whose text starts in `text`, if they were requested. */
+  logprobs: Logprob[];
+  /** No more text follows. */
+  closed: boolean;
+  /** Why the branch ended; null while it is open, and in the trunk. */
+  reason: CloseReasonWord | null;
+  /** After a stop string, so not part of the answer. */
+  void: boolean;
+}
+
+/** A parallel stage of the answer. */
+export interface Stage<Logprob = unknown> {
+  readonly stage: number;
+  /** In document order. */
+  readonly branches: readonly TextRun<Logprob>[];
+  closed: boolean;
+}
+
+/** What one event changed. */
+export type Change<Logprob = unknown> =
+  | { kind: "text"; run: TextRun<Logprob>; text: string; logprobs: readonly Logprob[] }
+  | { kind: "stage_opened"; stage: Stage<Logprob> }
+  | { kind: "branch_closed"; run: TextRun<Logprob> }
+  | { kind: "stage_closed"; stage: Stage<Logprob> }
+  | { kind: "finished"; stoppedIn: TextRun<Logprob> | null };
+
+/** An event that fits no answer. */
+export class LaneEventError extends Error {
+  override readonly name = "LaneEventError";
+}
+
+const TRUNK = 0;
+
+export class AnswerDocument<Logprob = unknown> {
+  /** In document order. */
+  readonly runs: TextRun<Logprob>[] = [];
+  /** Where the text of each lane goes now. */
+  readonly #current = new Map<number, TextRun<Logprob>>();
+  #finished = false;
+  readonly #stages = new Map<number, Stage<Logprob>>();
+  /** Stage → the run in which the trunk continues after it. */
+  readonly #after = new Map<number, TextRun<Logprob>>();
+
+  constructor() {
+    const trunk = newRun<Logprob>(TRUNK, null, null);
+    this.runs.push(trunk);
+    this.#current.set(TRUNK, trunk);
+  }
+
+  /**
+   * Applies one event. Returns what it changed, or null if the document is as before.
+   * @throws LaneEventError if the event fits no answer, such as text for a lane that was never opened
+   */
+  apply(event: LaneEvent<Logprob>): Change<Logprob> | null {
+    switch (event.case) {
+      case "delta":
+        return this.#append(event.value);
+      case "stageOpened":
+        return this.#openStage(event.value);
+      case "branchClosed": {
+        const run = this.runOf(event.value.lane);
+        run.closed = true;
+        run.reason = closeReasonWord(event.value.reason);
+        return { kind: "branch_closed", run };
+      }
+      case "stageClosed":
+        return this.#closeStage(event.value.stage);
+      case "finished":
+        return this.#finish(event.value.stopLane);
+      default:
+        return null;
+    }
+  }
+
+  /** The run that a lane's next text belongs to. */
+  runOf(lane: number): TextRun<Logprob> {
+    const run = this.#current.get(lane);
+    if (!run) throw new LaneEventError(`an event names lane ${lane}, which was never opened`);
+    return run;
+  }
+
+  /** The answer has ended, whatever lanes were still open. */
+  get finished(): boolean {
+    return this.#finished;
+  }
+
+  /** In the order in which they opened. */
+  get stages(): Stage<Logprob>[] {
+    return [...this.#stages.values()];
+  }
+
+  /** The text of the answer. */
+  get text(): string {
+    return this.runs.map((run) => (run.void ? "" : run.text)).join("");
+  }
+
+  /** The same with its structure: texts and bodies in order are `text`. */
+  get parts(): AnswerPart[] {
+    const parts: AnswerPart[] = [];
+    const stages = new Map<number, BranchPart[]>();
+    for (const run of this.runs) {
+      if (run.void) continue;
+      if (run.stage === null) {
+        if (run.text !== "") parts.push({ serial: run.text });
+        continue;
+      }
+      const branches = stages.get(run.stage) ?? [];
+      if (!stages.has(run.stage)) parts.push({ parallel: branches });
+      stages.set(run.stage, branches);
+      branches.push({ title: run.title ?? "", body: run.text });
+    }
+    return parts;
+  }
+
+  get logprobs(): Logprob[] {
+    return this.runs.flatMap((run) => (run.void ? [] : run.logprobs));
+  }
+
+  #append({ lane, text, logprobs }: { lane: number; text: string; logprobs: readonly Logprob[] }) {
+    const run = this.runOf(lane);
+    if (text === "" && logprobs.length === 0) return null;
+    run.text += text;
+    run.logprobs.push(...logprobs);
+    return { kind: "text" as const, run, text, logprobs };
+  }
+
+  #openStage(opened: { stage: number; lanes: readonly number[]; titles: readonly string[] }) {
+    const { stage, lanes, titles } = opened;
+    const before = this.runOf(TRUNK);
+    const branches = lanes.map((lane, index) => {
+      if (this.#current.has(lane)) throw new LaneEventError(`lane ${lane} was opened twice`);
+      const branch = newRun<Logprob>(lane, stage, titles[index] ?? null);
+      this.#current.set(lane, branch);
+      return branch;
+    });
+    // Trunk text that a stop string held back may still arrive while the stage is open. It belongs
+    // before the stage, so the trunk moves to its next run only when the stage closes.
+    const after = newRun<Logprob>(TRUNK, null, null);
+    this.runs.splice(this.runs.indexOf(before) + 1, 0, ...branches, after);
+    before.closed = true;
+    const record: Stage<Logprob> = { stage, branches, closed: false };
+    this.#stages.set(stage, record);
+    this.#after.set(stage, after);
+    return { kind: "stage_opened" as const, stage: record };
+  }
+
+  #closeStage(number: number) {
+    const stage = this.#stages.get(number);
+    const after = this.#after.get(number);
+    if (!stage || !after || stage.closed) {
+      throw new LaneEventError(`stage ${number} was closed but is not open`);
+    }
+    stage.closed = true;
+    this.#current.set(TRUNK, after);
+    // A closed stage has no open branch, even if the end of a branch was not reported.
+    for (const branch of stage.branches) branch.closed = true;
+    return { kind: "stage_closed" as const, stage };
+  }
+
+  #finish(stopLane: number | undefined) {
+    const stoppedIn = stopLane === undefined ? null : this.runOf(stopLane);
+    this.#finished = true;
+    let past = false;
+    for (const run of this.runs) {
+      run.void = past;
+      if (run === stoppedIn) past = true;
+    }
+    return { kind: "finished" as const, stoppedIn };
+  }
+}
+
+function newRun<Logprob>(
+  lane: number,
+  stage: number | null,
+  title: string | null,
+): TextRun<Logprob> {
+  return { lane, stage, title, text: "", logprobs: [], closed: false, reason: null, void: false };
+}

@@ -1,0 +1,90 @@
+// JSONL files of any size, read and written in constant memory.
+import { createReadStream } from "node:fs";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/**
+ * Reads the objects of a JSONL file and skips blank lines. Only "\n" ends a line: node:readline would
+ * also split at U+2028, which JSON strings may contain.
+ * @throws Error naming the file, and the line if one is invalid
+ */
+export async function* readRows(
+  file: string,
+): AsyncGenerator<{ row: Record<string, unknown>; line: number }> {
+  let rest = "";
+  let line = 0;
+  let rows = 0;
+  const parse = (text: string) => {
+    line++;
+    if (text.trim() === "") return [];
+    rows++;
+    return [{ row: parseRow(text, file, line), line }];
+  };
+  for await (const chunk of createReadStream(file, "utf8")) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const text of lines) yield* parse(text);
+  }
+  yield* parse(rest);
+  if (rows === 0) throw new Error(`${file} holds no rows`);
+}
+
+function parseRow(text: string, file: string, line: number): Record<string, unknown> {
+  let row: unknown;
+  try {
+    row = JSON.parse(text.replace(/^\uFEFF/, ""));
+  } catch (error) {
+    throw new Error(`${file}, line ${line}: ${(error as Error).message}`);
+  }
+  if (typeof row !== "object" || row === null || Array.isArray(row)) {
+    throw new Error(`${file}, line ${line}: not a JSON object`);
+  }
+  return row as Record<string, unknown>;
+}
+
+const bufferedCharacters = 1 << 16;
+
+/** Writes a JSONL file that appears under its name only when it is complete. */
+export class RowWriter {
+  readonly #path: string;
+  readonly #file: FileHandle;
+  #buffer: string[] = [];
+  #buffered = 0;
+
+  private constructor(path: string, file: FileHandle) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /** @throws Error naming the file */
+  static async open(path: string): Promise<RowWriter> {
+    await mkdir(dirname(path), { recursive: true });
+    return new RowWriter(path, await open(`${path}.part`, "w"));
+  }
+
+  async write(row: unknown): Promise<void> {
+    const line = `${JSON.stringify(row)}\n`;
+    this.#buffer.push(line);
+    this.#buffered += line.length;
+    if (this.#buffered >= bufferedCharacters) await this.#flush();
+  }
+
+  async close(): Promise<void> {
+    await this.#flush();
+    await this.#file.close();
+    await rename(`${this.#path}.part`, this.#path);
+  }
+
+  /** Deletes what was written. */
+  async discard(): Promise<void> {
+    await this.#file.close();
+    await rm(`${this.#path}.part`, { force: true });
+  }
+
+  async #flush(): Promise<void> {
+    const text = this.#buffer.join("");
+    this.#buffer = [];
+    this.#buffered = 0;
+    await this.#file.writeFile(text);
+  }
+}

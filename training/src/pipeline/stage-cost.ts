@@ -1,0 +1,43 @@
+// The cost of a stage in decode steps, counted as the engine does (docs/design.md, section 4).
+
+/** Counts the tokens of a text, without special tokens. */
+export type Count = (text: string) => number;
+
+/** The cost of one stage. */
+export interface StageCost {
+  /** Tokens of its text: its steps if decoded serially. */
+  plain: number;
+  /** Decode steps of the plan, the fork, the longest body and the join. */
+  steps: number;
+  /** Tokens of all branches, each from its opening through its closing marker. */
+  branch: number;
+  /** Tokens of the titles, which the openings repeat. */
+  titles: number;
+}
+
+const separator = ": ";
+
+/**
+ * Steps: one for the first `<|title|>`; one per title token, while a title's end and the next one's start
+ * are draft tokens that take no step; one for `<|para|>` and all openings; one per token of the longest
+ * body; and one for its `<|/branch|>` and the join.
+ */
+export function stageCost(branches: readonly { title: string; body: string }[], count: Count) {
+  const cost: StageCost = { plain: 0, steps: 3, branch: 0, titles: 0 };
+  const opening = 2 + count(separator);
+  let longest = 0;
+  for (const { title, body } of branches) {
+    const [titleTokens, bodyTokens] = [count(title), count(body)];
+    longest = Math.max(longest, bodyTokens);
+    cost.plain += bodyTokens;
+    cost.steps += titleTokens;
+    cost.titles += titleTokens;
+    cost.branch += opening + titleTokens + bodyTokens;
+  }
+  cost.steps += longest;
+  return cost;
+}
+
+/** For counting without a tokenizer: English prose has about four characters per token. */
+export const charactersPerToken = 4;
+export const estimate: Count = (text) => Math.ceil(text.length / charactersPerToken);
