@@ -490,7 +490,7 @@ class ModelCheck {
         const auto got = logits_of(*fast, runs_, rule.resume, rows);
         expect_near(what, got, rule.fp32, accepted_nmse(type));
         if (type == WeightType::kInt8) {
-          expect_near(what + ", beside the CPU's", got, rule.int8, accepted_nmse(WeightType::kBF16));
+          expect_near(what + ", against the CPU's", got, rule.int8, accepted_nmse(WeightType::kBF16));
         }
       }
     }
@@ -530,7 +530,7 @@ class ModelCheck {
     for (const Rule& rule : rules_) {
       const std::string what = "fp8 KV" + rule.name;
       const auto got = logits_of(*by_chunks, runs_, rule.resume, 128);
-      expect_near(what + "128 rows, beside bf16 KV", got, logits_of(bf16_kv, runs_, rule.resume, 128), kFp8KvNmse);
+      expect_near(what + "128 rows, against bf16 KV", got, logits_of(bf16_kv, runs_, rule.resume, 128), kFp8KvNmse);
       expect_near(what + "128 rows", got, rule.fp32, kFp8KvNmse);
       expect_near(what + "128 rows, prefill attention against chunk attention",
                   logits_of(*by_spans, runs_, rule.resume, 128), got, kBetweenFp8KvNmse);
