@@ -1,5 +1,5 @@
-// The CUDA kernels against plain arithmetic in double precision and against the CPU's sampler, and whole
-// models against fp32 weights on the CPU.
+// The CUDA kernels against plain arithmetic in double precision and against the CPU's sampler, and
+// whole models against fp32 weights on the CPU.
 #include "cuda_check.h"
 
 #include <algorithm>
@@ -56,7 +56,7 @@ std::vector<T> to_host(const Array<T>& from) {
   return out;
 }
 
-// ---- quantization --------------------------------------------------------------------------------
+// ---- quantization ------------------------------------------------------------------------------
 
 /// The e4m3 number nearest to a value, the even one of two; beyond the range, the largest.
 float nearest_e4m3(float value) {
@@ -90,7 +90,7 @@ void round_to_type(WeightType type, float* row, size_t k) {
   }
 }
 
-// ---- GEMM ----------------------------------------------------------------------------------------
+// ---- GEMM --------------------------------------------------------------------------------------
 
 /// A random product out (+)= x · wᵀ (+ bias), on the host and on the device.
 struct GemmCase {
@@ -120,7 +120,8 @@ struct GemmCase {
       for (int j = 0; j < k; ++j) x[i * depth + j] = to_bf16(normal(random));
     }
     for (int i = 0; i < n; ++i) {
-      // Quantization groups of all magnitudes, some of zeros, and values far below their group's largest.
+      // Quantization groups of all magnitudes, some of zeros, and values far below their group's
+      // largest.
       for (int j = 0; j < k; ++j) {
         const float magnitude = i % 5 == 4 ? 0 : std::ldexp(1.0f, (i + j / kQuantGroup) % 7 - 3);
         w[i * depth + j] = normal(random) * magnitude * (j % 3 ? 1 : 0.001f);
@@ -197,8 +198,8 @@ std::string product_wrong(const GemmCase& c, const std::vector<float>& got) {
   return "";
 }
 
-/// What is wrong with silu(gate) · up, fused into the GEMM and by the kernel that follows cuBLASLt, given
-/// the plain product `got` of the same inputs.
+/// What is wrong with silu(gate) · up, fused into the GEMM and by the kernel that follows cuBLASLt,
+/// given the plain product `got` of the same inputs.
 std::string gated_output_wrong(GemmCase& c, const std::vector<float>& got) {
   std::vector<Bf16> rounded(got.size());
   for (size_t at = 0; at < got.size(); ++at) rounded[at] = to_bf16(got[at]);
@@ -245,7 +246,7 @@ void check_gemm(WeightType type, Report report) {
   report(kName + name_of(type) + " gemm", wrong);
 }
 
-// ---- sampling ------------------------------------------------------------------------------------
+// ---- sampling ----------------------------------------------------------------------------------
 
 /// Greedy sampling with ties, NaN, adjustments, allowed tokens, and a row without a finite logit.
 void check_greedy_sampling(Report report) {
@@ -332,7 +333,8 @@ struct SamplingCase {
                            p.logprobs ? p.top_logprobs : -1, p.temperature, p.top_p, p.top_k, p.min_p, uniform});
   }
 
-  /// Penalties and a bias, of the most likely token and of another one; one token has two adjustments.
+  /// Penalties and a bias, of the most likely token and of another one; one token has two
+  /// adjustments.
   void add_adjustments(std::mt19937& random, int row) {
     SamplingParams& p = params[row];
     p.repetition_penalty = 1.5;
@@ -380,8 +382,8 @@ bool same_logprobs(const DeviceSampledToken& got, const SampledToken& want) {
   return true;
 }
 
-/// All sampling parameters and log-probabilities against the CPU's sampler on the same logits, many of
-/// them equal. Tokens may differ if a rounding error moves a threshold, which is rare.
+/// All sampling parameters and log-probabilities against the CPU's sampler on the same logits, many
+/// of them equal. Tokens may differ if a rounding error moves a threshold, which is rare.
 void check_sampling(Report report) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal;
@@ -410,16 +412,16 @@ void check_sampling(Report report) {
   report(kName + "log-probabilities of " + std::to_string(with_logprobs) + " rows", wrong_logprobs);
 }
 
-// ---- whole models --------------------------------------------------------------------------------
+// ---- whole models ------------------------------------------------------------------------------
 
-/// Accepted normalised mean squared errors of logits, against fp32 weights on the CPU. Activations and
-/// KV are bf16.
+/// Accepted normalised mean squared errors of logits, against fp32 weights on the CPU. Activations
+/// and KV are bf16.
 double accepted_nmse(WeightType type) {
   return type == WeightType::kBF16 ? 1e-3 : type == WeightType::kInt8 ? 3e-3 : 3e-2;
 }
 constexpr double kFp8KvNmse = 2e-2;  // with bf16 weights
-/// Between two backends with fp8 KV. Their bf16 roundings differ, so some values of K and V are quantized
-/// to the neighbouring fp8 number.
+/// Between two backends with fp8 KV. Their bf16 roundings differ, so some values of K and V are
+/// quantized to the neighbouring fp8 number.
 constexpr double kBetweenFp8KvNmse = 5e-3;
 
 double nmse(const std::vector<float>& got, const std::vector<float>& want) {
@@ -432,8 +434,8 @@ double nmse(const std::vector<float>& got, const std::vector<float>& want) {
   return error / power;
 }
 
-/// Serial text, forks and joins of odd lengths, some longer than a block or, if the context allows it, a
-/// KV chunk.
+/// Serial text, forks and joins of odd lengths, some longer than a block or, if the context allows
+/// it, a KV chunk.
 std::vector<StructureRun> structured_text(int vocabulary, int context) {
   std::mt19937 random(11);
   const auto tokens = [&](int n) {

@@ -21,7 +21,7 @@ __device__ inline float quad_sum(float value) {
   return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
 
-// ---- how K and V are read ------------------------------------------------------------------------
+// ---- how K and V are read ----------------------------------------------------------------------
 
 struct Bf16Kv {
   using Element = Bf16;
@@ -44,8 +44,8 @@ struct Fp8Kv {
     Fp8::widen(*reinterpret_cast<const std::uint32_t*>(at), out.word[0], out.word[1]);
     return out;
   }
-  /// Multiplies the values of four tokens, from `token` on, by their scales. 0 stays 0, whatever the
-  /// scale of a token that is not written yet may hold.
+  /// Multiplies the values of four tokens, from `token` on, by their scales. 0 stays 0, whatever
+  /// the scale of a token that is not written yet may hold.
   static __device__ void scale(float (&values)[4], const float* scales, size_t token) {
     const Words4 bits = load16(scales + token);
 #pragma unroll
@@ -53,15 +53,15 @@ struct Fp8Kv {
   }
 };
 
-// ---- a warp's tile: sixteen queries by one block of sixteen tokens -------------------------------
+// ---- a warp's tile: sixteen queries by one block of sixteen tokens -----------------------------
 
 /// One warp's queries, and their products with single KV blocks of one KV head. A padded head has
 /// Chunks · kWarpK values.
 ///
-/// Lane 4·g + t holds the scores of queries g and g + 8 with tokens 4t … 4t+3 of a block. For this, K
-/// is read in permuted token order: columns 2t and 2t+1 of the first product are tokens 4t and 4t+1,
-/// those of the second 4t+2 and 4t+3. The product with V then takes the scores from the registers they
-/// are in, and V is read with 8-byte loads.
+/// Lane 4·g + t holds the scores of queries g and g + 8 with tokens 4t … 4t+3 of a block. For this,
+/// K is read in permuted token order: columns 2t and 2t+1 of the first product are tokens 4t and
+/// 4t+1, those of the second 4t+2 and 4t+3. The product with V then takes the scores from the
+/// registers they are in, and V is read with 8-byte loads.
 template <int Chunks, class Format>
 struct WarpTile {
   using Element = typename Format::Element;
@@ -120,8 +120,8 @@ struct WarpTile {
     }
   }
 
-  /// out += weights · V of the block's first `valid_tokens` tokens. V of the others is masked: it may be
-  /// uninitialised, and a weight of 0 times NaN is NaN.
+  /// out += weights · V of the block's first `valid_tokens` tokens. V of the others is masked: it
+  /// may be uninitialised, and a weight of 0 times NaN is NaN.
   __device__ void add_values(int block, float (&weights)[2][4], int valid_tokens, float (&out)[kDim / 8][4]) const {
     const int token = 4 * t;
     const Element* v = static_cast<const Element*>(p.kv.v) + head_index(block) * kBlockSize + g * kBlockTokens + token;

@@ -1,8 +1,8 @@
 // Split-KV attention (as in FlashDecoding), for decode rows and for everything that must be
-// batch-invariant. A thread block takes one work item: all query heads of one KV head that read one KV
-// chunk, sixteen at a time whatever rows they belong to. Its warps share the chunk's blocks. Each chunk
-// yields (weighted V, max score, sum of weights) per query head, and a row's partials are merged in
-// context order by log-sum-exp.
+// batch-invariant. A thread block takes one work item: all query heads of one KV head that read one
+// KV chunk, sixteen at a time whatever rows they belong to. Its warps share the chunk's blocks.
+// Each chunk yields (weighted V, max score, sum of weights) per query head, and a row's partials
+// are merged in context order by log-sum-exp.
 #include "backends/cuda/attention_tile.cuh"
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
@@ -14,8 +14,8 @@ constexpr int kItemWarps = 8;
 constexpr int kBlocksPerWarp = kKvChunkTokens / kBlockTokens / kItemWarps;
 
 /// Partial results of one work item for one KV head.
-/// Launch: grid (max items, kv_heads), block of kItemWarps warps. Warp w takes the chunk's blocks w,
-/// w + kItemWarps, …, and the warps' results are combined in shared memory.
+/// Launch: grid (max items, kv_heads), block of kItemWarps warps. Warp w takes the chunk's blocks
+/// w, w + kItemWarps, …, and the warps' results are combined in shared memory.
 /// Reads the K and V of a chunk from global memory once per work item, and from L1 or L2 for each
 /// further sixteen queries; writes 4 · (dim + 2) bytes per query head.
 template <int Chunks, class Format>
@@ -37,7 +37,8 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
   const int g = lane / 4, t = lane % 4;
   const int queries = item.num_reads * group;
   Tile tile(p, kv_head, lane);
-  int blocks[kBlocksPerWarp];  // this warp's; beyond the item's last block, its first one is a valid substitute
+  // This warp's blocks. Beyond the item's last block, its first one is a valid substitute.
+  int blocks[kBlocksPerWarp];
 #pragma unroll
   for (int b = 0; b < kBlocksPerWarp; ++b) {
     const int block = b * kItemWarps + warp;
@@ -47,7 +48,8 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
       prefetch_l2(cache + tile.head_index(blocks[b]) * Tile::kBlockSize, Tile::kBlockSize * sizeof(*cache));
     }
   }
-  // The two queries of this lane. Beyond the last query, the last one is computed again and not stored.
+  // The two queries of this lane. Beyond the last query, the last one is computed again and not
+  // stored.
   QueryRead reads[2];
   int heads[2];
   const auto load_reads = [&](int first_query) {

@@ -1,5 +1,5 @@
-// cuBLASLt is column-major: our row-major [m, n] is its [n, m]. So it computes outᵀ = w · xᵀ, and w,
-// which it sees as [k, n], is transposed.
+// cuBLASLt is column-major: our row-major [m, n] is its [n, m]. So it computes outᵀ = w · xᵀ, and
+// w, which it sees as [k, n], is transposed.
 #include "backends/cuda/cublaslt.h"
 
 namespace anabranch::ANABRANCH_CUDA {

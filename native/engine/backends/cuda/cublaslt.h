@@ -22,8 +22,8 @@ class CublasLt {
   CublasLt& operator=(const CublasLt&) = delete;
 
   /// Like gemm() for bf16 weights, with cuBLASLt's own order of sums. Writes args.out, or, if it is
-  /// given, the product in bf16 to bf16_out [m, w.n]. Returns false, having done nothing, if cuBLASLt
-  /// has no algorithm for this shape.
+  /// given, the product in bf16 to bf16_out [m, w.n]. Returns false, having done nothing, if
+  /// cuBLASLt has no algorithm for this shape.
   bool multiply(const Gemm& args, Bf16* bf16_out, cudaStream_t stream);
 
  private:

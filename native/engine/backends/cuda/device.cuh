@@ -10,7 +10,7 @@ namespace anabranch::ANABRANCH_CUDA {
 
 constexpr int kWarp = 32;
 
-// ---- launching -----------------------------------------------------------------------------------
+// ---- launching ---------------------------------------------------------------------------------
 
 /// Allows launches of `kernel` to use up to `bytes` of dynamic shared memory. To be called once per
 /// kernel. If the device has less, later launches fail and the next check() reports it.
@@ -47,10 +47,10 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
 }
 
 /// Every thread of every kernel calls this. With programmatic dependent launch a kernel may start
-/// while the previous one still runs; the previous kernel's results are visible only after this call.
-/// Before it, a kernel may read only what no kernel of the step writes: weights, and the step's
-/// description, which is copied before the first kernel starts. The call also lets the next kernel
-/// start as soon as all blocks of this one have reached it.
+/// while the previous one still runs; the previous kernel's results are visible only after this
+/// call. Before it, a kernel may read only what no kernel of the step writes: weights, and the
+/// step's description, which is copied before the first kernel starts. The call also lets the next
+/// kernel start as soon as all blocks of this one have reached it.
 __device__ inline void wait_on_previous_kernel() {
 #if !defined(ANABRANCH_EMULATE) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
@@ -58,8 +58,8 @@ __device__ inline void wait_on_previous_kernel() {
 #endif
 }
 
-/// Prefetches memory into L2; address and size are multiples of 16. Only useful if a kernel can start
-/// before the previous one ends, hence from sm_90 on.
+/// Prefetches memory into L2; address and size are multiples of 16. Only useful if a kernel can
+/// start before the previous one ends, hence from sm_90 on.
 __device__ inline void prefetch_l2(const void* address, std::uint32_t bytes) {
 #if !defined(ANABRANCH_EMULATE) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(address), "r"(bytes));
@@ -68,7 +68,7 @@ __device__ inline void prefetch_l2(const void* address, std::uint32_t bytes) {
 #endif
 }
 
-// ---- number formats ------------------------------------------------------------------------------
+// ---- number formats ----------------------------------------------------------------------------
 
 __device__ inline float as_float(std::uint32_t bits) {
 #if defined(ANABRANCH_EMULATE)
@@ -155,8 +155,8 @@ struct Int8 {
   static __device__ std::uint8_t narrow(float value) {
     return static_cast<std::uint8_t>(static_cast<int>(rintf(fminf(kLargest, fmaxf(-kLargest, value)))));
   }
-  /// The two bf16 pairs of a word, exactly. The low seven bits go into the fraction of 128 + x; then
-  /// 128 is subtracted, or 256 if the sign bit is set.
+  /// The two bf16 pairs of a word, exactly. The low seven bits go into the fraction of 128 + x;
+  /// then 128 is subtracted, or 256 if the sign bit is set.
   static __device__ void widen(std::uint32_t word, std::uint32_t& low, std::uint32_t& high) {
     low = pair(word);
     high = pair(word >> 8);
@@ -197,7 +197,7 @@ struct Fp8 {
   }
 };
 
-// ---- memory --------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------
 
 struct alignas(16) Words4 {
   std::uint32_t word[4];
@@ -273,7 +273,7 @@ __device__ inline Words4 widen8(std::uint32_t first, std::uint32_t second) {
   return out;
 }
 
-// ---- warp reductions -----------------------------------------------------------------------------
+// ---- warp reductions ---------------------------------------------------------------------------
 
 __device__ inline float warp_sum(float value) {
 #pragma unroll
@@ -300,7 +300,7 @@ __device__ inline float panel_sum(float value) {
   return value;
 }
 
-// ---- stores that several kernels share -----------------------------------------------------------
+// ---- stores that several kernels share ---------------------------------------------------------
 
 /// Where silu(gate) · up of a row and a panel is stored: the place of the panel's first gate.
 __device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {
@@ -308,8 +308,8 @@ __device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {
 }
 
 /// Stores one value of the residual stream into a FusedNormOutput: row, column of n, and the norm's
-/// weight of that column. All lanes of a warp call this, sixteen neighbours per panel of a row; lanes
-/// with `valid` false store nothing.
+/// weight of that column. All lanes of a warp call this, sixteen neighbours per panel of a row;
+/// lanes with `valid` false store nothing.
 __device__ inline void store_norm_output(const FusedNormOutput& to, bool valid, int row, int column, int n,
                                          float value, float weight) {
   const float squares = panel_sum(valid ? value * value : 0.0f);
@@ -318,11 +318,12 @@ __device__ inline void store_norm_output(const FusedNormOutput& to, bool valid, 
   if (column % kPanel == 0) to.squares[static_cast<size_t>(row) * panels_of(n) + column / kPanel] = squares;
 }
 
-// ---- tensor cores --------------------------------------------------------------------------------
+// ---- tensor cores ------------------------------------------------------------------------------
 
-/// d[16, 8] += a[16, 16] · b[16, 8]: PTX mma.m16n8k16 with its register layout. With lane = 4·g + t:
-/// d holds (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1); a holds pairs along k at (g, 2t), (g+8, 2t),
-/// (g, 2t+8), (g+8, 2t+8); b holds pairs along k at (2t, g), (2t+8, g).
+/// d[16, 8] += a[16, 16] · b[16, 8]: PTX mma.m16n8k16 with its register layout. Lane 4·g + t holds
+///   d: (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1);
+///   a: pairs along k at (g, 2t), (g+8, 2t), (g, 2t+8), (g+8, 2t+8);
+///   b: pairs along k at (2t, g), (2t+8, g).
 __device__ inline void mma(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
                            std::uint32_t a3, std::uint32_t b0, std::uint32_t b1) {
 #if defined(ANABRANCH_EMULATE)
@@ -338,8 +339,8 @@ __device__ inline void mma(float (&d)[4], std::uint32_t a0, std::uint32_t a1, st
 
 /// d += a · b over kWarpK values of k. Each lane holds 8 consecutive ones, from 8·t on, of rows g
 /// (a_low) and g+8 (a_high) of a and of column g of b, so that it can load them with 16-byte loads.
-/// This permutes k relative to the mma layout, but in the same way on both sides, which a sum over k
-/// allows.
+/// This permutes k relative to the mma layout, but in the same way on both sides, which a sum over
+/// k allows.
 __device__ inline void mma_k32(float (&d)[4], const Words4& a_low, const Words4& a_high, const Words4& b) {
   mma(d, a_low.word[0], a_high.word[0], a_low.word[1], a_high.word[1], b.word[0], b.word[1]);
   mma(d, a_low.word[2], a_high.word[2], a_low.word[3], a_high.word[3], b.word[2], b.word[3]);

@@ -1,9 +1,11 @@
-// Emulation of the part of CUDA that this folder uses, so that its kernels run on the CPU: the threads
-// of a block are fibers of one system thread, blocks run one after another, and device memory is host
-// memory. It is slow and serves no requests; it checks the kernels' logic on machines without a GPU.
+// Emulation of the part of CUDA that this folder uses, so that its kernels run on the CPU: the
+// threads of a block are fibers of one system thread, blocks run one after another, and device
+// memory is host memory. It is slow and serves no requests; it checks the kernels' logic on
+// machines without a GPU.
 //
-// To expose wrong assumptions about order: asynchronous copies arrive when a thread waits for them, and
-// no earlier; the order of threads between barriers and the order of blocks change all the time.
+// To expose wrong assumptions about order: asynchronous copies arrive when a thread waits for them,
+// and no earlier; the order of threads between barriers and the order of blocks change all the
+// time.
 //
 // As in CUDA, all threads of a block must reach the same barriers, and all lanes of a warp the same
 // shuffles and mma instructions.
@@ -43,8 +45,8 @@ namespace anabranch::emulate {
 
 constexpr size_t kStack = 64 << 10;
 
-/// A thread of a block. A fiber is first entered through its context, and later by longjmp, which needs
-/// no system call.
+/// A thread of a block. A fiber is first entered through its context, and later by longjmp, which
+/// needs no system call.
 struct Fiber {
   ucontext_t context;
   jmp_buf resume_point;
@@ -87,7 +89,8 @@ inline void require(bool condition, const char* what) {
   std::abort();
 }
 
-/// Enumerates 0 … n - 1 in an order that differs each time, but is the same in every run of the program.
+/// Enumerates 0 … n - 1 in an order that differs each time, but is the same in every run of the
+/// program.
 class ShuffledOrder {
  public:
   explicit ShuffledOrder(size_t n) : n_(n), at_(random() % n), step_(random() % n | 1) {
@@ -125,7 +128,8 @@ inline std::uint32_t* lane_words(size_t of_lane) {
   return block->exchange.data() + (block->current / 32 * 32 + of_lane) * 8;
 }
 
-/// Every lane publishes up to eight 32-bit words to its warp; then `read` may read all lanes' words.
+/// Every lane publishes up to eight 32-bit words to its warp; then `read` may read all lanes'
+/// words.
 template <class Read>
 void exchange(std::initializer_list<std::uint32_t> words, Read read) {
   std::uint32_t* own = lane_words(lane());
@@ -282,7 +286,7 @@ T __shfl_xor_sync(unsigned, T value, int with) {
   return out;
 }
 
-// ---- the CUDA runtime functions that the backend calls -------------------------------------------
+// ---- the CUDA runtime functions that the backend calls -----------------------------------------
 
 using cudaError_t = int;
 constexpr cudaError_t cudaSuccess = 0;

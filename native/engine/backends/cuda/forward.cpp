@@ -16,7 +16,7 @@ void CudaBackend::forward(const Batch& batch) {
   check(cudaGetLastError(), "starting a step");
 }
 
-// ---- the kernels of a step -----------------------------------------------------------------------
+// ---- the kernels of a step ---------------------------------------------------------------------
 
 void CudaBackend::launch_step(const Step& step) {
   embed(step);
@@ -114,7 +114,7 @@ void CudaBackend::compute_logits(const Step& step) {
   multiply(head);
 }
 
-// ---- matrix products and norms -------------------------------------------------------------------
+// ---- matrix products and norms -----------------------------------------------------------------
 
 /// A product whose epilogue is still to be set.
 Gemm CudaBackend::product_of(const PackedLinear& w, const Bf16* x, int m) const {
@@ -170,7 +170,7 @@ FusedNormOutput CudaBackend::norm_output(const Step& step, const Array<float>& n
   return {norm.data(), normed_.data(), norm_squares_.data()};
 }
 
-// ---- CUDA graphs ---------------------------------------------------------------------------------
+// ---- CUDA graphs -------------------------------------------------------------------------------
 
 #if defined(ANABRANCH_EMULATE)
 

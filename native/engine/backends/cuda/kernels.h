@@ -1,5 +1,5 @@
-// The CUDA kernels as the host calls them. All pointers are device pointers unless stated otherwise;
-// all calls are queued on `stream` and return immediately.
+// The CUDA kernels as the host calls them. All pointers are device pointers unless stated
+// otherwise; all calls are queued on `stream` and return immediately.
 //
 // Up to kMaxSkinnyRows rows, or with `batch_invariant`, the result of a row is the same bits
 // whatever other rows share the batch: every sum runs in one fixed order.
@@ -13,11 +13,12 @@
 
 namespace anabranch::ANABRANCH_CUDA {
 
-// ---- layout constants ----------------------------------------------------------------------------
+// ---- layout constants --------------------------------------------------------------------------
 
 /// K extent of one warp-level product (two m16n8k16). Heads are zero-padded to a multiple of it.
 constexpr int kWarpK = 32;
-/// Values along K that share a scale in 8-bit weights. K of every GEMM is zero-padded to a multiple.
+/// Values along K that share a scale in 8-bit weights. K of every GEMM is zero-padded to a
+/// multiple.
 constexpr int kQuantGroup = 128;
 /// Output channels in a panel of packed weights. Weights are zero-padded to whole panels.
 constexpr int kPanel = 16;
@@ -39,7 +40,7 @@ __host__ __device__ inline int interleaved(int i) { return (i & ~3) | (i & 1) <<
 /// launch, sm_90 and later). The backend sets it before its first step.
 inline bool use_dependent_launch = false;
 
-// ---- one step's rows -----------------------------------------------------------------------------
+// ---- one step's rows ---------------------------------------------------------------------------
 
 /// One row of a step.
 struct StepRow {
@@ -47,11 +48,11 @@ struct StepRow {
   int position;
   int block;          // its K and V are written at this block
   int offset;         // and this token of it
-  int first_partial;  // its partial attention results: [first_partial, first_partial + num_partials)
+  int first_partial;  // index of its first partial attention result
   int num_partials;   // 0: a prefill row, or padding
 };
 
-// ---- weights -------------------------------------------------------------------------------------
+// ---- weights -----------------------------------------------------------------------------------
 
 /// Packed weights of one linear layer. Everything beyond the true n and k is zero.
 struct PackedWeights {
@@ -79,19 +80,19 @@ struct QuantizeArgs {
 };
 void quantize(const QuantizeArgs& args, cudaStream_t stream);
 
-// ---- embedding and norms -------------------------------------------------------------------------
+// ---- embedding and norms -----------------------------------------------------------------------
 
-/// RMS norm fused into the kernels around it, for small steps. The kernel that produces the residual
-/// stream also stores x · weight in bf16 and the sum of squares of each panel; the GEMM that consumes
-/// it multiplies its sums by 1/rms. This saves one kernel launch per norm.
+/// RMS norm fused into the kernels around it, for small steps. The kernel that produces the
+/// residual stream also stores x · weight in bf16 and the sum of squares of each panel; the GEMM
+/// that consumes it multiplies its sums by 1/rms. This saves one kernel launch per norm.
 struct FusedNormOutput {
   const float* weight = nullptr;  // [n], of the norm
   Bf16* x = nullptr;              // [rows, round_up(n, kQuantGroup)]; the padding is not written
   float* squares = nullptr;       // [rows, panels_of(n)]
 };
 
-/// The start of a step: x[row] = table[token], with the first norm if it is fused, and the RoPE table
-/// of the rows' positions, which all layers use.
+/// The start of a step: x[row] = table[token], with the first norm if it is fused, and the RoPE
+/// table of the rows' positions, which all layers use.
 struct EmbedArgs {
   const StepRow* rows = nullptr;
   int count = 0;
@@ -111,10 +112,11 @@ void embed(const EmbedArgs& args, cudaStream_t stream);
 void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n,
               float epsilon, Bf16* out, cudaStream_t stream);
 
-// ---- KV cache ------------------------------------------------------------------------------------
+// ---- KV cache ----------------------------------------------------------------------------------
 
-/// K and V of one layer; dim is padded to a multiple of kWarpK. In fp8 each token of each head has its
-/// own scale, because the tokens of a block arrive one by one and written values are never rescaled.
+/// K and V of one layer; dim is padded to a multiple of kWarpK. In fp8 each token of each head has
+/// its own scale, because the tokens of a block arrive one by one and written values are never
+/// rescaled.
 struct KvCacheLayer {
   void* k = nullptr;          // [blocks, kv_heads, kBlockTokens, dim]: bf16, or e4m3, interleaved rows
   void* v = nullptr;          // [blocks, kv_heads, dim, kBlockTokens]
@@ -122,8 +124,8 @@ struct KvCacheLayer {
   float* v_scales = nullptr;
 };
 
-/// What follows the QKV projection of every row: q/k norm, RoPE, the 1/sqrt(dim) scale of q, and the
-/// write of K and V into the cache.
+/// What follows the QKV projection of every row: q/k norm, RoPE, the 1/sqrt(dim) scale of q, and
+/// the write of K and V into the cache.
 struct QkvEpilogue {
   const StepRow* rows = nullptr;
   int count = 0;
@@ -140,9 +142,10 @@ struct QkvEpilogue {
 /// The epilogue as a kernel of its own. gemm() can fuse it instead: Gemm::qkv_epilogue.
 void apply_qkv_epilogue(const QkvEpilogue& args, cudaStream_t stream);
 
-// ---- matrix products -----------------------------------------------------------------------------
+// ---- matrix products ---------------------------------------------------------------------------
 
-/// Up to this many rows the order of sums is the batch-invariant one, and fused epilogues are allowed.
+/// Up to this many rows the order of sums is the batch-invariant one, and fused epilogues are
+/// allowed.
 constexpr int kMaxSkinnyRows = 64;
 /// Floats of split-K workspace.
 constexpr size_t kSplitKWorkspace = size_t{256} * 128 * 128;
@@ -155,7 +158,7 @@ struct Gemm {
   PackedWeights w;
   const float* bias = nullptr;          // [w.n], or null
   bool batch_invariant = false;         // one order of sums for every m; slower if m is large
-  float* split_k_workspace = nullptr;   // [kSplitKWorkspace], used if m is large but tiles are few; or null
+  float* split_k_workspace = nullptr;   // [kSplitKWorkspace], for few tiles of a large m; or null
 
   // Skinny only: x and norm_squares come from FusedNormOutput, with rows of norm_size values.
   const float* norm_squares = nullptr;
@@ -167,8 +170,10 @@ struct Gemm {
   float* out = nullptr;                 // [m, w.n]
   bool accumulate = false;              // out += instead of out =
   FusedNormOutput norm_output;          // of `out`; skinny only
-  Bf16* gated_out = nullptr;            // silu(gate) · up, [m, round_up(w.n / 2, kQuantGroup)]; padding not written
-  QkvEpilogue qkv_epilogue;             // used if its q is set: halves_interleaved, bf16 KV, no q/k norm; skinny only
+  /// silu(gate) · up, [m, round_up(w.n / 2, kQuantGroup)]; the padding is not written.
+  Bf16* gated_out = nullptr;
+  /// Used if its q is set. Requires halves_interleaved, bf16 KV and no q/k norm; skinny only.
+  QkvEpilogue qkv_epilogue;
 };
 void skinny_gemm(const Gemm& args, cudaStream_t stream);
 void tiled_gemm(const Gemm& args, cudaStream_t stream);
@@ -180,7 +185,7 @@ inline void gemm(const Gemm& args, cudaStream_t stream) {
 /// Gemm::gated_out computed from a finished product gate_up [count, n] in bf16.
 void silu_and_mul(const Bf16* gate_up, int count, int n, Bf16* out, cudaStream_t stream);
 
-// ---- attention -----------------------------------------------------------------------------------
+// ---- attention ---------------------------------------------------------------------------------
 
 /// Rows that read one KV chunk together (AttentionPlan::WorkItem, with device indices).
 struct WorkItem {
@@ -251,14 +256,15 @@ struct PrefillAttention {
   const int* blocks = nullptr;
   Bf16* out = nullptr;  // [rows, round_up(heads · dim, kQuantGroup)]
 };
-/// Causal attention of whole prefill spans. Not batch-invariant: the order of sums follows the span.
+/// Causal attention of whole prefill spans. Not batch-invariant: the order of sums follows the
+/// span.
 void attend_prefill(const Attention& args, const PrefillAttention& prefill, int num_tiles,
                     cudaStream_t stream);
 
-// ---- sampling ------------------------------------------------------------------------------------
+// ---- sampling ----------------------------------------------------------------------------------
 
-/// A change of one logit before sampling. The repetition penalty divides positive logits and multiplies
-/// the others; then `subtract` is subtracted.
+/// A change of one logit before sampling. The repetition penalty divides positive logits and
+/// multiplies the others; then `subtract` is subtracted.
 struct LogitAdjustment {
   int row;
   int token;

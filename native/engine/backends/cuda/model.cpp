@@ -66,18 +66,19 @@ std::string CudaBackend::name() const {
   std::string name = "cuda:" + std::to_string(device_) + " " + device_name_ + " " + name_of(type_);
   if (fp8_kv()) name += ", fp8 KV";
 #if defined(ANABRANCH_WITH_CUBLASLT)
-  if (cublaslt_) name += ", cuBLASLt";  // part of the name because it changes the order of sums, and so answers
+  // Part of the name because its order of sums changes answers.
+  if (cublaslt_) name += ", cuBLASLt";
 #endif
   return name;
 }
 
-/// Whether the QKV GEMM can apply the QKV epilogue: panels must hold whole RoPE pairs, and nothing may
-/// need a whole head at once, as q/k norm and fp8 scales do.
+/// Whether the QKV GEMM can apply the QKV epilogue: panels must hold whole RoPE pairs, and nothing
+/// may need a whole head at once, as q/k norm and fp8 scales do.
 bool CudaBackend::fuses_qkv_epilogue() const {
   return config_.head_dim % kPanel == 0 && !config_.qk_norm && !fp8_kv();
 }
 
-// ---- KV cache ------------------------------------------------------------------------------------
+// ---- KV cache ----------------------------------------------------------------------------------
 
 /// Bytes of K or V of one token and head, without and with its scale.
 size_t CudaBackend::kv_value_bytes() const { return static_cast<size_t>(padded_dim()) * (fp8_kv() ? 1 : sizeof(Bf16)); }
@@ -100,7 +101,8 @@ void CudaBackend::allocate_kv(std::uint64_t bytes) {
                 "blocks of " + std::to_string(block) + " bytes; give --kv-mib more, or a device "
                 "with more memory");
   }
-  const auto blocks = static_cast<size_t>(total_blocks_) + 1;  // and a spare one, which padding rows write to
+  // One spare block, which padding rows write to.
+  const auto blocks = static_cast<size_t>(total_blocks_) + 1;
   kv_ = Array<std::byte>(block * blocks, "KV");
   // The padding of heads is never written and must be 0.
   check(cudaMemset(kv_.data(), 0, kv_.count()), "clearing KV");
@@ -117,7 +119,7 @@ void CudaBackend::allocate_kv(std::uint64_t bytes) {
   steps_.set_total_blocks(total_blocks_);
 }
 
-// ---- scratch -------------------------------------------------------------------------------------
+// ---- scratch -----------------------------------------------------------------------------------
 
 void CudaBackend::allocate_scratch() {
   const ModelConfig& c = config_;
@@ -151,7 +153,7 @@ void CudaBackend::allocate_scratch() {
   logits_ = fp32(c.vocabulary);
 }
 
-// ---- backend.h -----------------------------------------------------------------------------------
+// ---- backend.h ---------------------------------------------------------------------------------
 
 std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& checkpoint,
                                       const BackendOptions& options, int device) {

@@ -1,6 +1,6 @@
 // Prefill attention, for spans of consecutive prompt rows. Each warp walks the whole context with
-// sixteen query heads of neighbouring rows and rescales its accumulator whenever the max score grows
-// (FlashAttention-2, arXiv:2307.08691). There are no partials to merge.
+// sixteen query heads of neighbouring rows and rescales its accumulator whenever the max score
+// grows (FlashAttention-2, arXiv:2307.08691). There are no partials to merge.
 #include "backends/cuda/attention_tile.cuh"
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
@@ -15,9 +15,9 @@ template <int Chunks>
 constexpr int kBlocksInFlight = Chunks > 4 ? 2 : 4;
 
 /// FlashAttention-2 of one tile of queries over its span's KV ranges.
-/// Launch: grid (tiles, kv_heads), block of kPrefillWarps warps with kTileQueries queries each; warps
-/// share nothing. Each warp reads its context's K and V once; warps of a block and blocks of a span
-/// read the same KV at about the same time, so that most reads hit L2.
+/// Launch: grid (tiles, kv_heads), block of kPrefillWarps warps with kTileQueries queries each;
+/// warps share nothing. Each warp reads its context's K and V once; warps of a block and blocks of
+/// a span read the same KV at about the same time, so that most reads hit L2.
 template <int Chunks, class Format>
 __global__ void __launch_bounds__(kPrefillWarps* kWarp) prefill_attention_kernel(Attention p, PrefillAttention r) {
   constexpr int kDim = Chunks * kWarpK;
@@ -74,8 +74,8 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp) prefill_attention_kernel
         }
       }
 
-      // Online softmax: rescale what is accumulated to the new max. Every query sees the first token
-      // of each range, so the max is finite.
+      // Online softmax: rescale what is accumulated to the new max. Every query sees the first
+      // token of each range, so the max is finite.
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         new_max[half] = quad_max(new_max[half]);

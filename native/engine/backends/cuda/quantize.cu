@@ -22,7 +22,8 @@ __global__ void quantize_kernel(QuantizeArgs p) {
     max_magnitude = fmaxf(max_magnitude, fabsf(values[i]));
   }
   max_magnitude = warp_max(max_magnitude);
-  // Values are divided by the scale after its rounding, because that is the one they are multiplied by.
+  // Values are divided by the scale after its rounding, because that is the one they are multiplied
+  // by.
   const Bf16 scale = narrow(max_magnitude / Format::kLargest);
   const float inverse = widen(scale) > 1e-30f ? 1.0f / widen(scale) : 0.0f;
   const size_t row = static_cast<size_t>(p.first_row) + blockIdx.x;

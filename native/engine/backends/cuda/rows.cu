@@ -19,7 +19,7 @@ __device__ float block_sum(float value, float* shared) {
   return sum;
 }
 
-// ---- embedding and RoPE table --------------------------------------------------------------------
+// ---- embedding and RoPE table ------------------------------------------------------------------
 
 /// Token embeddings, the first layer's fused norm if requested, and the RoPE table.
 /// Launch: grid (rows), block of kThreads.
@@ -46,7 +46,7 @@ __global__ void embed_kernel(EmbedArgs p) {
   }
 }
 
-// ---- RMS norm ------------------------------------------------------------------------------------
+// ---- RMS norm ----------------------------------------------------------------------------------
 
 /// RMS norm of one row per block, fp32 in and bf16 out. Launch: grid (rows), block of kThreads.
 /// Per row: reads 4 · n bytes twice (the second time from cache), writes 2 · n.
@@ -66,10 +66,10 @@ __global__ void rms_norm_kernel(const float* x, const int* source_rows, const fl
   }
 }
 
-// ---- QKV epilogue --------------------------------------------------------------------------------
+// ---- QKV epilogue ------------------------------------------------------------------------------
 
-/// One head in the registers of a warp. Each lane holds the RoPE pairs (d, dim / 2 + d) for d = lane,
-/// lane + kWarp, …
+/// One head in the registers of a warp. Each lane holds the RoPE pairs (d, dim / 2 + d) of
+/// d = lane, lane + kWarp, …
 struct WarpHead {
   static constexpr int kPairs = 4;  // enough for heads of 256
   float low[kPairs] = {}, high[kPairs] = {};
@@ -184,7 +184,7 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
   }
 }
 
-// ---- SiLU ----------------------------------------------------------------------------------------
+// ---- SiLU --------------------------------------------------------------------------------------
 
 /// silu(gate) · up of one product in bf16; gates and ups alternate by kHalfPanel.
 /// Launch: grid (n / 2 in blocks of kThreads, rows), block of kThreads. Moves 6 bytes per output.

@@ -2,11 +2,12 @@
 // greedy token, or temperature, top-k, top-p, min-p and the inverse CDF in token-id order; and
 // log-probabilities of the raw logits. One thread block per row.
 //
-// A token's weight is its unnormalised probability exp((logit - max) / temperature), so the largest is
-// 1. Nothing is sorted. The bits of positive floats have the order of their values, so top-k and top-p
-// find their threshold by a radix select over the weights' bits, from the highest digit down. The
-// sampled token is found by narrowing the range of token ids in which the running sum passes the
-// target. Weights are summed as integers in units of 2^-40, so the order of a sum changes nothing.
+// A token's weight is its unnormalised probability exp((logit - max) / temperature), so the largest
+// is 1. Nothing is sorted. The bits of positive floats have the order of their values, so top-k and
+// top-p find their threshold by a radix select over the weights' bits, from the highest digit down.
+// The sampled token is found by narrowing the range of token ids in which the running sum passes
+// the target. Weights are summed as integers in units of 2^-40, so the order of a sum changes
+// nothing.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
 
@@ -19,8 +20,8 @@ using FixedPoint = unsigned long long;  // in units of 2^-40
 
 __device__ inline FixedPoint to_fixed_point(float weight) { return static_cast<FixedPoint>(weight * 0x1p40f); }
 
-/// visit(i, value) for the values begin + first, begin + first + step, … of a row. Several loads are in
-/// flight at once.
+/// visit(i, value) for the values begin + first, begin + first + step, … of a row. Several loads
+/// are in flight at once.
 template <class Visit>
 __device__ void for_each(const float* row, int begin, int end, int first, int step, Visit visit) {
   constexpr int kLoads = 8;
@@ -35,7 +36,7 @@ __device__ void for_each(const float* row, int begin, int end, int first, int st
   }
 }
 
-// ---- the most likely tokens and log-probabilities ------------------------------------------------
+// ---- the most likely tokens and log-probabilities ----------------------------------------------
 
 struct Candidate {
   float logit;
@@ -87,7 +88,7 @@ __device__ double log_sum_exp(const float* row, int vocabulary, float max_logit)
   return static_cast<double>(max_logit) + log(sum);
 }
 
-// ---- penalties, bias and mask --------------------------------------------------------------------
+// ---- penalties, bias and mask ------------------------------------------------------------------
 
 __device__ void adjust_logits(float* row, const DeviceSamplingRow& input, LogitAdjustment* adjustments,
                               const int* allowed, int vocabulary) {
@@ -113,7 +114,7 @@ __device__ void adjust_logits(float* row, const DeviceSamplingRow& input, LogitA
   __syncthreads();
 }
 
-// ---- top-k and top-p: a threshold by radix select ------------------------------------------------
+// ---- top-k and top-p: a threshold by radix select ----------------------------------------------
 
 /// The weights of a row's tokens, computed from its logits or already stored in their place.
 struct TokenWeights {
@@ -133,8 +134,8 @@ struct TokenWeights {
   }
 };
 
-/// What is kept: every weight whose bits are above `bits`, and the first `equals` tokens whose bits are
-/// equal to it.
+/// What is kept: every weight whose bits are above `bits`, and the first `equals` tokens whose bits
+/// are equal to it.
 struct Threshold {
   std::uint32_t bits;
   unsigned equals;
@@ -240,7 +241,7 @@ __device__ Threshold select_threshold(const TokenWeights& weights, Threshold bef
   return {bits, static_cast<unsigned>(equals < max_equals ? equals : max_equals)};
 }
 
-// ---- the inverse CDF -----------------------------------------------------------------------------
+// ---- the inverse CDF ---------------------------------------------------------------------------
 
 /// The tokens of a row that all filters keep.
 struct KeptTokens {
@@ -257,8 +258,8 @@ struct TokenRange {
   __device__ int part_size() const { return static_cast<int>((end - begin + kThreads - 1) / kThreads) * kWarp; }
 };
 
-/// visit(part, sum of its kept weights, kept tokens in it that equal the threshold) for each part of a
-/// range, in order. Every thread visits.
+/// visit(part, sum of its kept weights, kept tokens in it that equal the threshold) for each part
+/// of a range, in order. Every thread visits.
 template <class Visit>
 __device__ void for_each_part(const KeptTokens& kept, const TokenRange& range, Visit visit) {
   __shared__ FixedPoint sums[kWarps];
@@ -301,8 +302,8 @@ __device__ FixedPoint sum_of(const KeptTokens& kept) {
   return total;
 }
 
-/// The kept token at which the running sum passes `target`, or `fallback` if none does. All threads get
-/// it.
+/// The kept token at which the running sum passes `target`, or `fallback` if none does. All threads
+/// get it.
 __device__ int find_token(const KeptTokens& kept, FixedPoint target, int fallback) {
   // Narrow the range to the part that contains the token.
   TokenRange range = {0, kept.weights.vocabulary, kept.threshold.equals};
@@ -337,7 +338,7 @@ __device__ int find_token(const KeptTokens& kept, FixedPoint target, int fallbac
   return fallback;
 }
 
-// ---- the kernel ----------------------------------------------------------------------------------
+// ---- the kernel --------------------------------------------------------------------------------
 
 /// Samples by temperature, top-k, top-p and min-p from adjusted logits.
 __device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow& input, Candidate best) {
@@ -364,9 +365,9 @@ __device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow&
   return find_token(kept, target, best.token);
 }
 
-/// Launch: grid (rows), block of kThreads. Each pass over a row reads 4 · vocabulary bytes, after the
-/// first one mostly from L2: one pass for greedy, about ten for top-k and top-p, and one per entry of
-/// the list of top log-probabilities.
+/// Launch: grid (rows), block of kThreads. Each pass over a row reads 4 · vocabulary bytes, after
+/// the first one mostly from L2: one pass for greedy, about ten for top-k and top-p, and one per
+/// entry of the list of top log-probabilities.
 __global__ void __launch_bounds__(kThreads, 1)
     sample_kernel(float* logits, int vocabulary, const DeviceSamplingRow* rows, LogitAdjustment* adjustments,
                   const int* allowed, DeviceSampledToken* results) {

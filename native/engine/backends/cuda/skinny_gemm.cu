@@ -1,5 +1,5 @@
-// The skinny GEMM, for few rows. It is bound by the bandwidth of the weights, so all it does is read
-// each weight once, at full speed, and fuse what comes before and after.
+// The skinny GEMM, for few rows. It is bound by the bandwidth of the weights, so all it does is
+// read each weight once, at full speed, and fuse what comes before and after.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
 #include "backends/cuda/qkv_epilogue.cuh"
@@ -8,7 +8,7 @@
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
-// ---- epilogue ------------------------------------------------------------------------------------
+// ---- epilogue ----------------------------------------------------------------------------------
 
 /// 1/rms of a row from its FusedNormOutput::squares; every lane of a warp gets it.
 __device__ float inverse_rms(const Gemm& p, int row) {
@@ -20,14 +20,16 @@ __device__ float inverse_rms(const Gemm& p, int row) {
   return rsqrtf(warp_sum(sum) / static_cast<float>(p.norm_size) + p.norm_epsilon);
 }
 
-/// What the epilogue of one result reads. It is loaded before the main loop, which hides the latency.
+/// What the epilogue of one result reads. It is loaded before the main loop, which hides the
+/// latency.
 struct EpilogueInput {
   float old_out = 0;  // if the GEMM accumulates
   StepRow row{};      // for the QKV epilogue
   RopeRotation rotation{};
 };
 
-/// Outputs `i` and kHalfPanel + i of a panel of qkv: a RoPE pair of a q or K head, or two values of V.
+/// Outputs `i` and kHalfPanel + i of a panel of qkv: a RoPE pair of a q or K head, or two values of
+/// V.
 struct QkvPair {
   int head, d;   // head among those of q, K and V; d: index of the first value within the head
   bool rotated;  // false: V
@@ -59,10 +61,10 @@ __device__ void store_qkv_pair(const QkvEpilogue& p, int row, const QkvPair& pai
   to[p.dim / 2 + pair.d] = narrow(high);
 }
 
-// ---- kernel --------------------------------------------------------------------------------------
+// ---- kernel ------------------------------------------------------------------------------------
 
-/// A warp's ring of kStages stages in shared memory, each one slice of each of `Panels` panels. After
-/// the main loop the same memory holds the warp's sums.
+/// A warp's ring of kStages stages in shared memory, each one slice of each of `Panels` panels.
+/// After the main loop the same memory holds the warp's sums.
 template <class WeightFormat, int Panels>
 struct SliceRing {
   static constexpr int kSliceBytes = 2 * kWarp * 16 + WeightFormat::kScaleBytes;
@@ -79,18 +81,19 @@ struct SkinnyShape {
 };
 
 /// out = x · wᵀ for few rows, with one of the epilogues of Gemm.
-/// Launch: grid (panels / Panels, m / kRows), block of 4 to 16 warps. Warp w takes the slices w,
-/// w + warps, … along K; the warps' sums are added in warp order, so that the order of sums depends on
-/// the weights' shape alone.
-/// Reads each weight once per grid row, streamed through shared memory by cp.async. The first stages
-/// are copied before the previous kernel has finished, and the next `prefetch_bytes` of each weight row
-/// are prefetched into L2.
+/// Launch: grid (panels / Panels, m / kRows), block of 4 to 16 warps. Warp w takes the slices w, w
+/// + warps, … along K; the warps' sums are added in warp order, so that the order of sums depends
+/// on the weights' shape alone.
+/// Reads each weight once per grid row, streamed through shared memory by cp.async. The first
+/// stages are copied before the previous kernel has finished, and the next `prefetch_bytes` of each
+/// weight row are prefetched into L2.
 template <class WeightFormat, class Shape>
 __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel(Gemm p, int prefetch_bytes) {
   constexpr int Tiles = Shape::Tiles, Panels = Shape::Panels, kRows = Shape::kRows;
   using Ring = SliceRing<WeightFormat, Panels>;
   constexpr int kStages = Ring::kStages, kFragments = WeightFormat::kFragments;
-  constexpr int kXSlices = Tiles * kFragments <= 2 ? 4 / (Tiles * kFragments) : 1;  // slices of x loaded at once
+  // Slices of x loaded at once.
+  constexpr int kXSlices = Tiles * kFragments <= 2 ? 4 / (Tiles * kFragments) : 1;
   using Sums = float[Panels][kRows][kPanel + 1];
   static_assert(sizeof(Sums) <= Ring::kBytes);
   __shared__ float inverse_rms_of[kRows];
@@ -131,7 +134,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
   // first half of a panel and its partner's in the second.
   const bool pairs = p.gated_out || p.qkv_epilogue.q;
   const int per_panel = pairs ? kHalfPanel : kPanel, width = Panels * per_panel;
-  const int s = thread % width / per_panel, j = thread % per_panel;  // panel of the block; column of the panel
+  const int s = thread % width / per_panel;  // panel of the block
+  const int j = thread % per_panel;          // column of the panel
   const int panel = first_panel + s, column = panel * kPanel + j;
   const bool valid_column = column < p.w.n;
   const float bias = p.bias && valid_column ? p.bias[column] : 0.0f;
@@ -240,7 +244,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
   }
 }
 
-// ---- launch --------------------------------------------------------------------------------------
+// ---- launch ------------------------------------------------------------------------------------
 
 template <class WeightFormat, class Shape>
 void launch_shape(const Gemm& p, int warps, cudaStream_t stream) {
@@ -259,9 +263,10 @@ void launch_shape(const Gemm& p, int warps, cudaStream_t stream) {
          warps * size_t{Ring::kBytes}, stream, p, static_cast<int>(rest < max_prefetch ? rest : max_prefetch));
 }
 
-/// Chooses warps and shape. If there are few panels, more warps share each of them, so that the whole
-/// device reads; this depends on the weights alone, because the number of warps sets the order of sums.
-/// If there are many, a block takes several panels, more of them the more rows of x it reads for them.
+/// Chooses warps and shape. If there are few panels, more warps share each of them, so that the
+/// whole device reads; this depends on the weights alone, because the number of warps sets the
+/// order of sums. If there are many, a block takes several panels, more of them the more rows of x
+/// it reads for them.
 template <class WeightFormat>
 void launch_skinny(const Gemm& p, cudaStream_t stream) {
   const int panels = panels_of(p.w.n), warps = panels >= 256 ? 4 : panels >= 128 ? 8 : 16;

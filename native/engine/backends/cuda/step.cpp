@@ -10,8 +10,8 @@ static_assert(kBlockTokens == anabranch::kBlockTokens && kKvChunkTokens == anabr
 
 constexpr int kMinPrefillRows = 16;  // rows that make a prefill span
 
-/// The grid of chunk attention for a number of work items: padded, so that few graphs fit all steps. The
-/// kernel reads the true number from device memory.
+/// The grid of chunk attention for a number of work items: padded, so that few graphs fit all
+/// steps. The kernel reads the true number from device memory.
 int padded_items(int items) {
   int size = items > 0 ? 64 : 0;
   while (size < items) size *= 2;
@@ -24,8 +24,8 @@ std::span<const KvSpan> kv_spans_of(const Batch& batch, int row) {
   return std::span(batch.spans).subspan(batch.rows[row].first_span, batch.rows[row].num_spans);
 }
 
-/// Whether a row comes right after the previous one in the same segment: same context, and one token
-/// more of the last KV span.
+/// Whether a row comes right after the previous one in the same segment: same context, and one
+/// token more of the last KV span.
 bool continues_previous_row(const Batch& batch, int row) {
   const auto before = kv_spans_of(batch, row - 1), here = kv_spans_of(batch, row);
   const auto same = [](const KvSpan& a, const KvSpan& b) { return a.blocks == b.blocks && a.length == b.length; };
@@ -45,11 +45,12 @@ StepBuilder::StepBuilder(const ModelConfig& config, int max_rows, int max_partia
 
 void StepBuilder::set_total_blocks(int total_blocks) {
   total_blocks_ = total_blocks;
-  // Thread blocks are scheduled by the device and take the KV head from the grid: one "thread", one head.
+  // Thread blocks are scheduled by the device and take the KV head from the grid: one "thread", one
+  // head.
   plan_ = AttentionPlan(total_blocks, max_partials_, 1, group_, 1);
 }
 
-// ---- planning ------------------------------------------------------------------------------------
+// ---- planning ----------------------------------------------------------------------------------
 
 void StepBuilder::plan(const Batch& batch) {
   find_prefill_spans(batch);
@@ -91,10 +92,10 @@ std::uint64_t StepBuilder::kv_tokens() const {
   return tokens;
 }
 
-// ---- staging -------------------------------------------------------------------------------------
+// ---- staging -----------------------------------------------------------------------------------
 
-/// Small steps are padded to one of a few sizes, so that few graphs fit them all. The skinny GEMM reads
-/// the same weights for a few rows more.
+/// Small steps are padded to one of a few sizes, so that few graphs fit them all. The skinny GEMM
+/// reads the same weights for a few rows more.
 int StepBuilder::padded_rows(int rows) const {
   for (int size : {0, 1, 2, 4, 8, 16, 24, 32, 48, kMaxSkinnyRows}) {
     if (rows <= size) return std::min(size, max_rows_);
@@ -128,8 +129,8 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
   step.logits_rows = padded_rows(batch.logits_rows);
   staging_.clear();
 
-  // Rows and logits rows come first, so that they have the same size and address in all steps of as many
-  // rows, as graphs require. Padding rows write K and V to a spare block and have no partials.
+  // Rows and logits rows come first, so that they have the same size and address in all steps of as
+  // many rows, as graphs require. Padding rows write K and V to a spare block and have no partials.
   const auto [rows, device_rows] = staging_.take<StepRow>(static_cast<size_t>(step.rows));
   const auto [sources, device_sources] = staging_.take<int>(static_cast<size_t>(step.rows));
   step.step_rows = device_rows;
@@ -168,8 +169,8 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
   return step;
 }
 
-/// Stages a wave's work items and collects their blocks. The plan's pointers are set later, once the
-/// places of reads and blocks are known.
+/// Stages a wave's work items and collects their blocks. The plan's pointers are set later, once
+/// the places of reads and blocks are known.
 StepWave StepBuilder::stage_wave(const AttentionPlan::Wave& planned, std::vector<DeviceAttentionPlan*>& plans) {
   const int first = planned.thread_items.front(), count = num_items(planned);
   StepWave wave;

@@ -1,5 +1,5 @@
-// The description of one step: what its kernels read besides weights and activations. It is built on
-// the host and copied to the device in one transfer.
+// The description of one step: what its kernels read besides weights and activations. It is built
+// on the host and copied to the device in one transfer.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@
 
 namespace anabranch::ANABRANCH_CUDA {
 
-/// A pinned host buffer and a device buffer of the same layout, filled front to back and copied at once.
+/// A pinned host buffer and a device buffer of the same layout, filled front to back and copied at
+/// once.
 class StagingBuffer {
  public:
   StagingBuffer() = default;

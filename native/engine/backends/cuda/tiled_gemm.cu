@@ -1,5 +1,5 @@
-// The tiled GEMM, for many rows. It is bound by compute: each weight and each x that a block loads is
-// multiplied with a tile of 128 of the other.
+// The tiled GEMM, for many rows. It is bound by compute: each weight and each x that a block loads
+// is multiplied with a tile of 128 of the other.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
 #include "backends/cuda/weight_formats.cuh"
@@ -12,8 +12,8 @@ constexpr int kStages = 4;
 constexpr int kTileThreads = 128;
 constexpr int kWarpTile = 64;  // rows of x, and of w, per warp
 
-/// Copies `Bytes` bytes of each of kTile rows, from `first` on, into shared memory. Beyond the last row,
-/// that row is copied again.
+/// Copies `Bytes` bytes of each of kTile rows, from `first` on, into shared memory. Beyond the last
+/// row, that row is copied again.
 template <int Bytes>
 __device__ void load_rows(std::uint8_t* to, const void* from, size_t stride, int first, int rows) {
   constexpr int kCopiesPerRow = Bytes / 16;
@@ -54,10 +54,10 @@ struct TileStage {
 };
 
 /// out = x · wᵀ for many rows: 128 by 128 results per block, 64 by 64 per warp.
-/// Launch: grid (m / kTile, w.n / kTile, splits), block of kTileThreads. With several splits of K, each
-/// block leaves its sums in p.split_k_workspace, [splits, m, w.n].
-/// Rows of a stage are 64 bytes, or 32 for 8-bit weights, without padding: the 16-byte loads of eight
-/// lanes cover two rows, and the 8-byte loads of sixteen lanes four, which touches every bank once.
+/// Launch: grid (m / kTile, w.n / kTile, splits), block of kTileThreads. With several splits of K,
+/// each block leaves its sums in p.split_k_workspace, [splits, m, w.n]. Rows of a stage are 64
+/// bytes, or 32 for 8-bit weights, without padding: the 16-byte loads of eight lanes cover two
+/// rows, and the 8-byte loads of sixteen lanes four, which touches every bank once.
 template <class WeightFormat>
 __global__ void __launch_bounds__(kTileThreads, 2) tiled_gemm_kernel(Gemm p, int splits) {
   using Stage = TileStage<WeightFormat>;
@@ -128,7 +128,8 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled_gemm_kernel(Gemm p, int
   }
 }
 
-/// Adds the splits' sums in their order, then applies the epilogue. One column of one row per thread.
+/// Adds the splits' sums in their order, then applies the epilogue. One column of one row per
+/// thread.
 /// Launch: grid (w.n / threads, m). Reads 4 · splits bytes per result.
 __global__ void split_k_reduce_kernel(Gemm p, int splits) {
   wait_on_previous_kernel();

@@ -4,11 +4,12 @@
 // kBytes: bytes per weight.
 //
 // Skinny GEMM. A warp loads one slice of a panel at a time: kSliceK values along K of the panel's
-// sixteen rows. In shared memory it has the order in which the lanes copied it: lane 4·g + t copied 16
-// bytes of row g and 16 of row g + 8, from value kSliceK / 4 · t on; the kScaleBytes bytes of scales
-// follow. multiply() multiplies it with kFragments fragments of x of eight values each.
+// sixteen rows. In shared memory it has the order in which the lanes copied it: lane 4·g + t copied
+// 16 bytes of row g and 16 of row g + 8, from value kSliceK / 4 · t on; the kScaleBytes bytes of
+// scales follow. multiply() multiplies it with kFragments fragments of x of eight values each.
 //
-// Tiled GEMM. load_eight() returns the eight values of a row that lane t multiplies, from shared memory.
+// Tiled GEMM. load_eight() returns the eight values of a row that lane t multiplies, from shared
+// memory.
 #pragma once
 
 #include "backends/cuda/device.cuh"
@@ -71,8 +72,8 @@ struct ByteWeights {
   struct Scale {
     Bf16 value;
 
-    /// Loads the scale of `row` for the values from `k` on, well before it is used. Beyond the last row,
-    /// that of the last row.
+    /// Loads the scale of `row` for the values from `k` on, well before it is used. Beyond the last
+    /// row, that of the last row.
     __device__ void load(const PackedWeights& w, int row, int k) {
       if (k % kQuantGroup != 0) return;
       row = row < w.n ? row : w.n - 1;

@@ -64,7 +64,8 @@ class Uploader {
     Array<std::byte> fp32;  // [kBytes] on the device, if weights are quantized
   };
 
-  /// Fills the buffers alternately; deliver(buffer, first, count) sends rows [first, first + count).
+  /// Fills the buffers alternately; deliver(buffer, first, count) sends rows [first, first +
+  /// count).
   template <class Fill, class Deliver>
   void for_each_part(size_t rows, size_t width, Fill fill, Deliver deliver) {
     if (width > kBytes) throw Error(ErrorCode::kFailedPrecondition, "a row of weights is too wide");
@@ -105,8 +106,8 @@ class WeightPacker {
     return uploaded(values);
   }
 
-  /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated (two
-  /// layers of equal size): kHalfPanel outputs of each in turn.
+  /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
+  /// (two layers of equal size): kHalfPanel outputs of each in turn.
   PackedLinear linear(const std::vector<Part>& parts, bool gated = false) { return linear(parts, type_, gated); }
   PackedLinear linear(const std::vector<Part>& parts, WeightType type, bool gated) {
     const int k = parts.front().layer.k();
@@ -240,7 +241,8 @@ ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoin
     }
   }
   out.final_norm = packer.vector(manifest.final_norm);
-  // A step reads only a few rows of the embedding, so quantizing it would cost precision and save nothing.
+  // A step reads only a few rows of the embedding, so quantizing it would cost precision and save
+  // nothing.
   out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}}}}, WeightType::kBF16, false);
   if (!config.tied_embeddings || type != WeightType::kBF16) out.separate_head = packer.linear({{manifest.head}});
   out.bytes_per_step += out.head().bytes();

@@ -40,15 +40,15 @@ struct ModelWeights {
   PackedLinear embedding;                // [vocabulary, hidden], bf16
   std::vector<Layer> layers;
   Array<float> final_norm;         // [hidden]
-  PackedLinear separate_head;            // [vocabulary, hidden]; empty if the embedding is the head as well
+  PackedLinear separate_head;            // [vocabulary, hidden]; empty if the embedding is the head
   Array<float> inverse_frequency;  // [head_dim / 2], of RoPE
   std::uint64_t bytes_per_step = 0;  // that every step reads: all but a separate embedding
 
   const PackedLinear& head() const { return separate_head.n > 0 ? separate_head : embedding; }
 };
 
-/// Loads a checkpoint, converting linear layers to `type`. `interleave_halves` packs the heads of q and
-/// K for QkvEpilogue::halves_interleaved.
+/// Loads a checkpoint, converting linear layers to `type`. `interleave_halves` packs the heads of q
+/// and K for QkvEpilogue::halves_interleaved.
 ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoint, WeightType type,
                           bool interleave_halves);
 
