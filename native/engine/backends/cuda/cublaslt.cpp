@@ -25,7 +25,8 @@ struct MatmulDesc : cublasLtMatmulDescOpaque_t {
     check_cublas(cublasLtMatmulDescInit(this, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
     set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
     if (!bias) return;
-    set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);  // one value per row of D, in D's type
+    // One value per row of D, in D's type.
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   }
   template <class T>

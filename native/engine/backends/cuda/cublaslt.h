@@ -32,7 +32,8 @@ class CublasLt {
 
   cublasLtHandle_t handle_ = nullptr;
   Array<std::byte> workspace_{kWorkspace, "cuBLASLt"};
-  std::map<Shape, std::optional<cublasLtMatmulAlgo_t>> algorithms_;  // the heuristic's answers so far
+  /// The heuristic's answers so far.
+  std::map<Shape, std::optional<cublasLtMatmulAlgo_t>> algorithms_;
 };
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -162,7 +162,8 @@ __device__ FixedPoint exclusive_sum(FixedPoint value) {
 /// Counts and sums of the weights with each value of the current digit. A sum is kept as two 32-bit
 /// halves, because shared-memory atomics on 64 bits are slow.
 struct DigitHistogram {
-  static constexpr int kDigits = 1024;  // also enough for the first digit, since no weight is above 1
+  /// Of ten bits. The first digit has twelve, but no weight is above 1.
+  static constexpr int kDigits = 1024;
   static constexpr int kPerThread = kDigits / kThreads;
   unsigned counts[kDigits], low[kDigits], high[kDigits];
 

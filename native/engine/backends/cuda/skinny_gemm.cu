@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
     for (int slice = 0; slice < kXSlices; ++slice) {
       if (k >= depth) break;
       cp_async_wait<kStages - 2>();
-      __syncwarp();  // other lanes' copies have arrived, and all lanes are done with the stage before
+      __syncwarp();  // all lanes' copies are here, and all are done with the stage before
       load_slices(k + (kStages - 1) * stride, (stage == 0 ? kStages : stage) - 1);
 #pragma unroll
       for (int i = 0; i < Panels; ++i) {

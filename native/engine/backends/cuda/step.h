@@ -64,9 +64,9 @@ struct StepWave {
 
 /// A step, ready to run. Pointers are device pointers into the staging buffer.
 struct Step {
-  int rows = 0, logits_rows = 0;              // padded, so that few graphs fit all steps
-  const StepRow* step_rows = nullptr;         // [rows]
-  const int* logits_source_rows = nullptr;    // [logits_rows], the row that each logits row belongs to
+  int rows = 0, logits_rows = 0;            // padded, so that few graphs fit all steps
+  const StepRow* step_rows = nullptr;       // [rows]
+  const int* logits_source_rows = nullptr;  // [logits_rows], the row of each logits row
   std::vector<StepWave> waves;
   PrefillAttention prefill;                   // without `out`
   int num_prefill_tiles = 0;
