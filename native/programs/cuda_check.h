@@ -13,10 +13,12 @@ using Report = void (*)(const std::string& name, const std::string& wrong);
 
 namespace cuda {
 /// Checks the kernels, and the logits of the model in each folder against the CPU backend's.
-void check_backend(const std::vector<std::string>& folders, const BackendOptions& options, Report report);
-}
+void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
+                   Report report);
+}  // namespace cuda
 namespace emulated {
-void check_backend(const std::vector<std::string>& folders, const BackendOptions& options, Report report);
+void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
+                   Report report);
 }
 
 }  // namespace anabranch

@@ -22,8 +22,8 @@ constexpr bool kEmulated = false;  // fast enough for larger checks
 void check_gemm(WeightType type, Report report);
 /// Greedy sampling with ties, NaN, adjustments, allowed tokens, and a row without a finite logit.
 void check_greedy_sampling(Report report);
-/// All sampling parameters and log-probabilities against the CPU's sampler on the same logits, many of
-/// them equal. Tokens may differ if a rounding error moves a threshold, which is rare.
+/// All sampling parameters and log-probabilities against the CPU's sampler on the same logits, many
+/// of them equal. Tokens may differ if a rounding error moves a threshold, which is rare.
 void check_sampling(Report report);
 /// The logits of the model in `folder` against fp32 weights on the CPU, under both resume rules.
 void check_model(const std::string& folder, const BackendOptions& options, Report report);
@@ -31,8 +31,8 @@ void check_model(const std::string& folder, const BackendOptions& options, Repor
 template <class T>
 Array<T> to_device(const std::vector<T>& values) {
   Array<T> out(values.size(), "a check");
-  check(cudaMemcpyAsync(out.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice,
-                        cudaStream_t{}),
+  check(cudaMemcpyAsync(out.data(), values.data(), values.size() * sizeof(T),
+                        cudaMemcpyHostToDevice, cudaStream_t{}),
         "copying to the device");
   check(cudaStreamSynchronize(cudaStream_t{}), "copying to the device");
   return out;

@@ -18,8 +18,9 @@ float nearest_e4m3(float value) {
   double min_distance = INFINITY;
   for (int code = 0; code < 0x7f; ++code) {
     const int exponent = code >> 3, fraction = code & 7;
-    const float number = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
-                                       : std::ldexp(static_cast<float>(8 + fraction), exponent - 10);
+    const float number = exponent == 0
+                             ? std::ldexp(static_cast<float>(fraction), -9)
+                             : std::ldexp(static_cast<float>(8 + fraction), exponent - 10);
     const double distance = std::abs(std::abs(double{value}) - number);
     if (distance < min_distance || (distance == min_distance && code % 2 == 0)) best = number;
     min_distance = std::min(min_distance, distance);
@@ -34,12 +35,18 @@ void round_to_type(WeightType type, float* row, size_t k) {
     const size_t n = std::min<size_t>(kQuantGroup, k - first);
     float max_magnitude = 0;
     for (size_t i = 0; i < n; ++i) max_magnitude = std::max(max_magnitude, std::abs(group[i]));
-    const float scale = from_bf16(to_bf16(max_magnitude / (type == WeightType::kInt8 ? 127.0f : 448.0f)));
+    const float scale =
+        from_bf16(to_bf16(max_magnitude / (type == WeightType::kInt8 ? 127.0f : 448.0f)));
     for (size_t i = 0; i < n; ++i) {
-      if (type == WeightType::kBF16) group[i] = from_bf16(to_bf16(group[i]));
-      else if (scale == 0) group[i] = 0;
-      else if (type == WeightType::kFp8) group[i] = scale * nearest_e4m3(group[i] * (1 / scale));
-      else group[i] = scale * std::min(127.0f, std::max(-127.0f, std::nearbyint(group[i] * (1 / scale))));
+      if (type == WeightType::kBF16)
+        group[i] = from_bf16(to_bf16(group[i]));
+      else if (scale == 0)
+        group[i] = 0;
+      else if (type == WeightType::kFp8)
+        group[i] = scale * nearest_e4m3(group[i] * (1 / scale));
+      else
+        group[i] =
+            scale * std::min(127.0f, std::max(-127.0f, std::nearbyint(group[i] * (1 / scale))));
     }
   }
 }
@@ -100,7 +107,8 @@ struct GemmCase {
       scales = Array<Bf16>(rows * depth / kQuantGroup, "a check");
       // In two calls, as for large layers.
       const int half = static_cast<int>(rows) / 2;
-      for (const auto& [first, count] : {std::pair{0, half}, {half, static_cast<int>(rows) - half}}) {
+      for (const auto& [first, count] :
+           {std::pair{0, half}, {half, static_cast<int>(rows) - half}}) {
         quantize({type, exact_weights.data() + first * depth, count, first, static_cast<int>(depth),
                   byte_weights.data(), scales.data()},
                  cudaStream_t{});
@@ -132,20 +140,22 @@ struct GemmCase {
 /// What is wrong with the product `got`.
 std::string product_wrong(const GemmCase& c, const std::vector<float>& got) {
   // The tiled GEMM rounds 8-bit weights to bf16 after scaling them.
-  const double tolerance = c.args.w.type == WeightType::kBF16 || c.m <= kMaxSkinnyRows ? 1e-5 : 0x1p-8;
+  const double tolerance =
+      c.args.w.type == WeightType::kBF16 || c.m <= kMaxSkinnyRows ? 1e-5 : 0x1p-8;
   for (int i = 0; i < c.m; ++i) {
     for (int j = 0; j < c.n; ++j) {
       const size_t at = static_cast<size_t>(i) * c.n + j;
-      double want = (c.accumulate ? c.out[at] : 0) + (c.bias ? c.biases[j] : 0), magnitude = std::abs(want);
+      double want = (c.accumulate ? c.out[at] : 0) + (c.bias ? c.biases[j] : 0),
+             magnitude = std::abs(want);
       for (int d = 0; d < c.k; ++d) {
         const double term = double{from_bf16(c.x[i * c.depth + d])} * c.w[j * c.depth + d];
         want += term;
         magnitude += std::abs(term);
       }
       if (!(std::abs(got[at] - want) <= tolerance * magnitude)) {
-        return std::to_string(c.m) + " by " + std::to_string(c.n) + " by " + std::to_string(c.k) + " at " +
-               std::to_string(i) + ", " + std::to_string(j) + ": " + std::to_string(got[at]) +
-               ", expected " + std::to_string(want);
+        return std::to_string(c.m) + " by " + std::to_string(c.n) + " by " + std::to_string(c.k) +
+               " at " + std::to_string(i) + ", " + std::to_string(j) + ": " +
+               std::to_string(got[at]) + ", expected " + std::to_string(want);
       }
     }
   }
@@ -172,11 +182,13 @@ std::string gated_output_wrong(GemmCase& c, const std::vector<float>& got) {
   };
   for (size_t at = 0; at < fused.size(); ++at) {
     const size_t row = at / width, i = at % width;
-    const size_t gate = row * c.n + i / kHalfPanel * kPanel + i % kHalfPanel, up = gate + kHalfPanel;
-    const bool wrong = i < static_cast<size_t>(c.n) / 2
-                           ? differs(fused[at], got[gate], got[up]) ||
-                                 differs(separate[at], from_bf16(rounded[gate]), from_bf16(rounded[up]))
-                           : fused[at] != 0 || separate[at] != 0;
+    const size_t gate = row * c.n + i / kHalfPanel * kPanel + i % kHalfPanel,
+                 up = gate + kHalfPanel;
+    const bool wrong =
+        i < static_cast<size_t>(c.n) / 2
+            ? differs(fused[at], got[gate], got[up]) ||
+                  differs(separate[at], from_bf16(rounded[gate]), from_bf16(rounded[up]))
+            : fused[at] != 0 || separate[at] != 0;
     if (wrong) return "gated output " + std::to_string(i) + " of row " + std::to_string(row);
   }
   return "";
@@ -185,10 +197,12 @@ std::string gated_output_wrong(GemmCase& c, const std::vector<float>& got) {
 }  // namespace
 
 void check_gemm(WeightType type, Report report) {
-  const std::vector<int> rows = kEmulated ? std::vector{1, 3, 9, 17, 33, 65, 130}
-                                          : std::vector{1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 128, 130};
+  const std::vector<int> rows = kEmulated
+                                    ? std::vector{1, 3, 9, 17, 33, 65, 130}
+                                    : std::vector{1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 128, 130};
   // The last two have so many panels that fewer warps share each, and blocks take several.
-  const std::pair<int, int> shapes[] = {{16, 32}, {20, 450}, {40, 896}, {130, 72}, {257, 160}, {2056, 72}, {4104, 300}};
+  const std::pair<int, int> shapes[] = {{16, 32},   {20, 450},  {40, 896},  {130, 72},
+                                        {257, 160}, {2056, 72}, {4104, 300}};
   std::string wrong;
   for (int m : rows) {
     for (const auto& [n, k] : shapes) {

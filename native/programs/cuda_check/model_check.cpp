@@ -69,7 +69,8 @@ std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& 
   auto score = promise.get_future();
   scheduler.submit(scheduler.make_score(runs, resume, true, std::move(promise)));
   EventBuffer events;
-  while (score.wait_for(std::chrono::seconds(0)) != std::future_status::ready) scheduler.step(events);
+  while (score.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    scheduler.step(events);
   return score.get().logits;
 }
 
@@ -99,7 +100,8 @@ class ModelCheck {
         const auto got = logits_of(*fast, runs_, rule.resume, rows);
         expect_near(what, got, rule.fp32, accepted_nmse(type));
         if (type == WeightType::kInt8) {
-          expect_near(what + ", against the CPU's", got, rule.int8, accepted_nmse(WeightType::kBF16));
+          expect_near(what + ", against the CPU's", got, rule.int8,
+                      accepted_nmse(WeightType::kBF16));
         }
       }
     }
@@ -120,7 +122,8 @@ class ModelCheck {
       options_.weight_type = type;
       const auto cpu = make_cpu_backend(config_, weights_, options_);
       for (Rule& rule : rules_) {
-        (type == WeightType::kF32 ? rule.fp32 : rule.int8) = logits_of(*cpu, runs_, rule.resume, 128);
+        (type == WeightType::kF32 ? rule.fp32 : rule.int8) =
+            logits_of(*cpu, runs_, rule.resume, 128);
       }
     }
   }
@@ -139,12 +142,14 @@ class ModelCheck {
     for (const Rule& rule : rules_) {
       const std::string what = "fp8 KV" + rule.name;
       const auto got = logits_of(*by_chunks, runs_, rule.resume, 128);
-      expect_near(what + "128 rows, against bf16 KV", got, logits_of(bf16_kv, runs_, rule.resume, 128), kFp8KvNmse);
+      expect_near(what + "128 rows, against bf16 KV", got,
+                  logits_of(bf16_kv, runs_, rule.resume, 128), kFp8KvNmse);
       expect_near(what + "128 rows", got, rule.fp32, kFp8KvNmse);
       expect_near(what + "128 rows, prefill attention against chunk attention",
                   logits_of(*by_spans, runs_, rule.resume, 128), got, kBetweenFp8KvNmse);
-      report_(name_ + what + "deterministic",
-              got == logits_of(*by_chunks, runs_, rule.resume, 7) ? "" : "logits depend on the batch");
+      report_(name_ + what + "deterministic", got == logits_of(*by_chunks, runs_, rule.resume, 7)
+                                                  ? ""
+                                                  : "logits depend on the batch");
     }
   }
 
@@ -152,10 +157,11 @@ class ModelCheck {
     return logits_of(backend, runs_, resume, 128) != logits_of(backend, runs_, resume, 7);
   }
 
-  void expect_near(const std::string& what, const std::vector<float>& got, const std::vector<float>& want,
-                   double accepted) const {
+  void expect_near(const std::string& what, const std::vector<float>& got,
+                   const std::vector<float>& want, double accepted) const {
     const double error = nmse(got, want);
-    report_(name_ + what + ": NMSE " + short_number(error), error <= accepted ? "" : "above " + short_number(accepted));
+    report_(name_ + what + ": NMSE " + short_number(error),
+            error <= accepted ? "" : "above " + short_number(accepted));
   }
 
   std::string name_;
@@ -172,7 +178,8 @@ class ModelCheck {
 void check_model(const std::string& folder, const BackendOptions& options, Report report) {
   try {
     ModelCheck model(folder, options, report);
-    for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) model.check_type(type);
+    for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8})
+      model.check_type(type);
   } catch (const std::exception& error) {
     report(kName + folder, error.what());
   }

@@ -21,7 +21,8 @@ struct SamplingCase {
   std::vector<DeviceSamplingRow> device_rows;
   std::vector<LogitAdjustment> adjustments;
 
-  SamplingCase(std::mt19937& random, std::normal_distribution<float>& normal, int rows, int vocabulary)
+  SamplingCase(std::mt19937& random, std::normal_distribution<float>& normal, int rows,
+               int vocabulary)
       : vocabulary(vocabulary),
         logits(static_cast<size_t>(rows) * vocabulary),
         params(rows),
@@ -47,8 +48,9 @@ struct SamplingCase {
     if (random() % 2 == 0) add_adjustments(random, row);
     const double uniform = (static_cast<double>(random()) + 0.5) / 4294967296.0;
     inputs[row] = {&p, &counts[row], {}, uniform};
-    device_rows.push_back({row, first_adjustment, static_cast<int>(adjustments.size()) - first_adjustment, 0, 0,
-                           p.logprobs ? p.top_logprobs : -1, p.temperature, p.top_p, p.top_k, p.min_p, uniform});
+    device_rows.push_back(
+        {row, first_adjustment, static_cast<int>(adjustments.size()) - first_adjustment, 0, 0,
+         p.logprobs ? p.top_logprobs : -1, p.temperature, p.top_p, p.top_k, p.min_p, uniform});
   }
 
   /// Penalties and a bias, of the most likely token and of another one; one token has two
@@ -58,8 +60,10 @@ struct SamplingCase {
     p.repetition_penalty = 1.5;
     p.frequency_penalty = 0.5;
     const std::span<const float> values = logits_of(row);
-    const int most_likely = static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
-    for (int token : {most_likely, most_likely / 2}) counts[row][token] = 1 + static_cast<int>(random() % 3);
+    const int most_likely =
+        static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
+    for (int token : {most_likely, most_likely / 2})
+      counts[row][token] = 1 + static_cast<int>(random() % 3);
     for (const auto& [token, count] : counts[row]) {
       adjustments.push_back({row, token, 1.5, 0.5f * static_cast<float>(count), 0});
     }
@@ -76,17 +80,18 @@ struct SamplingCase {
     const auto rows = to_device(device_rows);
     const auto device_adjustments = to_device(adjustments);
     const Array<DeviceSampledToken> out(device_rows.size(), "a check");
-    ANABRANCH_CUDA::sample(device_logits.data(), vocabulary, rows.data(), static_cast<int>(device_rows.size()),
-                           device_adjustments.data(), nullptr, out.data(), cudaStream_t{});
+    ANABRANCH_CUDA::sample(device_logits.data(), vocabulary, rows.data(),
+                           static_cast<int>(device_rows.size()), device_adjustments.data(), nullptr,
+                           out.data(), cudaStream_t{});
     check(cudaGetLastError(), "sample");
     return to_host(out);
   }
 
   std::string describe(int row) const {
     const SamplingParams& p = params[row];
-    return "vocabulary " + std::to_string(vocabulary) + ", temperature " + std::to_string(p.temperature) +
-           ", top-k " + std::to_string(p.top_k) + ", top-p " + std::to_string(p.top_p) + ", min-p " +
-           std::to_string(p.min_p);
+    return "vocabulary " + std::to_string(vocabulary) + ", temperature " +
+           std::to_string(p.temperature) + ", top-k " + std::to_string(p.top_k) + ", top-p " +
+           std::to_string(p.top_p) + ", min-p " + std::to_string(p.min_p);
   }
 };
 
@@ -95,7 +100,8 @@ bool same_logprobs(const DeviceSampledToken& got, const SampledToken& want) {
   if (got.num_top != static_cast<int>(want.top.size())) return false;
   if (got.token == want.token && !near(got.logprob, want.logprob)) return false;
   for (size_t i = 0; i < want.top.size(); ++i) {
-    if (got.top[i] != want.top[i].first || !near(got.top_logprobs[i], want.top[i].second)) return false;
+    if (got.top[i] != want.top[i].first || !near(got.top_logprobs[i], want.top[i].second))
+      return false;
   }
   return true;
 }
@@ -115,7 +121,8 @@ void check_greedy_sampling(Report report) {
   // Sampling changes a row, so row 0 is sampled a second time from a copy.
   std::copy_n(logits.begin(), kVocabulary, logits.begin() + 4 * kVocabulary);
   const float banned = INFINITY;
-  const std::vector<LogitAdjustment> adjustments = {{2, 40, 1, -20, 0}, {2, 40, 1, banned, 0}, {2, 41, 2, -30, 0}};
+  const std::vector<LogitAdjustment> adjustments = {
+      {2, 40, 1, -20, 0}, {2, 40, 1, banned, 0}, {2, 41, 2, -30, 0}};
   const std::vector<int> allowed = {7, 3, 2999};
   std::vector<DeviceSamplingRow> rows(5, DeviceSamplingRow{0, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0});
   rows[1].row = 1;
@@ -125,7 +132,8 @@ void check_greedy_sampling(Report report) {
   rows[3].num_allowed = 3;
   rows[4].row = 3;
   int best_allowed = allowed[0];
-  for (int token : allowed) best_allowed = logits[token] > logits[best_allowed] ? token : best_allowed;
+  for (int token : allowed)
+    best_allowed = logits[token] > logits[best_allowed] ? token : best_allowed;
   const std::vector<int> want = {17, 6, 41, best_allowed, -1};
 
   const auto device_logits = to_device(logits);
@@ -158,19 +166,22 @@ void check_sampling(Report report) {
     SamplingCase sampling_case(random, normal, rows, vocabulary);
     const std::vector<DeviceSampledToken> got = sampling_case.sample_on_device();
     for (int row = 0; row < rows; ++row, ++sampled) {
-      const SampledToken want = anabranch::sample(sampling_case.logits_of(row), sampling_case.inputs[row]);
+      const SampledToken want =
+          anabranch::sample(sampling_case.logits_of(row), sampling_case.inputs[row]);
       if (got[row].token != want.token && ++different <= 3) {
-        wrong += sampling_case.describe(row) + ": " + std::to_string(got[row].token) + ", expected " +
-                 std::to_string(want.token) + "; ";
+        wrong += sampling_case.describe(row) + ": " + std::to_string(got[row].token) +
+                 ", expected " + std::to_string(want.token) + "; ";
       }
       if (!sampling_case.params[row].logprobs) continue;
       ++with_logprobs;
       if (same_logprobs(got[row], want) || wrong_logprobs.size() > 200) continue;
-      wrong_logprobs += "row " + std::to_string(row) + " of vocabulary " + std::to_string(vocabulary) + "; ";
+      wrong_logprobs +=
+          "row " + std::to_string(row) + " of vocabulary " + std::to_string(vocabulary) + "; ";
     }
   }
   if (different * 100 <= sampled) wrong.clear();
-  report(kName + "sampling: " + std::to_string(different) + " of " + std::to_string(sampled) + " differ by rounding",
+  report(kName + "sampling: " + std::to_string(different) + " of " + std::to_string(sampled) +
+             " differ by rounding",
          wrong);
   report(kName + "log-probabilities of " + std::to_string(with_logprobs) + " rows", wrong_logprobs);
 }

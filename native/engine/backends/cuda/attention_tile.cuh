@@ -38,7 +38,9 @@ struct Fp8Kv {
 
   using Eight = Words2;
   static __device__ Eight load_eight(const std::uint8_t* at) { return load8(at); }
-  static __device__ Words4 widened(const Eight& values) { return widen8<Fp8>(values.word[0], values.word[1]); }
+  static __device__ Words4 widened(const Eight& values) {
+    return widen8<Fp8>(values.word[0], values.word[1]);
+  }
   static __device__ Words2 load_four(const std::uint8_t* at) {
     Words2 out;
     Fp8::widen(*reinterpret_cast<const std::uint32_t*>(at), out.word[0], out.word[1]);
@@ -49,7 +51,8 @@ struct Fp8Kv {
   static __device__ void scale(float (&values)[4], const float* scales, size_t token) {
     const Words4 bits = load16(scales + token);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) values[i] = values[i] == 0 ? 0.0f : values[i] * as_float(bits.word[i]);
+    for (int i = 0; i < 4; ++i)
+      values[i] = values[i] == 0 ? 0.0f : values[i] * as_float(bits.word[i]);
   }
 };
 
@@ -77,21 +80,24 @@ struct WarpTile {
 
   /// Loads query g + 8 · half of the tile: `head` of the GQA group, of `row`.
   __device__ void load_query(int half, int row, int head) {
-    const size_t index = static_cast<size_t>(row) * p.heads + kv_head * (p.heads / p.kv_heads) + head;
+    const size_t index =
+        static_cast<size_t>(row) * p.heads + kv_head * (p.heads / p.kv_heads) + head;
 #pragma unroll
     for (int c = 0; c < Chunks; ++c) q[c][half] = load16(p.q + index * kDim + c * kWarpK + 8 * t);
   }
 
   /// Index of this head's part of a block.
-  __device__ size_t head_index(int block) const { return static_cast<size_t>(block) * p.kv_heads + kv_head; }
+  __device__ size_t head_index(int block) const {
+    return static_cast<size_t>(block) * p.kv_heads + kv_head;
+  }
 
   /// This lane's fragments of a block's K, for the two products.
   struct Keys {
     typename Format::Eight first[Chunks], second[Chunks];
   };
   __device__ Keys load_keys(int block) const {
-    const Element* k =
-        static_cast<const Element*>(p.kv.k) + head_index(block) * kBlockSize + (g / 2 * 4 + g % 2) * kDim + 8 * t;
+    const Element* k = static_cast<const Element*>(p.kv.k) + head_index(block) * kBlockSize +
+                       (g / 2 * 4 + g % 2) * kDim + 8 * t;
     Keys out;
 #pragma unroll
     for (int c = 0; c < Chunks; ++c) {
@@ -122,15 +128,19 @@ struct WarpTile {
 
   /// out += weights · V of the block's first `valid_tokens` tokens. V of the others is masked: it
   /// may be uninitialised, and a weight of 0 times NaN is NaN.
-  __device__ void add_values(int block, float (&weights)[2][4], int valid_tokens, float (&out)[kDim / 8][4]) const {
+  __device__ void add_values(int block, float (&weights)[2][4], int valid_tokens,
+                             float (&out)[kDim / 8][4]) const {
     const int token = 4 * t;
-    const Element* v = static_cast<const Element*>(p.kv.v) + head_index(block) * kBlockSize + g * kBlockTokens + token;
+    const Element* v = static_cast<const Element*>(p.kv.v) + head_index(block) * kBlockSize +
+                       g * kBlockTokens + token;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       Format::scale(weights[half], p.kv.v_scales, head_index(block) * kBlockTokens + token);
     }
-    const std::uint32_t a0 = narrow2(weights[0][0], weights[0][1]), a1 = narrow2(weights[1][0], weights[1][1]);
-    const std::uint32_t a2 = narrow2(weights[0][2], weights[0][3]), a3 = narrow2(weights[1][2], weights[1][3]);
+    const std::uint32_t a0 = narrow2(weights[0][0], weights[0][1]),
+                        a1 = narrow2(weights[1][0], weights[1][1]);
+    const std::uint32_t a2 = narrow2(weights[0][2], weights[0][3]),
+                        a3 = narrow2(weights[1][2], weights[1][3]);
     const auto add = [&](std::uint32_t mask0, std::uint32_t mask1) {
 #pragma unroll
       for (int d = 0; d < kDim / 8; ++d) {
@@ -160,17 +170,24 @@ template <class Format, class Start>
 void dispatch_chunks(const Attention& p, Start start) {
   const auto with = [&](auto chunks) { start(chunks, Format{}); };
   switch ((p.dim + kWarpK - 1) / kWarpK) {
-    case 1: return with(std::integral_constant<int, 1>{});
-    case 2: return with(std::integral_constant<int, 2>{});
-    case 3: return with(std::integral_constant<int, 3>{});
-    case 4: return with(std::integral_constant<int, 4>{});
-    default: return with(std::integral_constant<int, 8>{});
+    case 1:
+      return with(std::integral_constant<int, 1>{});
+    case 2:
+      return with(std::integral_constant<int, 2>{});
+    case 3:
+      return with(std::integral_constant<int, 3>{});
+    case 4:
+      return with(std::integral_constant<int, 4>{});
+    default:
+      return with(std::integral_constant<int, 8>{});
   }
 }
 template <class Start>
 void dispatch(const Attention& p, Start start) {
-  if (p.kv.k_scales) dispatch_chunks<Fp8Kv>(p, start);
-  else dispatch_chunks<Bf16Kv>(p, start);
+  if (p.kv.k_scales)
+    dispatch_chunks<Fp8Kv>(p, start);
+  else
+    dispatch_chunks<Bf16Kv>(p, start);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -45,7 +45,8 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
     blocks[b] = plan.blocks[item.first_block + (block < item.num_blocks ? block : 0)];
     if (block < item.num_blocks && lane < 2) {
       const auto* cache = static_cast<const typename Format::Element*>(lane == 0 ? p.kv.k : p.kv.v);
-      prefetch_l2(cache + tile.head_index(blocks[b]) * Tile::kBlockSize, Tile::kBlockSize * sizeof(*cache));
+      prefetch_l2(cache + tile.head_index(blocks[b]) * Tile::kBlockSize,
+                  Tile::kBlockSize * sizeof(*cache));
     }
   }
   // The two queries of this lane. Beyond the last query, the last one is computed again and not
@@ -87,7 +88,8 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
       for (int half = 0; half < 2; ++half) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          scores[b][half][i] = first_token + 4 * t + i < tokens[half] ? block_scores[half][i] : minus_infinity();
+          scores[b][half][i] =
+              first_token + 4 * t + i < tokens[half] ? block_scores[half][i] : minus_infinity();
           max_score[half] = fmaxf(max_score[half], scores[b][half][i]);
         }
       }
@@ -132,8 +134,10 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
     for (int half = 0; half < 2; ++half) {
       float overall_max = minus_infinity();
 #pragma unroll
-      for (int w = 0; w < kItemWarps; ++w) overall_max = fmaxf(overall_max, max_scores[w][g + 8 * half]);
-      rescale[half] = max_score[half] == minus_infinity() ? 0.0f : expf(max_score[half] - overall_max);
+      for (int w = 0; w < kItemWarps; ++w)
+        overall_max = fmaxf(overall_max, max_scores[w][g + 8 * half]);
+      rescale[half] =
+          max_score[half] == minus_infinity() ? 0.0f : expf(max_score[half] - overall_max);
     }
     for (int adding = 0; adding < kItemWarps; ++adding) {
       if (adding == warp) {
@@ -151,7 +155,8 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
     }
 
     // The partial results, one query per warp at a time.
-    for (int query = warp; query < kTileQueries && first_query + query < queries; query += kItemWarps) {
+    for (int query = warp; query < kTileQueries && first_query + query < queries;
+         query += kItemWarps) {
       const QueryRead read = plan.reads[item.first_read + (first_query + query) / group];
       const int head = kv_head * group + (first_query + query) % group;
       float* to = p.partials + (static_cast<size_t>(read.partial) * p.heads + head) * (p.dim + 2);
@@ -177,8 +182,8 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
 /// Merges the partial results of one query head of one row per block.
 /// Launch: grid (rows, heads), block of round_up(dim, kWarp).
 /// Reads 4 · (dim + 2) bytes per partial, writes 2 · dim.
-__global__ void merge_partials_kernel(const StepRow* rows, const float* partials, int heads, int dim,
-                                      Bf16* out) {
+__global__ void merge_partials_kernel(const StepRow* rows, const float* partials, int heads,
+                                      int dim, Bf16* out) {
   const StepRow row = rows[blockIdx.x];
   wait_on_previous_kernel();
   const int head = static_cast<int>(blockIdx.y);
@@ -217,8 +222,8 @@ void attend_chunks(const Attention& p, int max_items, cudaStream_t stream) {
   });
 }
 
-void merge_partials(const StepRow* rows, int count, const float* partials, int heads, int dim, Bf16* out,
-                    cudaStream_t stream) {
+void merge_partials(const StepRow* rows, int count, const float* partials, int heads, int dim,
+                    Bf16* out, cudaStream_t stream) {
   launch(merge_partials_kernel, dim3(static_cast<unsigned>(count), static_cast<unsigned>(heads)),
          dim3(static_cast<unsigned>(round_up(static_cast<size_t>(dim), kWarp))), 0, stream, rows,
          partials, heads, dim, out);

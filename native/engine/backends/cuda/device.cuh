@@ -19,8 +19,8 @@ bool allow_dynamic_shared(void (*kernel)(Parameters...), size_t bytes) {
 #if defined(ANABRANCH_EMULATE)
   return (void)kernel, bytes > 0;
 #else
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)) ==
-         cudaSuccess;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(bytes)) == cudaSuccess;
 #endif
 }
 
@@ -134,7 +134,9 @@ __device__ inline float fast_exp(float x) {
 /// a · b + c of two bf16 each, rounded once.
 __device__ inline std::uint32_t fma2(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
 #if defined(ANABRANCH_EMULATE)
-  const auto half = [](std::uint32_t word, int shift) { return widen(static_cast<Bf16>(word >> shift)); };
+  const auto half = [](std::uint32_t word, int shift) {
+    return widen(static_cast<Bf16>(word >> shift));
+  };
   return narrow2(half(a, 0) * half(b, 0) + half(c, 0), half(a, 16) * half(b, 16) + half(c, 16));
 #else
   std::uint32_t out;
@@ -153,7 +155,8 @@ struct Int8 {
 
   /// Rounds to nearest; values beyond the range saturate.
   static __device__ std::uint8_t narrow(float value) {
-    return static_cast<std::uint8_t>(static_cast<int>(rintf(fminf(kLargest, fmaxf(-kLargest, value)))));
+    return static_cast<std::uint8_t>(
+        static_cast<int>(rintf(fminf(kLargest, fmaxf(-kLargest, value)))));
   }
   /// The two bf16 pairs of a word, exactly. The low seven bits go into the fraction of 128 + x;
   /// then 128 is subtracted, or 256 if the sign bit is set.
@@ -181,7 +184,8 @@ struct Fp8 {
       return static_cast<std::uint8_t>(sign | (as_bits(magnitude + 16384.0f) & 0xffu));
     }
     const std::uint32_t bits = as_bits(magnitude);
-    return static_cast<std::uint8_t>(sign | (((bits + 0x7ffffu + (bits >> 20 & 1u)) >> 20) - 120 * 8));
+    return static_cast<std::uint8_t>(sign |
+                                     (((bits + 0x7ffffu + (bits >> 20 & 1u)) >> 20) - 120 * 8));
   }
   /// The two bf16 pairs of a word, exactly, subnormal numbers included. Sign, exponent and fraction
   /// moved to their places in bf16 give the value times 2^-120.
@@ -243,7 +247,8 @@ __device__ inline void cp_async16(void* shared, const void* global) {
   self.copies.push_back({shared, global, self.copy_group});
 #else
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(global)
+               : "memory");
 #endif
 }
 /// Closes this thread's current group of asynchronous copies.
@@ -310,12 +315,13 @@ __device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {
 /// Stores one value of the residual stream into a FusedNormOutput: row, column of n, and the norm's
 /// weight of that column. All lanes of a warp call this, sixteen neighbours per panel of a row;
 /// lanes with `valid` false store nothing.
-__device__ inline void store_norm_output(const FusedNormOutput& to, bool valid, int row, int column, int n,
-                                         float value, float weight) {
+__device__ inline void store_norm_output(const FusedNormOutput& to, bool valid, int row, int column,
+                                         int n, float value, float weight) {
   const float squares = panel_sum(valid ? value * value : 0.0f);
   if (!valid) return;
   to.x[row * round_up(n, kQuantGroup) + column] = narrow(value * weight);
-  if (column % kPanel == 0) to.squares[static_cast<size_t>(row) * panels_of(n) + column / kPanel] = squares;
+  if (column % kPanel == 0)
+    to.squares[static_cast<size_t>(row) * panels_of(n) + column / kPanel] = squares;
 }
 
 // ---- tensor cores ------------------------------------------------------------------------------
@@ -341,7 +347,8 @@ __device__ inline void mma(float (&d)[4], std::uint32_t a0, std::uint32_t a1, st
 /// (a_low) and g+8 (a_high) of a and of column g of b, so that it can load them with 16-byte loads.
 /// This permutes k relative to the mma layout, but in the same way on both sides, which a sum over
 /// k allows.
-__device__ inline void mma_k32(float (&d)[4], const Words4& a_low, const Words4& a_high, const Words4& b) {
+__device__ inline void mma_k32(float (&d)[4], const Words4& a_low, const Words4& a_high,
+                               const Words4& b) {
   mma(d, a_low.word[0], a_high.word[0], a_low.word[1], a_high.word[1], b.word[0], b.word[1]);
   mma(d, a_low.word[2], a_high.word[2], a_low.word[3], a_high.word[3], b.word[2], b.word[3]);
 }

@@ -148,7 +148,7 @@ inline float widened(std::uint32_t pair, int index) {
 
 /// d += a · b with the register layout of PTX mma.m16n8k16, bf16 in and fp32 out.
 inline void mma(float (&d)[4], std::initializer_list<std::uint32_t> a,
-                     std::initializer_list<std::uint32_t> b) {
+                std::initializer_list<std::uint32_t> b) {
   const std::uint32_t* av = a.begin();
   const std::uint32_t* bv = b.begin();
   exchange({av[0], av[1], av[2], av[3], bv[0], bv[1]}, [&] {
@@ -205,8 +205,9 @@ inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>
   Block here;
   const size_t threads = size_t{size.x} * size.y * size.z;
   require(threads > 0 && threads <= 1024 && size.z <= 64, "a block must have 1 to 1024 threads");
-  require(grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x < 1u << 31 && grid.y < 1u << 16 && grid.z < 1u << 16,
-         "the grid is empty or too large");
+  require(grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x < 1u << 31 && grid.y < 1u << 16 &&
+              grid.z < 1u << 16,
+          "the grid is empty or too large");
   require(shared <= size_t{99} << 10, "the launch needs more shared memory than every device has");
   here.fibers.resize(threads);
   static std::vector<std::unique_ptr<char[]>> stacks;  // kept for later launches
@@ -281,8 +282,9 @@ T __shfl_xor_sync(unsigned, T value, int with) {
   std::uint32_t bits[2] = {};
   std::memcpy(bits, &value, sizeof(T));
   T out;
-  e::exchange({bits[0], bits[1]},
-              [&] { std::memcpy(&out, e::lane_words(e::lane() ^ static_cast<size_t>(with)), sizeof(T)); });
+  e::exchange({bits[0], bits[1]}, [&] {
+    std::memcpy(&out, e::lane_words(e::lane() ^ static_cast<size_t>(with)), sizeof(T));
+  });
   return out;
 }
 

@@ -91,8 +91,8 @@ void CudaBackend::attend(const Step& step, const Layer& layer) {
     args.plan = wave.plan;
     args.items = wave.items;
     attend_chunks(args, wave.max_items, stream_);
-    merge_partials(step.step_rows + wave.first_row, wave.rows, partials_.data(), c.heads, c.head_dim,
-                   attended_.data() + width * wave.first_row, stream_);
+    merge_partials(step.step_rows + wave.first_row, wave.rows, partials_.data(), c.heads,
+                   c.head_dim, attended_.data() + width * wave.first_row, stream_);
   }
   if (step.num_prefill_tiles == 0) return;
   PrefillAttention prefill = step.prefill;
@@ -109,7 +109,8 @@ void CudaBackend::mlp(const Step& step, const Layer& layer, const Array<float>& 
 }
 
 void CudaBackend::compute_logits(const Step& step) {
-  Gemm head = normed_product_of(step, weights_.head(), weights_.final_norm, step.logits_rows, step.logits_source_rows);
+  Gemm head = normed_product_of(step, weights_.head(), weights_.final_norm, step.logits_rows,
+                                step.logits_source_rows);
   head.out = logits_.data();
   multiply(head);
 }
@@ -129,8 +130,8 @@ Gemm CudaBackend::product_of(const PackedLinear& w, const Bf16* x, int m) const 
 }
 
 /// A product with the normed residual stream: rows source_rows[i], or all in order if it is null.
-Gemm CudaBackend::normed_product_of(const Step& step, const PackedLinear& w, const Array<float>& norm, int rows,
-                                  const int* source_rows) {
+Gemm CudaBackend::normed_product_of(const Step& step, const PackedLinear& w,
+                                    const Array<float>& norm, int rows, const int* source_rows) {
   Gemm args = product_of(w, normed_.data(), rows);
   if (fuses_norms(step)) {
     args.norm_squares = norm_squares_.data();
@@ -138,7 +139,8 @@ Gemm CudaBackend::normed_product_of(const Step& step, const PackedLinear& w, con
     args.norm_epsilon = config_.norm_epsilon;
     args.source_rows = source_rows;
   } else {
-    rms_norm(x_.data(), source_rows, rows, norm.data(), config_.hidden, config_.norm_epsilon, normed_.data(), stream_);
+    rms_norm(x_.data(), source_rows, rows, norm.data(), config_.hidden, config_.norm_epsilon,
+             normed_.data(), stream_);
   }
   return args;
 }
@@ -157,7 +159,8 @@ void CudaBackend::multiply(const Gemm& args) {
 }
 
 /// x_ += w · x, with the norm that follows if it is fused.
-void CudaBackend::add_product(const Step& step, const PackedLinear& w, const Bf16* x, const Array<float>& next_norm) {
+void CudaBackend::add_product(const Step& step, const PackedLinear& w, const Bf16* x,
+                              const Array<float>& next_norm) {
   Gemm args = product_of(w, x, step.rows);
   args.out = x_.data();
   args.accumulate = true;
@@ -201,7 +204,8 @@ cudaGraphExec_t captured(cudaStream_t stream, Launch launch) {
 /// launched directly, which also loads its kernels; the second one is captured.
 void CudaBackend::run(const Step& step) {
   if (step.rows > kMaxSkinnyRows || step.waves.size() != 1) return launch_step(step);
-  const auto [entry, first] = graphs_.try_emplace({step.rows, step.logits_rows, step.waves[0].max_items}, nullptr);
+  const auto [entry, first] =
+      graphs_.try_emplace({step.rows, step.logits_rows, step.waves[0].max_items}, nullptr);
   if (first) return launch_step(step);
   if (!entry->second) {
     entry->second = captured(stream_, [&] { launch_step(step); });

@@ -71,7 +71,7 @@ inline size_t row_bytes(WeightType type, int k) {
 /// largest number of the format, rounded to bf16; values beyond the format's range saturate.
 struct QuantizeArgs {
   WeightType type = WeightType::kInt8;
-  const float* rows = nullptr;     // [count, k]
+  const float* rows = nullptr;  // [count, k]
   int count = 0;
   int first_row = 0;               // index of rows[0] in the packed weights
   int k = 0;                       // a multiple of kQuantGroup
@@ -96,14 +96,14 @@ struct FusedNormOutput {
 struct EmbedArgs {
   const StepRow* rows = nullptr;
   int count = 0;
-  const Bf16* table = nullptr;                // [vocabulary, round_up(hidden, kQuantGroup)]
+  const Bf16* table = nullptr;  // [vocabulary, round_up(hidden, kQuantGroup)]
   int hidden = 0;
-  float* x = nullptr;                         // [count, hidden]
+  float* x = nullptr;  // [count, hidden]
   FusedNormOutput norm_output;
-  const float* inverse_frequency = nullptr;   // [half_dim], radians per position
-  int half_dim = 0;                           // rotated pairs per head
-  float attention_factor = 1;                 // multiplies cosines and sines (YaRN)
-  float* rope_table = nullptr;                // [count, half_dim, 2]: cosine, sine
+  const float* inverse_frequency = nullptr;  // [half_dim], radians per position
+  int half_dim = 0;                          // rotated pairs per head
+  float attention_factor = 1;                // multiplies cosines and sines (YaRN)
+  float* rope_table = nullptr;               // [count, half_dim, 2]: cosine, sine
 };
 void embed(const EmbedArgs& args, cudaStream_t stream);
 
@@ -118,8 +118,8 @@ void rms_norm(const float* x, const int* source_rows, int count, const float* we
 /// its own scale, because the tokens of a block arrive one by one and written values are never
 /// rescaled.
 struct KvCacheLayer {
-  void* k = nullptr;          // [blocks, kv_heads, kBlockTokens, dim]: bf16, or e4m3, interleaved rows
-  void* v = nullptr;          // [blocks, kv_heads, dim, kBlockTokens]
+  void* k = nullptr;  // [blocks, kv_heads, kBlockTokens, dim]: bf16, or e4m3, interleaved rows
+  void* v = nullptr;  // [blocks, kv_heads, dim, kBlockTokens]
   float* k_scales = nullptr;  // of e4m3: [blocks, kv_heads, kBlockTokens]; else null
   float* v_scales = nullptr;
 };
@@ -129,9 +129,9 @@ struct KvCacheLayer {
 struct QkvEpilogue {
   const StepRow* rows = nullptr;
   int count = 0;
-  const float* qkv = nullptr;         // [count, (heads + 2 · kv_heads) · dim]
-  bool halves_interleaved = false;    // qkv's q and K heads alternate kHalfPanel values of each half
-  const float* q_norm = nullptr;      // [dim], or null
+  const float* qkv = nullptr;       // [count, (heads + 2 · kv_heads) · dim]
+  bool halves_interleaved = false;  // qkv's q and K heads alternate kHalfPanel values of each half
+  const float* q_norm = nullptr;    // [dim], or null
   const float* k_norm = nullptr;
   const float* rope_table = nullptr;  // as EmbedArgs::rope_table
   float epsilon = 0;
@@ -153,23 +153,23 @@ constexpr size_t kSplitKWorkspace = size_t{256} * 128 * 128;
 /// Sums over k of x[i, k] · w[j, k], then one of several epilogues.
 /// "Skinny only" means: m <= kMaxSkinnyRows or batch_invariant.
 struct Gemm {
-  const Bf16* x = nullptr;              // [m, w.k]
+  const Bf16* x = nullptr;  // [m, w.k]
   int m = 0;
   PackedWeights w;
-  const float* bias = nullptr;          // [w.n], or null
-  bool batch_invariant = false;         // one order of sums for every m; slower if m is large
-  float* split_k_workspace = nullptr;   // [kSplitKWorkspace], for few tiles of a large m; or null
+  const float* bias = nullptr;         // [w.n], or null
+  bool batch_invariant = false;        // one order of sums for every m; slower if m is large
+  float* split_k_workspace = nullptr;  // [kSplitKWorkspace], for few tiles of a large m; or null
 
   // Skinny only: x and norm_squares come from FusedNormOutput, with rows of norm_size values.
   const float* norm_squares = nullptr;
   int norm_size = 0;
   float norm_epsilon = 0;
-  const int* source_rows = nullptr;     // [m], rows of x and norm_squares; null: 0, 1, …
+  const int* source_rows = nullptr;  // [m], rows of x and norm_squares; null: 0, 1, …
 
   // The epilogue, one of:
-  float* out = nullptr;                 // [m, w.n]
-  bool accumulate = false;              // out += instead of out =
-  FusedNormOutput norm_output;          // of `out`; skinny only
+  float* out = nullptr;         // [m, w.n]
+  bool accumulate = false;      // out += instead of out =
+  FusedNormOutput norm_output;  // of `out`; skinny only
   /// silu(gate) · up, [m, round_up(w.n / 2, kQuantGroup)]; the padding is not written.
   Bf16* gated_out = nullptr;
   /// Used if its q is set. Requires halves_interleaved, bf16 KV and no q/k norm; skinny only.
@@ -178,8 +178,10 @@ struct Gemm {
 void skinny_gemm(const Gemm& args, cudaStream_t stream);
 void tiled_gemm(const Gemm& args, cudaStream_t stream);
 inline void gemm(const Gemm& args, cudaStream_t stream) {
-  if (args.m <= kMaxSkinnyRows || args.batch_invariant) skinny_gemm(args, stream);
-  else tiled_gemm(args, stream);
+  if (args.m <= kMaxSkinnyRows || args.batch_invariant)
+    skinny_gemm(args, stream);
+  else
+    tiled_gemm(args, stream);
 }
 
 /// Gemm::gated_out computed from a finished product gate_up [count, n] in bf16.
@@ -191,7 +193,7 @@ void silu_and_mul(const Bf16* gate_up, int count, int n, Bf16* out, cudaStream_t
 struct WorkItem {
   int first_block;  // in DeviceAttentionPlan::blocks
   int num_blocks;
-  int first_read;   // in DeviceAttentionPlan::reads
+  int first_read;  // in DeviceAttentionPlan::reads
   int num_reads;
 };
 
@@ -233,7 +235,7 @@ void merge_partials(const StepRow* rows, int count, const float* partials, int h
 struct PrefillSpan {
   int first_row;
   int num_rows;
-  int first_range;       // in PrefillAttention::ranges
+  int first_range;  // in PrefillAttention::ranges
   int num_ranges;
   int first_row_tokens;  // of the last range, as far as the first row sees it
 };

@@ -14,7 +14,8 @@ namespace anabranch::ANABRANCH_CUDA {
 /// process ends, and its supervisor starts another.
 inline void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
-  throw Error(ErrorCode::kInternal, std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
+  throw Error(ErrorCode::kInternal,
+              std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
 }
 
 /// An array in device memory.
@@ -61,7 +62,8 @@ class Pinned {
   Pinned() = default;
   explicit Pinned(size_t count) : count_(count) {
     void* address = nullptr;
-    check(cudaMallocHost(&address, std::max<size_t>(count, 1) * sizeof(T)), "allocating pinned host memory");
+    check(cudaMallocHost(&address, std::max<size_t>(count, 1) * sizeof(T)),
+          "allocating pinned host memory");
     data_ = static_cast<T*>(address);
   }
   ~Pinned() {

@@ -22,8 +22,8 @@ std::uint64_t free_memory() {
 
 }  // namespace
 
-CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint, const BackendOptions& options,
-                         int device)
+CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint,
+                         const BackendOptions& options, int device)
     : config_(config),
       type_(options.weight_type),
       kv_type_(options.kv_type),
@@ -35,8 +35,8 @@ CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint
                 "fp32 weights run on the CPU only; give --dtype bf16 or --device cpu");
   }
   if (padded_dim() > 8 * kWarpK || (padded_dim() > 4 * kWarpK && padded_dim() != 8 * kWarpK)) {
-    throw Error(ErrorCode::kFailedPrecondition,
-                "the CUDA backend has no kernel for heads of " + std::to_string(config.head_dim) + " values");
+    throw Error(ErrorCode::kFailedPrecondition, "the CUDA backend has no kernel for heads of " +
+                                                    std::to_string(config.head_dim) + " values");
   }
 #if !defined(ANABRANCH_EMULATE)
   check(cudaSetDevice(device), "selecting the device");
@@ -50,7 +50,8 @@ CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint
   check(cudaStreamCreate(&stream_), "creating a stream");
 #if defined(ANABRANCH_WITH_CUBLASLT)
   // Not with `deterministic`: cuBLASLt's order of sums depends on the number of rows.
-  if (type_ == WeightType::kBF16 && !deterministic_ && options.cublaslt) cublaslt_ = std::make_unique<CublasLt>();
+  if (type_ == WeightType::kBF16 && !deterministic_ && options.cublaslt)
+    cublaslt_ = std::make_unique<CublasLt>();
 #endif
   weights_ = load_weights(config_, checkpoint, type_, fuses_qkv_epilogue());
   allocate_scratch();
@@ -81,8 +82,12 @@ bool CudaBackend::fuses_qkv_epilogue() const {
 // ---- KV cache ----------------------------------------------------------------------------------
 
 /// Bytes of K or V of one token and head, without and with its scale.
-size_t CudaBackend::kv_value_bytes() const { return static_cast<size_t>(padded_dim()) * (fp8_kv() ? 1 : sizeof(Bf16)); }
-size_t CudaBackend::kv_head_bytes() const { return kv_value_bytes() + (fp8_kv() ? sizeof(float) : 0); }
+size_t CudaBackend::kv_value_bytes() const {
+  return static_cast<size_t>(padded_dim()) * (fp8_kv() ? 1 : sizeof(Bf16));
+}
+size_t CudaBackend::kv_head_bytes() const {
+  return kv_value_bytes() + (fp8_kv() ? sizeof(float) : 0);
+}
 
 /// Bytes of K and V of one token in all layers.
 size_t CudaBackend::kv_token_bytes() const {
@@ -96,10 +101,12 @@ void CudaBackend::allocate_kv(std::uint64_t bytes) {
   if (bytes == 0) bytes = free_memory() / 10 * 9;
   total_blocks_ = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
   if (total_blocks_ < 8) {
-    throw Error(ErrorCode::kResourceExhausted,
-                "the KV budget of " + std::to_string(bytes >> 20) + " MiB holds fewer than 8 "
-                "blocks of " + std::to_string(block) + " bytes; give --kv-mib more, or a device "
-                "with more memory");
+    throw Error(ErrorCode::kResourceExhausted, "the KV budget of " + std::to_string(bytes >> 20) +
+                                                   " MiB holds fewer than 8 "
+                                                   "blocks of " +
+                                                   std::to_string(block) +
+                                                   " bytes; give --kv-mib more, or a device "
+                                                   "with more memory");
   }
   // One spare block, which padding rows write to.
   const auto blocks = static_cast<size_t>(total_blocks_) + 1;
@@ -125,7 +132,9 @@ void CudaBackend::allocate_scratch() {
   const ModelConfig& c = config_;
   const auto rows = static_cast<size_t>(max_rows_);
   const int q = c.heads * c.head_dim;
-  const auto bf16 = [&](size_t width) { return Array<Bf16>(rows * round_up(width, kQuantGroup), "scratch"); };
+  const auto bf16 = [&](size_t width) {
+    return Array<Bf16>(rows * round_up(width, kQuantGroup), "scratch");
+  };
   const auto fp32 = [&](size_t width) { return Array<float>(rows * width, "scratch"); };
   x_ = fp32(c.hidden);
   norm_squares_ = fp32(static_cast<size_t>(panels_of(c.hidden)));
@@ -138,14 +147,16 @@ void CudaBackend::allocate_scratch() {
   if (cublaslt_) gate_up_ = Array<Bf16>(rows * 2 * round_up(c.intermediate, kHalfPanel), "scratch");
 #endif
   gated_ = bf16(c.intermediate);
-  if (!deterministic_ && max_rows_ > kMaxSkinnyRows) split_k_workspace_ = Array<float>(kSplitKWorkspace, "scratch");
+  if (!deterministic_ && max_rows_ > kMaxSkinnyRows)
+    split_k_workspace_ = Array<float>(kSplitKWorkspace, "scratch");
   // The padding of rows is never written and must be 0.
   for (const Array<Bf16>* array : {&normed_, &q_, &attended_, &gated_}) {
     check(cudaMemset(array->data(), 0, array->count() * sizeof(Bf16)), "clearing scratch");
   }
   // The partials of one row must fit. Each chunk holds at least one token of its context.
   const int max_partials = std::max(c.context, 4096);
-  partials_ = Array<float>(static_cast<size_t>(max_partials) * c.heads * (c.head_dim + 2), "scratch");
+  partials_ =
+      Array<float>(static_cast<size_t>(max_partials) * c.heads * (c.head_dim + 2), "scratch");
   steps_ = StepBuilder(config_, max_rows_, max_partials, deterministic_);
   sampling_inputs_ = StagingBuffer(1 << 22);
   logits_row_ = Pinned<float>(c.vocabulary);

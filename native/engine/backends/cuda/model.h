@@ -27,7 +27,8 @@ namespace anabranch::ANABRANCH_CUDA {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint, const BackendOptions& options, int device);
+  CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint,
+              const BackendOptions& options, int device);
   ~CudaBackend() override;
 
   std::string name() const override;
@@ -63,9 +64,11 @@ class CudaBackend final : public Backend {
   void compute_logits(const Step& step);
 
   Gemm product_of(const PackedLinear& w, const Bf16* x, int m) const;
-  Gemm normed_product_of(const Step& step, const PackedLinear& w, const Array<float>& norm, int rows, const int* source_rows);
+  Gemm normed_product_of(const Step& step, const PackedLinear& w, const Array<float>& norm,
+                         int rows, const int* source_rows);
   void multiply(const Gemm& args);
-  void add_product(const Step& step, const PackedLinear& w, const Bf16* x, const Array<float>& next_norm);
+  void add_product(const Step& step, const PackedLinear& w, const Bf16* x,
+                   const Array<float>& next_norm);
 
   bool fuses_norms(const Step& step) const { return step.rows <= kMaxSkinnyRows || deterministic_; }
   FusedNormOutput norm_output(const Step& step, const Array<float>& norm) const;
@@ -111,7 +114,7 @@ class CudaBackend final : public Backend {
   std::map<std::tuple<int, int, int>, cudaGraphExec_t> graphs_;
 #endif
 
-  Array<float> logits_;      // [max_rows, vocabulary], of the last forward pass
+  Array<float> logits_;       // [max_rows, vocabulary], of the last forward pass
   Pinned<float> logits_row_;  // [vocabulary], one row of them
   StagingBuffer sampling_inputs_;
   Pinned<DeviceSampledToken> sampled_;  // [max_rows], written by the device

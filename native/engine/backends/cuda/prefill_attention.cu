@@ -19,7 +19,8 @@ constexpr int kBlocksInFlight = Chunks > 4 ? 2 : 4;
 /// warps share nothing. Each warp reads its context's K and V once; warps of a block and blocks of
 /// a span read the same KV at about the same time, so that most reads hit L2.
 template <int Chunks, class Format>
-__global__ void __launch_bounds__(kPrefillWarps* kWarp) prefill_attention_kernel(Attention p, PrefillAttention r) {
+__global__ void __launch_bounds__(kPrefillWarps* kWarp)
+    prefill_attention_kernel(Attention p, PrefillAttention r) {
   constexpr int kDim = Chunks * kWarpK;
   const PrefillTile part = r.tiles[blockIdx.x];
   const PrefillSpan span = r.spans[part.span];
@@ -68,7 +69,8 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp) prefill_attention_kernel
           const int visible = last ? last_range_tokens[half] : tokens;
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
-            scores[b][half][i] = first_token + 4 * tile.t + i < visible ? block_scores[half][i] : minus_infinity();
+            scores[b][half][i] =
+                first_token + 4 * tile.t + i < visible ? block_scores[half][i] : minus_infinity();
             new_max[half] = fmaxf(new_max[half], scores[b][half][i]);
           }
         }
@@ -103,8 +105,8 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp) prefill_attention_kernel
       for (int b = 0; b < kBlocksInFlight<Chunks>; ++b) {
         const int first_token = begin + b * kBlockTokens;
         if (first_token >= tokens) continue;
-        tile.add_values(r.blocks[range.first_block + first_token / kBlockTokens], scores[b], tokens - first_token,
-                        out);
+        tile.add_values(r.blocks[range.first_block + first_token / kBlockTokens], scores[b],
+                        tokens - first_token, out);
       }
     }
   }
@@ -115,7 +117,8 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp) prefill_attention_kernel
   for (int half = 0; half < 2; ++half) {
     const float scale = 1.0f / quad_sum(weight_sum[half]);
     if (first_query + tile.g + 8 * half >= queries) continue;
-    Bf16* to = r.out + row[half] * width + static_cast<size_t>(kv_head * group + head[half]) * p.dim;
+    Bf16* to =
+        r.out + row[half] * width + static_cast<size_t>(kv_head * group + head[half]) * p.dim;
 #pragma unroll
     for (int d = 0; d < kDim / 8; ++d) {
 #pragma unroll
@@ -128,14 +131,17 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp) prefill_attention_kernel
 }
 
 template <int Chunks, class Format>
-void launch_prefill_attention(const Attention& p, const PrefillAttention& r, int num_tiles, cudaStream_t stream) {
+void launch_prefill_attention(const Attention& p, const PrefillAttention& r, int num_tiles,
+                              cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(num_tiles), static_cast<unsigned>(p.kv_heads));
-  launch(prefill_attention_kernel<Chunks, Format>, grid, dim3(kPrefillWarps * kWarp), 0, stream, p, r);
+  launch(prefill_attention_kernel<Chunks, Format>, grid, dim3(kPrefillWarps * kWarp), 0, stream, p,
+         r);
 }
 
 }  // namespace
 
-void attend_prefill(const Attention& p, const PrefillAttention& prefill, int num_tiles, cudaStream_t stream) {
+void attend_prefill(const Attention& p, const PrefillAttention& prefill, int num_tiles,
+                    cudaStream_t stream) {
   dispatch(p, [&](auto chunks, auto format) {
     launch_prefill_attention<chunks(), decltype(format)>(p, prefill, num_tiles, stream);
   });

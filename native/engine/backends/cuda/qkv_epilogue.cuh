@@ -12,7 +12,9 @@ namespace anabranch::ANABRANCH_CUDA {
 __device__ inline int index_in_head(const QkvEpilogue& p, int d) {
   return p.halves_interleaved ? d / kHalfPanel * kPanel + d % kHalfPanel : d;
 }
-__device__ inline int partner_distance(const QkvEpilogue& p) { return p.halves_interleaved ? kHalfPanel : p.dim / 2; }
+__device__ inline int partner_distance(const QkvEpilogue& p) {
+  return p.halves_interleaved ? kHalfPanel : p.dim / 2;
+}
 
 /// RoPE of values d and dim / 2 + d of all heads of one row.
 struct RopeRotation {

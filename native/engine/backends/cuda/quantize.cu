@@ -14,7 +14,8 @@ __global__ void quantize_kernel(QuantizeArgs p) {
   wait_on_previous_kernel();
   const int groups = p.k / kQuantGroup, group = static_cast<int>(blockIdx.y);
   const int lane = static_cast<int>(threadIdx.x);
-  const float* from = p.rows + static_cast<size_t>(blockIdx.x) * p.k + group * kQuantGroup + lane * kPerLane;
+  const float* from =
+      p.rows + static_cast<size_t>(blockIdx.x) * p.k + group * kQuantGroup + lane * kPerLane;
   float values[kPerLane], max_magnitude = 0;
 #pragma unroll
   for (int i = 0; i < kPerLane; ++i) {
@@ -37,8 +38,8 @@ __global__ void quantize_kernel(QuantizeArgs p) {
 
 void quantize(const QuantizeArgs& p, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(p.count), static_cast<unsigned>(p.k / kQuantGroup));
-  launch(p.type == WeightType::kInt8 ? quantize_kernel<Int8> : quantize_kernel<Fp8>, grid, dim3(kWarp),
-         0, stream, p);
+  launch(p.type == WeightType::kInt8 ? quantize_kernel<Int8> : quantize_kernel<Fp8>, grid,
+         dim3(kWarp), 0, stream, p);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

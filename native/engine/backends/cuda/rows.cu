@@ -35,7 +35,8 @@ __global__ void embed_kernel(EmbedArgs p) {
     const float value = valid ? widen(from[i]) : 0.0f;
     if (valid) to[i] = value;
     if (p.norm_output.x) {
-      store_norm_output(p.norm_output, valid, row, i, p.hidden, value, valid ? p.norm_output.weight[i] : 0.0f);
+      store_norm_output(p.norm_output, valid, row, i, p.hidden, value,
+                        valid ? p.norm_output.weight[i] : 0.0f);
     }
   }
   for (int i = thread; i < p.half_dim; i += kThreads) {
@@ -96,7 +97,8 @@ struct WarpHead {
 struct Bf16KvStore {
   /// index(d) is the index of value d in `cache`, and `token` that of the token's scale.
   template <class Index>
-  static __device__ void store(const WarpHead& head, int dim, int lane, void* cache, float*, size_t, Index index) {
+  static __device__ void store(const WarpHead& head, int dim, int lane, void* cache, float*, size_t,
+                               Index index) {
     head.store(dim, lane, static_cast<Bf16*>(cache), index, narrow);
   }
   static __device__ int interleaved(int i) { return i; }
@@ -105,8 +107,8 @@ struct Bf16KvStore {
 /// How a head is quantized and written to an e4m3 cache.
 struct Fp8KvStore {
   template <class Index>
-  static __device__ void store(const WarpHead& head, int dim, int lane, void* cache, float* scales, size_t token,
-                               Index index) {
+  static __device__ void store(const WarpHead& head, int dim, int lane, void* cache, float* scales,
+                               size_t token, Index index) {
     float max_magnitude = 0;
     WarpHead::for_each(dim, lane, [&](int i, int) {
       max_magnitude = fmaxf(max_magnitude, fmaxf(fabsf(head.low[i]), fabsf(head.high[i])));
@@ -131,8 +133,8 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int half = p.dim / 2;
-  const float* in =
-      p.qkv + static_cast<size_t>(row_index) * static_cast<size_t>(p.heads + 2 * p.kv_heads) * p.dim;
+  const float* in = p.qkv + static_cast<size_t>(row_index) *
+                                static_cast<size_t>(p.heads + 2 * p.kv_heads) * p.dim;
   for (int head = warp; head < p.heads + 2 * p.kv_heads; head += kThreads / kWarp) {
     const float* from = in + static_cast<size_t>(head) * p.dim;
     const bool query = head < p.heads;
@@ -175,7 +177,8 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
 
     // The store of q or K.
     if (query) {
-      values.store(p.dim, lane, p.q + query_index(p, row_index, head), [](int d) { return d; }, narrow);
+      values.store(
+          p.dim, lane, p.q + query_index(p, row_index, head), [](int d) { return d; }, narrow);
       continue;
     }
     const size_t to = key_index(p, row, kv_head);
@@ -193,7 +196,8 @@ __global__ void silu_and_mul_kernel(const Bf16* gate_up, int n, Bf16* out) {
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= n / 2) return;
   const size_t width = round_up(n / 2, kQuantGroup);
-  const Bf16* gate = gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalfPanel * kPanel + i % kHalfPanel;
+  const Bf16* gate =
+      gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalfPanel * kPanel + i % kHalfPanel;
   out[blockIdx.y * width + i] = narrow(silu(widen(gate[0])) * widen(gate[kHalfPanel]));
 }
 
@@ -203,10 +207,10 @@ void embed(const EmbedArgs& p, cudaStream_t stream) {
   launch(embed_kernel, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream, p);
 }
 
-void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n, float epsilon,
-              Bf16* out, cudaStream_t stream) {
-  launch(rms_norm_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, x, source_rows, weight,
-         n, epsilon, out);
+void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n,
+              float epsilon, Bf16* out, cudaStream_t stream) {
+  launch(rms_norm_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, x,
+         source_rows, weight, n, epsilon, out);
 }
 
 void apply_qkv_epilogue(const QkvEpilogue& p, cudaStream_t stream) {
@@ -215,9 +219,10 @@ void apply_qkv_epilogue(const QkvEpilogue& p, cudaStream_t stream) {
 }
 
 void silu_and_mul(const Bf16* gate_up, int count, int n, Bf16* out, cudaStream_t stream) {
-  launch(silu_and_mul_kernel,
-         dim3(static_cast<unsigned>((n / 2 + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
-         dim3(kThreads), 0, stream, gate_up, n, out);
+  launch(
+      silu_and_mul_kernel,
+      dim3(static_cast<unsigned>((n / 2 + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
+      dim3(kThreads), 0, stream, gate_up, n, out);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

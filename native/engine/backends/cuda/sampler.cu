@@ -18,7 +18,9 @@ constexpr int kThreads = 512;
 constexpr int kWarps = kThreads / kWarp;
 using FixedPoint = unsigned long long;  // in units of 2^-40
 
-__device__ inline FixedPoint to_fixed_point(float weight) { return static_cast<FixedPoint>(weight * 0x1p40f); }
+__device__ inline FixedPoint to_fixed_point(float weight) {
+  return static_cast<FixedPoint>(weight * 0x1p40f);
+}
 
 /// visit(i, value) for the values begin + first, begin + first + step, … of a row. Several loads
 /// are in flight at once.
@@ -57,7 +59,9 @@ __device__ Candidate most_likely(const float* row, int vocabulary, Candidate pre
   const int thread = static_cast<int>(threadIdx.x);
   Candidate best = {0, -1};
   for_each(row, 0, vocabulary, thread, kThreads, [&](int i, float logit) {
-    if (previous.token >= 0 && !(logit < previous.logit || (logit == previous.logit && i > previous.token))) return;
+    if (previous.token >= 0 &&
+        !(logit < previous.logit || (logit == previous.logit && i > previous.token)))
+      return;
     take_better(best, logit, i);
   });
   for (int step = kWarp / 2; step > 0; step /= 2) {
@@ -90,8 +94,8 @@ __device__ double log_sum_exp(const float* row, int vocabulary, float max_logit)
 
 // ---- penalties, bias and mask ------------------------------------------------------------------
 
-__device__ void adjust_logits(float* row, const DeviceSamplingRow& input, LogitAdjustment* adjustments,
-                              const int* allowed, int vocabulary) {
+__device__ void adjust_logits(float* row, const DeviceSamplingRow& input,
+                              LogitAdjustment* adjustments, const int* allowed, int vocabulary) {
   __shared__ float kept[kMaxAllowed];
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) {  // one after another, because a token may have several adjustments
@@ -130,7 +134,8 @@ struct TokenWeights {
   /// visit(token, weight), as for_each() does it.
   template <class Visit>
   __device__ void for_each(int begin, int end, int first, int step, Visit visit) const {
-    ANABRANCH_CUDA::for_each(row, begin, end, first, step, [&](int i, float value) { visit(i, weight_of(value)); });
+    ANABRANCH_CUDA::for_each(row, begin, end, first, step,
+                             [&](int i, float value) { visit(i, weight_of(value)); });
   }
 };
 
@@ -190,13 +195,14 @@ struct DigitHistogram {
 /// The threshold that keeps the largest weights, among those that `before` keeps, until their count
 /// (top-k) or their sum (top-p) reaches `goal`, which is at least 1.
 template <bool BySum>
-__device__ Threshold select_threshold(const TokenWeights& weights, Threshold before, FixedPoint goal) {
+__device__ Threshold select_threshold(const TokenWeights& weights, Threshold before,
+                                      FixedPoint goal) {
   __shared__ DigitHistogram histogram;
   __shared__ std::uint32_t digit;
   __shared__ FixedPoint above;
   const int thread = static_cast<int>(threadIdx.x);
-  std::uint32_t prefix = 0;   // the digits found so far
-  FixedPoint passed = 0;      // count or sum of the weights above them
+  std::uint32_t prefix = 0;  // the digits found so far
+  FixedPoint passed = 0;     // count or sum of the weights above them
   for (int shift = 20; shift >= 0; shift -= 10) {
     // Histogram of the next digit of the weights that share the prefix.
     histogram.clear(thread);
@@ -256,7 +262,9 @@ struct TokenRange {
   int begin, end;
   unsigned equals;  // how many tokens equal to the threshold are kept, from `begin` on
 
-  __device__ int part_size() const { return static_cast<int>((end - begin + kThreads - 1) / kThreads) * kWarp; }
+  __device__ int part_size() const {
+    return static_cast<int>((end - begin + kThreads - 1) / kThreads) * kWarp;
+  }
 };
 
 /// visit(part, sum of its kept weights, kept tokens in it that equal the threshold) for each part
@@ -265,7 +273,8 @@ template <class Visit>
 __device__ void for_each_part(const KeptTokens& kept, const TokenRange& range, Visit visit) {
   __shared__ FixedPoint sums[kWarps];
   __shared__ unsigned equals[kWarps];
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            warp = static_cast<int>(threadIdx.x) / kWarp;
   const int begin = range.begin + warp * range.part_size();
   const int end = begin + range.part_size() < range.end ? begin + range.part_size() : range.end;
   FixedPoint sum = 0;
@@ -342,21 +351,26 @@ __device__ int find_token(const KeptTokens& kept, FixedPoint target, int fallbac
 // ---- the kernel --------------------------------------------------------------------------------
 
 /// Samples by temperature, top-k, top-p and min-p from adjusted logits.
-__device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow& input, Candidate best) {
+__device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow& input,
+                            Candidate best) {
   // Unless the raw logits are still needed, the weights replace them and are computed only once.
   const bool keep_logits = input.top_logprobs >= 0;
-  const TokenWeights weights = {row, vocabulary, best.logit, 1.0f / input.temperature, !keep_logits};
+  const TokenWeights weights = {row, vocabulary, best.logit, 1.0f / input.temperature,
+                                !keep_logits};
   if (!keep_logits) {
-    const TokenWeights computed = {row, vocabulary, weights.max_logit, weights.inverse_temperature, false};
+    const TokenWeights computed = {row, vocabulary, weights.max_logit, weights.inverse_temperature,
+                                   false};
     computed.for_each(0, vocabulary, static_cast<int>(threadIdx.x), kThreads,
                       [&](int i, float weight) { row[i] = weight; });
     __syncthreads();
   }
   Threshold threshold = kKeepAll;
-  if (input.top_k > 0) threshold = select_threshold<false>(weights, threshold, static_cast<FixedPoint>(input.top_k));
+  if (input.top_k > 0)
+    threshold = select_threshold<false>(weights, threshold, static_cast<FixedPoint>(input.top_k));
   if (input.top_p < 1) {
     const FixedPoint total = sum_of({weights, threshold, 0});
-    const auto goal = static_cast<FixedPoint>(static_cast<double>(input.top_p) * static_cast<double>(total));
+    const auto goal =
+        static_cast<FixedPoint>(static_cast<double>(input.top_p) * static_cast<double>(total));
     threshold = select_threshold<true>(weights, threshold, goal > 0 ? goal : 1);
   }
   const KeptTokens kept = {weights, threshold, input.min_p < 1 ? input.min_p : 1.0f};
@@ -370,8 +384,8 @@ __device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow&
 /// the first one mostly from L2: one pass for greedy, about ten for top-k and top-p, and one per
 /// entry of the list of top log-probabilities.
 __global__ void __launch_bounds__(kThreads, 1)
-    sample_kernel(float* logits, int vocabulary, const DeviceSamplingRow* rows, LogitAdjustment* adjustments,
-                  const int* allowed, DeviceSampledToken* results) {
+    sample_kernel(float* logits, int vocabulary, const DeviceSamplingRow* rows,
+                  LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* results) {
   wait_on_previous_kernel();
   const DeviceSamplingRow input = rows[blockIdx.x];
   float* row = logits + static_cast<size_t>(input.row) * vocabulary;
@@ -399,7 +413,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   adjust_logits(row, input, adjustments, allowed, vocabulary);
   const Candidate best = most_likely(row, vocabulary);
   int token = best.token;
-  if (token >= 0 && input.temperature > 0 && input.top_k != 1) token = sample_token(row, vocabulary, input, best);
+  if (token >= 0 && input.temperature > 0 && input.top_k != 1)
+    token = sample_token(row, vocabulary, input, best);
   if (!first_thread) return;
   out.token = token;
   if (input.top_logprobs < 0 || token < 0) return;
@@ -415,8 +430,9 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 }  // namespace
 
-void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count, LogitAdjustment* adjustments,
-            const int* allowed, DeviceSampledToken* out, cudaStream_t stream) {
+void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
+            LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* out,
+            cudaStream_t stream) {
   launch(sample_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, logits,
          vocabulary, rows, adjustments, allowed, out);
 }

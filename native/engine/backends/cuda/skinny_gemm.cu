@@ -43,20 +43,20 @@ struct QkvPair {
 };
 
 /// Rotates a pair of q or K and stores it, or stores a pair of V.
-__device__ void store_qkv_pair(const QkvEpilogue& p, int row, const QkvPair& pair, const EpilogueInput& input,
-                               float low, float high) {
+__device__ void store_qkv_pair(const QkvEpilogue& p, int row, const QkvPair& pair,
+                               const EpilogueInput& input, float low, float high) {
   const bool query = pair.head < p.heads;
   const int kv_head = query ? 0 : (pair.head - p.heads) % p.kv_heads;
   if (!pair.rotated) {
-    Bf16* to =
-        static_cast<Bf16*>(p.kv.v) + value_index(p, input.row, kv_head) + pair.d * kBlockTokens + input.row.offset;
+    Bf16* to = static_cast<Bf16*>(p.kv.v) + value_index(p, input.row, kv_head) +
+               pair.d * kBlockTokens + input.row.offset;
     to[0] = narrow(low);
     to[kHalfPanel * kBlockTokens] = narrow(high);
     return;
   }
   input.rotation.apply(p, query, low, high);
-  Bf16* to =
-      query ? p.q + query_index(p, row, pair.head) : static_cast<Bf16*>(p.kv.k) + key_index(p, input.row, kv_head);
+  Bf16* to = query ? p.q + query_index(p, row, pair.head)
+                   : static_cast<Bf16*>(p.kv.k) + key_index(p, input.row, kv_head);
   to[pair.d] = narrow(low);
   to[p.dim / 2 + pair.d] = narrow(high);
 }
@@ -88,7 +88,8 @@ struct SkinnyShape {
 /// stages are copied before the previous kernel has finished, and the next `prefetch_bytes` of each
 /// weight row are prefetched into L2.
 template <class WeightFormat, class Shape>
-__global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel(Gemm p, int prefetch_bytes) {
+__global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
+    skinny_gemm_kernel(Gemm p, int prefetch_bytes) {
   constexpr int Tiles = Shape::Tiles, Panels = Shape::Panels, kRows = Shape::kRows;
   using Ring = SliceRing<WeightFormat, Panels>;
   constexpr int kStages = Ring::kStages, kFragments = WeightFormat::kFragments;
@@ -101,8 +102,10 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
   const int lane = thread % kWarp, warp = thread / kWarp;
   const int threads = static_cast<int>(blockDim.x), warps = threads / kWarp;
   const int g = lane / 4, t = lane % 4;
-  const int first_row = static_cast<int>(blockIdx.y) * kRows, first_panel = static_cast<int>(blockIdx.x) * Panels;
-  const int depth = p.w.k, stride = warps * WeightFormat::kSliceK, last_panel = panels_of(p.w.n) - 1;
+  const int first_row = static_cast<int>(blockIdx.y) * kRows,
+            first_panel = static_cast<int>(blockIdx.x) * Panels;
+  const int depth = p.w.k, stride = warps * WeightFormat::kSliceK,
+            last_panel = panels_of(p.w.n) - 1;
   std::uint8_t* const ring = dynamic_shared() + warp * Ring::kBytes;
 
   // Start of the weight pipeline. Beyond the last panel, the last one is loaded again.
@@ -113,7 +116,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
 #pragma unroll
       for (int i = 0; i < Panels; ++i) {
         const int panel = first_panel + i < last_panel ? first_panel + i : last_panel;
-        const auto* from = weights + (static_cast<size_t>(panel) * kPanel + g) * row_bytes + k * WeightFormat::kBytes + t * 16;
+        const auto* from = weights + (static_cast<size_t>(panel) * kPanel + g) * row_bytes +
+                           k * WeightFormat::kBytes + t * 16;
         std::uint8_t* const to = ring + (stage * Panels + i) * Ring::kSliceBytes;
         cp_async16(to + lane * 16, from);
         cp_async16(to + (kWarp + lane) * 16, from + 8 * row_bytes);
@@ -123,8 +127,10 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
     cp_async_commit();
   };
 #pragma unroll
-  for (int stage = 0; stage < kStages - 1; ++stage) load_slices(warp * WeightFormat::kSliceK + stage * stride, stage);
-  if (prefetch_bytes > 0 && thread < Panels * kPanel && blockIdx.y == 0 && first_panel + thread / kPanel <= last_panel) {
+  for (int stage = 0; stage < kStages - 1; ++stage)
+    load_slices(warp * WeightFormat::kSliceK + stage * stride, stage);
+  if (prefetch_bytes > 0 && thread < Panels * kPanel && blockIdx.y == 0 &&
+      first_panel + thread / kPanel <= last_panel) {
     prefetch_l2(weights + (static_cast<size_t>(first_panel) * kPanel + thread) * row_bytes +
                     (kStages - 1) * stride * WeightFormat::kBytes,
                 static_cast<unsigned>(prefetch_bytes));
@@ -149,7 +155,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
 #pragma unroll
   for (int i = 0; i < Tiles; ++i) {
     const int row = first_row + 8 * i + g;
-    x[i] = p.x + static_cast<size_t>(source_row(row < p.m ? row : p.m - 1)) * depth + t * (WeightFormat::kSliceK / 4);
+    x[i] = p.x + static_cast<size_t>(source_row(row < p.m ? row : p.m - 1)) * depth +
+           t * (WeightFormat::kSliceK / 4);
   }
   // By the last warps first: if the slices don't divide evenly, those have fewer of them.
   if (p.norm_squares) {
@@ -195,7 +202,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
       load_slices(k + (kStages - 1) * stride, (stage == 0 ? kStages : stage) - 1);
 #pragma unroll
       for (int i = 0; i < Panels; ++i) {
-        WeightFormat::multiply(ring + (stage * Panels + i) * Ring::kSliceBytes, lane, x_fragments[slice], sums[i]);
+        WeightFormat::multiply(ring + (stage * Panels + i) * Ring::kSliceBytes, lane,
+                               x_fragments[slice], sums[i]);
       }
       stage = stage + 1 == kStages ? 0 : stage + 1;
       k += stride;
@@ -211,7 +219,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
 #pragma unroll
     for (int i = 0; i < Tiles; ++i) {
 #pragma unroll
-      for (int at = 0; at < 4; ++at) warp_sums[of][8 * i + 2 * t + at % 2][g + at / 2 * 8] = sums[of][i][at];
+      for (int at = 0; at < 4; ++at)
+        warp_sums[of][8 * i + 2 * t + at % 2][g + at / 2 * 8] = sums[of][i][at];
     }
   }
   __syncthreads();
@@ -232,7 +241,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
     if (valid) {
       value = result(i, j, bias);
       if (p.gated_out) {
-        gated_out_at(p, row, panel)[j] = narrow(silu(value) * result(i, j + kHalfPanel, partner_bias));
+        gated_out_at(p, row, panel)[j] =
+            narrow(silu(value) * result(i, j + kHalfPanel, partner_bias));
       } else if (p.qkv_epilogue.q) {
         store_qkv_pair(p.qkv_epilogue, row, QkvPair(p.qkv_epilogue, panel, j), input, value,
                        result(i, j + kHalfPanel, partner_bias));
@@ -240,7 +250,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1) skinny_gemm_kernel
         p.out[static_cast<size_t>(row) * p.w.n + column] = value += input.old_out;
       }
     }
-    if (p.norm_output.x) store_norm_output(p.norm_output, valid, row, column, p.w.n, value, norm_weight);
+    if (p.norm_output.x)
+      store_norm_output(p.norm_output, valid, row, column, p.w.n, value, norm_weight);
   }
 }
 
@@ -251,16 +262,21 @@ void launch_shape(const Gemm& p, int warps, cudaStream_t stream) {
   using Ring = SliceRing<WeightFormat, Shape::Panels>;
   constexpr size_t kPrefetchBytes = size_t{16} << 20;  // of all weights: a part of what L2 holds
   constexpr size_t kMaxShared = size_t{Shape::kMaxWarps} * Ring::kBytes;
-  static_assert(kMaxShared + Shape::kRows * sizeof(float) <= size_t{98} << 10, "not every device has more");
-  [[maybe_unused]] static const bool allowed = allow_dynamic_shared(skinny_gemm_kernel<WeightFormat, Shape>, kMaxShared);
+  static_assert(kMaxShared + Shape::kRows * sizeof(float) <= size_t{98} << 10,
+                "not every device has more");
+  [[maybe_unused]] static const bool allowed =
+      allow_dynamic_shared(skinny_gemm_kernel<WeightFormat, Shape>, kMaxShared);
   const auto panels = static_cast<size_t>(panels_of(p.w.n));
   const size_t row = row_bytes(p.w.type, p.w.k);
-  const size_t copied = static_cast<size_t>(Ring::kStages - 1) * warps * WeightFormat::kSliceK * WeightFormat::kBytes;
-  const size_t rest = row > copied ? row - copied : 0, max_prefetch = kPrefetchBytes / panels / kPanel / 16 * 16;
+  const size_t copied =
+      static_cast<size_t>(Ring::kStages - 1) * warps * WeightFormat::kSliceK * WeightFormat::kBytes;
+  const size_t rest = row > copied ? row - copied : 0,
+               max_prefetch = kPrefetchBytes / panels / kPanel / 16 * 16;
   const dim3 grid(static_cast<unsigned>((panels + Shape::Panels - 1) / Shape::Panels),
                   static_cast<unsigned>((p.m + Shape::kRows - 1) / Shape::kRows));
   launch(skinny_gemm_kernel<WeightFormat, Shape>, grid, dim3(static_cast<unsigned>(warps * kWarp)),
-         warps * size_t{Ring::kBytes}, stream, p, static_cast<int>(rest < max_prefetch ? rest : max_prefetch));
+         warps * size_t{Ring::kBytes}, stream, p,
+         static_cast<int>(rest < max_prefetch ? rest : max_prefetch));
 }
 
 /// Chooses warps and shape. If there are few panels, more warps share each of them, so that the
@@ -270,7 +286,9 @@ void launch_shape(const Gemm& p, int warps, cudaStream_t stream) {
 template <class WeightFormat>
 void launch_skinny(const Gemm& p, cudaStream_t stream) {
   const int panels = panels_of(p.w.n), warps = panels >= 256 ? 4 : panels >= 128 ? 8 : 16;
-  const auto with = [&](auto shape) { launch_shape<WeightFormat, decltype(shape)>(p, warps, stream); };
+  const auto with = [&](auto shape) {
+    launch_shape<WeightFormat, decltype(shape)>(p, warps, stream);
+  };
   // Panels per block: one, or up to four.
   const bool one = warps == 16, four = warps == 4;
   if (p.m <= 4 || (one && p.m <= 8)) return with(SkinnyShape<1, 1>{});

@@ -6,7 +6,8 @@
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
-static_assert(kBlockTokens == anabranch::kBlockTokens && kKvChunkTokens == anabranch::kKvChunkTokens);
+static_assert(kBlockTokens == anabranch::kBlockTokens &&
+              kKvChunkTokens == anabranch::kKvChunkTokens);
 
 constexpr int kMinPrefillRows = 16;  // rows that make a prefill span
 
@@ -18,7 +19,9 @@ int padded_items(int items) {
   return size;
 }
 
-int num_items(const AttentionPlan::Wave& wave) { return wave.thread_items.back() - wave.thread_items.front(); }
+int num_items(const AttentionPlan::Wave& wave) {
+  return wave.thread_items.back() - wave.thread_items.front();
+}
 
 std::span<const KvSpan> kv_spans_of(const Batch& batch, int row) {
   return std::span(batch.spans).subspan(batch.rows[row].first_span, batch.rows[row].num_spans);
@@ -28,7 +31,9 @@ std::span<const KvSpan> kv_spans_of(const Batch& batch, int row) {
 /// token more of the last KV span.
 bool continues_previous_row(const Batch& batch, int row) {
   const auto before = kv_spans_of(batch, row - 1), here = kv_spans_of(batch, row);
-  const auto same = [](const KvSpan& a, const KvSpan& b) { return a.blocks == b.blocks && a.length == b.length; };
+  const auto same = [](const KvSpan& a, const KvSpan& b) {
+    return a.blocks == b.blocks && a.length == b.length;
+  };
   return before.size() == here.size() && before.back().blocks == here.back().blocks &&
          before.back().length + 1 == here.back().length &&
          std::equal(before.begin(), before.end() - 1, here.begin(), same);
@@ -36,7 +41,8 @@ bool continues_previous_row(const Batch& batch, int row) {
 
 }  // namespace
 
-StepBuilder::StepBuilder(const ModelConfig& config, int max_rows, int max_partials, bool deterministic)
+StepBuilder::StepBuilder(const ModelConfig& config, int max_rows, int max_partials,
+                         bool deterministic)
     : max_rows_(max_rows),
       max_partials_(max_partials),
       group_(config.heads / config.kv_heads),
@@ -73,7 +79,8 @@ void StepBuilder::find_prefill_spans(const Batch& batch) {
     const auto kv_spans = kv_spans_of(batch, end - 1);
     const int index = static_cast<int>(prefill_spans_.size());
     prefill_spans_.push_back({first, end - first, static_cast<int>(prefill_ranges_.size()),
-                              static_cast<int>(kv_spans.size()), kv_spans_of(batch, first).back().length});
+                              static_cast<int>(kv_spans.size()),
+                              kv_spans_of(batch, first).back().length});
     for (const KvSpan& span : kv_spans) {
       prefill_ranges_.push_back({static_cast<int>(blocks_.size()), span.length});
       blocks_.insert(blocks_.end(), span.blocks, span.blocks + blocks_for(span.length));
@@ -88,7 +95,8 @@ void StepBuilder::find_prefill_spans(const Batch& batch) {
 
 std::uint64_t StepBuilder::kv_tokens() const {
   auto tokens = static_cast<std::uint64_t>(plan_.kv_tokens());
-  for (const PrefillKvRange& range : prefill_ranges_) tokens += static_cast<std::uint64_t>(range.tokens);
+  for (const PrefillKvRange& range : prefill_ranges_)
+    tokens += static_cast<std::uint64_t>(range.tokens);
   return tokens;
 }
 
@@ -111,12 +119,13 @@ bool StepBuilder::reserve(const Batch& batch) {
     items += static_cast<size_t>(padded_items(num_items(wave))) + 2;
   }
   constexpr size_t kBlocksPerItem = kKvChunkTokens / kBlockTokens;
-  const size_t bytes = rows * (sizeof(StepRow) + sizeof(int)) +
-                       items * (sizeof(WorkItem) + kBlocksPerItem * sizeof(int)) +
-                       plan_.waves().size() * (sizeof(DeviceAttentionPlan) + 64) +
-                       plan_.reads().size() * sizeof(QueryRead) + prefill_spans_.size() * sizeof(PrefillSpan) +
-                       prefill_ranges_.size() * sizeof(PrefillKvRange) +
-                       prefill_tiles_.size() * sizeof(PrefillTile) + blocks_.size() * sizeof(int) + 512;
+  const size_t bytes =
+      rows * (sizeof(StepRow) + sizeof(int)) +
+      items * (sizeof(WorkItem) + kBlocksPerItem * sizeof(int)) +
+      plan_.waves().size() * (sizeof(DeviceAttentionPlan) + 64) +
+      plan_.reads().size() * sizeof(QueryRead) + prefill_spans_.size() * sizeof(PrefillSpan) +
+      prefill_ranges_.size() * sizeof(PrefillKvRange) +
+      prefill_tiles_.size() * sizeof(PrefillTile) + blocks_.size() * sizeof(int) + 512;
   if (bytes <= staging_.size()) return false;
   staging_ = StagingBuffer(2 * bytes);
   return true;
@@ -139,13 +148,15 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
   std::fill_n(sources, step.rows, 0);
   for (int i = 0; i < batch_rows; ++i) {
     const Row& row = batch.rows[i];
-    rows[i] = {row.token, row.position, row.block, row.offset, plan_.first_partial(i), plan_.num_partials(i)};
+    rows[i] = {row.token,  row.position,           row.block,
+               row.offset, plan_.first_partial(i), plan_.num_partials(i)};
     if (row.logits_row >= 0) sources[row.logits_row] = i;
   }
 
   // Work items of each wave, then the reads and blocks that they all point into.
   std::vector<DeviceAttentionPlan*> plans;
-  for (const AttentionPlan::Wave& wave : plan_.waves()) step.waves.push_back(stage_wave(wave, plans));
+  for (const AttentionPlan::Wave& wave : plan_.waves())
+    step.waves.push_back(stage_wave(wave, plans));
   const auto [reads, device_reads] = staging_.take<QueryRead>(plan_.reads().size());
   for (size_t i = 0; i < plan_.reads().size(); ++i) {
     const AttentionPlan::QueryRead& read = plan_.reads()[i];
@@ -171,7 +182,8 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
 
 /// Stages a wave's work items and collects their blocks. The plan's pointers are set later, once
 /// the places of reads and blocks are known.
-StepWave StepBuilder::stage_wave(const AttentionPlan::Wave& planned, std::vector<DeviceAttentionPlan*>& plans) {
+StepWave StepBuilder::stage_wave(const AttentionPlan::Wave& planned,
+                                 std::vector<DeviceAttentionPlan*>& plans) {
   const int first = planned.thread_items.front(), count = num_items(planned);
   StepWave wave;
   wave.first_row = planned.first_row;
@@ -186,7 +198,8 @@ StepWave StepBuilder::stage_wave(const AttentionPlan::Wave& planned, std::vector
   for (int i = 0; i < count; ++i) {
     const AttentionPlan::WorkItem& item = plan_.item(first + i);
     int longest = 0;
-    for (int r = 0; r < item.count; ++r) longest = std::max(longest, plan_.reads()[item.first + r].tokens);
+    for (int r = 0; r < item.count; ++r)
+      longest = std::max(longest, plan_.reads()[item.first + r].tokens);
     items[i] = {static_cast<int>(blocks_.size()), blocks_for(longest), item.first, item.count};
     blocks_.insert(blocks_.end(), item.blocks, item.blocks + items[i].num_blocks);
   }

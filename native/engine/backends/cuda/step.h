@@ -68,7 +68,7 @@ struct Step {
   const StepRow* step_rows = nullptr;       // [rows]
   const int* logits_source_rows = nullptr;  // [logits_rows], the row of each logits row
   std::vector<StepWave> waves;
-  PrefillAttention prefill;                   // without `out`
+  PrefillAttention prefill;  // without `out`
   int num_prefill_tiles = 0;
 };
 

@@ -22,8 +22,8 @@ __device__ void load_rows(std::uint8_t* to, const void* from, size_t stride, int
     const int at = static_cast<int>(threadIdx.x) + i * kTileThreads;
     int row = first + at / kCopiesPerRow;
     row = row < rows ? row : rows - 1;
-    cp_async16(to + at * 16,
-               static_cast<const std::uint8_t*>(from) + static_cast<size_t>(row) * stride + at % kCopiesPerRow * 16);
+    cp_async16(to + at * 16, static_cast<const std::uint8_t*>(from) +
+                                 static_cast<size_t>(row) * stride + at % kCopiesPerRow * 16);
   }
 }
 
@@ -45,7 +45,8 @@ struct TileStage {
   static constexpr int kBytes = kTile * (kRowX + kRowW);
 
   static __device__ void load(const Gemm& p, std::uint8_t* stage, int k) {
-    const auto* w = static_cast<const std::uint8_t*>(p.w.values) + static_cast<size_t>(k) * WeightFormat::kBytes;
+    const auto* w = static_cast<const std::uint8_t*>(p.w.values) +
+                    static_cast<size_t>(k) * WeightFormat::kBytes;
     load_rows<kRowX>(stage, p.x + k, static_cast<size_t>(p.w.k) * 2,
                      static_cast<int>(blockIdx.x) * kTile, p.m);
     load_rows<kRowW>(stage + kTile * kRowX, w, static_cast<size_t>(p.w.k) * WeightFormat::kBytes,
@@ -88,18 +89,21 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled_gemm_kernel(Gemm p, int
     cp_async_wait<kStages - 2>();
     __syncthreads();
     const int next = step + kStages - 1;
-    if (next < steps) Stage::load(p, shared + next % kStages * Stage::kBytes, begin + next * kWarpK);
+    if (next < steps)
+      Stage::load(p, shared + next % kStages * Stage::kBytes, begin + next * kWarpK);
     cp_async_commit();
     const std::uint8_t* stage = shared + step % kStages * Stage::kBytes;
     const std::uint8_t* x = stage + (warp_row + g) * Stage::kRowX + t * 16;
-    const std::uint8_t* w =
-        stage + kTile * Stage::kRowX + (warp_column + g) * Stage::kRowW + t * 8 * WeightFormat::kBytes;
+    const std::uint8_t* w = stage + kTile * Stage::kRowX + (warp_column + g) * Stage::kRowW +
+                            t * 8 * WeightFormat::kBytes;
     Words4 b[kW];
 #pragma unroll
-    for (int j = 0; j < kW; ++j) b[j] = WeightFormat::load_eight(w + j * 8 * Stage::kRowW, scales[j]);
+    for (int j = 0; j < kW; ++j)
+      b[j] = WeightFormat::load_eight(w + j * 8 * Stage::kRowW, scales[j]);
 #pragma unroll
     for (int i = 0; i < kX; ++i) {
-      const Words4 low = load16(x + i * 16 * Stage::kRowX), high = load16(x + (i * 16 + 8) * Stage::kRowX);
+      const Words4 low = load16(x + i * 16 * Stage::kRowX),
+                   high = load16(x + (i * 16 + 8) * Stage::kRowX);
 #pragma unroll
       for (int j = 0; j < kW; ++j) mma_k32(sums[i][j], low, high, b[j]);
     }
@@ -117,7 +121,8 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled_gemm_kernel(Gemm p, int
             static_cast<int>(blockIdx.y) * kTile + warp_column + j * 8 + 2 * t + at % 2;
         if (row >= p.m || column >= p.w.n) continue;
         if (splits > 1) {
-          p.split_k_workspace[(static_cast<size_t>(split) * p.m + row) * p.w.n + column] = sums[i][j][at];
+          p.split_k_workspace[(static_cast<size_t>(split) * p.m + row) * p.w.n + column] =
+              sums[i][j][at];
         } else if (!p.gated_out) {
           store_output(p, row, column, sums[i][j][at]);
         } else if (j % 2 == 0) {  // even j hold gates, and j + 1 the matching ups
@@ -143,8 +148,10 @@ __global__ void split_k_reduce_kernel(Gemm p, int splits) {
     }
     return sum;
   };
-  if (p.gated_out) store_gated(p, row, column, sum_at(column), sum_at(column + kHalfPanel));
-  else store_output(p, row, column, sum_at(column));
+  if (p.gated_out)
+    store_gated(p, row, column, sum_at(column), sum_at(column + kHalfPanel));
+  else
+    store_output(p, row, column, sum_at(column));
 }
 
 template <class WeightFormat>
@@ -152,16 +159,21 @@ void launch_tiled(const Gemm& p, cudaStream_t stream) {
   constexpr unsigned kTargetBlocks = 256;  // enough to keep a device busy
   constexpr unsigned kReduceThreads = 256;
   const size_t shared = size_t{kStages} * TileStage<WeightFormat>::kBytes;
-  [[maybe_unused]] static const bool allowed = allow_dynamic_shared(tiled_gemm_kernel<WeightFormat>, shared);
+  [[maybe_unused]] static const bool allowed =
+      allow_dynamic_shared(tiled_gemm_kernel<WeightFormat>, shared);
   // Blocks that run together share tiles of w, so that w is read from memory once; x stays in L2.
-  dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile), static_cast<unsigned>((p.w.n + kTile - 1) / kTile));
+  dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile),
+            static_cast<unsigned>((p.w.n + kTile - 1) / kTile));
   const auto groups = static_cast<unsigned>(p.w.k / kQuantGroup);
-  while (p.split_k_workspace && grid.x * grid.y * grid.z * 2 <= kTargetBlocks && grid.z * 4 <= groups) grid.z *= 2;
+  while (p.split_k_workspace && grid.x * grid.y * grid.z * 2 <= kTargetBlocks &&
+         grid.z * 4 <= groups)
+    grid.z *= 2;
   const int splits = static_cast<int>(grid.z);
   launch(tiled_gemm_kernel<WeightFormat>, grid, dim3(kTileThreads), shared, stream, p, splits);
   if (splits == 1) return;
   launch(split_k_reduce_kernel,
-         dim3((static_cast<unsigned>(p.w.n) + kReduceThreads - 1) / kReduceThreads, static_cast<unsigned>(p.m)),
+         dim3((static_cast<unsigned>(p.w.n) + kReduceThreads - 1) / kReduceThreads,
+              static_cast<unsigned>(p.m)),
          dim3(kReduceThreads), 0, stream, p, splits);
 }
 

@@ -23,8 +23,8 @@ struct Bf16Weights {
   static __device__ void copy_scales(const PackedWeights&, int, int, int, std::uint8_t*) {}
   /// sums += slice · x of 8·Tiles rows.
   template <int Tiles>
-  static __device__ void multiply(const std::uint8_t* slice, int lane, const Words4 (&x)[Tiles][kFragments],
-                                  float (&sums)[Tiles][4]) {
+  static __device__ void multiply(const std::uint8_t* slice, int lane,
+                                  const Words4 (&x)[Tiles][kFragments], float (&sums)[Tiles][4]) {
     const Words4 low = load16(slice + lane * 16), high = load16(slice + (kWarp + lane) * 16);
 #pragma unroll
     for (int i = 0; i < Tiles; ++i) mma_k32(sums[i], low, high, x[i][0]);
@@ -42,13 +42,14 @@ template <class Format>
 struct ByteWeights {
   static constexpr int kBytes = 1, kSliceK = 2 * kWarpK, kFragments = 2, kScaleBytes = kPanel * 2;
 
-  static __device__ void copy_scales(const PackedWeights& w, int panel, int k, int lane, std::uint8_t* to) {
+  static __device__ void copy_scales(const PackedWeights& w, int panel, int k, int lane,
+                                     std::uint8_t* to) {
     const auto group = static_cast<size_t>(panel) * (w.k / kQuantGroup) + k / kQuantGroup;
     if (lane < kScaleBytes / 16) cp_async16(to + lane * 16, w.scales + group * kPanel + lane * 8);
   }
   template <int Tiles>
-  static __device__ void multiply(const std::uint8_t* slice, int lane, const Words4 (&x)[Tiles][kFragments],
-                                  float (&sums)[Tiles][4]) {
+  static __device__ void multiply(const std::uint8_t* slice, int lane,
+                                  const Words4 (&x)[Tiles][kFragments], float (&sums)[Tiles][4]) {
     const Words4 low = load16(slice + lane * 16), high = load16(slice + (kWarp + lane) * 16);
     float unscaled[Tiles][4] = {};
 #pragma unroll
@@ -59,11 +60,13 @@ struct ByteWeights {
       for (int i = 0; i < Tiles; ++i) mma_k32(unscaled[i], a_low, a_high, x[i][f]);
     }
     const auto* scales = reinterpret_cast<const Bf16*>(slice + 2 * kWarp * 16) + lane / 4;
-    const float scale_low = ANABRANCH_CUDA::widen(scales[0]), scale_high = ANABRANCH_CUDA::widen(scales[8]);
+    const float scale_low = ANABRANCH_CUDA::widen(scales[0]),
+                scale_high = ANABRANCH_CUDA::widen(scales[8]);
 #pragma unroll
     for (int i = 0; i < Tiles; ++i) {
 #pragma unroll
-      for (int at = 0; at < 4; ++at) sums[i][at] = fmaf(unscaled[i][at], at < 2 ? scale_low : scale_high, sums[i][at]);
+      for (int at = 0; at < 4; ++at)
+        sums[i][at] = fmaf(unscaled[i][at], at < 2 ? scale_low : scale_high, sums[i][at]);
     }
   }
 
@@ -94,9 +97,12 @@ struct ByteWeights {
 template <class Start>
 void dispatch_weights(WeightType type, Start start) {
   switch (type) {
-    case WeightType::kInt8: return start(ByteWeights<Int8>{});
-    case WeightType::kFp8: return start(ByteWeights<Fp8>{});
-    default: return start(Bf16Weights{});
+    case WeightType::kInt8:
+      return start(ByteWeights<Int8>{});
+    case WeightType::kFp8:
+      return start(ByteWeights<Fp8>{});
+    default:
+      return start(Bf16Weights{});
   }
 }
 

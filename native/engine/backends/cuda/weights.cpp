@@ -53,7 +53,8 @@ class Uploader {
   }
 
   void finish() {
-    for (Buffer& buffer : buffers_) check(cudaStreamSynchronize(buffer.stream), "uploading weights");
+    for (Buffer& buffer : buffers_)
+      check(cudaStreamSynchronize(buffer.stream), "uploading weights");
   }
 
  private:
@@ -80,7 +81,8 @@ class Uploader {
   }
 
   static void copy(void* to, Buffer& from, size_t bytes) {
-    check(cudaMemcpyAsync(to, from.host.data(), bytes, cudaMemcpyHostToDevice, from.stream), "uploading weights");
+    check(cudaMemcpyAsync(to, from.host.data(), bytes, cudaMemcpyHostToDevice, from.stream),
+          "uploading weights");
   }
 
   Buffer buffers_[2];
@@ -96,7 +98,8 @@ struct Part {
 /// Reads tensors of a checkpoint, packs them, and uploads them.
 class WeightPacker {
  public:
-  WeightPacker(const Checkpoint& checkpoint, WeightType type) : checkpoint_(checkpoint), type_(type) {}
+  WeightPacker(const Checkpoint& checkpoint, WeightType type)
+      : checkpoint_(checkpoint), type_(type) {}
 
   /// A norm's weights, rounded to the weight type.
   Array<float> vector(const TensorSpec& spec) {
@@ -108,7 +111,9 @@ class WeightPacker {
 
   /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
   /// (two layers of equal size): kHalfPanel outputs of each in turn.
-  PackedLinear linear(const std::vector<Part>& parts, bool gated = false) { return linear(parts, type_, gated); }
+  PackedLinear linear(const std::vector<Part>& parts, bool gated = false) {
+    return linear(parts, type_, gated);
+  }
   PackedLinear linear(const std::vector<Part>& parts, WeightType type, bool gated) {
     const int k = parts.front().layer.k();
     std::vector<Source> sources = sources_of(parts, gated);
@@ -145,7 +150,9 @@ class WeightPacker {
     int row = 0;
   };
 
-  float rounded(float value) const { return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value; }
+  float rounded(float value) const {
+    return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
+  }
 
   /// The source of every packed row.
   std::vector<Source> sources_of(const std::vector<Part>& parts, bool gated) const {
@@ -162,10 +169,12 @@ class WeightPacker {
       for (int row = 0; row < layer.n(); ++row) {
         int packed_row = first + row;
         if (gated) {
-          packed_row = row / kHalfPanel * kPanel + static_cast<int>(index) * kHalfPanel + row % kHalfPanel;
+          packed_row =
+              row / kHalfPanel * kPanel + static_cast<int>(index) * kHalfPanel + row % kHalfPanel;
         } else if (const int dim = parts[index].interleaved_head_dim; dim > 0) {
           const int half = row % dim / (dim / 2), d = row % (dim / 2);
-          packed_row = first + row / dim * dim + d / kHalfPanel * kPanel + half * kHalfPanel + d % kHalfPanel;
+          packed_row = first + row / dim * dim + d / kHalfPanel * kPanel + half * kHalfPanel +
+                       d % kHalfPanel;
         }
         sources[packed_row] = {weights, bias, row};
       }
@@ -244,7 +253,8 @@ ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoin
   // A step reads only a few rows of the embedding, so quantizing it would cost precision and save
   // nothing.
   out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}}}}, WeightType::kBF16, false);
-  if (!config.tied_embeddings || type != WeightType::kBF16) out.separate_head = packer.linear({{manifest.head}});
+  if (!config.tied_embeddings || type != WeightType::kBF16)
+    out.separate_head = packer.linear({{manifest.head}});
   out.bytes_per_step += out.head().bytes();
   out.inverse_frequency = packer.uploaded(config.rope.inverse_frequency);
   packer.finish();
