@@ -1,4 +1,4 @@
-// Checks of the CUDA backend, on a device or emulated.
+// Checks of the CUDA backend. Compiled twice: for a GPU, and with the kernels emulated on the CPU.
 #pragma once
 
 #include <string>
@@ -8,14 +8,17 @@
 
 namespace anabranch {
 
-/// How a check tells what it found: an empty `wrong` is well.
+/// Reports one check. `wrong` says what failed and is empty for a pass.
 using Report = void (*)(const std::string& name, const std::string& wrong);
 
 namespace cuda {
-void check_backend(const std::vector<std::string>& folders, const BackendOptions& options, Report report);
-}
+/// Checks the kernels, and the logits of the model in each folder against the CPU backend's.
+void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
+                   Report report);
+}  // namespace cuda
 namespace emulated {
-void check_backend(const std::vector<std::string>& folders, const BackendOptions& options, Report report);
+void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
+                   Report report);
 }
 
 }  // namespace anabranch

@@ -27,8 +27,8 @@ describe("engine-check", () => {
         new RegExp(`ok {3}(cuda|emulated) llama-default ${dtype} sum, 7 rows: NMSE`),
       );
     }
-    expect(stdout).toMatch(/ok {3}.* fp8 KV max, 128 rows, beside bf16 KV: NMSE/);
-    expect(stdout).toMatch(/ok {3}.* int8 max, 128 rows, beside the CPU's: NMSE/);
+    expect(stdout).toMatch(/ok {3}.* fp8 KV max, 128 rows, against bf16 KV: NMSE/);
+    expect(stdout).toMatch(/ok {3}.* int8 max, 128 rows, against the CPU's: NMSE/);
     expect(stdout).toContain("ok   serving from 3 threads");
     expect(stdout.trim().endsWith("all checks passed")).toBe(true);
     expect(status).toBe(0);

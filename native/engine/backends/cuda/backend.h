@@ -1,4 +1,4 @@
-// The CUDA backend's door.
+// How the rest of the engine creates the CUDA backend.
 #pragma once
 
 #include <memory>
@@ -8,9 +8,9 @@
 namespace anabranch {
 
 namespace cuda {
-/// Devices whose driver answers; 0 where there is none.
+/// The number of devices whose driver answers; 0 if there is none.
 int devices();
-/// Bytes read and written a second by a large copy within the device.
+/// Bytes per second, read and written, of a large copy within device memory: the best of `passes`.
 double copy_bandwidth(int device, std::uint64_t bytes, int passes);
 std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,
                                       const BackendOptions& options, int device);
@@ -18,7 +18,7 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
 
 namespace emulated {
 double copy_bandwidth(int device, std::uint64_t bytes, int passes);
-/// The same kernels on the CPU, for checks.
+/// The same backend with its kernels emulated on the CPU, for checks.
 std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,
                                       const BackendOptions& options, int device);
 }  // namespace emulated

@@ -1,4 +1,4 @@
-// The speed that all others are held against.
+// The device's memory bandwidth, to which benchmarks compare the engine's.
 #include <algorithm>
 #include <chrono>
 
@@ -9,20 +9,20 @@ namespace anabranch::ANABRANCH_CUDA {
 
 double copy_bandwidth(int device, std::uint64_t bytes, int passes) {
 #if !defined(ANABRANCH_EMULATE)
-  check(cudaSetDevice(device), "choosing the device");
+  check(cudaSetDevice(device), "selecting the device");
 #else
   (void)device;
 #endif
   const Array<std::byte> from(bytes, "a copy"), to(bytes, "a copy");
-  check(cudaMemset(from.data(), 0x5a, bytes), "a copy");
+  check(cudaMemset(from.data(), 0x5a, bytes), "clearing memory");
   double best = 0;
   for (int pass = 0; pass < passes; ++pass) {
-    const auto began = std::chrono::steady_clock::now();
+    const auto start = std::chrono::steady_clock::now();
     check(cudaMemcpyAsync(to.data(), from.data(), bytes, cudaMemcpyDeviceToDevice, cudaStream_t{}),
-          "a copy");
-    check(cudaStreamSynchronize(cudaStream_t{}), "a copy");
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    best = std::max(best, 2.0 * static_cast<double>(bytes) / took.count());
+          "copying");
+    check(cudaStreamSynchronize(cudaStream_t{}), "copying");
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    best = std::max(best, 2.0 * static_cast<double>(bytes) / elapsed.count());
   }
   return best;
 }

@@ -1,4 +1,4 @@
-// What every kernel file stands on: number formats, loads, the tensor-core product, and launching.
+// What all kernel files share: launching, number formats, memory access, and warp-level products.
 #pragma once
 
 #include <cstddef>
@@ -10,19 +10,21 @@ namespace anabranch::ANABRANCH_CUDA {
 
 constexpr int kWarp = 32;
 
-/// Lets launches of `kernel` ask for so much shared memory; to be said once. One that asks for more than the device
-/// has fails, and that is seen.
+// ---- launching ---------------------------------------------------------------------------------
+
+/// Allows launches of `kernel` to use up to `bytes` of dynamic shared memory. To be called once per
+/// kernel. If the device has less, later launches fail and the next check() reports it.
 template <class... Parameters>
-bool allow_shared(void (*kernel)(Parameters...), size_t bytes) {
+bool allow_dynamic_shared(void (*kernel)(Parameters...), size_t bytes) {
 #if defined(ANABRANCH_EMULATE)
   return (void)kernel, bytes > 0;
 #else
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)) ==
-         cudaSuccess;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(bytes)) == cudaSuccess;
 #endif
 }
 
-/// Starts `kernel`, which must call await_previous(); what goes wrong shows at the next check().
+/// Launches `kernel`, which must call wait_on_previous_kernel(). Errors show at the next check().
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
             cudaStream_t stream, Arguments... arguments) {
@@ -30,42 +32,43 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
   (void)stream;
   emulate::run(grid, block, shared, [=] { kernel(arguments...); });
 #else
-  cudaLaunchConfig_t how{};
-  how.gridDim = grid;
-  how.blockDim = block;
-  how.dynamicSmemBytes = shared;
-  how.stream = stream;
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  how.attrs = &early;
-  how.numAttrs = kernels_overlap ? 1 : 0;
-  cudaLaunchKernelEx(&how, kernel, arguments...);
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &attribute;
+  config.numAttrs = use_dependent_launch ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, arguments...);
 #endif
 }
 
-/// Every thread of every kernel calls this: it may have been started while the kernel before it still ran, whose
-/// results are there from here on. What no kernel of a step writes may be read before: weights, and what describes
-/// the step, which is there before the first kernel can begin. The kernel after it may be started as soon as all
-/// blocks of this one have come here.
-__device__ inline void await_previous() {
+/// Every thread of every kernel calls this. With programmatic dependent launch a kernel may start
+/// while the previous one still runs; the previous kernel's results are visible only after this
+/// call. Before it, a kernel may read only what no kernel of the step writes: weights, and the
+/// step's description, which is copied before the first kernel starts. The call also lets the next
+/// kernel start as soon as all blocks of this one have reached it.
+__device__ inline void wait_on_previous_kernel() {
 #if !defined(ANABRANCH_EMULATE) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
 
-/// Asks for memory that will be read once, both multiples of 16. Only where a kernel may begin before its turn is
-/// there something to gain.
-__device__ inline void ask_for(const void* at, std::uint32_t bytes) {
+/// Prefetches memory into L2; address and size are multiples of 16. Only useful if a kernel can
+/// start before the previous one ends, hence from sm_90 on.
+__device__ inline void prefetch_l2(const void* address, std::uint32_t bytes) {
 #if !defined(ANABRANCH_EMULATE) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(at), "r"(bytes));
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(address), "r"(bytes));
 #else
-  (void)at, (void)bytes;
+  (void)address, (void)bytes;
 #endif
 }
 
-// ---- numbers -------------------------------------------------------------------------------------
+// ---- number formats ----------------------------------------------------------------------------
 
 __device__ inline float as_float(std::uint32_t bits) {
 #if defined(ANABRANCH_EMULATE)
@@ -86,9 +89,11 @@ __device__ inline std::uint32_t as_bits(float value) {
 #endif
 }
 
+__device__ inline float minus_infinity() { return as_float(0xff800000u); }
+
 __device__ inline float widen(Bf16 value) { return as_float(std::uint32_t{value} << 16); }
 
-/// Round to nearest, ties to even; NaN stays NaN.
+/// Rounds to nearest, ties to even; NaN stays NaN.
 __device__ inline Bf16 narrow(float value) {
 #if defined(ANABRANCH_EMULATE)
   const std::uint32_t bits = as_bits(value);
@@ -102,7 +107,7 @@ __device__ inline Bf16 narrow(float value) {
 }
 
 __device__ inline float silu(float x) {
-  const float e = expf(x < 0 ? x : -x);  // so that nothing overflows
+  const float e = expf(x < 0 ? x : -x);  // never overflows
   return x * (x < 0 ? e : 1.0f) / (1.0f + e);
 }
 
@@ -117,8 +122,8 @@ __device__ inline std::uint32_t narrow2(float low, float high) {
 #endif
 }
 
-/// e^x to some 1e-5, in two instructions.
-__device__ inline float quick_exp(float x) {
+/// e^x with a relative error of about 1e-5, in two instructions.
+__device__ inline float fast_exp(float x) {
 #if defined(ANABRANCH_EMULATE)
   return std::exp(x);
 #else
@@ -129,28 +134,32 @@ __device__ inline float quick_exp(float x) {
 /// a · b + c of two bf16 each, rounded once.
 __device__ inline std::uint32_t fma2(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
 #if defined(ANABRANCH_EMULATE)
-  const auto part = [](std::uint32_t word, int shift) { return widen(static_cast<Bf16>(word >> shift)); };
-  return narrow2(part(a, 0) * part(b, 0) + part(c, 0), part(a, 16) * part(b, 16) + part(c, 16));
+  const auto half = [](std::uint32_t word, int shift) {
+    return widen(static_cast<Bf16>(word >> shift));
+  };
+  return narrow2(half(a, 0) * half(b, 0) + half(c, 0), half(a, 16) * half(b, 16) + half(c, 16));
 #else
   std::uint32_t out;
   asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
   return out;
 #endif
 }
-/// Two bf16 times one.
+/// Two bf16, both multiplied by `scale`.
 __device__ inline std::uint32_t scale2(std::uint32_t pair, Bf16 scale) {
-  return fma2(pair, scale * 0x10001u, 0x80008000u);  // plus minus nothing
+  return fma2(pair, scale * 0x10001u, 0x80008000u);  // + (-0), which changes nothing
 }
 
-/// Numbers of 8 bits, four to a woven word.
+/// int8 numbers, four to an interleaved word.
 struct Int8 {
   static constexpr float kLargest = 127;
 
-  /// |value| is at most kLargest, but for rounding.
+  /// Rounds to nearest; values beyond the range saturate.
   static __device__ std::uint8_t narrow(float value) {
-    return static_cast<std::uint8_t>(static_cast<int>(rintf(fminf(kLargest, fmaxf(-kLargest, value)))));
+    return static_cast<std::uint8_t>(
+        static_cast<int>(rintf(fminf(kLargest, fmaxf(-kLargest, value)))));
   }
-  /// The two pairs of a word, exactly: 128 + the low seven bits, less 128, or 256 for the eighth.
+  /// The two bf16 pairs of a word, exactly. The low seven bits go into the fraction of 128 + x;
+  /// then 128 is subtracted, or 256 if the sign bit is set.
   static __device__ void widen(std::uint32_t word, std::uint32_t& low, std::uint32_t& high) {
     low = pair(word);
     high = pair(word >> 8);
@@ -163,22 +172,23 @@ struct Int8 {
   }
 };
 
-/// e4m3: no infinities, largest 448, smallest 2^-9.
+/// e4m3 numbers, four to an interleaved word: no infinities, largest 448, smallest 2^-9.
 struct Fp8 {
   static constexpr float kLargest = 448;
 
-  /// Round to nearest, ties to even; what is larger is cut, NaN included.
+  /// Rounds to nearest, ties to even; values beyond the range saturate, NaN included.
   static __device__ std::uint8_t narrow(float value) {
     const std::uint32_t sign = as_bits(value) >> 24 & 0x80u;
-    const float size = fminf(kLargest, fabsf(value));
-    if (size < 0.015625f) {  // below 2^-6 all stand 2^-9 apart, as floats do from 2^14 on
-      return static_cast<std::uint8_t>(sign | (as_bits(size + 16384.0f) & 0xffu));
+    const float magnitude = fminf(kLargest, fabsf(value));
+    if (magnitude < 0.015625f) {  // subnormal: numbers are 2^-9 apart, as floats are from 2^14 on
+      return static_cast<std::uint8_t>(sign | (as_bits(magnitude + 16384.0f) & 0xffu));
     }
-    const std::uint32_t bits = as_bits(size);
-    return static_cast<std::uint8_t>(sign | (((bits + 0x7ffffu + (bits >> 20 & 1u)) >> 20) - 120 * 8));
+    const std::uint32_t bits = as_bits(magnitude);
+    return static_cast<std::uint8_t>(sign |
+                                     (((bits + 0x7ffffu + (bits >> 20 & 1u)) >> 20) - 120 * 8));
   }
-  /// The two pairs of a word, exactly: sign, exponent and fraction in bf16's places are the value times
-  /// 2^-120, subnormal numbers included.
+  /// The two bf16 pairs of a word, exactly, subnormal numbers included. Sign, exponent and fraction
+  /// moved to their places in bf16 give the value times 2^-120.
   static __device__ void widen(std::uint32_t word, std::uint32_t& low, std::uint32_t& high) {
     low = pair(word << 8);
     high = pair(word);
@@ -191,35 +201,35 @@ struct Fp8 {
   }
 };
 
-// ---- memory --------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------
 
-struct alignas(16) Words {
+struct alignas(16) Words4 {
   std::uint32_t word[4];
 };
-
-#if defined(ANABRANCH_EMULATE)
-inline bool aligned(const void* at, size_t to) { return reinterpret_cast<std::uintptr_t>(at) % to == 0; }
-#endif
-
-__device__ inline Words load16(const void* at) {
-#if defined(ANABRANCH_EMULATE)
-  emulate::demand(aligned(at, 16), "a load of 16 bytes is not aligned");
-#endif
-  return *static_cast<const Words*>(at);
-}
-
-struct alignas(8) TwoWords {
+struct alignas(8) Words2 {
   std::uint32_t word[2];
 };
 
-__device__ inline TwoWords load8(const void* at) {
 #if defined(ANABRANCH_EMULATE)
-  emulate::demand(aligned(at, 8), "a load of 8 bytes is not aligned");
+inline bool aligned(const void* address, size_t to) {
+  return reinterpret_cast<std::uintptr_t>(address) % to == 0;
+}
 #endif
-  return *static_cast<const TwoWords*>(at);
+
+__device__ inline Words4 load16(const void* address) {
+#if defined(ANABRANCH_EMULATE)
+  emulate::require(aligned(address, 16), "a 16-byte load is not aligned");
+#endif
+  return *static_cast<const Words4*>(address);
+}
+__device__ inline Words2 load8(const void* address) {
+#if defined(ANABRANCH_EMULATE)
+  emulate::require(aligned(address, 8), "an 8-byte load is not aligned");
+#endif
+  return *static_cast<const Words2*>(address);
 }
 
-/// The shared memory that a launch asks for.
+/// The dynamic shared memory of this launch.
 __device__ inline std::uint8_t* dynamic_shared() {
 #if defined(ANABRANCH_EMULATE)
   return static_cast<std::uint8_t*>(emulate::dynamic_shared());
@@ -229,45 +239,46 @@ __device__ inline std::uint8_t* dynamic_shared() {
 #endif
 }
 
-/// 16 bytes from device to shared memory, in the background and past the first cache.
-__device__ inline void copy16(void* shared, const void* global) {
+/// Copies 16 bytes from global to shared memory asynchronously, bypassing L1.
+__device__ inline void cp_async16(void* shared, const void* global) {
 #if defined(ANABRANCH_EMULATE)
-  emulate::demand(aligned(shared, 16) && aligned(global, 16), "a copy of 16 bytes is not aligned");
-  emulate::Fiber& mine = emulate::block->fibers[emulate::block->current];
-  mine.copies.push_back({shared, global, mine.group});
+  emulate::require(aligned(shared, 16) && aligned(global, 16), "a 16-byte copy is not aligned");
+  emulate::Fiber& self = emulate::block->fibers[emulate::block->current];
+  self.copies.push_back({shared, global, self.copy_group});
 #else
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(global)
+               : "memory");
 #endif
 }
-/// Ends a group of copies.
-__device__ inline void close_copies() {
+/// Closes this thread's current group of asynchronous copies.
+__device__ inline void cp_async_commit() {
 #if defined(ANABRANCH_EMULATE)
-  ++emulate::block->fibers[emulate::block->current].group;
+  ++emulate::block->fibers[emulate::block->current].copy_group;
 #else
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
-/// Until all but the last `Open` groups of this thread's copies have arrived.
-template <int Open>
-__device__ inline void await_copies() {
+/// Waits until at most `Pending` of this thread's copy groups are still in flight.
+template <int Pending>
+__device__ inline void cp_async_wait() {
 #if defined(ANABRANCH_EMULATE)
-  emulate::await_copies(Open);
+  emulate::cp_async_wait(Pending);
 #else
-  asm volatile("cp.async.wait_group %0;" ::"n"(Open) : "memory");
+  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 #endif
 }
 
 /// Eight 8-bit numbers as bf16.
 template <class Format>
-__device__ inline Words widen8(std::uint32_t first, std::uint32_t second) {
-  Words out;
+__device__ inline Words4 widen8(std::uint32_t first, std::uint32_t second) {
+  Words4 out;
   Format::widen(first, out.word[0], out.word[1]);
   Format::widen(second, out.word[2], out.word[3]);
   return out;
 }
 
-// ---- warps ---------------------------------------------------------------------------------------
+// ---- warp reductions ---------------------------------------------------------------------------
 
 __device__ inline float warp_sum(float value) {
 #pragma unroll
@@ -285,31 +296,44 @@ __device__ inline float warp_max(float value) {
   return value;
 }
 
-/// Of the sixteen lanes that hold a strip.
-__device__ inline float strip_sum(float value) {
+/// The sum over the sixteen neighbouring lanes that hold one panel.
+__device__ inline float panel_sum(float value) {
 #pragma unroll
-  for (int step = kStrip / 2; step > 0; step /= 2) {
+  for (int step = kPanel / 2; step > 0; step /= 2) {
     value += __shfl_xor_sync(0xffffffffu, value, step);
   }
   return value;
 }
 
-/// Hands `value` on, of one row and column of n, with the column's weight, where it is `there`. All lanes of a warp
-/// call this, sixteen neighbours for a strip of a row.
-__device__ inline void hand_on(const HandedOn& to, bool there, int row, int column, int n, float value, float weight) {
-  const float squares = strip_sum(there ? value * value : 0.0f);
-  if (!there) return;
-  to.x[row * padded(n, kGroup) + column] = narrow(value * weight);
-  if (column % kStrip == 0) to.squares[static_cast<size_t>(row) * strips_of(n) + column / kStrip] = squares;
+// ---- stores that several kernels share ---------------------------------------------------------
+
+/// Where silu(gate) · up of a row and a panel is stored: the place of the panel's first gate.
+__device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {
+  return p.gated_out + row * round_up(p.w.n / 2, kQuantGroup) + panel * kHalfPanel;
 }
 
-/// d[16, 8] += a[16, 16] · b[16, 8], in the registers of a warp as PTX lays out m16n8k16. With lane =
-/// 4·g + t: d holds (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1); a holds pairs along k at (g, 2t),
-/// (g+8, 2t), (g, 2t+8), (g+8, 2t+8); b holds pairs along k at (2t, g), (2t+8, g).
-__device__ inline void multiply(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
-                                std::uint32_t a3, std::uint32_t b0, std::uint32_t b1) {
+/// Stores one value of the residual stream into a FusedNormOutput: row, column of n, and the norm's
+/// weight of that column. All lanes of a warp call this, sixteen neighbours per panel of a row;
+/// lanes with `valid` false store nothing.
+__device__ inline void store_norm_output(const FusedNormOutput& to, bool valid, int row, int column,
+                                         int n, float value, float weight) {
+  const float squares = panel_sum(valid ? value * value : 0.0f);
+  if (!valid) return;
+  to.x[row * round_up(n, kQuantGroup) + column] = narrow(value * weight);
+  if (column % kPanel == 0)
+    to.squares[static_cast<size_t>(row) * panels_of(n) + column / kPanel] = squares;
+}
+
+// ---- tensor cores ------------------------------------------------------------------------------
+
+/// d[16, 8] += a[16, 16] · b[16, 8]: PTX mma.m16n8k16 with its register layout. Lane 4·g + t holds
+///   d: (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1);
+///   a: pairs along k at (g, 2t), (g+8, 2t), (g, 2t+8), (g+8, 2t+8);
+///   b: pairs along k at (2t, g), (2t+8, g).
+__device__ inline void mma(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
+                           std::uint32_t a3, std::uint32_t b0, std::uint32_t b1) {
 #if defined(ANABRANCH_EMULATE)
-  emulate::multiply(d, {a0, a1, a2, a3}, {b0, b1});
+  emulate::mma(d, {a0, a1, a2, a3}, {b0, b1});
 #else
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
@@ -319,12 +343,14 @@ __device__ inline void multiply(float (&d)[4], std::uint32_t a0, std::uint32_t a
 #endif
 }
 
-/// The same over 32 values of k that each lane holds as 8 in a row, from 8·t on: which of them meets
-/// which is the same on both sides, and that is all a sum over k asks for.
-__device__ inline void multiply32(float (&d)[4], const Words& low, const Words& high,
-                                  const Words& b) {
-  multiply(d, low.word[0], high.word[0], low.word[1], high.word[1], b.word[0], b.word[1]);
-  multiply(d, low.word[2], high.word[2], low.word[3], high.word[3], b.word[2], b.word[3]);
+/// d += a · b over kWarpK values of k. Each lane holds 8 consecutive ones, from 8·t on, of rows g
+/// (a_low) and g+8 (a_high) of a and of column g of b, so that it can load them with 16-byte loads.
+/// This permutes k relative to the mma layout, but in the same way on both sides, which a sum over
+/// k allows.
+__device__ inline void mma_k32(float (&d)[4], const Words4& a_low, const Words4& a_high,
+                               const Words4& b) {
+  mma(d, a_low.word[0], a_high.word[0], a_low.word[1], a_high.word[1], b.word[0], b.word[1]);
+  mma(d, a_low.word[2], a_high.word[2], a_low.word[3], a_high.word[3], b.word[2], b.word[3]);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -1,13 +1,14 @@
-// Enough of CUDA to run this folder's kernels on the CPU: a block's threads are fibers of one system
-// thread, blocks run one after another, and memory of the device is memory. Nothing here is fast, and
-// nothing here is part of what is served: it checks the kernels' logic where there is no device.
+// Emulation of the part of CUDA that this folder uses, so that its kernels run on the CPU: the
+// threads of a block are fibers of one system thread, blocks run one after another, and device
+// memory is host memory. It is slow and serves no requests; it checks the kernels' logic on
+// machines without a GPU.
 //
-// Copies in the background arrive when a thread awaits them and no sooner. Between barriers threads run in
-// an order that changes from turn to turn, and blocks in one that changes from launch to launch, so that
-// what depends on an order that CUDA doesn't promise shows as a wrong result.
+// To expose wrong assumptions about order: asynchronous copies arrive when a thread waits for them,
+// and no earlier; the order of threads between barriers and the order of blocks change all the
+// time.
 //
-// Threads of a block must all come to the same barriers, and all lanes of a warp to the same exchanges,
-// as CUDA asks for too.
+// As in CUDA, all threads of a block must reach the same barriers, and all lanes of a warp the same
+// shuffles and mma instructions.
 #pragma once
 
 #include <setjmp.h>
@@ -44,26 +45,26 @@ namespace anabranch::emulate {
 
 constexpr size_t kStack = 64 << 10;
 
-/// A fiber is entered through its context once, and left and found again by jumps, which ask nothing of
-/// the system.
+/// A thread of a block. A fiber is first entered through its context, and later by longjmp, which
+/// needs no system call.
 struct Fiber {
   ucontext_t context;
-  jmp_buf place;
+  jmp_buf resume_point;
   dim3 thread;
-  bool begun = false, done = false;
+  bool started = false, done = false;
   struct Copy {
     void* to;
     const void* from;
     unsigned group;
   };
-  std::deque<Copy> copies;  // under way
-  unsigned group = 0;       // of the next one
+  std::deque<Copy> copies;  // in flight
+  unsigned copy_group = 0;  // of the next copy
 };
 
-/// A barrier of some fibers: all come, then all go on.
+/// A barrier of several fibers: none continues before all have arrived.
 struct Barrier {
   int size = 0, arrived = 0;
-  unsigned passed = 0;
+  unsigned generation = 0;
 };
 
 struct Block {
@@ -72,32 +73,33 @@ struct Block {
   std::vector<Barrier> warps;
   std::vector<std::uint32_t> exchange;  // [threads, 8]
   ucontext_t entry;
-  jmp_buf back;
+  jmp_buf scheduler;
   size_t current = 0;
   dim3 index, size, grid;
   std::vector<char> shared;
-  const std::function<void()>* work = nullptr;
+  const std::function<void()>* kernel = nullptr;
 };
 
 inline Block* block = nullptr;
 
-/// Ends the program, as a device would: a launch that none takes, or an address that none loads from.
-inline void demand(bool met, const char* what) {
-  if (met) return;
+/// Aborts if a condition that a real device would enforce is not met.
+inline void require(bool condition, const char* what) {
+  if (condition) return;
   std::fprintf(stderr, "emulated kernel: %s\n", what);
   std::abort();
 }
 
-/// 0 … n - 1 in an order that differs from walk to walk, the same ones in every run of a program.
-class Walk {
+/// Enumerates 0 … n - 1 in an order that differs each time, but is the same in every run of the
+/// program.
+class ShuffledOrder {
  public:
-  explicit Walk(size_t n) : n_(n), at_(draw() % n), step_(draw() % n | 1) {
+  explicit ShuffledOrder(size_t n) : n_(n), at_(random() % n), step_(random() % n | 1) {
     while (std::gcd(step_, n_) != 1) step_ += 2;
   }
   size_t next() { return at_ = (at_ + step_) % n_; }
 
  private:
-  static size_t draw() {
+  static size_t random() {
     static std::uint64_t state = 1;
     state = state * 6364136223846793005u + 1442695040888963407u;
     return static_cast<size_t>(state >> 33);
@@ -106,45 +108,47 @@ class Walk {
 };
 
 inline void yield() {
-  Fiber& mine = block->fibers[block->current];
-  if (_setjmp(mine.place) == 0) _longjmp(block->back, 1);
+  Fiber& self = block->fibers[block->current];
+  if (_setjmp(self.resume_point) == 0) _longjmp(block->scheduler, 1);
 }
 
-inline void meet(Barrier& barrier) {
-  const unsigned seen = barrier.passed;
+inline void arrive_and_wait(Barrier& barrier) {
+  const unsigned generation = barrier.generation;
   if (++barrier.arrived == barrier.size) {
     barrier.arrived = 0;
-    ++barrier.passed;
+    ++barrier.generation;
     return;
   }
-  while (barrier.passed == seen) yield();
+  while (barrier.generation == generation) yield();
 }
 
 inline size_t lane() { return block->current % 32; }
 inline Barrier& warp() { return block->warps[block->current / 32]; }
-inline std::uint32_t* slot(size_t of_lane) {
+inline std::uint32_t* lane_words(size_t of_lane) {
   return block->exchange.data() + (block->current / 32 * 32 + of_lane) * 8;
 }
 
-/// Every lane shows 32-bit words to its warp; `take` reads them all at once.
-template <class Take>
-void exchange(std::initializer_list<std::uint32_t> words, Take take) {
-  std::uint32_t* mine = slot(lane());
-  for (std::uint32_t word : words) *mine++ = word;
-  meet(warp());
-  take();
-  meet(warp());
+/// Every lane publishes up to eight 32-bit words to its warp; then `read` may read all lanes'
+/// words.
+template <class Read>
+void exchange(std::initializer_list<std::uint32_t> words, Read read) {
+  std::uint32_t* own = lane_words(lane());
+  for (std::uint32_t word : words) *own++ = word;
+  arrive_and_wait(warp());
+  read();
+  arrive_and_wait(warp());
 }
 
-inline float widened(std::uint32_t pair, int which) {
-  const std::uint32_t bits = which ? pair & 0xffff0000u : pair << 16;
+inline float widened(std::uint32_t pair, int index) {
+  const std::uint32_t bits = index ? pair & 0xffff0000u : pair << 16;
   float out;
   std::memcpy(&out, &bits, 4);
   return out;
 }
 
-inline void multiply(float (&d)[4], std::initializer_list<std::uint32_t> a,
-                     std::initializer_list<std::uint32_t> b) {
+/// d += a · b with the register layout of PTX mma.m16n8k16, bf16 in and fp32 out.
+inline void mma(float (&d)[4], std::initializer_list<std::uint32_t> a,
+                std::initializer_list<std::uint32_t> b) {
   const std::uint32_t* av = a.begin();
   const std::uint32_t* bv = b.begin();
   exchange({av[0], av[1], av[2], av[3], bv[0], bv[1]}, [&] {
@@ -153,8 +157,8 @@ inline void multiply(float (&d)[4], std::initializer_list<std::uint32_t> a,
       const size_t row = g + (i / 2) * 8, column = 2 * t + i % 2;
       float sum = d[i];
       for (size_t k = 0; k < 16; ++k) {
-        const std::uint32_t left = slot(row % 8 * 4 + k % 8 / 2)[row / 8 + k / 8 * 2];
-        const std::uint32_t right = slot(column * 4 + k % 8 / 2)[4 + k / 8];
+        const std::uint32_t left = lane_words(row % 8 * 4 + k % 8 / 2)[row / 8 + k / 8 * 2];
+        const std::uint32_t right = lane_words(column * 4 + k % 8 / 2)[4 + k / 8];
         sum += widened(left, k % 2) * widened(right, k % 2);
       }
       d[i] = sum;
@@ -162,81 +166,84 @@ inline void multiply(float (&d)[4], std::initializer_list<std::uint32_t> a,
   });
 }
 
-/// Until all but the last `open` groups of this thread's copies are there.
-inline void await_copies(unsigned open) {
-  Fiber& mine = block->fibers[block->current];
-  while (!mine.copies.empty() && mine.copies.front().group + open < mine.group) {
-    std::memcpy(mine.copies.front().to, mine.copies.front().from, 16);
-    mine.copies.pop_front();
+/// Performs this thread's copies except those of the last `pending` groups.
+inline void cp_async_wait(unsigned pending) {
+  Fiber& self = block->fibers[block->current];
+  while (!self.copies.empty() && self.copies.front().group + pending < self.copy_group) {
+    std::memcpy(self.copies.front().to, self.copies.front().from, 16);
+    self.copies.pop_front();
   }
 }
 
-inline void start() {
-  (*block->work)();
-  Fiber& mine = block->fibers[block->current];
-  demand(mine.copies.empty(), "a thread ends with copies under way");
-  mine.done = true;
+/// A fiber's main function.
+inline void run_fiber() {
+  (*block->kernel)();
+  Fiber& self = block->fibers[block->current];
+  require(self.copies.empty(), "a thread ends with copies in flight");
+  self.done = true;
   yield();
 }
 
 /// Runs fiber `i` until it yields.
-inline void enter(Block& here, size_t i) {
+inline void resume(Block& here, size_t i) {
   Fiber& fiber = here.fibers[i];
   here.current = i;
-  if (_setjmp(here.back) != 0) return;
-  if (fiber.begun) _longjmp(fiber.place, 1);
-  fiber.begun = true;
+  if (_setjmp(here.scheduler) != 0) return;
+  if (fiber.started) _longjmp(fiber.resume_point, 1);
+  fiber.started = true;
   swapcontext(&here.entry, &fiber.context);
 }
 
-/// Number `i` of a grid of blocks, or of a block of threads.
-inline dim3 place_of(size_t i, dim3 all) {
+/// The coordinates of block number i of a grid, or of thread number i of a block.
+inline dim3 coordinates_of(size_t i, dim3 all) {
   return dim3(static_cast<unsigned>(i % all.x), static_cast<unsigned>(i / all.x % all.y),
               static_cast<unsigned>(i / all.x / all.y));
 }
 
-inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>& work) {
+/// Launches a kernel and waits for its end.
+inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>& kernel) {
   Block here;
   const size_t threads = size_t{size.x} * size.y * size.z;
-  demand(threads > 0 && threads <= 1024 && size.z <= 64, "a block of 1 to 1024 threads is asked for");
-  demand(grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x < 1u << 31 && grid.y < 1u << 16 && grid.z < 1u << 16,
-         "a grid is empty or too large");
-  demand(shared <= size_t{99} << 10, "more shared memory is asked for than every device has");
+  require(threads > 0 && threads <= 1024 && size.z <= 64, "a block must have 1 to 1024 threads");
+  require(grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x < 1u << 31 && grid.y < 1u << 16 &&
+              grid.z < 1u << 16,
+          "the grid is empty or too large");
+  require(shared <= size_t{99} << 10, "the launch needs more shared memory than every device has");
   here.fibers.resize(threads);
-  static std::vector<std::unique_ptr<char[]>> stacks;  // kept for the next run
+  static std::vector<std::unique_ptr<char[]>> stacks;  // kept for later launches
   while (stacks.size() < threads) stacks.emplace_back(new char[kStack]);
   here.warps.resize((threads + 31) / 32);
   here.exchange.resize((threads + 31) / 32 * 32 * 8);
   here.shared.resize(shared + 64);
   here.size = size;
   here.grid = grid;
-  here.work = &work;
+  here.kernel = &kernel;
   block = &here;
-  Walk blocks(size_t{grid.x} * grid.y * grid.z);
-  for (size_t turn = 0; turn < size_t{grid.x} * grid.y * grid.z; ++turn) {
-    here.index = place_of(blocks.next(), grid);
-    std::fill(here.shared.begin(), here.shared.end(), '\xff');  // NaN, however it is read
+  ShuffledOrder blocks(size_t{grid.x} * grid.y * grid.z);
+  for (size_t count = 0; count < size_t{grid.x} * grid.y * grid.z; ++count) {
+    here.index = coordinates_of(blocks.next(), grid);
+    std::fill(here.shared.begin(), here.shared.end(), '\xff');  // NaN in every format
     here.all = {static_cast<int>(threads), 0, 0};
     for (size_t w = 0; w < here.warps.size(); ++w) {
       here.warps[w] = {static_cast<int>(std::min<size_t>(32, threads - w * 32)), 0, 0};
     }
     for (size_t i = 0; i < threads; ++i) {
       Fiber& fiber = here.fibers[i];
-      fiber.begun = fiber.done = false;
-      fiber.group = 0;
-      fiber.thread = place_of(i, size);
+      fiber.started = fiber.done = false;
+      fiber.copy_group = 0;
+      fiber.thread = coordinates_of(i, size);
       getcontext(&fiber.context);
       fiber.context.uc_stack.ss_sp = stacks[i].get();
       fiber.context.uc_stack.ss_size = kStack;
       fiber.context.uc_link = nullptr;
-      makecontext(&fiber.context, start, 0);
+      makecontext(&fiber.context, run_fiber, 0);
     }
     for (size_t left = threads; left > 0;) {
-      Walk order(threads);
+      ShuffledOrder order(threads);
       for (size_t i = 0; i < threads; ++i) {
         const size_t next = order.next();
         if (here.fibers[next].done) continue;
-        enter(here, next);
+        resume(here, next);
         left -= here.fibers[next].done;
       }
     }
@@ -256,10 +263,10 @@ inline void* dynamic_shared() {
 #define blockDim (anabranch::emulate::block->size)
 #define gridDim (anabranch::emulate::block->grid)
 
-inline void __syncwarp() { anabranch::emulate::meet(anabranch::emulate::warp()); }
+inline void __syncwarp() { anabranch::emulate::arrive_and_wait(anabranch::emulate::warp()); }
 inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 
-inline void __syncthreads() { anabranch::emulate::meet(anabranch::emulate::block->all); }
+inline void __syncthreads() { anabranch::emulate::arrive_and_wait(anabranch::emulate::block->all); }
 
 template <class T>
 T atomicAdd(T* at, T value) {
@@ -275,12 +282,13 @@ T __shfl_xor_sync(unsigned, T value, int with) {
   std::uint32_t bits[2] = {};
   std::memcpy(bits, &value, sizeof(T));
   T out;
-  e::exchange({bits[0], bits[1]},
-              [&] { std::memcpy(&out, e::slot(e::lane() ^ static_cast<size_t>(with)), sizeof(T)); });
+  e::exchange({bits[0], bits[1]}, [&] {
+    std::memcpy(&out, e::lane_words(e::lane() ^ static_cast<size_t>(with)), sizeof(T));
+  });
   return out;
 }
 
-// ---- the runtime's calls that the backend makes --------------------------------------------------
+// ---- the CUDA runtime functions that the backend calls -----------------------------------------
 
 using cudaError_t = int;
 constexpr cudaError_t cudaSuccess = 0;

@@ -1,8 +1,8 @@
-// The kernels of the CUDA backend, as the host calls them. All pointers are to device memory; all
-// calls are queued on `stream` and return at once.
+// The CUDA kernels as the host calls them. All pointers are device pointers unless stated
+// otherwise; all calls are queued on `stream` and return immediately.
 //
-// A kernel's result for a row depends on that row alone: sums run in one order for every number of
-// rows, so that a batch's company changes nothing.
+// Up to kMaxSkinnyRows rows, or with `batch_invariant`, the result of a row is the same bits
+// whatever other rows share the batch: every sum runs in one fixed order.
 #pragma once
 
 #include <cstddef>
@@ -13,241 +13,279 @@
 
 namespace anabranch::ANABRANCH_CUDA {
 
-/// Values along K that a warp's products take at once; heads are padded with zeros to a multiple.
-constexpr int kDepth = 32;
-/// Values along K that share a scale in 8-bit weights; both sides of matrix products are padded with
-/// zeros to a multiple.
-constexpr int kGroup = 128;
-/// Weights are padded with rows of zeros to a multiple of this.
-constexpr int kStrip = 16;
-/// Where a result is made of two outputs of a layer, a strip of its weights holds so many of the first and then
-/// those of the second: gates and ups, or both halves of heads.
-constexpr int kHalf = kStrip / 2;
-/// As blocks.h and attention_plan.h have them, which nvcc's C++17 can't read.
+// ---- layout constants --------------------------------------------------------------------------
+
+/// K extent of one warp-level product (two m16n8k16). Heads are zero-padded to a multiple of it.
+constexpr int kWarpK = 32;
+/// Values along K that share a scale in 8-bit weights. K of every GEMM is zero-padded to a
+/// multiple.
+constexpr int kQuantGroup = 128;
+/// Output channels in a panel of packed weights. Weights are zero-padded to whole panels.
+constexpr int kPanel = 16;
+/// If a result combines two outputs of a layer, each panel holds kHalfPanel channels of the first
+/// output, then the matching kHalfPanel of the second: gate and up, or both halves of a RoPE head.
+constexpr int kHalfPanel = kPanel / 2;
+/// Same as in blocks.h and attention_plan.h, which nvcc cannot include because they are C++20.
 constexpr int kBlockTokens = 16;
 constexpr int kKvChunkTokens = 256;
 
-/// Whether a kernel may be started while the one before it still runs (programmatic dependent launch, from sm_90
-/// on); the backend says so before its first step.
-inline bool kernels_overlap = false;
+__host__ __device__ inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+__host__ __device__ inline int panels_of(int n) { return (n + kPanel - 1) / kPanel; }
 
-__host__ __device__ inline size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
+/// Storage index of value i in a row of 8-bit numbers. Every four are stored as 0, 2, 1, 3, so that
+/// the even and the odd bytes of a word are two pairs of neighbours and widen to two bf16 pairs.
+__host__ __device__ inline int interleaved(int i) { return (i & ~3) | (i & 1) << 1 | (i >> 1 & 1); }
 
-/// Where value i of a row of 8-bit numbers stands: every four as 0, 2, 1, 3, so that the even and the
-/// odd bytes of a word are two pairs of neighbours.
-__host__ __device__ inline int woven(int i) { return (i & ~3) | (i & 1) << 1 | (i >> 1 & 1); }
+/// Whether a kernel may be launched while the previous one still runs (programmatic dependent
+/// launch, sm_90 and later). The backend sets it before its first step.
+inline bool use_dependent_launch = false;
+
+// ---- one step's rows ---------------------------------------------------------------------------
 
 /// One row of a step.
 struct StepRow {
   int token;
   int position;
-  int block;       // where its K and V go
-  int offset;
-  int first_slot;  // of its partial results in attention
-  int slots;
+  int block;          // its K and V are written at this block
+  int offset;         // and this token of it
+  int first_partial;  // index of its first partial attention result
+  int num_partials;   // 0: a prefill row, or padding
 };
 
-/// Rows that read one piece of context together.
-struct WorkItem {
-  int first_block;   // in Plan::blocks
-  int blocks;
-  int first_reader;  // in Plan::readers
-  int readers;
-};
+// ---- weights -----------------------------------------------------------------------------------
 
-/// A row's part in a piece.
-struct QueryRead {
-  int row;
-  int tokens;  // of the piece, counted from its begin; at least 1
-  int slot;
-};
-
-/// Weights of one linear layer. What is beyond n and the true k is zero.
-struct Weights {
+/// Packed weights of one linear layer. Everything beyond the true n and k is zero.
+struct PackedWeights {
   WeightType type = WeightType::kBF16;
-  const void* values = nullptr;  // [n padded to kStrip, k]: bf16, or bytes, every row woven
-  const Bf16* scales = nullptr;  // of bytes: [n padded to kStrip / kStrip, k / kGroup, kStrip]
+  const void* values = nullptr;  // [round_up(n, kPanel), k]: bf16, or bytes with interleaved rows
+  const Bf16* scales = nullptr;  // of bytes: [panels_of(n), k / kQuantGroup, kPanel]
   int n = 0;                     // outputs
-  int k = 0;                     // inputs, a multiple of kGroup
+  int k = 0;                     // inputs, a multiple of kQuantGroup
 };
-/// Bytes of a row of weights of k values.
+/// Bytes of one weight row of k values.
 inline size_t row_bytes(WeightType type, int k) {
   return static_cast<size_t>(k) * (type == WeightType::kBF16 ? 2 : 1);
 }
 
-/// Rows of 8-bit weights out of fp32: each group's scale is its largest value over the format's
-/// largest, rounded to bf16, and what rounds beyond the format's largest is cut.
-struct Quantize {
+/// Quantizes fp32 rows to 8 bits. The scale of a group is its largest magnitude divided by the
+/// largest number of the format, rounded to bf16; values beyond the format's range saturate.
+struct QuantizeArgs {
   WeightType type = WeightType::kInt8;
   const float* rows = nullptr;  // [count, k]
   int count = 0;
-  int first = 0;                // the first one's place among the weights' rows
-  int k = 0;                    // a multiple of kGroup
-  std::uint8_t* values = nullptr;  // as Weights has them
-  Bf16* scales = nullptr;
+  int first_row = 0;               // index of rows[0] in the packed weights
+  int k = 0;                       // a multiple of kQuantGroup
+  std::uint8_t* values = nullptr;  // as PackedWeights::values
+  Bf16* scales = nullptr;          // as PackedWeights::scales
 };
-void quantize(const Quantize& quantize, cudaStream_t stream);
+void quantize(const QuantizeArgs& args, cudaStream_t stream);
 
-/// The residual stream as the product behind a norm reads it in small steps: who writes it leaves value · weight,
-/// and sums of squares, by which the product divides its own sums. So no kernel is the norm's.
-struct HandedOn {
-  const float* weight = nullptr;  // [n], the norm's
-  Bf16* x = nullptr;              // [rows, padded n]; what pads it is left alone
-  float* squares = nullptr;       // [rows, strips of n]
+// ---- embedding and norms -----------------------------------------------------------------------
+
+/// RMS norm fused into the kernels around it, for small steps. The kernel that produces the
+/// residual stream also stores x · weight in bf16 and the sum of squares of each panel; the GEMM
+/// that consumes it multiplies its sums by 1/rms. This saves one kernel launch per norm.
+struct FusedNormOutput {
+  const float* weight = nullptr;  // [n], of the norm
+  Bf16* x = nullptr;              // [rows, round_up(n, kQuantGroup)]; the padding is not written
+  float* squares = nullptr;       // [rows, panels_of(n)]
 };
-__host__ __device__ inline int strips_of(int n) { return (n + kStrip - 1) / kStrip; }
 
-/// What a step begins with: x[row] = table[token], handed on where it is asked for, and RoPE's turns at the rows'
-/// positions, which all layers use.
-struct Begin {
+/// The start of a step: x[row] = table[token], with the first norm if it is fused, and the RoPE
+/// table of the rows' positions, which all layers use.
+struct EmbedArgs {
   const StepRow* rows = nullptr;
   int count = 0;
-  const Bf16* table = nullptr;       // [vocabulary, padded hidden]
+  const Bf16* table = nullptr;  // [vocabulary, round_up(hidden, kQuantGroup)]
   int hidden = 0;
-  float* x = nullptr;                // [count, hidden]
-  HandedOn next;
-  const float* frequency = nullptr;  // [half], radians a position
-  int half = 0;                      // pairs of a head
-  float factor = 1;                  // on cosines and sines
-  float* turns = nullptr;            // [count, half, 2]: cosine, sine
+  float* x = nullptr;  // [count, hidden]
+  FusedNormOutput norm_output;
+  const float* inverse_frequency = nullptr;  // [half_dim], radians per position
+  int half_dim = 0;                          // rotated pairs per head
+  float attention_factor = 1;                // multiplies cosines and sines (YaRN)
+  float* rope_table = nullptr;               // [count, half_dim, 2]: cosine, sine
 };
-void begin(const Begin& begin, cudaStream_t stream);
+void embed(const EmbedArgs& args, cudaStream_t stream);
 
-/// out[i] = x[from[i]] / rms · weight, or of x[i] without `from`; [count, padded n], padding 0.
-void rms_norm(const float* x, const int* from, int count, const float* weight, int n, float epsilon,
-              Bf16* out, cudaStream_t stream);
+/// out[i] = x[r] / rms(x[r]) · weight with r = source_rows[i], or r = i if source_rows is null.
+/// x is [rows, n], out is [count, round_up(n, kQuantGroup)] with zeros in the padding.
+void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n,
+              float epsilon, Bf16* out, cudaStream_t stream);
 
-/// K and V of one layer, heads padded to a multiple of kDepth. In fp8 each token and head has a scale of
-/// its own: a block's tokens come one by one, and what is written is never written again.
-struct Kv {
-  void* k = nullptr;          // [blocks, kv_heads, kBlockTokens, padded dim]: bf16, or e4m3, rows woven
-  void* v = nullptr;          // [blocks, kv_heads, padded dim, kBlockTokens]
-  float* k_scales = nullptr;  // of e4m3: [blocks, kv_heads, kBlockTokens]; else none
+// ---- KV cache ----------------------------------------------------------------------------------
+
+/// K and V of one layer; dim is padded to a multiple of kWarpK. In fp8 each token of each head has
+/// its own scale, because the tokens of a block arrive one by one and written values are never
+/// rescaled.
+struct KvCacheLayer {
+  void* k = nullptr;  // [blocks, kv_heads, kBlockTokens, dim]: bf16, or e4m3, interleaved rows
+  void* v = nullptr;  // [blocks, kv_heads, dim, kBlockTokens]
+  float* k_scales = nullptr;  // of e4m3: [blocks, kv_heads, kBlockTokens]; else null
   float* v_scales = nullptr;
 };
 
-/// Norm of q and k, RoPE, and the write of K and V, of every row.
-struct Heads {
+/// What follows the QKV projection of every row: q/k norm, RoPE, the 1/sqrt(dim) scale of q, and
+/// the write of K and V into the cache.
+struct QkvEpilogue {
   const StepRow* rows = nullptr;
   int count = 0;
-  const float* qkv = nullptr;          // [count, (heads + 2 · kv_heads) · dim]
-  bool paired = false;                 // in qkv, kHalf of the first half of a head of q or K and kHalf of the second
-  const float* q_norm = nullptr;       // [dim], or none
+  const float* qkv = nullptr;       // [count, (heads + 2 · kv_heads) · dim]
+  bool halves_interleaved = false;  // qkv's q and K heads alternate kHalfPanel values of each half
+  const float* q_norm = nullptr;    // [dim], or null
   const float* k_norm = nullptr;
-  const float* turns = nullptr;        // as Begin has them
+  const float* rope_table = nullptr;  // as EmbedArgs::rope_table
   float epsilon = 0;
   int heads = 0, kv_heads = 0, dim = 0;
-  Bf16* q = nullptr;  // [count, heads, padded dim], scaled by 1/sqrt(dim); what pads it is left alone
-  Kv kv;
+  Bf16* q = nullptr;  // [count, heads, round_up(dim, kWarpK)], scaled; the padding is not written
+  KvCacheLayer kv;
 };
-void finish_heads(const Heads& heads, cudaStream_t stream);
+/// The epilogue as a kernel of its own. gemm() can fuse it instead: Gemm::qkv_epilogue.
+void apply_qkv_epilogue(const QkvEpilogue& args, cudaStream_t stream);
 
-/// Sums over k of x[i, k] · w[j, k], and what becomes of them.
+// ---- matrix products ---------------------------------------------------------------------------
+
+/// Up to this many rows the order of sums is the batch-invariant one, and fused epilogues are
+/// allowed.
+constexpr int kMaxSkinnyRows = 64;
+/// Floats of split-K workspace.
+constexpr size_t kSplitKWorkspace = size_t{256} * 128 * 128;
+
+/// Sums over k of x[i, k] · w[j, k], then one of several epilogues.
+/// "Skinny only" means: m <= kMaxSkinnyRows or batch_invariant.
 struct Gemm {
-  const Bf16* x = nullptr;        // [m, w.k]
+  const Bf16* x = nullptr;  // [m, w.k]
   int m = 0;
-  Weights w;
-  const float* bias = nullptr;    // [w.n], or none
-  bool invariant = false;         // the same order of sums for every m, at the price of speed for many
-  float* parts = nullptr;         // [kParts], of many rows where there are too few tiles for a device, or none
+  PackedWeights w;
+  const float* bias = nullptr;         // [w.n], or null
+  bool batch_invariant = false;        // one order of sums for every m; slower if m is large
+  float* split_k_workspace = nullptr;  // [kSplitKWorkspace], for few tiles of a large m; or null
 
-  // Up to kFewRows rows, or invariant: x is what was handed on, of n values a row.
-  const float* squares = nullptr;
-  int n = 0;
-  float epsilon = 0;
-  const int* from = nullptr;      // [m], the rows of x and squares, or none: 0, 1, …
+  // Skinny only: x and norm_squares come from FusedNormOutput, with rows of norm_size values.
+  const float* norm_squares = nullptr;
+  int norm_size = 0;
+  float norm_epsilon = 0;
+  const int* source_rows = nullptr;  // [m], rows of x and norm_squares; null: 0, 1, …
 
-  // One of:
-  float* out = nullptr;           // [m, w.n]
-  bool accumulate = false;        // out += instead of =
-  HandedOn next;                  // of out, up to kFewRows rows or invariant
-  Bf16* gates = nullptr;          // silu(gate) · up, [m, padded w.n / 2], of w's halves; what pads it is left alone
-  Heads heads;                    // where it has a q: finished, paired, without norms and in bf16, up to kFewRows
-                                  // rows or invariant
+  // The epilogue, one of:
+  float* out = nullptr;         // [m, w.n]
+  bool accumulate = false;      // out += instead of out =
+  FusedNormOutput norm_output;  // of `out`; skinny only
+  /// silu(gate) · up, [m, round_up(w.n / 2, kQuantGroup)]; the padding is not written.
+  Bf16* gated_out = nullptr;
+  /// Used if its q is set. Requires halves_interleaved, bf16 KV and no q/k norm; skinny only.
+  QkvEpilogue qkv_epilogue;
 };
-void gemm(const Gemm& gemm, cudaStream_t stream);
-/// Up to so many the order of sums is always that of `invariant`.
-constexpr int kFewRows = 64;
-constexpr size_t kParts = size_t{256} * 128 * 128;
+void skinny_gemm(const Gemm& args, cudaStream_t stream);
+void tiled_gemm(const Gemm& args, cudaStream_t stream);
+inline void gemm(const Gemm& args, cudaStream_t stream) {
+  if (args.m <= kMaxSkinnyRows || args.batch_invariant)
+    skinny_gemm(args, stream);
+  else
+    tiled_gemm(args, stream);
+}
 
-/// Gemm's gates, of a product [count, n] that is there already, rounded.
-void silu_multiply(const Bf16* gate_up, int count, int n, Bf16* gates, cudaStream_t stream);
+/// Gemm::gated_out computed from a finished product gate_up [count, n] in bf16.
+void silu_and_mul(const Bf16* gate_up, int count, int n, Bf16* out, cudaStream_t stream);
 
-/// What changes from step to step, so that all else can be recorded once.
-struct Plan {
-  int units;
-  const QueryRead* readers;
-  const int* blocks;  // numbers of the units' blocks
+// ---- attention ---------------------------------------------------------------------------------
+
+/// Rows that read one KV chunk together (AttentionPlan::WorkItem, with device indices).
+struct WorkItem {
+  int first_block;  // in DeviceAttentionPlan::blocks
+  int num_blocks;
+  int first_read;  // in DeviceAttentionPlan::reads
+  int num_reads;
 };
 
-/// Partial results of rows over pieces of their context.
-struct Attend {
-  const Bf16* q = nullptr;  // as Heads has it
-  Kv kv;
-  const Plan* plan = nullptr;
-  const WorkItem* units = nullptr;
+/// One row's read of a chunk.
+struct QueryRead {
+  int row;
+  int tokens;   // of the chunk, counted from its start; at least 1
+  int partial;  // index of the partial result
+};
+
+/// The part of a wave's plan that changes from step to step. Kernels read it from device memory, so
+/// that a captured graph stays valid.
+struct DeviceAttentionPlan {
+  int num_items;
+  const QueryRead* reads;
+  const int* blocks;  // KV blocks of all items
+};
+
+/// The inputs of attention in one layer. plan, items and partials belong to chunk attention.
+struct Attention {
+  const Bf16* q = nullptr;  // as QkvEpilogue::q
+  KvCacheLayer kv;
+  const DeviceAttentionPlan* plan = nullptr;
+  const WorkItem* items = nullptr;
   int heads = 0, kv_heads = 0, dim = 0;
-  float* partials = nullptr;    // [slots, heads, dim + 2]: weighted V, largest score, sum of weights
+  float* partials = nullptr;  // [partials, heads, dim + 2]: weighted V, max score, sum of weights
 };
-/// `most` bounds the units.
-void attend(const Attend& attend, int most, cudaStream_t stream);
+/// Split-KV attention: partial results of rows over chunks of their context. The grid has max_items
+/// items; those from plan->num_items on return at once.
+void attend_chunks(const Attention& args, int max_items, cudaStream_t stream);
 
-/// Neighbouring rows of one segment, of which each sees the spans before the last one whole, and of the last one
-/// a token more than the row before it.
-struct Run {
+/// out[row] = the partials of a row, merged in context order; rows without partials are skipped.
+/// out is [count, round_up(heads · dim, kQuantGroup)].
+void merge_partials(const StepRow* rows, int count, const float* partials, int heads, int dim,
+                    Bf16* out, cudaStream_t stream);
+
+/// Consecutive rows of one segment: a prefill chunk. Every row sees all KV ranges whole except the
+/// last one; of that, each row sees one token more than the row before it (causal).
+struct PrefillSpan {
   int first_row;
-  int rows;
-  int first_span;  // in AttendRuns::spans
-  int spans;
-  int own;         // tokens of the last span that the first row sees
+  int num_rows;
+  int first_range;  // in PrefillAttention::ranges
+  int num_ranges;
+  int first_row_tokens;  // of the last range, as far as the first row sees it
 };
-struct RunSpan {
-  int first_block;  // in AttendRuns::blocks
+struct PrefillKvRange {
+  int first_block;  // in PrefillAttention::blocks
   int tokens;
 };
-/// Query heads of a run that one block takes, from `first_query` on: those of row i that share a KV head are
-/// number i · (heads / kv_heads) and on.
-struct RunPart {
-  int run;
+/// The queries of one thread block: up to kPrefillTileQueries from first_query on. Query
+/// i · (heads / kv_heads) + h of a span is row i's head h of the GQA group.
+struct PrefillTile {
+  int span;
   int first_query;
 };
-constexpr int kRunQueries = 64;
+constexpr int kPrefillTileQueries = 64;
 
-/// Attention of whole runs, for which an order of sums that depends on no company is not asked for.
-struct AttendRuns {
-  const RunPart* parts = nullptr;
-  const Run* runs = nullptr;
-  const RunSpan* spans = nullptr;
+struct PrefillAttention {
+  const PrefillTile* tiles = nullptr;
+  const PrefillSpan* spans = nullptr;
+  const PrefillKvRange* ranges = nullptr;
   const int* blocks = nullptr;
-  Bf16* out = nullptr;  // [rows, padded heads · dim]
+  Bf16* out = nullptr;  // [rows, round_up(heads · dim, kQuantGroup)]
 };
-void attend(const Attend& attend, const AttendRuns& runs, int parts, cudaStream_t stream);
+/// Causal attention of whole prefill spans. Not batch-invariant: the order of sums follows the
+/// span.
+void attend_prefill(const Attention& args, const PrefillAttention& prefill, int num_tiles,
+                    cudaStream_t stream);
 
-/// out[row] = the row's partial results, merged in context order, where it has any; [count, padded heads · dim].
-void merge(const StepRow* rows, int count, const float* partials, int heads, int dim, Bf16* out,
-           cudaStream_t stream);
+// ---- sampling ----------------------------------------------------------------------------------
 
-/// A change to one logit before a token is chosen. A repetition penalty divides what is above zero
-/// and multiplies the rest; then `less` is taken off.
-struct Edit {
+/// A change of one logit before sampling. The repetition penalty divides positive logits and
+/// multiplies the others; then `subtract` is subtracted.
+struct LogitAdjustment {
   int row;
   int token;
-  float repetition;
-  float less;  // infinity: masked
-  float raw;   // what it was: left here where log-probabilities are asked for
+  float repetition_penalty;
+  float subtract;   // infinity: banned
+  float raw_logit;  // output: the logit before the change, if log-probabilities are requested
 };
 
-/// Sole legal tokens that one pick may name.
-constexpr int kMostOnly = 64;
-/// The longest list of likeliest tokens.
-constexpr int kMostTop = 20;
+/// Allowed tokens that one row may list.
+constexpr int kMaxAllowed = 64;
+/// The largest top_logprobs.
+constexpr int kMaxTopLogprobs = 20;
 
-/// How one row's token is chosen, as sampler.h's SamplingParams and SamplingInput have it.
+/// A logits row and how to sample from it: SamplingParams and SamplingInput in sampler.h.
 struct DeviceSamplingRow {
   int row;
-  int first_edit, edits;
-  int first_only, only;  // the sole legal tokens, or none
-  int top;               // so many of the likeliest with their log-probabilities; -1: none, nor the token's
+  int first_adjustment, num_adjustments;
+  int first_allowed, num_allowed;  // the only allowed tokens; none: all are allowed
+  int top_logprobs;                // length of the list; -1: no log-probabilities at all
   float temperature;
   float top_p;
   int top_k;
@@ -256,15 +294,16 @@ struct DeviceSamplingRow {
 };
 
 struct DeviceSampledToken {
-  int token;  // -1 where none is likely at all; what follows is then not written
-  float log_probability;
-  int tops;   // that were found
-  int top[kMostTop];
-  float top_log_probabilities[kMostTop];
+  int token;  // -1 if no logit is finite; the other fields are then undefined
+  float logprob;
+  int num_top;
+  int top[kMaxTopLogprobs];
+  float top_logprobs[kMaxTopLogprobs];
 };
 
-/// One DeviceSampledToken for each pick, which may be host memory. Changes the logits.
-void sample(float* logits, int vocabulary, const DeviceSamplingRow* picks, int count, Edit* edits, const int* only,
-            DeviceSampledToken* out, cudaStream_t stream);
+/// Samples one token per row. `out` may be pinned host memory. Changes the logits.
+void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
+            LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* out,
+            cudaStream_t stream);
 
 }  // namespace anabranch::ANABRANCH_CUDA

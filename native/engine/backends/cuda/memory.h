@@ -1,4 +1,4 @@
-// Memory of the device, and what its calls say when they fail.
+// Device and pinned host memory by ownership, and errors of CUDA calls as exceptions.
 #pragma once
 
 #include <algorithm>
@@ -10,28 +10,30 @@
 
 namespace anabranch::ANABRANCH_CUDA {
 
-/// Errors of the device are sticky: the engine ends, and who supervises it starts another.
+/// Throws if a CUDA call failed while `what` was being done. Device errors are sticky: the engine
+/// process ends, and its supervisor starts another.
 inline void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
-  throw Error(ErrorCode::kInternal, std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
+  throw Error(ErrorCode::kInternal,
+              std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
 }
 
-/// Device memory of one kind of thing.
+/// An array in device memory.
 template <class T>
 class Array {
  public:
   Array() = default;
-  /// `what` is named where there is too little memory.
+  /// `what` is named in the error if memory runs out.
   Array(size_t count, const char* what) : count_(count) {
     if (count == 0) return;
-    void* at = nullptr;
-    if (cudaMalloc(&at, count * sizeof(T)) != cudaSuccess) {
+    void* address = nullptr;
+    if (cudaMalloc(&address, count * sizeof(T)) != cudaSuccess) {
       cudaGetLastError();
       throw Error(ErrorCode::kResourceExhausted,
                   std::string("the device has no ") + std::to_string((count * sizeof(T)) >> 20) +
                       " MiB for " + what + "; give --kv-mib less or a smaller model");
     }
-    data_ = static_cast<T*>(at);
+    data_ = static_cast<T*>(address);
   }
   ~Array() {
     if (data_) cudaFree(data_);
@@ -53,15 +55,16 @@ class Array {
   size_t count_ = 0;
 };
 
-/// Host memory that the device copies from and to by itself.
+/// An array in page-locked host memory, which the device can read and write.
 template <class T>
 class Pinned {
  public:
   Pinned() = default;
   explicit Pinned(size_t count) : count_(count) {
-    void* at = nullptr;
-    check(cudaMallocHost(&at, std::max<size_t>(count, 1) * sizeof(T)), "pinned host memory");
-    data_ = static_cast<T*>(at);
+    void* address = nullptr;
+    check(cudaMallocHost(&address, std::max<size_t>(count, 1) * sizeof(T)),
+          "allocating pinned host memory");
+    data_ = static_cast<T*>(address);
   }
   ~Pinned() {
     if (data_) cudaFreeHost(data_);

@@ -1,41 +1,45 @@
-// 8-bit weights out of fp32 ones, once, while they are loaded.
+// Quantization of fp32 weights to 8 bits while a checkpoint loads.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
 
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
-/// One group of one row a warp, four values a lane.
+/// One quantization group of one row per block; four values per lane.
+/// Launch: grid (rows, k / kQuantGroup), block of one warp.
+/// Moves 4 bytes in and 1 byte out per weight, and 2 bytes of scale per group.
 template <class Format>
-__global__ void quantize_group(Quantize p) {
-  constexpr int kEach = kGroup / kWarp;
-  await_previous();
-  const int groups = p.k / kGroup, group = static_cast<int>(blockIdx.y);
+__global__ void quantize_kernel(QuantizeArgs p) {
+  constexpr int kPerLane = kQuantGroup / kWarp;
+  wait_on_previous_kernel();
+  const int groups = p.k / kQuantGroup, group = static_cast<int>(blockIdx.y);
   const int lane = static_cast<int>(threadIdx.x);
-  const float* from = p.rows + static_cast<size_t>(blockIdx.x) * p.k + group * kGroup + lane * kEach;
-  float values[kEach], most = 0;
+  const float* from =
+      p.rows + static_cast<size_t>(blockIdx.x) * p.k + group * kQuantGroup + lane * kPerLane;
+  float values[kPerLane], max_magnitude = 0;
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) {
+  for (int i = 0; i < kPerLane; ++i) {
     values[i] = from[i];
-    most = fmaxf(most, fabsf(values[i]));
+    max_magnitude = fmaxf(max_magnitude, fabsf(values[i]));
   }
-  most = warp_max(most);
-  // The scale that is stored is the scale that counts.
-  const Bf16 scale = narrow(most / Format::kLargest);
+  max_magnitude = warp_max(max_magnitude);
+  // Values are divided by the scale after its rounding, because that is the one they are multiplied
+  // by.
+  const Bf16 scale = narrow(max_magnitude / Format::kLargest);
   const float inverse = widen(scale) > 1e-30f ? 1.0f / widen(scale) : 0.0f;
-  const size_t row = static_cast<size_t>(p.first) + blockIdx.x;
-  std::uint8_t* to = p.values + row * p.k + group * kGroup + lane * kEach;
+  const size_t row = static_cast<size_t>(p.first_row) + blockIdx.x;
+  std::uint8_t* to = p.values + row * p.k + group * kQuantGroup + lane * kPerLane;
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) to[woven(i)] = Format::narrow(values[i] * inverse);
-  if (lane == 0) p.scales[(row / kStrip * groups + group) * kStrip + row % kStrip] = scale;
+  for (int i = 0; i < kPerLane; ++i) to[interleaved(i)] = Format::narrow(values[i] * inverse);
+  if (lane == 0) p.scales[(row / kPanel * groups + group) * kPanel + row % kPanel] = scale;
 }
 
 }  // namespace
 
-void quantize(const Quantize& p, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(p.count), static_cast<unsigned>(p.k / kGroup));
-  launch(p.type == WeightType::kInt8 ? quantize_group<Int8> : quantize_group<Fp8>, grid, dim3(kWarp),
-         0, stream, p);
+void quantize(const QuantizeArgs& p, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(p.count), static_cast<unsigned>(p.k / kQuantGroup));
+  launch(p.type == WeightType::kInt8 ? quantize_kernel<Int8> : quantize_kernel<Fp8>, grid,
+         dim3(kWarp), 0, stream, p);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

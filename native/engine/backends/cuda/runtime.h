@@ -1,4 +1,4 @@
-// CUDA's runtime, or with ANABRANCH_EMULATE the part of it that lets the same code run on the CPU.
+// The CUDA runtime; with ANABRANCH_EMULATE, the emulation that runs the same code on the CPU.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,13 @@
-// From rows of logits to tokens, as sampler.h says it: penalties, bias and mask, then the likeliest, or
-// temperature, top-k, top-p, min-p and the inverse CDF in token-id order; and log-probabilities of the logits as they
-// were. One row a block.
+// Sampling on the device, in the order that sampler.h defines: penalties, bias and mask; then the
+// greedy token, or temperature, top-k, top-p, min-p and the inverse CDF in token-id order; and
+// log-probabilities of the raw logits. One thread block per row.
 //
-// Weights are e^((logit - largest) / temperature), so the largest is 1. Their bits, as they are above nothing, are in
-// the order of their values: what is kept is found digit by digit from the highest, without sorting, and the token by
-// parts that grow smaller. Sums are of whole numbers, 2^40 to one, so that their order changes nothing.
+// A token's weight is its unnormalised probability exp((logit - max) / temperature), so the largest
+// is 1. Nothing is sorted. The bits of positive floats have the order of their values, so top-k and
+// top-p find their threshold by a radix select over the weights' bits, from the highest digit down.
+// The sampled token is found by narrowing the range of token ids in which the running sum passes
+// the target. Weights are summed as integers in units of 2^-40, so the order of a sum changes
+// nothing.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
 
@@ -13,151 +16,167 @@ namespace {
 
 constexpr int kThreads = 512;
 constexpr int kWarps = kThreads / kWarp;
-using Whole = unsigned long long;
+using FixedPoint = unsigned long long;  // in units of 2^-40
 
-__device__ inline float never() { return as_float(0xff800000u); }  // minus infinity
+__device__ inline FixedPoint to_fixed_point(float weight) {
+  return static_cast<FixedPoint>(weight * 0x1p40f);
+}
 
-/// visit(i, value) for values begin + me, begin + me + step, … of a row, several of which are under way at once.
+/// visit(i, value) for the values begin + first, begin + first + step, … of a row. Several loads
+/// are in flight at once.
 template <class Visit>
-__device__ void each(const float* row, int begin, int end, int me, int step, Visit visit) {
-  constexpr int kBatch = 8;
-  for (int first = begin + me; first < end; first += step * kBatch) {
-    float values[kBatch];
+__device__ void for_each(const float* row, int begin, int end, int first, int step, Visit visit) {
+  constexpr int kLoads = 8;
+  for (int at = begin + first; at < end; at += step * kLoads) {
+    float values[kLoads];
 #pragma unroll
-    for (int i = 0; i < kBatch; ++i) values[i] = first + i * step < end ? row[first + i * step] : 0.0f;
+    for (int i = 0; i < kLoads; ++i) values[i] = at + i * step < end ? row[at + i * step] : 0.0f;
 #pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      if (first + i * step < end) visit(first + i * step, values[i]);
+    for (int i = 0; i < kLoads; ++i) {
+      if (at + i * step < end) visit(at + i * step, values[i]);
     }
   }
 }
 
-struct Best {
+// ---- the most likely tokens and log-probabilities ----------------------------------------------
+
+struct Candidate {
   float logit;
   int token;  // -1: none
 };
 
-/// The lowest id among equals; NaN never wins, nor what is masked.
-__device__ inline void take(Best& best, float logit, int token) {
-  if (token < 0 || !(logit > never())) return;
+/// Keeps the better of two; of equals, the lower id. NaN and masked logits never win.
+__device__ inline void take_better(Candidate& best, float logit, int token) {
+  if (token < 0 || !(logit > minus_infinity())) return;
   if (best.token < 0 || logit > best.logit || (logit == best.logit && token < best.token)) {
     best = {logit, token};
   }
 }
 
-/// The likeliest of a row, or of those behind `last` in that order.
-__device__ Best likeliest(const float* row, int vocabulary, Best last = {0, -1}) {
-  __shared__ Best bests[kWarps];
-  const int me = static_cast<int>(threadIdx.x);
-  Best best = {0, -1};
-  each(row, 0, vocabulary, me, kThreads, [&](int i, float logit) {
-    if (last.token >= 0 && !(logit < last.logit || (logit == last.logit && i > last.token))) return;
-    take(best, logit, i);
+/// The most likely token of a row; or, given `previous`, the next one after it. All threads get it.
+__device__ Candidate most_likely(const float* row, int vocabulary, Candidate previous = {0, -1}) {
+  __shared__ Candidate warp_best[kWarps];
+  const int thread = static_cast<int>(threadIdx.x);
+  Candidate best = {0, -1};
+  for_each(row, 0, vocabulary, thread, kThreads, [&](int i, float logit) {
+    if (previous.token >= 0 &&
+        !(logit < previous.logit || (logit == previous.logit && i > previous.token)))
+      return;
+    take_better(best, logit, i);
   });
   for (int step = kWarp / 2; step > 0; step /= 2) {
     const float logit = __shfl_xor_sync(0xffffffffu, best.logit, step);
     const int token = __shfl_xor_sync(0xffffffffu, best.token, step);
-    take(best, logit, token);
+    take_better(best, logit, token);
   }
-  __syncthreads();  // all have read those before
-  if (me % kWarp == 0) bests[me / kWarp] = best;
+  __syncthreads();  // all have read the results of the previous call
+  if (thread % kWarp == 0) warp_best[thread / kWarp] = best;
   __syncthreads();
-  for (int w = 0; w < kWarps; ++w) take(best, bests[w].logit, bests[w].token);
+  for (int w = 0; w < kWarps; ++w) take_better(best, warp_best[w].logit, warp_best[w].token);
   return best;
 }
 
-/// The logarithm of the sum of e^logit.
-__device__ double log_sum(const float* row, int vocabulary, float top) {
-  __shared__ double sums[kWarps];
-  const int me = static_cast<int>(threadIdx.x);
+/// log(sum(exp(logit))).
+__device__ double log_sum_exp(const float* row, int vocabulary, float max_logit) {
+  __shared__ double warp_sums[kWarps];
+  const int thread = static_cast<int>(threadIdx.x);
   double sum = 0;
-  each(row, 0, vocabulary, me, kThreads, [&](int, float logit) { sum += static_cast<double>(expf(logit - top)); });
+  for_each(row, 0, vocabulary, thread, kThreads,
+           [&](int, float logit) { sum += static_cast<double>(expf(logit - max_logit)); });
 #pragma unroll
   for (int step = kWarp / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-  if (me % kWarp == 0) sums[me / kWarp] = sum;
+  if (thread % kWarp == 0) warp_sums[thread / kWarp] = sum;
   __syncthreads();
   sum = 0;
-  for (int w = 0; w < kWarps; ++w) sum += sums[w];
-  return static_cast<double>(top) + log(sum);
+  for (int w = 0; w < kWarps; ++w) sum += warp_sums[w];
+  return static_cast<double>(max_logit) + log(sum);
 }
 
-__device__ void edit(float* row, const DeviceSamplingRow& pick, Edit* edits, const int* only, int vocabulary) {
-  __shared__ float kept[kMostOnly];
-  const int me = static_cast<int>(threadIdx.x);
-  if (me == 0) {  // one after another: a token may be edited twice
-    for (int i = 0; i < pick.edits; ++i) {
-      Edit& one = edits[pick.first_edit + i];
-      float& logit = row[one.token];
-      if (pick.top >= 0) one.raw = logit;
-      if (one.repetition != 1) logit = logit > 0 ? logit / one.repetition : logit * one.repetition;
-      logit -= one.less;
+// ---- penalties, bias and mask ------------------------------------------------------------------
+
+__device__ void adjust_logits(float* row, const DeviceSamplingRow& input,
+                              LogitAdjustment* adjustments, const int* allowed, int vocabulary) {
+  __shared__ float kept[kMaxAllowed];
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) {  // one after another, because a token may have several adjustments
+    for (int i = 0; i < input.num_adjustments; ++i) {
+      LogitAdjustment& adjustment = adjustments[input.first_adjustment + i];
+      float& logit = row[adjustment.token];
+      if (input.top_logprobs >= 0) adjustment.raw_logit = logit;
+      const float penalty = adjustment.repetition_penalty;
+      if (penalty != 1) logit = logit > 0 ? logit / penalty : logit * penalty;
+      logit -= adjustment.subtract;
     }
   }
   __syncthreads();
-  if (pick.only == 0) return;
-  if (me < pick.only) kept[me] = row[only[pick.first_only + me]];
+  if (input.num_allowed == 0) return;
+  if (thread < input.num_allowed) kept[thread] = row[allowed[input.first_allowed + thread]];
   __syncthreads();
-  for (int i = me; i < vocabulary; i += kThreads) row[i] = never();
+  for (int i = thread; i < vocabulary; i += kThreads) row[i] = minus_infinity();
   __syncthreads();
-  if (me < pick.only) row[only[pick.first_only + me]] = kept[me];
+  if (thread < input.num_allowed) row[allowed[input.first_allowed + thread]] = kept[thread];
   __syncthreads();
 }
 
-/// The weights of a row's tokens.
-struct Weights {
+// ---- top-k and top-p: a threshold by radix select ----------------------------------------------
+
+/// The weights of a row's tokens, computed from its logits or already stored in their place.
+struct TokenWeights {
   const float* row;
   int vocabulary;
-  float top, inverse;  // of the largest logit; one over the temperature
-  bool there;          // they have taken the logits' place
+  float max_logit, inverse_temperature;
+  bool stored;
 
-  __device__ float of(float value) const {
-    if (there) return value;
-    return value > never() ? expf((value - top) * inverse) : 0.0f;
+  __device__ float weight_of(float value) const {
+    if (stored) return value;
+    return value > minus_infinity() ? expf((value - max_logit) * inverse_temperature) : 0.0f;
   }
-  /// visit(token, weight), as each() does it.
+  /// visit(token, weight), as for_each() does it.
   template <class Visit>
-  __device__ void each(int begin, int end, int me, int step, Visit visit) const {
-    ANABRANCH_CUDA::each(row, begin, end, me, step, [&](int i, float value) { visit(i, of(value)); });
+  __device__ void for_each(int begin, int end, int first, int step, Visit visit) const {
+    ANABRANCH_CUDA::for_each(row, begin, end, first, step,
+                             [&](int i, float value) { visit(i, weight_of(value)); });
   }
 };
 
-__device__ inline Whole whole(float weight) { return static_cast<Whole>(weight * 0x1p40f); }
-
-/// What is kept: every weight above `bits`, and the first `equals` tokens of those that are equal.
-struct Cut {
+/// What is kept: every weight whose bits are above `bits`, and the first `equals` tokens whose bits
+/// are equal to it.
+struct Threshold {
   std::uint32_t bits;
   unsigned equals;
 };
-constexpr Cut kAll = {0, 0};  // weights of nothing are never kept
+constexpr Threshold kKeepAll = {0, 0};  // all but weights of 0
 
-/// The sum of `value` over the threads before this one.
-__device__ Whole before_me(Whole value) {
-  __shared__ Whole sums[kThreads];
-  const int me = static_cast<int>(threadIdx.x);
-  sums[me] = value;
+/// Exclusive prefix sum of `value` over the block's threads.
+__device__ FixedPoint exclusive_sum(FixedPoint value) {
+  __shared__ FixedPoint sums[kThreads];
+  const int thread = static_cast<int>(threadIdx.x);
+  sums[thread] = value;
   __syncthreads();
   for (int step = 1; step < kThreads; step *= 2) {
-    const Whole more = me >= step ? sums[me - step] : 0;
+    const FixedPoint more = thread >= step ? sums[thread - step] : 0;
     __syncthreads();
-    sums[me] += more;
+    sums[thread] += more;
     __syncthreads();
   }
-  const Whole before = sums[me] - value;
+  const FixedPoint before = sums[thread] - value;
   __syncthreads();
   return before;
 }
 
-/// How many weights there are of each digit, and their sums, of which 64 bits at once are no atomic's.
-struct Digits {
-  static constexpr int kCount = 1024;  // the first has so few values too: no weight is above 1
-  static constexpr int kEach = kCount / kThreads;
-  unsigned counts[kCount], low[kCount], high[kCount];
+/// Counts and sums of the weights with each value of the current digit. A sum is kept as two 32-bit
+/// halves, because shared-memory atomics on 64 bits are slow.
+struct DigitHistogram {
+  /// Of ten bits. The first digit has twelve, but no weight is above 1.
+  static constexpr int kDigits = 1024;
+  static constexpr int kPerThread = kDigits / kThreads;
+  unsigned counts[kDigits], low[kDigits], high[kDigits];
 
-  __device__ void clear(int me) {
-    for (int i = me; i < kCount; i += kThreads) counts[i] = low[i] = high[i] = 0;
+  __device__ void clear(int thread) {
+    for (int i = thread; i < kDigits; i += kThreads) counts[i] = low[i] = high[i] = 0;
   }
   template <bool BySum>
-  __device__ void add(std::uint32_t digit, Whole value) {
+  __device__ void add(std::uint32_t digit, FixedPoint value) {
     atomicAdd(&counts[digit], 1u);
     if constexpr (BySum) {
       const auto part = static_cast<unsigned>(value);
@@ -166,40 +185,43 @@ struct Digits {
       if (rest > 0) atomicAdd(&high[digit], rest);
     }
   }
+  /// The sum, or else the count.
   template <bool BySum>
-  __device__ Whole at(int digit) const {
-    return BySum ? static_cast<Whole>(high[digit]) << 32 | low[digit] : counts[digit];
+  __device__ FixedPoint at(int digit) const {
+    return BySum ? static_cast<FixedPoint>(high[digit]) << 32 | low[digit] : counts[digit];
   }
 };
 
-/// Keeps the likeliest, among those that `before` keeps, as far as their number or their sum comes to
-/// `goal`, which is at least 1.
+/// The threshold that keeps the largest weights, among those that `before` keeps, until their count
+/// (top-k) or their sum (top-p) reaches `goal`, which is at least 1.
 template <bool BySum>
-__device__ Cut cut_at(const Weights& weights, Cut before, Whole goal) {
-  __shared__ Digits digits;
+__device__ Threshold select_threshold(const TokenWeights& weights, Threshold before,
+                                      FixedPoint goal) {
+  __shared__ DigitHistogram histogram;
   __shared__ std::uint32_t digit;
-  __shared__ Whole above;
-  const int me = static_cast<int>(threadIdx.x);
-  std::uint32_t prefix = 0;
-  Whole passed = 0;
+  __shared__ FixedPoint above;
+  const int thread = static_cast<int>(threadIdx.x);
+  std::uint32_t prefix = 0;  // the digits found so far
+  FixedPoint passed = 0;     // count or sum of the weights above them
   for (int shift = 20; shift >= 0; shift -= 10) {
-    digits.clear(me);
+    // Histogram of the next digit of the weights that share the prefix.
+    histogram.clear(thread);
     __syncthreads();
-    weights.each(0, weights.vocabulary, me, kThreads, [&](int, float weight) {
+    weights.for_each(0, weights.vocabulary, thread, kThreads, [&](int, float weight) {
       const std::uint32_t bits = as_bits(weight);
       if (bits <= before.bits || (shift < 20 && bits >> (shift + 10) != prefix)) return;
-      digits.add<BySum>(bits >> shift & (Digits::kCount - 1), whole(weight));
+      histogram.add<BySum>(bits >> shift & (DigitHistogram::kDigits - 1), to_fixed_point(weight));
     });
     __syncthreads();
-    // From the highest on, that with which the goal is reached, or else 0.
-    const int mine = Digits::kCount - 1 - me * Digits::kEach;
-    Whole own = 0;
-    for (int i = 0; i < Digits::kEach; ++i) own += digits.at<BySum>(mine - i);
-    Whole sum = passed + before_me(own);
-    for (int i = 0; i < Digits::kEach; ++i) {
-      const Whole more = digits.at<BySum>(mine - i);
-      if (sum < goal && (sum + more >= goal || mine == i)) {
-        digit = static_cast<std::uint32_t>(mine - i);
+    // The digit at which the goal is reached, counted from the highest; 0 if it is not reached.
+    const int my_digit = DigitHistogram::kDigits - 1 - thread * DigitHistogram::kPerThread;
+    FixedPoint own = 0;
+    for (int i = 0; i < DigitHistogram::kPerThread; ++i) own += histogram.at<BySum>(my_digit - i);
+    FixedPoint sum = passed + exclusive_sum(own);
+    for (int i = 0; i < DigitHistogram::kPerThread; ++i) {
+      const FixedPoint more = histogram.at<BySum>(my_digit - i);
+      if (sum < goal && (sum + more >= goal || my_digit == i)) {
+        digit = static_cast<std::uint32_t>(my_digit - i);
         above = sum;
       }
       sum += more;
@@ -209,177 +231,210 @@ __device__ Cut cut_at(const Weights& weights, Cut before, Whole goal) {
     passed = above;
     __syncthreads();
   }
-  const int last = static_cast<int>(prefix & (Digits::kCount - 1));
-  const unsigned there = digits.counts[last];
-  const Whole more = digits.at<BySum>(last);
+  const int last_digit = static_cast<int>(prefix & (DigitHistogram::kDigits - 1));
+  const unsigned count = histogram.counts[last_digit];
+  const FixedPoint more = histogram.at<BySum>(last_digit);
   __syncthreads();
-  // Too few of them: all, and of those equal to the earlier cut as many as are needed and allowed.
-  const bool short_of = there == 0 || passed + more < goal;
-  const std::uint32_t bits = short_of ? before.bits : prefix;
-  const unsigned most = short_of ? before.equals : there;
-  if (short_of) passed += more;
-  const Whole weight = BySum ? whole(as_float(bits)) : 1;
-  const Whole wanted = goal > passed ? goal - passed : 0;
-  Whole equals = weight > 0 ? (wanted + weight - 1) / weight : most;
-  if (!short_of && equals == 0) equals = 1;
-  return {bits, static_cast<unsigned>(equals < most ? equals : most)};
+  // If all weights above `before` are too few, the threshold stays where it was, and as many of its
+  // equals are kept as are needed and allowed.
+  const bool too_few = count == 0 || passed + more < goal;
+  const std::uint32_t bits = too_few ? before.bits : prefix;
+  const unsigned max_equals = too_few ? before.equals : count;
+  if (too_few) passed += more;
+  const FixedPoint weight = BySum ? to_fixed_point(as_float(bits)) : 1;
+  const FixedPoint missing = goal > passed ? goal - passed : 0;
+  FixedPoint equals = weight > 0 ? (missing + weight - 1) / weight : max_equals;
+  if (!too_few && equals == 0) equals = 1;
+  return {bits, static_cast<unsigned>(equals < max_equals ? equals : max_equals)};
 }
 
-/// What is kept of a row, in token-id order: that of `cut`, of at least `least`.
-struct Kept {
-  const Weights& weights;
-  Cut cut;
-  float least;
+// ---- the inverse CDF ---------------------------------------------------------------------------
+
+/// The tokens of a row that all filters keep.
+struct KeptTokens {
+  const TokenWeights& weights;
+  Threshold threshold;
+  float min_weight;  // min-p
 };
-/// Tokens begin … end - 1, in a part for each warp.
-struct Range {
+
+/// Token ids begin … end - 1, divided into one part per warp.
+struct TokenRange {
   int begin, end;
-  unsigned equals;  // of those equal to the cut, so many are kept from `begin` on
+  unsigned equals;  // how many tokens equal to the threshold are kept, from `begin` on
 
-  __device__ int each() const { return static_cast<int>((end - begin + kThreads - 1) / kThreads) * kWarp; }
+  __device__ int part_size() const {
+    return static_cast<int>((end - begin + kThreads - 1) / kThreads) * kWarp;
+  }
 };
 
-/// Sums of what is kept of a range's parts: visit(part, sum, equals in it that are kept), in order.
+/// visit(part, sum of its kept weights, kept tokens in it that equal the threshold) for each part
+/// of a range, in order. Every thread visits.
 template <class Visit>
-__device__ void each_part(const Kept& kept, const Range& range, Visit visit) {
-  __shared__ Whole sums[kWarps];
+__device__ void for_each_part(const KeptTokens& kept, const TokenRange& range, Visit visit) {
+  __shared__ FixedPoint sums[kWarps];
   __shared__ unsigned equals[kWarps];
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int begin = range.begin + warp * range.each();
-  const int end = begin + range.each() < range.end ? begin + range.each() : range.end;
-  Whole sum = 0;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int begin = range.begin + warp * range.part_size();
+  const int end = begin + range.part_size() < range.end ? begin + range.part_size() : range.end;
+  FixedPoint sum = 0;
   unsigned equal = 0;
-  kept.weights.each(begin, end, lane, kWarp, [&](int, float weight) {
+  kept.weights.for_each(begin, end, lane, kWarp, [&](int, float weight) {
     const std::uint32_t bits = as_bits(weight);
-    if (bits > kept.cut.bits && weight >= kept.least) sum += whole(weight);
-    equal += bits == kept.cut.bits;
+    if (bits > kept.threshold.bits && weight >= kept.min_weight) sum += to_fixed_point(weight);
+    equal += bits == kept.threshold.bits;
   });
 #pragma unroll
   for (int step = kWarp / 2; step > 0; step /= 2) {
     sum += __shfl_xor_sync(0xffffffffu, sum, step);
     equal += __shfl_xor_sync(0xffffffffu, equal, step);
   }
-  __syncthreads();  // all are done with the parts before
+  __syncthreads();  // all have read the results of the previous call
   if (lane == 0) {
     sums[warp] = sum;
     equals[warp] = equal;
   }
   __syncthreads();
-  const float weight = as_float(kept.cut.bits);
-  const Whole each_equal = weight >= kept.least ? whole(weight) : 0;
+  const float weight = as_float(kept.threshold.bits);
+  const FixedPoint equal_weight = weight >= kept.min_weight ? to_fixed_point(weight) : 0;
   unsigned left = range.equals;
   for (int part = 0; part < kWarps; ++part) {
-    const unsigned of_equals = equals[part] < left ? equals[part] : left;
-    left -= of_equals;
-    visit(part, sums[part] + of_equals * each_equal, of_equals);
+    const unsigned kept_equals = equals[part] < left ? equals[part] : left;
+    left -= kept_equals;
+    visit(part, sums[part] + kept_equals * equal_weight, kept_equals);
   }
 }
 
-__device__ Whole sum_of(const Kept& kept) {
-  Whole total = 0;
-  each_part(kept, Range{0, kept.weights.vocabulary, kept.cut.equals}, [&](int, Whole sum, unsigned) { total += sum; });
+__device__ FixedPoint sum_of(const KeptTokens& kept) {
+  FixedPoint total = 0;
+  for_each_part(kept, TokenRange{0, kept.weights.vocabulary, kept.threshold.equals},
+                [&](int, FixedPoint sum, unsigned) { total += sum; });
   return total;
 }
 
-/// The token in which the running sum of what is kept passes `rest`; all threads get it. `likeliest` where none does.
-__device__ int find(const Kept& kept, Whole rest, int likeliest) {
-  Range range = {0, kept.weights.vocabulary, kept.cut.equals};
+/// The kept token at which the running sum passes `target`, or `fallback` if none does. All threads
+/// get it.
+__device__ int find_token(const KeptTokens& kept, FixedPoint target, int fallback) {
+  // Narrow the range to the part that contains the token.
+  TokenRange range = {0, kept.weights.vocabulary, kept.threshold.equals};
   while (range.end - range.begin > 2 * kWarp) {
-    Range inner = range;
+    TokenRange inner = range;
     bool found = false;
     unsigned equals = range.equals;
-    each_part(kept, range, [&](int part, Whole sum, unsigned of_equals) {
+    for_each_part(kept, range, [&](int part, FixedPoint sum, unsigned kept_equals) {
       if (found) return;
-      if (rest < sum) {
-        const int begin = range.begin + part * range.each(), end = begin + range.each();
+      if (target < sum) {
+        const int begin = range.begin + part * range.part_size(), end = begin + range.part_size();
         inner = {begin, end < range.end ? end : range.end, equals};
         found = true;
         return;
       }
-      rest -= sum;
-      equals -= of_equals;
+      target -= sum;
+      equals -= kept_equals;
     });
-    if (!found) return likeliest;
+    if (!found) return fallback;
     range = inner;
   }
+  // Then walk it.
   for (int token = range.begin; token < range.end; ++token) {
-    const float weight = kept.weights.of(kept.weights.row[token]);
+    const float weight = kept.weights.weight_of(kept.weights.row[token]);
     const std::uint32_t bits = as_bits(weight);
-    const bool equal = kept.cut.bits && bits == kept.cut.bits && range.equals > 0;
+    const bool equal = kept.threshold.bits && bits == kept.threshold.bits && range.equals > 0;
     range.equals -= equal;
-    if ((bits <= kept.cut.bits && !equal) || weight < kept.least) continue;
-    if (rest < whole(weight)) return token;
-    rest -= whole(weight);
+    if ((bits <= kept.threshold.bits && !equal) || weight < kept.min_weight) continue;
+    if (target < to_fixed_point(weight)) return token;
+    target -= to_fixed_point(weight);
   }
-  return likeliest;
+  return fallback;
 }
 
-/// A token other than the likeliest, where sampling asks for it.
-__device__ int sample(float* row, int vocabulary, const DeviceSamplingRow& pick, Best best) {
-  const bool kept_raw = pick.top >= 0;
-  const Weights weights = {row, vocabulary, best.logit, 1.0f / pick.temperature, !kept_raw};
-  if (!kept_raw) {
-    const Weights logits = {row, vocabulary, weights.top, weights.inverse, false};
-    logits.each(0, vocabulary, static_cast<int>(threadIdx.x), kThreads, [&](int i, float weight) { row[i] = weight; });
+// ---- the kernel --------------------------------------------------------------------------------
+
+/// Samples by temperature, top-k, top-p and min-p from adjusted logits.
+__device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow& input,
+                            Candidate best) {
+  // Unless the raw logits are still needed, the weights replace them and are computed only once.
+  const bool keep_logits = input.top_logprobs >= 0;
+  const TokenWeights weights = {row, vocabulary, best.logit, 1.0f / input.temperature,
+                                !keep_logits};
+  if (!keep_logits) {
+    const TokenWeights computed = {row, vocabulary, weights.max_logit, weights.inverse_temperature,
+                                   false};
+    computed.for_each(0, vocabulary, static_cast<int>(threadIdx.x), kThreads,
+                      [&](int i, float weight) { row[i] = weight; });
     __syncthreads();
   }
-  Cut cut = kAll;
-  if (pick.top_k > 0) cut = cut_at<false>(weights, cut, static_cast<Whole>(pick.top_k));
-  if (pick.top_p < 1) {
-    const Whole total = sum_of({weights, cut, 0});
-    const Whole goal = static_cast<Whole>(static_cast<double>(pick.top_p) * static_cast<double>(total));
-    cut = cut_at<true>(weights, cut, goal > 0 ? goal : 1);
+  Threshold threshold = kKeepAll;
+  if (input.top_k > 0)
+    threshold = select_threshold<false>(weights, threshold, static_cast<FixedPoint>(input.top_k));
+  if (input.top_p < 1) {
+    const FixedPoint total = sum_of({weights, threshold, 0});
+    const auto goal =
+        static_cast<FixedPoint>(static_cast<double>(input.top_p) * static_cast<double>(total));
+    threshold = select_threshold<true>(weights, threshold, goal > 0 ? goal : 1);
   }
-  const Kept kept = {weights, cut, pick.min_p < 1 ? pick.min_p : 1.0f};
-  const Whole total = sum_of(kept);
-  Whole rest = static_cast<Whole>(pick.uniform * static_cast<double>(total));
-  if (rest >= total) rest = total - 1;
-  return find(kept, rest, best.token);
+  const KeptTokens kept = {weights, threshold, input.min_p < 1 ? input.min_p : 1.0f};
+  const FixedPoint total = sum_of(kept);
+  auto target = static_cast<FixedPoint>(input.uniform * static_cast<double>(total));
+  if (target >= total) target = total - 1;
+  return find_token(kept, target, best.token);
 }
 
+/// Launch: grid (rows), block of kThreads. Each pass over a row reads 4 · vocabulary bytes, after
+/// the first one mostly from L2: one pass for greedy, about ten for top-k and top-p, and one per
+/// entry of the list of top log-probabilities.
 __global__ void __launch_bounds__(kThreads, 1)
-    choose_rows(float* logits, int vocabulary, const DeviceSamplingRow* picks, Edit* edits, const int* only, DeviceSampledToken* all) {
-  await_previous();
-  const DeviceSamplingRow pick = picks[blockIdx.x];
-  float* row = logits + static_cast<size_t>(pick.row) * vocabulary;
-  DeviceSampledToken& out = all[blockIdx.x];
-  const bool first = threadIdx.x == 0;
-  double total = 0;
-  if (pick.top >= 0) {
-    Best next = likeliest(row, vocabulary);
-    total = log_sum(row, vocabulary, next.logit);
+    sample_kernel(float* logits, int vocabulary, const DeviceSamplingRow* rows,
+                  LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* results) {
+  wait_on_previous_kernel();
+  const DeviceSamplingRow input = rows[blockIdx.x];
+  float* row = logits + static_cast<size_t>(input.row) * vocabulary;
+  DeviceSampledToken& out = results[blockIdx.x];
+  const bool first_thread = threadIdx.x == 0;
+
+  // Log-probabilities of the raw logits.
+  double log_total = 0;
+  if (input.top_logprobs >= 0) {
+    Candidate next = most_likely(row, vocabulary);
+    log_total = log_sum_exp(row, vocabulary, next.logit);
     int found = 0;
-    for (; found < pick.top && next.token >= 0; ++found) {
-      if (first) {
+    for (; found < input.top_logprobs && next.token >= 0; ++found) {
+      if (first_thread) {
         out.top[found] = next.token;
-        out.top_log_probabilities[found] = static_cast<float>(next.logit - total);
+        out.top_logprobs[found] = static_cast<float>(next.logit - log_total);
       }
-      if (found + 1 < pick.top) next = likeliest(row, vocabulary, next);
+      if (found + 1 < input.top_logprobs) next = most_likely(row, vocabulary, next);
     }
-    if (first) out.tops = found;
-    __syncthreads();  // before the row is changed
+    if (first_thread) out.num_top = found;
+    __syncthreads();  // before the row changes
   }
-  edit(row, pick, edits, only, vocabulary);
-  const Best best = likeliest(row, vocabulary);
+
+  // The token.
+  adjust_logits(row, input, adjustments, allowed, vocabulary);
+  const Candidate best = most_likely(row, vocabulary);
   int token = best.token;
-  if (token >= 0 && pick.temperature > 0 && pick.top_k != 1) token = sample(row, vocabulary, pick, best);
-  if (!first) return;
+  if (token >= 0 && input.temperature > 0 && input.top_k != 1)
+    token = sample_token(row, vocabulary, input, best);
+  if (!first_thread) return;
   out.token = token;
-  if (pick.top < 0 || token < 0) return;
-  float raw = row[token];
-  for (int i = pick.edits - 1; i >= 0; --i) {  // its first edit found it as it was
-    const Edit& one = edits[pick.first_edit + i];
-    if (one.token == token) raw = one.raw;
+  if (input.top_logprobs < 0 || token < 0) return;
+
+  // Its raw logit, which its first adjustment recorded.
+  float raw_logit = row[token];
+  for (int i = input.num_adjustments - 1; i >= 0; --i) {
+    const LogitAdjustment& adjustment = adjustments[input.first_adjustment + i];
+    if (adjustment.token == token) raw_logit = adjustment.raw_logit;
   }
-  out.log_probability = static_cast<float>(raw - total);
+  out.logprob = static_cast<float>(raw_logit - log_total);
 }
 
 }  // namespace
 
-void sample(float* logits, int vocabulary, const DeviceSamplingRow* picks, int count, Edit* edits, const int* only,
-            DeviceSampledToken* out, cudaStream_t stream) {
-  launch(choose_rows, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, logits,
-         vocabulary, picks, edits, only, out);
+void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
+            LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* out,
+            cudaStream_t stream) {
+  launch(sample_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, logits,
+         vocabulary, rows, adjustments, allowed, out);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -1,0 +1,225 @@
+// One forward pass: the kernels of a step in order, launched directly or replayed as a CUDA graph.
+#include "backends/cuda/model.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+
+void CudaBackend::forward(const Batch& batch) {
+  if (batch.rows.empty()) return;
+  if (static_cast<int>(batch.rows.size()) > max_rows_) {
+    throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
+  }
+  // The previous step may still read the staging buffer, if nobody has asked for its results.
+  check(cudaStreamSynchronize(stream_), "running a step");
+  steps_.plan(batch);
+  if (steps_.reserve(batch)) drop_graphs();
+  run(steps_.stage(batch, stream_));
+  check(cudaGetLastError(), "starting a step");
+}
+
+// ---- the kernels of a step ---------------------------------------------------------------------
+
+void CudaBackend::launch_step(const Step& step) {
+  embed(step);
+  for (const Layer& layer : weights_.layers) {
+    const bool last = &layer == &weights_.layers.back();
+    project_qkv(step, layer);
+    // A step without logits, as of a prompt's earlier chunks, ends with the last K and V.
+    if (last && step.logits_rows == 0) return;
+    attend(step, layer);
+    add_product(step, layer.output, attended_.data(), layer.mlp_norm);
+    mlp(step, layer, last ? weights_.final_norm : (&layer)[1].attention_norm);
+  }
+  compute_logits(step);
+}
+
+/// x = embeddings; the RoPE table of the rows' positions.
+void CudaBackend::embed(const Step& step) {
+  EmbedArgs args;
+  args.rows = step.step_rows;
+  args.count = step.rows;
+  args.table = static_cast<const Bf16*>(weights_.embedding.weights().values);
+  args.hidden = config_.hidden;
+  args.x = x_.data();
+  args.norm_output = norm_output(step, weights_.layers.front().attention_norm);
+  args.inverse_frequency = weights_.inverse_frequency.data();
+  args.half_dim = config_.head_dim / 2;
+  args.attention_factor = config_.rope.attention_factor;
+  args.rope_table = rope_table_.data();
+  ANABRANCH_CUDA::embed(args, stream_);
+}
+
+/// q, and K and V in the cache, from the normed x.
+void CudaBackend::project_qkv(const Step& step, const Layer& layer) {
+  QkvEpilogue epilogue;
+  epilogue.rows = step.step_rows;
+  epilogue.count = step.rows;
+  epilogue.qkv = qkv_.data();
+  epilogue.halves_interleaved = fuses_qkv_epilogue();
+  epilogue.q_norm = layer.q_norm.data();
+  epilogue.k_norm = layer.k_norm.data();
+  epilogue.rope_table = rope_table_.data();
+  epilogue.epsilon = config_.norm_epsilon;
+  epilogue.heads = config_.heads;
+  epilogue.kv_heads = config_.kv_heads;
+  epilogue.dim = config_.head_dim;
+  epilogue.q = q_.data();
+  epilogue.kv = layer.kv;
+  Gemm qkv = normed_product_of(step, layer.qkv, layer.attention_norm, step.rows, nullptr);
+  if (fuses_qkv_epilogue() && fuses_norms(step)) {
+    qkv.qkv_epilogue = epilogue;
+    multiply(qkv);
+  } else {
+    qkv.out = qkv_.data();
+    multiply(qkv);
+    apply_qkv_epilogue(epilogue, stream_);
+  }
+}
+
+/// attended = attention of q over the rows' context.
+void CudaBackend::attend(const Step& step, const Layer& layer) {
+  const ModelConfig& c = config_;
+  Attention args;
+  args.q = q_.data();
+  args.kv = layer.kv;
+  args.heads = c.heads;
+  args.kv_heads = c.kv_heads;
+  args.dim = c.head_dim;
+  args.partials = partials_.data();
+  const size_t width = round_up(static_cast<size_t>(c.heads) * c.head_dim, kQuantGroup);
+  for (const StepWave& wave : step.waves) {
+    if (wave.max_items == 0) continue;
+    args.plan = wave.plan;
+    args.items = wave.items;
+    attend_chunks(args, wave.max_items, stream_);
+    merge_partials(step.step_rows + wave.first_row, wave.rows, partials_.data(), c.heads,
+                   c.head_dim, attended_.data() + width * wave.first_row, stream_);
+  }
+  if (step.num_prefill_tiles == 0) return;
+  PrefillAttention prefill = step.prefill;
+  prefill.out = attended_.data();
+  attend_prefill(args, prefill, step.num_prefill_tiles, stream_);
+}
+
+/// x += down · (silu(gate) · up) of the normed x. next_norm follows.
+void CudaBackend::mlp(const Step& step, const Layer& layer, const Array<float>& next_norm) {
+  Gemm gate_up = normed_product_of(step, layer.gate_up, layer.mlp_norm, step.rows, nullptr);
+  gate_up.gated_out = gated_.data();
+  multiply(gate_up);
+  add_product(step, layer.down, gated_.data(), next_norm);
+}
+
+void CudaBackend::compute_logits(const Step& step) {
+  Gemm head = normed_product_of(step, weights_.head(), weights_.final_norm, step.logits_rows,
+                                step.logits_source_rows);
+  head.out = logits_.data();
+  multiply(head);
+}
+
+// ---- matrix products and norms -----------------------------------------------------------------
+
+/// A product whose epilogue is still to be set.
+Gemm CudaBackend::product_of(const PackedLinear& w, const Bf16* x, int m) const {
+  Gemm args;
+  args.x = x;
+  args.m = m;
+  args.w = w.weights();
+  args.bias = w.bias.data();
+  args.batch_invariant = deterministic_;
+  args.split_k_workspace = split_k_workspace_.data();
+  return args;
+}
+
+/// A product with the normed residual stream: rows source_rows[i], or all in order if it is null.
+Gemm CudaBackend::normed_product_of(const Step& step, const PackedLinear& w,
+                                    const Array<float>& norm, int rows, const int* source_rows) {
+  Gemm args = product_of(w, normed_.data(), rows);
+  if (fuses_norms(step)) {
+    args.norm_squares = norm_squares_.data();
+    args.norm_size = config_.hidden;
+    args.norm_epsilon = config_.norm_epsilon;
+    args.source_rows = source_rows;
+  } else {
+    rms_norm(x_.data(), source_rows, rows, norm.data(), config_.hidden, config_.norm_epsilon,
+             normed_.data(), stream_);
+  }
+  return args;
+}
+
+void CudaBackend::multiply(const Gemm& args) {
+#if defined(ANABRANCH_WITH_CUBLASLT)
+  const bool gated = args.gated_out != nullptr;
+  // cuBLASLt takes a bias in the type of its output, and ours is fp32: not for bf16 gates and ups.
+  if (cublaslt_ && args.m > kMaxSkinnyRows && !(gated && args.bias) &&
+      cublaslt_->multiply(args, gated ? gate_up_.data() : nullptr, stream_)) {
+    if (gated) silu_and_mul(gate_up_.data(), args.m, args.w.n, args.gated_out, stream_);
+    return;
+  }
+#endif
+  gemm(args, stream_);
+}
+
+/// x_ += w · x, with the norm that follows if it is fused.
+void CudaBackend::add_product(const Step& step, const PackedLinear& w, const Bf16* x,
+                              const Array<float>& next_norm) {
+  Gemm args = product_of(w, x, step.rows);
+  args.out = x_.data();
+  args.accumulate = true;
+  args.norm_output = norm_output(step, next_norm);
+  multiply(args);
+}
+
+FusedNormOutput CudaBackend::norm_output(const Step& step, const Array<float>& norm) const {
+  if (!fuses_norms(step)) return {};
+  return {norm.data(), normed_.data(), norm_squares_.data()};
+}
+
+// ---- CUDA graphs -------------------------------------------------------------------------------
+
+#if defined(ANABRANCH_EMULATE)
+
+void CudaBackend::run(const Step& step) { launch_step(step); }
+void CudaBackend::drop_graphs() {}
+
+#else
+
+namespace {
+
+/// Captures what `launch` queues on the stream.
+template <class Launch>
+cudaGraphExec_t captured(cudaStream_t stream, Launch launch) {
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capturing a step");
+  launch();
+  check(cudaStreamEndCapture(stream, &graph), "capturing a step");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(error, "instantiating a step's graph");
+  return executable;
+}
+
+}  // namespace
+
+/// Small steps are many short kernels, so they are replayed as a graph. The first step of a size is
+/// launched directly, which also loads its kernels; the second one is captured.
+void CudaBackend::run(const Step& step) {
+  if (step.rows > kMaxSkinnyRows || step.waves.size() != 1) return launch_step(step);
+  const auto [entry, first] =
+      graphs_.try_emplace({step.rows, step.logits_rows, step.waves[0].max_items}, nullptr);
+  if (first) return launch_step(step);
+  if (!entry->second) {
+    entry->second = captured(stream_, [&] { launch_step(step); });
+  }
+  check(cudaGraphLaunch(entry->second, stream_), "launching a step's graph");
+}
+
+void CudaBackend::drop_graphs() {
+  for (const auto& [key, graph] : graphs_) {
+    if (graph) cudaGraphExecDestroy(graph);
+  }
+  graphs_.clear();
+}
+
+#endif
+
+}  // namespace anabranch::ANABRANCH_CUDA

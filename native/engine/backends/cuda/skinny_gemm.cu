@@ -1,0 +1,308 @@
+// The skinny GEMM, for few rows. It is bound by the bandwidth of the weights, so all it does is
+// read each weight once, at full speed, and fuse what comes before and after.
+#include "backends/cuda/device.cuh"
+#include "backends/cuda/kernels.h"
+#include "backends/cuda/qkv_epilogue.cuh"
+#include "backends/cuda/weight_formats.cuh"
+
+namespace anabranch::ANABRANCH_CUDA {
+namespace {
+
+// ---- epilogue ----------------------------------------------------------------------------------
+
+/// 1/rms of a row from its FusedNormOutput::squares; every lane of a warp gets it.
+__device__ float inverse_rms(const Gemm& p, int row) {
+  const int panels = panels_of(p.norm_size), lane = static_cast<int>(threadIdx.x) % kWarp;
+  const float* squares = p.norm_squares + static_cast<size_t>(row) * panels;
+  float sum = 0;
+#pragma unroll 4
+  for (int i = lane; i < panels; i += kWarp) sum += squares[i];
+  return rsqrtf(warp_sum(sum) / static_cast<float>(p.norm_size) + p.norm_epsilon);
+}
+
+/// What the epilogue of one result reads. It is loaded before the main loop, which hides the
+/// latency.
+struct EpilogueInput {
+  float old_out = 0;  // if the GEMM accumulates
+  StepRow row{};      // for the QKV epilogue
+  RopeRotation rotation{};
+};
+
+/// Outputs `i` and kHalfPanel + i of a panel of qkv: a RoPE pair of a q or K head, or two values of
+/// V.
+struct QkvPair {
+  int head, d;   // head among those of q, K and V; d: index of the first value within the head
+  bool rotated;  // false: V
+
+  __device__ QkvPair(const QkvEpilogue& p, int panel, int i) {
+    const int panels_per_head = p.dim / kPanel, panel_in_head = panel % panels_per_head;
+    head = panel / panels_per_head;
+    rotated = head < p.heads + p.kv_heads;
+    d = rotated ? panel_in_head * kHalfPanel + i : panel_in_head * kPanel + i;
+  }
+};
+
+/// Rotates a pair of q or K and stores it, or stores a pair of V.
+__device__ void store_qkv_pair(const QkvEpilogue& p, int row, const QkvPair& pair,
+                               const EpilogueInput& input, float low, float high) {
+  const bool query = pair.head < p.heads;
+  const int kv_head = query ? 0 : (pair.head - p.heads) % p.kv_heads;
+  if (!pair.rotated) {
+    Bf16* to = static_cast<Bf16*>(p.kv.v) + value_index(p, input.row, kv_head) +
+               pair.d * kBlockTokens + input.row.offset;
+    to[0] = narrow(low);
+    to[kHalfPanel * kBlockTokens] = narrow(high);
+    return;
+  }
+  input.rotation.apply(p, query, low, high);
+  Bf16* to = query ? p.q + query_index(p, row, pair.head)
+                   : static_cast<Bf16*>(p.kv.k) + key_index(p, input.row, kv_head);
+  to[pair.d] = narrow(low);
+  to[p.dim / 2 + pair.d] = narrow(high);
+}
+
+// ---- kernel ------------------------------------------------------------------------------------
+
+/// A warp's ring of kStages stages in shared memory, each one slice of each of `Panels` panels.
+/// After the main loop the same memory holds the warp's sums.
+template <class WeightFormat, int Panels>
+struct SliceRing {
+  static constexpr int kSliceBytes = 2 * kWarp * 16 + WeightFormat::kScaleBytes;
+  static constexpr int kStages = Panels == 4 ? 3 : 5;
+  static constexpr int kBytes = kStages * Panels * kSliceBytes;
+};
+
+/// What one block computes: 8·Tiles rows of x by `Panels` panels of weights. The number of warps is
+/// limited by the shared memory and registers that every supported device has.
+template <int Tiles_, int Panels_>
+struct SkinnyShape {
+  static constexpr int Tiles = Tiles_, Panels = Panels_, kRows = 8 * Tiles;
+  static constexpr int kMaxWarps = 16 / Panels;
+};
+
+/// out = x · wᵀ for few rows, with one of the epilogues of Gemm.
+/// Launch: grid (panels / Panels, m / kRows), block of 4 to 16 warps. Warp w takes the slices w, w
+/// + warps, … along K; the warps' sums are added in warp order, so that the order of sums depends
+/// on the weights' shape alone.
+/// Reads each weight once per grid row, streamed through shared memory by cp.async. The first
+/// stages are copied before the previous kernel has finished, and the next `prefetch_bytes` of each
+/// weight row are prefetched into L2.
+template <class WeightFormat, class Shape>
+__global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
+    skinny_gemm_kernel(Gemm p, int prefetch_bytes) {
+  constexpr int Tiles = Shape::Tiles, Panels = Shape::Panels, kRows = Shape::kRows;
+  using Ring = SliceRing<WeightFormat, Panels>;
+  constexpr int kStages = Ring::kStages, kFragments = WeightFormat::kFragments;
+  // Slices of x loaded at once.
+  constexpr int kXSlices = Tiles * kFragments <= 2 ? 4 / (Tiles * kFragments) : 1;
+  using Sums = float[Panels][kRows][kPanel + 1];
+  static_assert(sizeof(Sums) <= Ring::kBytes);
+  __shared__ float inverse_rms_of[kRows];
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % kWarp, warp = thread / kWarp;
+  const int threads = static_cast<int>(blockDim.x), warps = threads / kWarp;
+  const int g = lane / 4, t = lane % 4;
+  const int first_row = static_cast<int>(blockIdx.y) * kRows,
+            first_panel = static_cast<int>(blockIdx.x) * Panels;
+  const int depth = p.w.k, stride = warps * WeightFormat::kSliceK,
+            last_panel = panels_of(p.w.n) - 1;
+  std::uint8_t* const ring = dynamic_shared() + warp * Ring::kBytes;
+
+  // Start of the weight pipeline. Beyond the last panel, the last one is loaded again.
+  const auto* const weights = static_cast<const std::uint8_t*>(p.w.values);
+  const size_t row_bytes = static_cast<size_t>(depth) * WeightFormat::kBytes;
+  const auto load_slices = [&](int k, int stage) {
+    if (k < depth) {
+#pragma unroll
+      for (int i = 0; i < Panels; ++i) {
+        const int panel = first_panel + i < last_panel ? first_panel + i : last_panel;
+        const auto* from = weights + (static_cast<size_t>(panel) * kPanel + g) * row_bytes +
+                           k * WeightFormat::kBytes + t * 16;
+        std::uint8_t* const to = ring + (stage * Panels + i) * Ring::kSliceBytes;
+        cp_async16(to + lane * 16, from);
+        cp_async16(to + (kWarp + lane) * 16, from + 8 * row_bytes);
+        WeightFormat::copy_scales(p.w, panel, k, lane, to + 2 * kWarp * 16);
+      }
+    }
+    cp_async_commit();
+  };
+#pragma unroll
+  for (int stage = 0; stage < kStages - 1; ++stage)
+    load_slices(warp * WeightFormat::kSliceK + stage * stride, stage);
+  if (prefetch_bytes > 0 && thread < Panels * kPanel && blockIdx.y == 0 &&
+      first_panel + thread / kPanel <= last_panel) {
+    prefetch_l2(weights + (static_cast<size_t>(first_panel) * kPanel + thread) * row_bytes +
+                    (kStages - 1) * stride * WeightFormat::kBytes,
+                static_cast<unsigned>(prefetch_bytes));
+  }
+
+  // The column of this thread's results. If an epilogue combines pairs, a thread's column is in the
+  // first half of a panel and its partner's in the second.
+  const bool pairs = p.gated_out || p.qkv_epilogue.q;
+  const int per_panel = pairs ? kHalfPanel : kPanel, width = Panels * per_panel;
+  const int s = thread % width / per_panel;  // panel of the block
+  const int j = thread % per_panel;          // column of the panel
+  const int panel = first_panel + s, column = panel * kPanel + j;
+  const bool valid_column = column < p.w.n;
+  const float bias = p.bias && valid_column ? p.bias[column] : 0.0f;
+  const float partner_bias = p.bias && valid_column && pairs ? p.bias[column + kHalfPanel] : 0.0f;
+  const float norm_weight = p.norm_output.x && valid_column ? p.norm_output.weight[column] : 0.0f;
+  wait_on_previous_kernel();
+
+  // x, norm scales and epilogue inputs, which the previous kernel may have written.
+  const auto source_row = [&](int row) { return p.source_rows ? p.source_rows[row] : row; };
+  const Bf16* x[Tiles];
+#pragma unroll
+  for (int i = 0; i < Tiles; ++i) {
+    const int row = first_row + 8 * i + g;
+    x[i] = p.x + static_cast<size_t>(source_row(row < p.m ? row : p.m - 1)) * depth +
+           t * (WeightFormat::kSliceK / 4);
+  }
+  // By the last warps first: if the slices don't divide evenly, those have fewer of them.
+  if (p.norm_squares) {
+    for (int i = warps - 1 - warp; i < kRows && first_row + i < p.m; i += warps) {
+      const float scale = inverse_rms(p, source_row(first_row + i));
+      if (lane == 0) inverse_rms_of[i] = scale;
+    }
+  }
+  const auto load_epilogue_input = [&](int i) {
+    EpilogueInput input;
+    const int row = first_row + i;
+    if (row >= p.m || !valid_column) return input;
+    if (p.accumulate) input.old_out = p.out[static_cast<size_t>(row) * p.w.n + column];
+    if (p.qkv_epilogue.q) {
+      const QkvPair pair(p.qkv_epilogue, panel, j);
+      input.row = p.qkv_epilogue.rows[row];
+      if (pair.rotated) input.rotation = RopeRotation(p.qkv_epilogue, row, pair.d);
+    }
+    return input;
+  };
+  EpilogueInput input = load_epilogue_input(thread / width);
+
+  // Main loop over this warp's slices of K.
+  float sums[Panels][Tiles][4] = {};
+  int stage = 0;
+#pragma unroll 1
+  for (int k = warp * WeightFormat::kSliceK; k < depth;) {
+    Words4 x_fragments[kXSlices][Tiles][kFragments];
+#pragma unroll
+    for (int slice = 0; slice < kXSlices; ++slice) {
+      const int at = k + slice * stride < depth ? k + slice * stride : k;
+#pragma unroll
+      for (int i = 0; i < Tiles; ++i) {
+#pragma unroll
+        for (int f = 0; f < kFragments; ++f) x_fragments[slice][i][f] = load16(x[i] + at + 8 * f);
+      }
+    }
+#pragma unroll
+    for (int slice = 0; slice < kXSlices; ++slice) {
+      if (k >= depth) break;
+      cp_async_wait<kStages - 2>();
+      __syncwarp();  // all lanes' copies are here, and all are done with the stage before
+      load_slices(k + (kStages - 1) * stride, (stage == 0 ? kStages : stage) - 1);
+#pragma unroll
+      for (int i = 0; i < Panels; ++i) {
+        WeightFormat::multiply(ring + (stage * Panels + i) * Ring::kSliceBytes, lane,
+                               x_fragments[slice], sums[i]);
+      }
+      stage = stage + 1 == kStages ? 0 : stage + 1;
+      k += stride;
+    }
+  }
+
+  // The warps' sums, to shared memory.
+  cp_async_wait<0>();
+  __syncwarp();
+  auto& warp_sums = *reinterpret_cast<Sums*>(ring);
+#pragma unroll
+  for (int of = 0; of < Panels; ++of) {
+#pragma unroll
+    for (int i = 0; i < Tiles; ++i) {
+#pragma unroll
+      for (int at = 0; at < 4; ++at)
+        warp_sums[of][8 * i + 2 * t + at % 2][g + at / 2 * 8] = sums[of][i][at];
+    }
+  }
+  __syncthreads();
+
+  // Epilogue: add the warps' sums, scale, add the bias, and store.
+  const auto result = [&](int i, int j, float bias) {
+    float sum = 0;
+    for (int w = 0; w < warps; ++w) {
+      sum += (*reinterpret_cast<const Sums*>(dynamic_shared() + w * Ring::kBytes))[s][i][j];
+    }
+    return (p.norm_squares ? sum * inverse_rms_of[i] : sum) + bias;
+  };
+  for (int i = thread / width; i < kRows; i += threads / width) {
+    if (i != thread / width) input = load_epilogue_input(i);
+    const int row = first_row + i;
+    const bool valid = row < p.m && valid_column;
+    float value = 0;
+    if (valid) {
+      value = result(i, j, bias);
+      if (p.gated_out) {
+        gated_out_at(p, row, panel)[j] =
+            narrow(silu(value) * result(i, j + kHalfPanel, partner_bias));
+      } else if (p.qkv_epilogue.q) {
+        store_qkv_pair(p.qkv_epilogue, row, QkvPair(p.qkv_epilogue, panel, j), input, value,
+                       result(i, j + kHalfPanel, partner_bias));
+      } else {
+        p.out[static_cast<size_t>(row) * p.w.n + column] = value += input.old_out;
+      }
+    }
+    if (p.norm_output.x)
+      store_norm_output(p.norm_output, valid, row, column, p.w.n, value, norm_weight);
+  }
+}
+
+// ---- launch ------------------------------------------------------------------------------------
+
+template <class WeightFormat, class Shape>
+void launch_shape(const Gemm& p, int warps, cudaStream_t stream) {
+  using Ring = SliceRing<WeightFormat, Shape::Panels>;
+  constexpr size_t kPrefetchBytes = size_t{16} << 20;  // of all weights: a part of what L2 holds
+  constexpr size_t kMaxShared = size_t{Shape::kMaxWarps} * Ring::kBytes;
+  static_assert(kMaxShared + Shape::kRows * sizeof(float) <= size_t{98} << 10,
+                "not every device has more");
+  [[maybe_unused]] static const bool allowed =
+      allow_dynamic_shared(skinny_gemm_kernel<WeightFormat, Shape>, kMaxShared);
+  const auto panels = static_cast<size_t>(panels_of(p.w.n));
+  const size_t row = row_bytes(p.w.type, p.w.k);
+  const size_t copied =
+      static_cast<size_t>(Ring::kStages - 1) * warps * WeightFormat::kSliceK * WeightFormat::kBytes;
+  const size_t rest = row > copied ? row - copied : 0,
+               max_prefetch = kPrefetchBytes / panels / kPanel / 16 * 16;
+  const dim3 grid(static_cast<unsigned>((panels + Shape::Panels - 1) / Shape::Panels),
+                  static_cast<unsigned>((p.m + Shape::kRows - 1) / Shape::kRows));
+  launch(skinny_gemm_kernel<WeightFormat, Shape>, grid, dim3(static_cast<unsigned>(warps * kWarp)),
+         warps * size_t{Ring::kBytes}, stream, p,
+         static_cast<int>(rest < max_prefetch ? rest : max_prefetch));
+}
+
+/// Chooses warps and shape. If there are few panels, more warps share each of them, so that the
+/// whole device reads; this depends on the weights alone, because the number of warps sets the
+/// order of sums. If there are many, a block takes several panels, more of them the more rows of x
+/// it reads for them.
+template <class WeightFormat>
+void launch_skinny(const Gemm& p, cudaStream_t stream) {
+  const int panels = panels_of(p.w.n), warps = panels >= 256 ? 4 : panels >= 128 ? 8 : 16;
+  const auto with = [&](auto shape) {
+    launch_shape<WeightFormat, decltype(shape)>(p, warps, stream);
+  };
+  // Panels per block: one, or up to four.
+  const bool one = warps == 16, four = warps == 4;
+  if (p.m <= 4 || (one && p.m <= 8)) return with(SkinnyShape<1, 1>{});
+  if (p.m <= 8) return with(SkinnyShape<1, 2>{});
+  if (p.m <= 16) return one ? with(SkinnyShape<2, 1>{}) : with(SkinnyShape<2, 2>{});
+  if (one) return with(SkinnyShape<4, 1>{});
+  if (p.m <= 32) return four ? with(SkinnyShape<4, 4>{}) : with(SkinnyShape<4, 2>{});
+  with(SkinnyShape<8, 2>{});
+}
+
+}  // namespace
+
+void skinny_gemm(const Gemm& p, cudaStream_t stream) {
+  dispatch_weights(p.w.type, [&](auto weights) { launch_skinny<decltype(weights)>(p, stream); });
+}
+
+}  // namespace anabranch::ANABRANCH_CUDA

@@ -1,0 +1,209 @@
+#include "backends/cuda/step.h"
+
+#include <algorithm>
+#include <span>
+
+namespace anabranch::ANABRANCH_CUDA {
+namespace {
+
+static_assert(kBlockTokens == anabranch::kBlockTokens &&
+              kKvChunkTokens == anabranch::kKvChunkTokens);
+
+constexpr int kMinPrefillRows = 16;  // rows that make a prefill span
+
+/// The grid of chunk attention for a number of work items: padded, so that few graphs fit all
+/// steps. The kernel reads the true number from device memory.
+int padded_items(int items) {
+  int size = items > 0 ? 64 : 0;
+  while (size < items) size *= 2;
+  return size;
+}
+
+int num_items(const AttentionPlan::Wave& wave) {
+  return wave.thread_items.back() - wave.thread_items.front();
+}
+
+std::span<const KvSpan> kv_spans_of(const Batch& batch, int row) {
+  return std::span(batch.spans).subspan(batch.rows[row].first_span, batch.rows[row].num_spans);
+}
+
+/// Whether a row comes right after the previous one in the same segment: same context, and one
+/// token more of the last KV span.
+bool continues_previous_row(const Batch& batch, int row) {
+  const auto before = kv_spans_of(batch, row - 1), here = kv_spans_of(batch, row);
+  const auto same = [](const KvSpan& a, const KvSpan& b) {
+    return a.blocks == b.blocks && a.length == b.length;
+  };
+  return before.size() == here.size() && before.back().blocks == here.back().blocks &&
+         before.back().length + 1 == here.back().length &&
+         std::equal(before.begin(), before.end() - 1, here.begin(), same);
+}
+
+}  // namespace
+
+StepBuilder::StepBuilder(const ModelConfig& config, int max_rows, int max_partials,
+                         bool deterministic)
+    : max_rows_(max_rows),
+      max_partials_(max_partials),
+      group_(config.heads / config.kv_heads),
+      deterministic_(deterministic),
+      staging_(1 << 22) {}
+
+void StepBuilder::set_total_blocks(int total_blocks) {
+  total_blocks_ = total_blocks;
+  // Thread blocks are scheduled by the device and take the KV head from the grid: one "thread", one
+  // head.
+  plan_ = AttentionPlan(total_blocks, max_partials_, 1, group_, 1);
+}
+
+// ---- planning ----------------------------------------------------------------------------------
+
+void StepBuilder::plan(const Batch& batch) {
+  find_prefill_spans(batch);
+  plan_.build(batch, in_prefill_span_);
+}
+
+/// Only in large steps: small ones and deterministic ones use chunk attention for all rows.
+void StepBuilder::find_prefill_spans(const Batch& batch) {
+  const int rows = static_cast<int>(batch.rows.size());
+  prefill_spans_.clear();
+  prefill_ranges_.clear();
+  prefill_tiles_.clear();
+  blocks_.clear();
+  in_prefill_span_.assign(batch.rows.size(), 0);
+  if (deterministic_ || rows <= kMaxSkinnyRows) return;
+  for (int first = 0, end; first < rows; first = end) {
+    for (end = first + 1; end < rows && continues_previous_row(batch, end);) ++end;
+    if (end - first < kMinPrefillRows) continue;
+    std::fill(in_prefill_span_.begin() + first, in_prefill_span_.begin() + end, 1);
+    const auto kv_spans = kv_spans_of(batch, end - 1);
+    const int index = static_cast<int>(prefill_spans_.size());
+    prefill_spans_.push_back({first, end - first, static_cast<int>(prefill_ranges_.size()),
+                              static_cast<int>(kv_spans.size()),
+                              kv_spans_of(batch, first).back().length});
+    for (const KvSpan& span : kv_spans) {
+      prefill_ranges_.push_back({static_cast<int>(blocks_.size()), span.length});
+      blocks_.insert(blocks_.end(), span.blocks, span.blocks + blocks_for(span.length));
+    }
+    // The last rows read the most KV, so their tiles start first.
+    const int queries = (end - first) * group_;
+    for (int tile = (queries - 1) / kPrefillTileQueries; tile >= 0; --tile) {
+      prefill_tiles_.push_back({index, tile * kPrefillTileQueries});
+    }
+  }
+}
+
+std::uint64_t StepBuilder::kv_tokens() const {
+  auto tokens = static_cast<std::uint64_t>(plan_.kv_tokens());
+  for (const PrefillKvRange& range : prefill_ranges_)
+    tokens += static_cast<std::uint64_t>(range.tokens);
+  return tokens;
+}
+
+// ---- staging -----------------------------------------------------------------------------------
+
+/// Small steps are padded to one of a few sizes, so that few graphs fit them all. The skinny GEMM
+/// reads the same weights for a few rows more.
+int StepBuilder::padded_rows(int rows) const {
+  for (int size : {0, 1, 2, 4, 8, 16, 24, 32, 48, kMaxSkinnyRows}) {
+    if (rows <= size) return std::min(size, max_rows_);
+  }
+  // So that cuBLASLt sees fewer shapes, for each of which it chooses an algorithm.
+  return std::min(static_cast<int>(round_up(static_cast<size_t>(rows), 16)), max_rows_);
+}
+
+bool StepBuilder::reserve(const Batch& batch) {
+  const auto rows = static_cast<size_t>(padded_rows(static_cast<int>(batch.rows.size())));
+  size_t items = 0;
+  for (const AttentionPlan::Wave& wave : plan_.waves()) {
+    items += static_cast<size_t>(padded_items(num_items(wave))) + 2;
+  }
+  constexpr size_t kBlocksPerItem = kKvChunkTokens / kBlockTokens;
+  const size_t bytes =
+      rows * (sizeof(StepRow) + sizeof(int)) +
+      items * (sizeof(WorkItem) + kBlocksPerItem * sizeof(int)) +
+      plan_.waves().size() * (sizeof(DeviceAttentionPlan) + 64) +
+      plan_.reads().size() * sizeof(QueryRead) + prefill_spans_.size() * sizeof(PrefillSpan) +
+      prefill_ranges_.size() * sizeof(PrefillKvRange) +
+      prefill_tiles_.size() * sizeof(PrefillTile) + blocks_.size() * sizeof(int) + 512;
+  if (bytes <= staging_.size()) return false;
+  staging_ = StagingBuffer(2 * bytes);
+  return true;
+}
+
+Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
+  const int batch_rows = static_cast<int>(batch.rows.size());
+  Step step;
+  step.rows = padded_rows(batch_rows);
+  step.logits_rows = padded_rows(batch.logits_rows);
+  staging_.clear();
+
+  // Rows and logits rows come first, so that they have the same size and address in all steps of as
+  // many rows, as graphs require. Padding rows write K and V to a spare block and have no partials.
+  const auto [rows, device_rows] = staging_.take<StepRow>(static_cast<size_t>(step.rows));
+  const auto [sources, device_sources] = staging_.take<int>(static_cast<size_t>(step.rows));
+  step.step_rows = device_rows;
+  step.logits_source_rows = device_sources;
+  std::fill_n(rows, step.rows, StepRow{0, 0, total_blocks_, 0, 0, 0});
+  std::fill_n(sources, step.rows, 0);
+  for (int i = 0; i < batch_rows; ++i) {
+    const Row& row = batch.rows[i];
+    rows[i] = {row.token,  row.position,           row.block,
+               row.offset, plan_.first_partial(i), plan_.num_partials(i)};
+    if (row.logits_row >= 0) sources[row.logits_row] = i;
+  }
+
+  // Work items of each wave, then the reads and blocks that they all point into.
+  std::vector<DeviceAttentionPlan*> plans;
+  for (const AttentionPlan::Wave& wave : plan_.waves())
+    step.waves.push_back(stage_wave(wave, plans));
+  const auto [reads, device_reads] = staging_.take<QueryRead>(plan_.reads().size());
+  for (size_t i = 0; i < plan_.reads().size(); ++i) {
+    const AttentionPlan::QueryRead& read = plan_.reads()[i];
+    reads[i] = {read.row, read.tokens, read.partial};
+  }
+  // A graph fixes the number of rows to merge, so padding rows are included; they have no partials.
+  if (step.waves.size() == 1) step.waves[0].rows += step.rows - batch_rows;
+  const int* const device_blocks = staging_.append(blocks_);
+  for (DeviceAttentionPlan* plan : plans) {
+    plan->reads = device_reads;
+    plan->blocks = device_blocks;
+  }
+
+  step.prefill.tiles = staging_.append(prefill_tiles_);
+  step.prefill.spans = staging_.append(prefill_spans_);
+  step.prefill.ranges = staging_.append(prefill_ranges_);
+  step.prefill.blocks = device_blocks;
+  step.num_prefill_tiles = static_cast<int>(prefill_tiles_.size());
+
+  staging_.send(stream);
+  return step;
+}
+
+/// Stages a wave's work items and collects their blocks. The plan's pointers are set later, once
+/// the places of reads and blocks are known.
+StepWave StepBuilder::stage_wave(const AttentionPlan::Wave& planned,
+                                 std::vector<DeviceAttentionPlan*>& plans) {
+  const int first = planned.thread_items.front(), count = num_items(planned);
+  StepWave wave;
+  wave.first_row = planned.first_row;
+  wave.rows = planned.last_row - planned.first_row;
+  wave.max_items = padded_items(count);
+  const auto [plan, device_plan] = staging_.take<DeviceAttentionPlan>(1);
+  const auto [items, device_items] = staging_.take<WorkItem>(wave.max_items);
+  plan->num_items = count;
+  plans.push_back(plan);
+  wave.plan = device_plan;
+  wave.items = device_items;
+  for (int i = 0; i < count; ++i) {
+    const AttentionPlan::WorkItem& item = plan_.item(first + i);
+    int longest = 0;
+    for (int r = 0; r < item.count; ++r)
+      longest = std::max(longest, plan_.reads()[item.first + r].tokens);
+    items[i] = {static_cast<int>(blocks_.size()), blocks_for(longest), item.first, item.count};
+    blocks_.insert(blocks_.end(), item.blocks, item.blocks + items[i].num_blocks);
+  }
+  return wave;
+}
+
+}  // namespace anabranch::ANABRANCH_CUDA

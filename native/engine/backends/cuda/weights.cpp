@@ -1,0 +1,264 @@
+// Loading: checkpoint tensors are packed on the host, uploaded, and quantized on the device.
+#include "backends/cuda/weights.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "error.h"
+#include "model/tensor_manifest.h"
+#include "number_formats.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+namespace {
+
+/// Uploads host data through two pinned buffers: one is filled while the other is copied.
+class Uploader {
+ public:
+  Uploader() {
+    for (Buffer& buffer : buffers_) {
+      check(cudaStreamCreate(&buffer.stream), "creating a stream");
+      buffer.host = Pinned<std::byte>(kBytes);
+    }
+  }
+  ~Uploader() {
+    for (Buffer& buffer : buffers_) cudaStreamDestroy(buffer.stream);
+  }
+
+  /// Uploads `rows` rows of `width` bytes to `to`; fill(row, at) writes one row.
+  template <class Fill>
+  void upload(void* to, size_t rows, size_t width, Fill fill) {
+    for_each_part(rows, width, fill, [&](Buffer& buffer, size_t first, size_t count) {
+      copy(static_cast<std::byte*>(to) + first * width, buffer, count * width);
+    });
+  }
+
+  /// Uploads rows of to.k fp32 values, which the device quantizes into `to`.
+  template <class Fill>
+  void upload_quantized(const PackedLinear& to, size_t rows, Fill fill) {
+    const size_t width = static_cast<size_t>(to.k) * sizeof(float);
+    for_each_part(rows, width, fill, [&](Buffer& buffer, size_t first, size_t count) {
+      if (buffer.fp32.count() == 0) buffer.fp32 = Array<std::byte>(kBytes, "quantizing weights");
+      copy(buffer.fp32.data(), buffer, count * width);
+      QuantizeArgs args;
+      args.type = to.type;
+      args.rows = reinterpret_cast<const float*>(buffer.fp32.data());
+      args.count = static_cast<int>(count);
+      args.first_row = static_cast<int>(first);
+      args.k = to.k;
+      args.values = reinterpret_cast<std::uint8_t*>(to.values.data());
+      args.scales = to.scales.data();
+      quantize(args, buffer.stream);
+      check(cudaGetLastError(), "quantizing weights");
+    });
+  }
+
+  void finish() {
+    for (Buffer& buffer : buffers_)
+      check(cudaStreamSynchronize(buffer.stream), "uploading weights");
+  }
+
+ private:
+  static constexpr size_t kBytes = size_t{32} << 20;
+  struct Buffer {
+    cudaStream_t stream{};
+    Pinned<std::byte> host;
+    Array<std::byte> fp32;  // [kBytes] on the device, if weights are quantized
+  };
+
+  /// Fills the buffers alternately; deliver(buffer, first, count) sends rows [first, first +
+  /// count).
+  template <class Fill, class Deliver>
+  void for_each_part(size_t rows, size_t width, Fill fill, Deliver deliver) {
+    if (width > kBytes) throw Error(ErrorCode::kFailedPrecondition, "a row of weights is too wide");
+    const size_t max_count = std::max<size_t>(1, kBytes / width);
+    for (size_t first = 0; first < rows; first += max_count) {
+      Buffer& buffer = buffers_[current_ ^= 1];
+      check(cudaStreamSynchronize(buffer.stream), "uploading weights");
+      const size_t count = std::min(max_count, rows - first);
+      for (size_t i = 0; i < count; ++i) fill(first + i, buffer.host.data() + i * width);
+      deliver(buffer, first, count);
+    }
+  }
+
+  static void copy(void* to, Buffer& from, size_t bytes) {
+    check(cudaMemcpyAsync(to, from.host.data(), bytes, cudaMemcpyHostToDevice, from.stream),
+          "uploading weights");
+  }
+
+  Buffer buffers_[2];
+  int current_ = 0;
+};
+
+/// A linear layer to be packed with others.
+struct Part {
+  const LinearSpec& layer;
+  int interleaved_head_dim = 0;  // if set, the halves of heads of this size alternate by kHalfPanel
+};
+
+/// Reads tensors of a checkpoint, packs them, and uploads them.
+class WeightPacker {
+ public:
+  WeightPacker(const Checkpoint& checkpoint, WeightType type)
+      : checkpoint_(checkpoint), type_(type) {}
+
+  /// A norm's weights, rounded to the weight type.
+  Array<float> vector(const TensorSpec& spec) {
+    std::vector<float> values(spec.shape[0]);
+    to_float(checkpoint_.get(spec), 0, values.size(), values.data());
+    for (float& value : values) value = rounded(value);
+    return uploaded(values);
+  }
+
+  /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
+  /// (two layers of equal size): kHalfPanel outputs of each in turn.
+  PackedLinear linear(const std::vector<Part>& parts, bool gated = false) {
+    return linear(parts, type_, gated);
+  }
+  PackedLinear linear(const std::vector<Part>& parts, WeightType type, bool gated) {
+    const int k = parts.front().layer.k();
+    std::vector<Source> sources = sources_of(parts, gated);
+    PackedLinear out;
+    out.type = type;
+    out.n = static_cast<int>(sources.size());
+    out.k = static_cast<int>(round_up(k, kQuantGroup));
+    if (parts.front().layer.bias) out.bias = uploaded(biases_of(sources));
+    sources.resize(round_up(sources.size(), kPanel));
+    out.values = Array<std::byte>(sources.size() * row_bytes(type, out.k), "weights");
+    if (type == WeightType::kBF16) {
+      upload_bf16(sources, k, out);
+    } else {
+      out.scales = Array<Bf16>(sources.size() * out.k / kQuantGroup, "weights");
+      upload_quantized(sources, k, out);
+    }
+    return out;
+  }
+
+  Array<float> uploaded(const std::vector<float>& values) {
+    Array<float> out(values.size(), "weights");
+    uploader_.upload(out.data(), 1, values.size() * sizeof(float), [&](size_t, std::byte* at) {
+      std::memcpy(at, values.data(), values.size() * sizeof(float));
+    });
+    return out;
+  }
+  void finish() { uploader_.finish(); }
+
+ private:
+  /// Where a row of packed weights comes from.
+  struct Source {
+    const Tensor* weights = nullptr;  // null: padding
+    const Tensor* bias = nullptr;
+    int row = 0;
+  };
+
+  float rounded(float value) const {
+    return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
+  }
+
+  /// The source of every packed row.
+  std::vector<Source> sources_of(const std::vector<Part>& parts, bool gated) const {
+    std::vector<Source> sources;
+    size_t n = 0;
+    for (const Part& part : parts) n += part.layer.n();
+    if (gated) n = round_up(parts[0].layer.n(), kHalfPanel) * 2;
+    sources.resize(n);
+    int first = 0;
+    for (size_t index = 0; index < parts.size(); ++index) {
+      const LinearSpec& layer = parts[index].layer;
+      const Tensor* const weights = &checkpoint_.get(layer.weight);
+      const Tensor* const bias = layer.bias ? &checkpoint_.get(*layer.bias) : nullptr;
+      for (int row = 0; row < layer.n(); ++row) {
+        int packed_row = first + row;
+        if (gated) {
+          packed_row =
+              row / kHalfPanel * kPanel + static_cast<int>(index) * kHalfPanel + row % kHalfPanel;
+        } else if (const int dim = parts[index].interleaved_head_dim; dim > 0) {
+          const int half = row % dim / (dim / 2), d = row % (dim / 2);
+          packed_row = first + row / dim * dim + d / kHalfPanel * kPanel + half * kHalfPanel +
+                       d % kHalfPanel;
+        }
+        sources[packed_row] = {weights, bias, row};
+      }
+      first += layer.n();
+    }
+    return sources;
+  }
+
+  std::vector<float> biases_of(const std::vector<Source>& sources) const {
+    std::vector<float> biases(sources.size());
+    for (size_t i = 0; i < sources.size(); ++i) {
+      if (!sources[i].bias) continue;
+      to_float(*sources[i].bias, sources[i].row, 1, &biases[i]);
+      biases[i] = rounded(biases[i]);
+    }
+    return biases;
+  }
+
+  void upload_bf16(const std::vector<Source>& sources, int k, const PackedLinear& to) {
+    const size_t width = row_bytes(WeightType::kBF16, to.k);
+    std::vector<float> values(k);
+    uploader_.upload(to.values.data(), sources.size(), width, [&](size_t row, std::byte* at) {
+      std::memset(at, 0, width);
+      if (!sources[row].weights) return;
+      const Tensor& tensor = *sources[row].weights;
+      const size_t first = static_cast<size_t>(sources[row].row) * k;
+      if (tensor.dtype == Dtype::kBF16) {
+        std::memcpy(at, tensor.data + first * sizeof(Bf16), static_cast<size_t>(k) * sizeof(Bf16));
+        return;
+      }
+      to_float(tensor, first, k, values.data());
+      for (int i = 0; i < k; ++i) {
+        const Bf16 value = to_bf16(values[i]);
+        std::memcpy(at + static_cast<size_t>(i) * sizeof(Bf16), &value, sizeof(Bf16));
+      }
+    });
+  }
+
+  void upload_quantized(const std::vector<Source>& sources, int k, const PackedLinear& to) {
+    uploader_.upload_quantized(to, sources.size(), [&](size_t row, std::byte* at) {
+      auto* values = reinterpret_cast<float*>(at);
+      std::fill_n(values, to.k, 0.0f);
+      if (!sources[row].weights) return;
+      to_float(*sources[row].weights, static_cast<size_t>(sources[row].row) * k, k, values);
+    });
+  }
+
+  const Checkpoint& checkpoint_;
+  WeightType type_;
+  Uploader uploader_;
+};
+
+}  // namespace
+
+ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoint, WeightType type,
+                          bool interleave_halves) {
+  const TensorManifest manifest = tensor_manifest(config);
+  WeightPacker packer(checkpoint, type);
+  const int head_dim = interleave_halves ? config.head_dim : 0;
+  ModelWeights out;
+  for (const LayerManifest& names : manifest.layers) {
+    Layer& layer = out.layers.emplace_back();
+    layer.attention_norm = packer.vector(names.attention_norm);
+    layer.mlp_norm = packer.vector(names.mlp_norm);
+    layer.qkv = packer.linear({{names.q, head_dim}, {names.k, head_dim}, {names.v}});
+    if (names.q_norm) layer.q_norm = packer.vector(*names.q_norm);
+    if (names.k_norm) layer.k_norm = packer.vector(*names.k_norm);
+    layer.output = packer.linear({{names.output}});
+    layer.gate_up = packer.linear({{names.gate}, {names.up}}, true);
+    layer.down = packer.linear({{names.down}});
+    for (const PackedLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+      out.bytes_per_step += linear->bytes();
+    }
+  }
+  out.final_norm = packer.vector(manifest.final_norm);
+  // A step reads only a few rows of the embedding, so quantizing it would cost precision and save
+  // nothing.
+  out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}}}}, WeightType::kBF16, false);
+  if (!config.tied_embeddings || type != WeightType::kBF16)
+    out.separate_head = packer.linear({{manifest.head}});
+  out.bytes_per_step += out.head().bytes();
+  out.inverse_frequency = packer.uploaded(config.rope.inverse_frequency);
+  packer.finish();
+  return out;
+}
+
+}  // namespace anabranch::ANABRANCH_CUDA

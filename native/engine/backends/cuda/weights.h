@@ -1,0 +1,55 @@
+// The model's weights in device memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "backends/cuda/kernels.h"
+#include "backends/cuda/memory.h"
+#include "model/config.h"
+#include "model/safetensors.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+
+/// A linear layer y = x · wᵀ + bias, or several with the same input packed into one.
+struct PackedLinear {
+  WeightType type = WeightType::kBF16;
+  int n = 0;                // outputs
+  int k = 0;                // inputs, padded to kQuantGroup
+  Array<std::byte> values;  // as PackedWeights::values
+  Array<Bf16> scales;       // as PackedWeights::scales
+  Array<float> bias;        // [n], or empty
+
+  PackedWeights weights() const { return {type, values.data(), scales.data(), n, k}; }
+  size_t bytes() const { return values.count() + scales.count() * sizeof(Bf16); }
+};
+
+struct Layer {
+  Array<float> attention_norm;  // [hidden]
+  PackedLinear qkv;             // [(heads + 2 · kv_heads) · head_dim, hidden]
+  Array<float> q_norm, k_norm;  // [head_dim], or empty
+  PackedLinear output;          // [hidden, heads · head_dim]
+  Array<float> mlp_norm;        // [hidden]
+  PackedLinear gate_up;         // [2 · intermediate, hidden], alternating by kHalfPanel
+  PackedLinear down;            // [hidden, intermediate]
+  KvCacheLayer kv;              // allocated by the backend
+};
+
+struct ModelWeights {
+  PackedLinear embedding;  // [vocabulary, hidden], bf16
+  std::vector<Layer> layers;
+  Array<float> final_norm;           // [hidden]
+  PackedLinear separate_head;        // [vocabulary, hidden]; empty if the embedding is the head
+  Array<float> inverse_frequency;    // [head_dim / 2], of RoPE
+  std::uint64_t bytes_per_step = 0;  // that every step reads: all but a separate embedding
+
+  const PackedLinear& head() const { return separate_head.n > 0 ? separate_head : embedding; }
+};
+
+/// Loads a checkpoint, converting linear layers to `type`. `interleave_halves` packs the heads of q
+/// and K for QkvEpilogue::halves_interleaved.
+ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoint, WeightType type,
+                          bool interleave_halves);
+
+}  // namespace anabranch::ANABRANCH_CUDA

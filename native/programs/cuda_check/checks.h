@@ -1,0 +1,51 @@
+// The checks of the CUDA backend, and arrays on the device that they use.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backends/cuda/memory.h"
+#include "cuda_check.h"
+#include "model/weight_types.h"
+
+namespace anabranch::ANABRANCH_CUDA {
+
+#if defined(ANABRANCH_EMULATE)
+inline const std::string kName = "emulated ";
+constexpr bool kEmulated = true;
+#else
+inline const std::string kName = "cuda ";
+constexpr bool kEmulated = false;  // fast enough for larger checks
+#endif
+
+/// Products, plain and with gated output, against double precision.
+void check_gemm(WeightType type, Report report);
+/// Greedy sampling with ties, NaN, adjustments, allowed tokens, and a row without a finite logit.
+void check_greedy_sampling(Report report);
+/// All sampling parameters and log-probabilities against the CPU's sampler on the same logits, many
+/// of them equal. Tokens may differ if a rounding error moves a threshold, which is rare.
+void check_sampling(Report report);
+/// The logits of the model in `folder` against fp32 weights on the CPU, under both resume rules.
+void check_model(const std::string& folder, const BackendOptions& options, Report report);
+
+template <class T>
+Array<T> to_device(const std::vector<T>& values) {
+  Array<T> out(values.size(), "a check");
+  check(cudaMemcpyAsync(out.data(), values.data(), values.size() * sizeof(T),
+                        cudaMemcpyHostToDevice, cudaStream_t{}),
+        "copying to the device");
+  check(cudaStreamSynchronize(cudaStream_t{}), "copying to the device");
+  return out;
+}
+template <class T>
+std::vector<T> to_host(const Array<T>& from) {
+  std::vector<T> out(from.count());
+  check(cudaStreamSynchronize(cudaStream_t{}), "running a kernel");
+  check(cudaMemcpyAsync(out.data(), from.data(), out.size() * sizeof(T), cudaMemcpyDeviceToHost,
+                        cudaStream_t{}),
+        "copying to the host");
+  check(cudaStreamSynchronize(cudaStream_t{}), "copying to the host");
+  return out;
+}
+
+}  // namespace anabranch::ANABRANCH_CUDA
