@@ -29,7 +29,7 @@ function uniform(seed: bigint, choice: number, lane: number, index: number): num
   return (low + high * 2 ** -32) * 2 ** -32;
 }
 
-interface Chosen {
+interface Sampled {
   lane: number;
   index: number;
   logits: Float32Array;
@@ -37,8 +37,8 @@ interface Chosen {
 }
 
 /** Each sampled token with its logits, except those of dropped plans. */
-function choices(answer: Answer): Chosen[] {
-  const out: Chosen[] = [];
+function choices(answer: Answer): Sampled[] {
+  const out: Sampled[] = [];
   for (const event of answer.events) {
     if (event.kind !== "logits") continue;
     const token = answer.lanes[event.lane]?.[event.index];

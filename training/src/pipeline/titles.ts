@@ -122,8 +122,8 @@ function phraseOf(words: readonly string[]): readonly string[] {
     const lower = word.toLowerCase();
     // "Pride and Prejudice" is one name, "Access and affordability" two.
     const joined = joins.has(lower) && meant >= (capital ? phraseWords : 1);
-    const goesOn = (continues.has(lower) || lower.endsWith("ly")) && meant >= phraseWords;
-    if (joined || goesOn) return bare(words.slice(0, i));
+    const continuesPhrase = (continues.has(lower) || lower.endsWith("ly")) && meant >= phraseWords;
+    if (joined || continuesPhrase) return bare(words.slice(0, i));
     if (isContentWord(word)) meant++;
     if (/[,;:]$/.test(word) && meant >= phraseWords) return bare(words.slice(0, i + 1));
   }
