@@ -16,11 +16,11 @@ import { PoolMembership } from "./pool.ts";
 import { poolToken } from "./pool-token.ts";
 import { routes, type WorkerState } from "./service.ts";
 
-const help = `npm run worker -- --model DIR [options]
+const help = `npm run worker -- --model PATH [options]
 
 Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
 
-  --model DIR         model folder in Hugging Face format
+  --model PATH        model folder in Hugging Face format, or a .gguf file
   --gateway URL       gateway to register with (absent: serve without a pool)
   --port N            port to listen on (default 0: any free one)
   --host ADDRESS      address to listen on (default 127.0.0.1)
@@ -95,7 +95,7 @@ function whole(name: keyof typeof args, low: number, high: number): number | und
   return value;
 }
 
-const folder = resolve(args.model ?? fail("--model is needed; see --help"));
+const path = resolve(args.model ?? fail("--model is needed; see --help"));
 const dtype = dtypeOf(args.dtype) ?? fail(`--dtype is one of ${dtypes.join(", ")}`);
 const kvDtype = args["kv-dtype"];
 if (kvDtype !== "auto" && kvDtype !== "fp8") fail("--kv-dtype is auto or fp8");
@@ -112,7 +112,7 @@ const maxQueue = whole("max-queue", 1, 1 << 20);
 
 let model: TextModel;
 try {
-  model = new TextModel(folder, args["model-id"]);
+  model = await TextModel.open(path, args["model-id"]);
 } catch (error) {
   fail(error instanceof Error ? error.message : String(error));
 }
@@ -122,7 +122,7 @@ const engine = new EngineSupervisor({
   modelId: model.id,
   defaultMaxTokens: whole("default-max-tokens", 1, 1 << 24) ?? 1024,
   engine: {
-    model: folder,
+    model: path,
     ...(prompted === undefined ? {} : { dialect: prompted }),
     device: args.device,
     dtype,
@@ -177,7 +177,7 @@ engine.onGiveUp = (message) => {
 if (args.device === "auto" && cudaDevices() === 0) {
   log.info("built with CUDA, but no driver answers: serving on the CPU");
 }
-log.info(`loading ${folder}`);
+log.info(`loading ${path}`);
 const started = Date.now();
 const status = await engine.start().catch((error: Error) => {
   log.error(error.message);

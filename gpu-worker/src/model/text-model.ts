@@ -1,12 +1,12 @@
 // The model's own tokenizer and chat template: text to ids and back.
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
 import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
-import { type Dialect, readDialect } from "./dialect.ts";
+import type { Dialect } from "./dialect.ts";
+import { isGguf, readGguf } from "./gguf.ts";
 import { type AnswerIds, answerIds } from "./history.ts";
+import { type Json, type ModelFiles, readFolder } from "./model-files.ts";
 import { RunBuilder } from "./runs.ts";
 
 export interface Message {
@@ -20,10 +20,6 @@ export interface Message {
 /** Input that can't become a prompt. The message is for the client. */
 export class PromptError extends Error {}
 
-type Json = Record<string, unknown>;
-
-const readJson = (path: string): Json => JSON.parse(readFileSync(path, "utf8")) as Json;
-
 /** Special tokens appear in configs as strings or as {content}. */
 function tokenText(value: unknown): string {
   if (typeof value === "string") return value;
@@ -34,6 +30,14 @@ function tokenText(value: unknown): string {
 }
 
 export class TextModel {
+  /**
+   * Opens a model by its path: a Hugging Face folder or a GGUF file.
+   * @throws Error naming the file that is missing or wrong
+   */
+  static async open(path: string, id?: string): Promise<TextModel> {
+    return new TextModel(isGguf(path) ? await readGguf(path) : path, id);
+  }
+
   readonly id: string;
   /** Absent: the model does not branch. */
   readonly dialect: Dialect | undefined;
@@ -42,19 +46,20 @@ export class TextModel {
   readonly #specials: Json;
   readonly #added: string[];
 
-  /** @throws Error naming the file that is missing or wrong */
-  constructor(folder: string, id?: string) {
-    const tokenizerPath = join(folder, "tokenizer.json");
-    const configPath = join(folder, "tokenizer_config.json");
-    const config = existsSync(configPath) ? readJson(configPath) : {};
+  /**
+   * @param model a Hugging Face folder, or the files of another format
+   * @throws Error naming the file that is missing or wrong
+   */
+  constructor(model: string | ModelFiles, id?: string) {
+    const files = typeof model === "string" ? readFolder(model) : model;
+    const config = files.tokenizerConfig;
     try {
-      this.#tokenizer = new Tokenizer(readJson(tokenizerPath), config);
+      this.#tokenizer = new Tokenizer(files.tokenizer, config);
     } catch (error) {
-      throw new Error(`${tokenizerPath}: ${error instanceof Error ? error.message : error}`);
+      throw new Error(`${files.tokenizerPath}: ${error instanceof Error ? error.message : error}`);
     }
-    const jinja = join(folder, "chat_template.jinja");
-    const template = existsSync(jinja) ? readFileSync(jinja, "utf8") : config.chat_template;
-    this.#template = typeof template === "string" ? new Template(template) : undefined;
+    this.#template =
+      files.chatTemplate === undefined ? undefined : new Template(files.chatTemplate);
     this.#specials = Object.fromEntries(
       Object.entries(config)
         .filter(([key]) => key.endsWith("_token"))
@@ -65,8 +70,8 @@ export class TextModel {
       .map(({ content }) => content)
       .filter((content) => content.length > 0)
       .sort((a, b) => b.length - a.length);
-    this.dialect = readDialect(folder);
-    this.id = id ?? nameOf(folder);
+    this.dialect = files.dialect;
+    this.id = id ?? files.name;
   }
 
   /**
@@ -290,12 +295,4 @@ class Quoted {
     }
     return out;
   }
-}
-
-/** A model's name: the one in its config, else the name of its folder. */
-function nameOf(folder: string): string {
-  const path = join(folder, "config.json");
-  const named = existsSync(path) ? readJson(path)._name_or_path : undefined;
-  if (typeof named === "string" && named !== "" && !/^[./]/.test(named)) return named;
-  return basename(resolve(folder));
 }

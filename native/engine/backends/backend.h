@@ -9,7 +9,7 @@
 
 #include "kv/blocks.h"
 #include "model/config.h"
-#include "model/safetensors.h"
+#include "model/checkpoint.h"
 #include "model/weight_types.h"
 #include "sampling/sampler.h"
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <numbers>
 
+#include "model/gguf_config.h"
 #include "model/json.h"
 
 namespace anabranch {
@@ -159,7 +160,9 @@ void refuse_unknown_kinds(const Json& config) {
 
 }  // namespace
 
-ModelConfig read_config(const std::string& folder) {
+ModelConfig read_config(const std::string& path) {
+  if (is_gguf(path)) return read_gguf_config(GgufFile(gguf_parts(path).front()));
+  const std::string& folder = path;
   const Json json = Json::read(folder + "/config.json");
   const auto size = [&](const char* key) {
     return static_cast<int>(json.at(key).integer(1, kMaxSize));

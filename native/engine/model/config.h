@@ -1,4 +1,4 @@
-// A model's shape, read from a Hugging Face config.json.
+// A model's shape, read from a Hugging Face config.json or from a GGUF file's metadata.
 #pragma once
 
 #include <string>
@@ -7,6 +7,9 @@
 namespace anabranch {
 
 enum class Family { kLlama, kQwen2, kQwen3 };
+
+/// Whose names a checkpoint's tensors have.
+enum class TensorNaming { kHuggingFace, kGguf };
 
 /// Rotary embedding. Every kind reduces to one frequency per pair of dimensions and one factor on
 /// cos and sin. Sources: RoPE (arXiv:2104.09864), llama3 scaling (Llama 3.1 model card), YaRN
@@ -18,6 +21,7 @@ struct Rope {
 
 struct ModelConfig {
   Family family = Family::kLlama;
+  TensorNaming names = TensorNaming::kHuggingFace;
   int hidden = 0;
   int layers = 0;
   int heads = 0;
@@ -36,8 +40,9 @@ struct ModelConfig {
   std::vector<int> eos;  // from config.json and generation_config.json
 };
 
-/// Reads and checks `folder`/config.json, and generation_config.json if it exists. Throws Error
-/// naming the file and the field, also for features that the engine does not support.
-ModelConfig read_config(const std::string& folder);
+/// Reads and checks config.json, and generation_config.json if it exists, of a folder, or the
+/// metadata of a .gguf file. Throws Error naming the file and the field, also for features that the
+/// engine does not support.
+ModelConfig read_config(const std::string& path);
 
 }  // namespace anabranch

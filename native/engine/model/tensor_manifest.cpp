@@ -6,15 +6,17 @@
 namespace anabranch {
 namespace {
 
-/// How one family names its tensors. Layers' names follow "model.layers.N."; linear layers have
-/// ".weight" and ".bias".
+/// How tensors are named. Names of a layer follow its prefix and number; all have ".weight" or
+/// ".bias".
 struct TensorNames {
+  std::string_view layer_prefix;
   std::string_view embedding, final_norm, head;
   std::string_view attention_norm, mlp_norm, q_norm, k_norm;
   std::string_view q, k, v, output, gate, up, down;
 };
 
-constexpr TensorNames kLlamaNames = {
+constexpr TensorNames kHuggingFaceNames = {
+    .layer_prefix = "model.layers.",
     .embedding = "model.embed_tokens",
     .final_norm = "model.norm",
     .head = "lm_head",
@@ -31,14 +33,27 @@ constexpr TensorNames kLlamaNames = {
     .down = "mlp.down_proj",
 };
 
-const TensorNames& names_of(Family family) {
-  switch (family) {
-    case Family::kLlama:
-    case Family::kQwen2:
-    case Family::kQwen3:
-      return kLlamaNames;
-  }
-  return kLlamaNames;
+constexpr TensorNames kGgufNames = {
+    .layer_prefix = "blk.",
+    .embedding = "token_embd",
+    .final_norm = "output_norm",
+    .head = "output",
+    .attention_norm = "attn_norm",
+    .mlp_norm = "ffn_norm",
+    .q_norm = "attn_q_norm",
+    .k_norm = "attn_k_norm",
+    .q = "attn_q",
+    .k = "attn_k",
+    .v = "attn_v",
+    .output = "attn_output",
+    .gate = "ffn_gate",
+    .up = "ffn_up",
+    .down = "ffn_down",
+};
+
+/// All known families share their names; one with others returns its own here.
+const TensorNames& names_of(const ModelConfig& config) {
+  return config.names == TensorNaming::kGguf ? kGgufNames : kHuggingFaceNames;
 }
 
 TensorSpec weight_of(const std::string& module, std::vector<std::int64_t> shape) {
@@ -52,7 +67,7 @@ LinearSpec linear_of(const std::string& module, int n, int k, bool bias) {
 }
 
 LayerManifest layer_of(const ModelConfig& c, const TensorNames& names, int layer) {
-  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  const std::string prefix = std::string(names.layer_prefix) + std::to_string(layer) + ".";
   const auto at = [&](std::string_view name) { return prefix + std::string(name); };
   const int q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   LayerManifest out;
@@ -75,7 +90,7 @@ LayerManifest layer_of(const ModelConfig& c, const TensorNames& names, int layer
 }  // namespace
 
 TensorManifest tensor_manifest(const ModelConfig& c) {
-  const TensorNames& names = names_of(c.family);
+  const TensorNames& names = names_of(c);
   TensorManifest out;
   out.embedding = weight_of(std::string(names.embedding), {c.vocabulary, c.hidden});
   for (int layer = 0; layer < c.layers; ++layer) out.layers.push_back(layer_of(c, names, layer));

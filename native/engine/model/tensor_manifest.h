@@ -1,4 +1,4 @@
-// Which tensors a model's checkpoint must have: their Hugging Face names and shapes. Both backends
+// Which tensors a model's checkpoint must have: their names and shapes. Both backends
 // load from this list, and a new model family is described here.
 #pragma once
 
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/config.h"
-#include "model/safetensors.h"
+#include "model/tensor.h"
 
 namespace anabranch {
 

@@ -8,6 +8,7 @@
 #include "dialect/dialect.h"
 #include "error.h"
 #include "hash.h"
+#include "model/gguf.h"
 
 namespace anabranch {
 namespace {
@@ -40,15 +41,19 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
     : on_events_(std::move(on_events)),
       on_fault_(std::move(on_fault)),
       flush_interval_(options.flush_interval) {
-  if (!std::filesystem::is_directory(options.model)) {
-    throw bad_file(options.model, "is not a model folder");
+  if (!std::filesystem::is_directory(options.model) && !is_gguf(options.model)) {
+    throw bad_file(options.model, "is neither a model folder nor a GGUF file");
   }
   const ModelConfig config = read_config(options.model);
+  // Files beside a GGUF file, such as a dialect, are those of its folder.
+  const std::string folder = is_gguf(options.model)
+                                 ? std::filesystem::path(options.model).parent_path().string()
+                                 : options.model;
   weights_ = std::make_unique<Checkpoint>(options.model);
-  auto dialect = read_dialect(options.dialect, options.model, config.vocabulary);
+  auto dialect = read_dialect(options.dialect, folder, config.vocabulary);
   backend_ = make_backend(config, *weights_, options.backend);
   info_.backend = backend_->name();
-  info_.digest = digest_of(options.model, options.dialect, *weights_, options.backend.weight_type);
+  info_.digest = digest_of(folder, options.dialect, *weights_, options.backend.weight_type);
   info_.dialect = dialect ? dialect->name : "";
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;

@@ -8,7 +8,7 @@
 #include "backends/cuda/kernels.h"
 #include "backends/cuda/memory.h"
 #include "model/config.h"
-#include "model/safetensors.h"
+#include "model/checkpoint.h"
 
 namespace anabranch::ANABRANCH_CUDA {
 

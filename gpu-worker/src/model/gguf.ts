@@ -1,0 +1,189 @@
+// The tokenizer and the chat template of a GGUF file, from its metadata, in the form of a Hugging Face
+// folder's files.
+import { existsSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { gguf } from "@huggingface/gguf";
+import { readDialect } from "./dialect.ts";
+import type { Json, ModelFiles } from "./model-files.ts";
+import { preTokenizerOf } from "./pre-tokenizers.ts";
+
+/** Kinds of tokens, as llama.cpp numbers them. */
+const CONTROL = 3;
+const USER_DEFINED = 4;
+const BYTE = 6;
+
+/** Text in place of a space in SentencePiece vocabularies. */
+const METASPACE = "▁";
+
+export const isGguf = (path: string): boolean => path.endsWith(".gguf");
+
+/** @throws Error naming the file and the part of it that is missing or not supported */
+export async function readGguf(path: string): Promise<ModelFiles> {
+  if (!existsSync(path)) throw new Error(`${path}: there is no such file`);
+  const fail = (what: string): never => {
+    throw new Error(`${path}: ${what}`);
+  };
+  const { metadata } = await gguf(path, { allowLocalFile: true }).catch((error: Error) =>
+    fail(error.message),
+  );
+  const values = metadata as unknown as Json;
+  const vocabulary = readVocabulary(values, fail);
+  const template = values["tokenizer.chat_template"];
+  const { tokens } = vocabulary;
+  const special = (key: string) => {
+    const id = values[`tokenizer.ggml.${key}_token_id`];
+    return typeof id === "number" ? tokens[id] : undefined;
+  };
+  const tokenizerConfig: Json = { tokenizer_class: "PreTrainedTokenizerFast" };
+  for (const [key, name] of [
+    ["bos", "bos_token"],
+    ["eos", "eos_token"],
+    ["unknown", "unk_token"],
+    ["padding", "pad_token"],
+  ] as const) {
+    const token = special(key);
+    if (token !== undefined) tokenizerConfig[name] = token;
+  }
+  const addBos = values["tokenizer.ggml.add_bos_token"];
+  const bos = special("bos");
+  const startsWithBos = typeof addBos === "boolean" ? addBos : vocabulary.kind === "llama";
+  return {
+    tokenizer: {
+      ...tokenizerOf(vocabulary),
+      post_processor: startsWithBos && bos !== undefined ? bosTemplate(bos, tokens) : null,
+    },
+    tokenizerConfig,
+    chatTemplate: typeof template === "string" ? template : undefined,
+    // A dialect for a GGUF file lies beside it.
+    dialect: readDialect(dirname(resolve(path))),
+    name: nameOf(path),
+    tokenizerPath: path,
+  };
+}
+
+interface Vocabulary {
+  /** gpt2: byte-level BPE with merges. llama: SentencePiece BPE with scores. */
+  kind: "gpt2" | "llama";
+  /** The name of the pre-tokenizer. */
+  pre: string;
+  tokens: string[];
+  types: number[];
+  merges: string[];
+  scores: number[];
+  addSpacePrefix: boolean;
+}
+
+function readVocabulary(values: Json, fail: (what: string) => never): Vocabulary {
+  const array = (key: string): unknown[] | undefined => {
+    const value = values[`tokenizer.ggml.${key}`];
+    return Array.isArray(value) ? value : undefined;
+  };
+  const kind = values["tokenizer.ggml.model"];
+  if (kind !== "gpt2" && kind !== "llama") {
+    return fail(`tokenizer.ggml.model is "${kind}"; known are gpt2 and llama`);
+  }
+  const tokens = array("tokens") as string[] | undefined;
+  if (!tokens) return fail("tokenizer.ggml.tokens is missing");
+  const merges = (array("merges") as string[] | undefined) ?? [];
+  const scores = (array("scores") as number[] | undefined) ?? [];
+  if (kind === "gpt2" && merges.length === 0) fail("tokenizer.ggml.merges is missing");
+  if (kind === "llama" && scores.length !== tokens.length) {
+    fail("tokenizer.ggml.scores does not fit tokenizer.ggml.tokens");
+  }
+  const pre = values["tokenizer.ggml.pre"];
+  return {
+    kind,
+    pre: typeof pre === "string" ? pre : "default",
+    tokens,
+    types: (array("token_type") as number[] | undefined) ?? [],
+    merges,
+    scores,
+    addSpacePrefix: values["tokenizer.ggml.add_space_prefix"] !== false,
+  };
+}
+
+/** tokenizer.json without its post-processor. */
+function tokenizerOf(vocabulary: Vocabulary): Json {
+  const { tokens, types } = vocabulary;
+  const added = tokens.flatMap((content, id) => {
+    const special = types[id] === CONTROL;
+    if (!special && types[id] !== USER_DEFINED) return [];
+    const exact = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+    return [{ id, content, special, ...exact }];
+  });
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    ...(vocabulary.kind === "gpt2"
+      ? byteLevel(vocabulary, vocab)
+      : sentencePiece(vocabulary, vocab)),
+  };
+}
+
+function byteLevel({ pre, merges }: Vocabulary, vocab: Record<string, number>): Json {
+  const { normalizer, preTokenizer, ignoreMerges } = preTokenizerOf(pre);
+  return {
+    normalizer,
+    pre_tokenizer: preTokenizer,
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      ...{ type: "BPE", dropout: null, unk_token: null, continuing_subword_prefix: null },
+      ...{ end_of_word_suffix: null, fuse_unk: false, byte_fallback: false },
+      ...{ ignore_merges: ignoreMerges, vocab, merges },
+    },
+  };
+}
+
+/** SentencePiece BPE with byte fallback: merges are the pairs of tokens that make a token, best first. */
+function sentencePiece(
+  { tokens, types, scores, addSpacePrefix }: Vocabulary,
+  vocab: Record<string, number>,
+): Json {
+  const merges: { pair: string; rank: number }[] = [];
+  for (const [id, token] of tokens.entries()) {
+    if (types[id] === CONTROL || types[id] === BYTE) continue;
+    const characters = [...token];
+    for (let cut = 1; cut < characters.length; cut++) {
+      const head = characters.slice(0, cut).join("");
+      const tail = characters.slice(cut).join("");
+      if (head in vocab && tail in vocab) {
+        merges.push({ pair: `${head} ${tail}`, rank: scores[id] ?? 0 });
+      }
+    }
+  }
+  merges.sort((a, b) => b.rank - a.rank);
+  const spaces = { type: "Replace", pattern: { String: " " }, content: METASPACE };
+  const prepend = addSpacePrefix ? [{ type: "Prepend", prepend: METASPACE }] : [];
+  const strip = addSpacePrefix ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : [];
+  return {
+    normalizer: { type: "Sequence", normalizers: [...prepend, spaces] },
+    pre_tokenizer: null,
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: METASPACE }, content: " " },
+        ...[{ type: "ByteFallback" }, { type: "Fuse" }],
+        ...strip,
+      ],
+    },
+    model: {
+      ...{ type: "BPE", dropout: null, unk_token: "<unk>", continuing_subword_prefix: null },
+      ...{ end_of_word_suffix: null, fuse_unk: true, byte_fallback: true, ignore_merges: false },
+      ...{ vocab, merges: merges.map(({ pair }) => pair) },
+    },
+  };
+}
+
+/** Puts the start token before every sequence. */
+const bosTemplate = (bos: string, tokens: readonly string[]): Json => ({
+  type: "TemplateProcessing",
+  single: [{ SpecialToken: { id: bos, type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+  pair: [{ Sequence: { id: "A", type_id: 0 } }, { Sequence: { id: "B", type_id: 1 } }],
+  special_tokens: { [bos]: { id: bos, ids: [tokens.indexOf(bos)], tokens: [bos] } },
+});
+
+/** The file's name without its ending, quantisation included: "SmolLM2-135M-Instruct.Q4_1". */
+const nameOf = (path: string): string => basename(path).replace(/(-\d{5}-of-\d{5})?\.gguf$/, "");

@@ -1,0 +1,57 @@
+// The files of a model that concern text: tokenizer, chat template, name. A Hugging Face folder has them as
+// files, a GGUF file in its metadata (gguf.ts).
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { type Dialect, readDialect } from "./dialect.ts";
+
+export type Json = Record<string, unknown>;
+
+export interface ModelFiles {
+  /** As in tokenizer.json. */
+  tokenizer: Json;
+  /** As in tokenizer_config.json; empty if there is none. */
+  tokenizerConfig: Json;
+  /** Jinja; undefined: the model has no chat template. */
+  chatTemplate: string | undefined;
+  /** Undefined: the model does not branch. */
+  dialect: Dialect | undefined;
+  /** The name that clients ask for, unless another is given. */
+  name: string;
+  /** Named in errors about the tokenizer. */
+  tokenizerPath: string;
+}
+
+export const readJson = (path: string): Json => JSON.parse(readFileSync(path, "utf8")) as Json;
+
+/** @throws Error naming the file that is missing or wrong */
+export function readFolder(folder: string): ModelFiles {
+  const tokenizerPath = join(folder, "tokenizer.json");
+  const configPath = join(folder, "tokenizer_config.json");
+  const tokenizerConfig = existsSync(configPath) ? readJson(configPath) : {};
+  const jinja = join(folder, "chat_template.jinja");
+  const template = existsSync(jinja) ? readFileSync(jinja, "utf8") : tokenizerConfig.chat_template;
+  return {
+    tokenizer: readTokenizerFile(tokenizerPath),
+    tokenizerConfig,
+    chatTemplate: typeof template === "string" ? template : undefined,
+    dialect: readDialect(folder),
+    name: nameOf(folder),
+    tokenizerPath,
+  };
+}
+
+function readTokenizerFile(path: string): Json {
+  try {
+    return readJson(path);
+  } catch (error) {
+    throw new Error(`${path}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** A model's name: the one in its config, else the name of its folder. */
+function nameOf(folder: string): string {
+  const path = join(folder, "config.json");
+  const named = existsSync(path) ? readJson(path)._name_or_path : undefined;
+  if (typeof named === "string" && named !== "" && !/^[./]/.test(named)) return named;
+  return basename(resolve(folder));
+}

@@ -1,0 +1,43 @@
+// The weights of a model: a Hugging Face folder or a GGUF file, memory-mapped.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "model/mapped_file.h"
+#include "model/tensor.h"
+
+namespace anabranch {
+
+class Checkpoint {
+ public:
+  /// Maps and validates every file: `path` is a folder with model.safetensors, or with the shards
+  /// that model.safetensors.index.json names, or a .gguf file, of which any part of a split model
+  /// will do. Throws Error naming the file and tensor.
+  explicit Checkpoint(const std::string& path);
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+
+  bool has(const std::string& name) const { return tensors_.contains(name); }
+
+  /// The tensor of this name. Throws Error if it is missing or has another shape.
+  const Tensor& get(const TensorSpec& spec) const;
+
+  /// A hash of every byte of every file: two checkpoints of one shape differ only in their weights.
+  std::uint64_t fingerprint() const { return fingerprint_; }
+
+ private:
+  void read_folder();
+  void read_gguf();
+  void add(const std::string& file, const std::string& name, const Tensor& tensor);
+
+  std::string path_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::unordered_map<std::string, Tensor> tensors_;
+  std::unordered_map<std::string, std::string> file_of_;
+  std::uint64_t fingerprint_ = 14695981039346656037ull;
+};
+
+}  // namespace anabranch

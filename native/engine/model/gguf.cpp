@@ -1,0 +1,347 @@
+#include "model/gguf.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <regex>
+
+namespace anabranch {
+namespace {
+
+/// Types of metadata values, as the format numbers them.
+enum class ValueType : std::uint32_t {
+  kU8,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kF32,
+  kBool,
+  kString,
+  kArray,
+  kU64,
+  kI64,
+  kF64,
+};
+
+constexpr std::uint64_t kMaxTensors = 1 << 20;
+constexpr std::uint64_t kMaxValues = 1 << 20;
+constexpr std::uint64_t kMaxString = 64 << 20;  // a chat template, or a name
+constexpr int kMaxArrayDepth = 4;
+
+/// The type of a tensor, as the format numbers them.
+std::optional<Dtype> dtype_of(std::uint32_t type) {
+  switch (type) {
+    case 0:
+      return Dtype::kF32;
+    case 1:
+      return Dtype::kF16;
+    case 2:
+      return Dtype::kQ4_0;
+    case 3:
+      return Dtype::kQ4_1;
+    case 6:
+      return Dtype::kQ5_0;
+    case 7:
+      return Dtype::kQ5_1;
+    case 8:
+      return Dtype::kQ8_0;
+    case 12:
+      return Dtype::kQ4_K;
+    case 13:
+      return Dtype::kQ5_K;
+    case 14:
+      return Dtype::kQ6_K;
+    case 20:
+      return Dtype::kIQ4_NL;
+    case 30:
+      return Dtype::kBF16;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+/// Reads little-endian values in order; never past the end.
+class GgufCursor {
+ public:
+  GgufCursor(const GgufFile& owner, const MappedFile& file) : owner_(owner), file_(file) {}
+
+  template <class T>
+  T take() {
+    need(sizeof(T));
+    T value;
+    std::memcpy(&value, file_.data() + at_, sizeof(T));
+    at_ += sizeof(T);
+    return value;
+  }
+
+  std::string_view string() {
+    const auto length = take<std::uint64_t>();
+    if (length > kMaxString) owner_.fail("has a string of " + std::to_string(length) + " bytes");
+    need(length);
+    const std::string_view text(reinterpret_cast<const char*>(file_.data() + at_), length);
+    at_ += length;
+    return text;
+  }
+
+  void skip(std::uint64_t bytes) {
+    need(bytes);
+    at_ += bytes;
+  }
+
+  size_t at() const { return at_; }
+
+ private:
+  void need(std::uint64_t bytes) const {
+    if (bytes > file_.size() - at_) owner_.fail("ends in its header");
+  }
+
+  const GgufFile& owner_;
+  const MappedFile& file_;
+  size_t at_ = 0;
+};
+
+namespace {
+
+int size_of_value(ValueType type) {
+  switch (type) {
+    case ValueType::kU8:
+    case ValueType::kI8:
+    case ValueType::kBool:
+      return 1;
+    case ValueType::kU16:
+    case ValueType::kI16:
+      return 2;
+    case ValueType::kU32:
+    case ValueType::kI32:
+    case ValueType::kF32:
+      return 4;
+    case ValueType::kU64:
+    case ValueType::kI64:
+    case ValueType::kF64:
+      return 8;
+    default:
+      return 0;  // string, array, unknown
+  }
+}
+
+void skip_array(GgufCursor& cursor, const GgufFile& file, int depth) {
+  if (depth > kMaxArrayDepth) file.fail("has arrays nested too deeply");
+  const auto type = static_cast<ValueType>(cursor.take<std::uint32_t>());
+  const auto count = cursor.take<std::uint64_t>();
+  if (const int size = size_of_value(type)) {
+    if (count > kMaxString * 16) file.fail("has an array of " + std::to_string(count) + " values");
+    cursor.skip(count * static_cast<std::uint64_t>(size));
+    return;
+  }
+  // Every element takes at least its length field, so a false count ends at the end of the file.
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (type == ValueType::kString)
+      cursor.string();
+    else if (type == ValueType::kArray)
+      skip_array(cursor, file, depth + 1);
+    else
+      file.fail("has an array of unknown type " + std::to_string(static_cast<int>(type)));
+  }
+}
+
+}  // namespace
+
+void GgufFile::fail(const std::string& what) const { throw bad_file(file_->path(), what); }
+
+GgufFile::GgufFile(const std::string& path)
+    : file_(std::make_shared<MappedFile>(path, 24, "a GGUF file")) {
+  GgufCursor cursor(*this, *file_);
+  if (cursor.take<std::uint32_t>() != 0x46554747) fail("is not a GGUF file");
+  const auto version = cursor.take<std::uint32_t>();
+  if (version != 2 && version != 3) {
+    fail("is of GGUF version " + std::to_string(version) + "; known are 2 and 3");
+  }
+  const auto tensors = cursor.take<std::uint64_t>();
+  const auto values = cursor.take<std::uint64_t>();
+  if (tensors > kMaxTensors || values > kMaxValues) fail("has an impossible number of entries");
+  read_values(cursor, values);
+  read_tensors(cursor, tensors);
+  mark_interleaved_heads();
+}
+
+void GgufFile::read_values(GgufCursor& cursor, std::uint64_t count) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::string key(cursor.string());
+    const auto type = static_cast<ValueType>(cursor.take<std::uint32_t>());
+    std::optional<Value> value;
+    switch (type) {
+      case ValueType::kU8:
+        value = std::int64_t{cursor.take<std::uint8_t>()};
+        break;
+      case ValueType::kI8:
+        value = std::int64_t{cursor.take<std::int8_t>()};
+        break;
+      case ValueType::kU16:
+        value = std::int64_t{cursor.take<std::uint16_t>()};
+        break;
+      case ValueType::kI16:
+        value = std::int64_t{cursor.take<std::int16_t>()};
+        break;
+      case ValueType::kU32:
+        value = std::int64_t{cursor.take<std::uint32_t>()};
+        break;
+      case ValueType::kI32:
+        value = std::int64_t{cursor.take<std::int32_t>()};
+        break;
+      case ValueType::kU64:
+        value = static_cast<std::int64_t>(cursor.take<std::uint64_t>());
+        break;
+      case ValueType::kI64:
+        value = cursor.take<std::int64_t>();
+        break;
+      case ValueType::kF32:
+        value = static_cast<double>(cursor.take<float>());
+        break;
+      case ValueType::kF64:
+        value = cursor.take<double>();
+        break;
+      case ValueType::kBool:
+        value = cursor.take<std::uint8_t>() != 0;
+        break;
+      case ValueType::kString:
+        value = cursor.string();
+        break;
+      case ValueType::kArray:
+        skip_array(cursor, *this, 0);
+        break;
+      default:
+        fail("key \"" + key + "\" has unknown type " + std::to_string(static_cast<int>(type)));
+    }
+    if (value && !values_.emplace(key, *value).second) fail("key \"" + key + "\" appears twice");
+  }
+}
+
+void GgufFile::read_tensors(GgufCursor& cursor, std::uint64_t count) {
+  struct Place {
+    std::uint64_t offset, bytes;
+    std::string name;
+  };
+  std::vector<Place> places;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::string name(cursor.string());
+    const auto refuse = [&](const std::string& what) { fail("tensor \"" + name + "\" " + what); };
+    const auto dimensions = cursor.take<std::uint32_t>();
+    if (dimensions < 1 || dimensions > 4)
+      refuse("has " + std::to_string(dimensions) + " dimensions");
+    Tensor tensor;
+    std::uint64_t elements = 1;
+    for (std::uint32_t d = 0; d < dimensions; ++d) {
+      const auto extent = cursor.take<std::uint64_t>();
+      if (extent == 0 || extent > (std::uint64_t{1} << 40) ||
+          elements > (std::uint64_t{1} << 48) / extent) {
+        refuse("has an impossible shape");
+      }
+      elements *= extent;
+      tensor.shape.insert(tensor.shape.begin(), static_cast<std::int64_t>(extent));
+    }
+    const auto type = cursor.take<std::uint32_t>();
+    const auto offset = cursor.take<std::uint64_t>();
+    const auto dtype = dtype_of(type);
+    if (!dtype) refuse("has type " + std::to_string(type) + ", which is not supported");
+    tensor.dtype = *dtype;
+    if (tensor.shape.back() % block_elements(*dtype) != 0) {
+      refuse("has rows of " + std::to_string(tensor.shape.back()) + ", not a multiple of " +
+             name_of(*dtype) + "'s blocks");
+    }
+    places.push_back({offset, bytes_of(*dtype, elements), name});
+    if (!tensors_.emplace(name, std::move(tensor)).second) refuse("appears twice");
+  }
+
+  const std::int64_t alignment =
+      has("general.alignment") ? integer("general.alignment", 1, 1 << 20) : 32;
+  const auto align = static_cast<std::uint64_t>(alignment);
+  const std::uint64_t body = (cursor.at() + align - 1) / align * align;
+  const std::uint64_t limit = body > file_->size() ? 0 : file_->size() - body;
+  std::sort(places.begin(), places.end(),
+            [](const Place& a, const Place& b) { return a.offset < b.offset; });
+  for (size_t i = 0; i < places.size(); ++i) {
+    const auto& [offset, bytes, name] = places[i];
+    if (offset > limit || bytes > limit - offset)
+      fail("tensor \"" + name + "\" is beyond the file");
+    if (i > 0 && places[i - 1].offset + places[i - 1].bytes > offset) {
+      fail("tensors \"" + places[i - 1].name + "\" and \"" + name + "\" overlap");
+    }
+    tensors_.at(name).data = file_->data() + body + offset;
+  }
+}
+
+/// Converters to GGUF reorder the q and k rows of the llama architecture for ggml's kind of RoPE.
+void GgufFile::mark_interleaved_heads() {
+  if (!has("general.architecture") || string("general.architecture") != "llama") return;
+  const std::int64_t heads = integer("llama.attention.head_count", 1, 4096);
+  const std::int64_t head_dim = has("llama.attention.key_length")
+                                    ? integer("llama.attention.key_length", 2, 1024)
+                                    : integer("llama.embedding_length", 1, 1 << 24) / heads;
+  if (head_dim % 2 != 0) fail("has an odd head size");
+  for (auto& [name, tensor] : tensors_) {
+    const bool rotated =
+        name.find(".attn_q.") != std::string::npos || name.find(".attn_k.") != std::string::npos;
+    if (rotated && tensor.shape.front() % head_dim == 0) {
+      tensor.interleaved_head_dim = static_cast<int>(head_dim);
+    }
+  }
+}
+
+const GgufFile::Value& GgufFile::at(std::string_view key) const {
+  const auto found = values_.find(std::string(key));
+  if (found == values_.end()) fail("key \"" + std::string(key) + "\" is missing");
+  return found->second;
+}
+
+std::string GgufFile::string(std::string_view key) const {
+  const auto* text = std::get_if<std::string_view>(&at(key));
+  if (!text) fail("key \"" + std::string(key) + "\" must be a string");
+  return std::string(*text);
+}
+
+std::int64_t GgufFile::integer(std::string_view key, std::int64_t low, std::int64_t high) const {
+  const auto* number = std::get_if<std::int64_t>(&at(key));
+  if (!number) fail("key \"" + std::string(key) + "\" must be an integer");
+  if (*number < low || *number > high) {
+    fail("key \"" + std::string(key) + "\" must be between " + std::to_string(low) + " and " +
+         std::to_string(high));
+  }
+  return *number;
+}
+
+double GgufFile::real(std::string_view key) const {
+  const Value& value = at(key);
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
+  fail("key \"" + std::string(key) + "\" must be a number");
+}
+
+bool GgufFile::boolean(std::string_view key) const {
+  const auto* truth = std::get_if<bool>(&at(key));
+  if (!truth) fail("key \"" + std::string(key) + "\" must be true or false");
+  return *truth;
+}
+
+bool is_gguf(const std::string& path) {
+  return path.ends_with(".gguf") && std::filesystem::is_regular_file(path);
+}
+
+std::vector<std::string> gguf_parts(const std::string& path) {
+  static const std::regex split("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");
+  std::smatch match;
+  if (!std::regex_match(path, match, split)) return {path};
+  std::vector<std::string> parts;
+  const int count = std::stoi(match[3]);
+  for (int i = 1; i <= count; ++i) {
+    const std::string number = std::to_string(i);
+    parts.push_back(match[1].str() + "-" + std::string(5 - number.size(), '0') + number + "-of-" +
+                    match[3].str() + ".gguf");
+  }
+  return parts;
+}
+
+}  // namespace anabranch

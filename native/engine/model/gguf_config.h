@@ -1,0 +1,13 @@
+// A model's shape, read from the metadata of a GGUF file.
+#pragma once
+
+#include "model/config.h"
+#include "model/gguf.h"
+
+namespace anabranch {
+
+/// Throws Error naming the file and the key, also for architectures that the engine does not
+/// support.
+ModelConfig read_gguf_config(const GgufFile& file);
+
+}  // namespace anabranch

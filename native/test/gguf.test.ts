@@ -1,0 +1,101 @@
+// GGUF files: every block format against gguf-py and transformers, and what is refused.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { type Dtype, openEngine } from "../src/index.ts";
+
+const fixture = (name: string) =>
+  fileURLToPath(new URL(`oracle/fixtures/gguf/${name}`, import.meta.url));
+const model = fixture("model.gguf");
+const reference = JSON.parse(readFileSync(fixture("logits.json"), "utf8")) as {
+  tokens: number[];
+  logits: number[][];
+};
+
+const folder = mkdtempSync(join(tmpdir(), "anabranch-gguf-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const open = (path: string, dtype: Dtype = "fp32") =>
+  openEngine({ model: path, dtype, kvMib: 1, threads: 1 }, () => {});
+
+async function logitsOf(path: string, dtype: Dtype): Promise<number[]> {
+  const engine = open(path, dtype);
+  try {
+    const scored = await engine.score([{ serial: reference.tokens }], "sum", true);
+    return [...(scored.logits ?? [])];
+  } finally {
+    engine.close();
+  }
+}
+
+/** Normalised mean squared error. */
+function nmse(got: readonly number[], want: readonly number[]): number {
+  expect(got).toHaveLength(want.length);
+  const square = (values: readonly number[]) => values.reduce((sum, value) => sum + value ** 2, 0);
+  return square(got.map((value, i) => value - (want[i] ?? 0))) / square(want);
+}
+
+describe("a GGUF file", () => {
+  it.each<[Dtype, number]>([
+    ["fp32", 1e-10],
+    ["bf16", 1e-3],
+    ["int8", 5e-3],
+  ])(
+    "with a matrix in every block format gives transformers' logits in %s",
+    async (dtype, limit) => {
+      expect(nmse(await logitsOf(model, dtype), reference.logits.flat())).toBeLessThan(limit);
+    },
+  );
+
+  it("tells its vocabulary, context and digest", () => {
+    const engine = open(model);
+    expect(engine.info()).toMatchObject({ vocabulary: 96, context: 128, dialect: "" });
+    engine.close();
+  });
+});
+
+describe("a broken GGUF file", () => {
+  const whole = readFileSync(model);
+  const refusal = (bytes: Buffer): string => {
+    const path = join(folder, "broken.gguf");
+    writeFileSync(path, bytes);
+    try {
+      open(path).close();
+    } catch (error) {
+      return String(error);
+    }
+    return "";
+  };
+  const changed = (at: number, value: number) => {
+    const bytes = Buffer.from(whole);
+    bytes.writeUInt32LE(value, at);
+    return bytes;
+  };
+
+  it("is refused wherever it ends", () => {
+    for (let size = 0; size < whole.length; size += size < 4_000 ? 61 : 30_011) {
+      expect(refusal(whole.subarray(0, size)), `${size} bytes`).toMatch(/broken\.gguf/);
+    }
+  });
+
+  it("is refused by name of what is wrong", () => {
+    expect(refusal(changed(0, 1))).toMatch(/not a GGUF file/);
+    expect(refusal(changed(4, 9))).toMatch(/version 9; known are 2 and 3/);
+    expect(refusal(changed(8, 0x7fffffff))).toMatch(/impossible number of entries/);
+    const architecture = whole.indexOf("llama", 24);
+    const other = Buffer.from(whole);
+    other.write("lxama", architecture);
+    expect(refusal(other)).toMatch(/general\.architecture is "lxama"; known are llama/);
+  });
+
+  it("ends in an error or a model, whatever single byte of its header is wrong", () => {
+    const header = whole.indexOf("output_norm.weight");
+    for (let at = 0; at < header; at += 7) {
+      const bytes = Buffer.from(whole);
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << (at % 8));
+      expect(refusal(bytes)).toMatch(/^$|broken\.gguf/);
+    }
+  });
+});
