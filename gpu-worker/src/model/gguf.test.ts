@@ -8,7 +8,7 @@ import { preTokenizerOf } from "./pre-tokenizers.ts";
 import { TextModel } from "./text-model.ts";
 
 const path = fileURLToPath(
-  new URL("../../../native/test/oracle/fixtures/gguf/model.gguf", import.meta.url),
+  new URL("../../../native/test/gguf/fixtures/model.gguf", import.meta.url),
 );
 const folder = mkdtempSync(join(tmpdir(), "anabranch-gguf-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
-import { type Dtype, openEngine } from "../src/index.ts";
+import { type Dtype, openEngine } from "../../src/index.ts";
 
 const fixture = (name: string) =>
-  fileURLToPath(new URL(`oracle/fixtures/gguf/${name}`, import.meta.url));
+  fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 const model = fixture("model.gguf");
 const reference = JSON.parse(readFileSync(fixture("logits.json"), "utf8")) as {
   tokens: number[];

@@ -1,10 +1,10 @@
 """Makes the GGUF fixture: a tiny random llama with one matrix in each block format, and its logits.
 
     .anabranch/venv/bin/pip install gguf
-    .anabranch/venv/bin/python native/test/oracle/make_gguf_fixture.py
+    .anabranch/venv/bin/python native/test/gguf/make_fixture.py
 
 The blocks are random. Hugging Face's own reader of the format, gguf-py, says what they mean, and
-transformers computes the logits in fp32. Writes fixtures/gguf/model.gguf and logits.json.
+transformers computes the logits in fp32. Writes fixtures/model.gguf and fixtures/logits.json.
 """
 
 import json
@@ -17,7 +17,7 @@ from gguf import GGUFWriter, dequantize
 from gguf.constants import GGML_QUANT_SIZES
 from transformers import LlamaConfig, LlamaForCausalLM
 
-OUT = Path(__file__).resolve().parent / "fixtures/gguf"
+OUT = Path(__file__).resolve().parent / "fixtures"
 HIDDEN, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 256, 2, 4, 2, 96, 128
 HEAD_DIM = HIDDEN // HEADS
 TOKENS = [5, 17, 3, 80, 41, 9, 66, 2, 30, 12]
