@@ -1,16 +1,38 @@
-// npm start: the gateway and one worker with the demo model, until SIGINT or SIGTERM. Ends its
-// start-up with one line on stdout, `ready {…}`; everything else goes to stderr.
+// npm start: the gateway and one worker with the demo model, until SIGINT or SIGTERM. When both serve it
+// prints one line on stdout, `ready {…}`; everything else goes to stderr.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
 import { secrets } from "../gateway/local/secrets.ts";
 import { root } from "./setup.mjs";
+
+const help = `npm start [-- --help]
+
+Starts the gateway and one worker with the demo model, and prints one line on stdout when both serve:
+  ready {"gateway": URL, "key": an API key, "admin": the operator's credential, "model": a name}
+Everything else goes to stderr. SIGINT or SIGTERM stops both.
+
+Environment:
+  ANABRANCH_PORT   the gateway's port (default 8787; 0: any free one)
+`;
+
+try {
+  const { values } = parseArgs({ options: { help: { type: "boolean", default: false } } });
+  if (values.help) {
+    process.stdout.write(help);
+    process.exit(0);
+  }
+} catch (error) {
+  process.stderr.write(`start: ${error.message}; see --help\n`);
+  process.exit(2);
+}
 
 const state = join(root, ".anabranch");
 const keyFile = join(state, "start-key.json");
 const workerId = "local";
-/** A child that has not ended by then is killed: the whole stop is to take less than 5 s. */
+/** A child that has not ended by then is killed: stopping takes less than 5 s. */
 const stopMs = 4_000;
 
 const say = (line) => process.stderr.write(`${line}\n`);
@@ -69,7 +91,7 @@ async function ask(url, credential, init = {}) {
   return { status: response.status, body: await response.json() };
 }
 
-/** A key without limits, made once and kept. */
+/** A key without limits, created once and kept. */
 async function unlimitedKey(gateway, admin) {
   const kept = existsSync(keyFile) ? JSON.parse(readFileSync(keyFile, "utf8")).key : null;
   if (kept && (await ask(`${gateway}/v1/models`, kept)).status === 200) return kept;
@@ -80,7 +102,7 @@ async function unlimitedKey(gateway, admin) {
   return made.body.key;
 }
 
-/** The worker's model, once it is registered: a worker registers when its model is loaded. */
+/** The worker's model, once the worker has registered, which it does when its model is loaded. */
 async function registeredModel(gateway, admin) {
   for (;;) {
     const { body } = await ask(`${gateway}/admin/v1/pool`, admin);
