@@ -16,9 +16,10 @@ constexpr std::int64_t kMaxSize = 1 << 24;
 Family family_of(const Json& config) {
   const std::string type = config.at("model_type").string();
   if (type == "llama") return Family::kLlama;
+  if (type == "mistral") return Family::kMistral;
   if (type == "qwen2") return Family::kQwen2;
   if (type == "qwen3") return Family::kQwen3;
-  config.at("model_type").fail("is \"" + type + "\"; known are llama, qwen2, qwen3");
+  config.at("model_type").fail("is \"" + type + "\"; known are llama, mistral, qwen2, qwen3");
 }
 
 std::vector<float> default_frequencies(double theta, int head_dim) {
@@ -140,6 +141,14 @@ void read_eos(const Json& file, std::vector<int>& eos, int vocabulary) {
   }
 }
 
+/// transformers gives a Mistral without the field a window of 4096 tokens; only null means none.
+void refuse_mistral_window(const Json& config) {
+  if (config.has("sliding_window")) {
+    config.at("sliding_window").fail("is not null; sliding-window attention is not supported");
+  }
+  config.at("sliding_window");  // missing: refused
+}
+
 void refuse_unknown_kinds(const Json& config) {
   const std::string act = config.string_or("hidden_act", "silu");
   if (act != "silu") config.at("hidden_act").fail("is \"" + act + "\"; known is silu");
@@ -171,6 +180,7 @@ ModelConfig read_config(const std::string& path) {
   ModelConfig config;
   config.family = family_of(json);
   refuse_unknown_kinds(json);
+  if (config.family == Family::kMistral) refuse_mistral_window(json);
   config.hidden = size("hidden_size");
   config.layers = static_cast<int>(json.at("num_hidden_layers").integer(1, 1024));
   config.heads = static_cast<int>(json.at("num_attention_heads").integer(1, 4096));
@@ -201,6 +211,8 @@ ModelConfig read_config(const std::string& path) {
   switch (config.family) {
     case Family::kLlama:
       config.qkv_bias = config.output_bias = json.boolean_or("attention_bias", false);
+      break;
+    case Family::kMistral:
       break;
     case Family::kQwen2:
       config.qkv_bias = true;

@@ -6,7 +6,7 @@
 
 namespace anabranch {
 
-enum class Family { kLlama, kQwen2, kQwen3 };
+enum class Family { kLlama, kMistral, kQwen2, kQwen3 };
 
 /// Whose names a checkpoint's tensors have.
 enum class TensorNaming { kHuggingFace, kGguf };

@@ -8,7 +8,7 @@ namespace {
 constexpr std::int64_t kMaxSize = 1 << 24;
 
 Family family_of(const GgufFile& file, const std::string& architecture) {
-  if (architecture == "llama") return Family::kLlama;
+  if (architecture == "llama") return Family::kLlama;  // converters call Mistral so too
   if (architecture == "qwen2") return Family::kQwen2;
   if (architecture == "qwen3") return Family::kQwen3;
   file.fail("general.architecture is \"" + architecture + "\"; known are llama, qwen2, qwen3");
@@ -63,6 +63,11 @@ ModelConfig read_gguf_config(const GgufFile& file) {
   ModelConfig config;
   config.names = TensorNaming::kGguf;
   config.family = family_of(file, architecture);
+  if (config.family == Family::kLlama && file.has(prefix + "attention.sliding_window") &&
+      file.integer(prefix + "attention.sliding_window", 0, kMaxSize) != 0) {
+    file.fail("key \"" + prefix +
+              "attention.sliding_window\" is not 0; sliding-window attention is not supported");
+  }
   config.hidden = size("embedding_length");
   config.layers = static_cast<int>(file.integer(prefix + "block_count", 1, 1024));
   config.heads = static_cast<int>(file.integer(prefix + "attention.head_count", 1, 4096));

@@ -65,6 +65,7 @@ std::string config_json(const ModelShape& s, Dice& dice) {
     return std::string("\"") + name + "\":" + std::to_string(value) + ",";
   };
   return "{\"model_type\":\"" + s.type + "\"," + field("hidden_size", s.hidden) +
+         (s.type == "mistral" ? "\"sliding_window\":null," : "") +
          field("num_hidden_layers", s.layers) + field("num_attention_heads", s.heads) +
          field("num_key_value_heads", s.kv_heads) + field("head_dim", s.head_dim) +
          field("intermediate_size", s.intermediate) + field("vocab_size", s.vocabulary) +
@@ -117,7 +118,7 @@ std::string safetensors_file(const std::string& header, const std::string& body)
 
 ModelShape random_shape(Dice& dice) {
   ModelShape s;
-  s.type = dice.pick<std::string>({"llama", "qwen2", "qwen3"});
+  s.type = dice.pick<std::string>({"llama", "mistral", "qwen2", "qwen3"});
   s.vocabulary = dice.between(40, 64);
   s.kv_heads = dice.between(1, 2);
   s.heads = s.kv_heads * dice.between(1, 3);

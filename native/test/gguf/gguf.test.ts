@@ -6,8 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Dtype, openEngine } from "../../src/index.ts";
 
-const fixture = (name: string) =>
-  fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 const model = fixture("model.gguf");
 const reference = JSON.parse(readFileSync(fixture("logits.json"), "utf8")) as {
   tokens: number[];
@@ -88,6 +87,29 @@ describe("a broken GGUF file", () => {
     const other = Buffer.from(whole);
     other.write("lxama", architecture);
     expect(refusal(other)).toMatch(/general\.architecture is "lxama"; known are llama/);
+  });
+
+  it("is refused if it has a sliding window", () => {
+    /** A metadata entry that is a uint32, as it is in the file. */
+    const entry = (key: string, value: number) => {
+      const bytes = Buffer.alloc(8 + key.length + 8);
+      bytes.writeUInt32LE(key.length, 0);
+      bytes.write(key, 8);
+      bytes.writeUInt32LE(4, 8 + key.length);
+      bytes.writeUInt32LE(value, 8 + key.length + 4);
+      return bytes;
+    };
+    const withWindow = (window: number) => {
+      // Two entries before the others; 64 bytes in all, so that the tensors stay aligned.
+      const added = [entry("llama.attention.sliding_window", window), entry("xx", 0)];
+      const header = Buffer.from(whole.subarray(0, 24));
+      header.writeUInt32LE(header.readUInt32LE(16) + added.length, 16);
+      return Buffer.concat([header, ...added, whole.subarray(24)]);
+    };
+    expect(refusal(withWindow(0))).toBe("");
+    expect(refusal(withWindow(4_096))).toMatch(
+      /"llama\.attention\.sliding_window" is not 0; sliding-window attention is not supported/,
+    );
   });
 
   it("ends in an error or a model, whatever single byte of its header is wrong", () => {

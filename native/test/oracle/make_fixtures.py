@@ -42,6 +42,7 @@ COMMON = {
     "rope_theta": 10000.0,
 }
 LLAMA = {**COMMON, "architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+MISTRAL = {**COMMON, "architectures": ["MistralForCausalLM"], "model_type": "mistral"}
 QWEN2 = {**COMMON, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
 QWEN3 = {**COMMON, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
 LLAMA3_ROPE = {
@@ -90,6 +91,18 @@ FIXTURES: dict[str, tuple[dict, torch.dtype, int]] = {
             "tie_word_embeddings": False,
             "head_dim": 32,
             "rope_parameters": {"rope_type": "llama3", "rope_theta": 5000.0, **LLAMA3_ROPE},
+        },
+        torch.bfloat16,
+        1,
+    ),
+    # As Mistral NeMo: heads of another size than hidden_size / num_attention_heads.
+    "mistral-default": (
+        {
+            **MISTRAL,
+            "tie_word_embeddings": False,
+            "head_dim": 32,
+            "rope_theta": 1000000.0,
+            "sliding_window": None,
         },
         torch.bfloat16,
         1,

@@ -15,7 +15,7 @@ from .batches import Encoder
 from .dialect import Dialect, tags_of
 from .tokenizer import added_tokens
 
-KINDS = ("llama", "qwen2", "qwen3")
+KINDS = ("llama", "mistral", "qwen2", "qwen3")
 
 
 class Pretrained(nn.Module):
@@ -134,6 +134,9 @@ def load_model(
         raise SystemExit(
             "sliding-window attention is not supported: set use_sliding_window to false"
         )
+    # Mistral has no such switch: its window is absent only if the field is null.
+    if getattr(causal.config, "sliding_window", None) is not None:
+        raise SystemExit("sliding-window attention is not supported: sliding_window must be null")
     return Pretrained(causal.to(device).eval())
 
 

@@ -10,6 +10,8 @@ from anabranch_training.tokenizer import save_tokenizer, train_tokenizer
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
@@ -21,6 +23,7 @@ FIXTURE = ROOT / "shared/fixtures/pieces.json"
 
 CLASSES = {
     "llama": (LlamaConfig, LlamaForCausalLM),
+    "mistral": (MistralConfig, MistralForCausalLM),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
 }
@@ -63,6 +66,7 @@ def make_checkpoint(kind: str, folder: Path, tied: bool, markers: tuple[str, ...
         bos_token_id=None,
         eos_token_id=tokenizer.token_to_id(TURN_CLOSE),
         pad_token_id=tokenizer.token_to_id(END_OF_TEXT),
+        **({"sliding_window": None} if kind == "mistral" else {}),
     )
     torch.manual_seed(sum(map(ord, kind)))
     model = model_class(config)
