@@ -8,6 +8,8 @@ export default class ClosingLine implements Reporter {
     let failed = errors.length;
     for (const module of modules) {
       failed += module.errors().length;
+      // A suite that can't be collected, such as one without a test, fails without a failed test.
+      for (const suite of module.children.allSuites()) failed += suite.errors().length;
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         if (state === "passed") passed++;
