@@ -2,7 +2,7 @@
 // Node 20 built-ins only: this is what runs on a bare clone.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -95,8 +95,7 @@ function build(target, title) {
       if (generator !== "Ninja" && !has("make")) {
         throw new SetupError("make or ninja is missing: Debian: apt-get install make");
       }
-      const fresh = !existsSync(join(root, "native/build/CMakeCache.txt"));
-      if (fresh) {
+      if (!isConfigured()) {
         run("configuring the native engine", "cmake", [
           ...["-S", "native", "-B", "native/build", "-G", generator],
           "-DCMAKE_BUILD_TYPE=Release",
@@ -109,6 +108,16 @@ function build(target, title) {
       });
     },
   );
+}
+
+/** Whether native/build was configured for this checkout: a copied folder would build the other one. */
+function isConfigured() {
+  const cache = join(root, "native/build/CMakeCache.txt");
+  if (!existsSync(cache)) return false;
+  const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, "utf8"))?.[1];
+  if (home === join(root, "native")) return true;
+  rmSync(join(root, "native/build"), { recursive: true });
+  return false;
 }
 
 const venv = join(root, ".anabranch/venv");
