@@ -141,12 +141,12 @@ void read_eos(const Json& file, std::vector<int>& eos, int vocabulary) {
   }
 }
 
-/// transformers gives a Mistral without the field a window of 4096 tokens; only null means none.
+/// Only null means none: transformers gives a Mistral without the field a window of 4096 tokens.
 void refuse_mistral_window(const Json& config) {
+  const Json window = config.at("sliding_window");
   if (config.has("sliding_window")) {
-    config.at("sliding_window").fail("is not null; sliding-window attention is not supported");
+    window.fail("is not null; sliding-window attention is not supported");
   }
-  config.at("sliding_window");  // missing: refused
 }
 
 void refuse_unknown_kinds(const Json& config) {

@@ -8,7 +8,7 @@ namespace {
 constexpr std::int64_t kMaxSize = 1 << 24;
 
 Family family_of(const GgufFile& file, const std::string& architecture) {
-  if (architecture == "llama") return Family::kLlama;  // converters call Mistral so too
+  if (architecture == "llama") return Family::kLlama;  // converters write Mistral as llama
   if (architecture == "qwen2") return Family::kQwen2;
   if (architecture == "qwen3") return Family::kQwen3;
   file.fail("general.architecture is \"" + architecture + "\"; known are llama, qwen2, qwen3");
