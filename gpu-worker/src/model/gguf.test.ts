@@ -27,10 +27,11 @@ describe("the text model of a GGUF file", () => {
     ).toHaveLength(1);
   });
 
-  it("is called by the file's name, without the number of its part", async () => {
-    const part = join(folder, "Some-Model.Q4_0-00001-of-00001.gguf");
-    copyFileSync(path, part);
-    expect((await TextModel.open(part)).id).toBe("Some-Model.Q4_0");
+  it("of a split file is read from the first part, whichever is named", async () => {
+    const part = (number: number) => join(folder, `Some-Model.Q4_0-0000${number}-of-00002.gguf`);
+    copyFileSync(path, part(1));
+    writeFileSync(part(2), "not read");
+    expect((await TextModel.open(part(2))).id).toBe("Some-Model.Q4_0");
   });
 
   it("splits words as the named pre-tokenizer does", async () => {

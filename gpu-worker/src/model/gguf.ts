@@ -23,7 +23,7 @@ export async function readGguf(path: string): Promise<ModelFiles> {
   const fail = (what: string): never => {
     throw new Error(`${path}: ${what}`);
   };
-  const { metadata } = await gguf(path, { allowLocalFile: true }).catch((error: Error) =>
+  const { metadata } = await gguf(firstPart(path), { allowLocalFile: true }).catch((error: Error) =>
     fail(error.message),
   );
   const values = metadata as unknown as Json;
@@ -60,6 +60,9 @@ export async function readGguf(path: string): Promise<ModelFiles> {
     tokenizerPath: path,
   };
 }
+
+/** The metadata of a split model is in its first part. */
+const firstPart = (path: string): string => path.replace(/-\d{5}(-of-\d{5}\.gguf)$/, "-00001$1");
 
 interface Vocabulary {
   /** gpt2: byte-level BPE with merges. llama: SentencePiece BPE with scores. */

@@ -59,11 +59,9 @@ void Checkpoint::read_folder() {
 }
 
 void Checkpoint::read_gguf() {
-  for (const std::string& part : gguf_parts(path_)) {
-    const GgufFile file(part);
-    files_.push_back(file.file());
-    for (const auto& [name, tensor] : file.tensors()) add(part, name, tensor);
-  }
+  const GgufModel model(path_);
+  files_ = model.files();
+  for (const auto& [name, tensor] : model.tensors()) add(path_, name, tensor);
 }
 
 const Tensor& Checkpoint::get(const TensorSpec& spec) const {

@@ -20,8 +20,6 @@ class Checkpoint {
   Checkpoint(const Checkpoint&) = delete;
   Checkpoint& operator=(const Checkpoint&) = delete;
 
-  bool has(const std::string& name) const { return tensors_.contains(name); }
-
   /// The tensor of this name. Throws Error if it is missing or has another shape.
   const Tensor& get(const TensorSpec& spec) const;
 

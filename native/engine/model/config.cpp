@@ -170,7 +170,7 @@ void refuse_unknown_kinds(const Json& config) {
 }  // namespace
 
 ModelConfig read_config(const std::string& path) {
-  if (is_gguf(path)) return read_gguf_config(GgufFile(gguf_parts(path).front()));
+  if (is_gguf(path)) return read_gguf_config(GgufModel(path));
   const std::string& folder = path;
   const Json json = Json::read(folder + "/config.json");
   const auto size = [&](const char* key) {

@@ -62,12 +62,10 @@ std::optional<Dtype> dtype_of(std::uint32_t type) {
   }
 }
 
-}  // namespace
-
 /// Reads little-endian values in order; never past the end.
-class GgufCursor {
+class Cursor {
  public:
-  GgufCursor(const GgufFile& owner, const MappedFile& file) : owner_(owner), file_(file) {}
+  explicit Cursor(const MappedFile& file) : file_(file) {}
 
   template <class T>
   T take() {
@@ -80,7 +78,7 @@ class GgufCursor {
 
   std::string_view string() {
     const auto length = take<std::uint64_t>();
-    if (length > kMaxString) owner_.fail("has a string of " + std::to_string(length) + " bytes");
+    if (length > kMaxString) fail("has a string of " + std::to_string(length) + " bytes");
     need(length);
     const std::string_view text(reinterpret_cast<const char*>(file_.data() + at_), length);
     at_ += length;
@@ -93,18 +91,18 @@ class GgufCursor {
   }
 
   size_t at() const { return at_; }
+  const MappedFile& file() const { return file_; }
+
+  [[noreturn]] void fail(const std::string& what) const { throw bad_file(file_.path(), what); }
 
  private:
   void need(std::uint64_t bytes) const {
-    if (bytes > file_.size() - at_) owner_.fail("ends in its header");
+    if (bytes > file_.size() - at_) fail("ends in its header");
   }
 
-  const GgufFile& owner_;
   const MappedFile& file_;
   size_t at_ = 0;
 };
-
-namespace {
 
 int size_of_value(ValueType type) {
   switch (type) {
@@ -128,12 +126,13 @@ int size_of_value(ValueType type) {
   }
 }
 
-void skip_array(GgufCursor& cursor, const GgufFile& file, int depth) {
-  if (depth > kMaxArrayDepth) file.fail("has arrays nested too deeply");
+void skip_array(Cursor& cursor, int depth) {
+  if (depth > kMaxArrayDepth) cursor.fail("has arrays nested too deeply");
   const auto type = static_cast<ValueType>(cursor.take<std::uint32_t>());
   const auto count = cursor.take<std::uint64_t>();
   if (const int size = size_of_value(type)) {
-    if (count > kMaxString * 16) file.fail("has an array of " + std::to_string(count) + " values");
+    if (count > kMaxString * 16)
+      cursor.fail("has an array of " + std::to_string(count) + " values");
     cursor.skip(count * static_cast<std::uint64_t>(size));
     return;
   }
@@ -142,37 +141,18 @@ void skip_array(GgufCursor& cursor, const GgufFile& file, int depth) {
     if (type == ValueType::kString)
       cursor.string();
     else if (type == ValueType::kArray)
-      skip_array(cursor, file, depth + 1);
+      skip_array(cursor, depth + 1);
     else
-      file.fail("has an array of unknown type " + std::to_string(static_cast<int>(type)));
+      cursor.fail("has an array of unknown type " + std::to_string(static_cast<int>(type)));
   }
 }
 
-}  // namespace
-
-void GgufFile::fail(const std::string& what) const { throw bad_file(file_->path(), what); }
-
-GgufFile::GgufFile(const std::string& path)
-    : file_(std::make_shared<MappedFile>(path, 24, "a GGUF file")) {
-  GgufCursor cursor(*this, *file_);
-  if (cursor.take<std::uint32_t>() != 0x46554747) fail("is not a GGUF file");
-  const auto version = cursor.take<std::uint32_t>();
-  if (version != 2 && version != 3) {
-    fail("is of GGUF version " + std::to_string(version) + "; known are 2 and 3");
-  }
-  const auto tensors = cursor.take<std::uint64_t>();
-  const auto values = cursor.take<std::uint64_t>();
-  if (tensors > kMaxTensors || values > kMaxValues) fail("has an impossible number of entries");
-  read_values(cursor, values);
-  read_tensors(cursor, tensors);
-  mark_interleaved_heads();
-}
-
-void GgufFile::read_values(GgufCursor& cursor, std::uint64_t count) {
+GgufModel::Values read_values(Cursor& cursor, std::uint64_t count) {
+  GgufModel::Values out;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::string key(cursor.string());
     const auto type = static_cast<ValueType>(cursor.take<std::uint32_t>());
-    std::optional<Value> value;
+    std::optional<GgufModel::Value> value;
     switch (type) {
       case ValueType::kU8:
         value = std::int64_t{cursor.take<std::uint8_t>()};
@@ -211,16 +191,20 @@ void GgufFile::read_values(GgufCursor& cursor, std::uint64_t count) {
         value = cursor.string();
         break;
       case ValueType::kArray:
-        skip_array(cursor, *this, 0);
+        skip_array(cursor, 0);
         break;
       default:
-        fail("key \"" + key + "\" has unknown type " + std::to_string(static_cast<int>(type)));
+        cursor.fail("key \"" + key + "\" has unknown type " +
+                    std::to_string(static_cast<int>(type)));
     }
-    if (value && !values_.emplace(key, *value).second) fail("key \"" + key + "\" appears twice");
+    if (value && !out.emplace(key, *value).second) cursor.fail("key \"" + key + "\" appears twice");
   }
+  return out;
 }
 
-void GgufFile::read_tensors(GgufCursor& cursor, std::uint64_t count) {
+/// Adds the tensors of one file, whose data begins at a multiple of `alignment` after the header.
+void read_tensors(Cursor& cursor, std::uint64_t count, std::int64_t alignment,
+                  std::unordered_map<std::string, Tensor>& tensors) {
   struct Place {
     std::uint64_t offset, bytes;
     std::string name;
@@ -228,7 +212,9 @@ void GgufFile::read_tensors(GgufCursor& cursor, std::uint64_t count) {
   std::vector<Place> places;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::string name(cursor.string());
-    const auto refuse = [&](const std::string& what) { fail("tensor \"" + name + "\" " + what); };
+    const auto refuse = [&](const std::string& what) {
+      cursor.fail("tensor \"" + name + "\" " + what);
+    };
     const auto dimensions = cursor.take<std::uint32_t>();
     if (dimensions < 1 || dimensions > 4)
       refuse("has " + std::to_string(dimensions) + " dimensions");
@@ -253,35 +239,88 @@ void GgufFile::read_tensors(GgufCursor& cursor, std::uint64_t count) {
              name_of(*dtype) + "'s blocks");
     }
     places.push_back({offset, bytes_of(*dtype, elements), name});
-    if (!tensors_.emplace(name, std::move(tensor)).second) refuse("appears twice");
+    if (!tensors.emplace(name, std::move(tensor)).second) refuse("appears twice");
   }
 
-  const std::int64_t alignment =
-      has("general.alignment") ? integer("general.alignment", 1, 1 << 20) : 32;
   const auto align = static_cast<std::uint64_t>(alignment);
   const std::uint64_t body = (cursor.at() + align - 1) / align * align;
-  const std::uint64_t limit = body > file_->size() ? 0 : file_->size() - body;
+  const std::uint64_t limit = body > cursor.file().size() ? 0 : cursor.file().size() - body;
   std::sort(places.begin(), places.end(),
             [](const Place& a, const Place& b) { return a.offset < b.offset; });
   for (size_t i = 0; i < places.size(); ++i) {
     const auto& [offset, bytes, name] = places[i];
     if (offset > limit || bytes > limit - offset)
-      fail("tensor \"" + name + "\" is beyond the file");
+      cursor.fail("tensor \"" + name + "\" is beyond the file");
     if (i > 0 && places[i - 1].offset + places[i - 1].bytes > offset) {
-      fail("tensors \"" + places[i - 1].name + "\" and \"" + name + "\" overlap");
+      cursor.fail("tensors \"" + places[i - 1].name + "\" and \"" + name + "\" overlap");
     }
-    tensors_.at(name).data = file_->data() + body + offset;
+    tensors.at(name).data = cursor.file().data() + body + offset;
   }
 }
 
+/// All files of a split model, given any of them; else the file itself.
+std::vector<std::string> parts_of(const std::string& path) {
+  static const std::regex split("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");
+  std::smatch match;
+  if (!std::regex_match(path, match, split)) return {path};
+  std::vector<std::string> parts;
+  const int count = std::stoi(match[3]);
+  if (count == 0) return {path};
+  for (int i = 1; i <= count; ++i) {
+    const std::string number = std::to_string(i);
+    parts.push_back(match[1].str() + "-" + std::string(5 - number.size(), '0') + number + "-of-" +
+                    match[3].str() + ".gguf");
+  }
+  return parts;
+}
+
+}  // namespace
+
+void GgufModel::fail(const std::string& what) const {
+  throw bad_file(files_.front()->path(), what);
+}
+
+GgufModel::GgufModel(const std::string& path) {
+  for (const std::string& part : parts_of(path)) {
+    files_.push_back(std::make_shared<MappedFile>(part, 24, "a GGUF file"));
+    read_part();
+  }
+  mark_interleaved_heads();
+}
+
+void GgufModel::read_part() {
+  Cursor cursor(*files_.back());
+  if (cursor.take<std::uint32_t>() != 0x46554747) cursor.fail("is not a GGUF file");
+  const auto version = cursor.take<std::uint32_t>();
+  if (version != 2 && version != 3) {
+    cursor.fail("is of GGUF version " + std::to_string(version) + "; known are 2 and 3");
+  }
+  const auto tensors = cursor.take<std::uint64_t>();
+  const auto values = cursor.take<std::uint64_t>();
+  if (tensors > kMaxTensors || values > kMaxValues) {
+    cursor.fail("has an impossible number of entries");
+  }
+  Values read = read_values(cursor, values);
+  std::int64_t alignment = 32;
+  if (const auto given = read.find("general.alignment"); given != read.end()) {
+    const auto* number = std::get_if<std::int64_t>(&given->second);
+    if (!number || *number < 1 || *number > (1 << 20)) {
+      cursor.fail("key \"general.alignment\" is impossible");
+    }
+    alignment = *number;
+  }
+  read_tensors(cursor, tensors, alignment, tensors_);
+  if (files_.size() == 1) values_ = std::move(read);
+}
+
 /// Converters to GGUF reorder the q and k rows of the llama architecture for ggml's kind of RoPE.
-void GgufFile::mark_interleaved_heads() {
+void GgufModel::mark_interleaved_heads() {
   if (!has("general.architecture") || string("general.architecture") != "llama") return;
   const std::int64_t heads = integer("llama.attention.head_count", 1, 4096);
   const std::int64_t head_dim = has("llama.attention.key_length")
                                     ? integer("llama.attention.key_length", 2, 1024)
                                     : integer("llama.embedding_length", 1, 1 << 24) / heads;
-  if (head_dim % 2 != 0) fail("has an odd head size");
+  if (head_dim < 2 || head_dim % 2 != 0) fail("has an impossible head size");
   for (auto& [name, tensor] : tensors_) {
     const bool rotated =
         name.find(".attn_q.") != std::string::npos || name.find(".attn_k.") != std::string::npos;
@@ -291,19 +330,19 @@ void GgufFile::mark_interleaved_heads() {
   }
 }
 
-const GgufFile::Value& GgufFile::at(std::string_view key) const {
+const GgufModel::Value& GgufModel::at(std::string_view key) const {
   const auto found = values_.find(std::string(key));
   if (found == values_.end()) fail("key \"" + std::string(key) + "\" is missing");
   return found->second;
 }
 
-std::string GgufFile::string(std::string_view key) const {
+std::string GgufModel::string(std::string_view key) const {
   const auto* text = std::get_if<std::string_view>(&at(key));
   if (!text) fail("key \"" + std::string(key) + "\" must be a string");
   return std::string(*text);
 }
 
-std::int64_t GgufFile::integer(std::string_view key, std::int64_t low, std::int64_t high) const {
+std::int64_t GgufModel::integer(std::string_view key, std::int64_t low, std::int64_t high) const {
   const auto* number = std::get_if<std::int64_t>(&at(key));
   if (!number) fail("key \"" + std::string(key) + "\" must be an integer");
   if (*number < low || *number > high) {
@@ -313,35 +352,15 @@ std::int64_t GgufFile::integer(std::string_view key, std::int64_t low, std::int6
   return *number;
 }
 
-double GgufFile::real(std::string_view key) const {
+double GgufModel::real(std::string_view key) const {
   const Value& value = at(key);
   if (const auto* number = std::get_if<double>(&value)) return *number;
   if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
   fail("key \"" + std::string(key) + "\" must be a number");
 }
 
-bool GgufFile::boolean(std::string_view key) const {
-  const auto* truth = std::get_if<bool>(&at(key));
-  if (!truth) fail("key \"" + std::string(key) + "\" must be true or false");
-  return *truth;
-}
-
 bool is_gguf(const std::string& path) {
   return path.ends_with(".gguf") && std::filesystem::is_regular_file(path);
-}
-
-std::vector<std::string> gguf_parts(const std::string& path) {
-  static const std::regex split("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");
-  std::smatch match;
-  if (!std::regex_match(path, match, split)) return {path};
-  std::vector<std::string> parts;
-  const int count = std::stoi(match[3]);
-  for (int i = 1; i <= count; ++i) {
-    const std::string number = std::to_string(i);
-    parts.push_back(match[1].str() + "-" + std::string(5 - number.size(), '0') + number + "-of-" +
-                    match[3].str() + ".gguf");
-  }
-  return parts;
 }
 
 }  // namespace anabranch

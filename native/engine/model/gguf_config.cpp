@@ -7,14 +7,14 @@ namespace {
 
 constexpr std::int64_t kMaxSize = 1 << 24;
 
-Family family_of(const GgufFile& file, const std::string& architecture) {
+Family family_of(const GgufModel& file, const std::string& architecture) {
   if (architecture == "llama") return Family::kLlama;  // converters write Mistral as llama
   if (architecture == "qwen2") return Family::kQwen2;
   if (architecture == "qwen3") return Family::kQwen3;
   file.fail("general.architecture is \"" + architecture + "\"; known are llama, qwen2, qwen3");
 }
 
-Rope read_rope(const GgufFile& file, const std::string& prefix, int head_dim) {
+Rope read_rope(const GgufModel& file, const std::string& prefix, int head_dim) {
   const auto key = [&](const char* name) { return prefix + "rope." + name; };
   if (file.has(key("dimension_count")) &&
       file.integer(key("dimension_count"), 1, kMaxSize) != head_dim) {
@@ -22,7 +22,7 @@ Rope read_rope(const GgufFile& file, const std::string& prefix, int head_dim) {
               "\" is not the head size, which is not supported");
   }
   const double theta = file.has(key("freq_base")) ? file.real(key("freq_base")) : 10000.0;
-  if (theta <= 1) file.fail("key \"" + key("freq_base") + "\" is impossible");
+  if (!(theta > 1)) file.fail("key \"" + key("freq_base") + "\" is impossible");
   Rope rope;
   rope.inverse_frequency.resize(static_cast<size_t>(head_dim) / 2);
   for (int i = 0; i < head_dim / 2; ++i) {
@@ -36,13 +36,16 @@ Rope read_rope(const GgufFile& file, const std::string& prefix, int head_dim) {
     }
     std::vector<float> divisors(rope.inverse_frequency.size());
     to_float(factors->second, 0, divisors.size(), divisors.data());
-    for (size_t i = 0; i < divisors.size(); ++i) rope.inverse_frequency[i] /= divisors[i];
+    for (size_t i = 0; i < divisors.size(); ++i) {
+      if (!(divisors[i] > 0)) file.fail("tensor \"rope_freqs.weight\" holds an impossible factor");
+      rope.inverse_frequency[i] /= divisors[i];
+    }
   }
   if (file.has(key("scaling.type"))) {
     const std::string kind = file.string(key("scaling.type"));
     if (kind == "linear") {
       const double factor = file.real(key("scaling.factor"));
-      if (factor <= 0) file.fail("key \"" + key("scaling.factor") + "\" must be above 0");
+      if (!(factor > 0)) file.fail("key \"" + key("scaling.factor") + "\" must be above 0");
       for (float& f : rope.inverse_frequency) f = static_cast<float>(f / factor);
     } else if (kind != "none") {
       file.fail("key \"" + key("scaling.type") + "\" is \"" + kind + "\"; known are none, linear");
@@ -53,7 +56,7 @@ Rope read_rope(const GgufFile& file, const std::string& prefix, int head_dim) {
 
 }  // namespace
 
-ModelConfig read_gguf_config(const GgufFile& file) {
+ModelConfig read_gguf_config(const GgufModel& file) {
   const std::string architecture = file.string("general.architecture");
   const std::string prefix = architecture + ".";
   const auto size = [&](const char* name) {
@@ -79,10 +82,14 @@ ModelConfig read_gguf_config(const GgufFile& file) {
   config.head_dim = file.has(prefix + "attention.key_length")
                         ? static_cast<int>(file.integer(prefix + "attention.key_length", 2, 1024))
                         : config.hidden / config.heads;
-  if (config.head_dim % 2 != 0 || config.head_dim > 1024) file.fail("has an impossible head size");
+  if (config.head_dim < 2 || config.head_dim % 2 != 0 || config.head_dim > 1024)
+    file.fail("has an impossible head size");
   config.intermediate = size("feed_forward_length");
   config.context = size("context_length");
   config.norm_epsilon = static_cast<float>(file.real(prefix + "attention.layer_norm_rms_epsilon"));
+  if (!(config.norm_epsilon >= 0 && config.norm_epsilon <= 1)) {
+    file.fail("key \"" + prefix + "attention.layer_norm_rms_epsilon\" must be between 0 and 1");
+  }
   const auto embedding = file.tensors().find("token_embd.weight");
   if (embedding == file.tensors().end() || embedding->second.shape.size() != 2) {
     file.fail("has no tensor \"token_embd.weight\"");

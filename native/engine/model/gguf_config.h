@@ -8,6 +8,6 @@ namespace anabranch {
 
 /// Throws Error naming the file and the key, also for architectures that the engine does not
 /// support.
-ModelConfig read_gguf_config(const GgufFile& file);
+ModelConfig read_gguf_config(const GgufModel& file);
 
 }  // namespace anabranch

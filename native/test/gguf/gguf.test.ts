@@ -36,6 +36,34 @@ function nmse(got: readonly number[], want: readonly number[]): number {
   return square(got.map((value, i) => value - (want[i] ?? 0))) / square(want);
 }
 
+/**
+ * The fixture in two parts, as llama.cpp splits files: all metadata in the first part, and the first
+ * `count` tensors.
+ */
+function writeParts(name: string, count: number): void {
+  const whole = readFileSync(model);
+  const total = Number(whole.readBigUInt64LE(8));
+  // Descriptions of tensors: name, dimensions, type, offset.
+  const first = whole.indexOf("token_embd.weight") - 8;
+  const ends: number[] = [];
+  for (let at = first; ends.length < total; ends.push(at)) {
+    at += 8 + Number(whole.readBigUInt64LE(at));
+    at += 4 + 8 * whole.readUInt32LE(at) + 12;
+  }
+  const [middle = 0, end = 0] = [ends[count - 1], ends[total - 1]];
+  const data = whole.subarray(Math.ceil(end / 32) * 32);
+  const write = (part: number, tensors: number, values: bigint, header: Buffer) => {
+    const head = Buffer.from(whole.subarray(0, 24));
+    head.writeBigUInt64LE(BigInt(tensors), 8);
+    head.writeBigUInt64LE(values, 16);
+    const bytes = Buffer.concat([head, header]);
+    const padding = Buffer.alloc((32 - (bytes.length % 32)) % 32);
+    writeFileSync(`${name}-0000${part}-of-00002.gguf`, Buffer.concat([bytes, padding, data]));
+  };
+  write(1, count, whole.readBigUInt64LE(16), whole.subarray(24, middle));
+  write(2, total - count, 0n, whole.subarray(middle, end));
+}
+
 describe("a GGUF file", () => {
   it.each<[Dtype, number]>([
     ["fp32", 1e-10],
@@ -47,6 +75,12 @@ describe("a GGUF file", () => {
       expect(nmse(await logitsOf(model, dtype), reference.logits.flat())).toBeLessThan(limit);
     },
   );
+
+  it.each([1, 2])("may be split; part %i names all of it", async (part) => {
+    writeParts(join(folder, "split"), 9);
+    const logits = await logitsOf(join(folder, `split-0000${part}-of-00002.gguf`), "fp32");
+    expect(nmse(logits, reference.logits.flat())).toBeLessThan(1e-10);
+  });
 
   it("tells its vocabulary, context and digest", () => {
     const engine = open(model);
@@ -83,6 +117,11 @@ describe("a broken GGUF file", () => {
     expect(refusal(changed(0, 1))).toMatch(/not a GGUF file/);
     expect(refusal(changed(4, 9))).toMatch(/version 9; known are 2 and 3/);
     expect(refusal(changed(8, 0x7fffffff))).toMatch(/impossible number of entries/);
+    // A size of embeddings below the number of heads: the key, its type, its value.
+    const key = "llama.embedding_length";
+    expect(refusal(changed(whole.indexOf(key) + key.length + 4, 1))).toMatch(
+      /impossible head size/,
+    );
     const architecture = whole.indexOf("llama", 24);
     const other = Buffer.from(whole);
     other.write("lxama", architecture);
