@@ -2,7 +2,15 @@
 // Node 20 built-ins only: this is what runs on a bare clone.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -115,7 +123,10 @@ function isConfigured() {
   const cache = join(root, "native/build/CMakeCache.txt");
   if (!existsSync(cache)) return false;
   const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, "utf8"))?.[1];
-  if (home === join(root, "native")) return true;
+  // CMake may know this folder by a link to it.
+  if (home && existsSync(home) && realpathSync(home) === realpathSync(join(root, "native"))) {
+    return true;
+  }
   rmSync(join(root, "native/build"), { recursive: true });
   return false;
 }
