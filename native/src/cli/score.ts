@@ -3,13 +3,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { dtypeOf, dtypes, openEngine, type Resume, type StructureRun } from "../index.ts";
 
-const help = `npm run score -- --model DIR --in FILE [options]
+const help = `npm run score -- --model PATH --in FILE [options]
 
 Scores tokens with their lane structure: FILE is
   [{"serial":[ids]},{"parallel":[[ids],[ids]]},{"serial":[ids]}]
 and the result has the same shape with each token's log-probability, null for the first of every run.
 
-  --model DIR       model folder in Hugging Face format (needs no tokenizer)
+  --model PATH      model folder in Hugging Face format (needs no tokenizer), or a .gguf file
   --in FILE         the structure, as JSON
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if there is one)
   --dtype TYPE      bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
