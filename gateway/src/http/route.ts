@@ -13,7 +13,6 @@ const security: Record<Access, { [scheme: string]: string[] }[]> = {
 };
 
 export interface Route {
-  readonly access: Access;
   /** For the OpenAPI document. */
   readonly config: RouteConfig;
   /** The path as Hono's router reads it. */
@@ -45,7 +44,6 @@ function define<Schema extends z.ZodType, Context extends RequestContext>(
   // Guards tell routes from unknown URLs by their patterns.
   if (pattern.endsWith("*")) throw new Error(`${pattern}: a route can't match everything`);
   return {
-    access,
     config: createRoute({
       ...{ method, path, summary, security: security[access] },
       ...(request ? { request } : {}),
