@@ -393,6 +393,20 @@ describe("text that begins like a tag", () => {
     expect(seen).toEqual(expected);
   });
 
+  it("is not released before the answer has started", async () => {
+    const busy = new Serving({ model: modelOf(spelled), maxRunning: 1 });
+    const running = busy.ask({ prompt, maxTokens: 400, ignoreEos: true });
+    const log = [{ lane: 0, tokens: [110, less, 60] }];
+    const waiting = busy.ask({ prompt, parallel: true, maxTokens: 9, log });
+    busy.engine.cancel(waiting.id);
+    const { events, reason } = await waiting.answer;
+    expect(reason).toBe(finish.cancelled);
+    expect(events.map(({ kind }) => kind)).toEqual(["finished"]);
+    busy.engine.cancel(running.id);
+    await running.answer;
+    busy.expectAllFree();
+  });
+
   it("is visible in full if the answer ends with it", async () => {
     for (const tokens of [
       [110, less],

@@ -55,6 +55,7 @@ class Request : public std::enable_shared_from_this<Request> {
   bool start(int cached, EventBuffer& events);
   /// Emits `started` and what was replayed, unless it has.
   bool emit_start(int cached, EventBuffer& events);
+  bool start_emitted() const { return start_emitted_; }
   /// Frees its KV and changes from running to waiting. Written tokens stay; their KV is computed
   /// again after readmission.
   void preempt();

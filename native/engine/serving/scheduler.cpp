@@ -108,7 +108,7 @@ void Scheduler::emit_finished(Request& request, EventBuffer& events) {
   const FinishReason reason = request.finish_reason();
   if (reason == FinishReason::kStop || reason == FinishReason::kLength)
     request.emit_start(0, events);
-  request.policy->release_held(request, events);
+  if (request.start_emitted()) request.policy->release_held(request, events);
   events.add_finished(request.spec().id, reason, request.usage());
 }
 
