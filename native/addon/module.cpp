@@ -3,14 +3,18 @@
 // What JavaScript passes can't abort the process: a value that can't be used throws an Error with a
 // `code`.
 #include <napi.h>
+#include <sys/file.h>
 
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "arguments.h"
 #include "backends/cpu/bandwidth.h"
 #include "backends/cpu/kernels.h"
 #include "event_delivery.h"
+#include "model_inspection.h"
 #include "requests.h"
 #include "score_worker.h"
 #include "serving/engine.h"
@@ -199,12 +203,27 @@ Napi::Value read_bandwidth(const Napi::CallbackInfo& call) {
   }
 }
 
+/// lockFile(fd): whether this process now holds the file's exclusive lock, which closing it releases.
+Napi::Value lock_file(const Napi::CallbackInfo& call) {
+  try {
+    if (call.Length() < 1 || !call[0].IsNumber()) throw bad_argument("expected a file descriptor");
+    const int fd = call[0].As<Napi::Number>().Int32Value();
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return Napi::Boolean::New(call.Env(), true);
+    if (errno == EWOULDBLOCK) return Napi::Boolean::New(call.Env(), false);
+    throw Error(ErrorCode::kUnavailable, std::string("can't be locked: ") + std::strerror(errno));
+  } catch (const Error& error) {
+    throw js_error(call.Env(), error);
+  }
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineObject::define(env));
   exports.Set("cudaDevices", Napi::Function::New(env, [](const Napi::CallbackInfo& call) {
                 return Napi::Number::New(call.Env(), cuda_devices());
               }));
   exports.Set("codePaths", Napi::Function::New(env, code_paths));
+  exports.Set("inspectModel", Napi::Function::New(env, inspect_model));
+  exports.Set("lockFile", Napi::Function::New(env, lock_file));
   exports.Set("readBandwidth", Napi::Function::New(env, read_bandwidth));
   return exports;
 }

@@ -19,11 +19,6 @@ export type Resume = "sum" | "max";
 export const dtypes = ["bf16", "int8", "fp8", "fp32"] as const;
 export type Dtype = (typeof dtypes)[number];
 
-/** The dtype of this name, if there is one. */
-export function dtypeOf(name: string): Dtype | undefined {
-  return dtypes.find((each) => each === name);
-}
-
 export interface EngineOptions {
   /** A folder in Hugging Face format. */
   model: string;
@@ -217,6 +212,33 @@ export interface Engine {
   close(): void;
 }
 
+/** What the engine makes of a model's files. */
+export interface ModelInspection {
+  config: {
+    hidden: number;
+    layers: number;
+    heads: number;
+    kvHeads: number;
+    headDim: number;
+    intermediate: number;
+    vocabulary: number;
+    context: number;
+    tiedEmbeddings: boolean;
+  };
+  /** One entry for every combination of formats, whether or not this machine has the device. */
+  memory: MemoryEstimate[];
+}
+
+export interface MemoryEstimate {
+  device: "cpu" | "cuda";
+  dtype: Dtype;
+  kvDtype: "auto" | "fp8";
+  /** Scratch buffers not included. */
+  weightBytes: number;
+  /** K and V of one token in all layers. */
+  kvTokenBytes: number;
+}
+
 interface Addon {
   Engine: new (
     options: EngineOptions,
@@ -225,6 +247,8 @@ interface Addon {
   ) => Engine;
   codePaths(): string[];
   cudaDevices(): number;
+  inspectModel(path: string): ModelInspection;
+  lockFile(fd: number): boolean;
   readBandwidth(threads: number, mib: number, passes: number): number;
 }
 
@@ -236,6 +260,19 @@ export const codePaths = (): string[] => addon.codePaths();
 
 /** The number of GPUs that this build can use; -1 if it was built without CUDA. */
 export const cudaDevices = (): number => addon.cudaDevices();
+
+/**
+ * Reads a model's headers, not its weights.
+ * @throws Error with `code` that says why the engine can't run the model
+ */
+export const inspectModel = (path: string): ModelInspection => addon.inspectModel(path);
+
+/**
+ * Tries to take the exclusive lock (flock) of an open file; closing the file releases it.
+ * @returns false if another process holds it
+ * @throws Error if its file system has no locks
+ */
+export const lockFile = (fd: number): boolean => addon.lockFile(fd);
 
 /**
  * Bytes per second at which `threads` threads read `mib` MiB of memory: the best of `passes`. Blocks

@@ -16,9 +16,12 @@ Checkpoint::Checkpoint(const std::string& path) : path_(path) {
   } else {
     read_folder();
   }
-  for (const auto& file : files_) {
-    fingerprint_ = hash_bulk(fingerprint_, file->data(), file->size());
-  }
+}
+
+std::uint64_t Checkpoint::fingerprint() const {
+  std::uint64_t state = 14695981039346656037ull;
+  for (const auto& file : files_) state = hash_bulk(state, file->data(), file->size());
+  return state;
 }
 
 void Checkpoint::add(const std::string& file, const std::string& name, const Tensor& tensor) {

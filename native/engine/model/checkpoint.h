@@ -24,7 +24,8 @@ class Checkpoint {
   const Tensor& get(const TensorSpec& spec) const;
 
   /// A hash of every byte of every file: two checkpoints of one shape differ only in their weights.
-  std::uint64_t fingerprint() const { return fingerprint_; }
+  /// Reads all of them.
+  std::uint64_t fingerprint() const;
 
  private:
   void read_folder();
@@ -35,7 +36,6 @@ class Checkpoint {
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::unordered_map<std::string, Tensor> tensors_;
   std::unordered_map<std::string, std::string> file_of_;
-  std::uint64_t fingerprint_ = 14695981039346656037ull;
 };
 
 }  // namespace anabranch

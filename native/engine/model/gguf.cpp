@@ -1,6 +1,7 @@
 #include "model/gguf.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <filesystem>
 #include <regex>
@@ -260,7 +261,7 @@ void read_tensors(Cursor& cursor, std::uint64_t count, std::int64_t alignment,
 
 /// All files of a split model, given any of them; else the file itself.
 std::vector<std::string> parts_of(const std::string& path) {
-  static const std::regex split("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");
+  static const std::regex split("(.*)-(\\d{5})-of-(\\d{5})(\\.gguf)", std::regex::icase);
   std::smatch match;
   if (!std::regex_match(path, match, split)) return {path};
   std::vector<std::string> parts;
@@ -269,7 +270,7 @@ std::vector<std::string> parts_of(const std::string& path) {
   for (int i = 1; i <= count; ++i) {
     const std::string number = std::to_string(i);
     parts.push_back(match[1].str() + "-" + std::string(5 - number.size(), '0') + number + "-of-" +
-                    match[3].str() + ".gguf");
+                    match[3].str() + match[4].str());
   }
   return parts;
 }
@@ -360,7 +361,10 @@ double GgufModel::real(std::string_view key) const {
 }
 
 bool is_gguf(const std::string& path) {
-  return path.ends_with(".gguf") && std::filesystem::is_regular_file(path);
+  std::string ending = std::filesystem::path(path).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending == ".gguf" && std::filesystem::is_regular_file(path);
 }
 
 }  // namespace anabranch

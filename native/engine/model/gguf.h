@@ -51,7 +51,7 @@ class GgufModel {
   std::unordered_map<std::string, Tensor> tensors_;
 };
 
-/// Whether the path names a GGUF file.
+/// Whether the path names a GGUF file, by its ending in any case.
 bool is_gguf(const std::string& path);
 
 }  // namespace anabranch
