@@ -185,7 +185,7 @@ export async function deliver(
   const { settings } = request;
   const renderer = rendererOf(
     answer.head,
-    settings.sampling.logprobs ?? false,
+    settings.sampling.given.logprobs ?? false,
     settings.includeUsage,
   );
   return settings.stream

@@ -17,7 +17,7 @@ import { openStream, type WorkerRequest, type WorkerStream } from "../routing/wo
 import { UsageRecorder } from "../usage/usage-recorder.ts";
 import { Answer, allOrStop, type Store } from "./answer.ts";
 import type { Reopen, Source } from "./choice.ts";
-import type { Settings } from "./parameters.ts";
+import { effectiveSampling, type Settings } from "./parameters.ts";
 
 export interface AnswerRequest {
   /** Of the completion, as clients see it. */
@@ -125,6 +125,7 @@ class Opening {
   readonly #maxTokens: number;
   readonly #usage: UsageRecorder;
   readonly #decision: Decision;
+  readonly #sampling: ReturnType<typeof effectiveSampling>;
   readonly #seed: bigint;
 
   constructor(
@@ -142,13 +143,16 @@ class Opening {
     this.#maxTokens = maxTokens;
     this.#usage = usage;
     this.#decision = decideMode(request, model);
+    this.#sampling = effectiveSampling(request.settings.sampling, model.samplingDefaults);
     this.#seed = request.settings.seed ?? newSeed();
   }
 
   async open(): Promise<Answer> {
     const { settings } = this.#request;
     this.#usage.mode = this.#decision.mode;
-    if (!settings.deterministic || settings.cache === "bypass") return this.#decode(null);
+    // The same request gets the same answer at temperature 0, or with a given seed.
+    const deterministic = this.#sampling.temperature === 0 || settings.seed !== null;
+    if (!deterministic || settings.cache === "bypass") return this.#decode(null);
     const { env, caller } = this.#context;
     const key = await this.#cacheKey();
     const logs = await getAnswer(env, caller.tenantId, key);
@@ -180,9 +184,9 @@ class Opening {
       maxBranches: settings.maxBranches,
       maxTokens: this.#maxTokens,
       n: settings.n,
-      seed: settings.sampling.temperature === 0 ? null : this.#seed.toString(),
+      seed: this.#sampling.temperature === 0 ? null : this.#seed.toString(),
       stop: settings.stop,
-      sampling: JSON.parse(JSON.stringify(settings.sampling)),
+      sampling: JSON.parse(JSON.stringify(this.#sampling)),
       input: JSON.parse(JSON.stringify(input)),
     });
   }
@@ -208,7 +212,7 @@ class Opening {
       requestId: id,
       model: this.#model.id,
       input,
-      sampling: settings.sampling,
+      sampling: this.#sampling,
       mode: this.#decision.mode === "parallel" ? Mode.PARALLEL : Mode.SERIAL,
       maxBranches: settings.maxBranches,
       maxTokens: this.#maxTokens,

@@ -2,6 +2,7 @@
 // under `anabranch`. Unknown fields are ignored, as OpenAI does. Known fields that we can't honour are
 // refused by name, because an answer that ignored them would be wrong.
 import type { SamplingSchema } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { neutralSampling, type SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
@@ -43,9 +44,16 @@ export const parameters = {
 const shared = z.object(parameters);
 type Parameters = z.output<typeof shared>;
 
+/** How to sample, as far as a request says it. */
+export interface RequestedSampling {
+  /** Undefined fields are the model's to decide. */
+  open: { [name in keyof SamplingDefaults]: SamplingDefaults[name] | undefined };
+  given: MessageInitShape<typeof SamplingSchema>;
+}
+
 /** The settings of a request, in one form for both endpoints. */
 export interface Settings {
-  sampling: MessageInitShape<typeof SamplingSchema>;
+  sampling: RequestedSampling;
   /** null: the model's default. */
   maxTokens: number | null;
   /** Choices. */
@@ -59,8 +67,6 @@ export interface Settings {
   stream: boolean;
   lanes: boolean;
   includeUsage: boolean;
-  /** The same request gets the same answer: temperature 0, or a seed was given. */
-  deterministic: boolean;
 }
 
 export interface Logprobs {
@@ -77,22 +83,26 @@ export function settingsOf(
   if (fields.stream_options && !stream) {
     throw badField("stream_options", "'stream_options' is only allowed when 'stream' is enabled.");
   }
-  const temperature = fields.temperature ?? 1;
+  const topK = fields.top_k ?? undefined;
   const seed = fields.seed ?? null;
   const stop = fields.stop ?? [];
   const options = fields.anabranch ?? {};
   return {
     sampling: {
-      temperature,
-      topP: fields.top_p ?? 1,
-      topK: Math.max(0, fields.top_k ?? 0),
-      minP: fields.min_p ?? 0,
-      presencePenalty: fields.presence_penalty ?? 0,
-      frequencyPenalty: fields.frequency_penalty ?? 0,
-      repetitionPenalty: fields.repetition_penalty ?? 1,
-      logitBias: fields.logit_bias ?? {},
-      logprobs,
-      topLogprobs,
+      open: {
+        temperature: fields.temperature ?? undefined,
+        topP: fields.top_p ?? undefined,
+        topK: topK === undefined ? undefined : Math.max(0, topK),
+        minP: fields.min_p ?? undefined,
+        repetitionPenalty: fields.repetition_penalty ?? undefined,
+      },
+      given: {
+        presencePenalty: fields.presence_penalty ?? 0,
+        frequencyPenalty: fields.frequency_penalty ?? 0,
+        logitBias: fields.logit_bias ?? {},
+        logprobs,
+        topLogprobs,
+      },
     },
     maxTokens,
     n: fields.n ?? 1,
@@ -104,7 +114,21 @@ export function settingsOf(
     stream,
     lanes: options.stream === "lanes",
     includeUsage: fields.stream_options?.include_usage ?? false,
-    deterministic: temperature === 0 || seed !== null,
+  };
+}
+
+/** The sampling of an answer: what the request leaves open is the model's default. */
+export function effectiveSampling(
+  { open, given }: RequestedSampling,
+  defaults: SamplingDefaults = neutralSampling,
+): MessageInitShape<typeof SamplingSchema> & SamplingDefaults {
+  return {
+    temperature: open.temperature ?? defaults.temperature,
+    topP: open.topP ?? defaults.topP,
+    topK: open.topK ?? defaults.topK,
+    minP: open.minP ?? defaults.minP,
+    repetitionPenalty: open.repetitionPenalty ?? defaults.repetitionPenalty,
+    ...given,
   };
 }
 

@@ -1,6 +1,17 @@
+import { neutralSampling } from "@anabranch/shared/sampling-defaults.ts";
 import { z } from "@hono/zod-openapi";
 import type { Environment } from "../environment.ts";
 import { poolView } from "../pool/pool-view.ts";
+
+const samplingDefaults = z
+  .object({
+    temperature: z.number(),
+    top_p: z.number(),
+    top_k: z.int(),
+    min_p: z.number(),
+    repetition_penalty: z.number(),
+  })
+  .openapi({ description: "For what a request leaves open" });
 
 export const model = z
   .object({
@@ -8,9 +19,21 @@ export const model = z
     object: z.literal("model"),
     created: z.int(),
     owned_by: z.string(),
-    anabranch: z.object({ dialect: z.string().nullable(), context_tokens: z.int() }),
+    anabranch: z.object({
+      dialect: z.string().nullable(),
+      context_tokens: z.int(),
+      sampling_defaults: samplingDefaults,
+    }),
   })
   .openapi("Model");
+
+const shown = (sampling = neutralSampling): z.output<typeof samplingDefaults> => ({
+  temperature: sampling.temperature,
+  top_p: sampling.topP,
+  top_k: sampling.topK,
+  min_p: sampling.minP,
+  repetition_penalty: sampling.repetitionPenalty,
+});
 
 /** The models that some healthy worker has, by name. */
 export async function availableModels(
@@ -21,10 +44,14 @@ export async function availableModels(
   const models = new Map<string, z.output<typeof model>>();
   for (const worker of workers) {
     if (!worker.healthy || worker.draining) continue;
-    for (const { id, dialect, contextTokens } of worker.models) {
+    for (const { id, dialect, contextTokens, samplingDefaults: sampling } of worker.models) {
       const created = Math.floor(worker.registeredAt / 1_000);
       if ((models.get(id)?.created ?? Number.POSITIVE_INFINITY) <= created) continue;
-      const anabranch = { dialect: dialect || null, context_tokens: contextTokens };
+      const anabranch = {
+        dialect: dialect || null,
+        context_tokens: contextTokens,
+        sampling_defaults: shown(sampling),
+      };
       models.set(id, { id, object: "model", created, owned_by: "anabranch", anabranch });
     }
   }

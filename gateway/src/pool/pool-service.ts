@@ -9,7 +9,10 @@ import type { Model, WorkerLoad } from "./pool.ts";
 
 export function modelOf(info: ModelInfo): Model {
   const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;
-  return { id, digest, backend, dialect, contextTokens, defaultMaxTokens };
+  const model = { id, digest, backend, dialect, contextTokens, defaultMaxTokens };
+  if (!info.samplingDefaults) return model;
+  const { $typeName: _, ...samplingDefaults } = info.samplingDefaults;
+  return { ...model, samplingDefaults };
 }
 
 export function loadOf(load: Load): WorkerLoad {

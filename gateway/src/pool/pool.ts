@@ -1,4 +1,5 @@
 // The pool as plain values.
+import type { SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
 
 export interface Model {
   id: string;
@@ -8,6 +9,8 @@ export interface Model {
   dialect: string;
   contextTokens: number;
   defaultMaxTokens: number;
+  /** For what a request leaves open; absent: neutral. */
+  samplingDefaults?: SamplingDefaults;
 }
 
 export interface WorkerLoad {

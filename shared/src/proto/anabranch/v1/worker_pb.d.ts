@@ -285,6 +285,13 @@ export declare type ModelInfo = Message<"anabranch.v1.ModelInfo"> & {
    * @generated from field: uint32 default_max_tokens = 6;
    */
   defaultMaxTokens: number;
+
+  /**
+   * absent: neutral ones
+   *
+   * @generated from field: anabranch.v1.SamplingDefaults sampling_defaults = 7;
+   */
+  samplingDefaults?: SamplingDefaults | undefined;
 };
 
 /**
@@ -292,6 +299,49 @@ export declare type ModelInfo = Message<"anabranch.v1.ModelInfo"> & {
  * Use `create(ModelInfoSchema)` to create a new message.
  */
 export declare const ModelInfoSchema: GenMessage<ModelInfo>;
+
+/**
+ * For the fields that a request leaves open. The gateway applies them, so that the same request means the
+ * same on every worker; a GenerateRequest has its values in full.
+ *
+ * @generated from message anabranch.v1.SamplingDefaults
+ */
+export declare type SamplingDefaults = Message<"anabranch.v1.SamplingDefaults"> & {
+  /**
+   * 0 is greedy
+   *
+   * @generated from field: double temperature = 1;
+   */
+  temperature: number;
+
+  /**
+   * @generated from field: double top_p = 2;
+   */
+  topP: number;
+
+  /**
+   * 0: off
+   *
+   * @generated from field: uint32 top_k = 3;
+   */
+  topK: number;
+
+  /**
+   * @generated from field: double min_p = 4;
+   */
+  minP: number;
+
+  /**
+   * @generated from field: double repetition_penalty = 5;
+   */
+  repetitionPenalty: number;
+};
+
+/**
+ * Describes the message anabranch.v1.SamplingDefaults.
+ * Use `create(SamplingDefaultsSchema)` to create a new message.
+ */
+export declare const SamplingDefaultsSchema: GenMessage<SamplingDefaults>;
 
 /**
  * @generated from message anabranch.v1.Load
