@@ -24,7 +24,7 @@ const commands = {
   start: { needs: [native], exec: script("scripts/start.mjs") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
   dialect: { needs: [packages], exec: script("gpu-worker/src/cli/write-dialect.ts") },
-  score: { needs: [native], exec: script("native/src/cli/score.ts") },
+  score: { needs: [native], exec: script("gpu-worker/src/cli/score.ts") },
   bench: { needs: [native], exec: script("bench/src/main.ts") },
   data: { needs: [usesEngine ? native : packages], exec: script("training/src/cli/data.ts") },
   classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },

@@ -586,7 +586,9 @@ describe("processes", () => {
   });
 
   it.each([
-    [["--model", "/nowhere"], /tokenizer\.json/],
+    [["--model", "/nowhere"], /\/nowhere: there is no such folder or file/],
+    [["--model", ""], /--model is needed/],
+    [["--model", `${demoModel}/config.json`], /give the folder/],
     [["--model", demoModel, "--port", "no"], /--port/],
     [["--model", demoModel, "--gateway", "http://gateway.invalid"], /ANABRANCH_POOL_TOKEN/],
     [["--bogus"], /--help/],

@@ -1,7 +1,10 @@
 // npm run dialect: puts a dialect beside a published checkpoint, in the ids of its own tokenizer.
 import { existsSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { join } from "node:path";
+import { failCommand, readCommandLine } from "@anabranch/shared/cli/command.ts";
+import { oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { HUB_PREFIX } from "../hub/reference.ts";
+import { locatePath } from "../model/locate.ts";
 import { dialectNames, spellDialect } from "../model/spell.ts";
 import { TextModel } from "../model/text-model.ts";
 
@@ -13,36 +16,22 @@ Writes DIR/aspd.json, which makes the engine serve a checkpoint in the markers i
   --dialect NAME   one of ${dialectNames().join(", ")} (shared/dialects)
 `;
 
-function fail(message: string): never {
-  process.stderr.write(`dialect: ${message}\n`);
-  process.exit(2);
-}
-
-function readOptions() {
-  try {
-    return parseArgs({
-      options: {
-        model: { type: "string" },
-        dialect: { type: "string" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    return fail(`${error instanceof Error ? error.message : error}; see --help`);
-  }
-}
-
-const args = readOptions();
-if (args.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
-const folder = resolve(args.model ?? fail("--model is needed; see --help"));
-const name = args.dialect ?? fail("--dialect is needed; see --help");
-if (!dialectNames().includes(name)) fail(`no dialect ${name}; see --help`);
-const path = join(folder, "aspd.json");
-if (existsSync(path)) fail(`${path} is there already: remove it first`);
+const args = readCommandLine({
+  ...{ name: "dialect", help },
+  options: { model: { type: "string" }, dialect: { type: "string" } },
+});
 try {
+  const given = required("model", args.model);
+  const name = oneOf("dialect", required("dialect", args.dialect), dialectNames());
+  if (given.startsWith(HUB_PREFIX)) {
+    throw new UsageError(
+      `${given}: a dialect is written into a folder of your own; copy the model from the cache first`,
+    );
+  }
+  const { format, path: folder } = locatePath(given);
+  if (format === "gguf") throw new UsageError(`${folder}: is no model folder`);
+  const path = join(folder, "aspd.json");
+  if (existsSync(path)) throw new UsageError(`${path} is there already: remove it first`);
   const model = new TextModel(folder);
   const file = spellDialect(name, model);
   writeFileSync(path, `${JSON.stringify(file, null, 2)}\n`);
@@ -52,7 +41,7 @@ try {
       `dialect: ${tag[2]} is several ordinary tokens of this tokenizer: is it the ${name} checkpoint's own?\n`,
     );
   }
+  process.stdout.write(`${path}\n`);
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error));
+  failCommand("dialect", error);
 }
-process.stdout.write(`${path}\n`);

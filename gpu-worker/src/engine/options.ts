@@ -1,11 +1,13 @@
 // The options of an engine process: one JSON value on its command line.
 import type { EngineOptions } from "@anabranch/native";
+import type { SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
 
 export interface EngineProcessOptions {
   /** The Unix socket on which it serves gRPC. */
   socket: string;
   modelId: string;
   defaultMaxTokens: number;
+  samplingDefaults: SamplingDefaults;
   engine: EngineOptions;
 }
 

@@ -129,6 +129,7 @@ function status(
         dialect: info.dialect,
         contextTokens: info.context,
         defaultMaxTokens: options.defaultMaxTokens,
+        samplingDefaults: options.samplingDefaults,
       },
       load: {
         runningRequests: load.running,

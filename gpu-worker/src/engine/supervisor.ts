@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { EngineOptions } from "@anabranch/native";
 import {
   type EngineGenerateRequest,
   type EngineGenerateResponse,
@@ -26,11 +25,7 @@ import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 
 const Client = makeGenericClientConstructor(grpcService(EngineService), "Engine");
 
-export interface SupervisorOptions {
-  modelId: string;
-  defaultMaxTokens: number;
-  engine: EngineOptions;
-}
+export type SupervisorOptions = Omit<EngineProcessOptions, "socket">;
 
 const FIRST_BACKOFF_MS = 200;
 const LAST_BACKOFF_MS = 10_000;

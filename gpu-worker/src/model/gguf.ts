@@ -1,9 +1,9 @@
 // The tokenizer and the chat template of a GGUF file, from its metadata, in the form of a Hugging Face
 // folder's files.
-import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { gguf } from "@huggingface/gguf";
 import { readDialect } from "./dialect.ts";
+import { firstPart, stemOf } from "./gguf-parts.ts";
 import type { Json, ModelFiles } from "./model-files.ts";
 import { preTokenizerOf } from "./pre-tokenizers.ts";
 
@@ -15,11 +15,8 @@ const BYTE = 6;
 /** Text in place of a space in SentencePiece vocabularies. */
 const METASPACE = "▁";
 
-export const isGguf = (path: string): boolean => path.endsWith(".gguf");
-
 /** @throws Error naming the file and the part of it that is missing or not supported */
 export async function readGguf(path: string): Promise<ModelFiles> {
-  if (!existsSync(path)) throw new Error(`${path}: there is no such file`);
   const fail = (what: string): never => {
     throw new Error(`${path}: ${what}`);
   };
@@ -56,13 +53,11 @@ export async function readGguf(path: string): Promise<ModelFiles> {
     chatTemplate: typeof template === "string" ? template : undefined,
     // A dialect for a GGUF file lies beside it.
     dialect: readDialect(dirname(resolve(path))),
-    name: nameOf(path),
+    generationConfig: generationConfigOf(values),
+    name: stemOf(basename(path)),
     tokenizerPath: path,
   };
 }
-
-/** The metadata of a split model is in its first part. */
-const firstPart = (path: string): string => path.replace(/-\d{5}(-of-\d{5}\.gguf)$/, "-00001$1");
 
 interface Vocabulary {
   /** gpt2: byte-level BPE with merges. llama: SentencePiece BPE with scores. */
@@ -188,5 +183,23 @@ const bosTemplate = (bos: string, tokens: readonly string[]): Json => ({
   special_tokens: { [bos]: { id: bos, ids: [tokens.indexOf(bos)], tokens: [bos] } },
 });
 
-/** The file's name without its ending, quantisation included: "SmolLM2-135M-Instruct.Q4_1". */
-const nameOf = (path: string): string => basename(path).replace(/(-\d{5}-of-\d{5})?\.gguf$/, "");
+/** llama.cpp's names of sampling parameters in metadata, and generation_config.json's. */
+const SAMPLING_KEYS = [
+  ["temp", "temperature"],
+  ["top_p", "top_p"],
+  ["top_k", "top_k"],
+  ["min_p", "min_p"],
+  ["penalty_repeat", "repetition_penalty"],
+] as const;
+
+function generationConfigOf(values: Json): Json {
+  return Object.fromEntries(
+    SAMPLING_KEYS.flatMap(([key, name]) => {
+      const value = values[`general.sampling.${key}`];
+      // Metadata has 32-bit floats: 0.95 is 0.949999988.
+      return value === undefined
+        ? []
+        : [[name, typeof value === "number" ? Number(value.toPrecision(6)) : value]];
+    }),
+  );
+}

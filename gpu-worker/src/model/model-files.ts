@@ -15,6 +15,8 @@ export interface ModelFiles {
   chatTemplate: string | undefined;
   /** Undefined: the model does not branch. */
   dialect: Dialect | undefined;
+  /** As in generation_config.json; empty if there is none. */
+  generationConfig: Json;
   /** The name that clients ask for, unless another is given. */
   name: string;
   /** Named in errors about the tokenizer. */
@@ -26,21 +28,23 @@ export const readJson = (path: string): Json => JSON.parse(readFileSync(path, "u
 /** @throws Error naming the file that is missing or wrong */
 export function readFolder(folder: string): ModelFiles {
   const tokenizerPath = join(folder, "tokenizer.json");
-  const configPath = join(folder, "tokenizer_config.json");
-  const tokenizerConfig = existsSync(configPath) ? readJson(configPath) : {};
+  const tokenizerConfig = readOptional(join(folder, "tokenizer_config.json"));
   const jinja = join(folder, "chat_template.jinja");
   const template = existsSync(jinja) ? readFileSync(jinja, "utf8") : tokenizerConfig.chat_template;
   return {
-    tokenizer: readTokenizerFile(tokenizerPath),
+    tokenizer: readNamed(tokenizerPath),
     tokenizerConfig,
     chatTemplate: typeof template === "string" ? template : undefined,
     dialect: readDialect(folder),
+    generationConfig: readOptional(join(folder, "generation_config.json")),
     name: nameOf(folder),
     tokenizerPath,
   };
 }
 
-function readTokenizerFile(path: string): Json {
+/** @throws Error naming the file */
+function readNamed(path: string): Json {
+  if (!existsSync(path)) throw new Error(`${path}: the model has no such file`);
   try {
     return readJson(path);
   } catch (error) {
@@ -48,10 +52,11 @@ function readTokenizerFile(path: string): Json {
   }
 }
 
+const readOptional = (path: string): Json => (existsSync(path) ? readNamed(path) : {});
+
 /** A model's name: the one in its config, else the name of its folder. */
 function nameOf(folder: string): string {
-  const path = join(folder, "config.json");
-  const named = existsSync(path) ? readJson(path)._name_or_path : undefined;
+  const named = readOptional(join(folder, "config.json"))._name_or_path;
   if (typeof named === "string" && named !== "" && !/^[./]/.test(named)) return named;
   return basename(resolve(folder));
 }

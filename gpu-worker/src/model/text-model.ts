@@ -4,8 +4,9 @@ import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
 import type { Dialect } from "./dialect.ts";
-import { isGguf, readGguf } from "./gguf.ts";
+import { readGguf } from "./gguf.ts";
 import { type AnswerIds, answerIds } from "./history.ts";
+import type { LocatedModel } from "./locate.ts";
 import { type Json, type ModelFiles, readFolder } from "./model-files.ts";
 import { RunBuilder } from "./runs.ts";
 
@@ -31,16 +32,18 @@ function tokenText(value: unknown): string {
 
 export class TextModel {
   /**
-   * Opens a model by its path: a Hugging Face folder or a GGUF file.
+   * @param id the name that clients ask for, in place of its own
    * @throws Error naming the file that is missing or wrong
    */
-  static async open(path: string, id?: string): Promise<TextModel> {
-    return new TextModel(isGguf(path) ? await readGguf(path) : path, id);
+  static async open({ format, path, name }: LocatedModel, id?: string): Promise<TextModel> {
+    return new TextModel(format === "gguf" ? await readGguf(path) : path, id ?? name);
   }
 
   readonly id: string;
   /** Absent: the model does not branch. */
   readonly dialect: Dialect | undefined;
+  /** As in generation_config.json; empty if the model has none. */
+  readonly generationConfig: Json;
   readonly #tokenizer: Tokenizer;
   readonly #template: Template | undefined;
   readonly #specials: Json;
@@ -71,6 +74,7 @@ export class TextModel {
       .filter((content) => content.length > 0)
       .sort((a, b) => b.length - a.length);
     this.dialect = files.dialect;
+    this.generationConfig = files.generationConfig;
     this.id = id ?? files.name;
   }
 

@@ -1,7 +1,9 @@
 // npm run score: log-probabilities of tokens with a given lane structure, in one masked pass.
 import { readFileSync, writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
-import { dtypeOf, dtypes, openEngine, type Resume, type StructureRun } from "../index.ts";
+import { dtypes, openEngine, type StructureRun } from "@anabranch/native";
+import { failCommand, readCommandLine } from "@anabranch/shared/cli/command.ts";
+import { oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { locateModel, modelHelp } from "../model/locate.ts";
 
 const help = `npm run score -- --model PATH --in FILE [options]
 
@@ -9,7 +11,8 @@ Scores tokens with their lane structure: FILE is
   [{"serial":[ids]},{"parallel":[[ids],[ids]]},{"serial":[ids]}]
 and the result has the same shape with each token's log-probability, null for the first of every run.
 
-  --model PATH      model folder in Hugging Face format (needs no tokenizer), or a .gguf file
+  --model PATH      ${modelHelp};
+                    needs no tokenizer
   --in FILE         the structure, as JSON
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if there is one)
   --dtype TYPE      bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
@@ -18,31 +21,6 @@ and the result has the same shape with each token's log-probability, null for th
   --code-path NAME  avx512bf16, avx512vnni, avx512, avx2 or plain (default: the best this CPU has)
   --json            one JSON value on stdout
 `;
-
-function options() {
-  try {
-    return parseArgs({
-      options: {
-        model: { type: "string" },
-        in: { type: "string" },
-        device: { type: "string", default: "auto" },
-        dtype: { type: "string", default: "bf16" },
-        resume: { type: "string", default: "sum" },
-        logits: { type: "string" },
-        "code-path": { type: "string" },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function fail(message: string): never {
-  process.stderr.write(`score: ${message}\n`);
-  process.exit(2);
-}
 
 /** A safetensors file of one fp32 tensor. */
 function safetensors(values: Float32Array, shape: [number, number]): Buffer {
@@ -55,34 +33,41 @@ function safetensors(values: Float32Array, shape: [number, number]): Buffer {
   return Buffer.concat([length, Buffer.from(padded), Buffer.from(values.buffer)]);
 }
 
-const args = options();
-if (args.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
-if (!args.model || !args.in) fail("--model and --in are needed; see --help");
-const dtype = dtypeOf(args.dtype) ?? fail(`--dtype is one of ${dtypes.join(", ")}`);
-if (args.resume !== "sum" && args.resume !== "max") fail("--resume is sum or max");
+const args = readCommandLine({
+  ...{ name: "score", help },
+  options: {
+    model: { type: "string" },
+    in: { type: "string" },
+    device: { type: "string", default: "auto" },
+    dtype: { type: "string", default: "bf16" },
+    resume: { type: "string", default: "sum" },
+    logits: { type: "string" },
+    "code-path": { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+});
 
-let runs: StructureRun[];
-try {
-  runs = JSON.parse(readFileSync(args.in, "utf8")) as StructureRun[];
-} catch (error) {
-  fail(`${args.in}: ${error instanceof Error ? error.message : String(error)}`);
+function readRuns(path: string): StructureRun[] {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as StructureRun[];
+  } catch (error) {
+    throw new UsageError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
+
 try {
-  process.stderr.write(`loading ${args.model}\n`);
+  const given = required("model", args.model);
+  const dtype = oneOf("dtype", args.dtype, dtypes);
+  const resume = oneOf("resume", args.resume, ["sum", "max"]);
+  const runs = readRuns(required("in", args.in));
+  const { path: model } = await locateModel(given);
+  process.stderr.write(`loading ${model}\n`);
+  const codePath = args["code-path"];
   const engine = openEngine(
-    {
-      model: args.model,
-      device: args.device,
-      dtype,
-      ...(args["code-path"] ? { codePath: args["code-path"] } : {}),
-    },
+    { model, dtype, device: args.device, ...(codePath ? { codePath } : {}) },
     () => {},
   );
   process.stderr.write(`scoring on ${engine.info().backend}\n`);
-  const resume: Resume = args.resume;
   const scored = await engine.score(runs, resume, args.logits !== undefined);
   if (args.logits) {
     const vocabulary = engine.info().vocabulary;
@@ -93,6 +78,5 @@ try {
   engine.close();
   process.stdout.write(`${JSON.stringify(scored.runs, null, args.json ? undefined : 2)}\n`);
 } catch (error) {
-  process.stderr.write(`score: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
+  failCommand("score", error);
 }

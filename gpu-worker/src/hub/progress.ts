@@ -1,0 +1,60 @@
+// How far a download is, on standard error: a bar on a terminal, else a line now and then.
+import cliProgress from "cli-progress";
+import { sizeText } from "./sizes.ts";
+
+export interface Progress {
+  /** `bytes` of a file are here. */
+  at(file: string, bytes: number): void;
+  /** A file of this size was here already. */
+  advance(bytes: number): void;
+  note(message: string): void;
+  end(): void;
+}
+
+const LINE_EVERY_MS = 10_000;
+
+/** @param total bytes of all files */
+export function progressOf(name: string, total: number): Progress {
+  const say = (line: string) => process.stderr.write(`${line}\n`);
+  const done = new Map<string, number>();
+  let before = 0;
+  const sum = () => [...done.values()].reduce((all, bytes) => all + bytes, before);
+  const bar = process.stderr.isTTY ? barOf(total) : undefined;
+  if (!bar) say(`fetching ${name}: ${sizeText(total)}`);
+  let lineAt = Date.now();
+  const show = (file: string) => {
+    if (bar) return bar.update(sum(), { file, amount: `${sizeText(sum())} of ${sizeText(total)}` });
+    if (Date.now() - lineAt < LINE_EVERY_MS) return;
+    lineAt = Date.now();
+    say(`  ${Math.floor((100 * sum()) / total)}%, ${sizeText(sum())}, at ${file}`);
+  };
+  return {
+    at(file, bytes) {
+      done.set(file, bytes);
+      show(file);
+    },
+    advance(bytes) {
+      before += bytes;
+      show(name);
+    },
+    note(message) {
+      if (bar) bar.log(`${message}\n`);
+      else say(`  ${message}`);
+    },
+    end() {
+      bar?.stop();
+      if (!bar) say(`  ${sizeText(sum())} of ${sizeText(total)} are here`);
+    },
+  };
+}
+
+type Bar = cliProgress.SingleBar & { log(text: string): void };
+
+function barOf(total: number): Bar {
+  const multi = new cliProgress.MultiBar({
+    ...{ stream: process.stderr, etaBuffer: 200, hideCursor: true },
+    format: " {bar} {percentage}% {amount}, {eta_formatted} left, {file}",
+  });
+  const bar = multi.create(Math.max(1, total), 0, { file: "", amount: "" });
+  return Object.assign(bar, { log: (text: string) => multi.log(text), stop: () => multi.stop() });
+}

@@ -1,0 +1,121 @@
+// The options of npm run worker.
+import { availableParallelism } from "node:os";
+import { type Dtype, dtypes } from "@anabranch/native";
+import { readCommandLine } from "@anabranch/shared/cli/command.ts";
+import { integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { modelHelp } from "./model/locate.ts";
+import { poolToken } from "./pool-token.ts";
+
+const help = `npm run worker -- --model PATH [options]
+
+Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
+
+  --model PATH        ${modelHelp}
+  --gateway URL       gateway to register with (absent: serve without a pool)
+  --port N            port to listen on (default 0: any free one)
+  --host ADDRESS      address to listen on (default 127.0.0.1)
+  --url URL           how the gateway reaches this worker (default http://HOST:PORT)
+  --id NAME           name in the pool (default: host name and port)
+  --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
+  --device DEVICE     auto, cpu or cuda:N (default auto: a GPU if there is one)
+  --dtype TYPE        of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
+  --kv-dtype TYPE     of K and V: auto (bf16, beside fp32 weights fp32) or fp8 (GPU) (default auto)
+  --deterministic     on a GPU: results do not depend on the batch, bit for bit; prompts are slower
+                      (a CPU is always deterministic)
+  --threads N         engine threads (default: all cores but one, at least one)
+  --kv-mib N          memory for KV (default: 90% of a GPU's free memory; on a CPU a quarter of free
+                      memory, at most 1 GiB)
+  --max-running N     requests decoded at once (default 64)
+  --max-queue N       requests waiting (default 256)
+  --default-max-tokens N   completion tokens if a request names no limit (default 1024)
+  --sampling-defaults FROM   temperature, top_p, top_k, min_p and repetition_penalty of requests that name
+                      none: model (its generation_config.json or GGUF metadata) or none (default model)
+
+Environment:
+  ANABRANCH_POOL_TOKEN         the gateway's secret for workers; needed with --gateway, unless that
+                               gateway was started from this checkout on this machine
+  ANABRANCH_WORKER_CREDENTIAL  what the gateway must present to this worker (default: a new one at
+                               each start)
+  HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_ENDPOINT: as in Hugging Face's own tools
+`;
+
+export interface WorkerOptions {
+  /** As given: a path, or a model of the hub. */
+  model: string;
+  modelId: string | undefined;
+  gateway: string | undefined;
+  /** The gateway's secret for workers; empty without a gateway. */
+  poolToken: string;
+  port: number;
+  host: string;
+  url: string | undefined;
+  id: string | undefined;
+  device: string;
+  dtype: Dtype;
+  kvDtype: "auto" | "fp8";
+  deterministic: boolean;
+  threads: number;
+  kvMib: number | undefined;
+  maxRunning: number | undefined;
+  maxQueue: number | undefined;
+  defaultMaxTokens: number;
+  samplingDefaults: "model" | "none";
+}
+
+const options = {
+  model: { type: "string" },
+  gateway: { type: "string" },
+  port: { type: "string", default: "0" },
+  host: { type: "string", default: "127.0.0.1" },
+  url: { type: "string" },
+  id: { type: "string" },
+  "model-id": { type: "string" },
+  device: { type: "string", default: "auto" },
+  dtype: { type: "string", default: "bf16" },
+  "kv-dtype": { type: "string", default: "auto" },
+  deterministic: { type: "boolean", default: false },
+  threads: { type: "string" },
+  "kv-mib": { type: "string" },
+  "max-running": { type: "string" },
+  "max-queue": { type: "string" },
+  "default-max-tokens": { type: "string", default: "1024" },
+  "sampling-defaults": { type: "string", default: "model" },
+} as const;
+
+/**
+ * Reads this process's command line. With --help it prints that and exits.
+ * @throws UsageError naming the option that is wrong
+ */
+export function readWorkerOptions(): WorkerOptions {
+  const args = readCommandLine({ name: "worker", help, options });
+  const whole = (name: "threads" | "kv-mib" | "max-running" | "max-queue", max: number) => {
+    const value = args[name];
+    return value === undefined ? undefined : integer(name, value, 1, max);
+  };
+  const { gateway, device, host, url, id } = args;
+  const model = required("model", args.model);
+  if (gateway && !URL.canParse(gateway)) throw new UsageError("--gateway must be a URL");
+  if (!/^(auto|cpu|cuda:\d{1,2})$/.test(device)) {
+    throw new UsageError("--device is auto, cpu or cuda:N");
+  }
+  const token = gateway ? poolToken(gateway) : "";
+  if (gateway && token === "") {
+    throw new UsageError("ANABRANCH_POOL_TOKEN is not set: it is the gateway's secret for workers");
+  }
+  return {
+    ...{ model, gateway, device, host, url, id },
+    modelId: args["model-id"],
+    poolToken: token,
+    port: integer("port", args.port, 0, 65535),
+    dtype: oneOf("dtype", args.dtype, dtypes),
+    kvDtype: oneOf("kv-dtype", args["kv-dtype"], ["auto", "fp8"]),
+    deterministic: args.deterministic,
+    // One core stays free for Node, which would otherwise delay the engine's barriers.
+    threads: whole("threads", 1024) ?? Math.max(1, availableParallelism() - 1),
+    kvMib: whole("kv-mib", 1 << 24),
+    maxRunning: whole("max-running", 65536),
+    maxQueue: whole("max-queue", 1 << 20),
+    defaultMaxTokens: integer("default-max-tokens", args["default-max-tokens"], 1, 1 << 24),
+    samplingDefaults: oneOf("sampling-defaults", args["sampling-defaults"], ["model", "none"]),
+  };
+}
