@@ -23,6 +23,7 @@ const usesEngine = process.argv.includes("--likelihood");
 const commands = {
   start: { needs: [native], exec: script("scripts/start.mjs") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
+  models: { needs: [native], exec: script("gpu-worker/src/cli/models.ts") },
   dialect: { needs: [packages], exec: script("gpu-worker/src/cli/write-dialect.ts") },
   score: { needs: [native], exec: script("gpu-worker/src/cli/score.ts") },
   bench: { needs: [native], exec: script("bench/src/main.ts") },

@@ -87,7 +87,7 @@ const options = {
  * @throws UsageError naming the option that is wrong
  */
 export function readWorkerOptions(): WorkerOptions {
-  const args = readCommandLine({ name: "worker", help, options });
+  const { values: args } = readCommandLine({ name: "worker", help, options });
   const whole = (name: "threads" | "kv-mib" | "max-running" | "max-queue", max: number) => {
     const value = args[name];
     return value === undefined ? undefined : integer(name, value, 1, max);

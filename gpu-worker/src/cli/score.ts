@@ -33,7 +33,7 @@ function safetensors(values: Float32Array, shape: [number, number]): Buffer {
   return Buffer.concat([length, Buffer.from(padded), Buffer.from(values.buffer)]);
 }
 
-const args = readCommandLine({
+const { values: args } = readCommandLine({
   ...{ name: "score", help },
   options: {
     model: { type: "string" },

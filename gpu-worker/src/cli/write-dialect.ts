@@ -16,7 +16,7 @@ Writes DIR/aspd.json, which makes the engine serve a checkpoint in the markers i
   --dialect NAME   one of ${dialectNames().join(", ")} (shared/dialects)
 `;
 
-const args = readCommandLine({
+const { values: args } = readCommandLine({
   ...{ name: "dialect", help },
   options: { model: { type: "string" }, dialect: { type: "string" } },
 });

@@ -12,7 +12,7 @@ const SMALL_FILES = [
   "chat_template.jinja",
   "aspd.json",
 ];
-const WEIGHTS = "model.safetensors";
+export const WEIGHTS = "model.safetensors";
 export const WEIGHTS_INDEX = "model.safetensors.index.json";
 
 /** At most this many names are listed in an error. */

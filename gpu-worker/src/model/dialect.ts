@@ -9,6 +9,7 @@ type Markup = Part | Part[];
 
 /** The fields of aspd.json that are read here. */
 interface DialectFile {
+  name: string;
   plan_open?: Markup;
   title_open: Markup;
   title_close: Markup;
@@ -31,6 +32,7 @@ export interface Caps {
 }
 
 export class Dialect {
+  readonly name: string;
   readonly caps: Caps;
   /** The ids that open a plan. */
   readonly opener: readonly number[];
@@ -45,6 +47,7 @@ export class Dialect {
 
   constructor(file: DialectFile, caps: Partial<Caps> = {}) {
     this.#file = file;
+    this.name = file.name;
     const read = { ...defaultCaps, ...file.caps };
     this.caps = {
       branches: read.branches,

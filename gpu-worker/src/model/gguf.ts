@@ -25,7 +25,8 @@ export async function readGguf(path: string): Promise<ModelFiles> {
   );
   const values = metadata as unknown as Json;
   const vocabulary = readVocabulary(values, fail);
-  const template = values["tokenizer.chat_template"];
+  const origin = "tokenizer.chat_template";
+  const text = values[origin];
   const { tokens } = vocabulary;
   const special = (key: string) => {
     const id = values[`tokenizer.ggml.${key}_token_id`];
@@ -50,7 +51,7 @@ export async function readGguf(path: string): Promise<ModelFiles> {
       post_processor: startsWithBos && bos !== undefined ? bosTemplate(bos, tokens) : null,
     },
     tokenizerConfig,
-    chatTemplate: typeof template === "string" ? template : undefined,
+    chatTemplate: typeof text === "string" ? { text, origin } : undefined,
     // A dialect for a GGUF file lies beside it.
     dialect: readDialect(dirname(resolve(path))),
     generationConfig: generationConfigOf(values),

@@ -6,13 +6,20 @@ import { type Dialect, readDialect } from "./dialect.ts";
 
 export type Json = Record<string, unknown>;
 
+export interface ChatTemplate {
+  /** Jinja. */
+  text: string;
+  /** The file, or the key of the metadata, that holds it. */
+  origin: string;
+}
+
 export interface ModelFiles {
   /** As in tokenizer.json. */
   tokenizer: Json;
   /** As in tokenizer_config.json; empty if there is none. */
   tokenizerConfig: Json;
-  /** Jinja; undefined: the model has no chat template. */
-  chatTemplate: string | undefined;
+  /** Undefined: the model has no chat template. */
+  chatTemplate: ChatTemplate | undefined;
   /** Undefined: the model does not branch. */
   dialect: Dialect | undefined;
   /** As in generation_config.json; empty if there is none. */
@@ -29,17 +36,23 @@ export const readJson = (path: string): Json => JSON.parse(readFileSync(path, "u
 export function readFolder(folder: string): ModelFiles {
   const tokenizerPath = join(folder, "tokenizer.json");
   const tokenizerConfig = readOptional(join(folder, "tokenizer_config.json"));
-  const jinja = join(folder, "chat_template.jinja");
-  const template = existsSync(jinja) ? readFileSync(jinja, "utf8") : tokenizerConfig.chat_template;
   return {
     tokenizer: readNamed(tokenizerPath),
     tokenizerConfig,
-    chatTemplate: typeof template === "string" ? template : undefined,
+    chatTemplate: readChatTemplate(folder, tokenizerConfig),
     dialect: readDialect(folder),
     generationConfig: readOptional(join(folder, "generation_config.json")),
     name: nameOf(folder),
     tokenizerPath,
   };
+}
+
+function readChatTemplate(folder: string, tokenizerConfig: Json): ChatTemplate | undefined {
+  const origin = "chat_template.jinja";
+  const path = join(folder, origin);
+  if (existsSync(path)) return { text: readFileSync(path, "utf8"), origin };
+  const { chat_template: text } = tokenizerConfig;
+  return typeof text === "string" ? { text, origin: "tokenizer_config.json" } : undefined;
 }
 
 /** @throws Error naming the file */

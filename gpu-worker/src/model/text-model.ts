@@ -36,7 +36,7 @@ export class TextModel {
    * @throws Error naming the file that is missing or wrong
    */
   static async open({ format, path, name }: LocatedModel, id?: string): Promise<TextModel> {
-    return new TextModel(format === "gguf" ? await readGguf(path) : path, id ?? name);
+    return new TextModel(format === "gguf" ? await readGguf(path) : readFolder(path), id ?? name);
   }
 
   readonly id: string;
@@ -62,7 +62,7 @@ export class TextModel {
       throw new Error(`${files.tokenizerPath}: ${error instanceof Error ? error.message : error}`);
     }
     this.#template =
-      files.chatTemplate === undefined ? undefined : new Template(files.chatTemplate);
+      files.chatTemplate === undefined ? undefined : new Template(files.chatTemplate.text);
     this.#specials = Object.fromEntries(
       Object.entries(config)
         .filter(([key]) => key.endsWith("_token"))

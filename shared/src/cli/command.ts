@@ -2,9 +2,9 @@
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { UsageError } from "./options.ts";
 
-type Values<Options extends ParseArgsOptionsConfig> = ReturnType<
-  typeof parseArgs<{ options: Options }>
->["values"];
+type CommandLine<Options extends ParseArgsOptionsConfig> = ReturnType<
+  typeof parseArgs<{ options: Options; allowPositionals: true }>
+>;
 
 interface Command<Options extends ParseArgsOptionsConfig> {
   /** Begins each line of an error. */
@@ -13,6 +13,16 @@ interface Command<Options extends ParseArgsOptionsConfig> {
   help: string;
   /** Beside --help, which every command takes. */
   options: Options;
+  /** Whether there may be arguments without a name. */
+  positionals?: boolean;
+}
+
+/** One of several things that a command does, named by its first argument. */
+export interface Verb {
+  /** For the command's help. */
+  about: string;
+  /** Takes the arguments after its name, and prints its result on stdout: one JSON value with --json. */
+  run(args: string[]): Promise<void>;
 }
 
 /**
@@ -20,22 +30,20 @@ interface Command<Options extends ParseArgsOptionsConfig> {
  * line on stderr if an option is wrong.
  */
 export function readCommandLine<const Options extends ParseArgsOptionsConfig>(
-  { name, help, options }: Command<Options>,
+  { name, help, options, positionals = false }: Command<Options>,
   args = process.argv.slice(2),
-): Values<Options> {
-  let values: Values<Options>;
+): CommandLine<Options> {
   try {
-    ({ values } = parseArgs({ args, options: { ...options, help: { type: "boolean" } } }) as {
-      values: Values<Options>;
+    const line = parseArgs({
+      ...{ args, allowPositionals: positionals },
+      options: { ...options, help: { type: "boolean" } },
     });
+    if (!("help" in line.values)) return line as CommandLine<Options>;
   } catch (error) {
-    return failCommand(name, new UsageError(`${messageOf(error)}; see --help`));
+    failCommand(name, new UsageError(`${messageOf(error)}; see --help`));
   }
-  if ((values as { help?: boolean }).help) {
-    process.stdout.write(help);
-    process.exit(0);
-  }
-  return values;
+  process.stdout.write(help);
+  process.exit(0);
 }
 
 /** Ends the process: with 2 if its user must correct the command line, else with 1. */

@@ -1,0 +1,34 @@
+// npm run models: what a model is and whether it will run here, and models of the hub.
+import { failCommand, type Verb } from "@anabranch/shared/cli/command.ts";
+import { UsageError } from "@anabranch/shared/cli/options.ts";
+import { fetchVerb } from "./models-fetch.ts";
+import { showVerb } from "./models-show.ts";
+
+/** To add a verb, add its file and one line here. */
+const verbs: Record<string, Verb> = {
+  show: showVerb,
+  fetch: fetchVerb,
+};
+
+const help = `npm run models -- VERB [options]
+
+${Object.entries(verbs)
+  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .join("\n")}
+
+npm run models -- VERB --help lists the options of a verb.
+`;
+
+const [name = "", ...args] = process.argv.slice(2);
+if (name === "--help") {
+  process.stdout.write(help);
+} else {
+  try {
+    const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+    const known = Object.keys(verbs).join(", ");
+    if (!verb) throw new UsageError(`name a verb first, one of ${known}; see --help`);
+    await verb.run(args);
+  } catch (error) {
+    failCommand("models", error);
+  }
+}
