@@ -16,6 +16,8 @@ export interface Script {
   /** Title → body. */
   stage?: Record<string, string>;
   tail?: string;
+  /** Answers with the sampling that it was asked for, as JSON. */
+  saysSampling?: boolean;
   stepMs?: number;
   /** Says nothing but heartbeats for so long, after Started. */
   silentMs?: number;

@@ -1,6 +1,8 @@
 // Calls to the gateway from tests inside workerd, as clients, workers and operators make them.
 import { env, exports } from "cloudflare:workers";
 import { Pool } from "@anabranch/shared/proto/anabranch/v1/pool_pb.js";
+import type { ModelInfoSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { fakeModel, type Script } from "./fake-script.ts";
@@ -30,7 +32,7 @@ export async function register(
   index: number,
   load: object = {},
   id = `fake-${index}`,
-  model = fakeModel,
+  model: MessageInitShape<typeof ModelInfoSchema> = fakeModel,
 ) {
   const worker = env.TEST_WORKERS[index];
   if (!worker) throw new Error(`there is no fake worker ${index}`);

@@ -1,6 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
+import { fakeModel } from "../../test/fake-script.ts";
 import { chat, events, type MadeKey, makeKey, register } from "../../test/gateway-client.ts";
 import { answersObject } from "../environment.ts";
 import { type AnswerKey, answerKey } from "./answer-key.ts";
@@ -64,6 +65,28 @@ describe("the answer cache", () => {
     const bypass = { ...fixed, anabranch: { ...fixed.anabranch, cache: "bypass" } };
     expect(await stateOf(chat(mine.key, script, bypass))).toBe("bypass");
     expect(await stateOf(chat(mine.key, script, fixed))).toBe("miss");
+  });
+
+  it("goes by the model's own sampling where the request names none", async () => {
+    const samplingDefaults = {
+      temperature: 0,
+      topP: 0.9,
+      topK: 20,
+      minP: 0,
+      repetitionPenalty: 1.05,
+    };
+    await register(0, {}, "greedy", { ...fakeModel, id: "greedy", samplingDefaults });
+    const of = (fields: object) => stateOf(chat(mine.key, script, { model: "greedy", ...fields }));
+    expect(await of({})).toBe("miss");
+    expect(await of({})).toBe("hit");
+    const same = { temperature: 0, top_p: 0.9, top_k: 20, min_p: 0, repetition_penalty: 1.05 };
+    expect(await of(same)).toBe("hit");
+    expect(await of({ repetition_penalty: 1 })).toBe("miss");
+    expect(await of({ temperature: 1 })).toBe("bypass");
+    const sampled = { ...samplingDefaults, temperature: 0.7 };
+    await register(0, {}, "greedy", { ...fakeModel, id: "greedy", samplingDefaults: sampled });
+    expect(await of({ temperature: 0 })).toBe("hit");
+    expect(await of({ seed: 3 })).toBe("miss");
   });
 
   it("remembers a seeded answer under its seed", async () => {

@@ -228,6 +228,26 @@ describe("a chat completion", () => {
     expect(response.headers.get("x-anabranch-mode"), await response.text()).toBe("serial");
   });
 
+  it("samples as the request says, then as the model's authors do, then neutrally", async () => {
+    const says = async (model: string, fields: object) => {
+      const response = await chat(key, { saysSampling: true }, { model, ...fields });
+      const { choices } = await response.json<{ choices: { message: { content: string } }[] }>();
+      return JSON.parse(choices[0]?.message.content ?? "");
+    };
+    const samplingDefaults = {
+      ...{ temperature: 0.5, topP: 0.75, topK: 20, minP: 0.25, repetitionPenalty: 1.5 },
+    };
+    await register(0, {}, "tuned", { ...fakeModel, id: "tuned", samplingDefaults });
+    expect(await says("tuned", {})).toMatchObject(samplingDefaults);
+    const given = { temperature: 0, top_p: 1, top_k: -1, min_p: 0, repetition_penalty: 1 };
+    expect(await says("tuned", given)).toMatchObject({
+      ...{ temperature: 0, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1 },
+    });
+    expect(await says("fake", { top_p: 0.5 })).toMatchObject({
+      ...{ temperature: 1, topP: 0.5, topK: 0, minP: 0, repetitionPenalty: 1 },
+    });
+  });
+
   it("reports log-probabilities in document order", async () => {
     const response = await chat(key, script, { logprobs: true, top_logprobs: 1 });
     const { choices } = await response.json<{

@@ -130,6 +130,22 @@ describe("the pool", () => {
     });
     const one = await call("/v1/models/fake", { headers: bearer(key.key) });
     expect(await one.json()).toMatchObject({ id: "fake", object: "model" });
+    const samplingDefaults = {
+      temperature: 0.6,
+      topP: 0.95,
+      topK: 20,
+      minP: 0,
+      repetitionPenalty: 1,
+    };
+    await register(1, {}, "tuned", { ...fakeModel, id: "tuned", samplingDefaults });
+    const tuned = await call("/v1/models/tuned", { headers: bearer(key.key) });
+    expect(await tuned.json()).toMatchObject({
+      anabranch: {
+        sampling_defaults: {
+          ...{ temperature: 0.6, top_p: 0.95, top_k: 20, min_p: 0, repetition_penalty: 1 },
+        },
+      },
+    });
     const none = await call("/v1/models/some/other", { headers: bearer(key.key) });
     expect(none.status).toBe(404);
   });
