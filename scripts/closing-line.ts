@@ -1,4 +1,4 @@
-// The last line of `npm test`: how many tests passed and failed.
+// The last line of `npm test`: how many tests passed and failed, or that there was nothing to run.
 import type { Reporter, TestModule } from "vitest/node";
 
 export default class ClosingLine implements Reporter {
@@ -16,7 +16,13 @@ export default class ClosingLine implements Reporter {
         else if (state === "failed") failed++;
       }
     }
+    const line =
+      modules.length === 0 && failed === 0
+        ? "no test file matches"
+        : passed + failed === 0
+          ? "no test matches"
+          : `${passed} passed, ${failed} failed`;
     // After the other reporters' summary, which is written in this same turn.
-    process.on("exit", () => process.stdout.write(`${passed} passed, ${failed} failed\n`));
+    process.on("exit", () => process.stdout.write(`${line}\n`));
   }
 }

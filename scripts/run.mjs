@@ -19,7 +19,7 @@ const script = (path) => (node, args) => [node, [join(root, path), ...args]];
 /** Data preparation needs the engine only for likelihoods. */
 const usesEngine = process.argv.includes("--likelihood");
 
-/** command → what it needs, and what to execute. */
+/** command → what it needs, and what to execute. One without options of its own says here what it does. */
 const commands = {
   start: { needs: [native], exec: script("scripts/start.mjs") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
@@ -29,15 +29,24 @@ const commands = {
   bench: { needs: [native], exec: script("bench/src/main.ts") },
   data: { needs: [usesEngine ? native : packages], exec: script("training/src/cli/data.ts") },
   classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },
-  generate: { needs: [packages], exec: script("scripts/generate.mjs") },
-  check: { needs: [packages], exec: script("scripts/check.mjs") },
+  generate: {
+    about: "Writes the code that is made from other files: protobuf types, D1 migrations.",
+    ...{ needs: [packages], exec: script("scripts/generate.mjs") },
+  },
+  check: {
+    about: "Checks format, lint, import walls, words and types, as before each commit.",
+    ...{ needs: [packages], exec: script("scripts/check.mjs") },
+  },
   sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
   test: { needs: [nativeChecks], exec: (node, args) => [node, [bin("vitest"), "run", ...args]] },
   "test:training": {
     needs: [native, python],
     exec: (_, args) => [venvPython, [join(root, "training/python/tests"), ...args]],
   },
-  format: { needs: [packages], exec: script("scripts/format.mjs") },
+  format: {
+    about: "Formats TypeScript, C++, CUDA and Python in place.",
+    ...{ needs: [packages], exec: script("scripts/format.mjs") },
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);
@@ -45,6 +54,13 @@ const command = commands[name];
 if (!command) {
   process.stderr.write(`unknown command ${name}; one of: ${Object.keys(commands).join(", ")}\n`);
   process.exit(2);
+}
+
+if (command.about && args.length > 0) {
+  const wantsHelp = args.length === 1 && args[0] === "--help";
+  if (wantsHelp) process.stdout.write(`npm run ${name}\n\n${command.about} It has no options.\n`);
+  else process.stderr.write(`${name}: it has no options; see --help\n`);
+  process.exit(wantsHelp ? 0 : 2);
 }
 
 try {

@@ -1,4 +1,4 @@
-// npm start: the gateway and one worker with the demo model, until SIGINT or SIGTERM. When both serve it
+// npm start: the gateway and one worker with a model, by default the demo, until SIGINT or SIGTERM. When both serve it
 // prints one line on stdout, `ready {…}`; everything else goes to stderr.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,12 +10,13 @@ import { root } from "./setup.mjs";
 
 const help = `npm start [-- --help]
 
-Starts the gateway and one worker with the demo model, and prints one line on stdout when both serve:
+Starts the gateway and one worker with a model, and prints one line on stdout when both serve:
   ready {"gateway": URL, "key": an API key, "admin": the operator's credential, "model": a name}
 Everything else goes to stderr. SIGINT or SIGTERM stops both.
 
 Environment:
-  ANABRANCH_PORT   the gateway's port (default 8787; 0: any free one)
+  ANABRANCH_PORT    the gateway's port (default 8787; 0: any free one)
+  ANABRANCH_MODEL   the model, as --model of npm run worker (default models/demo, the demo)
 `;
 
 try {
@@ -32,6 +33,7 @@ try {
 const state = join(root, ".anabranch");
 const keyFile = join(state, "start-key.json");
 const workerId = "local";
+const servedModel = process.env.ANABRANCH_MODEL || "models/demo";
 /** A child that has not ended by then is killed: stopping takes less than 5 s. */
 const stopMs = 4_000;
 
@@ -119,11 +121,11 @@ try {
   const listening = firstLine(start("gateway", "gateway/local/main.ts", []));
   const { gateway } = JSON.parse(await listening);
   say(`  listening at ${gateway}`);
-  say("· starting a worker with models/demo");
+  say(`· starting a worker with ${servedModel}`);
   const worker = start(
     "worker",
     "gpu-worker/src/main.ts",
-    ["--gateway", gateway, "--model", "models/demo", "--port", "0", "--id", workerId],
+    ["--gateway", gateway, "--model", servedModel, "--port", "0", "--id", workerId],
     { ANABRANCH_POOL_TOKEN: kept.ANABRANCH_POOL_TOKEN },
   );
   worker.stdout.pipe(process.stderr);

@@ -22,4 +22,6 @@ for (const [old, now, , where] of rows.map((row) => row.split("\t"))) {
     process.stderr.write(`${line.trim()}\n  "${old}" is now "${now}" (${table})\n`);
   }
 }
+if (hits > 0)
+  process.stderr.write("Retired words may not come back, in comments and strings too.\n");
 process.exit(hits > 0 ? 1 : 0);

@@ -1,4 +1,6 @@
 // npm run bench -- SUBJECT: every performance figure that the project claims, as a command.
+import { failCommand } from "@anabranch/shared/cli/command.ts";
+import { UsageError } from "@anabranch/shared/cli/options.ts";
 import type { Subject } from "./subject.ts";
 
 interface Entry {
@@ -25,18 +27,20 @@ npm run bench -- SUBJECT --help lists the options of a subject.
 `;
 
 const [name = "--help", ...args] = process.argv.slice(2);
-const entry = Object.hasOwn(subjects, name) ? subjects[name] : undefined;
-if (entry) {
+if (name === "--help") {
+  process.stdout.write(help);
+} else {
   try {
+    const entry = Object.hasOwn(subjects, name) ? subjects[name] : undefined;
+    if (!entry) {
+      const known = Object.keys(subjects).join(", ");
+      throw new UsageError(
+        `the first argument names the subject, one of ${known}, not ${name}; see --help`,
+      );
+    }
     const { subject } = await entry.load();
     await subject.run(args);
   } catch (error) {
-    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
+    failCommand("bench", error);
   }
-} else if (name === "--help") {
-  process.stdout.write(help);
-} else {
-  process.stderr.write(`bench: unknown subject ${name}\n\n${help}`);
-  process.exitCode = 2;
 }

@@ -1,8 +1,9 @@
 // npm run bench -- quality: the answers of a branching model beside those of its serial twin, whether it
 // branches where it should, and the time that branching saves a client of the server.
 import { availableParallelism } from "node:os";
-import { basename, resolve } from "node:path";
+import { basename } from "node:path";
 import { openTestCluster, type TestCluster } from "@anabranch/gateway/local/test-cluster.ts";
+import { locateModel } from "@anabranch/gpu-worker/model/locate.ts";
 import { integer, oneOf } from "@anabranch/shared/cli/options.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
 import { check, families, type Split, type Task } from "@anabranch/training/tasks/task.ts";
@@ -21,8 +22,9 @@ gateway's cache. An answer is correct if the task's verifier accepts it.
    The speed-up is the twin's time to the last byte over ours, each the median of the runs, over the
    tasks that both answer correctly.
 
-  --model DIR     a model that branches and knows the generator's tasks (default models/demo)
-  --twin DIR      the model trained in the same way without branches (default DIR-serial)
+  --model MODEL   one that branches and knows the generator's tasks: a folder, or hf:OWNER/NAME
+                  (default models/demo)
+  --twin DIR      the model trained in the same way without branches (default MODEL-serial)
   --tasks N       held-out tasks per family (default 1000)
   --timed N       parallel tasks per family that are timed (default: all)
   --runs N        timed runs per task (default 3)
@@ -227,11 +229,11 @@ export const subject = defineSubject({
   },
   async measure(values) {
     const max = 1_000_000;
-    const model = resolve(values.model);
+    const { path: model } = await locateModel(values.model);
+    const { path: twin } = await locateModel(values.twin ?? `${values.model}-serial`);
     const tasks = integer("tasks", values.tasks, 1, max);
     return await measureQuality({
-      model,
-      twin: values.twin ? resolve(values.twin) : `${model}-serial`,
+      ...{ model, twin },
       tasks,
       timed: values.timed === undefined ? tasks : integer("timed", values.timed, 0, max),
       runs: integer("runs", values.runs, 1, 100),

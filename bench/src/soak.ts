@@ -1,6 +1,6 @@
 // npm run bench -- soak: thousands of mixed requests on one engine with too little KV, many of them
 // aborted, each answer compared with the answer to the same request alone.
-import { resolve } from "node:path";
+import { type LocatedModel, locateModel } from "@anabranch/gpu-worker/model/locate.ts";
 import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import { integer } from "@anabranch/shared/cli/options.ts";
 import { Random } from "@anabranch/training/random.ts";
@@ -19,7 +19,7 @@ in a branch, or at a join. KV is so small that requests are preempted, and all i
 after every step. At the end all KV must be free, and every complete answer must equal, token for token,
 the answer to the same request alone on another engine without a cache. Exits with 1 otherwise.
 
-  --model DIR     a model with a dialect (default models/small)
+  --model MODEL   one with a dialect: a folder, or hf:OWNER/NAME (default models/small)
   --requests N    requests in total (default 5000)
   --clients N     concurrent calls (default 48)
   --abort N       percentage of requests to abort (default 40)
@@ -52,7 +52,7 @@ export interface SoakFigures {
 }
 
 interface Settings {
-  model: string;
+  model: LocatedModel;
   requests: number;
   clients: number;
   abort: number;
@@ -74,7 +74,7 @@ export const subject = defineSubject({
   },
   async measure(values) {
     return await soak({
-      model: resolve(values.model),
+      model: await locateModel(values.model),
       requests: integer("requests", values.requests, 1, 10_000_000),
       clients: integer("clients", values.clients, 1, 250),
       abort: integer("abort", values.abort, 0, 100),
@@ -100,11 +100,12 @@ interface Complete {
 
 async function soak(settings: Settings): Promise<SoakFigures> {
   const random = new Random(settings.seed);
-  const model = new TextModel(settings.model);
-  if (!model.dialect) throw new Error(`${settings.model} has no dialect: nothing in it branches`);
-  const reference = new ReferenceEngine(settings.model, model.dialect.opener.at(-1));
+  const { path } = settings.model;
+  const model = await TextModel.open(settings.model);
+  if (!model.dialect) throw new Error(`${path} has no dialect: nothing in it branches`);
+  const reference = new ReferenceEngine(path, model.dialect.opener.at(-1));
   const client = new EngineClient({
-    model: settings.model,
+    model: path,
     threads: 1,
     kvMib: settings.kvMib,
     maxRunning: Math.ceil(settings.clients / 2),

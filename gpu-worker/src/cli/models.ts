@@ -26,7 +26,11 @@ if (name === "--help") {
   try {
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
     const known = Object.keys(verbs).join(", ");
-    if (!verb) throw new UsageError(`name a verb first, one of ${known}; see --help`);
+    if (!verb) {
+      throw new UsageError(
+        `the first argument is one of ${known}${name && `, not ${name}`}; see --help`,
+      );
+    }
     await verb.run(args);
   } catch (error) {
     failCommand("models", error);

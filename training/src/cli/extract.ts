@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { locateModel } from "@anabranch/gpu-worker/model/locate.ts";
 import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
 import { type Answer, readAnswers } from "../pipeline/answers.ts";
 import {
@@ -60,7 +61,7 @@ A language model can look for parts as well, through any OpenAI-compatible endpo
 
 The engine can check that branches don't need each other:
   --likelihood        compare each branch's log-probability with its siblings visible and hidden
-  --model DIR         the model that scores them
+  --model MODEL       the model that scores them: a folder, or hf:OWNER/NAME
   --threshold X       nats per token that a branch may lose (default 0.3)
 `;
 
@@ -176,7 +177,8 @@ class Annotator {
 
 async function openScorer(values: Values): Promise<LikelihoodScorer | undefined> {
   if (!values.likelihood) return undefined;
-  return await LikelihoodScorer.open(fromRoot(required("model", values.model)));
+  const { path } = await locateModel(required("model", values.model));
+  return await LikelihoodScorer.open(path);
 }
 
 const twinOf = (out: string) => `${out.replace(/\.jsonl$/, "")}.twin.jsonl`;
