@@ -75,18 +75,21 @@ describe("the answer cache", () => {
       minP: 0,
       repetitionPenalty: 1.05,
     };
-    await register(0, {}, "greedy", { ...fakeModel, id: "greedy", samplingDefaults });
-    const of = (fields: object) => stateOf(chat(mine.key, script, { model: "greedy", ...fields }));
-    expect(await of({})).toBe("miss");
-    expect(await of({})).toBe("hit");
-    const same = { temperature: 0, top_p: 0.9, top_k: 20, min_p: 0, repetition_penalty: 1.05 };
-    expect(await of(same)).toBe("hit");
-    expect(await of({ repetition_penalty: 1 })).toBe("miss");
-    expect(await of({ temperature: 1 })).toBe("bypass");
+    await register(1, {}, "fake-1", { ...fakeModel, id: "greedy", samplingDefaults });
     const sampled = { ...samplingDefaults, temperature: 0.7 };
-    await register(0, {}, "greedy", { ...fakeModel, id: "greedy", samplingDefaults: sampled });
-    expect(await of({ temperature: 0 })).toBe("hit");
-    expect(await of({ seed: 3 })).toBe("miss");
+    await register(0, {}, "fake-0", { ...fakeModel, id: "sampled", samplingDefaults: sampled });
+    const of = (model: string, fields: object) =>
+      stateOf(chat(mine.key, script, { model, ...fields }));
+    expect(await of("greedy", {})).toBe("miss");
+    expect(await of("greedy", {})).toBe("hit");
+    const same = { temperature: 0, top_p: 0.9, top_k: 20, min_p: 0, repetition_penalty: 1.05 };
+    expect(await of("greedy", same)).toBe("hit");
+    expect(await of("greedy", { repetition_penalty: 1 })).toBe("miss");
+    expect(await of("greedy", { temperature: 1 })).toBe("bypass");
+    expect(await of("sampled", {})).toBe("bypass");
+    expect(await of("sampled", { temperature: 0 })).toBe("miss");
+    expect(await of("sampled", { seed: 3 })).toBe("miss");
+    expect(await of("sampled", { seed: 3, temperature: 0.7 })).toBe("hit");
   });
 
   it("remembers a seeded answer under its seed", async () => {

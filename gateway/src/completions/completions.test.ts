@@ -237,7 +237,7 @@ describe("a chat completion", () => {
     const samplingDefaults = {
       ...{ temperature: 0.5, topP: 0.75, topK: 20, minP: 0.25, repetitionPenalty: 1.5 },
     };
-    await register(0, {}, "tuned", { ...fakeModel, id: "tuned", samplingDefaults });
+    await register(1, {}, "fake-1", { ...fakeModel, id: "tuned", samplingDefaults });
     expect(await says("tuned", {})).toMatchObject(samplingDefaults);
     const given = { temperature: 0, top_p: 1, top_k: -1, min_p: 0, repetition_penalty: 1 };
     expect(await says("tuned", given)).toMatchObject({

@@ -137,7 +137,7 @@ describe("the pool", () => {
       minP: 0,
       repetitionPenalty: 1,
     };
-    await register(1, {}, "tuned", { ...fakeModel, id: "tuned", samplingDefaults });
+    await register(1, {}, "fake-1", { ...fakeModel, id: "tuned", samplingDefaults });
     const tuned = await call("/v1/models/tuned", { headers: bearer(key.key) });
     expect(await tuned.json()).toMatchObject({
       anabranch: {

@@ -9,7 +9,6 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { ModelReport } from "../model/report.ts";
 
 const at = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-const tiny = at("native/test/oracle/fixtures/qwen3-yarn-sharded");
 const ggufFile = at("native/test/gguf/fixtures/model.gguf");
 const folder = mkdtempSync(join(tmpdir(), "anabranch-models-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -81,7 +80,7 @@ describe("show", () => {
   });
 
   it("prints the same as text", () => {
-    const { status, stdout } = models("show", tiny);
+    const { status, stdout } = models("show", at("models/small"));
     expect(status).toBe(0);
     expect(stdout).toMatch(/^family +qwen3$/m);
     expect(stdout).toMatch(/^It runs here\.$/m);
