@@ -26,6 +26,8 @@ export interface Faults {
   announced?: Record<string, number>;
   /** Status of every request. */
   down?: number;
+  /** No content is sent before this. */
+  contentsAfter?: Promise<void>;
 }
 
 export interface HubServer {
@@ -34,6 +36,8 @@ export interface HubServer {
   faults: Faults;
   /** "METHOD path range", in order; contents come from a host of their own, as on the hub. */
   requests: string[];
+  /** Called after each request to the hub itself is recorded. */
+  onRequest: () => void;
   /** Authorization headers that reached the host of the contents. */
   leaked: string[];
   /** Of the only account. */
@@ -55,9 +59,14 @@ export const gitSha1 = (content: Buffer | string) =>
     .digest("hex");
 
 export async function startHub(repos: Record<string, HubRepo>): Promise<HubServer> {
-  const contents = createServer((request, response) => serveContent(hub, request, response));
+  const contents = createServer(async (request, response) => {
+    record(hub, request);
+    await hub.faults.contentsAfter;
+    serveContent(hub, request, response);
+  });
   const server = createServer((request, response) => {
     hub.requests.push(`${request.method} ${request.url?.split("?")[0]}`);
+    hub.onRequest();
     serveHub(hub, origin(contents), request, response);
   });
   for (const each of [contents, server]) {
@@ -66,6 +75,7 @@ export async function startHub(repos: Record<string, HubRepo>): Promise<HubServe
   }
   const hub: HubServer = {
     ...{ url: origin(server), repos, faults: {}, requests: [], leaked: [], token: "hf_known" },
+    onRequest: () => {},
     async close() {
       for (const each of [contents, server]) {
         each.closeAllConnections();
@@ -143,13 +153,22 @@ function treePage(hub: HubServer, repo: HubRepo, query: URLSearchParams, respons
   return entries.slice(at, at + PAGE);
 }
 
-function serveContent(hub: HubServer, request: IncomingMessage, response: ServerResponse): void {
+/** The repository and the path in it that a request for contents names. */
+function placeOf({ url = "" }: IncomingMessage): { repo: string; path: string } {
+  const [, owner, name, ...rest] = decodeURIComponent(url).split("/");
+  return { repo: `${owner}/${name}`, path: rest.join("/") };
+}
+
+function record(hub: HubServer, request: IncomingMessage): void {
   const { authorization, range } = request.headers;
   if (authorization) hub.leaked.push(authorization);
-  const [, owner, name, ...rest] = decodeURIComponent(request.url ?? "").split("/");
-  const path = rest.join("/");
-  hub.requests.push(`CONTENT ${path}${range ? ` ${range}` : ""}`);
-  const content = Buffer.from(hub.repos[`${owner}/${name}`]?.files[path] ?? "");
+  hub.requests.push(`CONTENT ${placeOf(request).path}${range ? ` ${range}` : ""}`);
+}
+
+function serveContent(hub: HubServer, request: IncomingMessage, response: ServerResponse): void {
+  const { range } = request.headers;
+  const { repo, path } = placeOf(request);
+  const content = Buffer.from(hub.repos[repo]?.files[path] ?? "");
   if (hub.faults.altered?.has(path)) content[0] = (content[0] ?? 0) ^ 1;
   const from = hub.faults.noRanges ? 0 : Number(/^bytes=(\d+)-/.exec(range ?? "")?.[1] ?? 0);
   response.writeHead(from > 0 ? 206 : 200, { "content-length": content.length - from });

@@ -178,8 +178,16 @@ describe("a download", () => {
   });
 
   it("by several processes at once brings each file once", async () => {
+    const [processes, pages] = [3, 2];
     const command = fileURLToPath(new URL("../cli/models.ts", import.meta.url));
-    const runs = Array.from({ length: 3 }, async () => {
+    // The first content is sent when all of them are about to fetch it.
+    hub.faults.contentsAfter = new Promise((resolve) => {
+      hub.onRequest = () => {
+        const trees = hub.requests.filter((line) => line.includes("/tree/"));
+        if (trees.length === processes * pages) resolve();
+      };
+    });
+    const runs = Array.from({ length: processes }, async () => {
       const child = spawn(process.execPath, [command, "fetch", "hf:org/sharded", "--json"], {
         stdio: ["ignore", "pipe", "pipe"],
       });
