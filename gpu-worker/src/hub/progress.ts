@@ -23,7 +23,7 @@ export function progressOf(name: string, total: number): Progress {
   if (!bar) say(`fetching ${name}: ${sizeText(total)}`);
   let lineAt = Date.now();
   const show = (file: string) => {
-    if (bar) return bar.update(sum(), { file, amount: `${sizeText(sum())} of ${sizeText(total)}` });
+    if (bar) return bar.show(sum(), file);
     if (Date.now() - lineAt < LINE_EVERY_MS) return;
     lineAt = Date.now();
     say(`  ${Math.floor((100 * sum()) / total)}%, ${sizeText(sum())}, at ${file}`);
@@ -38,7 +38,7 @@ export function progressOf(name: string, total: number): Progress {
       show(name);
     },
     note(message) {
-      if (bar) bar.log(`${message}\n`);
+      if (bar) bar.note(message);
       else say(`  ${message}`);
     },
     end() {
@@ -48,13 +48,22 @@ export function progressOf(name: string, total: number): Progress {
   };
 }
 
-type Bar = cliProgress.SingleBar & { log(text: string): void };
-
-function barOf(total: number): Bar {
-  const multi = new cliProgress.MultiBar({
-    ...{ stream: process.stderr, etaBuffer: 200, hideCursor: true },
+/** A bar of several may have lines above it. */
+function barOf(total: number) {
+  const bars = new cliProgress.MultiBar({
+    ...{ stream: process.stderr, hideCursor: true, etaBuffer: 200 },
     format: " {bar} {percentage}% {amount}, {eta_formatted} left, {file}",
+    // The last state stays visible.
+    stopOnComplete: false,
   });
-  const bar = multi.create(Math.max(1, total), 0, { file: "", amount: "" });
-  return Object.assign(bar, { log: (text: string) => multi.log(text), stop: () => multi.stop() });
+  const bar = bars.create(Math.max(1, total), 0, { file: "", amount: "" });
+  return {
+    show: (bytes: number, file: string) =>
+      bar.update(bytes, { file, amount: `${sizeText(bytes)} of ${sizeText(total)}` }),
+    note(line: string) {
+      bars.log(`${line}\n`);
+      bars.update();
+    },
+    stop: () => bars.stop(),
+  };
 }
