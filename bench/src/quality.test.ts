@@ -32,7 +32,7 @@ it("names the option that it refuses", () => {
     ["--split", "test"],
   ] as const) {
     const { status, stdout, stderr } = bench(name, value);
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(stderr).toContain(name);
     expect(stdout).toBe("");
   }

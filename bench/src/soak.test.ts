@@ -29,7 +29,7 @@ it("preempts and aborts requests, frees all KV, and changes no answer", {
 
 it("names the option that it refuses", () => {
   const { status, stdout, stderr } = bench("--abort", "101");
-  expect(status).toBe(1);
+  expect(status).toBe(2);
   expect(stderr).toContain("--abort");
   expect(stdout).toBe("");
 });

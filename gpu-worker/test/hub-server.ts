@@ -170,12 +170,17 @@ function serveContent(hub: HubServer, request: IncomingMessage, response: Server
   const { repo, path } = placeOf(request);
   const content = Buffer.from(hub.repos[repo]?.files[path] ?? "");
   if (hub.faults.altered?.has(path)) content[0] = (content[0] ?? 0) ^ 1;
-  const from = hub.faults.noRanges ? 0 : Number(/^bytes=(\d+)-/.exec(range ?? "")?.[1] ?? 0);
-  response.writeHead(from > 0 ? 206 : 200, { "content-length": content.length - from });
+  const asked = hub.faults.noRanges ? null : /^bytes=(\d+)-(\d*)$/.exec(range ?? "");
+  const from = Number(asked?.[1] ?? 0);
+  const end = asked?.[2] ? Math.min(Number(asked[2]) + 1, content.length) : content.length;
+  response.writeHead(asked ? 206 : 200, {
+    "content-length": end - from,
+    ...(asked && { "content-range": `bytes ${from}-${end - 1}/${content.length}` }),
+  });
   const breaks = hub.faults.breakAt?.[path] ?? [];
   const until = breaks.shift();
   if (until === undefined) {
-    response.end(content.subarray(from));
+    response.end(content.subarray(from, end));
     return;
   }
   // The bytes are on their way before the connection goes.

@@ -5,8 +5,8 @@
 
 namespace anabranch {
 
-/// inspectModel(path): {config, memory}. Throws an Error with a `code` that says why the engine can't
-/// run the model.
+/// inspectModel(path): {config, memory}. Throws an Error with a `code` that says why the engine
+/// can't run the model.
 Napi::Value inspect_model(const Napi::CallbackInfo& call);
 
 }  // namespace anabranch

@@ -203,7 +203,8 @@ Napi::Value read_bandwidth(const Napi::CallbackInfo& call) {
   }
 }
 
-/// lockFile(fd): whether this process now holds the file's exclusive lock, which closing it releases.
+/// lockFile(fd): whether this process now holds the file's exclusive lock, which closing it
+/// releases.
 Napi::Value lock_file(const Napi::CallbackInfo& call) {
   try {
     if (call.Length() < 1 || !call[0].IsNumber()) throw bad_argument("expected a file descriptor");

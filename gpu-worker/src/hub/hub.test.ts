@@ -14,7 +14,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { gitSha1, type HubServer, sha256, startHub } from "../../test/hub-server.ts";
+import { locatePath } from "../model/locate.ts";
+import { reportOf } from "../model/report.ts";
 import { fetchModel } from "./fetch-model.ts";
+import { previewModel } from "./preview.ts";
 import { parseHubReference } from "./reference.ts";
 
 const commit = "1234567890".repeat(4);
@@ -238,6 +241,46 @@ describe("access", () => {
       expect(() => parseHubReference(model)).toThrow(/write hf:OWNER\/NAME/);
     },
   );
+});
+
+describe("a preview", () => {
+  const root = new URL("../../../", import.meta.url);
+  const read = (path: string) => readFileSync(new URL(path, root));
+  const gguf = "native/test/gguf/fixtures/model.gguf";
+
+  it.each([
+    ["hf:org/small", "models/small"],
+    ["hf:org/small-gguf", gguf],
+  ])("of %s has the headers alone, which tell as much as the whole", async (name, path) => {
+    const names = [
+      "config.json",
+      "generation_config.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ];
+    const files = [...names, "model.safetensors"].map((file) => [
+      file,
+      read(`models/small/${file}`),
+    ]);
+    hub.repos["org/small"] = { commit, files: Object.fromEntries(files) };
+    hub.repos["org/small-gguf"] = { commit, files: { "model.gguf": read(gguf) } };
+    const preview = await previewModel(parseHubReference(name));
+    const here = await reportOf(locatePath(fileURLToPath(new URL(path, root))), 100);
+    const there = await reportOf(preview, 100);
+    preview.close();
+    const { freeBytes: _, path: __, dialect, ...same } = here;
+    expect(there).toMatchObject(same);
+    expect(existsSync(preview.path)).toBe(false);
+    expect(preview.missingBytes).toBeGreaterThan(0);
+    const sent = hub.requests.filter((line) => /CONTENT model\./.test(line));
+    expect(sent.every((line) => /bytes=\d+-\d+$/.test(line))).toBe(true);
+  });
+
+  it("of a model in the cache is the model", async () => {
+    const { path } = await fetchOf("hf:org/plain");
+    const preview = await previewModel(parseHubReference("hf:org/plain"));
+    expect(preview).toMatchObject({ path, missingBytes: 0 });
+  });
 });
 
 describe("without the hub", () => {

@@ -27,8 +27,8 @@ struct Elements {
 Elements count(const TensorManifest& manifest) {
   Elements out;
   for (const LayerManifest& layer : manifest.layers) {
-    for (const LinearSpec* linear : {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate,
-                                     &layer.up, &layer.down}) {
+    for (const LinearSpec* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
       out.layers += elements_of(linear->weight);
     }
   }
@@ -62,8 +62,7 @@ std::uint64_t kv_head_bytes(int head_dim, WeightType weights, KvType kv) {
 
 }  // namespace
 
-std::vector<MemoryEstimate> memory_estimates(const ModelConfig& config,
-                                             const Checkpoint& weights) {
+std::vector<MemoryEstimate> memory_estimates(const ModelConfig& config, const Checkpoint& weights) {
   const TensorManifest manifest = tensor_manifest(config);
   for (const TensorSpec& spec : manifest.tensors()) weights.get(spec);
   const Elements elements = count(manifest);

@@ -49,7 +49,8 @@ export function readCommandLine<const Options extends ParseArgsOptionsConfig>(
 /** Ends the process: with 2 if its user must correct the command line, else with 1. */
 export function failCommand(name: string, error: unknown): never {
   process.stderr.write(`${name}: ${messageOf(error)}\n`);
-  process.exit(error instanceof UsageError ? 2 : 1);
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  process.exit(error instanceof UsageError || code.startsWith("ERR_PARSE_ARGS") ? 2 : 1);
 }
 
 const messageOf = (error: unknown): string =>

@@ -1,6 +1,6 @@
 // npm run data: makes answers that branch from ordinary answers.
 import { parseArgs } from "node:util";
-import { UsageError } from "@anabranch/shared/cli/options.ts";
+import { failCommand } from "@anabranch/shared/cli/command.ts";
 import { extractCommand, extractHelp } from "./extract.ts";
 import { generateCommand, generateHelp } from "./generate.ts";
 import { sampleCommand, sampleHelp } from "./sample.ts";
@@ -49,10 +49,7 @@ async function main(argv: string[]): Promise<number> {
 }
 
 if (import.meta.main) {
-  process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
-    const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`data: ${message}\n`);
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    return error instanceof UsageError || code.startsWith("ERR_PARSE_ARGS") ? 2 : 1;
-  });
+  process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) =>
+    failCommand("data", error),
+  );
 }
