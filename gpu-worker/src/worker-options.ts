@@ -6,17 +6,18 @@ import { integer, oneOf, required, UsageError } from "@anabranch/shared/cli/opti
 import { modelHelp } from "./model/locate.ts";
 import { poolToken } from "./pool-token.ts";
 
-const help = `npm run worker -- --model PATH [options]
+const help = `npm run worker -- --model MODEL [options]
 
 Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
 
-  --model PATH        ${modelHelp}
+  --model MODEL       ${modelHelp}
   --gateway URL       gateway to register with (absent: serve without a pool)
   --port N            port to listen on (default 0: any free one)
   --host ADDRESS      address to listen on (default 127.0.0.1)
   --url URL           how the gateway reaches this worker (default http://HOST:PORT)
   --id NAME           name in the pool (default: host name and port)
-  --model-id NAME     name clients ask for (default: what the model's config says, else the folder)
+  --model-id NAME     name clients ask for (default: OWNER/NAME of a model of the hub, the name of a GGUF
+                      file, else what the model's config says, else the folder)
   --device DEVICE     auto, cpu or cuda:N (default auto: a GPU if there is one)
   --dtype TYPE        of the weights: bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
   --kv-dtype TYPE     of K and V: auto (bf16, beside fp32 weights fp32) or fp8 (GPU) (default auto)

@@ -5,13 +5,13 @@ import { failCommand, readCommandLine } from "@anabranch/shared/cli/command.ts";
 import { oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
 import { locateModel, modelHelp } from "../model/locate.ts";
 
-const help = `npm run score -- --model PATH --in FILE [options]
+const help = `npm run score -- --model MODEL --in FILE [options]
 
 Scores tokens with their lane structure: FILE is
   [{"serial":[ids]},{"parallel":[[ids],[ids]]},{"serial":[ids]}]
 and the result has the same shape with each token's log-probability, null for the first of every run.
 
-  --model PATH      ${modelHelp};
+  --model MODEL     ${modelHelp};
                     needs no tokenizer
   --in FILE         the structure, as JSON
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if there is one)

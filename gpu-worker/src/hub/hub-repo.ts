@@ -45,7 +45,7 @@ export class HubRepo {
     if (!isCommit(commit)) throw new HubError(`${hub.hubUrl} gives no commit of ${repo}`);
     const entries = new Map<string, ListFileEntry>();
     for await (const entry of listFiles({ ...hub, repo, revision: commit, recursive: true })) {
-      if (entry.type === "file") entries.set(entry.path, entry);
+      if (entry.type === "file" && isInside(entry.path)) entries.set(entry.path, entry);
     }
     return new HubRepo(reference, cache, settings, commit, entries);
   }
@@ -102,3 +102,7 @@ export class HubRepo {
     return Buffer.from(await response.arrayBuffer());
   }
 }
+
+/** Paths come from the hub: none may lead out of the cache. */
+const isInside = (path: string): boolean =>
+  !path.startsWith("/") && !path.includes("\\") && !path.split("/").includes("..");

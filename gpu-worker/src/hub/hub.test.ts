@@ -207,6 +207,13 @@ describe("a download", () => {
   });
 });
 
+it("a path that leads out of the cache is no file of a repository", async () => {
+  const files = { "../../../escaped.gguf": weights };
+  hub.repos["org/evil"] = { commit, files };
+  await expect(fetchOf("hf:org/evil")).rejects.toThrow(/no model that can be served/);
+  await expect(fetchOf("hf:org/evil:../../../escaped.gguf")).rejects.toThrow(/has no file/);
+});
+
 describe("access", () => {
   it("uses the token, and shows it to the hub alone", async () => {
     await expect(fetchOf("hf:org/gated")).rejects.toThrow(
