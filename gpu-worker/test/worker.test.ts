@@ -560,6 +560,18 @@ describe("a model that knows no markers", () => {
   });
 });
 
+it("reports the model's sampling defaults, or neutral ones if it is told to", async () => {
+  const temperatureOf = async ({ client, headers }: WorkerProcess) =>
+    (await client.describe({}, { headers })).models[0]?.samplingDefaults?.temperature;
+  expect(await temperatureOf(worker)).toBe(0);
+  const other = await WorkerProcess.start(["--model", demoModel, "--sampling-defaults", "none"]);
+  try {
+    expect(await temperatureOf(other)).toBe(1);
+  } finally {
+    await other.stop();
+  }
+});
+
 describe("processes", () => {
   it("an engine that dies ends its answers as unavailable and is replaced", async () => {
     const stream = ask({ maxTokens: 900, ignoreEos: true })[Symbol.asyncIterator]();

@@ -14,6 +14,24 @@ const path = fileURLToPath(
 const folder = mkdtempSync(join(tmpdir(), "anabranch-gguf-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** The fixture with general.sampling.* before its other metadata. */
+function withFloats(values: Record<string, number>): Buffer {
+  const file = readFileSync(path);
+  const entries = Object.entries(values).map(([name, value]) => {
+    const key = Buffer.from(`general.sampling.${name}`);
+    const entry = Buffer.alloc(8 + key.length + 8);
+    entry.writeBigUInt64LE(BigInt(key.length));
+    key.copy(entry, 8);
+    entry.writeUInt32LE(6, 8 + key.length); // the type: a 32-bit float
+    entry.writeFloatLE(value, 12 + key.length);
+    return entry;
+  });
+  // Magic, version, number of tensors; then the number of values, and these.
+  const head = Buffer.from(file.subarray(0, 24));
+  head.writeBigUInt64LE(head.readBigUInt64LE(16) + BigInt(entries.length), 16);
+  return Buffer.concat([head, ...entries, file.subarray(24)]);
+}
+
 describe("the text model of a GGUF file", () => {
   it("has its tokenizer, chat template and name", async () => {
     const model = await TextModel.open(locatePath(path));
@@ -38,6 +56,14 @@ describe("the text model of a GGUF file", () => {
   it("splits words as the named pre-tokenizer does", async () => {
     const { tokenizer } = await readGguf(path);
     expect(tokenizer).toMatchObject({ pre_tokenizer: preTokenizerOf("smollm").preTokenizer });
+  });
+
+  it("has the sampling that its metadata recommends", async () => {
+    const sampled = join(folder, "sampled.gguf");
+    writeFileSync(sampled, withFloats({ temp: 0.6, top_p: 0.95, penalty_repeat: 1.05 }));
+    const { generationConfig } = await readGguf(sampled);
+    expect(generationConfig).toEqual({ temperature: 0.6, top_p: 0.95, repetition_penalty: 1.05 });
+    expect((await readGguf(path)).generationConfig).toEqual({});
   });
 
   it("is refused by name of what is missing or not known", async () => {
