@@ -14,7 +14,10 @@ constexpr int kTargetQueriesPerItem = 96;
 /// about as much as computing with them a few times.
 long long cost_of(long long query_tokens, int longest) { return query_tokens + 4 * longest; }
 
-int chunks_for(int tokens) { return (tokens + kKvChunkTokens - 1) / kKvChunkTokens; }
+/// Chunks with tokens [begin, end) of a span.
+int chunks_for(int begin, int end) {
+  return begin >= end ? 0 : (end - 1) / kKvChunkTokens - begin / kKvChunkTokens + 1;
+}
 
 }  // namespace
 
@@ -31,11 +34,12 @@ AttentionPlan::AttentionPlan(int blocks, int max_partials, int kv_heads, int gro
 
 /// The chunk with these blocks, as far as both lists go, or a new one. Requests that share cached
 /// blocks may diverge within a chunk: then the first block is the same and a later one differs.
-int AttentionPlan::find_or_add_chunk(const int* blocks, int tokens) {
+int AttentionPlan::find_or_add_chunk(const int* blocks, int begin, int tokens) {
   for (int at = chunk_at_[blocks[0]]; at >= 0; at = chunks_[at].next) {
     Chunk& chunk = chunks_[at];
     const int common = (std::min(tokens, chunk.tokens) + kBlockTokens - 1) / kBlockTokens;
     if (blocks != chunk.blocks && !std::equal(blocks, blocks + common, chunk.blocks)) continue;
+    chunk.begin = std::min(chunk.begin, begin);
     if (tokens > chunk.tokens) {
       chunk.blocks = blocks;
       chunk.tokens = tokens;
@@ -43,12 +47,12 @@ int AttentionPlan::find_or_add_chunk(const int* blocks, int tokens) {
     return at;
   }
   const int added = static_cast<int>(chunks_.size());
-  chunks_.push_back({blocks, tokens, 0, 0, chunk_at_[blocks[0]]});
+  chunks_.push_back({blocks, begin, tokens, 0, 0, chunk_at_[blocks[0]]});
   chunk_at_[blocks[0]] = added;
   return added;
 }
 
-void AttentionPlan::build(const Batch& batch, std::span<const char> skip) {
+void AttentionPlan::build(const Batch& batch, int window, std::span<const char> skip) {
   reads_.clear();
   items_.clear();
   waves_.clear();
@@ -58,10 +62,13 @@ void AttentionPlan::build(const Batch& batch, std::span<const char> skip) {
   num_partials_.resize(rows);
   int first_row = 0, used = 0;
   for (int row = 0; row < rows; ++row) {
+    const int position = batch.rows[row].position;
     const KvSpan* spans = batch.spans.data() + batch.rows[row].first_span;
     const int count = !skip.empty() && skip[row] ? 0 : batch.rows[row].num_spans;
     int partials = 0;
-    for (int s = 0; s < count; ++s) partials += chunks_for(spans[s].length);
+    for (int s = 0; s < count; ++s) {
+      partials += chunks_for(first_visible(spans[s], position, window), spans[s].length);
+    }
     if (used + partials > max_partials_) {
       close_wave(first_row, row);
       first_row = row;
@@ -70,11 +77,15 @@ void AttentionPlan::build(const Batch& batch, std::span<const char> skip) {
     first_partial_[row] = used;
     num_partials_[row] = partials;
     for (int s = 0; s < count; ++s) {
-      for (int first = 0; first < spans[s].length; first += kKvChunkTokens) {
+      const int visible = first_visible(spans[s], position, window);
+      for (int first = visible / kKvChunkTokens * kKvChunkTokens; first < spans[s].length;
+           first += kKvChunkTokens) {
+        const int begin = std::max(0, visible - first);
         const int tokens = std::min(kKvChunkTokens, spans[s].length - first);
-        const int chunk = find_or_add_chunk(spans[s].blocks + first / kBlockTokens, tokens);
+        if (begin >= tokens) continue;  // the window begins after the span
+        const int chunk = find_or_add_chunk(spans[s].blocks + first / kBlockTokens, begin, tokens);
         ++chunks_[chunk].reads;
-        chunk_reads_.push_back({chunk, {row, tokens, used++}});
+        chunk_reads_.push_back({chunk, {row, begin, tokens, used++}});
       }
     }
   }
@@ -87,7 +98,8 @@ void AttentionPlan::close_wave(int first_row, int last_row) {
   reads_.resize(reads_.size() + chunk_reads_.size());
   const int first_item = static_cast<int>(items_.size());
   const auto max_cost = [&](const Chunk& chunk) {
-    return cost_of(static_cast<long long>(chunk.reads) * chunk.tokens * group_, chunk.tokens);
+    const int tokens = chunk.tokens - chunk.begin;
+    return cost_of(static_cast<long long>(chunk.reads) * tokens * group_, tokens);
   };
   long long total = 0;
   for (const Chunk& chunk : chunks_) total += max_cost(chunk) * kv_heads_;
@@ -95,7 +107,7 @@ void AttentionPlan::close_wave(int first_row, int last_row) {
   for (Chunk& chunk : chunks_) {
     chunk_at_[chunk.blocks[0]] = -1;
     chunk.next_read = begin;
-    kv_tokens_ += chunk.tokens;
+    kv_tokens_ += chunk.tokens - chunk.begin;
     const int queries = chunk.reads * group_;
     const auto items_of = [&](int size) { return (queries + size - 1) / size; };
     // No item costs more than one thread's share of the wave, nor holds fewer queries than walk a
@@ -128,13 +140,14 @@ AttentionPlan::Wave AttentionPlan::assign_to_threads(int first_row, int last_row
   std::vector<int> order;
   for (const WorkItem& item : items) {
     long long query_tokens = 0;
-    int longest = 0;
+    int begin = kKvChunkTokens, end = 0;
     for (int r = 0; r < item.count; ++r) {
-      const int tokens = reads_[item.first + r].tokens;
-      query_tokens += static_cast<long long>(tokens) * group_;
-      longest = std::max(longest, tokens);
+      const QueryRead& read = reads_[item.first + r];
+      query_tokens += static_cast<long long>(read.tokens - read.begin) * group_;
+      begin = std::min(begin, read.begin);
+      end = std::max(end, read.tokens);
     }
-    cost.push_back(cost_of(query_tokens, longest));
+    cost.push_back(cost_of(query_tokens, end - begin));
     order.push_back(static_cast<int>(order.size()));
   }
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return cost[a] > cost[b]; });

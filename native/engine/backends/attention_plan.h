@@ -2,6 +2,7 @@
 // (split-KV attention: partial results per chunk, merged per row).
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -12,10 +13,17 @@ namespace anabranch {
 /// Tokens in one chunk of KV. Chunks start at fixed offsets within a segment.
 inline constexpr int kKvChunkTokens = 256;
 
+/// The first token of a span that a row sees: keys at positions above `position` - `window`, or all
+/// if the window is 0. A span's positions ascend, so the row sees all later ones; it may be beyond
+/// the span's end.
+inline int first_visible(const KvSpan& span, int position, int window) {
+  return window == 0 ? 0 : std::max(0, position - window + 1 - span.start);
+}
+
 /// Query heads that a CPU thread multiplies with one block of K or V together, at most.
 inline constexpr int kMaxQueriesPerItem = 12;
 
-/// The attention of one batch, planned once for all layers. Rows share a chunk if their spans name
+/// The attention of one batch, planned once for all layers with the same sliding window. Rows share a chunk if their spans name
 /// the same blocks, whichever requests they belong to. A plan is cut into waves of rows, so that
 /// the partial results of any batch fit a bounded buffer.
 class AttentionPlan {
@@ -23,7 +31,8 @@ class AttentionPlan {
   /// One row's read of a chunk.
   struct QueryRead {
     int row = 0;
-    int tokens = 0;   // of the chunk, counted from its start; at least 1
+    int begin = 0;    // tokens [begin, tokens) of the chunk, counted from its start; at least one
+    int tokens = 0;
     int partial = 0;  // index of the partial result
   };
 
@@ -47,8 +56,9 @@ class AttentionPlan {
   /// it must suffice for one row that reads every block.
   AttentionPlan(int blocks, int max_partials, int kv_heads, int group, int threads);
 
-  /// Rows that `skip` marks, if given, get no partials: another kernel computes their attention.
-  void build(const Batch& batch, std::span<const char> skip = {});
+  /// Chunks outside of a row's `window` (0: none) are not read. Rows that `skip` marks, if given,
+  /// get no partials: another kernel computes their attention.
+  void build(const Batch& batch, int window = 0, std::span<const char> skip = {});
 
   const std::vector<Wave>& waves() const { return waves_; }
   const WorkItem& item(int index) const { return items_[index]; }
@@ -62,6 +72,7 @@ class AttentionPlan {
  private:
   struct Chunk {
     const int* blocks = nullptr;  // of the longest read
+    int begin = 0;                // the first token of all reads
     int tokens = 0;               // of the longest read
     int reads = 0;
     int next_read = 0;  // index in reads_ while they are sorted by chunk
@@ -72,7 +83,7 @@ class AttentionPlan {
     QueryRead read;
   };
 
-  int find_or_add_chunk(const int* blocks, int tokens);
+  int find_or_add_chunk(const int* blocks, int begin, int tokens);
   void close_wave(int first_row, int last_row);
   Wave assign_to_threads(int first_row, int last_row, int first_item);
 

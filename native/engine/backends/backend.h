@@ -19,6 +19,7 @@ namespace anabranch {
 struct KvSpan {
   const int* blocks = nullptr;  // [ceil(length / kBlockTokens)]
   int length = 0;
+  int start = 0;  // position of token 0; the others follow it
 };
 
 /// One input token of a forward pass. Rows may attend to KV that the same pass writes.

@@ -81,4 +81,11 @@ const Tensor& Checkpoint::get(const TensorSpec& spec) const {
   return found->second;
 }
 
+std::vector<float> Checkpoint::norm(const NormSpec& spec) const {
+  std::vector<float> out(static_cast<size_t>(spec.tensor.shape[0]));
+  to_float(get(spec.tensor), 0, out.size(), out.data());
+  for (float& weight : out) weight = (weight + spec.offset) * spec.scale;
+  return out;
+}
+
 }  // namespace anabranch

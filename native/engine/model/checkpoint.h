@@ -23,6 +23,9 @@ class Checkpoint {
   /// The tensor of this name. Throws Error if it is missing or has another shape.
   const Tensor& get(const TensorSpec& spec) const;
 
+  /// The weights of a norm, in fp32: (stored + offset) · scale.
+  std::vector<float> norm(const NormSpec& spec) const;
+
   /// A hash of every byte of every file: two checkpoints of one shape differ only in their weights.
   /// Reads all of them.
   std::uint64_t fingerprint() const;

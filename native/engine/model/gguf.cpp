@@ -286,7 +286,6 @@ GgufModel::GgufModel(const std::string& path) {
     files_.push_back(std::make_shared<MappedFile>(part, 24, "a GGUF file"));
     read_part();
   }
-  mark_interleaved_heads();
 }
 
 void GgufModel::read_part() {
@@ -312,23 +311,6 @@ void GgufModel::read_part() {
   }
   read_tensors(cursor, tensors, alignment, tensors_);
   if (files_.size() == 1) values_ = std::move(read);
-}
-
-/// Converters to GGUF reorder the q and k rows of the llama architecture for ggml's kind of RoPE.
-void GgufModel::mark_interleaved_heads() {
-  if (!has("general.architecture") || string("general.architecture") != "llama") return;
-  const std::int64_t heads = integer("llama.attention.head_count", 1, 4096);
-  const std::int64_t head_dim = has("llama.attention.key_length")
-                                    ? integer("llama.attention.key_length", 2, 1024)
-                                    : integer("llama.embedding_length", 1, 1 << 24) / heads;
-  if (head_dim < 2 || head_dim % 2 != 0) fail("has an impossible head size");
-  for (auto& [name, tensor] : tensors_) {
-    const bool rotated =
-        name.find(".attn_q.") != std::string::npos || name.find(".attn_k.") != std::string::npos;
-    if (rotated && tensor.shape.front() % head_dim == 0) {
-      tensor.interleaved_head_dim = static_cast<int>(head_dim);
-    }
-  }
 }
 
 const GgufModel::Value& GgufModel::at(std::string_view key) const {

@@ -43,7 +43,6 @@ class GgufModel {
 
  private:
   void read_part();  // the last of files_
-  void mark_interleaved_heads();
   const Value& at(std::string_view key) const;
 
   std::vector<std::shared_ptr<const MappedFile>> files_;

@@ -48,6 +48,13 @@ class Json {
     return !object.at_key(key).get(element) && !element.is_null();
   }
 
+  /// Whether the field is there, be it null.
+  bool contains(std::string_view key) const {
+    simdjson::dom::object object;
+    simdjson::dom::element element;
+    return !value_.get(object) && !object.at_key(key).get(element);
+  }
+
   Json at(std::string_view key) const {
     simdjson::dom::object object;
     if (value_.get(object)) fail("must be an object");

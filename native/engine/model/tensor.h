@@ -14,15 +14,19 @@ struct Tensor {
   Dtype dtype = Dtype::kF32;
   std::vector<std::int64_t> shape;
   const std::uint8_t* data = nullptr;  // [product of shape] elements of dtype, unaligned
-  /// Not 0: the rows of each head of this size are stored with the two halves of a RoPE pair beside
-  /// each other (GGUF's order for llama); to_float() puts them into Hugging Face's order.
-  int interleaved_head_dim = 0;
 };
 
 /// What a tensor of a checkpoint must be.
 struct TensorSpec {
   std::string name;
   std::vector<std::int64_t> shape;
+};
+
+/// Weights of an RMS norm: (stored + offset) · scale.
+struct NormSpec {
+  TensorSpec tensor;  // [size]
+  float offset = 0;
+  float scale = 1;
 };
 
 /// Bytes of `elements` elements; a multiple of the type's block.

@@ -86,11 +86,11 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
         partials.resize(++chunks * stride);
         const int tokens = std::min(kKvChunkTokens, span.length - t);
         const float* query = q.data() + static_cast<size_t>(first) * head_dim;
-        std::vector<ChunkQuery> rows = {{query, tokens, &partials[(chunks - 1) * stride]}};
+        std::vector<ChunkQuery> rows = {{query, 0, tokens, &partials[(chunks - 1) * stride]}};
         if (among_others) {
-          rows.insert(rows.begin(), {query, std::max(1, tokens - 1), &others[0]});
-          rows.push_back({query, (tokens + 1) / 2, &others[stride]});
-          rows.push_back({query, 1, &others[2 * stride]});
+          rows.insert(rows.begin(), {query, 0, std::max(1, tokens - 1), &others[0]});
+          rows.push_back({query, 0, (tokens + 1) / 2, &others[stride]});
+          rows.push_back({query, 0, 1, &others[2 * stride]});
         }
         AttendChunk chunk;
         chunk.rows = rows.data();

@@ -21,7 +21,7 @@ ModelConfig config_of(const ModelShape& s) {
   out.vocabulary = s.vocabulary;
   out.tied_embeddings = s.tied;
   out.qkv_bias = s.type == "qwen2";
-  out.qk_norm = s.type == "qwen3";
+  if (s.type == "qwen3") out.qk_norm = QkNorm::kPerHead;
   return out;
 }
 

@@ -27,6 +27,11 @@ from transformers import AutoConfig, AutoModelForCausalLM
 VOCABULARY = 192
 NEGATIVE = torch.finfo(torch.float32).min
 
+
+def without(config: dict, key: str) -> dict:
+    return {k: v for k, v in config.items() if k != key}
+
+
 COMMON = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
@@ -42,9 +47,35 @@ COMMON = {
     "rope_theta": 10000.0,
 }
 LLAMA = {**COMMON, "architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+GRANITE = {**COMMON, "architectures": ["GraniteForCausalLM"], "model_type": "granite"}
 MISTRAL = {**COMMON, "architectures": ["MistralForCausalLM"], "model_type": "mistral"}
+OLMO2 = {**COMMON, "architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2"}
+# Fused projections are stored as they are in real files.
+PHI3 = {
+    **COMMON,
+    "architectures": ["Phi3ForCausalLM"],
+    "model_type": "phi3",
+    "pad_token_id": 0,
+}
 QWEN2 = {**COMMON, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
 QWEN3 = {**COMMON, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
+SMOLLM3 = {
+    **COMMON,
+    "architectures": ["SmolLM3ForCausalLM"],
+    "model_type": "smollm3",
+    "pad_token_id": 0,
+}
+GEMMA3 = {
+    **without(without(COMMON, "hidden_act"), "rope_theta"),
+    "architectures": ["Gemma3ForCausalLM"],
+    "model_type": "gemma3_text",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "num_hidden_layers": 3,
+    "head_dim": 32,
+    "query_pre_attn_scalar": 24,
+    "tie_word_embeddings": True,
+    "sliding_window": 13,
+}
 LLAMA3_ROPE = {
     "factor": 8.0,
     "low_freq_factor": 1.0,
@@ -53,8 +84,12 @@ LLAMA3_ROPE = {
 }
 
 
-def without(config: dict, key: str) -> dict:
-    return {k: v for k, v in config.items() if k != key}
+def long_factors(count: int) -> dict[str, list[float]]:
+    """Short and long RoPE factors of `count` pairs."""
+    return {
+        "short_factor": [round(1.0 + 0.02 * i, 2) for i in range(count)],
+        "long_factor": [round(1.1 + 0.4 * i, 2) for i in range(count)],
+    }
 
 
 # name -> (config.json, dtype stored, shards)
@@ -107,6 +142,106 @@ FIXTURES: dict[str, tuple[dict, torch.dtype, int]] = {
         torch.bfloat16,
         1,
     ),
+    # Shorter than a branch with its trunk, and no multiple of a block.
+    "mistral-window": (
+        {**MISTRAL, "tie_word_embeddings": False, "head_dim": 16, "sliding_window": 19},
+        torch.bfloat16,
+        1,
+    ),
+    # Local and global layers with a RoPE each, in the keys that transformers 4 writes.
+    "gemma3-default": (
+        {
+            **GEMMA3,
+            "sliding_window_pattern": 3,
+            "rope_theta": 1000000.0,
+            "rope_local_base_freq": 10000.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        },
+        torch.bfloat16,
+        1,
+    ),
+    # The keys that transformers 5 writes.
+    "gemma3-layer-types": (
+        {
+            **GEMMA3,
+            "layer_types": ["full_attention", "sliding_attention", "sliding_attention"],
+            "rope_parameters": {
+                "full_attention": {"rope_type": "default", "rope_theta": 500000.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+            },
+        },
+        torch.float16,
+        1,
+    ),
+    # Within the original context: short factors, and a sliding window.
+    "phi3-short": (
+        {
+            **PHI3,
+            "tie_word_embeddings": False,
+            "max_position_embeddings": 128,
+            "original_max_position_embeddings": 128,
+            "sliding_window": 21,
+            "rope_scaling": {"type": "longrope", **long_factors(8)},
+        },
+        torch.bfloat16,
+        1,
+    ),
+    # As Phi-4-mini: beyond the original context, and three quarters of a head are rotated. Every
+    # case is longer than the original context, so transformers takes the long factors for all of it.
+    "phi3-longrope": (
+        {
+            **PHI3,
+            "tie_word_embeddings": True,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "partial_rotary_factor": 0.75,
+            "original_max_position_embeddings": 16,
+            "sliding_window": None,
+            "rope_scaling": {"type": "longrope", **long_factors(12)},
+        },
+        torch.bfloat16,
+        1,
+    ),
+    "olmo2-default": (
+        {**OLMO2, "tie_word_embeddings": False, "attention_bias": False},
+        torch.bfloat16,
+        1,
+    ),
+    "smollm3-default": (
+        {
+            **SMOLLM3,
+            "tie_word_embeddings": True,
+            "num_hidden_layers": 3,
+            "no_rope_layers": [1, 0, 1],
+            "use_sliding_window": False,
+        },
+        torch.bfloat16,
+        1,
+    ),
+    "granite-default": (
+        {
+            **GRANITE,
+            "tie_word_embeddings": True,
+            "embedding_multiplier": 1.5,
+            "attention_multiplier": 0.5,
+            "residual_multiplier": 0.85,
+            "logits_scaling": 5.0,
+        },
+        torch.bfloat16,
+        1,
+    ),
+    # Windows in the upper layers only.
+    "qwen2-window": (
+        {
+            **QWEN2,
+            "tie_word_embeddings": True,
+            "use_sliding_window": True,
+            "sliding_window": 17,
+            "max_window_layers": 1,
+        },
+        torch.bfloat16,
+        1,
+    ),
     "qwen2-default": (
         {**QWEN2, "tie_word_embeddings": True, "use_sliding_window": False},
         torch.bfloat16,
@@ -154,16 +289,21 @@ FIXTURES: dict[str, tuple[dict, torch.dtype, int]] = {
 
 def weights(model, generator: torch.Generator) -> None:
     """Random weights in which every part matters, norms and biases too."""
+    model_type = model.config.model_type
+    one = 0.0 if model_type.startswith("gemma") else 1.0  # Gemma's norms multiply by 1 + weight
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=generator)
         if name.endswith(("q_norm.weight", "k_norm.weight")):
-            p.data = 1.6 + 0.3 * noise
+            # A norm of all heads together leaves some of them larger.
+            p.data = one + (0.3 if model_type == "olmo2" else 0.6) + 0.3 * noise
         elif "norm" in name:
-            p.data = 1.0 + 0.2 * noise
+            p.data = one + 0.2 * noise
         elif name.endswith("bias"):
             p.data = 0.3 * noise
         elif name.endswith(("q_proj.weight", "k_proj.weight")):
             p.data = 0.2 * noise
+        elif name.endswith("qkv_proj.weight"):
+            p.data = 0.16 * noise
         elif "embed_tokens" in name:
             p.data = 0.5 * noise
         else:
@@ -207,11 +347,22 @@ def layout(groups: list[dict], resume: str):
 
 @torch.no_grad()
 def logits_of(model, ids, positions, mask) -> torch.Tensor:
-    additive = torch.zeros(mask.shape).masked_fill(~mask, NEGATIVE).to(model.dtype)
+    config = model.config
+    window = getattr(config, "sliding_window", None)
+
+    def additive(visible: torch.Tensor) -> torch.Tensor:
+        zeros = torch.zeros(visible.shape).masked_fill(~visible, NEGATIVE)
+        return zeros.to(model.dtype)[None, None]
+
+    # A window is one of positions: a branch's rows and those after a join see what RoPE sees.
+    near = positions[:, None] - positions[None, :] < (window or len(ids))
+    masks = additive(mask & near if window else mask)
+    if getattr(config, "layer_types", None):
+        masks = {"full_attention": additive(mask), "sliding_attention": masks}
     out = model(
         input_ids=ids[None],
         position_ids=positions[None],
-        attention_mask=additive[None, None],
+        attention_mask=masks,
         use_cache=False,
     )
     return out.logits[0].float()

@@ -111,12 +111,15 @@ void values(const float* weights, int first, int last, int head_dim, At at, floa
   }
 }
 
-/// Turns n scores into weights e^(score - largest), in place. Entries after n become 0.
-inline void exponentiate(float* scores, int n, float& largest, float& weight) {
-  const int padded = (n + W - 1) / W * W;
-  std::fill(scores + n, scores + padded, kNone);
+/// Turns the scores of tokens [begin, end) into weights e^(score - largest), in place. Those from
+/// `from` on, and after the end, become 0; `from` is a multiple of kBlockTokens.
+inline void exponentiate(float* scores, int from, int begin, int end, float& largest,
+                         float& weight) {
+  const int padded = (end + W - 1) / W * W;
+  std::fill(scores + from, scores + begin, kNone);
+  std::fill(scores + end, scores + padded, kNone);
   Vec top = splat(kNone);
-  for (int t = 0; t < padded; t += W) {
+  for (int t = from; t < padded; t += W) {
     const Vec s = load<Vec>(scores + t);
     top = s > top ? s : top;
   }
@@ -124,12 +127,12 @@ inline void exponentiate(float* scores, int n, float& largest, float& weight) {
   store(lanes, top);
   largest = *std::max_element(lanes, lanes + W);
   if (largest == kNone) {  // all scores are -inf; -inf - -inf would be NaN
-    std::fill(scores, scores + padded, 0.0f);
+    std::fill(scores + from, scores + padded, 0.0f);
     weight = 0;
     return;
   }
   Vec sums = splat(0.0f);
-  for (int t = 0; t < padded; t += W) {
+  for (int t = from; t < padded; t += W) {
     const Vec e = exponential(load<Vec>(scores + t) - splat(largest));
     store(scores + t, e);
     sums = sums + e;
@@ -152,7 +155,7 @@ void tile_of_queries(const AttendChunk& p, int first) {
   float* q = scores + M * kKvChunkTokens;  // [head_dim, M]
   float* out[M];
   float* tail[M];
-  int tokens[M];
+  int begin[M], end[M];
   for (int m = 0; m < M; ++m) {
     const ChunkQuery& row = p.rows[(first + m) / p.group];
     const int head = (first + m) % p.group;
@@ -160,26 +163,32 @@ void tile_of_queries(const AttendChunk& p, int first) {
     for (int d = 0; d < p.head_dim; ++d) q[d * M + m] = from[d];
     out[m] = row.partial + static_cast<size_t>(head) * p.head_dim;
     tail[m] = row.partial + static_cast<size_t>(p.group) * p.head_dim + 2 * head;
-    tokens[m] = row.tokens;
+    begin[m] = row.begin;
+    end[m] = row.tokens;
   }
-  const int longest = *std::max_element(tokens, tokens + M);
-  const int shortest = *std::min_element(tokens, tokens + M);
-  for (int t = 0; t < longest; t += kBlockTokens) {
+  const int from = *std::min_element(begin, begin + M) / kBlockTokens * kBlockTokens;
+  const int longest = *std::max_element(end, end + M);
+  for (int t = from; t < longest; t += kBlockTokens) {
     const int block = t / kBlockTokens;
     const int next = t + kBlockTokens < longest ? block + 1 : block;
     block_scores<Cache, M>(q, p.head_dim, keys(block), keys(next), values_at(block), scores + t);
   }
   for (int m = 0; m < M; ++m) {
-    exponentiate(scores + m * kKvChunkTokens, tokens[m], tail[m][0], tail[m][1]);
+    exponentiate(scores + m * kKvChunkTokens, from, begin[m], end[m], tail[m][0], tail[m][1]);
     std::fill_n(out[m], p.head_dim, 0.0f);
   }
-  // First the tokens that all queries see, then for each query its own remaining ones.
-  values<Cache, M>(scores, 0, shortest, p.head_dim, values_at, out);
-  for (int m = 0; m < M; ++m) {
-    if (tokens[m] == shortest) continue;
-    values<Cache, 1>(scores + m * kKvChunkTokens, shortest, tokens[m], p.head_dim, values_at,
+  // The tokens that all queries see are added together, those before and after them for each query
+  // on its own: each query adds its tokens in order.
+  const int common_end = *std::min_element(end, end + M);
+  const int common = std::min(*std::max_element(begin, begin + M), common_end);
+  const auto add_own = [&](int m, int first_token, int last_token) {
+    if (first_token >= last_token) return;
+    values<Cache, 1>(scores + m * kKvChunkTokens, first_token, last_token, p.head_dim, values_at,
                      out + m);
-  }
+  };
+  for (int m = 0; m < M; ++m) add_own(m, begin[m], std::min(common, end[m]));
+  if (common < common_end) values<Cache, M>(scores, common, common_end, p.head_dim, values_at, out);
+  for (int m = 0; m < M; ++m) add_own(m, std::max(common_end, begin[m]), end[m]);
 }
 
 /// Query heads of a tile: with two vectors of sums each they fill the registers.

@@ -158,7 +158,7 @@ inline void store_sums(const Gemm& g, int row, int panel, float* sums, float* up
   for (int j = 0; g.bias && j < width; ++j) sums[j] += g.bias[panel * kPanelWidth + j];
   if (up) {
     for (int j = 0; g.bias && j < width; ++j) up[j] += g.bias[(panel + 1) * kPanelWidth + j];
-    silu_multiply(sums, up, width);
+    multiply_activated(g.activation, sums, up, width);
   }
   if (out)
     std::memcpy(out, sums, sizeof(float) * width);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backends/attention_plan.h"
+#include "model/activation.h"
 
 namespace anabranch {
 
@@ -54,7 +55,8 @@ struct Gemm {
   int last = 0;
   const float* bias = nullptr;  // [panels, panel_width], or null
   bool accumulate = false;      // add to out instead of writing it
-  bool gated = false;           // panels alternate gate and up: out = silu(gate) · up, n columns
+  bool gated = false;  // panels alternate gate and up: out = activation(gate) · up, n columns
+  Activation activation = Activation::kSilu;
   std::uint32_t* scratch = nullptr;  // [gemm_scratch(k)]
   void* out = nullptr;               // [m, ldo] fp32,
   bool out_pairs = false;            // or, if gated, pairs of bf16, in whole panels
@@ -75,8 +77,9 @@ inline size_t partial_size(int group, int head_dim) {
 
 /// One row's query heads of one KV head, and their partial result for a chunk.
 struct ChunkQuery {
-  const float* q = nullptr;  // [group, head_dim], scaled by 1/sqrt(head_dim)
-  int tokens = 0;            // of the chunk, counted from its start; at least 1
+  const float* q = nullptr;  // [group, head_dim], scaled
+  int begin = 0;             // sees tokens [begin, tokens) of the chunk, counted from its start; at
+  int tokens = 0;            // least one
   float* partial = nullptr;  // [partial_size(group, head_dim)]
 };
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "backends/backend.h"
 #include "error.h"
@@ -18,15 +19,17 @@
 namespace anabranch {
 namespace {
 
+/// Norms that the model does not have are empty.
 struct Layer {
-  std::vector<float> attention_norm;  // [hidden]
-  PackedLinear qkv;                   // [(heads + 2 · kv_heads) · head_dim, hidden]
-  std::vector<float> q_norm, k_norm;  // [head_dim], or empty
-  PackedLinear output;                // [hidden, heads · head_dim]
-  std::vector<float> mlp_norm;        // [hidden]
-  PackedLinear gate_up;               // [intermediate, hidden]
-  PackedLinear down;                  // [hidden, intermediate]
-  Buffer k, v;                        // [blocks, kv_heads, head_dim · kBlockTokens]
+  std::vector<float> attention_norm, attention_post_norm;  // [hidden]
+  PackedLinear qkv;                              // [(heads + 2 · kv_heads) · head_dim, hidden]
+  std::vector<float> q_norm, k_norm;             // as QkNorm says
+  PackedLinear output;                           // [hidden, heads · head_dim]
+  std::vector<float> mlp_norm, mlp_post_norm;    // [hidden]
+  PackedLinear gate_up;                          // [intermediate, hidden]
+  PackedLinear down;                             // [hidden, intermediate]
+  LayerAttention attention;
+  Buffer k, v;  // [blocks, kv_heads, head_dim · kBlockTokens]
 };
 
 /// Activations of a step's rows, [max_rows, stride] fp32 or pairs of bf16.
@@ -78,7 +81,11 @@ class CpuBackend final : public Backend {
   int prefill_rows() const override { return std::min(128, max_rows_); }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   std::uint64_t kv_bytes() const override {
-    return static_cast<std::uint64_t>(plan_.kv_tokens()) * kv_token_bytes();
+    std::uint64_t tokens = 0;
+    for (const LayerAttention& layer : config_.attention) {
+      tokens += static_cast<std::uint64_t>(plans_[layer.window].kv_tokens());
+    }
+    return tokens * kv_token_bytes() / static_cast<std::uint64_t>(config_.layers);
   }
 
   void forward(const Batch& batch) override {
@@ -86,7 +93,7 @@ class CpuBackend final : public Backend {
     if (static_cast<int>(batch.rows.size()) > max_rows_) {
       throw Error(ErrorCode::kInternal, "a batch has more rows than the backend takes");
     }
-    plan_.build(batch);
+    for (size_t i = 0; i < plans_.size(); ++i) plans_[i].build(batch, config_.windows[i]);
     logits_.resize(static_cast<size_t>(batch.logits_rows) * config_.vocabulary);
     pool_.run([&](ThreadPool::Member& member) { run(batch, logits_.data(), member); });
   }
@@ -112,18 +119,25 @@ class CpuBackend final : public Backend {
     const TensorManifest manifest = tensor_manifest(config_);
     WeightPacker packer(weights, kernels_, type_, pool_, arena_);
     embedding_ = weights.get(manifest.embedding);
+    const auto norm = [&](const std::optional<NormSpec>& spec) {
+      return spec ? weights.norm(*spec) : std::vector<float>();
+    };
     for (const LayerManifest& names : manifest.layers) {
-      Layer& layer = layers_.emplace_back();
-      layer.attention_norm = packer.vector(names.attention_norm);
-      layer.mlp_norm = packer.vector(names.mlp_norm);
+      layers_.emplace_back();
+      Layer& layer = layers_.back();
+      layer.attention = config_.attention[layers_.size() - 1];
+      layer.attention_norm = norm(names.attention_norm);
+      layer.attention_post_norm = norm(names.attention_post_norm);
+      layer.mlp_norm = norm(names.mlp_norm);
+      layer.mlp_post_norm = norm(names.mlp_post_norm);
+      layer.q_norm = norm(names.q_norm);
+      layer.k_norm = norm(names.k_norm);
       layer.qkv = packer.linear({names.q, names.k, names.v});
-      if (names.q_norm) layer.q_norm = packer.vector(*names.q_norm);
-      if (names.k_norm) layer.k_norm = packer.vector(*names.k_norm);
       layer.output = packer.linear({names.output});
       layer.gate_up = packer.linear({names.gate, names.up}, true);
       layer.down = packer.linear({names.down});
     }
-    final_norm_ = packer.vector(manifest.final_norm);
+    final_norm_ = weights.norm(manifest.final_norm);
     head_ = packer.linear({manifest.head});
     weight_bytes_ = packer.bytes();
   }
@@ -167,14 +181,17 @@ class CpuBackend final : public Backend {
     const int panels = layers_.empty() ? 0 : layers_[0].gate_up.panels / 2;
     gated_ = {max_rows_, panels * kernels_.panel_width,
               kernels_.pairs && type_ == WeightType::kBF16};
-    rope_table_ = {max_rows_, c.head_dim};
+    if (adds_separately()) added_ = {max_rows_, c.hidden};
+    rope_table_ = {max_rows_, c.head_dim * static_cast<int>(c.ropes.size())};
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
     gemm_stride_ = gemm_scratch(widest);
     gemm_scratch_ = Buffer(gemm_stride_ * pool_.size() * sizeof(std::uint32_t));
     // A row that reads every block must fit into one wave. Untouched pages take no memory.
     const int max_partials = std::max(total_blocks_, 4096);
-    plan_ =
-        AttentionPlan(total_blocks_, max_partials, c.kv_heads, c.heads / c.kv_heads, pool_.size());
+    for (size_t i = 0; i < c.windows.size(); ++i) {
+      plans_.emplace_back(total_blocks_, max_partials, c.kv_heads, c.heads / c.kv_heads,
+                          pool_.size());
+    }
     partials_ = Buffer(partial_stride() * max_partials * sizeof(float));
     attend_scratch_ = Buffer(attend_scratch_floats(c.head_dim) * pool_.size() * sizeof(float));
   }
@@ -186,13 +203,13 @@ class CpuBackend final : public Backend {
 
   // ---- one forward pass ------------------------------------------------------------------------
 
-  /// A product of `x`, after `norm` if given, whose other arguments are still to be set.
+  /// A product of `x`, after `norm` if given and not empty, whose other arguments are still to be set.
   Gemm product_of(const Activations& x, const std::vector<float>* norm = nullptr) const {
     Gemm g;
     g.x = x.data.data();
     g.x_pairs = x.pairs;
     g.ldx = x.stride;
-    g.norm = norm ? norm->data() : nullptr;
+    g.norm = norm && !norm->empty() ? norm->data() : nullptr;
     g.epsilon = config_.norm_epsilon;
     return g;
   }
@@ -205,11 +222,28 @@ class CpuBackend final : public Backend {
     g.ldo = out.stride;
     multiply(w, g, m, member);
   }
-  /// The same of out += x · w.
-  void add_product(const PackedLinear& w, Gemm g, int m, const Activations& out,
-                   const ThreadPool::Member& member) const {
-    g.accumulate = true;
-    multiply(w, g, m, out, member);
+
+  /// Whether something comes between a product and its addition to the residual stream.
+  bool adds_separately() const { return config_.post_norms || config_.residual_scale != 1; }
+
+  /// Rows [0, m) of x += w · g.x, after the norm and with the factor that the model has there.
+  void add_to_residual(const PackedLinear& w, Gemm g, int m, const std::vector<float>& post_norm,
+                       const Activations& x, ThreadPool::Member& member) const {
+    if (!adds_separately()) {
+      g.accumulate = true;
+      return multiply(w, g, m, x, member);
+    }
+    multiply(w, g, m, added_, member);
+    member.sync();
+    const auto rows = member.share(m);
+    for (int row = rows.first; row < rows.second; ++row) {
+      float* const added = added_.row(row);
+      float* const to = x.row(row);
+      if (!post_norm.empty()) {
+        kernels_.rms_norm(added, post_norm.data(), config_.hidden, config_.norm_epsilon, added);
+      }
+      for (int i = 0; i < config_.hidden; ++i) to[i] += config_.residual_scale * added[i];
+    }
   }
   void multiply(const PackedLinear& w, Gemm g, int m, const ThreadPool::Member& member) const {
     const auto panels = w.share(member);
@@ -221,6 +255,7 @@ class CpuBackend final : public Backend {
     g.last = panels.second;
     g.bias = w.bias.empty() ? nullptr : w.bias.data();
     g.gated = w.gated;
+    g.activation = config_.activation;
     g.scratch = gemm_scratch_.words() + gemm_stride_ * member.index();
     kernels_.gemm(type_, g);
   }
@@ -230,11 +265,17 @@ class CpuBackend final : public Backend {
     if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
       for (int i = 0; i < config_.hidden; ++i) x[i] = from_bf16(to_bf16(x[i]));
     }
+    if (config_.embedding_scale != 1) {
+      for (int i = 0; i < config_.hidden; ++i) x[i] *= config_.embedding_scale;
+    }
     const int half = config_.head_dim / 2;
-    for (int i = 0; i < half; ++i) {
-      const float angle = config_.rope.inverse_frequency[i] * static_cast<float>(row.position);
-      cos_sin[i] = std::cos(angle) * config_.rope.attention_factor;
-      cos_sin[half + i] = std::sin(angle) * config_.rope.attention_factor;
+    for (const Rope& rope : config_.ropes) {
+      for (int i = 0; i < half; ++i) {
+        const float angle = rope.inverse_frequency[i] * static_cast<float>(row.position);
+        cos_sin[i] = std::cos(angle) * rope.magnitude(i);
+        cos_sin[half + i] = std::sin(angle) * rope.magnitude(i);
+      }
+      cos_sin += config_.head_dim;
     }
   }
 
@@ -267,14 +308,13 @@ class CpuBackend final : public Backend {
     const int group = config_.heads / config_.kv_heads;
     const bool query = which < group;
     float* head = qkv + (query ? kv_head * group + which : config_.heads + kv_head) * dim;
-    if (config_.qk_norm) {
+    if (config_.qk_norm == QkNorm::kPerHead) {
       kernels_.rms_norm(head, (query ? layer.q_norm : layer.k_norm).data(), dim,
                         config_.norm_epsilon, head);
     }
     rotate(head, cos_sin);
     if (query) {
-      const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
-      for (int d = 0; d < dim; ++d) head[d] *= scale;
+      for (int d = 0; d < dim; ++d) head[d] *= config_.query_scale;
       return;
     }
     const float* v = head + config_.kv_heads * dim;
@@ -283,6 +323,19 @@ class CpuBackend final : public Backend {
     } else {
       write_kv<std::uint16_t>(layer, row, kv_head, head, v, to_bf16);
     }
+  }
+
+  /// q/k norm over whole rows; then a barrier. Other models need neither.
+  void norm_whole_rows(const Layer& layer, int m, ThreadPool::Member& member) const {
+    if (config_.qk_norm != QkNorm::kWholeRow) return;
+    const int q = config_.heads * config_.head_dim, k = config_.kv_heads * config_.head_dim;
+    const auto rows = member.share(m);
+    for (int row = rows.first; row < rows.second; ++row) {
+      float* const qkv = qkv_.row(row);
+      kernels_.rms_norm(qkv, layer.q_norm.data(), q, config_.norm_epsilon, qkv);
+      kernels_.rms_norm(qkv + q, layer.k_norm.data(), k, config_.norm_epsilon, qkv + q);
+    }
+    member.sync();
   }
 
   /// Floats of a row's partial results for one chunk: [kv_heads, partial_size].
@@ -294,16 +347,19 @@ class CpuBackend final : public Backend {
     return partials_.floats() + index * partial_stride() + kv_head * partial_floats();
   }
 
+  const AttentionPlan& plan_of(const Layer& layer) const { return plans_[layer.attention.window]; }
+
   void attend(const Layer& layer, const AttentionPlan::WorkItem& item, float* scratch,
               std::vector<ChunkQuery>& rows) const {
+    const AttentionPlan& plan = plan_of(layer);
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
     const size_t head = static_cast<size_t>(item.kv_head) * group;
     rows.clear();
     for (int i = 0; i < item.count; ++i) {
-      const AttentionPlan::QueryRead& read = plan_.reads()[item.first + i];
-      rows.push_back(
-          {qkv_.row(read.row) + head * dim, read.tokens, partial(read.partial, item.kv_head)});
+      const AttentionPlan::QueryRead& read = plan.reads()[item.first + i];
+      rows.push_back({qkv_.row(read.row) + head * dim, read.begin, read.tokens,
+                      partial(read.partial, item.kv_head)});
     }
     AttendChunk chunk;
     chunk.rows = rows.data();
@@ -320,15 +376,15 @@ class CpuBackend final : public Backend {
   }
 
   /// Merges one query head's partial results of a row into row `to` of the attention output.
-  void merge(int row, int head, int to) const {
+  void merge(const AttentionPlan& plan, int row, int head, int to) const {
     const int dim = config_.head_dim;
     const int group = config_.heads / config_.kv_heads;
-    const float* first = partial(plan_.first_partial(row), head / group);
+    const float* first = partial(plan.first_partial(row), head / group);
     Merge m;
     m.values = first + static_cast<size_t>(head % group) * dim;
     m.weights = first + static_cast<size_t>(group) * dim + 2 * (head % group);
     m.stride = static_cast<std::ptrdiff_t>(partial_stride());
-    m.chunks = plan_.num_partials(row);
+    m.chunks = plan.num_partials(row);
     m.head_dim = dim;
     m.out = attended_.row(to) + static_cast<size_t>(head) * dim;
     kernels_.merge(m);
@@ -350,13 +406,15 @@ class CpuBackend final : public Backend {
       const bool last = &layer == &layers_.back();
       multiply(layer.qkv, product_of(x_, &layer.attention_norm), m, qkv_, member);
       member.sync();
+      norm_whole_rows(layer, m, member);
+      const int rope = layer.attention.rope * c.head_dim;
       // By KV head, as attention is, so that the rows stay in one core's cache.
       const int group = c.heads / c.kv_heads + 1;
       const auto heads = member.share(c.kv_heads * group * m);
       for (int task = heads.first; task < heads.second; ++task) {
         const int row = task % m, head = task / m;
         apply_qkv_epilogue(layer, batch.rows[row], head / group, head % group, qkv_.row(row),
-                           rope_table_.row(row));
+                           rope_table_.row(row) + rope);
       }
       // After the last layer's K and V only the rows with logits continue, in their order.
       if (last && batch.logits_rows == 0) return;
@@ -365,10 +423,11 @@ class CpuBackend final : public Backend {
         if (logits_row >= 0) std::copy_n(x_.row(row), c.hidden, last_x_.row(logits_row));
       }
       member.sync();
-      for (const AttentionPlan::Wave& wave : plan_.waves()) {
+      const AttentionPlan& plan = plan_of(layer);
+      for (const AttentionPlan::Wave& wave : plan.waves()) {
         const int* share = wave.thread_items.data() + member.index();
         for (int item = share[0]; item < share[1]; ++item) {
-          attend(layer, plan_.item(item), attend_scratch, queries);
+          attend(layer, plan.item(item), attend_scratch, queries);
         }
         member.sync();
         const int wave_rows = wave.last_row - wave.first_row;
@@ -376,17 +435,18 @@ class CpuBackend final : public Backend {
         for (int task = tasks.first; task < tasks.second; ++task) {
           const int row = wave.first_row + task % wave_rows;
           const int to = last ? batch.rows[row].logits_row : row;
-          if (to >= 0) merge(row, task / wave_rows, to);
+          if (to >= 0) merge(plan, row, task / wave_rows, to);
         }
         member.sync();
       }
       const Activations& x = last ? last_x_ : x_;
       const int rows_left = last ? batch.logits_rows : m;
-      add_product(layer.output, product_of(attended_), rows_left, x, member);
+      add_to_residual(layer.output, product_of(attended_), rows_left, layer.attention_post_norm, x,
+                      member);
       member.sync();
       multiply(layer.gate_up, product_of(x, &layer.mlp_norm), rows_left, gated_, member);
       member.sync();
-      add_product(layer.down, product_of(gated_), rows_left, x, member);
+      add_to_residual(layer.down, product_of(gated_), rows_left, layer.mlp_post_norm, x, member);
       member.sync();
     }
 
@@ -413,11 +473,12 @@ class CpuBackend final : public Backend {
 
   // Scratch of one forward pass.
   Activations x_, qkv_, attended_, gated_;
+  Activations added_;       // what attention or MLP adds to x, if adds_separately()
   Activations last_x_;      // rows of x with logits, in their order
-  Activations rope_table_;  // cosines, then sines
+  Activations rope_table_;  // of each RoPE: cosines, then sines
   Buffer gemm_scratch_;     // [threads, gemm_stride_]
   size_t gemm_stride_ = 0;
-  AttentionPlan plan_;
+  std::vector<AttentionPlan> plans_;  // one per window
   Buffer partials_;        // [partials of a wave, partial_stride()]
   Buffer attend_scratch_;  // [threads, attend_scratch_floats(head_dim)]
 };

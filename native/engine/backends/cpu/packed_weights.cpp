@@ -16,13 +16,6 @@ float WeightPacker::rounded(float value) const {
   return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
 }
 
-std::vector<float> WeightPacker::vector(const TensorSpec& spec) const {
-  std::vector<float> out(spec.shape[0]);
-  to_float(checkpoint_.get(spec), 0, out.size(), out.data());
-  for (float& value : out) value = rounded(value);
-  return out;
-}
-
 /// Where one output comes from.
 struct WeightPacker::Source {
   const Tensor* weights = nullptr;  // null for the padding of a panel
@@ -40,11 +33,11 @@ std::vector<WeightPacker::Source> WeightPacker::sources_of(const std::vector<Lin
     const LinearSpec& layer = layers[part];
     Source source{&checkpoint_.get(layer.weight),
                   layer.bias ? &checkpoint_.get(*layer.bias) : nullptr};
-    for (; source.row < layer.n(); ++source.row) {
-      const int panel = source.row / width * parts + part;
-      const size_t at =
-          gated ? static_cast<size_t>(panel) * width + source.row % width : out.size();
+    for (int output = 0; output < layer.n(); ++output) {
+      const int panel = output / width * parts + part;
+      const size_t at = gated ? static_cast<size_t>(panel) * width + output % width : out.size();
       out.resize(std::max(out.size(), at + 1));
+      source.row = layer.stored_row(output);
       out[at] = source;
     }
   }

@@ -32,9 +32,6 @@ class WeightPacker {
                ThreadPool& pool, Arena& arena)
       : checkpoint_(checkpoint), kernels_(kernels), type_(type), pool_(pool), arena_(arena) {}
 
-  /// A norm's weights, rounded to the weight type.
-  std::vector<float> vector(const TensorSpec& spec) const;
-
   /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
   /// (two layers of equal size): their panels alternate.
   PackedLinear linear(const std::vector<LinearSpec>& layers, bool gated = false);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "backends/cpu/vectors.h"
+#include "model/activation.h"
 
 namespace anabranch {
 namespace {
@@ -23,11 +24,14 @@ void rms_norm(const float* x, const float* weight, int n, float epsilon, float* 
   for (i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
-void silu_multiply(float* gate, const float* up, int n) {
-  const auto part = [](Vec g, Vec u) {
-    // silu(g) = g / (1 + e^-g), computed with e^-|g| so that it does not overflow.
-    const Ints negative = g < splat(0.0f);
-    const Vec e = exponential(negative ? g : -g);
+/// gate = gate · sigmoid(z) · up, where z = argument(gate).
+template <class Argument>
+void multiply_gated(float* gate, const float* up, int n, Argument argument) {
+  const auto part = [&](Vec g, Vec u) {
+    // sigmoid(z) = 1 / (1 + e^-z), computed with e^-|z| so that it does not overflow.
+    const Vec z = argument(g);
+    const Ints negative = z < splat(0.0f);
+    const Vec e = exponential(negative ? z : -z);
     const Vec one = splat(1.0f);
     return g * (negative ? e : one) / (one + e) * u;
   };
@@ -41,6 +45,16 @@ void silu_multiply(float* gate, const float* up, int n) {
     store(g, result);
     std::copy(g, g + (n - i), gate + i);
   }
+}
+
+/// gate = activation(gate) · up.
+void multiply_activated(Activation activation, float* gate, const float* up, int n) {
+  if (activation == Activation::kSilu) {
+    return multiply_gated(gate, up, n, [](Vec g) { return g; });
+  }
+  multiply_gated(gate, up, n, [](Vec g) {
+    return g * fma(g * g, splat(0.071354816f), splat(1.5957691f));  // 2 · sqrt(2 / pi) · …
+  });
 }
 
 }  // namespace

@@ -154,7 +154,7 @@ struct WarpTile {
   }
 };
 
-/// The max of both values over the lanes that hold a tile's queries.
+/// The max, and the min, of both values over the lanes that hold a tile's queries.
 __device__ inline int tile_max(const int (&values)[2]) {
   int longest = values[0] > values[1] ? values[0] : values[1];
 #pragma unroll
@@ -163,6 +163,11 @@ __device__ inline int tile_max(const int (&values)[2]) {
     longest = other > longest ? other : longest;
   }
   return longest;
+}
+
+__device__ inline int tile_min(const int (&values)[2]) {
+  const int negated[2] = {-values[0], -values[1]};
+  return -tile_max(negated);
 }
 
 /// start(chunks, format) with the template arguments that fit head size and KV format.

@@ -37,13 +37,14 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
   const int g = lane / 4, t = lane % 4;
   const int queries = item.num_reads * group;
   Tile tile(p, kv_head, lane);
-  // This warp's blocks. Beyond the item's last block, its first one is a valid substitute.
+  // This warp's blocks. For blocks that no read sees, the first seen one is a valid substitute.
   int blocks[kBlocksPerWarp];
 #pragma unroll
   for (int b = 0; b < kBlocksPerWarp; ++b) {
     const int block = b * kItemWarps + warp;
-    blocks[b] = plan.blocks[item.first_block + (block < item.num_blocks ? block : 0)];
-    if (block < item.num_blocks && lane < 2) {
+    const bool seen = block >= item.skip_blocks && block < item.num_blocks;
+    blocks[b] = plan.blocks[item.first_block + (seen ? block : item.skip_blocks)];
+    if (seen && lane < 2) {
       const auto* cache = static_cast<const typename Format::Element*>(lane == 0 ? p.kv.k : p.kv.v);
       prefetch_l2(cache + tile.head_index(blocks[b]) * Tile::kBlockSize,
                   Tile::kBlockSize * sizeof(*cache));
@@ -71,12 +72,14 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
     typename Tile::Keys keys[kBlocksPerWarp];
 #pragma unroll
     for (int b = 0; b < kBlocksPerWarp; ++b) keys[b] = tile.load_keys(blocks[b]);
+    const int begin[2] = {reads[0].begin, reads[1].begin};
     const int tokens[2] = {reads[0].tokens, reads[1].tokens};
 #pragma unroll
     for (int half = 0; half < 2; ++half) tile.load_query(half, reads[half].row, heads[half]);
-    const int longest = tile_max(tokens);  // the tile is computed up to its longest query
+    // The tile is computed from its earliest to its longest query.
+    const int earliest = tile_min(begin), longest = tile_max(tokens);
 
-    // Scores, masked beyond each query's tokens.
+    // Scores, masked outside of each query's tokens.
     float scores[kBlocksPerWarp][2][4];  // [block][query half][token]
     float max_score[2] = {minus_infinity(), minus_infinity()};
 #pragma unroll
@@ -88,8 +91,9 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
       for (int half = 0; half < 2; ++half) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          scores[b][half][i] =
-              first_token + 4 * t + i < tokens[half] ? block_scores[half][i] : minus_infinity();
+          const int token = first_token + 4 * t + i;
+          scores[b][half][i] = token >= begin[half] && token < tokens[half] ? block_scores[half][i]
+                                                                            : minus_infinity();
           max_score[half] = fmaxf(max_score[half], scores[b][half][i]);
         }
       }
@@ -117,7 +121,8 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
 #pragma unroll
     for (int b = 0; b < kBlocksPerWarp; ++b) {
       const int first_token = (b * kItemWarps + warp) * kBlockTokens;
-      if (first_token < longest) tile.add_values(blocks[b], scores[b], longest - first_token, out);
+      if (first_token >= longest || first_token + kBlockTokens <= earliest) continue;
+      tile.add_values(blocks[b], scores[b], longest - first_token, out);
     }
 
     // The warps' results, rescaled to the max score of all warps, are added in warp order.
@@ -182,21 +187,21 @@ __global__ void __launch_bounds__(kItemWarps* kWarp) chunk_attention_kernel(Atte
 /// Merges the partial results of one query head of one row per block.
 /// Launch: grid (rows, heads), block of round_up(dim, kWarp).
 /// Reads 4 · (dim + 2) bytes per partial, writes 2 · dim.
-__global__ void merge_partials_kernel(const StepRow* rows, const float* partials, int heads,
+__global__ void merge_partials_kernel(const RowPartials* rows, const float* partials, int heads,
                                       int dim, Bf16* out) {
-  const StepRow row = rows[blockIdx.x];
+  const RowPartials row = rows[blockIdx.x];
   wait_on_previous_kernel();
   const int head = static_cast<int>(blockIdx.y);
-  if (row.num_partials == 0) return;  // prefill attention writes this row
+  if (row.count == 0) return;  // prefill attention writes this row
   const size_t stride = static_cast<size_t>(heads) * (dim + 2);
   const float* first =
-      partials + (static_cast<size_t>(row.first_partial) * heads + head) * (dim + 2);
+      partials + (static_cast<size_t>(row.first) * heads + head) * (dim + 2);
   float max_score = minus_infinity();
-  for (int i = 0; i < row.num_partials; ++i) max_score = fmaxf(max_score, first[i * stride + dim]);
+  for (int i = 0; i < row.count; ++i) max_score = fmaxf(max_score, first[i * stride + dim]);
   const size_t width = round_up(static_cast<size_t>(heads) * dim, kQuantGroup);
   for (int d = static_cast<int>(threadIdx.x); d < dim; d += static_cast<int>(blockDim.x)) {
     float sum = 0, weight = 0;
-    for (int i = 0; i < row.num_partials; ++i) {
+    for (int i = 0; i < row.count; ++i) {
       const float* partial = first + i * stride;
       if (partial[dim] == minus_infinity()) continue;
       const float scale = expf(partial[dim] - max_score);
@@ -222,7 +227,7 @@ void attend_chunks(const Attention& p, int max_items, cudaStream_t stream) {
   });
 }
 
-void merge_partials(const StepRow* rows, int count, const float* partials, int heads, int dim,
+void merge_partials(const RowPartials* rows, int count, const float* partials, int heads, int dim,
                     Bf16* out, cudaStream_t stream) {
   launch(merge_partials_kernel, dim3(static_cast<unsigned>(count), static_cast<unsigned>(heads)),
          dim3(static_cast<unsigned>(round_up(static_cast<size_t>(dim), kWarp))), 0, stream, rows,

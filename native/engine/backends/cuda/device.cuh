@@ -106,9 +106,11 @@ __device__ inline Bf16 narrow(float value) {
 #endif
 }
 
-__device__ inline float silu(float x) {
-  const float e = expf(x < 0 ? x : -x);  // never overflows
-  return x * (x < 0 ? e : 1.0f) / (1.0f + e);
+__device__ inline float activate(Activation activation, float x) {
+  const float z =
+      activation == Activation::kSilu ? x : x * fmaf(x * x, 0.071354816f, 1.5957691f);
+  const float e = expf(z < 0 ? z : -z);  // never overflows
+  return x * (z < 0 ? e : 1.0f) / (1.0f + e);
 }
 
 /// Two bf16 in one word, the first in the low half.
@@ -307,7 +309,7 @@ __device__ inline float panel_sum(float value) {
 
 // ---- stores that several kernels share ---------------------------------------------------------
 
-/// Where silu(gate) · up of a row and a panel is stored: the place of the panel's first gate.
+/// Where activation(gate) · up of a row and a panel is stored: the place of the panel's first gate.
 __device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {
   return p.gated_out + row * round_up(p.w.n / 2, kQuantGroup) + panel * kHalfPanel;
 }

@@ -1,4 +1,7 @@
 // One forward pass: the kernels of a step in order, launched directly or replayed as a CUDA graph.
+#include <utility>
+#include <vector>
+
 #include "backends/cuda/model.h"
 
 namespace anabranch::ANABRANCH_CUDA {
@@ -26,13 +29,14 @@ void CudaBackend::launch_step(const Step& step) {
     // A step without logits, as of a prompt's earlier chunks, ends with the last K and V.
     if (last && step.logits_rows == 0) return;
     attend(step, layer);
-    add_product(step, layer.output, attended_.data(), layer.mlp_norm);
+    add_to_residual(step, layer.output, attended_.data(), layer.attention_post_norm,
+                    layer.mlp_norm);
     mlp(step, layer, last ? weights_.final_norm : (&layer)[1].attention_norm);
   }
   compute_logits(step);
 }
 
-/// x = embeddings; the RoPE table of the rows' positions.
+/// x = embeddings; the RoPE tables of the rows' positions.
 void CudaBackend::embed(const Step& step) {
   EmbedArgs args;
   args.rows = step.step_rows;
@@ -41,10 +45,12 @@ void CudaBackend::embed(const Step& step) {
   args.hidden = config_.hidden;
   args.x = x_.data();
   args.norm_output = norm_output(step, weights_.layers.front().attention_norm);
-  args.inverse_frequency = weights_.inverse_frequency.data();
+  args.scale = config_.embedding_scale;
+  args.ropes = static_cast<int>(config_.ropes.size());
   args.half_dim = config_.head_dim / 2;
-  args.attention_factor = config_.rope.attention_factor;
-  args.rope_table = rope_table_.data();
+  args.inverse_frequency = weights_.inverse_frequency.data();
+  args.rope_magnitude = weights_.rope_magnitude.data();
+  args.rope_tables = rope_tables_.data();
   ANABRANCH_CUDA::embed(args, stream_);
 }
 
@@ -57,8 +63,11 @@ void CudaBackend::project_qkv(const Step& step, const Layer& layer) {
   epilogue.halves_interleaved = fuses_qkv_epilogue();
   epilogue.q_norm = layer.q_norm.data();
   epilogue.k_norm = layer.k_norm.data();
-  epilogue.rope_table = rope_table_.data();
+  epilogue.norms_whole_rows = config_.qk_norm == QkNorm::kWholeRow;
+  epilogue.rope_table = rope_tables_.data() + static_cast<size_t>(layer.attention.rope) *
+                                                  step.rows * config_.head_dim;
   epilogue.epsilon = config_.norm_epsilon;
+  epilogue.query_scale = config_.query_scale;
   epilogue.heads = config_.heads;
   epilogue.kv_heads = config_.kv_heads;
   epilogue.dim = config_.head_dim;
@@ -84,14 +93,16 @@ void CudaBackend::attend(const Step& step, const Layer& layer) {
   args.heads = c.heads;
   args.kv_heads = c.kv_heads;
   args.dim = c.head_dim;
+  args.window = c.windows[layer.attention.window];
   args.partials = partials_.data();
   const size_t width = round_up(static_cast<size_t>(c.heads) * c.head_dim, kQuantGroup);
-  for (const StepWave& wave : step.waves) {
+  const StepAttention& attention = step.attention[layer.attention.window];
+  for (const StepWave& wave : attention.waves) {
     if (wave.max_items == 0) continue;
     args.plan = wave.plan;
     args.items = wave.items;
     attend_chunks(args, wave.max_items, stream_);
-    merge_partials(step.step_rows + wave.first_row, wave.rows, partials_.data(), c.heads,
+    merge_partials(attention.row_partials + wave.first_row, wave.rows, partials_.data(), c.heads,
                    c.head_dim, attended_.data() + width * wave.first_row, stream_);
   }
   if (step.num_prefill_tiles == 0) return;
@@ -100,12 +111,12 @@ void CudaBackend::attend(const Step& step, const Layer& layer) {
   attend_prefill(args, prefill, step.num_prefill_tiles, stream_);
 }
 
-/// x += down · (silu(gate) · up) of the normed x. next_norm follows.
+/// x += down · (activation(gate) · up) of the normed x. next_norm follows.
 void CudaBackend::mlp(const Step& step, const Layer& layer, const Array<float>& next_norm) {
   Gemm gate_up = normed_product_of(step, layer.gate_up, layer.mlp_norm, step.rows, nullptr);
   gate_up.gated_out = gated_.data();
   multiply(gate_up);
-  add_product(step, layer.down, gated_.data(), next_norm);
+  add_to_residual(step, layer.down, gated_.data(), layer.mlp_post_norm, next_norm);
 }
 
 void CudaBackend::compute_logits(const Step& step) {
@@ -123,18 +134,20 @@ Gemm CudaBackend::product_of(const PackedLinear& w, const Bf16* x, int m) const 
   args.x = x;
   args.m = m;
   args.w = w.weights();
+  args.activation = config_.activation;
   args.bias = w.bias.data();
   args.batch_invariant = deterministic_;
   args.split_k_workspace = split_k_workspace_.data();
   return args;
 }
 
-/// A product with the normed residual stream: rows source_rows[i], or all in order if it is null.
+/// A product with the residual stream, normed if the model has that norm: rows source_rows[i], or
+/// all in order if it is null.
 Gemm CudaBackend::normed_product_of(const Step& step, const PackedLinear& w,
                                     const Array<float>& norm, int rows, const int* source_rows) {
   Gemm args = product_of(w, normed_.data(), rows);
   if (fuses_norms(step)) {
-    args.norm_squares = norm_squares_.data();
+    if (norm.count() > 0) args.norm_squares = norm_squares_.data();
     args.norm_size = config_.hidden;
     args.norm_epsilon = config_.norm_epsilon;
     args.source_rows = source_rows;
@@ -151,21 +164,36 @@ void CudaBackend::multiply(const Gemm& args) {
   // cuBLASLt takes a bias in the type of its output, and ours is fp32: not for bf16 gates and ups.
   if (cublaslt_ && args.m > kMaxSkinnyRows && !(gated && args.bias) &&
       cublaslt_->multiply(args, gated ? gate_up_.data() : nullptr, stream_)) {
-    if (gated) silu_and_mul(gate_up_.data(), args.m, args.w.n, args.gated_out, stream_);
+    if (gated) activate_and_mul(args.activation, gate_up_.data(), args.m, args.w.n, args.gated_out, stream_);
     return;
   }
 #endif
   gemm(args, stream_);
 }
 
-/// x_ += w · x, with the norm that follows if it is fused.
-void CudaBackend::add_product(const Step& step, const PackedLinear& w, const Bf16* x,
-                              const Array<float>& next_norm) {
+/// x_ += w · x, after the norm and with the factor that the model has there. The norm that follows
+/// comes with it if it is fused.
+void CudaBackend::add_to_residual(const Step& step, const PackedLinear& w, const Bf16* x,
+                                  const Array<float>& post_norm, const Array<float>& next_norm) {
   Gemm args = product_of(w, x, step.rows);
-  args.out = x_.data();
-  args.accumulate = true;
-  args.norm_output = norm_output(step, next_norm);
+  if (!adds_separately()) {
+    args.out = x_.data();
+    args.accumulate = true;
+    args.norm_output = norm_output(step, next_norm);
+    return multiply(args);
+  }
+  args.out = added_.data();
   multiply(args);
+  AddArgs add;
+  add.added = added_.data();
+  add.count = step.rows;
+  add.n = config_.hidden;
+  add.weight = post_norm.data();
+  add.epsilon = config_.norm_epsilon;
+  add.scale = config_.residual_scale;
+  add.x = x_.data();
+  add.norm_output = norm_output(step, next_norm);
+  ANABRANCH_CUDA::add_to_residual(add, stream_);
 }
 
 FusedNormOutput CudaBackend::norm_output(const Step& step, const Array<float>& norm) const {
@@ -203,9 +231,13 @@ cudaGraphExec_t captured(cudaStream_t stream, Launch launch) {
 /// Small steps are many short kernels, so they are replayed as a graph. The first step of a size is
 /// launched directly, which also loads its kernels; the second one is captured.
 void CudaBackend::run(const Step& step) {
-  if (step.rows > kMaxSkinnyRows || step.waves.size() != 1) return launch_step(step);
-  const auto [entry, first] =
-      graphs_.try_emplace({step.rows, step.logits_rows, step.waves[0].max_items}, nullptr);
+  std::vector<int> key = {step.rows, step.logits_rows};
+  for (const StepAttention& attention : step.attention) {
+    if (attention.waves.size() != 1) return launch_step(step);
+    key.push_back(attention.waves[0].max_items);
+  }
+  if (step.rows > kMaxSkinnyRows) return launch_step(step);
+  const auto [entry, first] = graphs_.try_emplace(std::move(key), nullptr);
   if (first) return launch_step(step);
   if (!entry->second) {
     entry->second = captured(stream_, [&] { launch_step(step); });

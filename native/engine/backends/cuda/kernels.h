@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "model/activation.h"
 #include "model/weight_types.h"
 #include "backends/cuda/runtime.h"
 
@@ -46,10 +47,8 @@ inline bool use_dependent_launch = false;
 struct StepRow {
   int token;
   int position;
-  int block;          // its K and V are written at this block
-  int offset;         // and this token of it
-  int first_partial;  // index of its first partial attention result
-  int num_partials;   // 0: a prefill row, or padding
+  int block;   // its K and V are written at this block
+  int offset;  // and this token of it
 };
 
 // ---- weights -----------------------------------------------------------------------------------
@@ -86,28 +85,45 @@ void quantize(const QuantizeArgs& args, cudaStream_t stream);
 /// residual stream also stores x · weight in bf16 and the sum of squares of each panel; the GEMM
 /// that consumes it multiplies its sums by 1/rms. This saves one kernel launch per norm.
 struct FusedNormOutput {
-  const float* weight = nullptr;  // [n], of the norm
+  const float* weight = nullptr;  // [n], of the norm; null: what follows has none
   Bf16* x = nullptr;              // [rows, round_up(n, kQuantGroup)]; the padding is not written
   float* squares = nullptr;       // [rows, panels_of(n)]
 };
 
-/// The start of a step: x[row] = table[token], with the first norm if it is fused, and the RoPE
-/// table of the rows' positions, which all layers use.
+/// The start of a step: x[row] = table[token] · scale, with the first norm if it is fused, and the
+/// RoPE tables of the rows' positions, which all layers use.
 struct EmbedArgs {
   const StepRow* rows = nullptr;
   int count = 0;
   const Bf16* table = nullptr;  // [vocabulary, round_up(hidden, kQuantGroup)]
   int hidden = 0;
+  float scale = 1;
   float* x = nullptr;  // [count, hidden]
   FusedNormOutput norm_output;
-  const float* inverse_frequency = nullptr;  // [half_dim], radians per position
-  int half_dim = 0;                          // rotated pairs per head
-  float attention_factor = 1;                // multiplies cosines and sines (YaRN)
-  float* rope_table = nullptr;               // [count, half_dim, 2]: cosine, sine
+  int ropes = 0;
+  int half_dim = 0;                          // pairs per head
+  const float* inverse_frequency = nullptr;  // [ropes, half_dim], radians per position
+  const float* rope_magnitude = nullptr;     // [ropes, half_dim], of cosine and sine
+  float* rope_tables = nullptr;              // [ropes, count, half_dim, 2]: cosine, sine
 };
 void embed(const EmbedArgs& args, cudaStream_t stream);
 
-/// out[i] = x[r] / rms(x[r]) · weight with r = source_rows[i], or r = i if source_rows is null.
+/// x[row] += scale · added[row], after RMS norm of added[row] if there is a weight, with the norm
+/// that follows if it is fused. For models that do this between a product and its addition.
+struct AddArgs {
+  const float* added = nullptr;  // [count, n]
+  int count = 0;
+  int n = 0;
+  const float* weight = nullptr;  // [n], or null
+  float epsilon = 0;
+  float scale = 1;
+  float* x = nullptr;  // [count, n]
+  FusedNormOutput norm_output;
+};
+void add_to_residual(const AddArgs& args, cudaStream_t stream);
+
+/// out[i] = x[r] / rms(x[r]) · weight with r = source_rows[i], or r = i if source_rows is null; or
+/// out[i] = x[r] if weight is null.
 /// x is [rows, n], out is [count, round_up(n, kQuantGroup)] with zeros in the padding.
 void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n,
               float epsilon, Bf16* out, cudaStream_t stream);
@@ -124,8 +140,8 @@ struct KvCacheLayer {
   float* v_scales = nullptr;
 };
 
-/// What follows the QKV projection of every row: q/k norm, RoPE, the 1/sqrt(dim) scale of q, and
-/// the write of K and V into the cache.
+/// What follows the QKV projection of every row: q/k norm, RoPE, the scale of q, and the write of K
+/// and V into the cache.
 struct QkvEpilogue {
   const StepRow* rows = nullptr;
   int count = 0;
@@ -133,8 +149,10 @@ struct QkvEpilogue {
   bool halves_interleaved = false;  // qkv's q and K heads alternate kHalfPanel values of each half
   const float* q_norm = nullptr;    // [dim], or null
   const float* k_norm = nullptr;
-  const float* rope_table = nullptr;  // as EmbedArgs::rope_table
+  bool norms_whole_rows = false;  // over all heads: q_norm [heads · dim], k_norm [kv_heads · dim]
+  const float* rope_table = nullptr;  // one of EmbedArgs::rope_tables
   float epsilon = 0;
+  float query_scale = 1;
   int heads = 0, kv_heads = 0, dim = 0;
   Bf16* q = nullptr;  // [count, heads, round_up(dim, kWarpK)], scaled; the padding is not written
   KvCacheLayer kv;
@@ -170,8 +188,9 @@ struct Gemm {
   float* out = nullptr;         // [m, w.n]
   bool accumulate = false;      // out += instead of out =
   FusedNormOutput norm_output;  // of `out`; skinny only
-  /// silu(gate) · up, [m, round_up(w.n / 2, kQuantGroup)]; the padding is not written.
+  /// activation(gate) · up, [m, round_up(w.n / 2, kQuantGroup)]; the padding is not written.
   Bf16* gated_out = nullptr;
+  Activation activation = Activation::kSilu;
   /// Used if its q is set. Requires halves_interleaved, bf16 KV and no q/k norm; skinny only.
   QkvEpilogue qkv_epilogue;
 };
@@ -185,14 +204,16 @@ inline void gemm(const Gemm& args, cudaStream_t stream) {
 }
 
 /// Gemm::gated_out computed from a finished product gate_up [count, n] in bf16.
-void silu_and_mul(const Bf16* gate_up, int count, int n, Bf16* out, cudaStream_t stream);
+void activate_and_mul(Activation activation, const Bf16* gate_up, int count, int n, Bf16* out,
+                      cudaStream_t stream);
 
 // ---- attention ---------------------------------------------------------------------------------
 
 /// Rows that read one KV chunk together (AttentionPlan::WorkItem, with device indices).
 struct WorkItem {
   int first_block;  // in DeviceAttentionPlan::blocks
-  int num_blocks;
+  int skip_blocks;  // blocks at the chunk's start that no read sees
+  int num_blocks;   // with those
   int first_read;  // in DeviceAttentionPlan::reads
   int num_reads;
 };
@@ -200,8 +221,15 @@ struct WorkItem {
 /// One row's read of a chunk.
 struct QueryRead {
   int row;
-  int tokens;   // of the chunk, counted from its start; at least 1
+  int begin;    // tokens [begin, tokens) of the chunk, counted from its start; at least one
+  int tokens;
   int partial;  // index of the partial result
+};
+
+/// A row's partial results.
+struct RowPartials {
+  int first;  // index of the first
+  int count;  // 0: a prefill row, or padding
 };
 
 /// The part of a wave's plan that changes from step to step. Kernels read it from device memory, so
@@ -219,6 +247,8 @@ struct Attention {
   const DeviceAttentionPlan* plan = nullptr;
   const WorkItem* items = nullptr;
   int heads = 0, kv_heads = 0, dim = 0;
+  int window = 0;             // of prefill attention: a row sees keys less than this many positions
+                              // before its own; 0: all
   float* partials = nullptr;  // [partials, heads, dim + 2]: weighted V, max score, sum of weights
 };
 /// Split-KV attention: partial results of rows over chunks of their context. The grid has max_items
@@ -227,13 +257,15 @@ void attend_chunks(const Attention& args, int max_items, cudaStream_t stream);
 
 /// out[row] = the partials of a row, merged in context order; rows without partials are skipped.
 /// out is [count, round_up(heads · dim, kQuantGroup)].
-void merge_partials(const StepRow* rows, int count, const float* partials, int heads, int dim,
+void merge_partials(const RowPartials* rows, int count, const float* partials, int heads, int dim,
                     Bf16* out, cudaStream_t stream);
 
 /// Consecutive rows of one segment: a prefill chunk. Every row sees all KV ranges whole except the
-/// last one; of that, each row sees one token more than the row before it (causal).
+/// last one; of that, each row sees one token more than the row before it (causal). With a window it
+/// sees the part of that within the window.
 struct PrefillSpan {
   int first_row;
+  int first_position;  // of the first row
   int num_rows;
   int first_range;  // in PrefillAttention::ranges
   int num_ranges;
@@ -242,6 +274,7 @@ struct PrefillSpan {
 struct PrefillKvRange {
   int first_block;  // in PrefillAttention::blocks
   int tokens;
+  int start;  // position of token 0
 };
 /// The queries of one thread block: up to kPrefillTileQueries from first_query on. Query
 /// i · (heads / kv_heads) + h of a span is row i's head h of the GQA group.

@@ -76,7 +76,7 @@ std::string CudaBackend::name() const {
 /// Whether the QKV GEMM can apply the QKV epilogue: panels must hold whole RoPE pairs, and nothing
 /// may need a whole head at once, as q/k norm and fp8 scales do.
 bool CudaBackend::fuses_qkv_epilogue() const {
-  return config_.head_dim % kPanel == 0 && !config_.qk_norm && !fp8_kv();
+  return config_.head_dim % kPanel == 0 && config_.qk_norm == QkNorm::kNone && !fp8_kv();
 }
 
 // ---- KV cache ----------------------------------------------------------------------------------
@@ -94,7 +94,11 @@ size_t CudaBackend::kv_token_bytes() const {
   return 2 * kv_head_bytes() * config_.kv_heads * static_cast<size_t>(config_.layers);
 }
 
-std::uint64_t CudaBackend::kv_bytes() const { return steps_.kv_tokens() * kv_token_bytes(); }
+std::uint64_t CudaBackend::kv_bytes() const {
+  std::uint64_t tokens = 0;
+  for (const LayerAttention& layer : config_.attention) tokens += steps_.kv_tokens(layer.window);
+  return tokens * kv_token_bytes() / static_cast<std::uint64_t>(config_.layers);
+}
 
 void CudaBackend::allocate_kv(std::uint64_t bytes) {
   const size_t block = kBlockTokens * kv_token_bytes();
@@ -139,7 +143,8 @@ void CudaBackend::allocate_scratch() {
   x_ = fp32(c.hidden);
   norm_squares_ = fp32(static_cast<size_t>(panels_of(c.hidden)));
   normed_ = bf16(c.hidden);
-  rope_table_ = fp32(static_cast<size_t>(c.head_dim));
+  rope_tables_ = fp32(c.ropes.size() * static_cast<size_t>(c.head_dim));
+  if (adds_separately()) added_ = fp32(static_cast<size_t>(c.hidden));
   qkv_ = fp32(static_cast<size_t>(q) + 2 * c.kv_heads * c.head_dim);
   q_ = Array<Bf16>(rows * c.heads * padded_dim(), "scratch");
   attended_ = bf16(q);

@@ -13,7 +13,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "backends/backend.h"
@@ -67,8 +66,9 @@ class CudaBackend final : public Backend {
   Gemm normed_product_of(const Step& step, const PackedLinear& w, const Array<float>& norm,
                          int rows, const int* source_rows);
   void multiply(const Gemm& args);
-  void add_product(const Step& step, const PackedLinear& w, const Bf16* x,
-                   const Array<float>& next_norm);
+  bool adds_separately() const { return config_.post_norms || config_.residual_scale != 1; }
+  void add_to_residual(const Step& step, const PackedLinear& w, const Bf16* x,
+                       const Array<float>& post_norm, const Array<float>& next_norm);
 
   bool fuses_norms(const Step& step) const { return step.rows <= kMaxSkinnyRows || deterministic_; }
   FusedNormOutput norm_output(const Step& step, const Array<float>& norm) const;
@@ -100,7 +100,8 @@ class CudaBackend final : public Backend {
   Array<Bf16> normed_;              // [max_rows, hidden]
   Array<float> norm_squares_;       // [max_rows, panels_of(hidden)]
   Array<float> qkv_;                // [max_rows, (heads + 2 · kv_heads) · head_dim]
-  Array<float> rope_table_;         // [max_rows, head_dim / 2, 2]
+  Array<float> rope_tables_;        // [ropes, max_rows, head_dim / 2, 2]
+  Array<float> added_;              // [max_rows, hidden], if adds_separately()
   Array<Bf16> q_;                   // [max_rows, heads, padded_dim()]
   Array<float> partials_;           // [partials of a wave, heads, head_dim + 2]
   Array<Bf16> attended_;            // [max_rows, heads · head_dim]
@@ -110,8 +111,9 @@ class CudaBackend final : public Backend {
 
   StepBuilder steps_;
 #if !defined(ANABRANCH_EMULATE)
-  /// Captured steps by what their kernels' arguments depend on: rows, logits rows, max items.
-  std::map<std::tuple<int, int, int>, cudaGraphExec_t> graphs_;
+  /// Captured steps by what their kernels' arguments depend on: rows, logits rows, and max items of
+  /// each window's attention.
+  std::map<std::vector<int>, cudaGraphExec_t> graphs_;
 #endif
 
   Array<float> logits_;       // [max_rows, vocabulary], of the last forward pass

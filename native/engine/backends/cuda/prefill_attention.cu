@@ -34,7 +34,9 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
   const int queries = span.num_rows * group;
   if (first_query >= queries) return;
   WarpTile<Chunks, Format> tile(p, kv_head, lane);
-  int row[2], head[2], last_range_tokens[2];  // tokens of the last range that the query sees
+  int row[2], head[2];
+  int last_range_tokens[2];  // tokens of the last range that the query sees
+  int first_position[2];     // the first position that the query sees
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int query = first_query + tile.g + 8 * half;
@@ -42,6 +44,8 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
     row[half] = span.first_row + valid_query / group;
     head[half] = valid_query % group;
     last_range_tokens[half] = span.first_row_tokens + valid_query / group;
+    first_position[half] =
+        p.window == 0 ? 0 : span.first_position + valid_query / group - p.window + 1;
     tile.load_query(half, row[half], head[half]);
   }
   const int longest = tile_max(last_range_tokens);
@@ -52,8 +56,10 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
     const PrefillKvRange range = r.ranges[span.first_range + s];
     const bool last = s + 1 == span.num_ranges;
     const int tokens = last ? longest : range.tokens;
-    for (int begin = 0; begin < tokens; begin += kBlocksInFlight<Chunks> * kBlockTokens) {
-      // Scores, with the causal mask in the last range.
+    const int first_visible[2] = {first_position[0] - range.start, first_position[1] - range.start};
+    const int earliest = p.window == 0 ? 0 : tile_min(first_visible) / kBlockTokens * kBlockTokens;
+    for (int begin = earliest > 0 ? earliest : 0; begin < tokens; begin += kBlocksInFlight<Chunks> * kBlockTokens) {
+      // Scores, with the causal mask in the last range, and the window's.
       float scores[kBlocksInFlight<Chunks>][2][4];  // [block][query half][token]
       float new_max[2] = {max_score[0], max_score[1]};
 #pragma unroll
@@ -69,19 +75,21 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
           const int visible = last ? last_range_tokens[half] : tokens;
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
-            scores[b][half][i] =
-                first_token + 4 * tile.t + i < visible ? block_scores[half][i] : minus_infinity();
+            const int token = first_token + 4 * tile.t + i;
+            const bool seen = token < visible && (p.window == 0 || token >= first_visible[half]);
+            scores[b][half][i] = seen ? block_scores[half][i] : minus_infinity();
             new_max[half] = fmaxf(new_max[half], scores[b][half][i]);
           }
         }
       }
 
-      // Online softmax: rescale what is accumulated to the new max. Every query sees the first
-      // token of each range, so the max is finite.
+      // Online softmax: rescale what is accumulated to the new max. Until a query has seen a token,
+      // its max is that of nothing, and 0 takes its place.
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         new_max[half] = quad_max(new_max[half]);
-        const float rescale = expf(max_score[half] - new_max[half]);
+        const float base = new_max[half] == minus_infinity() ? 0.0f : new_max[half];
+        const float rescale = expf(max_score[half] - base);
         max_score[half] = new_max[half];
         weight_sum[half] *= rescale;
 #pragma unroll
@@ -94,7 +102,7 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
             float& score = scores[b][half][i];
-            score = fast_exp(score - max_score[half]);
+            score = fast_exp(score - base);
             weight_sum[half] += score;
           }
         }

@@ -26,9 +26,9 @@ struct RopeRotation {
     cosine = entry[0];
     sine = entry[1];
   }
-  /// Rotates the pair in place; a query is also scaled by 1/sqrt(dim).
+  /// Rotates the pair in place; a query is also scaled.
   __device__ void apply(const QkvEpilogue& p, bool query, float& low, float& high) const {
-    const float scale = query ? 1.0f / sqrtf(static_cast<float>(p.dim)) : 1.0f;
+    const float scale = query ? p.query_scale : 1.0f;
     const float c = cosine * scale, s = sine * scale, old_low = low;
     low = fmaf(low, c, -(high * s));
     high = fmaf(high, c, old_low * s);

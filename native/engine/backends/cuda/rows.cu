@@ -1,4 +1,5 @@
-// The row-wise kernels between the matrix products: embedding, RMS norm, QKV epilogue, SiLU.
+// The row-wise kernels between the matrix products: embedding, RMS norm, residual addition, QKV
+// epilogue, activation.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/qkv_epilogue.cuh"
 #include "backends/cuda/kernels.h"
@@ -19,11 +20,27 @@ __device__ float block_sum(float value, float* shared) {
   return sum;
 }
 
+/// Stores one value of the residual stream for the norm that follows, if that is fused. All lanes
+/// of a warp call this.
+__device__ void store_fused_norm(const FusedNormOutput& to, bool valid, int row, int i, int n,
+                                 float value) {
+  if (!to.x) return;
+  store_norm_output(to, valid, row, i, n, value, valid && to.weight ? to.weight[i] : 1.0f);
+}
+
+/// 1/rms of n values, for all threads of a block.
+__device__ float block_inverse_rms(const float* values, int n, float epsilon, float* shared) {
+  float squares = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) squares += values[i] * values[i];
+  return 1.0f / sqrtf(block_sum(squares, shared) / static_cast<float>(n) + epsilon);
+}
+
 // ---- embedding and RoPE table ------------------------------------------------------------------
 
-/// Token embeddings, the first layer's fused norm if requested, and the RoPE table.
+/// Token embeddings, the first layer's fused norm if requested, and the RoPE tables.
 /// Launch: grid (rows), block of kThreads.
-/// Per row: reads 2 · hidden bytes, writes 4 · hidden (+ 2 · hidden fused) + 8 · half_dim.
+/// Per row: reads 2 · hidden bytes, writes 4 · hidden (+ 2 · hidden fused) + 8 · ropes ·
+/// half_dim.
 __global__ void embed_kernel(EmbedArgs p) {
   wait_on_previous_kernel();
   const int row = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
@@ -32,18 +49,16 @@ __global__ void embed_kernel(EmbedArgs p) {
   float* to = p.x + static_cast<size_t>(row) * p.hidden;
   for (int i = thread; i < width; i += kThreads) {
     const bool valid = i < p.hidden;
-    const float value = valid ? widen(from[i]) : 0.0f;
+    const float value = valid ? widen(from[i]) * p.scale : 0.0f;
     if (valid) to[i] = value;
-    if (p.norm_output.x) {
-      store_norm_output(p.norm_output, valid, row, i, p.hidden, value,
-                        valid ? p.norm_output.weight[i] : 0.0f);
-    }
+    store_fused_norm(p.norm_output, valid, row, i, p.hidden, value);
   }
-  for (int i = thread; i < p.half_dim; i += kThreads) {
+  for (int i = thread; i < p.ropes * p.half_dim; i += kThreads) {
     const float angle = p.inverse_frequency[i] * static_cast<float>(p.rows[row].position);
-    float* entry = p.rope_table + (static_cast<size_t>(row) * p.half_dim + i) * 2;
-    entry[0] = cosf(angle) * p.attention_factor;
-    entry[1] = sinf(angle) * p.attention_factor;
+    const int rope = i / p.half_dim, pair = i % p.half_dim;
+    const size_t at = (static_cast<size_t>(rope) * p.count + row) * p.half_dim + pair;
+    p.rope_tables[at * 2] = cosf(angle) * p.rope_magnitude[i];
+    p.rope_tables[at * 2 + 1] = sinf(angle) * p.rope_magnitude[i];
   }
 }
 
@@ -57,13 +72,33 @@ __global__ void rms_norm_kernel(const float* x, const int* source_rows, const fl
   wait_on_previous_kernel();
   const int row = source_rows ? source_rows[blockIdx.x] : static_cast<int>(blockIdx.x);
   const float* in = x + static_cast<size_t>(row) * n;
-  float squares = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) squares += in[i] * in[i];
-  const float scale = 1.0f / sqrtf(block_sum(squares, shared) / static_cast<float>(n) + epsilon);
+  const float scale = weight ? block_inverse_rms(in, n, epsilon, shared) : 1.0f;
   const int width = static_cast<int>(round_up(n, kQuantGroup));
   Bf16* to = out + static_cast<size_t>(blockIdx.x) * width;
   for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
-    to[i] = i < n ? narrow(in[i] * scale * weight[i]) : Bf16{0};
+    to[i] = i < n ? narrow(in[i] * scale * (weight ? weight[i] : 1.0f)) : Bf16{0};
+  }
+}
+
+/// What attention or MLP adds to the residual stream, one row per block. Launch: grid (rows), block
+/// of kThreads. Per row: reads 8 · n bytes (with a norm 4 · n of them twice), writes 4 · n (+ 2 · n
+/// fused).
+__global__ void add_to_residual_kernel(AddArgs p) {
+  __shared__ float shared[kThreads / kWarp];
+  wait_on_previous_kernel();
+  const int row = static_cast<int>(blockIdx.x);
+  const float* added = p.added + static_cast<size_t>(row) * p.n;
+  float* to = p.x + static_cast<size_t>(row) * p.n;
+  const float inverse_rms = p.weight ? block_inverse_rms(added, p.n, p.epsilon, shared) : 1.0f;
+  const int width = static_cast<int>(round_up(p.n, kQuantGroup));
+  for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
+    const bool valid = i < p.n;
+    float value = 0;
+    if (valid) {
+      const float term = p.weight ? added[i] * inverse_rms * p.weight[i] : added[i];
+      to[i] = value = to[i] + p.scale * term;
+    }
+    store_fused_norm(p.norm_output, valid, row, i, p.n, value);
   }
 }
 
@@ -127,6 +162,7 @@ struct Fp8KvStore {
 /// Per row: reads 4 bytes per value of q, K and V, writes 2 (fp8 KV: 1).
 template <class KvStore>
 __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
+  __shared__ float shared[2][kThreads / kWarp];
   wait_on_previous_kernel();
   const int row_index = static_cast<int>(blockIdx.x);
   const StepRow row = p.rows[row_index];
@@ -135,6 +171,11 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
   const int half = p.dim / 2;
   const float* in = p.qkv + static_cast<size_t>(row_index) *
                                 static_cast<size_t>(p.heads + 2 * p.kv_heads) * p.dim;
+  float row_scale[2] = {1, 1};  // 1/rms of all of q, and of all of K
+  if (p.norms_whole_rows) {
+    row_scale[0] = block_inverse_rms(in, p.heads * p.dim, p.epsilon, shared[0]);
+    row_scale[1] = block_inverse_rms(in + p.heads * p.dim, p.kv_heads * p.dim, p.epsilon, shared[1]);
+  }
   for (int head = warp; head < p.heads + 2 * p.kv_heads; head += kThreads / kWarp) {
     const float* from = in + static_cast<size_t>(head) * p.dim;
     const bool query = head < p.heads;
@@ -161,11 +202,16 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
     });
     const float* norm = query ? p.q_norm : p.k_norm;
     if (norm) {
-      float squares = 0;
-      WarpHead::for_each(p.dim, lane, [&](int i, int) {
-        squares += values.low[i] * values.low[i] + values.high[i] * values.high[i];
-      });
-      const float scale = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(p.dim) + p.epsilon);
+      float scale = row_scale[query ? 0 : 1];
+      if (p.norms_whole_rows) {
+        norm += (query ? head : kv_head) * p.dim;
+      } else {
+        float squares = 0;
+        WarpHead::for_each(p.dim, lane, [&](int i, int) {
+          squares += values.low[i] * values.low[i] + values.high[i] * values.high[i];
+        });
+        scale = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(p.dim) + p.epsilon);
+      }
       WarpHead::for_each(p.dim, lane, [&](int i, int d) {
         values.low[i] *= scale * norm[d];
         values.high[i] *= scale * norm[half + d];
@@ -187,24 +233,29 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
   }
 }
 
-// ---- SiLU --------------------------------------------------------------------------------------
+// ---- activation --------------------------------------------------------------------------------
 
-/// silu(gate) · up of one product in bf16; gates and ups alternate by kHalfPanel.
+/// activation(gate) · up of one product in bf16; gates and ups alternate by kHalfPanel.
 /// Launch: grid (n / 2 in blocks of kThreads, rows), block of kThreads. Moves 6 bytes per output.
-__global__ void silu_and_mul_kernel(const Bf16* gate_up, int n, Bf16* out) {
+__global__ void activate_and_mul_kernel(Activation activation, const Bf16* gate_up, int n, Bf16* out) {
   wait_on_previous_kernel();
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= n / 2) return;
   const size_t width = round_up(n / 2, kQuantGroup);
   const Bf16* gate =
       gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalfPanel * kPanel + i % kHalfPanel;
-  out[blockIdx.y * width + i] = narrow(silu(widen(gate[0])) * widen(gate[kHalfPanel]));
+  out[blockIdx.y * width + i] = narrow(activate(activation, widen(gate[0])) * widen(gate[kHalfPanel]));
 }
 
 }  // namespace
 
 void embed(const EmbedArgs& p, cudaStream_t stream) {
   launch(embed_kernel, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream, p);
+}
+
+void add_to_residual(const AddArgs& p, cudaStream_t stream) {
+  launch(add_to_residual_kernel, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream,
+         p);
 }
 
 void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n,
@@ -218,11 +269,12 @@ void apply_qkv_epilogue(const QkvEpilogue& p, cudaStream_t stream) {
          dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream, p);
 }
 
-void silu_and_mul(const Bf16* gate_up, int count, int n, Bf16* out, cudaStream_t stream) {
+void activate_and_mul(Activation activation, const Bf16* gate_up, int count, int n, Bf16* out,
+                      cudaStream_t stream) {
   launch(
-      silu_and_mul_kernel,
+      activate_and_mul_kernel,
       dim3(static_cast<unsigned>((n / 2 + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
-      dim3(kThreads), 0, stream, gate_up, n, out);
+      dim3(kThreads), 0, stream, activation, gate_up, n, out);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

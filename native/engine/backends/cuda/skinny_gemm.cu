@@ -242,7 +242,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
       value = result(i, j, bias);
       if (p.gated_out) {
         gated_out_at(p, row, panel)[j] =
-            narrow(silu(value) * result(i, j + kHalfPanel, partner_bias));
+            narrow(activate(p.activation, value) * result(i, j + kHalfPanel, partner_bias));
       } else if (p.qkv_epilogue.q) {
         store_qkv_pair(p.qkv_epilogue, row, QkvPair(p.qkv_epilogue, panel, j), input, value,
                        result(i, j + kHalfPanel, partner_bias));

@@ -47,20 +47,21 @@ StepBuilder::StepBuilder(const ModelConfig& config, int max_rows, int max_partia
       max_partials_(max_partials),
       group_(config.heads / config.kv_heads),
       deterministic_(deterministic),
+      windows_(config.windows),
       staging_(1 << 22) {}
 
 void StepBuilder::set_total_blocks(int total_blocks) {
   total_blocks_ = total_blocks;
   // Thread blocks are scheduled by the device and take the KV head from the grid: one "thread", one
   // head.
-  plan_ = AttentionPlan(total_blocks, max_partials_, 1, group_, 1);
+  plans_.assign(windows_.size(), AttentionPlan(total_blocks, max_partials_, 1, group_, 1));
 }
 
 // ---- planning ----------------------------------------------------------------------------------
 
 void StepBuilder::plan(const Batch& batch) {
   find_prefill_spans(batch);
-  plan_.build(batch, in_prefill_span_);
+  for (size_t i = 0; i < plans_.size(); ++i) plans_[i].build(batch, windows_[i], in_prefill_span_);
 }
 
 /// Only in large steps: small ones and deterministic ones use chunk attention for all rows.
@@ -78,11 +79,11 @@ void StepBuilder::find_prefill_spans(const Batch& batch) {
     std::fill(in_prefill_span_.begin() + first, in_prefill_span_.begin() + end, 1);
     const auto kv_spans = kv_spans_of(batch, end - 1);
     const int index = static_cast<int>(prefill_spans_.size());
-    prefill_spans_.push_back({first, end - first, static_cast<int>(prefill_ranges_.size()),
+    prefill_spans_.push_back({first, batch.rows[first].position, end - first, static_cast<int>(prefill_ranges_.size()),
                               static_cast<int>(kv_spans.size()),
                               kv_spans_of(batch, first).back().length});
     for (const KvSpan& span : kv_spans) {
-      prefill_ranges_.push_back({static_cast<int>(blocks_.size()), span.length});
+      prefill_ranges_.push_back({static_cast<int>(blocks_.size()), span.length, span.start});
       blocks_.insert(blocks_.end(), span.blocks, span.blocks + blocks_for(span.length));
     }
     // The last rows read the most KV, so their tiles start first.
@@ -93,10 +94,16 @@ void StepBuilder::find_prefill_spans(const Batch& batch) {
   }
 }
 
-std::uint64_t StepBuilder::kv_tokens() const {
-  auto tokens = static_cast<std::uint64_t>(plan_.kv_tokens());
-  for (const PrefillKvRange& range : prefill_ranges_)
-    tokens += static_cast<std::uint64_t>(range.tokens);
+std::uint64_t StepBuilder::kv_tokens(int window) const {
+  auto tokens = static_cast<std::uint64_t>(plans_[window].kv_tokens());
+  for (const PrefillSpan& span : prefill_spans_) {
+    for (int i = span.first_range; i < span.first_range + span.num_ranges; ++i) {
+      const PrefillKvRange& range = prefill_ranges_[i];
+      const int visible = first_visible({nullptr, range.tokens, range.start}, span.first_position,
+                                        windows_[window]);
+      tokens += static_cast<std::uint64_t>(std::max(0, range.tokens - visible));
+    }
+  }
   return tokens;
 }
 
@@ -114,16 +121,20 @@ int StepBuilder::padded_rows(int rows) const {
 
 bool StepBuilder::reserve(const Batch& batch) {
   const auto rows = static_cast<size_t>(padded_rows(static_cast<int>(batch.rows.size())));
-  size_t items = 0;
-  for (const AttentionPlan::Wave& wave : plan_.waves()) {
-    items += static_cast<size_t>(padded_items(num_items(wave))) + 2;
+  size_t items = 0, waves = 0, reads = 0;
+  for (const AttentionPlan& plan : plans_) {
+    for (const AttentionPlan::Wave& wave : plan.waves()) {
+      items += static_cast<size_t>(padded_items(num_items(wave))) + 2;
+    }
+    waves += plan.waves().size();
+    reads += plan.reads().size();
   }
   constexpr size_t kBlocksPerItem = kKvChunkTokens / kBlockTokens;
   const size_t bytes =
-      rows * (sizeof(StepRow) + sizeof(int)) +
+      rows * (sizeof(StepRow) + sizeof(int) + plans_.size() * sizeof(RowPartials)) +
       items * (sizeof(WorkItem) + kBlocksPerItem * sizeof(int)) +
-      plan_.waves().size() * (sizeof(DeviceAttentionPlan) + 64) +
-      plan_.reads().size() * sizeof(QueryRead) + prefill_spans_.size() * sizeof(PrefillSpan) +
+      waves * (sizeof(DeviceAttentionPlan) + 64) + plans_.size() * 32 +
+      reads * sizeof(QueryRead) + prefill_spans_.size() * sizeof(PrefillSpan) +
       prefill_ranges_.size() * sizeof(PrefillKvRange) +
       prefill_tiles_.size() * sizeof(PrefillTile) + blocks_.size() * sizeof(int) + 512;
   if (bytes <= staging_.size()) return false;
@@ -138,36 +149,52 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
   step.logits_rows = padded_rows(batch.logits_rows);
   staging_.clear();
 
-  // Rows and logits rows come first, so that they have the same size and address in all steps of as
-  // many rows, as graphs require. Padding rows write K and V to a spare block and have no partials.
+  // What has one entry per row comes first, so that it has the same size and address in all steps of
+  // as many rows, as graphs require. Padding rows write K and V to a spare block and have no
+  // partials.
   const auto [rows, device_rows] = staging_.take<StepRow>(static_cast<size_t>(step.rows));
   const auto [sources, device_sources] = staging_.take<int>(static_cast<size_t>(step.rows));
   step.step_rows = device_rows;
   step.logits_source_rows = device_sources;
-  std::fill_n(rows, step.rows, StepRow{0, 0, total_blocks_, 0, 0, 0});
+  std::fill_n(rows, step.rows, StepRow{0, 0, total_blocks_, 0});
   std::fill_n(sources, step.rows, 0);
   for (int i = 0; i < batch_rows; ++i) {
     const Row& row = batch.rows[i];
-    rows[i] = {row.token,  row.position,           row.block,
-               row.offset, plan_.first_partial(i), plan_.num_partials(i)};
+    rows[i] = {row.token, row.position, row.block, row.offset};
     if (row.logits_row >= 0) sources[row.logits_row] = i;
+  }
+  for (const AttentionPlan& plan : plans_) {
+    const auto [partials, device_partials] =
+        staging_.take<RowPartials>(static_cast<size_t>(step.rows));
+    std::fill_n(partials, step.rows, RowPartials{0, 0});
+    for (int i = 0; i < batch_rows; ++i) {
+      partials[i] = {plan.first_partial(i), plan.num_partials(i)};
+    }
+    step.attention.push_back({device_partials, {}});
   }
 
   // Work items of each wave, then the reads and blocks that they all point into.
-  std::vector<DeviceAttentionPlan*> plans;
-  for (const AttentionPlan::Wave& wave : plan_.waves())
-    step.waves.push_back(stage_wave(wave, plans));
-  const auto [reads, device_reads] = staging_.take<QueryRead>(plan_.reads().size());
-  for (size_t i = 0; i < plan_.reads().size(); ++i) {
-    const AttentionPlan::QueryRead& read = plan_.reads()[i];
-    reads[i] = {read.row, read.tokens, read.partial};
+  std::vector<std::vector<DeviceAttentionPlan*>> device_plans(plans_.size());
+  for (size_t i = 0; i < plans_.size(); ++i) {
+    std::vector<StepWave>& waves = step.attention[i].waves;
+    for (const AttentionPlan::Wave& wave : plans_[i].waves()) {
+      waves.push_back(stage_wave(plans_[i], wave, device_plans[i]));
+    }
+    // A graph fixes the number of rows to merge, so padding rows are included; they have no
+    // partials.
+    if (waves.size() == 1) waves[0].rows += step.rows - batch_rows;
   }
-  // A graph fixes the number of rows to merge, so padding rows are included; they have no partials.
-  if (step.waves.size() == 1) step.waves[0].rows += step.rows - batch_rows;
   const int* const device_blocks = staging_.append(blocks_);
-  for (DeviceAttentionPlan* plan : plans) {
-    plan->reads = device_reads;
-    plan->blocks = device_blocks;
+  for (size_t i = 0; i < plans_.size(); ++i) {
+    const auto [reads, device_reads] = staging_.take<QueryRead>(plans_[i].reads().size());
+    for (size_t r = 0; r < plans_[i].reads().size(); ++r) {
+      const AttentionPlan::QueryRead& read = plans_[i].reads()[r];
+      reads[r] = {read.row, read.begin, read.tokens, read.partial};
+    }
+    for (DeviceAttentionPlan* plan : device_plans[i]) {
+      plan->reads = device_reads;
+      plan->blocks = device_blocks;
+    }
   }
 
   step.prefill.tiles = staging_.append(prefill_tiles_);
@@ -182,25 +209,29 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
 
 /// Stages a wave's work items and collects their blocks. The plan's pointers are set later, once
 /// the places of reads and blocks are known.
-StepWave StepBuilder::stage_wave(const AttentionPlan::Wave& planned,
-                                 std::vector<DeviceAttentionPlan*>& plans) {
+StepWave StepBuilder::stage_wave(const AttentionPlan& plan, const AttentionPlan::Wave& planned,
+                                 std::vector<DeviceAttentionPlan*>& device_plans) {
   const int first = planned.thread_items.front(), count = num_items(planned);
   StepWave wave;
   wave.first_row = planned.first_row;
   wave.rows = planned.last_row - planned.first_row;
   wave.max_items = padded_items(count);
-  const auto [plan, device_plan] = staging_.take<DeviceAttentionPlan>(1);
+  const auto [staged, device_plan] = staging_.take<DeviceAttentionPlan>(1);
   const auto [items, device_items] = staging_.take<WorkItem>(wave.max_items);
-  plan->num_items = count;
-  plans.push_back(plan);
+  staged->num_items = count;
+  device_plans.push_back(staged);
   wave.plan = device_plan;
   wave.items = device_items;
   for (int i = 0; i < count; ++i) {
-    const AttentionPlan::WorkItem& item = plan_.item(first + i);
-    int longest = 0;
-    for (int r = 0; r < item.count; ++r)
-      longest = std::max(longest, plan_.reads()[item.first + r].tokens);
-    items[i] = {static_cast<int>(blocks_.size()), blocks_for(longest), item.first, item.count};
+    const AttentionPlan::WorkItem& item = plan.item(first + i);
+    int begin = kKvChunkTokens, end = 0;
+    for (int r = 0; r < item.count; ++r) {
+      const AttentionPlan::QueryRead& read = plan.reads()[item.first + r];
+      begin = std::min(begin, read.begin);
+      end = std::max(end, read.tokens);
+    }
+    items[i] = {static_cast<int>(blocks_.size()), begin / kBlockTokens, blocks_for(end), item.first,
+                item.count};
     blocks_.insert(blocks_.end(), item.blocks, item.blocks + items[i].num_blocks);
   }
   return wave;

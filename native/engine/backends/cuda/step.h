@@ -62,12 +62,18 @@ struct StepWave {
   const WorkItem* items = nullptr;  // [max_items]
 };
 
+/// The attention of a step's rows in all layers of one window.
+struct StepAttention {
+  const RowPartials* row_partials = nullptr;  // [rows]
+  std::vector<StepWave> waves;
+};
+
 /// A step, ready to run. Pointers are device pointers into the staging buffer.
 struct Step {
   int rows = 0, logits_rows = 0;            // padded, so that few graphs fit all steps
   const StepRow* step_rows = nullptr;       // [rows]
   const int* logits_source_rows = nullptr;  // [logits_rows], the row of each logits row
-  std::vector<StepWave> waves;
+  std::vector<StepAttention> attention;     // one per window
   PrefillAttention prefill;  // without `out`
   int num_prefill_tiles = 0;
 };
@@ -87,19 +93,22 @@ class StepBuilder {
   /// Writes the step's description and queues its copy to the device.
   Step stage(const Batch& batch, cudaStream_t stream);
 
-  /// Tokens of KV that the planned step reads; those that rows share count once.
-  std::uint64_t kv_tokens() const;
+  /// Tokens of KV that the planned step reads in a layer of this window (an index in
+  /// ModelConfig::windows); those that rows share count once.
+  std::uint64_t kv_tokens(int window) const;
 
  private:
   void find_prefill_spans(const Batch& batch);
   int padded_rows(int rows) const;
-  StepWave stage_wave(const AttentionPlan::Wave& wave, std::vector<DeviceAttentionPlan*>& plans);
+  StepWave stage_wave(const AttentionPlan& plan, const AttentionPlan::Wave& wave,
+                      std::vector<DeviceAttentionPlan*>& device_plans);
 
   int max_rows_ = 0, max_partials_ = 0, total_blocks_ = 0;
   int group_ = 0;  // query heads per KV head
   bool deterministic_ = false;
 
-  AttentionPlan plan_;
+  std::vector<int> windows_;          // ModelConfig::windows
+  std::vector<AttentionPlan> plans_;  // one per window
   std::vector<int> blocks_;  // KV blocks of all prefill ranges and work items
   std::vector<PrefillSpan> prefill_spans_;
   std::vector<PrefillKvRange> prefill_ranges_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "error.h"
 #include "model/tensor_manifest.h"
@@ -101,12 +102,9 @@ class WeightPacker {
   WeightPacker(const Checkpoint& checkpoint, WeightType type)
       : checkpoint_(checkpoint), type_(type) {}
 
-  /// A norm's weights, rounded to the weight type.
-  Array<float> vector(const TensorSpec& spec) {
-    std::vector<float> values(spec.shape[0]);
-    to_float(checkpoint_.get(spec), 0, values.size(), values.data());
-    for (float& value : values) value = rounded(value);
-    return uploaded(values);
+  /// The weights of a norm; empty if the model does not have it.
+  Array<float> norm(const std::optional<NormSpec>& spec) {
+    return spec ? uploaded(checkpoint_.norm(*spec)) : Array<float>();
   }
 
   /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
@@ -176,7 +174,7 @@ class WeightPacker {
           packed_row = first + row / dim * dim + d / kHalfPanel * kPanel + half * kHalfPanel +
                        d % kHalfPanel;
         }
-        sources[packed_row] = {weights, bias, row};
+        sources[packed_row] = {weights, bias, layer.stored_row(row)};
       }
       first += layer.n();
     }
@@ -237,11 +235,14 @@ ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoin
   ModelWeights out;
   for (const LayerManifest& names : manifest.layers) {
     Layer& layer = out.layers.emplace_back();
-    layer.attention_norm = packer.vector(names.attention_norm);
-    layer.mlp_norm = packer.vector(names.mlp_norm);
+    layer.attention = config.attention[out.layers.size() - 1];
+    layer.attention_norm = packer.norm(names.attention_norm);
+    layer.attention_post_norm = packer.norm(names.attention_post_norm);
+    layer.mlp_norm = packer.norm(names.mlp_norm);
+    layer.mlp_post_norm = packer.norm(names.mlp_post_norm);
+    layer.q_norm = packer.norm(names.q_norm);
+    layer.k_norm = packer.norm(names.k_norm);
     layer.qkv = packer.linear({{names.q, head_dim}, {names.k, head_dim}, {names.v}});
-    if (names.q_norm) layer.q_norm = packer.vector(*names.q_norm);
-    if (names.k_norm) layer.k_norm = packer.vector(*names.k_norm);
     layer.output = packer.linear({{names.output}});
     layer.gate_up = packer.linear({{names.gate}, {names.up}}, true);
     layer.down = packer.linear({{names.down}});
@@ -249,14 +250,22 @@ ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoin
       out.bytes_per_step += linear->bytes();
     }
   }
-  out.final_norm = packer.vector(manifest.final_norm);
+  out.final_norm = packer.norm(manifest.final_norm);
   // A step reads only a few rows of the embedding, so quantizing it would cost precision and save
   // nothing.
-  out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}}}}, WeightType::kBF16, false);
+  out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}, config.vocabulary}}}, WeightType::kBF16, false);
   if (!config.tied_embeddings || type != WeightType::kBF16)
     out.separate_head = packer.linear({{manifest.head}});
   out.bytes_per_step += out.head().bytes();
-  out.inverse_frequency = packer.uploaded(config.rope.inverse_frequency);
+  std::vector<float> frequencies, magnitudes;
+  for (const Rope& rope : config.ropes) {
+    for (int i = 0; i < config.head_dim / 2; ++i) {
+      frequencies.push_back(rope.inverse_frequency[i]);
+      magnitudes.push_back(rope.magnitude(i));
+    }
+  }
+  out.inverse_frequency = packer.uploaded(frequencies);
+  out.rope_magnitude = packer.uploaded(magnitudes);
   packer.finish();
   return out;
 }

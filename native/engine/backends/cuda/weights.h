@@ -25,15 +25,17 @@ struct PackedLinear {
   size_t bytes() const { return values.count() + scales.count() * sizeof(Bf16); }
 };
 
+/// Norms that the model does not have are empty.
 struct Layer {
-  Array<float> attention_norm;  // [hidden]
-  PackedLinear qkv;             // [(heads + 2 · kv_heads) · head_dim, hidden]
-  Array<float> q_norm, k_norm;  // [head_dim], or empty
-  PackedLinear output;          // [hidden, heads · head_dim]
-  Array<float> mlp_norm;        // [hidden]
-  PackedLinear gate_up;         // [2 · intermediate, hidden], alternating by kHalfPanel
-  PackedLinear down;            // [hidden, intermediate]
-  KvCacheLayer kv;              // allocated by the backend
+  Array<float> attention_norm, attention_post_norm;  // [hidden]
+  PackedLinear qkv;                        // [(heads + 2 · kv_heads) · head_dim, hidden]
+  Array<float> q_norm, k_norm;             // as QkNorm says
+  PackedLinear output;                     // [hidden, heads · head_dim]
+  Array<float> mlp_norm, mlp_post_norm;    // [hidden]
+  PackedLinear gate_up;                    // [2 · intermediate, hidden], alternating by kHalfPanel
+  PackedLinear down;                       // [hidden, intermediate]
+  LayerAttention attention;
+  KvCacheLayer kv;  // allocated by the backend
 };
 
 struct ModelWeights {
@@ -41,7 +43,8 @@ struct ModelWeights {
   std::vector<Layer> layers;
   Array<float> final_norm;           // [hidden]
   PackedLinear separate_head;        // [vocabulary, hidden]; empty if the embedding is the head
-  Array<float> inverse_frequency;    // [head_dim / 2], of RoPE
+  Array<float> inverse_frequency;    // [ropes, head_dim / 2]
+  Array<float> rope_magnitude;       // [ropes, head_dim / 2]
   std::uint64_t bytes_per_step = 0;  // that every step reads: all but a separate embedding
 
   const PackedLinear& head() const { return separate_head.n > 0 ? separate_head : embedding; }
