@@ -14,18 +14,24 @@ const path = fileURLToPath(
 const folder = mkdtempSync(join(tmpdir(), "anabranch-gguf-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+// Pieces of a GGUF file: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+const uint32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
+const uint64 = (value: number) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
+const float = (value: number) => Buffer.from(Float32Array.of(value).buffer);
+const text = (value: string) => Buffer.concat([uint64(Buffer.byteLength(value)), Buffer.from(value)]);
+const list = (type: number, items: Buffer[]) =>
+  Buffer.concat([uint32(type), uint64(items.length), ...items]);
+const entry = (key: string, type: number, value: Buffer) =>
+  Buffer.concat([text(key), uint32(type), value]);
+const header = (entries: number) =>
+  Buffer.concat([Buffer.from("GGUF"), uint32(3), uint64(0), uint64(entries)]);
+
 /** The fixture with general.sampling.* before its other metadata. */
 function withFloats(values: Record<string, number>): Buffer {
   const file = readFileSync(path);
-  const entries = Object.entries(values).map(([name, value]) => {
-    const key = Buffer.from(`general.sampling.${name}`);
-    const entry = Buffer.alloc(8 + key.length + 8);
-    entry.writeBigUInt64LE(BigInt(key.length));
-    key.copy(entry, 8);
-    entry.writeUInt32LE(6, 8 + key.length); // the type: a 32-bit float
-    entry.writeFloatLE(value, 12 + key.length);
-    return entry;
-  });
+  const entries = Object.entries(values).map(([name, value]) =>
+    entry(`general.sampling.${name}`, 6, float(value)),
+  );
   // Magic, version, number of tensors; then the number of values, and these.
   const head = Buffer.from(file.subarray(0, 24));
   head.writeBigUInt64LE(head.readBigUInt64LE(16) + BigInt(entries.length), 16);
@@ -64,6 +70,23 @@ describe("the text model of a GGUF file", () => {
     const { generationConfig } = await readGguf(sampled);
     expect(generationConfig).toEqual({ temperature: 0.6, top_p: 0.95, repetition_penalty: 1.05 });
     expect((await readGguf(path)).generationConfig).toEqual({});
+  });
+
+  it("keeps a byte order mark at the start of a token", async () => {
+    /** A file with these metadata entries: key, type and value as they are in the file. */
+    const bytes = Buffer.concat([
+      header(5),
+      entry("general.architecture", 8, text("llama")),
+      entry("tokenizer.ggml.model", 8, text("llama")),
+      entry("tokenizer.ggml.tokens", 9, list(8, ["<unk>", "\ufeff//", "//", "/"].map(text))),
+      entry("tokenizer.ggml.scores", 9, list(6, [0, -1, -2, -3].map(float))),
+      entry("tokenizer.ggml.token_type", 9, list(5, [2, 1, 1, 1].map(uint32))),
+    ]);
+    const file = join(folder, "marks.gguf");
+    writeFileSync(file, bytes);
+    const { tokenizer } = await readGguf(file);
+    const { vocab } = tokenizer.model as { vocab: Record<string, number> };
+    expect(vocab).toEqual({ "<unk>": 0, "\ufeff//": 1, "//": 2, "/": 3 });
   });
 
   it("is refused by name of what is missing or not known", async () => {

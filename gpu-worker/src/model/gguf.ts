@@ -1,5 +1,6 @@
 // The tokenizer and the chat template of a GGUF file, from its metadata, in the form of a Hugging Face
 // folder's files.
+import { closeSync, openSync, readSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { gguf } from "@huggingface/gguf";
 import { readDialect } from "./dialect.ts";
@@ -25,6 +26,7 @@ export async function readGguf(path: string): Promise<ModelFiles> {
   );
   const values = metadata as unknown as Json;
   const vocabulary = readVocabulary(values, fail);
+  if (vocabulary.kind === "llama") vocabulary.tokens = readTokens(firstPart(path), fail);
   const origin = "tokenizer.chat_template";
   const text = values[origin];
   const { tokens } = vocabulary;
@@ -99,6 +101,47 @@ function readVocabulary(values: Json, fail: (what: string) => never): Vocabulary
     scores,
     addSpacePrefix: values["tokenizer.ggml.add_space_prefix"] !== false,
   };
+}
+
+/**
+ * The strings of tokenizer.ggml.tokens. The reader of the metadata drops a byte order mark at the start
+ * of a string, which makes two tokens of SentencePiece vocabularies equal.
+ */
+function readTokens(path: string, fail: (what: string) => never): string[] {
+  const key = "tokenizer.ggml.tokens";
+  const entry = Buffer.alloc(8 + key.length + 8); // a key, then the types: array of strings
+  entry.writeBigUInt64LE(BigInt(key.length));
+  entry.write(key, 8);
+  entry.writeUInt32LE(9, 8 + key.length);
+  entry.writeUInt32LE(8, 12 + key.length);
+  const file = openSync(path, "r");
+  try {
+    for (let size = 1 << 24; ; size *= 2) {
+      const head = Buffer.alloc(size);
+      const bytes = head.subarray(0, readSync(file, head, 0, size, 0));
+      const found = bytes.indexOf(entry);
+      const tokens = found < 0 ? undefined : stringsAt(bytes, found + entry.length);
+      if (tokens) return tokens;
+      if (bytes.length < size || size >= 1 << 30) return fail(`${key} is not a list of texts`);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The strings of a GGUF array, from its length on; undefined if the bytes end before it does. */
+function stringsAt(bytes: Buffer, start: number): string[] | undefined {
+  if (start + 8 > bytes.length) return undefined;
+  const count = Number(bytes.readBigUInt64LE(start));
+  const out: string[] = [];
+  for (let at = start + 8; out.length < count; ) {
+    if (at + 8 > bytes.length) return undefined;
+    const end = at + 8 + Number(bytes.readBigUInt64LE(at));
+    if (end > bytes.length) return undefined;
+    out.push(bytes.toString("utf8", at + 8, end));
+    at = end;
+  }
+  return out;
 }
 
 /** tokenizer.json without its post-processor. */

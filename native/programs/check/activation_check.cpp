@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 #include <string>
 #include <vector>
 
@@ -78,8 +79,25 @@ void check_bf16_pairs(const Kernels& kernels) {
          equal ? "" : "the bits differ from fp32 between the products");
 }
 
+namespace {
+
+/// In double precision, and how far a correctly rounded argument of the exponential may be off.
+struct Reference {
+  double value, tolerance;
+};
+Reference silu(double g) {
+  const double value = g < -700 ? 0 : g / (1 + std::exp(-g));
+  return {value, 5e-7 * std::abs(value)};
+}
+Reference gelu_tanh(double g) {
+  const double u = std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g);
+  const double value = u < -350 ? 0 : g / (1 + std::exp(-2 * u));
+  return {value, 5e-7 * std::abs(value) * (1 + std::min(std::abs(u), 50.0))};
+}
+
 /// Tests the exponential through a gated product with gates of every size and ups of 1.
-void check_silu(const Kernels& kernels) {
+void check_activation(const Kernels& kernels, Activation activation, const std::string& name,
+                      Reference (*reference)(double)) {
   std::string wrong;
   std::vector<float> gates;
   for (int i = -2000; i <= 2000; ++i) gates.push_back(static_cast<float>(i) * 0.05f);
@@ -106,6 +124,7 @@ void check_silu(const Kernels& kernels) {
     g.last = 2;
     g.bias = bias.data();
     g.gated = true;
+    g.activation = activation;
     g.scratch = scratch.data();
     g.out = out.data();
     g.ldo = n;
@@ -114,17 +133,23 @@ void check_silu(const Kernels& kernels) {
   };
   const auto one = run(1), whole = run(width);
   for (int i = 0; i < m; ++i) {
-    const double g = gates[i];
-    const double want = g < -700 ? 0 : g / (1 + std::exp(-g));
-    if (!(std::abs(one[i] - want) <= 5e-7 * std::abs(want) + 1e-35))
-      wrong = mismatch("silu", i, 0, one[i], want);
+    const Reference want = reference(gates[i]);
+    if (!(std::abs(one[i] - want.value) <= want.tolerance + 1e-35))
+      wrong = mismatch(name.c_str(), i, 0, one[i], want.value);
     for (int j = 0; j < width; ++j) {
       if (std::memcmp(&one[i], &whole[static_cast<size_t>(i) * width + j], 4) != 0) {
         wrong = "a value alone differs from the same value in a vector";
       }
     }
   }
-  report(std::string(kernels.name) + " silu", wrong);
+  report(std::string(kernels.name) + " " + name, wrong);
+}
+
+}  // namespace
+
+void check_activations(const Kernels& kernels) {
+  check_activation(kernels, Activation::kSilu, "silu", silu);
+  check_activation(kernels, Activation::kGeluTanh, "gelu_tanh", gelu_tanh);
 }
 
 }  // namespace anabranch

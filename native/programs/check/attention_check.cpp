@@ -68,8 +68,9 @@ TestKv make_kv(WeightType type, const std::vector<int>& lengths, int head_dim, i
   return cache;
 }
 
+/// `hidden`: tokens at the start of the context that the row does not see, as with a sliding window.
 std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vector<int>& lengths,
-                         int head_dim, int group, float scale) {
+                         int hidden, int head_dim, int group, float scale) {
   Numbers numbers(static_cast<std::uint64_t>(head_dim) * 100 + group);
   constexpr int kHeads = 3, kHead = 1;
   const TestKv cache = make_kv(type, lengths, head_dim, kHeads, kHead, scale, numbers);
@@ -80,17 +81,21 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
     std::vector<float> scratch(attend_scratch_floats(head_dim));
     std::vector<float> partials, others(4 * stride);
     std::vector<float> out(static_cast<size_t>(count) * head_dim);
-    int chunks = 0;
+    int chunks = 0, before = 0;  // tokens before the chunk
     for (const KvSpan& span : cache.spans) {
       for (int t = 0; t < span.length; t += kKvChunkTokens) {
-        partials.resize(++chunks * stride);
         const int tokens = std::min(kKvChunkTokens, span.length - t);
+        const int begin = std::max(0, hidden - before);
+        before += tokens;
+        if (begin >= tokens) continue;
+        partials.resize(++chunks * stride);
         const float* query = q.data() + static_cast<size_t>(first) * head_dim;
-        std::vector<ChunkQuery> rows = {{query, 0, tokens, &partials[(chunks - 1) * stride]}};
+        std::vector<ChunkQuery> rows = {{query, begin, tokens, &partials[(chunks - 1) * stride]}};
         if (among_others) {
           rows.insert(rows.begin(), {query, 0, std::max(1, tokens - 1), &others[0]});
-          rows.push_back({query, 0, (tokens + 1) / 2, &others[stride]});
+          rows.push_back({query, tokens / 3, (tokens + 2) / 2, &others[stride]});
           rows.push_back({query, 0, 1, &others[2 * stride]});
+          rows.push_back({query, tokens - 1, tokens, &others[3 * stride]});
         }
         AttendChunk chunk;
         chunk.rows = rows.data();
@@ -121,11 +126,13 @@ std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vec
     if (!same(run(g, 1, false), mine)) return "a head differs from the same head alone";
     std::vector<double> weights;
     double top = -INFINITY, total = 0;
-    for (const auto& key : cache.keys) {
+    for (size_t t = 0; t < cache.keys.size(); ++t) {
+      const auto& key = cache.keys[t];
       double score = 0;
       for (int d = 0; d < head_dim; ++d) {
         score += static_cast<double>(q[static_cast<size_t>(g) * head_dim + d]) * key[d];
       }
+      if (static_cast<int>(t) < hidden) score = -INFINITY;
       weights.push_back(score);
       top = std::max(top, score);
     }
@@ -160,7 +167,12 @@ void check_attention(const Kernels& kernels, WeightType type) {
     for (int head_dim : {2, 16, 24, 64, 80, 128}) {
       for (int group : {1, 3, 4, 7, 16}) {
         for (float scale : {1.0f, 40.0f}) {
-          if (wrong.empty()) wrong = attend_wrong(kernels, type, lengths, head_dim, group, scale);
+          int total = 0;
+          for (int length : lengths) total += length;
+          for (int hidden : {0, total / 3, total - 1}) {
+            if (!wrong.empty()) break;
+            wrong = attend_wrong(kernels, type, lengths, hidden, head_dim, group, scale);
+          }
         }
       }
     }

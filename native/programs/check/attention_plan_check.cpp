@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backends/attention_plan.h"
@@ -92,6 +93,59 @@ void check_attention_plan() {
     }
   }
   report("attention plan", wrong);
+}
+
+/// With a window, rows read the visible end of each span alone, from the chunk on that holds its
+/// first token, and of spans before the window nothing.
+void check_window_plan() {
+  std::vector<int> trunk(40), branch(2), rest(2);
+  for (int i = 0; i < 40; ++i) trunk[i] = i;
+  branch = {50, 51};
+  rest = {60, 61};
+  // A trunk of 600 tokens, a branch of 20 beside another that is not listed, and what follows the
+  // join: its first row has position 650.
+  Batch batch;
+  batch.spans = {{trunk.data(), 600, 0}, {branch.data(), 20, 600}, {rest.data(), 1, 650}};
+  Row row;
+  row.position = 650;
+  row.num_spans = 3;
+  batch.rows = {row};
+  struct Read {
+    int begin, tokens;
+    const int* blocks;
+  };
+  const auto reads = [&](int window) {
+    AttentionPlan plan(100, 100, 1, 4, 1);
+    plan.build(batch, window);
+    std::vector<Read> out(plan.num_partials(0));
+    const AttentionPlan::Wave& wave = plan.waves().front();
+    for (int item = wave.thread_items.front(); item < wave.thread_items.back(); ++item) {
+      const AttentionPlan::QueryRead& read = plan.reads()[plan.item(item).first];
+      out[read.partial] = {read.begin, read.tokens, plan.item(item).blocks};
+    }
+    return out;
+  };
+  const std::vector<std::pair<int, std::vector<Read>>> cases = {
+      {0, {{0, 256, &trunk[0]}, {0, 256, &trunk[16]}, {0, 88, &trunk[32]}, {0, 20, &branch[0]},
+           {0, 1, &rest[0]}}},
+      {651, {{0, 256, &trunk[0]}, {0, 256, &trunk[16]}, {0, 88, &trunk[32]}, {0, 20, &branch[0]},
+             {0, 1, &rest[0]}}},
+      {391, {{4, 256, &trunk[16]}, {0, 88, &trunk[32]}, {0, 20, &branch[0]}, {0, 1, &rest[0]}}},
+      {139, {{0, 88, &trunk[32]}, {0, 20, &branch[0]}, {0, 1, &rest[0]}}},
+      {51, {{0, 20, &branch[0]}, {0, 1, &rest[0]}}},
+      {32, {{19, 20, &branch[0]}, {0, 1, &rest[0]}}},
+      {31, {{0, 1, &rest[0]}}},
+      {1, {{0, 1, &rest[0]}}}};
+  std::string wrong;
+  for (const auto& [window, want] : cases) {
+    const auto got = reads(window);
+    const bool same =
+        std::equal(got.begin(), got.end(), want.begin(), want.end(), [](const Read& a, const Read& b) {
+          return a.begin == b.begin && a.tokens == b.tokens && a.blocks == b.blocks;
+        });
+    if (!same) wrong = "a window of " + std::to_string(window) + " reads other tokens";
+  }
+  report("attention plan with a window", wrong);
 }
 
 /// Eight lanes over two equal chunks, each with its own last block: two threads get equal work.

@@ -19,10 +19,11 @@ void check_gemm(const Kernels& kernels, WeightType type);
 /// bf16 pairs between two products against fp32 between them, for kernels that take pairs.
 void check_bf16_pairs(const Kernels& kernels);
 void check_rms_norm(const Kernels& kernels);
-void check_silu(const Kernels& kernels);
+void check_activations(const Kernels& kernels);
 void check_attention(const Kernels& kernels, WeightType type);
 
 void check_attention_plan();
+void check_window_plan();
 void check_plan_balance();
 
 /// Serves the model in `folder` from several threads, calling every member of Engine concurrently.

@@ -48,7 +48,7 @@ void check_kernels() {
   for (const Kernels* table : tables) {
     const Kernels& kernels = *table;
     check_rms_norm(kernels);
-    check_silu(kernels);
+    check_activations(kernels);
     if (kernels.pairs) check_bf16_pairs(kernels);
     for (WeightType type : {WeightType::kF32, WeightType::kBF16}) {
       check_gemm(kernels, type);
@@ -101,6 +101,7 @@ int main(int count, char** arguments) {
   check_sampler();
   check_truncation();
   check_attention_plan();
+  check_window_plan();
   check_plan_balance();
   check_kernels();
   check_models(folders, options);

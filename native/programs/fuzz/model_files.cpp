@@ -22,6 +22,9 @@ ModelConfig config_of(const ModelShape& s) {
   out.tied_embeddings = s.tied;
   out.qkv_bias = s.type == "qwen2";
   if (s.type == "qwen3") out.qk_norm = QkNorm::kPerHead;
+  if (s.type == "gemma3_text") set_gemma3(out);
+  if (s.type == "olmo2") set_olmo2(out);
+  out.fused_qkv = out.fused_gate_up = s.type == "phi3";
   return out;
 }
 
@@ -54,18 +57,20 @@ std::string safetensors(const std::vector<TensorSpec>& tensors, const std::strin
 }
 
 std::string config_json(const ModelShape& s, Dice& dice) {
-  static const std::vector<std::string> ropes = {
+  std::vector<std::string> ropes = {
       R"("rope_theta":10000.0)",
       R"("rope_theta":10000.0,"rope_scaling":{"type":"linear","factor":2.0})",
       R"("rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3","factor":8.0,)"
       R"("low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":32})",
       R"("rope_parameters":{"rope_type":"yarn","rope_theta":10000.0,"factor":4.0,)"
       R"("beta_fast":32,"beta_slow":1,"original_max_position_embeddings":32})"};
+  if (s.type == "phi3") ropes.pop_back();  // there "yarn" means long RoPE
+  const std::string window = dice.chance(40) ? "null" : std::to_string(dice.between(1, 40));
   const auto field = [](const char* name, int value) {
     return std::string("\"") + name + "\":" + std::to_string(value) + ",";
   };
   return "{\"model_type\":\"" + s.type + "\"," + field("hidden_size", s.hidden) +
-         (s.type == "mistral" ? "\"sliding_window\":null," : "") +
+         "\"sliding_window\":" + window + ",\"sliding_window_pattern\":2," +
          field("num_hidden_layers", s.layers) + field("num_attention_heads", s.heads) +
          field("num_key_value_heads", s.kv_heads) + field("head_dim", s.head_dim) +
          field("intermediate_size", s.intermediate) + field("vocab_size", s.vocabulary) +
@@ -118,7 +123,8 @@ std::string safetensors_file(const std::string& header, const std::string& body)
 
 ModelShape random_shape(Dice& dice) {
   ModelShape s;
-  s.type = dice.pick<std::string>({"llama", "mistral", "qwen2", "qwen3"});
+  s.type = dice.pick<std::string>({"llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3",
+                                   "olmo2", "smollm3", "granite"});
   s.vocabulary = dice.between(40, 64);
   s.kv_heads = dice.between(1, 2);
   s.heads = s.kv_heads * dice.between(1, 3);

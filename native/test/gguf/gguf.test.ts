@@ -1,4 +1,5 @@
-// GGUF files: every block format against gguf-py and transformers, and what is refused.
+// GGUF files: every block format against gguf-py and transformers, every architecture against
+// transformers, and what is refused.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,10 +9,13 @@ import { type Dtype, openEngine } from "../../src/index.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 const model = fixture("model.gguf");
-const reference = JSON.parse(readFileSync(fixture("logits.json"), "utf8")) as {
+interface Reference {
   tokens: number[];
   logits: number[][];
-};
+}
+const readReference = (name: string) =>
+  JSON.parse(readFileSync(fixture(name), "utf8")) as Reference;
+const reference = readReference("logits.json");
 
 const folder = mkdtempSync(join(tmpdir(), "anabranch-gguf-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -19,10 +23,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const open = (path: string, dtype: Dtype = "fp32") =>
   openEngine({ model: path, dtype, kvMib: 1, threads: 1 }, () => {});
 
-async function logitsOf(path: string, dtype: Dtype): Promise<number[]> {
+async function logitsOf(
+  path: string,
+  dtype: Dtype,
+  { tokens } = reference,
+): Promise<number[]> {
   const engine = open(path, dtype);
   try {
-    const scored = await engine.score([{ serial: reference.tokens }], "sum", true);
+    const scored = await engine.score([{ serial: tokens }], "sum", true);
     return [...(scored.logits ?? [])];
   } finally {
     engine.close();
@@ -76,6 +84,22 @@ describe("a GGUF file", () => {
     },
   );
 
+  // make_family_fixtures.py
+  it.each([
+    ["a llama with a sliding window, as Mistral's", "mistral-window"],
+    ["gemma3", "gemma3"],
+    ["phi3 beyond its original context", "phi3-longrope"],
+    ["phi3 within its original context", "phi3-short"],
+    ["olmo2", "olmo2"],
+    ["smollm3", "smollm3"],
+    ["granite", "granite"],
+  ])("of architecture %s gives transformers' logits", async (_, name) => {
+    const family = readReference(`${name}.json`);
+    const want = family.logits.flat();
+    expect(nmse(await logitsOf(fixture(`${name}.gguf`), "fp32", family), want)).toBeLessThan(1e-10);
+    expect(nmse(await logitsOf(fixture(`${name}.gguf`), "bf16", family), want)).toBeLessThan(2e-3);
+  });
+
   it.each([1, 2])("may be split; part %i names all of it", async (part) => {
     writeParts(join(folder, "split"), 9);
     const logits = await logitsOf(join(folder, `split-0000${part}-of-00002.gguf`), "fp32");
@@ -128,7 +152,7 @@ describe("a broken GGUF file", () => {
     expect(refusal(other)).toMatch(/general\.architecture is "lxama"; known are llama/);
   });
 
-  it("is refused if it has a sliding window", () => {
+  it("is refused if its architecture has no sliding window but the file does", () => {
     /** A metadata entry that is a uint32, as it is in the file. */
     const entry = (key: string, value: number) => {
       const bytes = Buffer.alloc(8 + key.length + 8);
@@ -138,16 +162,17 @@ describe("a broken GGUF file", () => {
       bytes.writeUInt32LE(value, 8 + key.length + 4);
       return bytes;
     };
+    const qwen2 = Buffer.from(whole.toString("latin1").replaceAll("llama", "qwen2"), "latin1");
     const withWindow = (window: number) => {
       // Two entries before the others; 64 bytes in all, so that the tensors stay aligned.
-      const added = [entry("llama.attention.sliding_window", window), entry("xx", 0)];
-      const header = Buffer.from(whole.subarray(0, 24));
+      const added = [entry("qwen2.attention.sliding_window", window), entry("xx", 0)];
+      const header = Buffer.from(qwen2.subarray(0, 24));
       header.writeUInt32LE(header.readUInt32LE(16) + added.length, 16);
-      return Buffer.concat([header, ...added, whole.subarray(24)]);
+      return Buffer.concat([header, ...added, qwen2.subarray(24)]);
     };
     expect(refusal(withWindow(0))).toBe("");
     expect(refusal(withWindow(4_096))).toMatch(
-      /"llama\.attention\.sliding_window" is not 0; sliding-window attention is not supported/,
+      /"qwen2\.attention\.sliding_window" is not 0, which is not supported in this architecture/,
     );
   });
 
