@@ -35,7 +35,7 @@ async function prepare() {
 }
 
 const { args, path, model, samplingDefaults } = await prepare();
-const { port, kvMib, maxRunning, maxQueue } = args;
+const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
 
 const prompted = model.dialect ? undefined : promptedDialectOf(model);
 const engine = new EngineSupervisor({
@@ -51,6 +51,7 @@ const engine = new EngineSupervisor({
     deterministic: args.deterministic,
     threads: args.threads,
     ...(kvMib === undefined ? {} : { kvMib }),
+    ...(maxContext === undefined ? {} : { maxContext }),
     ...(maxRunning === undefined ? {} : { maxRunning }),
     ...(maxQueue === undefined ? {} : { maxQueue }),
   },

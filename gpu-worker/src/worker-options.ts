@@ -26,6 +26,7 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --threads N         engine threads (default: all cores but one, at least one)
   --kv-mib N          memory for KV (default: 90% of a GPU's free memory; on a CPU a quarter of free
                       memory, at most 1 GiB)
+  --max-context N     longest prompt and answer together (default: the model's context)
   --max-running N     requests decoded at once (default 64)
   --max-queue N       requests waiting (default 256)
   --default-max-tokens N   completion tokens if a request names no limit (default 1024)
@@ -57,6 +58,7 @@ export interface WorkerOptions {
   deterministic: boolean;
   threads: number;
   kvMib: number | undefined;
+  maxContext: number | undefined;
   maxRunning: number | undefined;
   maxQueue: number | undefined;
   defaultMaxTokens: number;
@@ -77,6 +79,7 @@ const options = {
   deterministic: { type: "boolean", default: false },
   threads: { type: "string" },
   "kv-mib": { type: "string" },
+  "max-context": { type: "string" },
   "max-running": { type: "string" },
   "max-queue": { type: "string" },
   "default-max-tokens": { type: "string", default: "1024" },
@@ -89,7 +92,10 @@ const options = {
  */
 export function readWorkerOptions(): WorkerOptions {
   const { values: args } = readCommandLine({ name: "worker", help, options });
-  const whole = (name: "threads" | "kv-mib" | "max-running" | "max-queue", max: number) => {
+  const whole = (
+    name: "threads" | "kv-mib" | "max-context" | "max-running" | "max-queue",
+    max: number,
+  ) => {
     const value = args[name];
     return value === undefined ? undefined : integer(name, value, 1, max);
   };
@@ -114,6 +120,7 @@ export function readWorkerOptions(): WorkerOptions {
     // One core stays free for Node, which would otherwise delay the engine's barriers.
     threads: whole("threads", 1024) ?? Math.max(1, availableParallelism() - 1),
     kvMib: whole("kv-mib", 1 << 24),
+    maxContext: whole("max-context", 1 << 24),
     maxRunning: whole("max-running", 65536),
     maxQueue: whole("max-queue", 1 << 20),
     defaultMaxTokens: integer("default-max-tokens", args["default-max-tokens"], 1, 1 << 24),

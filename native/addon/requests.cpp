@@ -17,6 +17,7 @@ EngineOptions engine_options(const Napi::Object& o) {
   EngineOptions options;
   options.model = text(o, "model");
   options.dialect = text(o, "dialect");
+  options.max_context = integer(o, "maxContext", 0, 0, 1 << 24);
   const std::string dtype = text(o, "dtype");
   if (!dtype.empty()) options.backend.weight_type = weight_type_of(dtype);
   const std::string kv_dtype = text(o, "kvDtype");

@@ -24,6 +24,8 @@ export interface EngineOptions {
   model: string;
   /** A dialect as JSON, in place of the folder's aspd.json. */
   dialect?: string;
+  /** Maximum number of positions, below the model's own; 0 or absent: the model's own. */
+  maxContext?: number;
   /** Format of the weights; default bf16. The CPU has no fp8, GPUs have no fp32. */
   dtype?: Dtype;
   /** Format of K and V; default auto: fp32 with fp32 weights, else bf16. The CPU has no fp8. */

@@ -18,7 +18,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const uint32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
 const uint64 = (value: number) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
 const float = (value: number) => Buffer.from(Float32Array.of(value).buffer);
-const text = (value: string) => Buffer.concat([uint64(Buffer.byteLength(value)), Buffer.from(value)]);
+const text = (value: string) =>
+  Buffer.concat([uint64(Buffer.byteLength(value)), Buffer.from(value)]);
 const list = (type: number, items: Buffer[]) =>
   Buffer.concat([uint32(type), uint64(items.length), ...items]);
 const entry = (key: string, type: number, value: Buffer) =>

@@ -23,15 +23,15 @@ inline int first_visible(const KvSpan& span, int position, int window) {
 /// Query heads that a CPU thread multiplies with one block of K or V together, at most.
 inline constexpr int kMaxQueriesPerItem = 12;
 
-/// The attention of one batch, planned once for all layers with the same sliding window. Rows share a chunk if their spans name
-/// the same blocks, whichever requests they belong to. A plan is cut into waves of rows, so that
-/// the partial results of any batch fit a bounded buffer.
+/// The attention of one batch, planned once for all layers with the same sliding window. Rows share
+/// a chunk if their spans name the same blocks, whichever requests they belong to. A plan is cut
+/// into waves of rows, so that the partial results of any batch fit a bounded buffer.
 class AttentionPlan {
  public:
   /// One row's read of a chunk.
   struct QueryRead {
     int row = 0;
-    int begin = 0;    // tokens [begin, tokens) of the chunk, counted from its start; at least one
+    int begin = 0;  // tokens [begin, tokens) of the chunk, counted from its start; at least one
     int tokens = 0;
     int partial = 0;  // index of the partial result
   };

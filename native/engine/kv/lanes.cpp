@@ -225,8 +225,7 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
         if (seen->length() == 0) continue;
         batch.spans.push_back({seen->blocks().data(), seen->length(), seen->start()});
       }
-      batch.spans.push_back(
-          {part.segment->blocks().data(), before + i + 1, part.segment->start()});
+      batch.spans.push_back({part.segment->blocks().data(), before + i + 1, part.segment->start()});
       row.num_spans = static_cast<int>(batch.spans.size()) - row.first_span;
     }
   }

@@ -16,11 +16,9 @@ constexpr std::int64_t kMaxSize = 1 << 24;
 
 Family family_of(const Json& config) {
   static const std::vector<std::pair<const char*, Family>> families = {
-      {"llama", Family::kLlama},      {"mistral", Family::kMistral},
-      {"qwen2", Family::kQwen2},      {"qwen3", Family::kQwen3},
-      {"gemma3_text", Family::kGemma3}, {"phi3", Family::kPhi3},
-      {"olmo2", Family::kOlmo2},      {"smollm3", Family::kSmolLm3},
-      {"granite", Family::kGranite}};
+      {"llama", Family::kLlama}, {"mistral", Family::kMistral},    {"qwen2", Family::kQwen2},
+      {"qwen3", Family::kQwen3}, {"gemma3_text", Family::kGemma3}, {"phi3", Family::kPhi3},
+      {"olmo2", Family::kOlmo2}, {"smollm3", Family::kSmolLm3},    {"granite", Family::kGranite}};
   const std::string type = config.at("model_type").string();
   std::string known;
   for (const auto& [name, family] : families) {
@@ -31,6 +29,11 @@ Family family_of(const Json& config) {
 }
 
 // ---- RoPE --------------------------------------------------------------------------------------
+
+/// The context of the model, which may be longer than the one that is served.
+int context_of(const Json& file) {
+  return static_cast<int>(file.at("max_position_embeddings").integer(1, kMaxSize));
+}
 
 double positive(const Json& spec, const char* key) {
   const double value = spec.at(key).real();
@@ -49,12 +52,13 @@ void apply_llama3(const Json& spec, Rope& rope) {
   scale_llama3(rope, scaling);
 }
 
-void apply_yarn(const Json& spec, double theta, const ModelConfig& config, Rope& rope) {
+void apply_yarn(const Json& file, const Json& spec, double theta, const ModelConfig& config,
+                Rope& rope) {
   YarnScaling scaling;
   scaling.theta = theta;
   scaling.original_context = static_cast<double>(
-      spec.integer_or("original_max_position_embeddings", config.context, 1, kMaxSize));
-  scaling.factor = spec.real_or("factor", config.context / scaling.original_context);
+      spec.integer_or("original_max_position_embeddings", context_of(file), 1, kMaxSize));
+  scaling.factor = spec.real_or("factor", context_of(file) / scaling.original_context);
   if (scaling.factor <= 0) spec.fail("has an impossible factor");
   scaling.beta_fast = spec.real_or("beta_fast", 32);
   scaling.beta_slow = spec.real_or("beta_slow", 1);
@@ -88,7 +92,7 @@ void apply_longrope(const Json& file, const Json& spec, const ModelConfig& confi
     list.fail("must have " + std::to_string(config.rotary_dim / 2) + " factors");
   }
   divide_frequencies(rope, factors);
-  const double factor = spec.real_or("factor", config.context / original);
+  const double factor = spec.real_or("factor", context_of(file) / original);
   rope.attention_factor =
       static_cast<float>(spec.real_or("attention_factor", longrope_magnitude(factor, original)));
 }
@@ -108,7 +112,7 @@ Rope rope_of(const Json& file, const std::optional<Json>& spec, double theta,
   } else if (kind == "llama3") {
     apply_llama3(*spec, rope);
   } else if (kind == "yarn") {
-    apply_yarn(*spec, theta, config, rope);
+    apply_yarn(file, *spec, theta, config, rope);
   } else if (kind == "longrope") {
     apply_longrope(file, *spec, config, rope);
   } else if (kind != "default") {
@@ -194,7 +198,8 @@ std::vector<int> windows_of(const Json& file, const ModelConfig& config) {
       break;
     }
     default:
-      if (by_switch) file.at("use_sliding_window").fail("is true, which is not supported in this family");
+      if (by_switch)
+        file.at("use_sliding_window").fail("is true, which is not supported in this family");
       break;
   }
   std::vector<int> out(config.layers);
@@ -234,7 +239,8 @@ void read_attention(const Json& file, ModelConfig& config) {
     std::optional<Json> local;
     if (spec && file.has("rope_parameters")) {
       const Json both = *spec;
-      local = both.has("sliding_attention") ? std::optional(both.at("sliding_attention")) : std::nullopt;
+      local = both.has("sliding_attention") ? std::optional(both.at("sliding_attention"))
+                                            : std::nullopt;
       spec = both.has("full_attention") ? std::optional(both.at("full_attention")) : std::nullopt;
     }
     const Rope global_rope = rope_of(file, spec, file.real_or("rope_theta", 1e6), config);
@@ -314,7 +320,8 @@ void read_family(const Json& file, ModelConfig& config) {
       attention_bias();
       set_gemma3(config);
       if (file.has("query_pre_attn_scalar")) {
-        config.query_scale = static_cast<float>(1 / std::sqrt(positive(file, "query_pre_attn_scalar")));
+        config.query_scale =
+            static_cast<float>(1 / std::sqrt(positive(file, "query_pre_attn_scalar")));
       }
       break;
     case Family::kPhi3:
@@ -361,8 +368,8 @@ void add_layer(ModelConfig& config, int window, const Rope& rope) {
   config.attention.push_back({index_of(config.windows, window), index_of(config.ropes, rope)});
 }
 
-ModelConfig read_config(const std::string& path) {
-  if (is_gguf(path)) return read_gguf_config(GgufModel(path));
+ModelConfig read_config(const std::string& path, int max_context) {
+  if (is_gguf(path)) return read_gguf_config(GgufModel(path), max_context);
   const std::string& folder = path;
   const Json json = Json::read(folder + "/config.json");
   const auto size = [&](const char* key) {
@@ -395,7 +402,8 @@ ModelConfig read_config(const std::string& path) {
   if (config.head_dim > 1024) json.fail("gives a head_dim above 1024");
   config.intermediate = size("intermediate_size");
   config.vocabulary = size("vocab_size");
-  config.context = size("max_position_embeddings");
+  config.context = context_of(json);
+  if (max_context > 0) config.context = std::min(config.context, max_context);
   const bool larger_epsilon = config.family == Family::kPhi3 || config.family == Family::kOlmo2;
   const double default_epsilon = larger_epsilon ? 1e-5 : 1e-6;
   config.norm_epsilon = static_cast<float>(json.real_or("rms_norm_eps", default_epsilon));

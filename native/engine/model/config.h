@@ -65,10 +65,10 @@ struct ModelConfig {
   float logit_scale = 1;
 
   // Attention.
-  int rotary_dim = 0;         // the first values of a head, which RoPE rotates
-  std::vector<int> windows;   // distinct: a row sees keys less than this many positions before its
-                              // own; 0: all
-  std::vector<Rope> ropes;    // distinct
+  int rotary_dim = 0;        // the first values of a head, which RoPE rotates
+  std::vector<int> windows;  // distinct: a row sees keys less than this many positions before its
+                             // own; 0: all
+  std::vector<Rope> ropes;   // distinct
   std::vector<LayerAttention> attention;  // [layers]
 
   std::vector<int> eos;  // from config.json and generation_config.json
@@ -83,7 +83,8 @@ void add_layer(ModelConfig& config, int window, const Rope& rope);
 
 /// Reads and checks config.json, and generation_config.json if it exists, of a folder, or the
 /// metadata of a .gguf file. Throws Error naming the file and the field, also for features that the
-/// engine does not support.
-ModelConfig read_config(const std::string& path);
+/// engine does not support. `max_context` lowers the context; 0: the model's own. Long RoPE takes
+/// its factors for the context that is served.
+ModelConfig read_config(const std::string& path, int max_context = 0);
 
 }  // namespace anabranch

@@ -1,5 +1,6 @@
 #include "model/gguf_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -13,8 +14,8 @@ constexpr std::int64_t kMaxSize = 1 << 24;
 /// Converters write Mistral as llama.
 Family family_of(const GgufModel& file, const std::string& architecture) {
   static const std::vector<std::pair<const char*, Family>> families = {
-      {"llama", Family::kLlama},   {"qwen2", Family::kQwen2}, {"qwen3", Family::kQwen3},
-      {"gemma3", Family::kGemma3}, {"phi3", Family::kPhi3},   {"olmo2", Family::kOlmo2},
+      {"llama", Family::kLlama},     {"qwen2", Family::kQwen2},    {"qwen3", Family::kQwen3},
+      {"gemma3", Family::kGemma3},   {"phi3", Family::kPhi3},      {"olmo2", Family::kOlmo2},
       {"smollm3", Family::kSmolLm3}, {"granite", Family::kGranite}};
   std::string known;
   for (const auto& [name, family] : families) {
@@ -32,8 +33,10 @@ bool has_interleaved_heads(Family family) {
 /// Reads the fields of one architecture.
 class GgufConfigReader {
  public:
-  explicit GgufConfigReader(const GgufModel& file)
-      : file_(file), prefix_(file.string("general.architecture") + ".") {}
+  GgufConfigReader(const GgufModel& file, int max_context)
+      : file_(file),
+        prefix_(file.string("general.architecture") + "."),
+        max_context_(max_context) {}
 
   ModelConfig read() {
     c_.names = TensorNaming::kGguf;
@@ -74,6 +77,7 @@ class GgufConfigReader {
     }
     c_.intermediate = size("feed_forward_length");
     c_.context = size("context_length");
+    if (max_context_ > 0) c_.context = std::min(c_.context, max_context_);
     c_.norm_epsilon = static_cast<float>(file_.real(key("attention.layer_norm_rms_epsilon")));
     if (!(c_.norm_epsilon >= 0 && c_.norm_epsilon <= 1)) {
       file_.fail("key \"" + key("attention.layer_norm_rms_epsilon") + "\" must be between 0 and 1");
@@ -120,10 +124,10 @@ class GgufConfigReader {
   /// Sliding windows and RoPE, layer by layer.
   void read_rope() {
     const int window = has("attention.sliding_window")
-                     ? integer("attention.sliding_window", 0, std::int64_t{1} << 30)
-                     : 0;
-    const bool windows = c_.family == Family::kLlama || c_.family == Family::kGemma3 ||
-                         c_.family == Family::kPhi3;
+                           ? integer("attention.sliding_window", 0, std::int64_t{1} << 30)
+                           : 0;
+    const bool windows =
+        c_.family == Family::kLlama || c_.family == Family::kGemma3 || c_.family == Family::kPhi3;
     if (window > 0 && !windows) {
       file_.fail("key \"" + key("attention.sliding_window") +
                  "\" is not 0, which is not supported in this architecture");
@@ -206,11 +210,14 @@ class GgufConfigReader {
 
   const GgufModel& file_;
   const std::string prefix_;
+  const int max_context_;
   ModelConfig c_;
 };
 
 }  // namespace
 
-ModelConfig read_gguf_config(const GgufModel& file) { return GgufConfigReader(file).read(); }
+ModelConfig read_gguf_config(const GgufModel& file, int max_context) {
+  return GgufConfigReader(file, max_context).read();
+}
 
 }  // namespace anabranch

@@ -7,7 +7,7 @@
 namespace anabranch {
 
 /// Throws Error naming the file and the key, also for architectures that the engine does not
-/// support.
-ModelConfig read_gguf_config(const GgufModel& file);
+/// support. `max_context` as for read_config().
+ModelConfig read_gguf_config(const GgufModel& file, int max_context);
 
 }  // namespace anabranch

@@ -129,8 +129,8 @@ class LayerBuilder {
     }
     out.output = linear_of(at(names_.output), c_.hidden, q, c_.output_bias);
     if (c_.fused_gate_up) {
-      const auto parts = fused(at(names_.gate_up), {c_.intermediate, c_.intermediate}, c_.hidden,
-                               c_.mlp_bias);
+      const auto parts =
+          fused(at(names_.gate_up), {c_.intermediate, c_.intermediate}, c_.hidden, c_.mlp_bias);
       out.gate = parts[0];
       out.up = parts[1];
     } else {

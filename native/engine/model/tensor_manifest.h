@@ -34,10 +34,10 @@ struct LayerManifest {
   std::optional<NormSpec> attention_norm, mlp_norm;            // [hidden]
   std::optional<NormSpec> attention_post_norm, mlp_post_norm;  // [hidden]
   std::optional<NormSpec> q_norm, k_norm;                      // as QkNorm says
-  LinearSpec q, k, v;     // [heads or kv_heads · head_dim, hidden]
-  LinearSpec output;      // [hidden, heads · head_dim]
-  LinearSpec gate, up;    // [intermediate, hidden]
-  LinearSpec down;        // [hidden, intermediate]
+  LinearSpec q, k, v;   // [heads or kv_heads · head_dim, hidden]
+  LinearSpec output;    // [hidden, heads · head_dim]
+  LinearSpec gate, up;  // [intermediate, hidden]
+  LinearSpec down;      // [hidden, intermediate]
 };
 
 struct TensorManifest {

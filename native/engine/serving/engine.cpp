@@ -23,13 +23,14 @@ std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
 }
 
 std::string digest_of(const std::string& folder, const std::string& dialect,
-                      const Checkpoint& weights, WeightType type) {
+                      const Checkpoint& weights, WeightType type, int context) {
   std::uint64_t state = fnv1a(weights.fingerprint(), dialect.data(), dialect.size());
   for (const char* name :
        {"config.json", "generation_config.json", "aspd.json", "tokenizer.json"}) {
     state = hash_file(state, folder + "/" + name);
   }
   state = fnv1a(state, &type, sizeof type);
+  state = fnv1a(state, &context, sizeof context);  // which chooses factors of long RoPE
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(state));
   return text;
@@ -44,7 +45,7 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   if (!std::filesystem::is_directory(options.model) && !is_gguf(options.model)) {
     throw bad_file(options.model, "is neither a model folder nor a GGUF file");
   }
-  const ModelConfig config = read_config(options.model);
+  const ModelConfig config = read_config(options.model, options.max_context);
   // Files beside a GGUF file, such as a dialect, are those of its folder.
   const std::string folder = is_gguf(options.model)
                                  ? std::filesystem::path(options.model).parent_path().string()
@@ -53,7 +54,8 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   auto dialect = read_dialect(options.dialect, folder, config.vocabulary);
   backend_ = make_backend(config, *weights_, options.backend);
   info_.backend = backend_->name();
-  info_.digest = digest_of(folder, options.dialect, *weights_, options.backend.weight_type);
+  info_.digest =
+      digest_of(folder, options.dialect, *weights_, options.backend.weight_type, config.context);
   info_.dialect = dialect ? dialect->name : "";
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;

@@ -22,6 +22,7 @@ namespace anabranch {
 struct EngineOptions {
   std::string model;    // folder in Hugging Face format
   std::string dialect;  // JSON; empty: the folder's aspd.json, if it has one
+  int max_context = 0;  // maximum number of positions; 0: the model's own
   BackendOptions backend;
   SchedulerOptions scheduler;
   /// Minimum time between two deliveries of tokens; starts and ends are delivered at once. Zero:

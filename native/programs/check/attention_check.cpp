@@ -68,7 +68,8 @@ TestKv make_kv(WeightType type, const std::vector<int>& lengths, int head_dim, i
   return cache;
 }
 
-/// `hidden`: tokens at the start of the context that the row does not see, as with a sliding window.
+/// `hidden`: tokens at the start of the context that the row does not see, as with a sliding
+/// window.
 std::string attend_wrong(const Kernels& kernels, WeightType type, const std::vector<int>& lengths,
                          int hidden, int head_dim, int group, float scale) {
   Numbers numbers(static_cast<std::uint64_t>(head_dim) * 100 + group);

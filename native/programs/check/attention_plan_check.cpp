@@ -126,10 +126,18 @@ void check_window_plan() {
     return out;
   };
   const std::vector<std::pair<int, std::vector<Read>>> cases = {
-      {0, {{0, 256, &trunk[0]}, {0, 256, &trunk[16]}, {0, 88, &trunk[32]}, {0, 20, &branch[0]},
-           {0, 1, &rest[0]}}},
-      {651, {{0, 256, &trunk[0]}, {0, 256, &trunk[16]}, {0, 88, &trunk[32]}, {0, 20, &branch[0]},
-             {0, 1, &rest[0]}}},
+      {0,
+       {{0, 256, &trunk[0]},
+        {0, 256, &trunk[16]},
+        {0, 88, &trunk[32]},
+        {0, 20, &branch[0]},
+        {0, 1, &rest[0]}}},
+      {651,
+       {{0, 256, &trunk[0]},
+        {0, 256, &trunk[16]},
+        {0, 88, &trunk[32]},
+        {0, 20, &branch[0]},
+        {0, 1, &rest[0]}}},
       {391, {{4, 256, &trunk[16]}, {0, 88, &trunk[32]}, {0, 20, &branch[0]}, {0, 1, &rest[0]}}},
       {139, {{0, 88, &trunk[32]}, {0, 20, &branch[0]}, {0, 1, &rest[0]}}},
       {51, {{0, 20, &branch[0]}, {0, 1, &rest[0]}}},
@@ -139,8 +147,8 @@ void check_window_plan() {
   std::string wrong;
   for (const auto& [window, want] : cases) {
     const auto got = reads(window);
-    const bool same =
-        std::equal(got.begin(), got.end(), want.begin(), want.end(), [](const Read& a, const Read& b) {
+    const bool same = std::equal(
+        got.begin(), got.end(), want.begin(), want.end(), [](const Read& a, const Read& b) {
           return a.begin == b.begin && a.tokens == b.tokens && a.blocks == b.blocks;
         });
     if (!same) wrong = "a window of " + std::to_string(window) + " reads other tokens";

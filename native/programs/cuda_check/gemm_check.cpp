@@ -173,7 +173,8 @@ std::string gated_output_wrong(GemmCase& c, const std::vector<float>& got) {
   const auto device_separate = to_device(std::vector<Bf16>(c.m * width));
   c.args.gated_out = device_fused.data();
   gemm(c.args, cudaStream_t{});
-  activate_and_mul(Activation::kSilu, device_rounded.data(), c.m, c.n, device_separate.data(), cudaStream_t{});
+  activate_and_mul(Activation::kSilu, device_rounded.data(), c.m, c.n, device_separate.data(),
+                   cudaStream_t{});
   check(cudaGetLastError(), "gated output");
   const auto fused = to_host(device_fused), separate = to_host(device_separate);
   const auto differs = [&](Bf16 value, float gate, float up) {

@@ -123,8 +123,8 @@ std::string safetensors_file(const std::string& header, const std::string& body)
 
 ModelShape random_shape(Dice& dice) {
   ModelShape s;
-  s.type = dice.pick<std::string>({"llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3",
-                                   "olmo2", "smollm3", "granite"});
+  s.type = dice.pick<std::string>(
+      {"llama", "mistral", "qwen2", "qwen3", "gemma3_text", "phi3", "olmo2", "smollm3", "granite"});
   s.vocabulary = dice.between(40, 64);
   s.kv_heads = dice.between(1, 2);
   s.heads = s.kv_heads * dice.between(1, 3);

@@ -23,11 +23,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const open = (path: string, dtype: Dtype = "fp32") =>
   openEngine({ model: path, dtype, kvMib: 1, threads: 1 }, () => {});
 
-async function logitsOf(
-  path: string,
-  dtype: Dtype,
-  { tokens } = reference,
-): Promise<number[]> {
+async function logitsOf(path: string, dtype: Dtype, { tokens } = reference): Promise<number[]> {
   const engine = open(path, dtype);
   try {
     const scored = await engine.score([{ serial: tokens }], "sum", true);

@@ -5,7 +5,7 @@
 
 Writes fixtures/<name>/ with config.json, model*.safetensors and, per case,
 
-    case-<case>.json            {"name", "resume", "groups", "hf_bf16_nmse"}
+    case-<case>.json            {"name", "resume", "groups", "max_context"?, "hf_bf16_nmse"}
     logits-<case>.safetensors   "logits" [tokens, vocab] fp32, rows in serialised order
 
 A case is what `npm run score` reads: serial runs and groups of branches. A branch sees the trunk
@@ -186,8 +186,8 @@ FIXTURES: dict[str, tuple[dict, torch.dtype, int]] = {
         torch.bfloat16,
         1,
     ),
-    # As Phi-4-mini: beyond the original context, and three quarters of a head are rotated. Every
-    # case is longer than the original context, so transformers takes the long factors for all of it.
+    # As Phi-4-mini: beyond the original context, and three quarters of a head are rotated. Cases are
+    # longer than the original context, so transformers takes the long factors for all of them.
     "phi3-longrope": (
         {
             **PHI3,
@@ -376,7 +376,7 @@ def random_run(length: int, generator: torch.Generator) -> list[int]:
     return torch.randint(3, VOCABULARY, (length,), generator=generator).tolist()
 
 
-def cases(generator: torch.Generator, edge: bool) -> dict[str, tuple[str, list[dict]]]:
+def cases(name: str, generator: torch.Generator) -> dict[str, tuple[str, list[dict]]]:
     def run(n: int) -> list[int]:
         return random_run(n, generator)
 
@@ -388,7 +388,11 @@ def cases(generator: torch.Generator, edge: bool) -> dict[str, tuple[str, list[d
         {"serial": run(4)},
     ]
     made = {"sum": ("sum", groups), "max": ("max", groups)}
-    if edge:
+    if name == "phi3-longrope":
+        # As long as the original context: short factors.
+        short = [{"serial": run(7)}, {"parallel": [run(3), run(2)]}, {"serial": run(4)}]
+        made["short"] = ("sum", short)
+    if name == "qwen3-default":
         # Empty runs are legal: no trunk before a group, a branch without tokens, two groups in a
         # row.
         made["edge"] = (
@@ -449,14 +453,15 @@ def make(name: str, folder: Path) -> None:
         folder, attn_implementation="eager", dtype=torch.bfloat16
     ).eval()
 
-    for case, (resume, groups) in cases(generator, name == "qwen3-default").items():
+    for case, (resume, groups) in cases(name, generator).items():
         ids, positions, mask = layout(groups, resume)
         logits = logits_of(model, ids, positions, mask)
         if case != "edge":
             branch_equals_plain_causal_run(model, groups, logits)
         error = nmse(logits_of(rounded, ids, positions, mask), logits)
         causal = torch.ones_like(mask).tril()
-        text = {"name": name, "resume": resume, "groups": groups, "hf_bf16_nmse": error}
+        served = {"max_context": 16} if case == "short" else {}
+        text = {"name": name, "resume": resume, "groups": groups, **served, "hf_bf16_nmse": error}
         (folder / f"case-{case}.json").write_text(json.dumps(text) + "\n")
         save_file({"logits": logits.contiguous()}, folder / f"logits-{case}.safetensors")
         # How much a wrong mask or wrong positions would show; far above any tolerance.

@@ -15,6 +15,8 @@ import {
 interface Case {
   resume: Resume;
   groups: StructureRun[];
+  /** The engine's maxContext, if it is not the model's. */
+  max_context?: number;
   hf_bf16_nmse: number;
 }
 
@@ -136,7 +138,10 @@ describe.each(models)("%s", (name) => {
 
     for (const codePath of codePaths()) {
       for (const dtype of ["fp32", "bf16", "int8"] as const) {
-        const options: EngineOptions = { model: folder, dtype, codePath, kvMib: 16, threads: 2 };
+        const options: EngineOptions = {
+          model: folder,
+          ...{ dtype, codePath, kvMib: 16, threads: 2, maxContext: reference.max_context ?? 0 },
+        };
 
         it(`${codePath} ${dtype} agrees in one structured prefill`, async () => {
           const engine = openEngine(options, () => {});
@@ -151,8 +156,14 @@ describe.each(models)("%s", (name) => {
         // A request needs a prompt, so a case with an empty beginning is tested by prefill only.
         const first = reference.groups[0];
         if (!first || !("serial" in first) || first.serial.length === 0) continue;
-        it(`${codePath} ${dtype} agrees decoding step by step`, async () => {
-          compare(await stepwise(options, reference), bound(dtype, reference));
+        it(`${codePath} ${dtype} agrees decoding step by step, with the same bits`, async () => {
+          const decoded = await stepwise(options, reference);
+          compare(decoded, bound(dtype, reference));
+          const engine = openEngine(options, () => {});
+          open.push(engine);
+          const scored = await engine.score(reference.groups, reference.resume, true);
+          engine.close();
+          expect(scored.logits).toEqual(decoded);
         });
       }
     }

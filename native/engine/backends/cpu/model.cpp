@@ -22,12 +22,12 @@ namespace {
 /// Norms that the model does not have are empty.
 struct Layer {
   std::vector<float> attention_norm, attention_post_norm;  // [hidden]
-  PackedLinear qkv;                              // [(heads + 2 · kv_heads) · head_dim, hidden]
-  std::vector<float> q_norm, k_norm;             // as QkNorm says
-  PackedLinear output;                           // [hidden, heads · head_dim]
-  std::vector<float> mlp_norm, mlp_post_norm;    // [hidden]
-  PackedLinear gate_up;                          // [intermediate, hidden]
-  PackedLinear down;                             // [hidden, intermediate]
+  PackedLinear qkv;                            // [(heads + 2 · kv_heads) · head_dim, hidden]
+  std::vector<float> q_norm, k_norm;           // as QkNorm says
+  PackedLinear output;                         // [hidden, heads · head_dim]
+  std::vector<float> mlp_norm, mlp_post_norm;  // [hidden]
+  PackedLinear gate_up;                        // [intermediate, hidden]
+  PackedLinear down;                           // [hidden, intermediate]
   LayerAttention attention;
   Buffer k, v;  // [blocks, kv_heads, head_dim · kBlockTokens]
 };
@@ -203,7 +203,8 @@ class CpuBackend final : public Backend {
 
   // ---- one forward pass ------------------------------------------------------------------------
 
-  /// A product of `x`, after `norm` if given and not empty, whose other arguments are still to be set.
+  /// A product of `x`, after `norm` if given and not empty, whose other arguments are still to be
+  /// set.
   Gemm product_of(const Activations& x, const std::vector<float>* norm = nullptr) const {
     Gemm g;
     g.x = x.data.data();
@@ -479,8 +480,8 @@ class CpuBackend final : public Backend {
   Buffer gemm_scratch_;     // [threads, gemm_stride_]
   size_t gemm_stride_ = 0;
   std::vector<AttentionPlan> plans_;  // one per window
-  Buffer partials_;        // [partials of a wave, partial_stride()]
-  Buffer attend_scratch_;  // [threads, attend_scratch_floats(head_dim)]
+  Buffer partials_;                   // [partials of a wave, partial_stride()]
+  Buffer attend_scratch_;             // [threads, attend_scratch_floats(head_dim)]
 };
 
 }  // namespace

@@ -194,8 +194,7 @@ __global__ void merge_partials_kernel(const RowPartials* rows, const float* part
   const int head = static_cast<int>(blockIdx.y);
   if (row.count == 0) return;  // prefill attention writes this row
   const size_t stride = static_cast<size_t>(heads) * (dim + 2);
-  const float* first =
-      partials + (static_cast<size_t>(row.first) * heads + head) * (dim + 2);
+  const float* first = partials + (static_cast<size_t>(row.first) * heads + head) * (dim + 2);
   float max_score = minus_infinity();
   for (int i = 0; i < row.count; ++i) max_score = fmaxf(max_score, first[i * stride + dim]);
   const size_t width = round_up(static_cast<size_t>(heads) * dim, kQuantGroup);

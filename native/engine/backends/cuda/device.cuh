@@ -107,8 +107,7 @@ __device__ inline Bf16 narrow(float value) {
 }
 
 __device__ inline float activate(Activation activation, float x) {
-  const float z =
-      activation == Activation::kSilu ? x : x * fmaf(x * x, 0.071354816f, 1.5957691f);
+  const float z = activation == Activation::kSilu ? x : x * fmaf(x * x, 0.071354816f, 1.5957691f);
   const float e = expf(z < 0 ? z : -z);  // never overflows
   return x * (z < 0 ? e : 1.0f) / (1.0f + e);
 }

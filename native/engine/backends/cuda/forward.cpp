@@ -64,8 +64,8 @@ void CudaBackend::project_qkv(const Step& step, const Layer& layer) {
   epilogue.q_norm = layer.q_norm.data();
   epilogue.k_norm = layer.k_norm.data();
   epilogue.norms_whole_rows = config_.qk_norm == QkNorm::kWholeRow;
-  epilogue.rope_table = rope_tables_.data() + static_cast<size_t>(layer.attention.rope) *
-                                                  step.rows * config_.head_dim;
+  epilogue.rope_table = rope_tables_.data() +
+                        static_cast<size_t>(layer.attention.rope) * step.rows * config_.head_dim;
   epilogue.epsilon = config_.norm_epsilon;
   epilogue.query_scale = config_.query_scale;
   epilogue.heads = config_.heads;
@@ -164,7 +164,8 @@ void CudaBackend::multiply(const Gemm& args) {
   // cuBLASLt takes a bias in the type of its output, and ours is fp32: not for bf16 gates and ups.
   if (cublaslt_ && args.m > kMaxSkinnyRows && !(gated && args.bias) &&
       cublaslt_->multiply(args, gated ? gate_up_.data() : nullptr, stream_)) {
-    if (gated) activate_and_mul(args.activation, gate_up_.data(), args.m, args.w.n, args.gated_out, stream_);
+    if (gated)
+      activate_and_mul(args.activation, gate_up_.data(), args.m, args.w.n, args.gated_out, stream_);
     return;
   }
 #endif

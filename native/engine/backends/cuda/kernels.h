@@ -214,14 +214,14 @@ struct WorkItem {
   int first_block;  // in DeviceAttentionPlan::blocks
   int skip_blocks;  // blocks at the chunk's start that no read sees
   int num_blocks;   // with those
-  int first_read;  // in DeviceAttentionPlan::reads
+  int first_read;   // in DeviceAttentionPlan::reads
   int num_reads;
 };
 
 /// One row's read of a chunk.
 struct QueryRead {
   int row;
-  int begin;    // tokens [begin, tokens) of the chunk, counted from its start; at least one
+  int begin;  // tokens [begin, tokens) of the chunk, counted from its start; at least one
   int tokens;
   int partial;  // index of the partial result
 };
@@ -261,8 +261,8 @@ void merge_partials(const RowPartials* rows, int count, const float* partials, i
                     Bf16* out, cudaStream_t stream);
 
 /// Consecutive rows of one segment: a prefill chunk. Every row sees all KV ranges whole except the
-/// last one; of that, each row sees one token more than the row before it (causal). With a window it
-/// sees the part of that within the window.
+/// last one; of that, each row sees one token more than the row before it (causal). With a window
+/// it sees the part of that within the window.
 struct PrefillSpan {
   int first_row;
   int first_position;  // of the first row

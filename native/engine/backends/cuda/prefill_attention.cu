@@ -58,7 +58,8 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
     const int tokens = last ? longest : range.tokens;
     const int first_visible[2] = {first_position[0] - range.start, first_position[1] - range.start};
     const int earliest = p.window == 0 ? 0 : tile_min(first_visible) / kBlockTokens * kBlockTokens;
-    for (int begin = earliest > 0 ? earliest : 0; begin < tokens; begin += kBlocksInFlight<Chunks> * kBlockTokens) {
+    for (int begin = earliest > 0 ? earliest : 0; begin < tokens;
+         begin += kBlocksInFlight<Chunks> * kBlockTokens) {
       // Scores, with the causal mask in the last range, and the window's.
       float scores[kBlocksInFlight<Chunks>][2][4];  // [block][query half][token]
       float new_max[2] = {max_score[0], max_score[1]};

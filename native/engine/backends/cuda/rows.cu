@@ -31,7 +31,8 @@ __device__ void store_fused_norm(const FusedNormOutput& to, bool valid, int row,
 /// 1/rms of n values, for all threads of a block.
 __device__ float block_inverse_rms(const float* values, int n, float epsilon, float* shared) {
   float squares = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) squares += values[i] * values[i];
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads)
+    squares += values[i] * values[i];
   return 1.0f / sqrtf(block_sum(squares, shared) / static_cast<float>(n) + epsilon);
 }
 
@@ -174,7 +175,8 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
   float row_scale[2] = {1, 1};  // 1/rms of all of q, and of all of K
   if (p.norms_whole_rows) {
     row_scale[0] = block_inverse_rms(in, p.heads * p.dim, p.epsilon, shared[0]);
-    row_scale[1] = block_inverse_rms(in + p.heads * p.dim, p.kv_heads * p.dim, p.epsilon, shared[1]);
+    row_scale[1] =
+        block_inverse_rms(in + p.heads * p.dim, p.kv_heads * p.dim, p.epsilon, shared[1]);
   }
   for (int head = warp; head < p.heads + 2 * p.kv_heads; head += kThreads / kWarp) {
     const float* from = in + static_cast<size_t>(head) * p.dim;
@@ -237,14 +239,16 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
 
 /// activation(gate) · up of one product in bf16; gates and ups alternate by kHalfPanel.
 /// Launch: grid (n / 2 in blocks of kThreads, rows), block of kThreads. Moves 6 bytes per output.
-__global__ void activate_and_mul_kernel(Activation activation, const Bf16* gate_up, int n, Bf16* out) {
+__global__ void activate_and_mul_kernel(Activation activation, const Bf16* gate_up, int n,
+                                        Bf16* out) {
   wait_on_previous_kernel();
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= n / 2) return;
   const size_t width = round_up(n / 2, kQuantGroup);
   const Bf16* gate =
       gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalfPanel * kPanel + i % kHalfPanel;
-  out[blockIdx.y * width + i] = narrow(activate(activation, widen(gate[0])) * widen(gate[kHalfPanel]));
+  out[blockIdx.y * width + i] =
+      narrow(activate(activation, widen(gate[0])) * widen(gate[kHalfPanel]));
 }
 
 }  // namespace

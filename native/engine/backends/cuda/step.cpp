@@ -79,9 +79,9 @@ void StepBuilder::find_prefill_spans(const Batch& batch) {
     std::fill(in_prefill_span_.begin() + first, in_prefill_span_.begin() + end, 1);
     const auto kv_spans = kv_spans_of(batch, end - 1);
     const int index = static_cast<int>(prefill_spans_.size());
-    prefill_spans_.push_back({first, batch.rows[first].position, end - first, static_cast<int>(prefill_ranges_.size()),
-                              static_cast<int>(kv_spans.size()),
-                              kv_spans_of(batch, first).back().length});
+    prefill_spans_.push_back(
+        {first, batch.rows[first].position, end - first, static_cast<int>(prefill_ranges_.size()),
+         static_cast<int>(kv_spans.size()), kv_spans_of(batch, first).back().length});
     for (const KvSpan& span : kv_spans) {
       prefill_ranges_.push_back({static_cast<int>(blocks_.size()), span.length, span.start});
       blocks_.insert(blocks_.end(), span.blocks, span.blocks + blocks_for(span.length));
@@ -133,8 +133,8 @@ bool StepBuilder::reserve(const Batch& batch) {
   const size_t bytes =
       rows * (sizeof(StepRow) + sizeof(int) + plans_.size() * sizeof(RowPartials)) +
       items * (sizeof(WorkItem) + kBlocksPerItem * sizeof(int)) +
-      waves * (sizeof(DeviceAttentionPlan) + 64) + plans_.size() * 32 +
-      reads * sizeof(QueryRead) + prefill_spans_.size() * sizeof(PrefillSpan) +
+      waves * (sizeof(DeviceAttentionPlan) + 64) + plans_.size() * 32 + reads * sizeof(QueryRead) +
+      prefill_spans_.size() * sizeof(PrefillSpan) +
       prefill_ranges_.size() * sizeof(PrefillKvRange) +
       prefill_tiles_.size() * sizeof(PrefillTile) + blocks_.size() * sizeof(int) + 512;
   if (bytes <= staging_.size()) return false;
@@ -149,8 +149,8 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
   step.logits_rows = padded_rows(batch.logits_rows);
   staging_.clear();
 
-  // What has one entry per row comes first, so that it has the same size and address in all steps of
-  // as many rows, as graphs require. Padding rows write K and V to a spare block and have no
+  // What has one entry per row comes first, so that it has the same size and address in all steps
+  // of as many rows, as graphs require. Padding rows write K and V to a spare block and have no
   // partials.
   const auto [rows, device_rows] = staging_.take<StepRow>(static_cast<size_t>(step.rows));
   const auto [sources, device_sources] = staging_.take<int>(static_cast<size_t>(step.rows));

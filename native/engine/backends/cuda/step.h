@@ -74,7 +74,7 @@ struct Step {
   const StepRow* step_rows = nullptr;       // [rows]
   const int* logits_source_rows = nullptr;  // [logits_rows], the row of each logits row
   std::vector<StepAttention> attention;     // one per window
-  PrefillAttention prefill;  // without `out`
+  PrefillAttention prefill;                 // without `out`
   int num_prefill_tiles = 0;
 };
 
@@ -109,7 +109,7 @@ class StepBuilder {
 
   std::vector<int> windows_;          // ModelConfig::windows
   std::vector<AttentionPlan> plans_;  // one per window
-  std::vector<int> blocks_;  // KV blocks of all prefill ranges and work items
+  std::vector<int> blocks_;           // KV blocks of all prefill ranges and work items
   std::vector<PrefillSpan> prefill_spans_;
   std::vector<PrefillKvRange> prefill_ranges_;
   std::vector<PrefillTile> prefill_tiles_;

@@ -35,7 +35,8 @@ __device__ inline void store_output(const Gemm& p, int row, int column, float su
 /// `column` is the gate's.
 __device__ inline void store_gated(const Gemm& p, int row, int column, float gate, float up) {
   if (p.bias) gate += p.bias[column], up += p.bias[column + kHalfPanel];
-  gated_out_at(p, row, column / kPanel)[column % kPanel] = narrow(activate(p.activation, gate) * up);
+  gated_out_at(p, row, column / kPanel)[column % kPanel] =
+      narrow(activate(p.activation, gate) * up);
 }
 
 /// One pipeline stage in shared memory: kWarpK values along K of this block's rows of x, then of w.

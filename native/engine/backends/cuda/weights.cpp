@@ -253,7 +253,8 @@ ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoin
   out.final_norm = packer.norm(manifest.final_norm);
   // A step reads only a few rows of the embedding, so quantizing it would cost precision and save
   // nothing.
-  out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}, config.vocabulary}}}, WeightType::kBF16, false);
+  out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}, config.vocabulary}}},
+                                WeightType::kBF16, false);
   if (!config.tied_embeddings || type != WeightType::kBF16)
     out.separate_head = packer.linear({{manifest.head}});
   out.bytes_per_step += out.head().bytes();

@@ -28,12 +28,12 @@ struct PackedLinear {
 /// Norms that the model does not have are empty.
 struct Layer {
   Array<float> attention_norm, attention_post_norm;  // [hidden]
-  PackedLinear qkv;                        // [(heads + 2 · kv_heads) · head_dim, hidden]
-  Array<float> q_norm, k_norm;             // as QkNorm says
-  PackedLinear output;                     // [hidden, heads · head_dim]
-  Array<float> mlp_norm, mlp_post_norm;    // [hidden]
-  PackedLinear gate_up;                    // [2 · intermediate, hidden], alternating by kHalfPanel
-  PackedLinear down;                       // [hidden, intermediate]
+  PackedLinear qkv;                                  // [(heads + 2 · kv_heads) · head_dim, hidden]
+  Array<float> q_norm, k_norm;                       // as QkNorm says
+  PackedLinear output;                               // [hidden, heads · head_dim]
+  Array<float> mlp_norm, mlp_post_norm;              // [hidden]
+  PackedLinear gate_up;  // [2 · intermediate, hidden], alternating by kHalfPanel
+  PackedLinear down;     // [hidden, intermediate]
   LayerAttention attention;
   KvCacheLayer kv;  // allocated by the backend
 };
