@@ -186,8 +186,8 @@ FIXTURES: dict[str, tuple[dict, torch.dtype, int]] = {
         torch.bfloat16,
         1,
     ),
-    # As Phi-4-mini: beyond the original context, and three quarters of a head are rotated. Cases are
-    # longer than the original context, so transformers takes the long factors for all of them.
+    # As Phi-4-mini: three quarters of a head are rotated. Cases longer than the original context
+    # take the long factors, for all of their tokens.
     "phi3-longrope": (
         {
             **PHI3,
