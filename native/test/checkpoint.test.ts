@@ -163,6 +163,7 @@ describe("config.json", () => {
     ["types of other layers than there are", { layer_types: ["full_attention"] }, /"layer_types" must have one type per layer/],
     ["soft-capped logits", { model_type: "gemma3_text", final_logit_softcapping: 30 }, /"final_logit_softcapping" is not null; soft-capping is not supported/],
     ["bidirectional attention", { model_type: "gemma3_text", use_bidirectional_attention: true }, /"use_bidirectional_attention" is true/],
+    ["a Gemma 3 without its window", { model_type: "gemma3_text" }, /"sliding_window" is missing/],
     ["a Gemma 3 with images", { model_type: "gemma3" }, /"model_type" is "gemma3"; known are .*gemma3_text/],
     ["rotated values that are no pairs", { model_type: "phi3", partial_rotary_factor: 0.45 }, /impossible number of rotated values per head: 7/],
     ["fewer entries of no_rope_layers than layers", { model_type: "smollm3", no_rope_layers: [1] }, /"no_rope_layers" must have one entry per layer/],

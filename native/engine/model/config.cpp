@@ -181,7 +181,7 @@ std::vector<int> windows_of(const Json& file, const ModelConfig& config) {
       sliding.assign(config.layers, true);
       break;
     case Family::kGemma3: {
-      window = size(0);
+      window = static_cast<int>(file.at("sliding_window").integer(1, 1 << 30));
       const auto pattern = static_cast<int>(file.integer_or("sliding_window_pattern", 6, 1, 1024));
       for (int i = static_cast<int>(sliding.size()); i < config.layers; ++i) {
         sliding.push_back((i + 1) % pattern != 0);

@@ -20,7 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "fixtures"
 sys.path.insert(0, str(HERE.parent / "oracle"))
-from make_fixtures import long_factors, weights  # noqa: E402
+from make_fixtures import weights  # noqa: E402
+from models import long_factors  # noqa: E402
 
 TOKENS = [5, 17, 3, 40, 41, 9, 26, 2, 30, 12, 21, 44, 7, 10, 31, 43, 28, 15, 19, 8, 37, 20, 4, 36]
 COMMON = {
