@@ -238,6 +238,26 @@ describe("aspd.json", () => {
   });
 });
 
+describe("what a config may leave out or spell in several ways", () => {
+  const full = Array(2).fill("full_attention");
+  it.each<[string, Json]>([
+    [
+      "a Mistral without the window's field, which has transformers' default",
+      { sliding_window: undefined },
+    ],
+    [
+      "a Mistral without a window that lists its layers",
+      { sliding_window: null, layer_types: full },
+    ],
+    ["a window as long as the context", { sliding_window: 512 }],
+  ])("%s", (_, change) => {
+    const folder = folderLike(tiny, {
+      "config.json": JSON.stringify({ ...config, model_type: "mistral", ...change }),
+    });
+    expect(() => open(folder)).not.toThrow();
+  });
+});
+
 describe("the digest", () => {
   const digest = (model: string) => {
     const engine = openEngine({ model, threads: 1, kvMib: 4 }, () => {});

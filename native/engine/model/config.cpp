@@ -97,8 +97,8 @@ void apply_longrope(const Json& file, const Json& spec, const ModelConfig& confi
       static_cast<float>(spec.real_or("attention_factor", longrope_magnitude(factor, original)));
 }
 
-/// The RoPE of `spec`, which may hold theta; `theta` else. transformers 5 writes rope_parameters
-/// with theta inside, earlier versions rope_scaling and rope_theta.
+/// The RoPE of `spec`, with `theta` unless the spec has its own. transformers 5 writes
+/// rope_parameters with theta inside, earlier versions rope_scaling and rope_theta.
 Rope rope_of(const Json& file, const std::optional<Json>& spec, double theta,
              const ModelConfig& config) {
   if (spec) theta = spec->real_or("rope_theta", theta);
@@ -174,11 +174,11 @@ std::vector<int> windows_of(const Json& file, const ModelConfig& config) {
   switch (config.family) {
     case Family::kMistral:  // only null means none
       window = size(file.contains("sliding_window") ? 0 : 4096);
-      sliding.assign(config.layers, true);
+      sliding.assign(config.layers, window > 0);
       break;
     case Family::kPhi3:
       window = size(0);
-      sliding.assign(config.layers, true);
+      sliding.assign(config.layers, window > 0);
       break;
     case Family::kGemma3: {
       window = static_cast<int>(file.at("sliding_window").integer(1, 1 << 30));
