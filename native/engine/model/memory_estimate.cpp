@@ -29,7 +29,8 @@ Elements count(const TensorManifest& manifest) {
   for (const LayerManifest& layer : manifest.layers) {
     for (const LinearSpec* linear :
          {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
-      out.layers += static_cast<std::uint64_t>(linear->n()) * static_cast<std::uint64_t>(linear->k());
+      out.layers +=
+          static_cast<std::uint64_t>(linear->n()) * static_cast<std::uint64_t>(linear->k());
     }
   }
   out.head = elements_of(manifest.head.weight);
