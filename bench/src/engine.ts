@@ -1,5 +1,6 @@
 // npm run bench -- engine: decode speed of several lanes over one prefix, and prefill speed.
 import { availableParallelism } from "node:os";
+import { basename } from "node:path";
 import {
   codePaths,
   type Dtype,
@@ -16,27 +17,31 @@ import { llamaCpp, type Peer, type PeerRun } from "./peer.ts";
 import { median } from "./quantiles.ts";
 import { randomCheckpoint } from "./random-checkpoint.ts";
 import { columns, type Machine, round, say, thisMachine } from "./report.ts";
-import { fixedPrompt, kvBytesPerToken, type Shape, shapeNames, shapeOf } from "./shapes.ts";
+import { fixedPrompt, shapeNames, shapeOf } from "./shapes.ts";
 import { defineSubject } from "./subject.ts";
 
 const help = `npm run bench -- engine [options]
 
-Measures the engine with random weights in the shape of a known model. A prefix is prefilled and
-forked into lanes, and every lane decodes scripted tokens through the engine as it serves. Decode
+Measures the engine with random weights in the shape of a known model, or with those of a model that
+you have. A prefix is prefilled and forked into lanes, and every lane decodes scripted tokens through the engine as it serves. Decode
 figures exclude loading and prefill. tokens_s counts all lanes together. gb_s is the bytes of weights
 and KV that a step must read at least once, divided by the step's time. bandwidth_gb_s is the read
 bandwidth of the same threads, measured before each run. A ratio is the median of the runs' ratios.
 
   --shape NAME      ${shapeNames.join(", ")}
                     (default qwen2.5-0.5b)
-  --dtype TYPE      ${dtypes.join(", ")} (default bf16); int8 also reports the error of the logits
-                    of 64 tokens relative to bf16 and fp32 weights
+  --model PATH      a model folder or a GGUF file instead
+  --dtype TYPE      ${dtypes.join(", ")} (default auto: as many bits as the file has, for
+                    shapes bf16); int8 and int4 also report the error of the logits of 64 tokens
+                    relative to bf16 and fp32 weights
   --lanes LIST      lanes decoded together (default 1,2,4,8,16)
   --prefix N        tokens of the common prefix (default 512)
   --tokens N        tokens decoded in each lane (default 32)
   --repeat N        number of runs; figures are medians over them (default 3)
   --peer llama.cpp  also runs llama-batched-bench of llama.cpp (LLAMA_BATCHED_BENCH names the program)
-                    on the same weights, after each of our runs; q8_0 is compared with int8
+                    on the same weights, after each of our runs: on a shape's in bf16, or in q8_0
+                    beside int8 and q4_0 beside int4, which then reads the same file; on --model's
+                    file
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if one works)
   --threads N       engine threads (default: one per core)
   --code-path NAME  ${codePaths().join(", ")} (default: the first)
@@ -53,14 +58,14 @@ interface Decoded {
 /** What the command prints with --json. */
 export interface EngineFigures {
   machine: Machine;
-  model: { shape: string; dtype: string; backend: string; weight_bytes: number };
+  model: { name: string; dtype: string; backend: string; weight_bytes: number };
   prefix: number;
   tokens: number;
   repeat: number;
   bandwidth_gb_s: number;
   ours: Decoded[];
   prefill: { ours_tokens_s: number };
-  /** Normalised mean squared error of int8's logits. */
+  /** Normalised mean squared error of the logits of quantized weights. */
   nmse_vs_bf16?: number;
   nmse_vs_fp32?: number;
   peer?: {
@@ -85,7 +90,8 @@ export const subject = defineSubject({
   help,
   options: {
     shape: { type: "string", default: "qwen2.5-0.5b" },
-    dtype: { type: "string", default: "bf16" },
+    model: { type: "string" },
+    dtype: { type: "string", default: "auto" },
     lanes: { type: "string", default: "1,2,4,8,16" },
     prefix: { type: "string", default: "512" },
     tokens: { type: "string", default: "32" },
@@ -96,33 +102,53 @@ export const subject = defineSubject({
     "code-path": { type: "string", default: "" },
   },
   async measure(values) {
-    const shape = shapeOf(values.shape);
     const dtype = oneOf("dtype", values.dtype, dtypes);
-    if (values.peer !== undefined) {
-      oneOf("peer", values.peer, ["llama.cpp"]);
-      oneOf("dtype", dtype, ["bf16", "int8"]);
-    }
+    const withPeer = values.peer !== undefined;
+    if (values.peer !== undefined) oneOf("peer", values.peer, ["llama.cpp"]);
     return await measureEngine({
-      shape,
-      dtype,
-      shapeName: values.shape,
+      ...(values.model
+        ? fileModel(values.model, dtype)
+        : shapeModel(values.shape, dtype, withPeer)),
+      withPeer,
       device: values.device,
       codePath: values["code-path"],
       lanes: integers("lanes", values.lanes, 1, 256),
-      prefix: integer("prefix", values.prefix, 1, shape.max_position_embeddings),
-      tokens: integer("tokens", values.tokens, 1, shape.max_position_embeddings),
+      prefix: integer("prefix", values.prefix, 1, 1 << 20),
+      tokens: integer("tokens", values.tokens, 1, 1 << 20),
       repeat: integer("repeat", values.repeat, 1, 1000),
       threads: integer("threads", values.threads, 1, 1024),
-      withPeer: values.peer !== undefined,
     });
   },
   table,
 });
 
-interface Settings {
-  shape: Shape;
-  shapeName: string;
+interface Model {
+  name: string;
+  path: string;
   dtype: Dtype;
+  /** What the peer reads, and its type. */
+  peerPath: string;
+  peerWeights: string;
+}
+
+/** A shape's random weights; int4 beside a peer computes with the peer's file. */
+function shapeModel(name: string, wanted: Dtype, withPeer: boolean): Model {
+  const shape = shapeOf(name);
+  const dtype = wanted === "auto" ? "bf16" : wanted;
+  const folder = randomCheckpoint(name);
+  if (!withPeer) return { name, path: folder, dtype, peerPath: "", peerWeights: "" };
+  const weights = { bf16: "bf16", int8: "q8_0", int4: "q4_0" } as const;
+  const compared = oneOf("dtype", dtype, ["bf16", "int8", "int4"] as const);
+  const peerWeights = weights[compared];
+  const peerPath = ggufFile(folder, shape, peerWeights);
+  return { name, path: dtype === "int4" ? peerPath : folder, dtype, peerPath, peerWeights };
+}
+
+const fileModel = (path: string, dtype: Dtype): Model => ({
+  ...{ name: basename(path), path, dtype, peerPath: path, peerWeights: "the same file" },
+});
+
+interface Settings extends Model {
   device: string;
   /** "" for the engine's own choice. */
   codePath: string;
@@ -146,37 +172,32 @@ interface Run {
 }
 
 async function measureEngine(settings: Settings): Promise<EngineFigures> {
-  const { shape, dtype, threads, prefix } = settings;
+  const { path, threads, prefix, peerPath } = settings;
   const peer = settings.withPeer ? llamaCpp(threads) : undefined;
-  const folder = randomCheckpoint(settings.shapeName);
-  const client = openClient(folder, settings);
+  const client = openClient(settings);
   const info = client.engine.info();
   say(`decoding on ${info.backend}`);
-  const prompt = fixedPrompt(prefix, shape);
-  const peerWeights = dtype === "int8" ? "q8_0" : "bf16";
-  const peerModel = peer ? ggufFile(folder, shape, peerWeights) : "";
+  const prompt = fixedPrompt(prefix, info.vocabulary);
   const runs: Run[] = [];
   for (let i = 0; i < settings.repeat; i++) {
     const run = await measureRun(client, prompt, settings);
     const { lanes, tokens } = settings;
-    runs.push(peer ? { ...run, peer: peer.run(peerModel, lanes, prefix, tokens) } : run);
+    runs.push(peer ? { ...run, peer: peer.run(peerPath, lanes, prefix, tokens) } : run);
     say(`  run ${i + 1} of ${settings.repeat} done`);
   }
   client.engine.close();
-  const nmse = dtype === "int8" ? await int8Error(folder, threads, prompt.slice(0, 64)) : undefined;
-  return figuresOf(settings, info, runs, nmse, peer && { ...peer, weights: peerWeights });
+  const quantized = oneOf("dtype", info.backend.split(" ").at(-1) ?? "", dtypes);
+  const nmse =
+    quantized === "int8" || quantized === "int4"
+      ? await quantizationError(path, quantized, threads, prompt.slice(0, 64))
+      : undefined;
+  return figuresOf(settings, info, runs, nmse, peer);
 }
 
-function openClient(model: string, settings: Settings): EngineClient {
-  const { shape, dtype, device, threads, lanes, prefix, tokens, codePath } = settings;
-  const maxTokens = prefix + Math.max(...lanes) * (tokens + 32) + 256;
-  say(`loading ${model} in ${dtype}`);
+function openClient({ path, dtype, device, threads, codePath }: Settings): EngineClient {
+  say(`loading ${path} in ${dtype}`);
   return new EngineClient({
-    model,
-    dtype,
-    device,
-    threads,
-    kvMib: Math.ceil((maxTokens * kvBytesPerToken(shape, dtype)) / 2 ** 20) + 1,
+    ...{ model: path, dtype, device, threads },
     ...(codePath ? { codePath } : {}),
   });
 }
@@ -221,23 +242,24 @@ async function decode(
   };
 }
 
-/** Error of int8's logits relative to those of wider weights, over one prefill. */
-async function int8Error(
+/** Error of quantized weights' logits relative to those of wider weights, over one prefill. */
+async function quantizationError(
   model: string,
+  quantized: Dtype,
   threads: number,
   tokens: readonly number[],
 ): Promise<{ nmse_vs_bf16: number; nmse_vs_fp32: number }> {
   const logits: Record<string, Float32Array> = {};
-  for (const dtype of ["int8", "bf16", "fp32"] as const) {
+  for (const dtype of [quantized, "bf16", "fp32"] as const) {
     say(`logits of ${tokens.length} tokens in ${dtype}`);
     const engine = openEngine({ model, dtype, threads, kvMib: 64 }, () => {});
     logits[dtype] =
       (await engine.score([{ serial: tokens }], "sum", true)).logits ?? new Float32Array();
     engine.close();
   }
-  const { int8, bf16, fp32 } = logits;
-  if (!int8 || !bf16 || !fp32) throw new Error("no logits");
-  return { nmse_vs_bf16: nmse(int8, bf16), nmse_vs_fp32: nmse(int8, fp32) };
+  const { [quantized]: values, bf16, fp32 } = logits;
+  if (!values || !bf16 || !fp32) throw new Error("no logits");
+  return { nmse_vs_bf16: nmse(values, bf16), nmse_vs_fp32: nmse(values, fp32) };
 }
 
 /** Normalised mean squared error. */
@@ -252,17 +274,17 @@ function nmse(values: Float32Array, reference: Float32Array): number {
 }
 
 function figuresOf(
-  { shape, shapeName, dtype, lanes, prefix, tokens, repeat, threads }: Settings,
-  { backend, weightBytes }: EngineInfo,
+  { name, dtype, lanes, prefix, tokens, repeat, threads, peerWeights }: Settings,
+  { backend, weightBytes, kvTokenBytes }: EngineInfo,
   runs: readonly Run[],
-  int8: { nmse_vs_bf16: number; nmse_vs_fp32: number } | undefined,
-  peer: (Peer & { weights: string }) | undefined,
+  errors: { nmse_vs_bf16: number; nmse_vs_fp32: number } | undefined,
+  peer: Peer | undefined,
 ): EngineFigures {
   const overRuns = (value: (run: Run) => number | undefined) =>
     round(median(runs.map((run) => value(run) ?? Number.NaN)));
   const rateOf = (run: Run, count: number) => count / (run.stepSeconds.get(count) ?? Number.NaN);
   const bytesPerStep = (count: number) =>
-    weightBytes + (prefix + (count * tokens) / 2) * kvBytesPerToken(shape, dtype);
+    weightBytes + (prefix + (count * tokens) / 2) * kvTokenBytes;
   const peerPrefill = (run: Run) => median(run.peer?.prefill ?? []);
   const ours = lanes.map((count): Decoded => {
     const step = median(runs.map(({ stepSeconds }) => stepSeconds.get(count) ?? Number.NaN));
@@ -275,19 +297,19 @@ function figuresOf(
   });
   return {
     machine: thisMachine(threads),
-    model: { shape: shapeName, dtype, backend, weight_bytes: weightBytes },
+    model: { name, dtype, backend, weight_bytes: weightBytes },
     prefix,
     tokens,
     repeat,
     bandwidth_gb_s: overRuns(({ bandwidth }) => bandwidth / 1e9),
     ours,
     prefill: { ours_tokens_s: overRuns(({ prefill }) => prefill) },
-    ...int8,
+    ...errors,
     ...(peer && {
       peer: {
         name: peer.name,
         build: peer.build,
-        weights: peer.weights,
+        weights: peerWeights,
         decoded: lanes.map((count) => ({
           lanes: count,
           tokens_s: overRuns((run) => run.peer?.decoded.get(count)),
@@ -333,7 +355,7 @@ function table(f: EngineFigures): string {
   if (f.peer) heads.push("peer", "x peer");
   const lines = columns([heads, ...rows]);
   const heading = [
-    `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads, prefix ${f.prefix}`,
+    `${f.model.name} on ${f.model.backend}, ${f.machine.threads} threads, prefix ${f.prefix}`,
     `read bandwidth ${f.bandwidth_gb_s.toFixed(1)} GB/s, prefill ${f.prefill.ours_tokens_s.toFixed(0)} tokens/s`,
     ...(f.peer
       ? [

@@ -14,11 +14,11 @@ import { say } from "./report.ts";
 import type { Shape } from "./shapes.ts";
 
 /** Type of the matrices. Norms and biases are always fp32. */
-export type GgufType = "bf16" | "q8_0";
+export type GgufType = "bf16" | "q8_0" | "q4_0";
 
 /** Codes of GGUF's value types and of ggml's tensor types. */
 const valueType = { u32: 4, i32: 5, f32: 6, string: 8, array: 9 };
-const tensorType = { f32: 0, q8_0: 8, bf16: 30 };
+const tensorType = { f32: 0, q4_0: 2, q8_0: 8, bf16: 30 };
 const alignment = 32;
 
 /** Builds a little-endian byte sequence. */
@@ -133,11 +133,13 @@ const widened = (values: Uint16Array) => {
   return new Float32Array(bits.buffer);
 };
 
-/** A positive normal number, or 0, as fp16, rounded to nearest. Scales of weights are always one. */
+/** A normal number, or 0, as fp16, rounded to nearest. Scales of weights are always one. */
 function toHalf(value: number): number {
   if (value === 0) return 0;
-  const exponent = Math.max(-14, Math.floor(Math.log2(value)));
-  return Math.round((value / 2 ** exponent - 1) * 1024) + ((exponent + 15) << 10);
+  const size = Math.abs(value);
+  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
+  const magnitude = Math.round((size / 2 ** exponent - 1) * 1024) + ((exponent + 15) << 10);
+  return value < 0 ? magnitude | 0x8000 : magnitude;
 }
 
 /** Quantizes to blocks of 32 values, each an fp16 scale followed by int8. */
@@ -153,6 +155,44 @@ function toQ8(values: Float32Array): Buffer {
     }
   }
   return out;
+}
+
+/**
+ * Quantizes to blocks of 32 values, each an fp16 scale followed by four-bit values, of which i and
+ * i + 16 share a byte. The value of the largest magnitude becomes -8.
+ */
+function toQ4(values: Float32Array): Buffer {
+  const out = Buffer.alloc((values.length / 32) * 18);
+  for (let first = 0, at = 0; first < values.length; first += 32, at += 18) {
+    let largest = 0;
+    for (let i = 0; i < 32; i++) {
+      const value = values[first + i] ?? 0;
+      if (Math.abs(value) > Math.abs(largest)) largest = value;
+    }
+    const scale = largest / -8;
+    out.writeUInt16LE(toHalf(scale), at);
+    const level = (i: number) =>
+      scale === 0 ? 8 : Math.min(15, Math.round((values[first + i] ?? 0) / scale + 8));
+    for (let i = 0; i < 16; i++) out[at + 2 + i] = level(i) | (level(i + 16) << 4);
+  }
+  return out;
+}
+
+/** Bytes of `count` elements, and how they are made from bf16. */
+const encodings = {
+  f32: { bytes: 4, encode: (values: Uint16Array) => Buffer.from(widened(values).buffer) },
+  bf16: {
+    bytes: 2,
+    encode: (values: Uint16Array) => Buffer.from(values.buffer, 0, values.byteLength),
+  },
+  q8_0: { bytes: 34 / 32, encode: (values: Uint16Array) => toQ8(widened(values)) },
+  q4_0: { bytes: 18 / 32, encode: (values: Uint16Array) => toQ4(widened(values)) },
+} as const;
+
+/** How a tensor is stored: as llama.cpp's own quantizer does, a tied embedding has eight bits. */
+function kindOf(name: string, shape: readonly number[], type: GgufType): keyof typeof encodings {
+  if (shape.length === 1) return "f32";
+  return type === "q4_0" && name === "model.embed_tokens.weight" ? "q8_0" : type;
 }
 
 /** The GGUF file of a random checkpoint, written into its folder on first use. */
@@ -174,8 +214,8 @@ export function ggufFile(folder: string, shape: Shape, type: GgufType): string {
   let offset = 0;
   const tensors = Object.entries(header).map(([name, entry]) => {
     const count = entry.shape.reduce((product, extent) => product * extent, 1);
-    const kind = entry.shape.length === 1 ? "f32" : type;
-    const bytes = kind === "f32" ? 4 * count : kind === "bf16" ? 2 * count : (34 * count) / 32;
+    const kind = kindOf(name, entry.shape, type);
+    const bytes = encodings[kind].bytes * count;
     const tensor = { name, entry, count, kind, bytes, offset } as const;
     offset += Math.ceil(bytes / alignment) * alignment;
     return tensor;
@@ -201,13 +241,7 @@ export function ggufFile(folder: string, shape: Shape, type: GgufType): string {
       const values = chunk.subarray(0, Math.min(left, chunk.length));
       readSync(source, values, 0, values.byteLength, from);
       from += values.byteLength;
-      const raw = Buffer.from(values.buffer, 0, values.byteLength);
-      const out =
-        tensor.kind === "bf16"
-          ? raw
-          : tensor.kind === "f32"
-            ? Buffer.from(widened(values).buffer)
-            : toQ8(widened(values));
+      const out = encodings[tensor.kind].encode(values);
       writeSync(file, out, 0, out.length, to);
       to += out.length;
     }

@@ -213,7 +213,7 @@ async function measureLongPrompt(
   await running.advance(4);
   const quietFrom = performance.now();
   await running.advance(quietSteps);
-  const prompt = fixedPrompt(length, shape);
+  const prompt = fixedPrompt(length, shape.vocab_size);
   const own = new TokenTimes();
   await client.submit({ prompt, script: [{ serial: [...prompt, 1] }] }, own.record).finished;
   const done = performance.now();

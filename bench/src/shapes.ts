@@ -119,5 +119,5 @@ export const kvBytesPerToken = (shape: Shape, dtype: Dtype): number =>
   (dtype === "fp32" ? 4 : 2);
 
 /** A prompt of `count` tokens, the same each time. */
-export const fixedPrompt = (count: number, { vocab_size }: Shape): number[] =>
-  Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab_size);
+export const fixedPrompt = (count: number, vocabulary: number): number[] =>
+  Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabulary);

@@ -19,7 +19,8 @@ EngineOptions engine_options(const Napi::Object& o) {
   options.dialect = text(o, "dialect");
   options.max_context = integer(o, "maxContext", 0, 0, 1 << 24);
   const std::string dtype = text(o, "dtype");
-  if (!dtype.empty()) options.backend.weight_type = weight_type_of(dtype);
+  options.backend.stored_weight_type = dtype.empty() || dtype == "auto";
+  if (!options.backend.stored_weight_type) options.backend.weight_type = weight_type_of(dtype);
   const std::string kv_dtype = text(o, "kvDtype");
   if (!kv_dtype.empty()) options.backend.kv_type = kv_type_of(kv_dtype);
   options.backend.device = text(o, "device");

@@ -15,8 +15,12 @@ export type ScoredRun = { serial: (number | null)[] } | { parallel: (number | nu
 
 export type Resume = "sum" | "max";
 
-/** Weight formats. int8 and fp8 weights are quantized while any checkpoint loads. */
-export const dtypes = ["bf16", "int8", "fp8", "fp32"] as const;
+/**
+ * Weight formats. auto is int4 for a checkpoint whose linear layers have four bits, int8 for one of
+ * five to eight, else bf16. int8 and fp8 weights are quantized while any checkpoint loads. int4 keeps tensors
+ * of four bits, quantizes float ones to four bits, and others, as well as the head, to eight.
+ */
+export const dtypes = ["auto", "bf16", "int8", "int4", "fp8", "fp32"] as const;
 export type Dtype = (typeof dtypes)[number];
 
 export interface EngineOptions {
@@ -128,7 +132,10 @@ export interface EngineInfo {
   dialect: string;
   vocabulary: number;
   context: number;
+  /** Bytes of weights that a step reads. */
   weightBytes: number;
+  /** Bytes of K and V of one token in all layers. */
+  kvTokenBytes: number;
 }
 
 export interface EngineLoad {

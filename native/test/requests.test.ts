@@ -477,7 +477,7 @@ describe("bad arguments", () => {
 
   it("invalid options are refused by name", () => {
     const options: [Record<string, unknown>, string][] = [
-      [{ dtype: "int4" }, "dtype"],
+      [{ dtype: "int3" }, "dtype"],
       [{ codePath: "sse9" }, "sse9"],
       [{ threads: -1 }, "threads"],
       [{ threads: 1.5 }, "threads"],

@@ -15,7 +15,8 @@ and the result has the same shape with each token's log-probability, null for th
                     needs no tokenizer
   --in FILE         the structure, as JSON
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if there is one)
-  --dtype TYPE      bf16, int8, fp8 (GPU) or fp32 (CPU) (default bf16)
+  --dtype TYPE      bf16, int8, int4 (CPU), fp8 (GPU), fp32 (CPU), or auto: as many bits as the file
+                    has (default auto)
   --resume RULE     where the trunk continues after branches: sum or max (default sum)
   --logits FILE     also write every row's logits, as safetensors "logits" [tokens, vocabulary]
   --code-path NAME  avx512bf16, avx512vnni, avx512, avx2 or plain (default: the best this CPU has)
@@ -39,7 +40,7 @@ const { values: args } = readCommandLine({
     model: { type: "string" },
     in: { type: "string" },
     device: { type: "string", default: "auto" },
-    dtype: { type: "string", default: "bf16" },
+    dtype: { type: "string", default: "auto" },
     resume: { type: "string", default: "sum" },
     logits: { type: "string" },
     "code-path": { type: "string" },

@@ -6,15 +6,44 @@
 #include "backends/cuda/backend.h"
 #endif
 #include "error.h"
+#include "model/four_bit.h"
+#include "model/tensor_manifest.h"
 
 namespace anabranch {
 
 WeightType weight_type_of(const std::string& name) {
-  for (WeightType type :
-       {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8, WeightType::kF32}) {
+  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kInt4, WeightType::kFp8,
+                          WeightType::kF32}) {
     if (name == name_of(type)) return type;
   }
-  throw bad_argument("dtype must be \"bf16\", \"int8\", \"fp8\" or \"fp32\", not \"" + name + "\"");
+  throw bad_argument("dtype must be \"bf16\", \"int8\", \"int4\", \"fp8\" or \"fp32\", not \"" +
+                     name + "\"");
+}
+
+namespace {
+
+WeightType stored_weight_type(const ModelConfig& config, const Checkpoint& weights) {
+  auto out = WeightType::kBF16;
+  for (const LayerManifest& layer : tensor_manifest(config).layers) {
+    for (const LinearSpec* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+      const Tensor& tensor = weights.get(linear->weight);
+      if (four_bit_format(tensor)) return WeightType::kInt4;
+      if (!is_float(tensor.dtype)) out = WeightType::kInt8;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+WeightType weight_type_for(const ModelConfig& config, const Checkpoint& weights,
+                           const BackendOptions& options) {
+  if (!options.stored_weight_type) return options.weight_type;
+  const WeightType stored = stored_weight_type(config, weights);
+  const bool on_gpu = options.device.starts_with("cuda") ||
+                      (options.device != "cpu" && options.code_path.empty() && cuda_devices() > 0);
+  return stored == WeightType::kInt4 && on_gpu ? WeightType::kInt8 : stored;
 }
 
 KvType kv_type_of(const std::string& name) {
@@ -32,6 +61,13 @@ int cuda_devices() {
 }
 
 namespace {
+
+/// Whether `device` "auto" means a GPU: a code path asks for the CPU, and only the CPU computes
+/// with fp32 and int4 weights.
+bool prefers_gpu(const BackendOptions& options) {
+  return options.weight_type != WeightType::kF32 && options.weight_type != WeightType::kInt4 &&
+         options.code_path.empty() && cuda_devices() > 0;
+}
 
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Checkpoint& weights,
                                            const BackendOptions& options, int device) {
@@ -58,9 +94,7 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
   const std::string& device = options.device;
   if (device == "cpu") return make_cpu_backend(config, weights, options);
   if (device.empty() || device == "auto") {
-    // A code path asks for the CPU, and only the CPU computes with fp32 weights.
-    const bool gpu_capable = options.weight_type != WeightType::kF32 && options.code_path.empty();
-    if (gpu_capable && cuda_devices() > 0) return make_cuda_backend(config, weights, options, 0);
+    if (prefers_gpu(options)) return make_cuda_backend(config, weights, options, 0);
     return make_cpu_backend(config, weights, options);
   }
   int number = 0;

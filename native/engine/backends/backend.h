@@ -77,6 +77,9 @@ class Backend {
   /// Bytes of weights that one step reads, for bandwidth reports.
   virtual std::uint64_t weight_bytes() const = 0;
 
+  /// Bytes of K and V of one token in all layers.
+  virtual std::size_t kv_token_bytes() const = 0;
+
   /// Bytes of KV that the last forward() read; KV that rows share counts once.
   virtual std::uint64_t kv_bytes() const = 0;
 };
@@ -89,6 +92,7 @@ KvType kv_type_of(const std::string& name);
 struct BackendOptions {
   std::string device;  // "cpu", "cuda:N", or "auto" (empty, too): a GPU if one is usable
   WeightType weight_type = WeightType::kBF16;
+  bool stored_weight_type = false;  // use the type that suits the checkpoint's tensors instead
   KvType kv_type = KvType::kAuto;
   int threads = 0;              // 0: one per core
   std::uint64_t kv_bytes = 0;   // 0: on a GPU 9/10 of free memory, else 1/4, at most 1 GiB
@@ -98,6 +102,12 @@ struct BackendOptions {
   bool cublaslt = true;         // GPU: cuBLASLt for bf16 prefill GEMMs, if the build has it
   std::string code_path;        // CPU instruction set; empty: the best available
 };
+
+/// options.weight_type, or with stored_weight_type the one that suits the checkpoint's tensors:
+/// int4 if linear layers have four bits (on a GPU int8), int8 if they have five to eight, else
+/// bf16.
+WeightType weight_type_for(const ModelConfig& config, const Checkpoint& weights,
+                           const BackendOptions& options);
 
 /// The number of devices that the CUDA backend can use; -1 if this build has no CUDA.
 int cuda_devices();

@@ -15,9 +15,10 @@ struct Layout {
 
 const Layout& layout_of(Dtype dtype) {
   static constexpr Layout layouts[] = {
-      {"F32", 1, 4},      {"F16", 1, 2},      {"BF16", 1, 2},     {"Q4_0", 32, 18},
-      {"Q4_1", 32, 20},   {"Q5_0", 32, 22},   {"Q5_1", 32, 24},   {"Q8_0", 32, 34},
-      {"Q4_K", 256, 144}, {"Q5_K", 256, 176}, {"Q6_K", 256, 210}, {"IQ4_NL", 32, 18},
+      {"F32", 1, 4},      {"F16", 1, 2},         {"BF16", 1, 2},     {"Q4_0", 32, 18},
+      {"Q4_1", 32, 20},   {"Q5_0", 32, 22},      {"Q5_1", 32, 24},   {"Q8_0", 32, 34},
+      {"Q4_K", 256, 144}, {"Q5_K", 256, 176},    {"Q6_K", 256, 210}, {"IQ4_NL", 32, 18},
+      {"I32", 1, 4},      {"packed int4", 1, 0},
   };
   return layouts[static_cast<int>(dtype)];
 }
@@ -166,6 +167,33 @@ void dequantize_block(Dtype dtype, const std::uint8_t* block, float* out) {
     case Dtype::kIQ4_NL:
       iq4_nl(block, out);
       return;
+    case Dtype::kI32:
+    case Dtype::kPackedInt4:
+      return;  // have no blocks
+  }
+}
+
+void read_four_bit_block(Dtype dtype, const std::uint8_t* block, std::uint8_t* q,
+                         std::uint16_t* scales, std::uint16_t* minima) {
+  if (dtype != Dtype::kQ4_K) {
+    std::memcpy(scales, block, 2);
+    if (dtype == Dtype::kQ4_1) std::memcpy(minima, block + 2, 2);
+    const std::uint8_t* nibbles = block + (dtype == Dtype::kQ4_1 ? 4 : 2);
+    for (int i = 0; i < 16; ++i) {
+      q[i] = nibbles[i] & 0xf;
+      q[i + 16] = nibbles[i] >> 4;
+    }
+    return;
+  }
+  const float d = half_at(block), dmin = half_at(block + 2);
+  for (int group = 0; group < 8; ++group) {
+    const auto [scale, min] = k_scale(block + 4, group);
+    scales[group] = to_fp16(d * scale);
+    minima[group] = to_fp16(-(dmin * min));
+    for (int i = 0; i < 32; ++i) {
+      const std::uint8_t byte = block[16 + group / 2 * 32 + i];
+      q[group * 32 + i] = group % 2 == 0 ? byte & 0xf : byte >> 4;
+    }
   }
 }
 

@@ -21,6 +21,8 @@ enum class Dtype {
   kQ5_K,
   kQ6_K,
   kIQ4_NL,
+  kI32,         // of packed weights
+  kPackedInt4,  // a linear layer of packed_int4.h
 };
 
 /// Elements per block; 1 for plain types.
@@ -28,8 +30,18 @@ int block_elements(Dtype dtype);
 /// Bytes per block.
 int block_bytes(Dtype dtype);
 const char* name_of(Dtype dtype);
+/// Whether it is a plain float type.
+inline bool is_float(Dtype dtype) {
+  return dtype == Dtype::kF32 || dtype == Dtype::kF16 || dtype == Dtype::kBF16;
+}
 
 /// Converts one block of a block-quantised type to fp32, exactly.
 void dequantize_block(Dtype dtype, const std::uint8_t* block, float* out);  // out [block_elements]
+
+/// Reads one block of Q4_0, Q4_1 or Q4_K as values in 0..15 and, per 32 of them, a scale and a
+/// minimum in fp16 (Q4_0: no minimum; it is -8 · scale). q [block_elements], scales and minima
+/// [block_elements / 32].
+void read_four_bit_block(Dtype dtype, const std::uint8_t* block, std::uint8_t* q,
+                         std::uint16_t* scales, std::uint16_t* minima);
 
 }  // namespace anabranch

@@ -6,6 +6,7 @@
 #include "hash.h"
 #include "model/gguf.h"
 #include "model/json.h"
+#include "model/packed_int4.h"
 #include "model/safetensors.h"
 
 namespace anabranch {
@@ -15,6 +16,9 @@ Checkpoint::Checkpoint(const std::string& path) : path_(path) {
     read_gguf();
   } else {
     read_folder();
+    if (const auto quantization = read_quantization(path)) {
+      compose_packed_int4(path, *quantization, tensors_);
+    }
   }
 }
 
@@ -67,16 +71,24 @@ void Checkpoint::read_gguf() {
   for (const auto& [name, tensor] : model.tensors()) add(path_, name, tensor);
 }
 
+const std::string& Checkpoint::file_of(const std::string& name) const {
+  const auto found = file_of_.find(name);
+  return found == file_of_.end() ? path_ : found->second;
+}
+
 const Tensor& Checkpoint::get(const TensorSpec& spec) const {
   const auto& [name, shape] = spec;
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     throw bad_file(path_, "tensor \"" + name + "\" is missing, or of a type that is not supported");
   }
+  if (found->second.dtype == Dtype::kI32) {
+    throw bad_file(file_of(name), "tensor \"" + name + "\" has type I32, which is not supported");
+  }
   if (found->second.shape != shape) {
-    throw bad_file(file_of_.at(name), "tensor \"" + name + "\" has shape " +
-                                          shape_text(found->second.shape) + ", not " +
-                                          shape_text(shape));
+    throw bad_file(file_of(name), "tensor \"" + name + "\" has shape " +
+                                      shape_text(found->second.shape) + ", not " +
+                                      shape_text(shape));
   }
   return found->second;
 }

@@ -31,6 +31,8 @@ class Checkpoint {
   std::uint64_t fingerprint() const;
 
  private:
+  /// The file that holds a tensor; of composed ones, the folder.
+  const std::string& file_of(const std::string& name) const;
   void read_folder();
   void read_gguf();
   void add(const std::string& file, const std::string& name, const Tensor& tensor);

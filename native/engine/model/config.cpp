@@ -283,9 +283,6 @@ Activation activation_of(const Json& config) {
 }
 
 void refuse_unsupported(const Json& config) {
-  if (config.has("quantization_config")) {
-    config.fail("has quantization_config; load an unquantized checkpoint");
-  }
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
     if (config.has(key)) config.at(key).fail("is not null; soft-capping is not supported");
   }

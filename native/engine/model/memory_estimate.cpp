@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "model/four_bit.h"
 #include "model/tensor_manifest.h"
 
 namespace anabranch {
@@ -47,11 +48,31 @@ double bytes_per_weight(WeightType type) {
       return 4;
     case WeightType::kBF16:
       return 2;
-    case WeightType::kInt8:
-    case WeightType::kFp8:
+    default:
       return 1 + 2 / kScaledTogether;
   }
-  return 0;
+}
+
+/// Bytes of int4 weights: linear layers by their own formats, and the head.
+std::uint64_t int4_bytes(const TensorManifest& manifest, const Checkpoint& weights) {
+  double bytes = 0;
+  const auto add = [&](const std::vector<const LinearSpec*>& together, bool head) {
+    std::vector<const Tensor*> tensors;
+    for (const LinearSpec* linear : together) tensors.push_back(&weights.get(linear->weight));
+    const auto format = head ? four_bit_format(*tensors.front()) : common_four_bit_format(tensors);
+    const double width = format ? format->bytes_per_weight() : bytes_per_weight(WeightType::kInt8);
+    for (const LinearSpec* linear : together) {
+      bytes += static_cast<double>(linear->n()) * linear->k() * width;
+    }
+  };
+  for (const LayerManifest& layer : manifest.layers) {
+    add({&layer.q, &layer.k, &layer.v}, false);
+    add({&layer.output}, false);
+    add({&layer.gate, &layer.up}, false);
+    add({&layer.down}, false);
+  }
+  add({&manifest.head}, true);
+  return static_cast<std::uint64_t>(std::ceil(bytes));
 }
 
 /// K or V of one head and token.
@@ -72,20 +93,23 @@ std::vector<MemoryEstimate> memory_estimates(const ModelConfig& config, const Ch
 
   std::vector<MemoryEstimate> out;
   const auto add = [&](bool gpu, WeightType type, KvType kv) {
-    const double width = bytes_per_weight(type);
     const bool head = !gpu || !config.tied_embeddings || type != WeightType::kBF16;
     const std::uint64_t packed = elements.layers + (head ? elements.head : 0);
     const std::uint64_t embedding = gpu ? elements.embedding * 2 : mapped_embedding;
+    const std::uint64_t packed_bytes =
+        type == WeightType::kInt4
+            ? int4_bytes(manifest, weights)
+            : static_cast<std::uint64_t>(std::ceil(packed * bytes_per_weight(type)));
     out.push_back({.gpu = gpu,
                    .weights = type,
                    .kv = kv,
-                   .weight_bytes = static_cast<std::uint64_t>(std::ceil(packed * width)) +
-                                   elements.vectors * sizeof(float) + embedding,
+                   .weight_bytes = packed_bytes + elements.vectors * sizeof(float) + embedding,
                    .kv_token_bytes = 2 * kv_head_bytes(config.head_dim, type, kv) *
                                      static_cast<std::uint64_t>(config.kv_heads) *
                                      static_cast<std::uint64_t>(config.layers)});
   };
-  for (const WeightType type : {WeightType::kF32, WeightType::kBF16, WeightType::kInt8}) {
+  for (const WeightType type :
+       {WeightType::kF32, WeightType::kBF16, WeightType::kInt8, WeightType::kInt4}) {
     add(false, type, KvType::kAuto);
   }
   for (const WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/packed_int4.h"
 #include "number_formats.h"
 
 namespace anabranch {
@@ -19,6 +20,10 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 }
 
 void to_float(const Tensor& tensor, size_t first, size_t count, float* out) {
+  if (tensor.packed) {
+    for (size_t i = first; i < first + count; ++i) *out++ = tensor.packed->value(i);
+    return;
+  }
   const auto elements = static_cast<size_t>(block_elements(tensor.dtype));
   const auto bytes = static_cast<size_t>(block_bytes(tensor.dtype));
   if (tensor.dtype == Dtype::kF32) {

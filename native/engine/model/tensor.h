@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,11 +10,15 @@
 
 namespace anabranch {
 
+struct PackedInt4;
+
 /// A view of one tensor. Row-major; blocks of quantised types lie along the last dimension.
 struct Tensor {
   Dtype dtype = Dtype::kF32;
   std::vector<std::int64_t> shape;
   const std::uint8_t* data = nullptr;  // [product of shape] elements of dtype, unaligned
+  /// Of kPackedInt4, which has no data of its own.
+  std::shared_ptr<const PackedInt4> packed;
 };
 
 /// What a tensor of a checkpoint must be.

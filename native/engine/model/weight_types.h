@@ -4,8 +4,10 @@
 namespace anabranch {
 
 /// int8 and fp8 (e4m3) weights have one bf16 scale per 128 values along K. They are quantized while
-/// a checkpoint of any float format loads; activations are not quantized to 8 bits.
-enum class WeightType { kF32, kBF16, kInt8, kFp8 };
+/// a checkpoint of any format loads; activations are not quantized to 8 bits. int4: linear layers
+/// whose tensors have four bits keep them, float ones are quantized to four bits; layers of five to
+/// eight bits, the head and the embedding are int8.
+enum class WeightType { kF32, kBF16, kInt8, kFp8, kInt4 };
 
 inline const char* name_of(WeightType type) {
   switch (type) {
@@ -17,6 +19,8 @@ inline const char* name_of(WeightType type) {
       return "int8";
     case WeightType::kFp8:
       return "fp8";
+    case WeightType::kInt4:
+      return "int4";
   }
   return "";
 }

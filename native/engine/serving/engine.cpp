@@ -52,14 +52,16 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
                                  : options.model;
   weights_ = std::make_unique<Checkpoint>(options.model);
   auto dialect = read_dialect(options.dialect, folder, config.vocabulary);
-  backend_ = make_backend(config, *weights_, options.backend);
+  BackendOptions backend = options.backend;
+  backend.weight_type = weight_type_for(config, *weights_, backend);
+  backend_ = make_backend(config, *weights_, backend);
   info_.backend = backend_->name();
-  info_.digest =
-      digest_of(folder, options.dialect, *weights_, options.backend.weight_type, config.context);
+  info_.digest = digest_of(folder, options.dialect, *weights_, backend.weight_type, config.context);
   info_.dialect = dialect ? dialect->name : "";
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;
   info_.weight_bytes = backend_->weight_bytes();
+  info_.kv_token_bytes = backend_->kv_token_bytes();
   max_queue_ = options.scheduler.max_queue;
   scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler);
   load_ = scheduler_->load();

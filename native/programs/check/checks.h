@@ -15,7 +15,7 @@ void check_sampler();
 /// Sampling with temperature, top-k, top-p and min-p against sorting in double precision.
 void check_truncation();
 
-void check_gemm(const Kernels& kernels, WeightType type);
+void check_gemm(const Kernels& kernels, const PanelFormat& format);
 /// bf16 pairs between two products against fp32 between them, for kernels that take pairs.
 void check_bf16_pairs(const Kernels& kernels);
 void check_rms_norm(const Kernels& kernels);

@@ -31,28 +31,95 @@ void quantize(std::vector<float>& values, int k) {
   }
 }
 
+/// Random rows of four bits, and their values.
+std::vector<FourBitRow> four_bit_rows(const FourBitFormat& format, int n, int k, Numbers& numbers,
+                                      std::vector<float>& values) {
+  std::vector<FourBitRow> out(n);
+  for (int row = 0; row < n; ++row) {
+    out[row].resize(format, k);
+    for (int group = 0; group < format.groups(k); ++group) {
+      out[row].scales[group] = to_fp16(numbers() / 8);
+      out[row].offsets[group] = to_fp16(
+          format.offset == FourBitOffset::kZeroPoint ? std::floor((numbers() + 1) * 8) : numbers());
+    }
+    for (int i = 0; i < k; ++i) {
+      const int group = i / format.group;
+      const float scale = from_fp16(out[row].scales[group]);
+      const float stored = from_fp16(out[row].offsets[group]);
+      const float q = std::floor((numbers() + 1) * 8);
+      out[row].q[i] = static_cast<std::uint8_t>(q);
+      values[static_cast<size_t>(row) * k + i] =
+          scale * q + (format.offset == FourBitOffset::kEight ? scale * -8
+                       : format.offset == FourBitOffset::kMin ? stored
+                                                              : scale * -stored);
+    }
+  }
+  return out;
+}
+
+/// Rounds inputs as products with int4 weights do: to 1/127 of the largest of 32.
+void round_inputs(std::vector<float>& x) {
+  for (size_t first = 0; first < x.size(); first += kMinFourBitGroup) {
+    const size_t last = std::min(x.size(), first + kMinFourBitGroup);
+    float max = 0;
+    for (size_t i = first; i < last; ++i) max = std::max(max, std::abs(x[i]));
+    for (size_t i = first; i < last && max > 0; ++i) {
+      x[i] = std::nearbyint(x[i] * (127.0f / max)) * (max / 127.0f);
+    }
+  }
+}
+
+/// Bits that name the format.
+int key_of(const PanelFormat& format) {
+  return static_cast<int>(format.type) + 16 * static_cast<int>(format.four_bit.offset) +
+         64 * format.four_bit.group;
+}
+
+bool quantizes_inputs(const PanelFormat& format) {
+  return format.type == WeightType::kInt8 || format.type == WeightType::kInt4;
+}
+
+std::string title(const PanelFormat& format) {
+  if (format.type != WeightType::kInt4) return name_of(format.type);
+  static constexpr const char* offsets[] = {"", " with minima", " with zero points"};
+  return "int4 by " + std::to_string(format.four_bit.group) +
+         offsets[static_cast<int>(format.four_bit.offset)];
+}
+
 }  // namespace
 
-PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k,
+PackedWeights make_weights(const Kernels& kernels, const PanelFormat& format, int n, int k,
                            Numbers& numbers) {
+  const int width = kernels.panel_width;
   PackedWeights out;
+  out.panels = (n + width - 1) / width;
+  const size_t bytes = panel_bytes(format, width, k);
+  out.packed.resize(bytes * out.panels);
+  if (format.type == WeightType::kInt4) {
+    out.values.resize(static_cast<size_t>(n) * k);
+    auto rows = four_bit_rows(format.four_bit, n, k, numbers, out.values);
+    rows.resize(static_cast<size_t>(out.panels) * width);
+    for (FourBitRow& row : rows) row.resize(format.four_bit, k);
+    for (int panel = 0; panel < out.panels; ++panel) {
+      kernels.pack_four_bit(format.four_bit, rows.data() + static_cast<size_t>(panel) * width, k,
+                            out.packed.data() + bytes * panel);
+    }
+    return out;
+  }
   out.values = numbers.list(static_cast<size_t>(n) * k);
   std::vector<float> original = out.values;
-  if (type == WeightType::kInt8)
+  if (format.type == WeightType::kInt8)
     quantize(out.values, k);
   else
-    for (float& value : out.values) value = stored(type, value);
-  out.panels = (n + kernels.panel_width - 1) / kernels.panel_width;
-  const size_t bytes = panel_bytes(type, kernels.panel_width, k);
-  out.packed.resize(bytes * out.panels);
-  std::vector<float> rows(static_cast<size_t>(kernels.panel_width) * k);
+    for (float& value : out.values) value = stored(format.type, value);
+  std::vector<float> rows(static_cast<size_t>(width) * k);
   for (int panel = 0; panel < out.panels; ++panel) {
     std::fill(rows.begin(), rows.end(), 0.0f);
-    for (int j = 0; j < kernels.panel_width && panel * kernels.panel_width + j < n; ++j) {
-      std::copy_n(original.begin() + static_cast<size_t>(panel * kernels.panel_width + j) * k, k,
+    for (int j = 0; j < width && panel * width + j < n; ++j) {
+      std::copy_n(original.begin() + static_cast<size_t>(panel * width + j) * k, k,
                   rows.begin() + static_cast<size_t>(j) * k);
     }
-    kernels.pack(type, rows.data(), k, out.packed.data() + bytes * panel);
+    kernels.pack(format.type, rows.data(), k, out.packed.data() + bytes * panel);
   }
   return out;
 }
@@ -64,18 +131,18 @@ struct GemmMode {
   bool accumulate, norm, bias, gated;
 };
 
-std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, int max_rows,
-                       GemmMode mode) {
+std::string gemm_wrong(const Kernels& kernels, const PanelFormat& format, int n, int k,
+                       int max_rows, GemmMode mode) {
   Numbers numbers(static_cast<std::uint64_t>(n) * 1000 + k);
   const int width = kernels.panel_width;
   // The panels of a gated product are pairs, all complete here.
   const int outputs = mode.gated ? (n + width - 1) / width * 2 * width : n;
-  const PackedWeights weights = make_weights(kernels, type, outputs, k, numbers);
+  const PackedWeights weights = make_weights(kernels, format, outputs, k, numbers);
   auto x = numbers.list(static_cast<size_t>(max_rows) * k);
   // Kernels that multiply bf16 pairs round both sides.
-  const bool rounds = type == WeightType::kBF16 && kernels.pairs;
+  const bool rounds = format.type == WeightType::kBF16 && kernels.pairs;
   if (rounds && !mode.norm) {
-    for (float& value : x) value = stored(type, value);
+    for (float& value : x) value = stored(format.type, value);
   }
   const auto before = numbers.list(static_cast<size_t>(max_rows) * n);
   const auto norm = numbers.list(k),
@@ -89,6 +156,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
     g.k = k;
     g.norm = mode.norm ? norm.data() : nullptr;
     g.epsilon = 1e-6f;
+    g.format = format;
     g.w = weights.packed.data();
     g.n = n;
     g.first = first;
@@ -99,7 +167,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
     g.scratch = scratch.data();
     g.out = out.data();
     g.ldo = n;
-    kernels.gemm(type, g);
+    kernels.gemm(g);
   };
   // Each row alone is the reference for bits, double precision the reference for values.
   std::vector<float> alone(static_cast<size_t>(max_rows) * n);
@@ -112,8 +180,9 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
                           x.begin() + static_cast<size_t>(i + 1) * k);
     if (mode.norm) kernels.rms_norm(in.data(), norm.data(), k, 1e-6f, in.data());
     if (rounds) {
-      for (float& value : in) value = stored(type, value);
+      for (float& value : in) value = stored(format.type, value);
     }
+    if (format.type == WeightType::kInt4) round_inputs(in);
     // One output of the product, and its error bound.
     const auto product = [&](int output) {
       double sum = mode.bias ? bias[output] : 0, size = std::abs(sum);
@@ -124,8 +193,9 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
         size += std::abs(term);
       }
       // With int8 weights, inputs are rounded to 1/32767 or less of their group's maximum.
-      return std::pair(
-          sum, type == WeightType::kInt8 ? 4e-5 * std::sqrt(k) * (mode.norm ? 4 : 1) : 1e-6 * size);
+      return std::pair(sum, format.type == WeightType::kInt8
+                                ? 4e-5 * std::sqrt(k) * (mode.norm ? 4 : 1)
+                                : 1e-6 * size);
     };
     for (int j = 0; j < n; ++j) {
       auto [want, near] = product(mode.gated ? j / width * 2 * width + j % width : j);
@@ -142,10 +212,11 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
       }
     }
   }
-  // int8 sums are the same on every code path.
-  static std::map<std::array<int, 4>, std::vector<float>> first_path;
-  if (type == WeightType::kInt8 && !mode.norm && !mode.gated &&
-      !same(first_path.try_emplace({n, k, mode.accumulate, mode.bias}, alone).first->second,
+  // Integer sums are the same on every code path.
+  static std::map<std::array<int, 5>, std::vector<float>> first_path;
+  if (quantizes_inputs(format) && !mode.norm && !mode.gated &&
+      !same(first_path.try_emplace({key_of(format), n, k, mode.accumulate, mode.bias}, alone)
+                .first->second,
             alone)) {
     return "the bits differ from another code path's";
   }
@@ -165,7 +236,7 @@ std::string gemm_wrong(const Kernels& kernels, WeightType type, int n, int k, in
 
 }  // namespace
 
-void check_gemm(const Kernels& kernels, WeightType type) {
+void check_gemm(const Kernels& kernels, const PanelFormat& format) {
   std::string wrong;
   for (const auto& [n, k, max_rows] : std::vector<std::array<int, 3>>{{1, 1, 13},
                                                                       {7, 3, 13},
@@ -180,7 +251,7 @@ void check_gemm(const Kernels& kernels, WeightType type) {
           GemmMode{true, false, false, false}, GemmMode{false, true, true, true},
           GemmMode{false, false, false, true}, GemmMode{false, false, false, false}}) {
       if (!wrong.empty()) continue;
-      wrong = gemm_wrong(kernels, type, n, k, max_rows, mode);
+      wrong = gemm_wrong(kernels, format, n, k, max_rows, mode);
       if (!wrong.empty()) {
         wrong = "n " + std::to_string(n) + ", k " + std::to_string(k) +
                 (mode.norm ? ", norm" : "") + (mode.bias ? ", bias" : "") +
@@ -188,7 +259,7 @@ void check_gemm(const Kernels& kernels, WeightType type) {
       }
     }
   }
-  report(std::string(kernels.name) + " " + name_of(type) + " gemm", wrong);
+  report(std::string(kernels.name) + " " + title(format) + " gemm", wrong);
 }
 
 }  // namespace anabranch

@@ -55,6 +55,11 @@ void check_kernels() {
       check_attention(kernels, type);
     }
     check_gemm(kernels, WeightType::kInt8);
+    for (const FourBitFormat& format :
+         {FourBitFormat{32, FourBitOffset::kEight}, FourBitFormat{32, FourBitOffset::kMin},
+          FourBitFormat{128, FourBitOffset::kZeroPoint}}) {
+      check_gemm(kernels, PanelFormat(format));
+    }
   }
 }
 

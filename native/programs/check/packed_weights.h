@@ -12,6 +12,7 @@ struct PackedWeights {
   int panels = 0;
 };
 
-PackedWeights make_weights(const Kernels& kernels, WeightType type, int n, int k, Numbers& numbers);
+PackedWeights make_weights(const Kernels& kernels, const PanelFormat& format, int n, int k,
+                           Numbers& numbers);
 
 }  // namespace anabranch

@@ -22,9 +22,12 @@ template <class Format>
 struct Chunk {
   const typename Format::Input* x = nullptr;  // at the chunk
   std::ptrdiff_t ldx = 0;
-  const float* scales = nullptr;  // int8: of this chunk, one per ldx words
-  const std::byte* w = nullptr;   // at the chunk, in the first panel
-  size_t stride = 0;              // bytes of a panel
+  const float* group_inputs = nullptr;  // what quantize_row() says of this chunk's group
+  int groups = 0;                       // per row
+  FourBitOffset offset = FourBitOffset::kEight;
+  const std::byte* head = nullptr;  // of the chunk's group, in the first panel
+  const std::byte* w = nullptr;     // at the chunk, in the first panel
+  size_t stride = 0;                // bytes of a panel
   int steps = 0;
   bool first = false;  // of K: sums start at zero
   // Software prefetch: with several rows the hardware prefetcher leaves a third of the bandwidth
@@ -49,18 +52,25 @@ void accumulate(const Chunk<Format>& c, const std::byte* w, typename Format::Sum
   for (int i = 0; i < c.steps; ++i, ahead += c.fetch_step) {
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
-      typename Format::Wide low, high;
       const std::byte* at = w + s * c.stride + static_cast<size_t>(i) * Format::step;
       for (size_t line = 0; Fetch && line < Format::step; line += 64) {
         __builtin_prefetch(ahead + s * c.stride + line, 0, M <= Format::near ? 3 : 2);
       }
-      Format::load_pair(at, low, high);
-      // One input at a time: all M inputs and the sums would not fit 16 registers.
+#pragma GCC unroll 4
+      for (int part = 0; part < Format::parts; ++part) {
+#if defined(__x86_64__) && !defined(__AVX512F__)
+        // Hides that parts share their bytes: extracted together, they would not fit 16 registers.
+        if (part > 0) asm("" : "+r"(at));
+#endif
+        typename Format::Wide low, high;
+        Format::load_pair(at, part, low, high);
+        // One input at a time: all M inputs and the sums would not fit 16 registers.
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) {
-        const auto in = Format::spread(x[m][i]);
-        acc[m][s][0] = Format::multiply(acc[m][s][0], in, low);
-        acc[m][s][1] = Format::multiply(acc[m][s][1], in, high);
+        for (int m = 0; m < M; ++m) {
+          const auto in = Format::spread(x[m][i * Format::parts + part]);
+          acc[m][s][0] = Format::multiply(acc[m][s][0], in, low);
+          acc[m][s][1] = Format::multiply(acc[m][s][1], in, high);
+        }
       }
     }
   }
@@ -68,7 +78,7 @@ void accumulate(const Chunk<Format>& c, const std::byte* w, typename Format::Sum
 
 template <class Format, int M, int S>
 void tile(const Chunk<Format>& c) {
-  constexpr bool kGrouped = Format::head > 0;  // a chunk's sums are integers and must be scaled
+  constexpr bool kGrouped = Format::grouped;  // a chunk's sums are integers and must be scaled
   const auto sums_at = [&](int m, int s, int half) {
     return c.sums + (static_cast<size_t>(s) * c.block_rows + m) * kPanelWidth + half * W;
   };
@@ -86,24 +96,20 @@ void tile(const Chunk<Format>& c) {
       }
     }
   }
-  const std::byte* w = c.w + Format::head;
   if (c.fetch_step)
-    accumulate<Format, M, S, true>(c, w, acc);
+    accumulate<Format, M, S, true>(c, c.w, acc);
   else
-    accumulate<Format, M, S, false>(c, w, acc);
+    accumulate<Format, M, S, false>(c, c.w, acc);
 #pragma GCC unroll 4
   for (int s = 0; s < S; ++s) {
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
       if constexpr (kGrouped) {
-        // No fused multiply-add, so that every code path gives the same bits.
-        const Vec scale =
-            widen(reinterpret_cast<const std::uint16_t*>(c.w + s * c.stride) + half * W);
+        const auto group = Format::group_scale(c.head + s * c.stride, half, c.offset);
 #pragma GCC unroll 16
         for (int m = 0; m < M; ++m) {
-          const Vec sum =
-              __builtin_convertvector(acc[m][s][half], Vec) * (scale * splat(c.scales[m * c.ldx]));
           float* at = sums_at(m, s, half);
+          const Vec sum = group.apply(acc[m][s][half], c.group_inputs + m * c.ldx, c.groups);
           store(at, c.first ? sum : load<Vec>(at) + sum);
         }
       } else {
@@ -134,6 +140,7 @@ void tile_of(Chunk<Format> c, int rows) {
     for (int s = 0; s < S; ++s) {
       tile<Format, M, 1>(c);
       c.w += c.stride;
+      if (Format::grouped) c.head += c.stride;
       c.sums += c.block_rows * kPanelWidth;
     }
   }
@@ -189,10 +196,12 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
   };
   Chunk<Format> c;
   c.ldx = ldx;
-  c.stride = panel_bytes(Format::type, kPanelWidth, g.k);
+  c.stride = panel_bytes(g.format, kPanelWidth, g.k);
   c.block_rows = rows;
+  c.offset = g.format.four_bit.offset;
   // A single tile needs chunks only for scaling.
-  const int chunk = Format::head == 0 && rows <= kTileRows ? g.k : Format::chunk;
+  const int chunk = !Format::grouped && rows <= kTileRows ? g.k : Format::chunk;
+  c.groups = (g.k + chunk - 1) / chunk;
   // Not within a chunk that other tiles still use.
   const size_t ahead =
       rows <= kTileRows ? Format::ahead
@@ -207,19 +216,28 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
     for (int k = 0; k < g.k; k += chunk) {
       c.steps = (std::min(chunk, g.k - k) + Format::depth - 1) / Format::depth;
       c.first = k == 0;
+      if constexpr (Format::grouped) {
+        if (k % Format::group(g.format) == 0) {
+          c.head = c.w;
+          c.w += Format::head(c.offset);
+        }
+      }
       c.fetch = ahead;
       c.fetch_step =
           rows > kTileRows ? Format::step / 2 : Format::step;  // the first two tiles share the work
       for (int row = 0, next; row < rows; row += next) {
         next = next_tile(rows - row);
-        c.x = x + row * ldx + k / Format::depth;
-        c.scales = reinterpret_cast<const float*>(x + row * ldx + (g.k + 1) / 2) + k / chunk;
+        c.x = x + row * ldx + k / Format::depth * Format::parts;
+        if constexpr (Format::grouped) {
+          c.group_inputs =
+              reinterpret_cast<const float*>(x + row * ldx + Format::input_size(g.k)) + k / chunk;
+        }
         c.sums = sums_of(waiting, row);
         tile_of<Format, S>(c, next);
         c.fetch += c.fetch_step * c.steps;
         if (c.fetch >= ahead + Format::step * c.steps) c.fetch_step = 0;
       }
-      c.w += Format::head + c.steps * Format::step;
+      c.w += c.steps * Format::step;
     }
     const int complete = waiting + S;
     for (int s = 0; s + g.gated < complete; s += 1 + g.gated) {
@@ -260,7 +278,8 @@ void gemm_of(const Gemm& g) {
       ldx = static_cast<std::ptrdiff_t>(input_words(g.k));
       float* to = reinterpret_cast<float*>(g.scratch + kBlockRows * ldx);
       for (int row = 0; row < rows; ++row) {
-        Format::prepare(g.norm ? normed(row, to) : input_row(row), g.k, g.scratch + row * ldx);
+        Format::prepare(g.norm ? normed(row, to) : input_row(row), g.k, g.format,
+                        g.scratch + row * ldx);
       }
       x = g.scratch;
     }
@@ -275,14 +294,21 @@ void gemm_of(const Gemm& g) {
   }
 }
 
-void gemm(WeightType type, const Gemm& g) {
-  if (type == WeightType::kF32) return gemm_of<F32Weights>(g);
-  if (type == WeightType::kInt8) return gemm_of<Int8Weights>(g);
+void gemm(const Gemm& g) {
+  switch (g.format.type) {
+    case WeightType::kF32:
+      return gemm_of<F32Weights>(g);
+    case WeightType::kInt8:
+      return gemm_of<Int8Weights>(g);
+    case WeightType::kInt4:
+      return gemm_of<Int4Weights>(g);
+    default:
 #if defined(ANABRANCH_DOT)
-  gemm_of<DotWeights>(g);
+      return gemm_of<DotWeights>(g);
 #else
-  gemm_of<Bf16Weights>(g);
+      return gemm_of<Bf16Weights>(g);
 #endif
+  }
 }
 
 }  // namespace

@@ -17,7 +17,14 @@ namespace anabranch {
 #define ANABRANCH_TABLE_(path) kernels_##path
 #define ANABRANCH_TABLE(path) ANABRANCH_TABLE_(path)
 extern const Kernels ANABRANCH_TABLE(ANABRANCH_PATH);
-const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {
-    ANABRANCH_STRING(ANABRANCH_PATH), kPanelWidth, kPairs, pack, gemm, rms_norm, attend, merge};
+const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {ANABRANCH_STRING(ANABRANCH_PATH),
+                                                 kPanelWidth,
+                                                 kPairs,
+                                                 pack,
+                                                 pack_four_bit,
+                                                 gemm,
+                                                 rms_norm,
+                                                 attend,
+                                                 merge};
 
 }  // namespace anabranch

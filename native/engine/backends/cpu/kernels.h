@@ -14,6 +14,7 @@
 
 #include "backends/attention_plan.h"
 #include "model/activation.h"
+#include "model/four_bit.h"
 
 namespace anabranch {
 
@@ -24,19 +25,41 @@ inline constexpr int kBlockRows = 96;
 /// Values along K that share a scale in int8 weights.
 inline constexpr int kInt8Group = 128;
 
-/// 32-bit words of one converted input row, for kernels that don't take fp32: pairs of values, then
-/// scales.
+/// The format of packed weights.
+struct PanelFormat {
+  PanelFormat(WeightType type = WeightType::kF32) : type(type) {}
+  explicit PanelFormat(const FourBitFormat& four_bit)
+      : type(WeightType::kInt4), four_bit(four_bit) {}
+
+  WeightType type;
+  FourBitFormat four_bit;  // of int4 weights
+};
+
+/// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits, or for
+/// int4 weights four bytes each, padded to whole steps. Then come scales and, for int4, sums.
+inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
+inline size_t input_quads(int k) { return static_cast<size_t>(k + 7) / 8 * 2; }
 inline size_t input_words(int k) {
-  return static_cast<size_t>((k + 1) / 2 + (k + kInt8Group - 1) / kInt8Group);
+  return input_pairs(k) + 4 + 2 * static_cast<size_t>(k + kMinFourBitGroup - 1) / kMinFourBitGroup;
 }
 
-/// Bytes of one packed panel of `columns` outputs. An odd k is padded to a pair; int8 panels
-/// include their scales.
-inline size_t panel_bytes(WeightType type, int columns, int k) {
+/// Bytes of one packed panel of `columns` outputs, with the scales of integer weights. k is padded
+/// to pairs, for int4 weights to eights.
+inline size_t panel_bytes(const PanelFormat& format, int columns, int k) {
   const size_t values = static_cast<size_t>(columns) * (k + k % 2);
-  if (type == WeightType::kF32) return values * 4;
-  if (type == WeightType::kBF16) return values * 2;
-  return values + static_cast<size_t>(columns) * 2 * ((k + kInt8Group - 1) / kInt8Group);
+  switch (format.type) {
+    case WeightType::kF32:
+      return values * 4;
+    case WeightType::kBF16:
+      return values * 2;
+    case WeightType::kInt4: {
+      const size_t planes = format.four_bit.offset == FourBitOffset::kEight ? 1 : 2;
+      return static_cast<size_t>(columns) *
+             ((k + 7) / 8 * 4 + 2 * planes * format.four_bit.groups(k));
+    }
+    default:
+      return values + static_cast<size_t>(columns) * 2 * ((k + kInt8Group - 1) / kInt8Group);
+  }
 }
 
 /// out[i, j] (+)= sum over k of x[i, k] · w[j, k], plus bias[j], for the packed panels [first,
@@ -47,8 +70,9 @@ struct Gemm {
   std::ptrdiff_t ldx = 0;   // in floats, or in pairs
   int m = 0;
   int k = 0;
-  const float* norm = nullptr;   // [k]: apply RMS norm with these weights to x first; or null
-  float epsilon = 0;             // of the norm
+  const float* norm = nullptr;  // [k]: apply RMS norm with these weights to x first; or null
+  float epsilon = 0;            // of the norm
+  PanelFormat format;
   const std::byte* w = nullptr;  // packed panels
   int n = 0;                     // outputs; the last panel may be partial
   int first = 0;
@@ -117,9 +141,11 @@ struct Kernels {
   const char* name;
   int panel_width;  // output columns of a packed panel
   bool pairs;       // bf16 products round the inputs to bf16, too, and multiply pairs
-  // rows: [panel_width, k]
+  // Packs a panel of any type but int4. rows: [panel_width, k]
   void (*pack)(WeightType type, const float* rows, int k, std::byte* out);
-  void (*gemm)(WeightType type, const Gemm& gemm);
+  // Packs a panel of int4. rows: [panel_width]
+  void (*pack_four_bit)(const FourBitFormat& format, const FourBitRow* rows, int k, std::byte* out);
+  void (*gemm)(const Gemm& gemm);
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, float* out);
   void (*attend)(WeightType type, const AttendChunk& chunk);  // the type of K and V
   void (*merge)(const Merge& merge);

@@ -80,6 +80,10 @@ class CpuBackend final : public Backend {
   int max_rows() const override { return max_rows_; }
   int prefill_rows() const override { return std::min(128, max_rows_); }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
+  size_t kv_token_bytes() const override {
+    return 2 * element_bytes() * config_.kv_heads * config_.head_dim *
+           static_cast<size_t>(config_.layers);
+  }
   std::uint64_t kv_bytes() const override {
     std::uint64_t tokens = 0;
     for (const LayerAttention& layer : config_.attention) {
@@ -138,17 +142,11 @@ class CpuBackend final : public Backend {
       layer.down = packer.linear({names.down});
     }
     final_norm_ = weights.norm(manifest.final_norm);
-    head_ = packer.linear({manifest.head});
+    head_ = packer.head(manifest.head);
     weight_bytes_ = packer.bytes();
   }
 
   size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
-
-  /// K and V of one token in all layers.
-  size_t kv_token_bytes() const {
-    return 2 * element_bytes() * config_.kv_heads * config_.head_dim *
-           static_cast<size_t>(config_.layers);
-  }
 
   void allocate_kv(std::uint64_t bytes) {
     const size_t block = kBlockTokens * kv_token_bytes();
@@ -250,6 +248,7 @@ class CpuBackend final : public Backend {
     const auto panels = w.share(member);
     g.m = m;
     g.k = w.k;
+    g.format = w.format;
     g.w = w.data;
     g.n = w.n;
     g.first = panels.first;
@@ -258,7 +257,7 @@ class CpuBackend final : public Backend {
     g.gated = w.gated;
     g.activation = config_.activation;
     g.scratch = gemm_scratch_.words() + gemm_stride_ * member.index();
-    kernels_.gemm(type_, g);
+    kernels_.gemm(g);
   }
 
   void embed(const Row& row, float* x, float* cos_sin) const {

@@ -18,6 +18,7 @@ struct PackedLinear {
   int k = 0;  // inputs
   int panels = 0;
   bool gated = false;
+  PanelFormat format;
   const std::byte* data = nullptr;  // [panels] of panel_bytes
   std::vector<float> bias;          // [panels, panel_width], or empty
 
@@ -36,12 +37,17 @@ class WeightPacker {
   /// (two layers of equal size): their panels alternate.
   PackedLinear linear(const std::vector<LinearSpec>& layers, bool gated = false);
 
+  /// Packs the head. Among int4 weights it has eight bits, unless the checkpoint has four.
+  PackedLinear head(const LinearSpec& layer);
+
   /// Bytes of all packed layers.
   std::uint64_t bytes() const { return bytes_; }
 
  private:
   struct Source;
   std::vector<Source> sources_of(const std::vector<LinearSpec>& layers, bool gated) const;
+  PanelFormat format_of(const std::vector<LinearSpec>& layers) const;
+  PackedLinear pack(const std::vector<LinearSpec>& layers, bool gated, const PanelFormat& format);
   float rounded(float value) const;
 
   const Checkpoint& checkpoint_;

@@ -25,6 +25,7 @@ typedef std::uint32_t Bits __attribute__((vector_size(W * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(W * 4)));
 typedef std::uint16_t Halves __attribute__((vector_size(W * 2)));
 typedef std::int16_t Shorts __attribute__((vector_size(W * 4)));
+typedef std::uint16_t UnsignedShorts __attribute__((vector_size(W * 4)));
 
 inline Vec splat(float value) {
 #if defined(__AVX512F__)
@@ -74,6 +75,24 @@ inline Vec widen(const std::uint16_t* at) {
   return reinterpret_cast<Vec>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load<__m128i_u>(at)), 16));
 #else
   return reinterpret_cast<Vec>(__builtin_convertvector(load<Halves>(at), Bits) << 16);
+#endif
+}
+
+/// fp16 to fp32, exactly.
+inline Vec widen_fp16(const std::uint16_t* at) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(_mm512_cvtph_ps(load<__m256i_u>(at)));
+#elif defined(__F16C__) && !defined(ANABRANCH_WIDE)
+  return reinterpret_cast<Vec>(_mm256_cvtph_ps(load<__m128i_u>(at)));
+#else
+  // Shifted into place, an fp16 value is the fp32 value divided by 2^112; exponents of fp16's
+  // infinity become fp32's by a second step.
+  const Bits bits = __builtin_convertvector(load<Halves>(at), Bits);
+  const Vec value = reinterpret_cast<Vec>((bits & 0x7fffu) << 13) * splat(0x1p112f);
+  const Ints special = value >= splat(65536.0f);
+  const Bits magnitude =
+      reinterpret_cast<Bits>(value) | (special ? splat_bits(0x7f800000u) : splat_bits(0));
+  return reinterpret_cast<Vec>(magnitude | (bits & 0x8000u) << 16);
 #endif
 }
 

@@ -14,11 +14,18 @@ namespace anabranch {
 namespace {
 
 // A weight format (F32Weights, …) defines one step along K: `depth` values of k, `step` bytes of a
-// panel, and one Input per row. Products accumulate in Sum. A chunk has `chunk` values of k and
-// begins with `head` bytes. Weights are prefetched `ahead` bytes before their use: into L1 for up
-// to `near` rows, into L2 for more, whose inputs need L1.
+// panel, and `parts` Inputs per row, each multiplied by one part of the panel's step. Products
+// accumulate in Sum. A chunk has `chunk` values of k, for int4 a group; if `grouped`, it begins
+// with its columns' scales, and its sums are integers. Weights are prefetched `ahead` bytes before
+// their use: into L1 for up to `near` rows, into L2 for more, whose inputs need L1.
 
 constexpr int kPanelWidth = 2 * W;
+
+// Products of bytes are added up in 16 bits.
+#if (defined(__AVX512BW__) && !defined(__AVX512VNNI__)) || \
+    (defined(__AVX2__) && !defined(__AVX512F__) && !defined(ANABRANCH_WIDE))
+#define ANABRANCH_WORD_SUMS
+#endif
 
 #if defined(ANABRANCH_DOT)
 constexpr bool kPairs = true;
@@ -44,9 +51,10 @@ struct F32Weights {
   using Input = float;
   using Sum = Vec;
   using Wide = Vec;
-  static constexpr int depth = 1, chunk = 128, near = 4;
-  static constexpr size_t step = kPanelWidth * 4, head = 0, ahead = 8192;
-  static void load_pair(const std::byte* at, Vec& low, Vec& high) {
+  static constexpr int depth = 1, parts = 1, chunk = 128, near = 4;
+  static constexpr bool grouped = false;
+  static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
+  static void load_pair(const std::byte* at, int, Vec& low, Vec& high) {
     low = load<Vec>(at);
     high = load<Vec>(at + W * 4);
   }
@@ -60,7 +68,7 @@ struct Bf16Weights : F32Weights {
   static constexpr auto type = WeightType::kBF16;
   static constexpr int chunk = 256;
   static constexpr size_t step = kPanelWidth * 2;
-  static void load_pair(const std::byte* at, Vec& low, Vec& high) {
+  static void load_pair(const std::byte* at, int, Vec& low, Vec& high) {
     const Bits words = load<Bits>(at);
     low = reinterpret_cast<Vec>(words << 16);
     high = reinterpret_cast<Vec>(words & 0xffff0000u);
@@ -74,13 +82,14 @@ struct DotWeights {
   using Input = std::uint32_t;
   using Sum = Vec;
   using Wide = Bits;
-  static constexpr int depth = 2, chunk = 256, near = 4;
-  static constexpr size_t step = kPanelWidth * 4, head = 0, ahead = 8192;
-  static void load_pair(const std::byte* at, Bits& low, Bits& high) {
+  static constexpr int depth = 2, parts = 1, chunk = 256, near = 4;
+  static constexpr bool grouped = false;
+  static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
+  static void load_pair(const std::byte* at, int, Bits& low, Bits& high) {
     low = load<Bits>(at);
     high = load<Bits>(at + W * 4);
   }
-  static void prepare(const float* x, int k, std::uint32_t* words) {
+  static void prepare(const float* x, int k, const PanelFormat&, std::uint32_t* words) {
     int i = 0;
     for (; i + kPanelWidth <= k; i += kPanelWidth) store_pairs(words + i / 2, x + i);
     if (i == k) return;
@@ -105,21 +114,28 @@ struct DotWeights {
 };
 #endif
 
+/// The largest magnitude of n values, a multiple of 32.
+inline float largest_magnitude(const float* x, int n) {
+  Vec max = splat(0.0f);
+  for (int i = 0; i < n; i += W) {
+    const Vec v = load<Vec>(x + i);
+    const Vec size = v < splat(0.0f) ? -v : v;
+    max = size > max ? size : max;
+  }
+  float lanes[W], largest = 0;
+  store(lanes, max);
+  for (float lane : lanes) largest = std::max(largest, lane);
+  return largest;
+}
+
 /// Converts one row to pairs of int16, followed by one scale per group.
 void quantize_row(const float* x, int k, std::uint32_t* words) {
-  std::uint32_t* scales = words + (k + 1) / 2;
+  auto* scales = words + input_pairs(k);
+  std::fill(words + k / 2, scales, 0u);
   for (int first = 0; first < k; first += kInt8Group) {
     float part[kInt8Group] = {};
     std::copy(x + first, x + std::min(k, first + kInt8Group), part);
-    Vec max = splat(0.0f);
-    for (int i = 0; i < kInt8Group; i += W) {
-      const Vec v = load<Vec>(part + i);
-      const Vec size = v < splat(0.0f) ? -v : v;
-      max = size > max ? size : max;
-    }
-    float lanes[W], largest = 0;
-    store(lanes, max);
-    for (float lane : lanes) largest = std::max(largest, lane);
+    const float largest = largest_magnitude(part, kInt8Group);
     const float inverse = largest > 1e-30f ? 32767.0f / largest : 0.0f;
     for (int i = 0; i < kInt8Group; i += W) {
       store(part + i, load<Vec>(part + i) * splat(inverse) + splat(12582912.0f));
@@ -133,20 +149,69 @@ void quantize_row(const float* x, int k, std::uint32_t* words) {
   }
 }
 
+/// Converts one row to int8, four to a word, followed by one scale per 32 values and by the sum of
+/// their converted values, scaled.
+void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words) {
+  constexpr int kTogether = kMinFourBitGroup;
+  const int groups = (k + kTogether - 1) / kTogether;
+  std::uint32_t* const scales = words + input_quads(k);
+  for (int group = 0; group < groups; ++group) {
+    const int first = group * kTogether, n = std::min(kTogether, k - first);
+    float part[kTogether] = {};
+    std::copy_n(x + first, n, part);
+    const float largest = largest_magnitude(part, kTogether);
+    const float inverse = largest > 1e-30f ? 127.0f / largest : 0.0f;
+    const float scale = largest > 1e-30f ? largest / 127.0f : 0.0f;
+    Ints total = {};
+    for (int i = 0; i < kTogether; i += W) {
+      // The low bits hold the integer.
+      const Vec shifted = load<Vec>(part + i) * splat(inverse) + splat(12582912.0f);
+      store(part + i, shifted);
+      total += reinterpret_cast<Ints>(shifted) << 16 >> 16;
+    }
+    for (int i = 0; i < (n + 7) / 8 * 2; ++i) {
+      std::uint32_t word = 0;
+      for (int j = 0; j < 4; ++j) {
+        word |= (std::bit_cast<std::uint32_t>(part[4 * i + j]) & 0xffu) << (8 * j);
+      }
+      words[first / 4 + i] = word;
+    }
+    std::int32_t sum = 0;
+    for (int i = 0; i < W; ++i) sum += total[i];
+    scales[group] = std::bit_cast<std::uint32_t>(scale);
+    scales[groups + group] = std::bit_cast<std::uint32_t>(scale * static_cast<float>(sum));
+  }
+}
+
 /// int8 in pairs of k: column j in the low byte and column j + W in the high byte of each int16, so
 /// that shifts convert them. Each group begins with its columns' scales. Inputs are pairs of int16
 /// with one scale per row and group, which keeps nearly all of their precision. Sums of a group are
-/// exact: 128 · 127 · 32767 is far from overflow.
+/// exact: 128 · 127 · 32767 is far from overflow. They become fp32 without fused multiply-add, so
+/// that every code path gives the same bits.
 struct Int8Weights {
   static constexpr auto type = WeightType::kInt8;
   using Input = std::uint32_t;
   using Sum = Ints;
   using Wide = Ints;
-  static constexpr int depth = 2, chunk = kInt8Group, near = 16;
+  static constexpr int depth = 2, parts = 1, chunk = kInt8Group, near = 16;
+  static constexpr bool grouped = true;
   static constexpr size_t step = kPanelWidth * 2, ahead = 16384;
-  static constexpr size_t head = kPanelWidth * 2;  // bf16 scales
-  static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
-  static void load_pair(const std::byte* at, Ints& low, Ints& high) {
+  static int group(const PanelFormat&) { return kInt8Group; }
+  static size_t input_size(int k) { return input_pairs(k); }
+  static size_t head(FourBitOffset) { return kPanelWidth * 2; }  // bf16 scales
+  static void prepare(const float* x, int k, const PanelFormat&, std::uint32_t* words) {
+    quantize_row(x, k, words);
+  }
+  struct GroupScale {
+    Vec scale;
+    Vec apply(Ints sum, const float* input, int) const {
+      return __builtin_convertvector(sum, Vec) * (scale * splat(*input));
+    }
+  };
+  static GroupScale group_scale(const std::byte* head, int half, FourBitOffset) {
+    return {widen(reinterpret_cast<const std::uint16_t*>(head) + half * W)};
+  }
+  static void load_pair(const std::byte* at, int, Ints& low, Ints& high) {
     const Shorts both = load<Shorts>(at);
     low = reinterpret_cast<Ints>(both << 8 >> 8);
     high = reinterpret_cast<Ints>(both >> 8);
@@ -166,6 +231,88 @@ struct Int8Weights {
 #else
     return sum + (x << 16 >> 16) * (w << 16 >> 16) + (x >> 16) * (w >> 16);
 #endif
+  }
+};
+
+/// Four bits, value = scale · q + offset, in steps of 8 k: byte b of a column's word holds q[b] in
+/// its low half and q[4 + b] in its high half. Columns 0 to W - 1 come first, then W to 2W - 1.
+/// Each group begins with its columns' scales, then with the offsets, if they are stored. Inputs
+/// are int8 with one scale per row and 32 values, whose sum is known, so that an offset costs one
+/// multiplication. Sums of 32 products are exact, in 16 bits too: two of them are at most 2 · 15 ·
+/// 127, and 16 times that is added up.
+struct Int4Weights {
+  static constexpr auto type = WeightType::kInt4;
+  using Input = std::uint32_t;
+  using Wide = Bits;
+  static constexpr int depth = 8, parts = 2, chunk = kMinFourBitGroup, near = 16;
+  static constexpr bool grouped = true;
+  static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
+
+#if defined(ANABRANCH_WORD_SUMS)
+  using Sum = Shorts;  // two a column
+  static Ints total(Sum sum) {
+#if defined(__AVX512BW__)
+    return reinterpret_cast<Ints>(
+        _mm512_madd_epi16(reinterpret_cast<__m512i>(sum), _mm512_set1_epi16(1)));
+#else
+    return reinterpret_cast<Ints>(
+        _mm256_madd_epi16(reinterpret_cast<__m256i>(sum), _mm256_set1_epi16(1)));
+#endif
+  }
+#else
+  using Sum = Ints;
+  static Ints total(Sum sum) { return sum; }
+#endif
+
+  static int group(const PanelFormat& format) { return format.four_bit.group; }
+  static size_t input_size(int k) { return input_quads(k); }
+  static size_t head(FourBitOffset offset) {
+    return kPanelWidth * (offset == FourBitOffset::kEight ? 2 : 4);
+  }
+  static void prepare(const float* x, int k, const PanelFormat&, std::uint32_t* words) {
+    quantize_row_to_bytes(x, k, words);
+  }
+  static void load_pair(const std::byte* at, int part, Bits& low, Bits& high) {
+    low = nibbles(at, part);
+    high = nibbles(at + W * 4, part);
+  }
+  static Bits nibbles(const std::byte* at, int part) {
+    return load<Bits>(at) >> (4 * part) & 0x0f0f0f0fu;
+  }
+  static Bits spread(std::uint32_t x) { return splat_bits(x); }
+  static Sum multiply(Sum sum, Bits x, Bits w) {
+#if defined(__AVX512VNNI__)
+    return reinterpret_cast<Sum>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum),
+                                                     reinterpret_cast<__m512i>(w),
+                                                     reinterpret_cast<__m512i>(x)));
+#elif defined(__AVX512BW__)
+    return sum + reinterpret_cast<Sum>(_mm512_maddubs_epi16(reinterpret_cast<__m512i>(w),
+                                                            reinterpret_cast<__m512i>(x)));
+#elif defined(ANABRANCH_WORD_SUMS)
+    return sum + reinterpret_cast<Sum>(_mm256_maddubs_epi16(reinterpret_cast<__m256i>(w),
+                                                            reinterpret_cast<__m256i>(x)));
+#else
+    const auto inputs = reinterpret_cast<Ints>(x), levels = reinterpret_cast<Ints>(w);
+    for (int shift = 24; shift >= 0; shift -= 8) {
+      sum += (inputs << shift >> 24) * (levels << shift >> 24);
+    }
+    return sum;
+#endif
+  }
+
+  struct GroupScale {
+    Vec scale, offset;
+    Vec apply(Sum sum, const float* input, int groups) const {
+      return __builtin_convertvector(total(sum), Vec) * (scale * splat(*input)) +
+             offset * splat(input[groups]);
+    }
+  };
+  static GroupScale group_scale(const std::byte* head, int half, FourBitOffset offset) {
+    const auto* scales = reinterpret_cast<const std::uint16_t*>(head) + half * W;
+    const Vec scale = widen_fp16(scales);
+    if (offset == FourBitOffset::kEight) return {scale, scale * splat(-8.0f)};
+    const Vec stored = widen_fp16(scales + kPanelWidth);
+    return {scale, offset == FourBitOffset::kMin ? stored : -(scale * stored)};
   }
 };
 
@@ -224,6 +371,26 @@ void pack_int8(const float* rows, int k, std::byte* out) {
               at < k ? rows[static_cast<size_t>(column) * k + at] * inverse[column] : 0;
           *out = static_cast<std::byte>(nearest(std::min(127.0f, std::max(-127.0f, whole))));
         }
+      }
+    }
+  }
+}
+
+void pack_four_bit(const FourBitFormat& format, const FourBitRow* rows, int k, std::byte* out) {
+  for (int group = 0; group < format.groups(k); ++group) {
+    for (int j = 0; j < kPanelWidth; ++j, out += 2) std::memcpy(out, &rows[j].scales[group], 2);
+    for (int j = 0; format.offset != FourBitOffset::kEight && j < kPanelWidth; ++j, out += 2) {
+      std::memcpy(out, &rows[j].offsets[group], 2);
+    }
+    const int first = group * format.group, last = std::min(k, first + format.group);
+    for (int i = first; i < last; i += 8) {
+      for (int j = 0; j < kPanelWidth; ++j, out += 4) {
+        std::uint32_t word = 0;
+        for (int at = i; at < std::min(i + 8, last); ++at) {
+          const int byte = (at - i) % 4, half = (at - i) / 4;
+          word |= static_cast<std::uint32_t>(rows[j].q[at]) << (8 * byte + 4 * half);
+        }
+        std::memcpy(out, &word, 4);
       }
     }
   }

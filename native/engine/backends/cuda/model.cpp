@@ -30,9 +30,10 @@ CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint
       device_(device),
       deterministic_(options.deterministic),
       max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : kDefaultMaxRows) {
-  if (type_ == WeightType::kF32) {
+  if (type_ == WeightType::kF32 || type_ == WeightType::kInt4) {
     throw Error(ErrorCode::kFailedPrecondition,
-                "fp32 weights run on the CPU only; give --dtype bf16 or --device cpu");
+                std::string(name_of(type_)) + " weights run on the CPU only; give --dtype " +
+                    (type_ == WeightType::kF32 ? "bf16" : "int8") + " or --device cpu");
   }
   if (padded_dim() > 8 * kWarpK || (padded_dim() > 4 * kWarpK && padded_dim() != 8 * kWarpK)) {
     throw Error(ErrorCode::kFailedPrecondition, "the CUDA backend has no kernel for heads of " +
