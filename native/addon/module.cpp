@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 
+#include "adapter_worker.h"
 #include "arguments.h"
 #include "backends/cpu/bandwidth.h"
 #include "backends/cpu/kernels.h"
@@ -31,6 +32,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
          InstanceMethod<&EngineObject::submit>("submit"),
          InstanceMethod<&EngineObject::cancel>("cancel"),
          InstanceMethod<&EngineObject::load>("load"), InstanceMethod<&EngineObject::score>("score"),
+         InstanceMethod<&EngineObject::load_adapter>("loadAdapter"),
+         InstanceMethod<&EngineObject::unload_adapter>("unloadAdapter"),
+         InstanceMethod<&EngineObject::adapters>("adapters"),
          InstanceMethod<&EngineObject::close>("close")});
   }
 
@@ -99,6 +103,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
         throw bad_argument("expected a request");
       }
       auto spec = request_spec(call[0].As<Napi::Object>());
+      spec.adapter = asked_adapter(call[0].As<Napi::Object>().Get("adapter"));
       const std::uint32_t id = spec.id;
       if (delivery_->is_live(id)) {
         throw bad_argument("id " + std::to_string(id) + " is in use");
@@ -147,7 +152,46 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     return out;
   }
 
-  /// score(runs, resume, wantLogits): Promise<{runs, logits?}>
+  ServedAdapterPtr asked_adapter(const Napi::Value& name) const {
+    if (absent(name)) return nullptr;
+    if (!name.IsString()) throw bad_argument("adapter must be a name");
+    return engine_->adapter(name.As<Napi::String>().Utf8Value());
+  }
+
+  /// loadAdapter({name, path, dialect?}): Promise<{name, digest, dialect, vocabulary}>
+  Napi::Value load_adapter(const Napi::CallbackInfo& call) {
+    try {
+      auto source = adapter_source(call.Length() > 0 ? call[0] : call.Env().Undefined());
+      auto* worker = new AdapterWorker(call.This().As<Napi::Object>(), *engine_, std::move(source));
+      worker->Queue();
+      return worker->promise();
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw js_error(call.Env(), error);
+    }
+  }
+
+  Napi::Value unload_adapter(const Napi::CallbackInfo& call) {
+    try {
+      if (call.Length() < 1 || !call[0].IsString()) throw bad_argument("expected a name");
+      engine_->unload_adapter(call[0].As<Napi::String>().Utf8Value());
+    } catch (const Error& error) {
+      throw js_error(call.Env(), error);
+    }
+    return call.Env().Undefined();
+  }
+
+  Napi::Value adapters(const Napi::CallbackInfo& call) {
+    const auto infos = engine_->adapters();
+    Napi::Array out = Napi::Array::New(call.Env(), infos.size());
+    for (std::uint32_t i = 0; i < out.Length(); ++i) {
+      out.Set(i, adapter_object(call.Env(), infos[i]));
+    }
+    return out;
+  }
+
+  /// score(runs, resume, wantLogits, adapter): Promise<{runs, logits?}>
   Napi::Value score(const Napi::CallbackInfo& call) {
     try {
       if (call.Length() < 2) throw bad_argument("expected runs and a resume rule");
@@ -155,7 +199,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       const auto rule =
           resume_rule(call[1].IsString() ? call[1].As<Napi::String>().Utf8Value() : "?");
       const bool logits = call.Length() > 2 && call[2].ToBoolean().Value();
-      auto* worker = new ScoreWorker(call.Env(), engine_->score(runs, rule, logits), runs);
+      auto adapter = asked_adapter(call.Length() > 3 ? call[3] : call.Env().Undefined());
+      auto* worker =
+          new ScoreWorker(call.Env(), engine_->score(runs, rule, logits, std::move(adapter)), runs);
       worker->Queue();
       return worker->promise();
     } catch (const Napi::Error&) {

@@ -13,6 +13,12 @@ constexpr std::uint32_t kMaxBranches = 4096;  // of one parallel run
 
 }  // namespace
 
+AdapterSource adapter_source(const Napi::Value& value) {
+  if (!value.IsObject()) throw bad_argument("an adapter must be an object with name and path");
+  const auto object = value.As<Napi::Object>();
+  return {text(object, "name"), text(object, "path"), text(object, "dialect")};
+}
+
 EngineOptions engine_options(const Napi::Object& o) {
   EngineOptions options;
   options.model = text(o, "model");
@@ -37,6 +43,15 @@ EngineOptions engine_options(const Napi::Object& o) {
   options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);
   options.scheduler.prefill_rows = integer(o, "prefillRows", 0, 0, 65536);
   options.scheduler.validate = boolean(o, "validate");
+  const Napi::Value adapters = o.Get("adapters");
+  if (!absent(adapters)) {
+    if (!adapters.IsArray()) throw bad_argument("adapters must be a list");
+    const auto list = adapters.As<Napi::Array>();
+    const std::uint32_t length = length_of(list, "adapters");
+    for (std::uint32_t i = 0; i < length; ++i) {
+      options.adapters.push_back(adapter_source(list.Get(i)));
+    }
+  }
   options.flush_interval = std::chrono::milliseconds(integer(o, "flushIntervalMs", 0, 0, 1000));
   return options;
 }

@@ -11,6 +11,9 @@
 namespace anabranch {
 
 EngineOptions engine_options(const Napi::Object& options);
+/// {name, path, dialect?}
+AdapterSource adapter_source(const Napi::Value& value);
+/// The request, but for its adapter.
 RequestSpec request_spec(const Napi::Object& request);
 
 /// [{serial: ids} | {parallel: [ids, …]}, …]

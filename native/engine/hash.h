@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 namespace anabranch {
 
@@ -31,6 +33,16 @@ inline std::uint64_t hash_bulk(std::uint64_t state, const void* data, size_t siz
   }
   state = fnv1a(state, sums, sizeof sums);
   return fnv1a(state, bytes + at, size - at);
+}
+
+/// FNV-1a of a file's contents; an absent file changes nothing.
+inline std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  char chunk[4096];
+  while (in.read(chunk, sizeof chunk) || in.gcount() > 0) {
+    state = fnv1a(state, chunk, static_cast<size_t>(in.gcount()));
+  }
+  return state;
 }
 
 }  // namespace anabranch

@@ -30,6 +30,8 @@ export interface EngineOptions {
   dialect?: string;
   /** Maximum number of positions, below the model's own; 0 or absent: the model's own. */
   maxContext?: number;
+  /** LoRA adapters that are loaded with the model. */
+  adapters?: readonly AdapterSource[];
   /** Format of the weights; default bf16. The CPU has no fp8, GPUs have no fp32. */
   dtype?: Dtype;
   /** Format of K and V; default auto: fp32 with fp32 weights, else bf16. The CPU has no fp8. */
@@ -62,6 +64,25 @@ export interface EngineOptions {
   validate?: boolean;
 }
 
+/** A LoRA adapter: what PEFT's save_pretrained() writes. */
+export interface AdapterSource {
+  name: string;
+  /** A folder with adapter_config.json and adapter_model.safetensors. */
+  path: string;
+  /** A dialect as JSON, in place of the folder's aspd.json; without both, the model's holds. */
+  dialect?: string;
+}
+
+export interface AdapterInfo {
+  name: string;
+  /** Of model and adapter: equal digests give equal answers. */
+  digest: string;
+  /** The dialect of answers with it; empty: they don't branch. */
+  dialect: string;
+  /** The model's vocabulary, or more if the adapter adds tokens. */
+  vocabulary: number;
+}
+
 export interface Sampling {
   temperature?: number;
   topP?: number;
@@ -82,6 +103,8 @@ export interface EngineRequest {
   prompt: readonly number[] | Uint32Array | readonly StructureRun[];
   /** For prompted dialects, if the request may branch. */
   plan?: PlanPrompt;
+  /** The name of a loaded adapter; absent: the model itself. */
+  adapter?: string;
   sampling?: Sampling;
   parallel?: boolean;
   maxBranches?: number;
@@ -211,11 +234,21 @@ export interface Engine {
   submit(request: EngineRequest): void;
   cancel(id: number): void;
   load(): EngineLoad;
+  /**
+   * Reads an adapter while requests run. Rejects with an Error with `code` that names the file and what is
+   * wrong with it.
+   */
+  loadAdapter(source: AdapterSource): Promise<AdapterInfo>;
+  /** New requests can't ask for it any more; running ones keep it until they end. */
+  unloadAdapter(name: string): void;
+  /** The loaded adapters, in order of names. */
+  adapters(): AdapterInfo[];
   /** Throws as submit() does. Rejects if the engine closes first. */
   score(
     runs: readonly StructureRun[],
     resume: Resume,
     wantLogits?: boolean,
+    adapter?: string,
   ): Promise<{ runs: ScoredRun[]; logits?: Float32Array }>;
   /** Cancels everything and joins the engine thread. */
   close(): void;

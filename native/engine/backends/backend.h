@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kv/blocks.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "model/checkpoint.h"
 #include "model/weight_types.h"
@@ -31,6 +32,7 @@ struct Row {
   int first_span = 0;   // its context: spans [first_span, first_span + num_spans) of the batch,
   int num_spans = 0;    // in context order; the last span ends with the row itself
   int logits_row = -1;  // its row in the logits output, or -1
+  const Adapter* adapter = nullptr;  // that its request asks for, or null
 };
 
 /// The input of one step: decode rows of all lanes of all requests, and prefill chunks.
@@ -66,10 +68,14 @@ class Backend {
   /// The number of prefill rows from which on a step runs at full efficiency.
   virtual int prefill_rows() const = 0;
 
+  /// Whether rows may have an adapter.
+  virtual bool takes_adapters() const { return false; }
+
   /// Runs the model over the batch. The logits, [batch.logits_rows, vocabulary] fp32, stay in the
   /// backend until the next call.
   virtual void forward(const Batch& batch) = 0;
-  /// Raw logits of one row, [vocabulary]. Invalid after sample() has used the row.
+  /// Raw logits of one row, [vocabulary] of the model or of the row's adapter. Invalid after
+  /// sample() has used the row.
   virtual std::span<const float> logits(int row) = 0;
   /// Samples a token for each of `rows`, in their order. Each logits row may appear once.
   virtual std::vector<SampledToken> sample(std::span<const SamplingRow> rows) = 0;

@@ -26,10 +26,16 @@ int resume_at(int start, std::span<const SegmentPtr> branches, ResumeRule rule) 
 
 }  // namespace
 
-LaneTree::LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt) : pool_(pool) {
+LaneTree::LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt, std::uint64_t adapter)
+    : pool_(pool) {
   if (!salt.empty()) {
     const std::vector<std::uint32_t> words(salt.begin(), salt.end());
     root_ = extend(PrefixKey{}, words);
+    if (adapter != 0) {
+      const std::uint32_t id[] = {static_cast<std::uint32_t>(adapter),
+                                  static_cast<std::uint32_t>(adapter >> 32)};
+      root_ = extend(*root_, id);
+    }
   }
   lanes_.emplace_back().segment = open_segment(0, 0, {});
 }

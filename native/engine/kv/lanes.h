@@ -44,8 +44,8 @@ struct StepLogits {
 class LaneTree {
  public:
   /// Starts with the trunk and an empty first segment at position 0. KV is shared with requests of
-  /// the same salt; with an empty salt it is not shared.
-  LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt);
+  /// the same salt and adapter (0: none); with an empty salt it is not shared.
+  LaneTree(BlockPool& pool, std::span<const std::uint8_t> salt, std::uint64_t adapter);
 
   Lane& trunk() { return lanes_.front(); }
   std::vector<Lane>& lanes() { return lanes_; }

@@ -6,8 +6,9 @@
 
 namespace anabranch {
 
-/// Hashes the salt, the context's keys in order, the start position and the tokens. Keyed with a
-/// secret of this process, so that nobody can construct two contents with the same key.
+/// Hashes the salt, the adapter, the context's keys in order, the start position and the tokens.
+/// Keyed with a secret of this process, so that nobody can construct two contents with the same
+/// key.
 struct PrefixKey {
   std::uint64_t low = 0, high = 0;
   bool operator==(const PrefixKey&) const = default;

@@ -99,6 +99,9 @@ class Json {
     if (value_.get(text)) fail("must be a string");
     return std::string(text);
   }
+  bool is_null() const { return value_.is_null(); }
+  bool is_boolean() const { return value_.is_bool(); }
+  bool is_object() const { return value_.is_object(); }
   bool is_string() const { return value_.is_string(); }
   bool is_array() const { return value_.is_array(); }
 

@@ -21,7 +21,7 @@ std::optional<Dtype> known_dtype(const std::string& name) {
 
 }  // namespace
 
-std::unordered_map<std::string, Tensor> read_safetensors(const MappedFile& file) {
+std::unordered_map<std::string, Tensor> read_safetensors(const MappedFile& file, bool floats_only) {
   const std::string& path = file.path();
   std::unordered_map<std::string, Tensor> tensors;
   std::uint64_t header = 0;
@@ -54,6 +54,9 @@ std::unordered_map<std::string, Tensor> read_safetensors(const MappedFile& file)
     // A checkpoint may contain buffers of other types (masks, counters); only using one is an
     // error.
     const auto dtype = known_dtype(entry.at("dtype").string());
+    if (floats_only && (!dtype || *dtype == Dtype::kI32)) {
+      refuse("has type " + entry.at("dtype").string() + "; F32, F16 and BF16 are supported");
+    }
     if (!dtype) continue;
     Tensor tensor;
     tensor.dtype = *dtype;

@@ -9,8 +9,10 @@
 
 namespace anabranch {
 
-/// The tensors of one file, by name; those of other types than F32, F16 and BF16 are left out.
-/// Throws Error naming the file and tensor.
-std::unordered_map<std::string, Tensor> read_safetensors(const MappedFile& file);
+/// The tensors of one file, by name; those of other types than F32, F16, BF16 and I32 are left out.
+/// With `floats_only`, all but the first three are refused. Throws Error naming the file and
+/// tensor.
+std::unordered_map<std::string, Tensor> read_safetensors(const MappedFile& file,
+                                                         bool floats_only = false);
 
 }  // namespace anabranch

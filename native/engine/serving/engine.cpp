@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 #include "dialect/dialect.h"
 #include "error.h"
@@ -13,13 +12,10 @@
 namespace anabranch {
 namespace {
 
-std::uint64_t hash_file(std::uint64_t state, const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  char chunk[4096];
-  while (in.read(chunk, sizeof chunk) || in.gcount() > 0) {
-    state = fnv1a(state, chunk, static_cast<size_t>(in.gcount()));
-  }
-  return state;
+std::string text_of(std::uint64_t digest) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(digest));
+  return text;
 }
 
 std::string digest_of(const std::string& folder, const std::string& dialect,
@@ -30,10 +26,8 @@ std::string digest_of(const std::string& folder, const std::string& dialect,
     state = hash_file(state, folder + "/" + name);
   }
   state = fnv1a(state, &type, sizeof type);
-  state = fnv1a(state, &context, sizeof context);  // which chooses factors of long RoPE
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(state));
-  return text;
+  // The context chooses factors of long RoPE.
+  return text_of(fnv1a(state, &context, sizeof context));
 }
 
 }  // namespace
@@ -65,10 +59,74 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   max_queue_ = options.scheduler.max_queue;
   scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler);
   load_ = scheduler_->load();
+  for (const AdapterSource& source : options.adapters) load_adapter(source);
   thread_ = std::thread([this] { run(); });
 }
 
 Engine::~Engine() { close(); }
+
+// ---- adapters ----------------------------------------------------------------------------------
+
+AdapterInfo Engine::info_of(const ServedAdapter& adapter) const {
+  return {adapter.name, adapter.digest, adapter.dialect ? adapter.dialect->name : info_.dialect,
+          adapter.weights.vocabulary};
+}
+
+AdapterInfo Engine::load_adapter(const AdapterSource& source) {
+  std::shared_lock alive(alive_);
+  if (!backend_) throw Error(ErrorCode::kUnavailable, "the engine is closed");
+  if (!backend_->takes_adapters()) {
+    throw Error(ErrorCode::kFailedPrecondition,
+                "adapters run on a CPU only so far; give --device cpu, or merge the adapter into "
+                "the model");
+  }
+  const auto refuse_taken = [&] {
+    if (source.name.empty()) throw bad_argument("an adapter needs a name");
+    if (adapters_.contains(source.name)) {
+      throw bad_argument("there is an adapter \"" + source.name +
+                         "\" already; unload it first, or give another name");
+    }
+  };
+  {
+    std::lock_guard lock(adapters_mutex_);
+    refuse_taken();
+  }
+  auto adapter = std::make_shared<ServedAdapter>();
+  adapter->name = source.name;
+  adapter->weights = read_adapter(source.path, backend_->config(), *weights_);
+  adapter->dialect = read_dialect(source.dialect, source.path, adapter->weights.vocabulary);
+  std::uint64_t state =
+      fnv1a(adapter->weights.fingerprint, info_.digest.data(), info_.digest.size());
+  adapter->digest = text_of(fnv1a(state, source.dialect.data(), source.dialect.size()));
+  std::lock_guard lock(adapters_mutex_);
+  refuse_taken();
+  adapters_.emplace(source.name, adapter);
+  return info_of(*adapter);
+}
+
+void Engine::unload_adapter(const std::string& name) {
+  ServedAdapterPtr unloaded = adapter(name);  // freed after the lock is released
+  std::lock_guard lock(adapters_mutex_);
+  adapters_.erase(name);
+}
+
+std::vector<AdapterInfo> Engine::adapters() const {
+  std::lock_guard lock(adapters_mutex_);
+  std::vector<AdapterInfo> out;
+  for (const auto& [name, adapter] : adapters_) out.push_back(info_of(*adapter));
+  return out;
+}
+
+ServedAdapterPtr Engine::adapter(const std::string& name) const {
+  std::lock_guard lock(adapters_mutex_);
+  const auto found = adapters_.find(name);
+  if (found == adapters_.end()) {
+    throw bad_argument("there is no adapter \"" + name + "\"");
+  }
+  return found->second;
+}
+
+// ---- requests ----------------------------------------------------------------------------------
 
 template <class Make>
 void Engine::enqueue(Make make) {
@@ -101,7 +159,7 @@ void Engine::cancel(std::uint32_t id) {
 }
 
 std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resume,
-                                 bool want_logits) {
+                                 bool want_logits, ServedAdapterPtr adapter) {
   std::promise<Score> promise;
   auto future = promise.get_future();
   if (tokens_of(runs) == 0) {
@@ -111,7 +169,8 @@ std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resu
     return future;
   }
   enqueue([&](Scheduler& scheduler) {
-    return scheduler.make_score(std::move(runs), resume, want_logits, std::move(promise));
+    return scheduler.make_score(std::move(runs), resume, want_logits, std::move(adapter),
+                                std::move(promise));
   });
   return future;
 }
@@ -179,6 +238,10 @@ void Engine::close() {
   if (thread_.joinable()) thread_.join();
   std::unique_lock alive(alive_);
   scheduler_.reset();
+  {
+    std::lock_guard lock(adapters_mutex_);
+    adapters_.clear();
+  }
   backend_.reset();
   weights_.reset();
 }

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -16,6 +17,7 @@
 #include "serving/request.h"
 #include "serving/scheduler.h"
 #include "serving/score.h"
+#include "serving/served_adapter.h"
 
 namespace anabranch {
 
@@ -23,6 +25,7 @@ struct EngineOptions {
   std::string model;    // folder in Hugging Face format
   std::string dialect;  // JSON; empty: the folder's aspd.json, if it has one
   int max_context = 0;  // maximum number of positions; 0: the model's own
+  std::vector<AdapterSource> adapters;
   BackendOptions backend;
   SchedulerOptions scheduler;
   /// Minimum time between two deliveries of tokens; starts and ends are delivered at once. Zero:
@@ -38,6 +41,13 @@ struct EngineInfo {
   int context = 0;
   std::uint64_t weight_bytes = 0;
   std::uint64_t kv_token_bytes = 0;  // K and V of one token in all layers
+};
+
+struct AdapterInfo {
+  std::string name;
+  std::string digest;
+  std::string dialect;  // its name; empty if requests with this adapter can't branch
+  int vocabulary = 0;
 };
 
 /// All members may be called from any thread. `on_events` is called on the engine thread, at most
@@ -56,6 +66,17 @@ class Engine {
 
   const EngineInfo& info() const { return info_; }
 
+  /// Reads an adapter on the caller's thread, while requests run. Throws Error naming what is wrong
+  /// with it, or if another adapter has its name.
+  AdapterInfo load_adapter(const AdapterSource& source);
+  /// Later requests can't ask for it. Running ones keep it until they end, and then its memory is
+  /// freed. Throws Error if there is none of this name.
+  void unload_adapter(const std::string& name);
+  /// In order of names.
+  std::vector<AdapterInfo> adapters() const;
+  /// For a request's spec. Throws Error if there is none of this name.
+  ServedAdapterPtr adapter(const std::string& name) const;
+
   /// Queues a request. Its events carry spec.id, which must not be in use. Throws Error if the
   /// request can't be served now, or ever.
   void submit(RequestSpec spec);
@@ -63,12 +84,14 @@ class Engine {
   void cancel(std::uint32_t id);
   /// Scores structured tokens, scheduled like any request. Throws as submit() does. The future
   /// throws std::future_error if the engine closes first.
-  std::future<Score> score(std::vector<StructureRun> runs, ResumeRule resume, bool want_logits);
+  std::future<Score> score(std::vector<StructureRun> runs, ResumeRule resume, bool want_logits,
+                           ServedAdapterPtr adapter = nullptr);
   LoadSnapshot load() const;
   /// Cancels and reports all requests, joins the thread and frees all memory. Idempotent.
   void close();
 
  private:
+  AdapterInfo info_of(const ServedAdapter& adapter) const;
   /// make(scheduler) makes the request.
   template <class Make>
   void enqueue(Make make);
@@ -87,6 +110,9 @@ class Engine {
   int max_queue_ = 0;
   std::chrono::milliseconds flush_interval_;
   std::chrono::steady_clock::time_point last_flush_;  // of tokens
+
+  mutable std::mutex adapters_mutex_;
+  std::map<std::string, ServedAdapterPtr> adapters_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

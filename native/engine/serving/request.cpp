@@ -9,7 +9,10 @@
 namespace anabranch {
 
 Request::Request(RequestSpec spec, BlockPool& pool)
-    : spec_(std::move(spec)), tree_(pool, spec_.cache_salt), written_(1, 0), counts_(1) {
+    : spec_(std::move(spec)),
+      tree_(pool, spec_.cache_salt, spec_.adapter ? spec_.adapter->weights.id : 0),
+      written_(1, 0),
+      counts_(1) {
   const ResumeRule rule = spec_.resume.value_or(ResumeRule::kSum);
   usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
   tree_.set_sequential(spec_.sequential);
@@ -113,6 +116,9 @@ int Request::add_rows(Batch& batch, int allowance) {
   logits_rows_ = std::move(logits.written);
   draft_logits_rows_ = std::move(logits.draft);
   const int added = static_cast<int>(batch.rows.size() - before);
+  for (auto at = before; spec_.adapter && at < batch.rows.size(); ++at) {
+    batch.rows[at].adapter = &spec_.adapter->weights;
+  }
   if (!prefilling && added > 0) ++usage_.steps;
   return added;
 }

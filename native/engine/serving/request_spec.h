@@ -9,6 +9,7 @@
 #include "kv/structure.h"
 #include "sampling/sampler.h"
 #include "serving/events.h"
+#include "serving/served_adapter.h"
 
 namespace anabranch {
 
@@ -28,6 +29,7 @@ struct PlanPrompt {
 
 struct RequestSpec {
   std::uint32_t id = 0;
+  ServedAdapterPtr adapter;          // null: the model itself
   std::vector<StructureRun> prompt;  // the first and the last run are serial
   PlanPrompt plan;
   SamplingParams sampling;

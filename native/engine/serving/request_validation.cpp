@@ -13,8 +13,8 @@ namespace {
 /// Checks of one request, and the KV blocks that it may need at most.
 class RequestValidator {
  public:
-  RequestValidator(RequestSpec& spec, const ModelConfig& config, const Dialect* dialect)
-      : spec_(spec), config_(config), dialect_(dialect) {}
+  RequestValidator(RequestSpec& spec, const RequestLimits& limits, const Dialect* dialect)
+      : spec_(spec), limits_(limits), dialect_(dialect) {}
 
   void check_prompt() {
     if (spec_.prompt.empty() || tokens_of(spec_.prompt) == 0) {
@@ -26,7 +26,7 @@ class RequestValidator {
       }
     }
     // The length is checked later, together with max_tokens.
-    check_structure(spec_.prompt, config_.vocabulary, INT_MAX);
+    check_structure(spec_.prompt, limits_.vocabulary, INT_MAX);
   }
 
   void check_token_ids() {
@@ -65,7 +65,7 @@ class RequestValidator {
 
   /// Returns the KV blocks that the script needs.
   size_t check_script() {
-    check_structure(spec_.script, config_.vocabulary, config_.context);
+    check_structure(spec_.script, limits_.vocabulary, limits_.context);
     if (spec_.prompt.size() != 1 || spec_.script[0].parallel ||
         spec_.script[0].tokens[0].size() < spec_.prompt[0].tokens[0].size()) {
       throw bad_argument("a script begins with a serial run that begins with the prompt");
@@ -82,11 +82,11 @@ class RequestValidator {
   /// Returns the KV blocks that prompt and answer may need.
   size_t check_lengths() {
     const auto prompt = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
-    const int room = config_.context - prompt;
+    const int room = limits_.context - prompt;
     if (room < 1) {
       throw Error(ErrorCode::kOutOfRange, "the prompt has " + std::to_string(prompt) +
                                               " tokens; the model's context is " +
-                                              std::to_string(config_.context));
+                                              std::to_string(limits_.context));
     }
     if (spec_.max_tokens < 1) throw bad_argument("max_tokens must be at least 1");
     spec_.max_tokens = std::min(spec_.max_tokens, room);
@@ -97,30 +97,29 @@ class RequestValidator {
   }
 
  private:
-  bool known(int token) const { return token >= 0 && token < config_.vocabulary; }
+  bool known(int token) const { return token >= 0 && token < limits_.vocabulary; }
   bool all_known(const std::vector<int>& tokens) const {
     return std::all_of(tokens.begin(), tokens.end(), [&](int token) { return known(token); });
   }
 
   RequestSpec& spec_;
-  const ModelConfig& config_;
+  const RequestLimits& limits_;
   const Dialect* dialect_;
 };
 
 }  // namespace
 
-void validate_request(RequestSpec& spec, const ModelConfig& config, const Dialect* dialect,
-                      int total_blocks) {
-  RequestValidator validator(spec, config, dialect);
+void validate_request(RequestSpec& spec, const RequestLimits& limits, const Dialect* dialect) {
+  RequestValidator validator(spec, limits, dialect);
   validator.check_prompt();
   validator.check_token_ids();
   validator.check_plan();
   const size_t blocks = spec.script.empty() ? validator.check_lengths() : validator.check_script();
-  if (blocks > static_cast<size_t>(total_blocks)) {
+  if (blocks > static_cast<size_t>(limits.total_blocks)) {
     throw Error(ErrorCode::kOutOfRange, "prompt and max_tokens may need " + std::to_string(blocks) +
                                             " KV blocks of " + std::to_string(kBlockTokens) +
                                             " tokens; this engine has " +
-                                            std::to_string(total_blocks));
+                                            std::to_string(limits.total_blocks));
   }
 }
 

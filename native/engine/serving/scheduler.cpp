@@ -8,7 +8,6 @@
 #include "dialect/script_policy.h"
 #include "error.h"
 #include "serving/invariants.h"
-#include "serving/request_validation.h"
 
 namespace anabranch {
 namespace {
@@ -35,9 +34,16 @@ Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, Scheduler
 
 // ---- new requests ------------------------------------------------------------------------------
 
+RequestLimits Scheduler::limits_of(const ServedAdapterPtr& adapter) const {
+  const ModelConfig& config = backend_.config();
+  return {adapter ? adapter->weights.vocabulary : config.vocabulary, config.context, pool_.total()};
+}
+
 std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
-  const Dialect* dialect = dialect_ ? &*dialect_ : nullptr;
-  validate_request(spec, backend_.config(), dialect, pool_.total());
+  // An adapter's own dialect, or the model's; the request keeps the adapter.
+  const auto& chosen = spec.adapter && spec.adapter->dialect ? spec.adapter->dialect : dialect_;
+  const Dialect* dialect = chosen ? &*chosen : nullptr;
+  validate_request(spec, limits_of(spec.adapter), dialect);
   auto request = std::make_shared<Request>(std::move(spec), pool_);
   request->policy = request->spec().script.empty()
                         ? make_dialect_policy(request->spec(), dialect, backend_.config().eos)
@@ -47,9 +53,10 @@ std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
 }
 
 std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, ResumeRule resume,
-                                               bool want_logits, std::promise<Score> promise) {
-  const ModelConfig& config = backend_.config();
-  check_structure(runs, config.vocabulary, config.context);
+                                               bool want_logits, ServedAdapterPtr adapter,
+                                               std::promise<Score> promise) {
+  const RequestLimits limits = limits_of(adapter);
+  check_structure(runs, limits.vocabulary, limits.context);
   if (blocks_of(runs) > static_cast<size_t>(pool_.total())) {
     throw Error(ErrorCode::kOutOfRange, "scoring needs " + std::to_string(blocks_of(runs)) +
                                             " KV blocks; this engine has " +
@@ -58,9 +65,10 @@ std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, R
   RequestSpec spec;
   spec.prompt = runs;
   spec.resume = resume;
+  spec.adapter = std::move(adapter);
   auto request = std::make_shared<Request>(std::move(spec), pool_);
   request->scorer =
-      make_scorer(std::move(runs), config.vocabulary, want_logits, std::move(promise));
+      make_scorer(std::move(runs), limits.vocabulary, want_logits, std::move(promise));
   return request;
 }
 

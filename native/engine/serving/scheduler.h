@@ -13,6 +13,7 @@
 #include "kv/blocks.h"
 #include "serving/events.h"
 #include "serving/request.h"
+#include "serving/request_validation.h"
 #include "serving/score.h"
 #include "serving/step_time.h"
 
@@ -53,9 +54,10 @@ class Scheduler {
   /// A request ready to be queued. Throws Error if it can't ever be served. May be called from any
   /// thread.
   std::shared_ptr<Request> make(RequestSpec spec);
-  /// The same for a score of `runs`, which must not be empty.
+  /// The same for a score of `runs`, which must not be empty; `adapter` may be null.
   std::shared_ptr<Request> make_score(std::vector<StructureRun> runs, ResumeRule resume,
-                                      bool want_logits, std::promise<Score> promise);
+                                      bool want_logits, ServedAdapterPtr adapter,
+                                      std::promise<Score> promise);
 
   /// Queues a request. The caller enforces max_queue.
   void submit(std::shared_ptr<Request> request);
@@ -72,6 +74,7 @@ class Scheduler {
   LoadSnapshot load() const;
 
  private:
+  RequestLimits limits_of(const ServedAdapterPtr& adapter) const;
   void enqueue(std::shared_ptr<Request> request);
   void emit_finished(Request& request, EventBuffer& events);
   void expire(EventBuffer& events);

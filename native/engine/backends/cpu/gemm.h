@@ -162,9 +162,12 @@ inline void store_sums(const Gemm& g, int row, int panel, float* sums, float* up
   const int width = g.out_pairs ? kPanelWidth : std::min(kPanelWidth, g.n - column);
   float* out = g.out_pairs ? nullptr : static_cast<float*>(g.out) + row * g.ldo + column;
   for (int j = 0; g.accumulate && j < width; ++j) sums[j] = out[j] + sums[j];
+  const float* addend = g.addends ? g.addends[row] : nullptr;
   for (int j = 0; g.bias && j < width; ++j) sums[j] += g.bias[panel * kPanelWidth + j];
+  for (int j = 0; addend && j < width; ++j) sums[j] += addend[panel * kPanelWidth + j];
   if (up) {
     for (int j = 0; g.bias && j < width; ++j) up[j] += g.bias[(panel + 1) * kPanelWidth + j];
+    for (int j = 0; addend && j < width; ++j) up[j] += addend[(panel + 1) * kPanelWidth + j];
     multiply_activated(g.activation, sums, up, width);
   }
   if (out)

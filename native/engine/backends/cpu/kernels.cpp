@@ -8,6 +8,7 @@
 
 #include "backends/cpu/attention.h"
 #include "backends/cpu/gemm.h"
+#include "backends/cpu/low_rank.h"
 
 #define ANABRANCH_STRING_(x) #x
 #define ANABRANCH_STRING(x) ANABRANCH_STRING_(x)
@@ -25,6 +26,7 @@ const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {ANABRANCH_STRING(ANABRANCH_PATH
                                                  gemm,
                                                  rms_norm,
                                                  attend,
-                                                 merge};
+                                                 merge,
+                                                 {project, expand}};
 
 }  // namespace anabranch

@@ -78,6 +78,8 @@ struct Gemm {
   int first = 0;
   int last = 0;
   const float* bias = nullptr;  // [panels, panel_width], or null
+  // [m] rows of [panels, panel_width] to add to one row each, or null; rows may be null
+  const float* const* addends = nullptr;
   bool accumulate = false;      // add to out instead of writing it
   bool gated = false;  // panels alternate gate and up: out = activation(gate) · up, n columns
   Activation activation = Activation::kSilu;
@@ -137,6 +139,16 @@ struct Merge {
   float* out = nullptr;  // [head_dim]
 };
 
+/// The two halves of a low-rank update (LoRA). Each output is one sum in a fixed order, whatever
+/// other outputs are computed beside it.
+struct LowRankKernels {
+  /// out[i] = sum over k of x[k] · a[i, k], for `count` rows of a.
+  void (*project)(const float* x, const float* a, int k, int count, float* out);
+  /// out[j] += sum over r of t[r] · b[r, j], for n columns of b, whose rows are `stride` apart.
+  void (*expand)(const float* t, int rank, const float* b, std::ptrdiff_t stride, int n,
+                 float* out);
+};
+
 struct Kernels {
   const char* name;
   int panel_width;  // output columns of a packed panel
@@ -149,6 +161,7 @@ struct Kernels {
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, float* out);
   void (*attend)(WeightType type, const AttendChunk& chunk);  // the type of K and V
   void (*merge)(const Merge& merge);
+  LowRankKernels low_rank;
 };
 
 /// The table named `path` ("avx512bf16", "avx512vnni", "avx512", "avx2", "plain"), or the best one

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "model/tensor_manifest.h"
 #include "number_formats.h"
+#include "backends/cpu/adapter.h"
 #include "backends/cpu/buffer.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/packed_weights.h"
@@ -78,6 +79,7 @@ class CpuBackend final : public Backend {
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
   int max_rows() const override { return max_rows_; }
+  bool takes_adapters() const override { return true; }
   int prefill_rows() const override { return std::min(128, max_rows_); }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   size_t kv_token_bytes() const override {
@@ -98,7 +100,9 @@ class CpuBackend final : public Backend {
       throw Error(ErrorCode::kInternal, "a batch has more rows than the backend takes");
     }
     for (size_t i = 0; i < plans_.size(); ++i) plans_[i].build(batch, config_.windows[i]);
-    logits_.resize(static_cast<size_t>(batch.logits_rows) * config_.vocabulary);
+    adapters_.plan(batch);
+    logits_stride_ = static_cast<size_t>(adapters_.widest_vocabulary(config_.vocabulary));
+    logits_.resize(static_cast<size_t>(batch.logits_rows) * logits_stride_);
     pool_.run([&](ThreadPool::Member& member) { run(batch, logits_.data(), member); });
   }
 
@@ -182,6 +186,13 @@ class CpuBackend final : public Backend {
     if (adds_separately()) added_ = {max_rows_, c.hidden};
     rope_table_ = {max_rows_, c.head_dim * static_cast<int>(c.ropes.size())};
     const int widest = std::max({c.hidden, c.intermediate, c.heads * c.head_dim});
+    int widest_panels = 0;
+    for (const Layer& layer : layers_) {
+      for (const PackedLinear* w : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+        widest_panels = std::max(widest_panels, w->panels);
+      }
+    }
+    adapters_ = {kernels_, max_rows_, widest, widest_panels * kernels_.panel_width, pool_.size()};
     gemm_stride_ = gemm_scratch(widest);
     gemm_scratch_ = Buffer(gemm_stride_ * pool_.size() * sizeof(std::uint32_t));
     // A row that reads every block must fit into one wave. Untouched pages take no memory.
@@ -195,8 +206,8 @@ class CpuBackend final : public Backend {
   }
 
   std::span<float> logits_of(int row) {
-    return {logits_.data() + static_cast<size_t>(row) * config_.vocabulary,
-            static_cast<size_t>(config_.vocabulary)};
+    return {logits_.data() + static_cast<size_t>(row) * logits_stride_,
+            static_cast<size_t>(adapters_.vocabulary_of(row, config_.vocabulary))};
   }
 
   // ---- one forward pass ------------------------------------------------------------------------
@@ -260,14 +271,35 @@ class CpuBackend final : public Backend {
     kernels_.gemm(g);
   }
 
-  void embed(const Row& row, float* x, float* cos_sin) const {
-    to_float(embedding_, static_cast<size_t>(row.token) * config_.hidden, config_.hidden, x);
-    if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
-      for (int i = 0; i < config_.hidden; ++i) x[i] = from_bf16(to_bf16(x[i]));
+  /// The product's input with what adapters add to its sums. Waits for the other members if there
+  /// is anything.
+  Gemm adapted(const AdaptedProduct& product, const PackedLinear& w, Gemm g,
+               ThreadPool::Member& member) {
+    if (!adapters_.has(product)) return g;
+    adapters_.project(product, g, w.k, member);
+    member.sync();
+    adapters_.expand(product, w, g, member);
+    return g;
+  }
+
+  void embed_token(const Row& row, float* x) const {
+    const size_t hidden = static_cast<size_t>(config_.hidden);
+    const int trained = row.adapter ? row.adapter->embedding.find(row.token) : -1;
+    if (trained >= 0) {
+      std::copy_n(row.adapter->embedding.rows.data() + trained * hidden, hidden, x);
+    } else {
+      to_float(embedding_, row.token * hidden, hidden, x);
+      if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
+        for (int i = 0; i < config_.hidden; ++i) x[i] = from_bf16(to_bf16(x[i]));
+      }
     }
     if (config_.embedding_scale != 1) {
       for (int i = 0; i < config_.hidden; ++i) x[i] *= config_.embedding_scale;
     }
+  }
+
+  void embed(const Row& row, float* x, float* cos_sin) const {
+    embed_token(row, x);
     const int half = config_.head_dim / 2;
     for (const Rope& rope : config_.ropes) {
       for (int i = 0; i < half; ++i) {
@@ -404,7 +436,13 @@ class CpuBackend final : public Backend {
     member.sync();
     for (const Layer& layer : layers_) {
       const bool last = &layer == &layers_.back();
-      multiply(layer.qkv, product_of(x_, &layer.attention_norm), m, qkv_, member);
+      const auto adapted_product = [&](AdaptedProduct::Kind kind, const PackedLinear& w, Gemm g) {
+        const int index = static_cast<int>(&layer - layers_.data());
+        return adapted({kind, index, last && kind != AdaptedProduct::Kind::kQkv}, w, g, member);
+      };
+      using enum AdaptedProduct::Kind;
+      multiply(layer.qkv, adapted_product(kQkv, layer.qkv, product_of(x_, &layer.attention_norm)),
+               m, qkv_, member);
       member.sync();
       norm_whole_rows(layer, m, member);
       const int rope = layer.attention.rope * c.head_dim;
@@ -441,19 +479,26 @@ class CpuBackend final : public Backend {
       }
       const Activations& x = last ? last_x_ : x_;
       const int rows_left = last ? batch.logits_rows : m;
-      add_to_residual(layer.output, product_of(attended_), rows_left, layer.attention_post_norm, x,
-                      member);
+      add_to_residual(layer.output,
+                      adapted_product(kOutput, layer.output, product_of(attended_)), rows_left,
+                      layer.attention_post_norm, x, member);
       member.sync();
-      multiply(layer.gate_up, product_of(x, &layer.mlp_norm), rows_left, gated_, member);
+      multiply(layer.gate_up,
+               adapted_product(kGateUp, layer.gate_up, product_of(x, &layer.mlp_norm)), rows_left,
+               gated_, member);
       member.sync();
-      add_to_residual(layer.down, product_of(gated_), rows_left, layer.mlp_post_norm, x, member);
+      add_to_residual(layer.down, adapted_product(kDown, layer.down, product_of(gated_)),
+                      rows_left, layer.mlp_post_norm, x, member);
       member.sync();
     }
 
     Gemm head = product_of(last_x_, &final_norm_);
     head.out = logits;
-    head.ldo = c.vocabulary;
+    head.ldo = static_cast<std::ptrdiff_t>(logits_stride_);
     multiply(head_, head, batch.logits_rows, member);
+    if (!adapters_.has_head_rows()) return;
+    member.sync();
+    adapters_.replace_logits(head, c.hidden, logits, head.ldo, member);
   }
 
   ModelConfig config_;
@@ -469,7 +514,8 @@ class CpuBackend final : public Backend {
   int total_blocks_ = 0;
   std::uint64_t weight_bytes_ = 0;
 
-  std::vector<float> logits_;  // [logits rows, vocabulary] of the last forward pass
+  std::vector<float> logits_;  // [logits rows, logits_stride_] of the last forward pass
+  size_t logits_stride_ = 0;   // the widest vocabulary of its rows
 
   // Scratch of one forward pass.
   Activations x_, qkv_, attended_, gated_;
@@ -478,6 +524,7 @@ class CpuBackend final : public Backend {
   Activations rope_table_;  // of each RoPE: cosines, then sines
   Buffer gemm_scratch_;     // [threads, gemm_stride_]
   size_t gemm_stride_ = 0;
+  AdapterUpdates adapters_;
   std::vector<AttentionPlan> plans_;  // one per window
   Buffer partials_;                   // [partials of a wave, partial_stride()]
   Buffer attend_scratch_;             // [threads, attend_scratch_floats(head_dim)]
