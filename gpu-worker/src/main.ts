@@ -10,11 +10,13 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
+import { adapterText, engineAdapter, locateAdapter } from "./model/adapter.ts";
 import { locateModel } from "./model/locate.ts";
 import { promptedDialectOf } from "./model/prompted.ts";
 import { samplingDefaultsOf } from "./model/sampling-defaults.ts";
 import { TextModel } from "./model/text-model.ts";
 import { PoolMembership } from "./pool.ts";
+import { ServedModels } from "./served-models.ts";
 import { routes, type WorkerState } from "./service.ts";
 import { readWorkerOptions } from "./worker-options.ts";
 
@@ -28,13 +30,15 @@ async function prepare() {
       args.samplingDefaults === "model"
         ? samplingDefaultsOf(model.generationConfig)
         : neutralSampling;
-    return { args, path: located.path, model, samplingDefaults };
+    const adapters = await Promise.all(args.adapters.map(locateAdapter));
+    const texts = new Map(adapters.map((each) => [each.name, adapterText(model, each)]));
+    return { args, path: located.path, model, samplingDefaults, adapters, texts };
   } catch (error) {
     return failCommand("worker", error);
   }
 }
 
-const { args, path, model, samplingDefaults } = await prepare();
+const { args, path, model, samplingDefaults, adapters, texts } = await prepare();
 const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
 
 const prompted = model.dialect ? undefined : promptedDialectOf(model);
@@ -44,6 +48,7 @@ const engine = new EngineSupervisor({
   samplingDefaults,
   engine: {
     model: path,
+    adapters: adapters.map((each) => engineAdapter(each, texts.get(each.name) ?? model)),
     ...(prompted === undefined ? {} : { dialect: prompted }),
     device: args.device,
     dtype: args.dtype,
@@ -60,7 +65,7 @@ const engine = new EngineSupervisor({
 let pool: PoolMembership | undefined;
 const metrics = new Metrics(model.id, () => engine.status());
 const state: WorkerState = {
-  model,
+  models: new ServedModels(model, engine, texts),
   engine,
   metrics,
   credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
@@ -68,6 +73,7 @@ const state: WorkerState = {
   prompted: prompted !== undefined,
   draining: false,
   onEnded: () => pool?.nudge(),
+  onModelsChanged: () => pool?.registerAgain(),
 };
 
 const rpc = connectNodeAdapter({ routes: routes(state) });

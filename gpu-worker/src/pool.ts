@@ -30,6 +30,8 @@ export class PoolMembership {
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
   #registered = false;
+  /** The worker serves other models than the pool was told. */
+  #changed = false;
   #beating = false;
   #again = false;
   #left = false;
@@ -56,6 +58,12 @@ export class PoolMembership {
       this.#soon = undefined;
       void this.#beat();
     }, SOON_MS);
+  }
+
+  /** Tells the pool soon that the worker serves other models. */
+  registerAgain(): void {
+    this.#changed = true;
+    void this.#beat();
   }
 
   /** Leaves the pool. Best effort: the gateway also notices silence. */
@@ -87,11 +95,15 @@ export class PoolMembership {
     }
     this.#beating = true;
     clearTimeout(this.#timer);
+    // A change while this beat runs is for the next one.
+    const changed = this.#changed;
+    this.#changed = false;
     try {
       const status = await this.#status();
-      if (!this.#registered) await this.#register(status);
+      if (!this.#registered || changed) await this.#register(status);
       else await this.#heartbeat(status);
     } catch (error) {
+      this.#changed ||= changed;
       if (!this.#left) log.warn(`pool: ${(error as Error).message}`);
     }
     this.#beating = false;
@@ -108,7 +120,7 @@ export class PoolMembership {
         workerId,
         url,
         credential,
-        models: status.model ? [status.model] : [],
+        models: status.model ? [status.model, ...status.adapters] : [],
         ...(status.load && { load: status.load }),
       }),
       this.#call(),

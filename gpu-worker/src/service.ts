@@ -14,7 +14,9 @@ import {
 import {
   DescribeResponseSchema,
   type GenerateRequest,
+  LoadAdapterResponseSchema,
   type Resume,
+  UnloadAdapterResponseSchema,
   Worker,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
@@ -27,20 +29,22 @@ import { RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
 import { planPromptOf } from "./model/prompted.ts";
 import { idsOfRuns } from "./model/runs.ts";
-import type { TextModel } from "./model/text-model.ts";
 import { messagesOf, promptOf, refuseHugeText } from "./prompt.ts";
+import type { ServedModels } from "./served-models.ts";
 
 export interface WorkerState {
-  model: TextModel;
+  models: ServedModels;
   engine: EngineSupervisor;
   metrics: Metrics;
   credential: string;
   contextTokens: number;
-  /** The engine's dialect is prompted: the model knows no markers. */
+  /** The model's dialect is prompted: it knows no markers. */
   prompted: boolean;
   draining: boolean;
   /** Called when an answer has ended, so that the pool hears of the freed room soon. */
   onEnded: () => void;
+  /** Called when the worker serves other models. */
+  onModelsChanged: () => void;
 }
 
 function authenticate(state: WorkerState, context: HandlerContext): void {
@@ -72,22 +76,24 @@ async function* generate(
 ): AsyncGenerator<GenerateResponse> {
   authenticate(state, context);
   if (state.draining) throw new ConnectError("this worker is draining", Code.Unavailable);
-  if (request.model !== state.model.id) {
+  const served = state.models.find(request.model);
+  if (!served) {
     throw new ConnectError(`this worker has no model "${request.model}"`, Code.NotFound);
   }
   refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
-  const prompt = promptOf(state.model, request);
+  const { text, adapter } = served;
+  const prompt = promptOf(text, request);
   const promptTokenIds = idsOfRuns(prompt);
   const plan =
-    state.prompted && request.mode === Mode.PARALLEL
-      ? planPromptOf(state.model, messagesOf(request), promptTokenIds, request)
+    state.prompted && !text.dialect && request.mode === Mode.PARALLEL
+      ? planPromptOf(text, messagesOf(request), promptTokenIds, request)
       : undefined;
   const { resume } = request;
   if (resume) checkResume(resume, promptTokenIds);
   const stream = state.engine.generate(
     create(EngineGenerateRequestSchema, {
-      requestId,
+      ...{ requestId, adapter },
       prompt: prompt.map(toEngine),
       ...(request.sampling && { sampling: request.sampling }),
       ...(plan && { plan: { at: plan.at, ids: [...plan.ids] } }),
@@ -108,7 +114,7 @@ async function* generate(
   const leave = () => stream.cancel();
   context.signal.addEventListener("abort", leave, { once: true });
   try {
-    const answer = new Answer(state.model, request.stop, { seed: request.seed, promptTokenIds });
+    const answer = new Answer(text, request.stop, { seed: request.seed, promptTokenIds });
     yield* relay(answer, stream, clock, () => state.engine.stop(requestId));
   } finally {
     clock.end(FinishReason.CANCELLED); // if nothing else ended it, the caller left
@@ -164,10 +170,26 @@ export function routes(state: WorkerState): (router: ConnectRouter) => void {
         authenticate(state, context);
         const status = await state.engine.status();
         return create(DescribeResponseSchema, {
-          models: status.model ? [status.model] : [],
+          models: status.model ? [status.model, ...status.adapters] : [],
           ...(status.load && { load: status.load }),
           draining: state.draining,
         });
+      },
+      async loadAdapter({ name, source }, context) {
+        authenticate(state, context);
+        const id = await state.models.load(name, source).catch((error) => {
+          throw ConnectError.from(error, Code.FailedPrecondition);
+        });
+        state.onModelsChanged();
+        const { adapters } = await state.engine.status();
+        const model = adapters.find((each) => each.id === id);
+        return create(LoadAdapterResponseSchema, { ...(model && { model }) });
+      },
+      async unloadAdapter({ name }, context) {
+        authenticate(state, context);
+        await state.models.unload(name);
+        state.onModelsChanged();
+        return create(UnloadAdapterResponseSchema);
       },
     });
 }

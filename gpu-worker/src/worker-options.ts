@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { type Dtype, dtypes } from "@anabranch/native";
 import { readCommandLine } from "@anabranch/shared/cli/command.ts";
 import { integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { type AdapterSource, parseAdapter } from "./model/adapter-source.ts";
 import { modelHelp } from "./model/locate.ts";
 import { poolToken } from "./pool-token.ts";
 
@@ -11,6 +12,8 @@ const help = `npm run worker -- --model MODEL [options]
 Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
 
   --model MODEL       ${modelHelp}
+  --adapter NAME=PATH a LoRA adapter of the model as PEFT saves it, a folder or hf:OWNER/NAME; clients ask for
+                      it as MODEL:NAME (may be given several times; CPU only)
   --gateway URL       gateway to register with (absent: serve without a pool)
   --port N            port to listen on (default 0: any free one)
   --host ADDRESS      address to listen on (default 127.0.0.1)
@@ -46,6 +49,7 @@ export interface WorkerOptions {
   /** As given: a path, or a model of the hub. */
   model: string;
   modelId: string | undefined;
+  adapters: AdapterSource[];
   gateway: string | undefined;
   /** The gateway's secret for workers; empty without a gateway. */
   poolToken: string;
@@ -68,6 +72,7 @@ export interface WorkerOptions {
 
 const options = {
   model: { type: "string" },
+  adapter: { type: "string", multiple: true },
   gateway: { type: "string" },
   port: { type: "string", default: "0" },
   host: { type: "string", default: "127.0.0.1" },
@@ -86,6 +91,15 @@ const options = {
   "default-max-tokens": { type: "string", default: "1024" },
   "sampling-defaults": { type: "string", default: "model" },
 } as const;
+
+/** @throws UsageError for another form than NAME=PATH, or a name that appears twice */
+function adaptersOf(texts: readonly string[]): AdapterSource[] {
+  const adapters = texts.map(parseAdapter);
+  const names = adapters.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new UsageError(`--adapter names "${twice}" twice`);
+  return adapters;
+}
 
 /**
  * Reads this process's command line. With --help it prints that and exits.
@@ -113,6 +127,7 @@ export function readWorkerOptions(): WorkerOptions {
   return {
     ...{ model, gateway, device, host, url, id },
     modelId: args["model-id"],
+    adapters: adaptersOf(args.adapter ?? []),
     poolToken: token,
     port: integer("port", args.port, 0, 65535),
     dtype: oneOf("dtype", args.dtype, dtypes),

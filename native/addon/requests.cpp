@@ -16,7 +16,8 @@ constexpr std::uint32_t kMaxBranches = 4096;  // of one parallel run
 AdapterSource adapter_source(const Napi::Value& value) {
   if (!value.IsObject()) throw bad_argument("an adapter must be an object with name and path");
   const auto object = value.As<Napi::Object>();
-  return {text(object, "name"), text(object, "path"), text(object, "dialect")};
+  return {text(object, "name"), text(object, "path"), text(object, "dialect"),
+          integer(object, "tokens", 0, 0, 1 << 28)};
 }
 
 EngineOptions engine_options(const Napi::Object& o) {

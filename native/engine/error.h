@@ -8,6 +8,7 @@ namespace anabranch {
 
 enum class ErrorCode {
   kInvalidArgument,     // the caller can correct the request
+  kNotFound,            // nothing has the name that was asked for
   kOutOfRange,          // the prompt or budget does not fit the model
   kResourceExhausted,   // it may fit at another time
   kFailedPrecondition,  // the model or the machine can't do this
@@ -20,6 +21,8 @@ inline const char* name_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:
       return "invalid_argument";
+    case ErrorCode::kNotFound:
+      return "not_found";
     case ErrorCode::kOutOfRange:
       return "out_of_range";
     case ErrorCode::kResourceExhausted:

@@ -71,6 +71,8 @@ export interface AdapterSource {
   path: string;
   /** A dialect as JSON, in place of the folder's aspd.json; without both, the model's holds. */
   dialect?: string;
+  /** Tokens that its tokenizer knows: refused if there are not as many rows of the embedding. */
+  tokens?: number;
 }
 
 export interface AdapterInfo {

@@ -20,6 +20,10 @@ export const model = z
     created: z.int(),
     owned_by: z.string(),
     anabranch: z.object({
+      base: z
+        .string()
+        .nullable()
+        .openapi({ description: "Of a LoRA adapter: the model that it changes" }),
       dialect: z.string().nullable(),
       context_tokens: z.int(),
       sampling_defaults: samplingDefaults,
@@ -44,13 +48,14 @@ export async function availableModels(
   const models = new Map<string, z.output<typeof model>>();
   for (const worker of workers) {
     if (!worker.healthy || worker.draining) continue;
-    for (const { id, dialect, contextTokens, samplingDefaults: sampling } of worker.models) {
+    for (const { id, base, dialect, contextTokens, ...its } of worker.models) {
       const created = Math.floor(worker.registeredAt / 1_000);
       if ((models.get(id)?.created ?? Number.POSITIVE_INFINITY) <= created) continue;
       const anabranch = {
+        base: base ?? null,
         dialect: dialect || null,
         context_tokens: contextTokens,
-        sampling_defaults: shown(sampling),
+        sampling_defaults: shown(its.samplingDefaults),
       };
       models.set(id, { id, object: "model", created, owned_by: "anabranch", anabranch });
     }

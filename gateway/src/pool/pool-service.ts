@@ -9,7 +9,8 @@ import type { Model, WorkerLoad } from "./pool.ts";
 
 export function modelOf(info: ModelInfo): Model {
   const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;
-  const model = { id, digest, backend, dialect, contextTokens, defaultMaxTokens };
+  const base = info.base === "" ? {} : { base: info.base };
+  const model = { id, digest, backend, dialect, contextTokens, defaultMaxTokens, ...base };
   if (!info.samplingDefaults) return model;
   const { $typeName: _, ...samplingDefaults } = info.samplingDefaults;
   return { ...model, samplingDefaults };

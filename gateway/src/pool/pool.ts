@@ -9,6 +9,8 @@ export interface Model {
   dialect: string;
   contextTokens: number;
   defaultMaxTokens: number;
+  /** Of a LoRA adapter: the model that it changes. */
+  base?: string;
   /** For what a request leaves open; absent: neutral. */
   samplingDefaults?: SamplingDefaults;
 }

@@ -4,6 +4,9 @@ import { type EngineEvent, openEngine } from "@anabranch/native";
 import {
   type EngineGenerateRequest,
   type EngineGenerateResponse,
+  type EngineLoadAdapterRequest,
+  type EngineLoadAdapterResponse,
+  EngineLoadAdapterResponseSchema,
   Engine as EngineService,
   type EngineStatusRequest,
   type EngineStatusResponse,
@@ -11,8 +14,12 @@ import {
   type EngineStopRequest,
   type EngineStopResponse,
   EngineStopResponseSchema,
+  type EngineUnloadAdapterRequest,
+  type EngineUnloadAdapterResponse,
+  EngineUnloadAdapterResponseSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
-import { create } from "@bufbuild/protobuf";
+import type { ModelInfo, ModelInfoSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   Metadata,
   Server,
@@ -23,7 +30,8 @@ import {
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { grpcService, RETRY_AFTER } from "../grpc.ts";
-import { messageOf } from "./events.ts";
+import { adaptedModelId } from "./adapted-model-id.ts";
+import { type EngineFacts, messageOf } from "./events.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 import { promptOf, requestOf } from "./requests.ts";
 
@@ -34,6 +42,7 @@ const options = JSON.parse(process.argv[2] ?? "{}") as EngineProcessOptions;
 interface Answer {
   call: Call;
   requestId: string;
+  facts: EngineFacts;
 }
 
 /** Tokens are sent at most this often: a step of a small model takes less time than a message. */
@@ -60,17 +69,26 @@ const engine = (() => {
   }
 })();
 const info = engine.info();
-const facts = { modelDigest: info.digest, backend: info.backend };
+/** By name; what the engine's own list says once this process knows of it. */
+const adapters = new Map(engine.adapters().map((adapter) => [adapter.name, adapter]));
 
 // ---- requests in -----------------------------------------------------------------------------
 
 const grpcCodes: Record<string, Status> = {
   invalid_argument: Status.INVALID_ARGUMENT,
+  not_found: Status.NOT_FOUND,
   out_of_range: Status.OUT_OF_RANGE,
   resource_exhausted: Status.RESOURCE_EXHAUSTED,
   failed_precondition: Status.FAILED_PRECONDITION,
   unavailable: Status.UNAVAILABLE,
 };
+
+/** An error of the addon, for the wire. */
+function statusOf(error: unknown): { code: Status; details: string } {
+  const { code = "" } = error as { code?: string };
+  const details = error instanceof Error ? error.message : String(error);
+  return { code: grpcCodes[code] ?? Status.INTERNAL, details };
+}
 
 /** `retryAfter` is an estimate in seconds, for a queue that is full. */
 function refuse(call: Call, code: Status, message: string, retryAfter?: number): void {
@@ -87,22 +105,23 @@ function forget(id: number): void {
 
 function generate(call: Call): void {
   const request = call.request;
-  if (request.resume.length > 0 && request.modelDigest !== info.digest) {
+  const modelDigest = adapters.get(request.adapter)?.digest ?? info.digest;
+  if (request.resume.length > 0 && request.modelDigest !== modelDigest) {
     refuse(call, Status.FAILED_PRECONDITION, "another model began the answer");
     return;
   }
   const id = nextId;
   nextId = nextId === 0xffffffff ? 1 : nextId + 1;
   const { requestId } = request;
-  answers.set(id, { call, requestId });
+  answers.set(id, { call, requestId, facts: { modelDigest, backend: info.backend } });
   byRequestId.set(requestId, id);
   try {
     engine.submit(requestOf(id, promptOf(request), request, options.defaultMaxTokens));
   } catch (error) {
     forget(id);
-    const { code = "", retryAfterSeconds } = error as { code?: string; retryAfterSeconds?: number };
-    const message = error instanceof Error ? error.message : String(error);
-    refuse(call, grpcCodes[code] ?? Status.INTERNAL, message, retryAfterSeconds);
+    const { code, details } = statusOf(error);
+    const { retryAfterSeconds } = error as { retryAfterSeconds?: number };
+    refuse(call, code, details, retryAfterSeconds);
     return;
   }
   call.on("cancelled", () => engine.cancel(id));
@@ -114,6 +133,41 @@ function stop(call: { request: EngineStopRequest }, done: sendUnaryData<EngineSt
   done(null, create(EngineStopResponseSchema));
 }
 
+async function loadAdapter(
+  { request: { name, path, tokens } }: { request: EngineLoadAdapterRequest },
+  done: sendUnaryData<EngineLoadAdapterResponse>,
+): Promise<void> {
+  try {
+    adapters.set(name, await engine.loadAdapter({ name, path, tokens }));
+    done(null, create(EngineLoadAdapterResponseSchema));
+  } catch (error) {
+    done(statusOf(error));
+  }
+}
+
+function unloadAdapter(
+  { request: { name } }: { request: EngineUnloadAdapterRequest },
+  done: sendUnaryData<EngineUnloadAdapterResponse>,
+): void {
+  try {
+    engine.unloadAdapter(name);
+    adapters.delete(name);
+    done(null, create(EngineUnloadAdapterResponseSchema));
+  } catch (error) {
+    done(statusOf(error));
+  }
+}
+
+const modelInfo = (
+  its: Pick<ModelInfo, "id" | "digest" | "dialect"> & { base?: string },
+): MessageInitShape<typeof ModelInfoSchema> => ({
+  ...its,
+  backend: info.backend,
+  contextTokens: info.context,
+  defaultMaxTokens: options.defaultMaxTokens,
+  samplingDefaults: options.samplingDefaults,
+});
+
 function status(
   _call: { request: EngineStatusRequest },
   done: sendUnaryData<EngineStatusResponse>,
@@ -122,15 +176,13 @@ function status(
   done(
     null,
     create(EngineStatusResponseSchema, {
-      model: {
-        id: options.modelId,
-        digest: info.digest,
-        backend: info.backend,
-        dialect: info.dialect,
-        contextTokens: info.context,
-        defaultMaxTokens: options.defaultMaxTokens,
-        samplingDefaults: options.samplingDefaults,
-      },
+      model: modelInfo({ id: options.modelId, digest: info.digest, dialect: info.dialect }),
+      adapters: [...adapters.values()].map(({ name, digest, dialect }) =>
+        modelInfo({
+          ...{ id: adaptedModelId(options.modelId, name), digest, dialect },
+          base: options.modelId,
+        }),
+      ),
       load: {
         runningRequests: load.running,
         queuedRequests: load.queued,
@@ -163,7 +215,7 @@ function deliver(events: Map<number, EngineEvent[]>): void {
   for (const [id, list] of events) {
     const answer = answers.get(id);
     if (!answer) continue;
-    if (!answer.call.cancelled) answer.call.write(messageOf(list, facts));
+    if (!answer.call.cancelled) answer.call.write(messageOf(list, answer.facts));
     if (list.some(({ kind }) => kind === "finished")) {
       forget(id);
       answer.call.end();
@@ -177,7 +229,13 @@ const server = new Server({
   "grpc.max_receive_message_length": 64 << 20,
   "grpc.max_send_message_length": 64 << 20,
 });
-server.addService(grpcService(EngineService), { generate, stop, status });
+server.addService(grpcService(EngineService), {
+  generate,
+  stop,
+  status,
+  loadAdapter,
+  unloadAdapter,
+});
 server.bindAsync(
   `unix:${options.socket}`,
   ServerCredentials.createInsecure(),

@@ -38,6 +38,7 @@ export function requestOf(
     ...{ id, prompt },
     sampling: samplingOf(request.sampling),
     ...(plan && { plan: { at: plan.at, ids: plan.ids } }),
+    ...(request.adapter !== "" && { adapter: request.adapter }),
     parallel: request.mode === Mode.PARALLEL,
     maxBranches: request.maxBranches,
     maxTokens: request.maxTokens || defaultMaxTokens,

@@ -4,15 +4,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { AdapterSource } from "@anabranch/native";
 import {
   type EngineGenerateRequest,
   type EngineGenerateResponse,
+  EngineLoadAdapterRequestSchema,
   Engine as EngineService,
   EngineStatusRequestSchema,
   type EngineStatusResponse,
   EngineStopRequestSchema,
+  EngineUnloadAdapterRequestSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
-import { create } from "@bufbuild/protobuf";
+import { create, type Message } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type ClientReadableStream,
   credentials,
@@ -33,6 +37,8 @@ const processPath = fileURLToPath(new URL("process.ts", import.meta.url));
 
 export class EngineSupervisor {
   readonly #options: SupervisorOptions;
+  /** By name. */
+  readonly #adapters: Map<string, AdapterSource>;
   readonly #folder = mkdtempSync(join(tmpdir(), "anabranch-"));
   #child: ChildProcess | undefined;
   #client: InstanceType<typeof Client> | undefined;
@@ -45,12 +51,14 @@ export class EngineSupervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#adapters = new Map((options.engine.adapters ?? []).map((each) => [each.name, each]));
   }
 
   /** Starts the process and resolves with its status once the model is loaded. */
   async start(): Promise<EngineStatusResponse> {
     const socket = join(this.#folder, `engine-${++this.#starts}.sock`);
-    const options: EngineProcessOptions = { socket, ...this.#options };
+    const engine = { ...this.#options.engine, adapters: [...this.#adapters.values()] };
+    const options: EngineProcessOptions = { socket, ...this.#options, engine };
     const child = spawn(process.execPath, [processPath, JSON.stringify(options)], {
       stdio: ["pipe", "inherit", "inherit"],
     });
@@ -82,6 +90,10 @@ export class EngineSupervisor {
     this.#client = client;
     this.#backoff = FIRST_BACKOFF_MS;
     void exited.then((code) => this.#restart(code));
+    // Some may have been unloaded while it started.
+    for (const { name } of engine.adapters) {
+      if (!this.#adapters.has(name)) await this.unloadAdapter(name);
+    }
     return this.status();
   }
 
@@ -130,6 +142,42 @@ export class EngineSupervisor {
           else resolve(response);
         },
       );
+    });
+  }
+
+  /**
+   * Loads an adapter into the running engine, and into those that follow it.
+   * @throws ConnectError that names what is wrong with its files
+   */
+  async loadAdapter({ name, path, tokens = 0 }: AdapterSource): Promise<void> {
+    const request = create(EngineLoadAdapterRequestSchema, { name, path, tokens });
+    await this.#call("loadAdapter", request);
+    this.#adapters.set(name, { name, path, tokens });
+  }
+
+  /** The adapter serves no new requests, also after a restart. */
+  async unloadAdapter(name: string): Promise<void> {
+    this.#adapters.delete(name);
+    try {
+      await this.#call("unloadAdapter", create(EngineUnloadAdapterRequestSchema, { name }));
+    } catch (error) {
+      // The next process starts without it, or unloads it then.
+      if (ConnectError.from(error).code !== Code.Unavailable) throw error;
+    }
+  }
+
+  /** @throws ConnectError, also if the process ends before it answers */
+  #call(name: "loadAdapter" | "unloadAdapter", request: Message): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const client = this.#client;
+      const method = client?.[name];
+      const restarting = new ConnectError("the engine is restarting", Code.Unavailable);
+      if (!client || !method) return reject(restarting);
+      method.call(client, request, (error: ServiceError | null) => {
+        if (error) reject(new ConnectError(error.details, error.code as unknown as Code));
+        else if (client !== this.#client) reject(restarting);
+        else resolve();
+      });
     });
   }
 

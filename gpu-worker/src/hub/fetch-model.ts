@@ -3,7 +3,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isCommit, RepoCache } from "./cache.ts";
 import { HubRepo } from "./hub-repo.ts";
-import { type NeededFiles, neededFiles, shardsOf, WEIGHTS_INDEX } from "./needed-files.ts";
+import {
+  type NeededFiles,
+  neededAdapterFiles,
+  neededFiles,
+  shardsOf,
+  WEIGHTS_INDEX,
+} from "./needed-files.ts";
 import { type HubReference, textOf } from "./reference.ts";
 import { HubUnreachable } from "./requests.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
@@ -17,11 +23,21 @@ export interface FetchedModel {
   files: string[];
 }
 
+/** Chooses from the names of a repository's files. */
+type Choose = (reference: HubReference, names: readonly string[]) => NeededFiles;
+
 /** @throws Error that says what to do: the name, the token, the connection or the disk */
-export async function fetchModel(reference: HubReference): Promise<FetchedModel> {
+export const fetchModel = (reference: HubReference): Promise<FetchedModel> =>
+  fetchFiles(reference, neededFiles);
+
+/** The same for a LoRA adapter. */
+export const fetchAdapter = (reference: HubReference): Promise<FetchedModel> =>
+  fetchFiles(reference, neededAdapterFiles);
+
+async function fetchFiles(reference: HubReference, choose: Choose): Promise<FetchedModel> {
   const settings = hubSettings();
   const cache = new RepoCache(settings.cacheFolder, reference.repo);
-  const cached = cachedModel(reference, cache);
+  const cached = cachedModel(reference, cache, choose);
   if (settings.offline) {
     if (cached) return cached;
     throw notCached(reference, settings);
@@ -29,7 +45,7 @@ export async function fetchModel(reference: HubReference): Promise<FetchedModel>
   // The files of a commit don't change.
   if (cached && isCommit(reference.revision)) return cached;
   try {
-    return await fetchFrom(reference, cache, settings);
+    return await fetchFrom(reference, cache, settings, choose);
   } catch (error) {
     if (!(error instanceof HubUnreachable) || !cached) throw error;
     process.stderr.write(`${error.message}; ${textOf(reference)} is taken from the cache\n`);
@@ -43,12 +59,16 @@ export const notCached = (reference: HubReference, { cacheFolder }: HubSettings)
   );
 
 /** The model as an earlier call left it; undefined unless all its files are there. */
-export function cachedModel(reference: HubReference, cache: RepoCache): FetchedModel | undefined {
+export function cachedModel(
+  reference: HubReference,
+  cache: RepoCache,
+  choose: Choose = neededFiles,
+): FetchedModel | undefined {
   const commit = cache.commitOf(reference.revision);
   if (commit === undefined) return undefined;
   let needed: NeededFiles;
   try {
-    needed = neededFiles(reference, cache.files(commit));
+    needed = choose(reference, cache.files(commit));
   } catch {
     return undefined; // some file is missing
   }
@@ -75,10 +95,11 @@ async function fetchFrom(
   reference: HubReference,
   cache: RepoCache,
   settings: HubSettings,
+  choose: Choose,
 ): Promise<FetchedModel> {
   const repo = await HubRepo.open(reference, cache, settings);
   const { commit } = repo;
-  const needed = neededFiles(reference, repo.names);
+  const needed = choose(reference, repo.names);
   await repo.bring(needed.files);
   const shards = shardsIn(cache, commit, needed);
   await repo.bring(shards);

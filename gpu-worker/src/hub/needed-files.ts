@@ -12,6 +12,14 @@ const SMALL_FILES = [
   "chat_template.jinja",
   "aspd.json",
 ];
+const SMALL_ADAPTER_FILES = [
+  "adapter_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "chat_template.jinja",
+  "aspd.json",
+];
+const ADAPTER_WEIGHTS = "adapter_model.safetensors";
 export const WEIGHTS = "model.safetensors";
 export const WEIGHTS_INDEX = "model.safetensors.index.json";
 
@@ -38,6 +46,11 @@ export function neededFiles(reference: HubReference, names: readonly string[]): 
     const weights = has.has(WEIGHTS) ? WEIGHTS : WEIGHTS_INDEX;
     return { format: "folder", open: "", files: [...small, weights] };
   }
+  if (has.has("adapter_config.json")) {
+    throw new Error(
+      `${textOf(reference)} is a LoRA adapter, not a model: give its base model with --model, and it with --adapter NAME=${textOf(reference)}`,
+    );
+  }
   const models = ggufModels(names);
   const [only] = models;
   if (only !== undefined && models.length === 1) return ggufFiles(reference, only, has);
@@ -50,6 +63,22 @@ export function neededFiles(reference: HubReference, names: readonly string[]): 
   throw new Error(
     `${textOf(reference)} has no model that can be served: neither config.json with ${WEIGHTS} nor a .gguf file` +
       (other.length > 0 ? ` (it has ${other.slice(0, 3).join(", ")})` : ""),
+  );
+}
+
+/**
+ * The same for a LoRA adapter.
+ * @throws Error if the repository has none
+ */
+export function neededAdapterFiles(reference: HubReference, names: readonly string[]): NeededFiles {
+  const has = new Set(names);
+  if (has.has("adapter_config.json") && has.has(ADAPTER_WEIGHTS)) {
+    const small = SMALL_ADAPTER_FILES.filter((name) => has.has(name));
+    return { format: "folder", open: "", files: [...small, ADAPTER_WEIGHTS] };
+  }
+  throw new Error(
+    `${textOf(reference)} has no adapter that can be served: it needs adapter_config.json and ${ADAPTER_WEIGHTS}` +
+      (has.has("adapter_model.bin") ? " (adapter_model.bin is not read)" : ""),
   );
 }
 

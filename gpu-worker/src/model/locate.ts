@@ -44,6 +44,11 @@ export function locatePath(given: string): LocatedModel {
   }
   const names = readdirSync(path);
   if (names.includes("config.json")) return { format: "folder", path };
+  if (names.includes("adapter_config.json")) {
+    throw new Error(
+      `${path}: is a LoRA adapter, not a model; give its base model with --model, and it with --adapter NAME=${path}`,
+    );
+  }
   const models = ggufModels(names);
   const [only] = models;
   if (only === undefined) {

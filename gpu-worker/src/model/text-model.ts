@@ -40,6 +40,8 @@ export class TextModel {
   }
 
   readonly id: string;
+  /** What it was made from. */
+  readonly files: ModelFiles;
   /** Absent: the model does not branch. */
   readonly dialect: Dialect | undefined;
   /** As in generation_config.json; empty if the model has none. */
@@ -55,6 +57,7 @@ export class TextModel {
    */
   constructor(model: string | ModelFiles, id?: string) {
     const files = typeof model === "string" ? readFolder(model) : model;
+    this.files = files;
     const config = files.tokenizerConfig;
     try {
       this.#tokenizer = new Tokenizer(files.tokenizer, config);
@@ -132,6 +135,22 @@ export class TextModel {
     return [...this.#tokenizer.get_vocab(false)].flatMap(([token, id]) =>
       test(textOf(token)) ? [id] : [],
     );
+  }
+
+  /** A token of this model that `other` has not, or has with another id; undefined if there is none. */
+  tokenUnlike(other: TextModel): string | undefined {
+    const theirs = other.#tokenizer.get_vocab(true);
+    for (const [token, id] of this.#tokenizer.get_vocab(true)) {
+      if (theirs.get(token) !== id) return token;
+    }
+    return undefined;
+  }
+
+  /** One more than the largest id of a token. */
+  get tokenLimit(): number {
+    let largest = -1;
+    for (const id of this.#tokenizer.get_vocab(true).values()) largest = Math.max(largest, id);
+    return largest + 1;
   }
 
   decode(ids: readonly number[]): string {

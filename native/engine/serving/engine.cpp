@@ -94,6 +94,13 @@ AdapterInfo Engine::load_adapter(const AdapterSource& source) {
   auto adapter = std::make_shared<ServedAdapter>();
   adapter->name = source.name;
   adapter->weights = read_adapter(source.path, backend_->config(), *weights_);
+  if (source.tokens > adapter->weights.vocabulary) {
+    throw bad_file(source.path, "the tokenizer has " + std::to_string(source.tokens) +
+                                    " tokens, but the embedding has " +
+                                    std::to_string(adapter->weights.vocabulary) +
+                                    " rows; save the embedding and the head of the added tokens "
+                                    "with the adapter");
+  }
   adapter->dialect = read_dialect(source.dialect, source.path, adapter->weights.vocabulary);
   std::uint64_t state =
       fnv1a(adapter->weights.fingerprint, info_.digest.data(), info_.digest.size());
@@ -121,7 +128,7 @@ ServedAdapterPtr Engine::adapter(const std::string& name) const {
   std::lock_guard lock(adapters_mutex_);
   const auto found = adapters_.find(name);
   if (found == adapters_.end()) {
-    throw bad_argument("there is no adapter \"" + name + "\"");
+    throw Error(ErrorCode::kNotFound, "there is no adapter \"" + name + "\"");
   }
   return found->second;
 }

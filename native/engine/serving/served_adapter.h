@@ -15,6 +15,7 @@ struct AdapterSource {
   std::string name;
   std::string path;     // a folder as PEFT writes it
   std::string dialect;  // JSON; empty: the folder's aspd.json, else the model's dialect
+  int tokens = 0;  // that its tokenizer knows; refused if the vocabulary has fewer; 0: not known
 };
 
 /// Immutable. A request holds the adapter that it asked for until it ends.

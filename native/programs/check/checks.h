@@ -20,6 +20,8 @@ void check_gemm(const Kernels& kernels, const PanelFormat& format);
 void check_bf16_pairs(const Kernels& kernels);
 void check_rms_norm(const Kernels& kernels);
 void check_activations(const Kernels& kernels);
+/// What LoRA adapters add to products.
+void check_low_rank(const Kernels& kernels);
 void check_attention(const Kernels& kernels, WeightType type);
 
 void check_attention_plan();

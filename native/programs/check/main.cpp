@@ -49,6 +49,7 @@ void check_kernels() {
     const Kernels& kernels = *table;
     check_rms_norm(kernels);
     check_activations(kernels);
+    check_low_rank(kernels);
     if (kernels.pairs) check_bf16_pairs(kernels);
     for (WeightType type : {WeightType::kF32, WeightType::kBF16}) {
       check_gemm(kernels, type);

@@ -194,7 +194,7 @@ describe("state", () => {
     });
     await Promise.all(running.map(({ seen }) => seen("token")));
     for (const name of trio) serving.engine.unloadAdapter(name);
-    for (const name of trio) expect(refusal(() => serving.ask(ask(name)))).toBe("invalid_argument");
+    for (const name of trio) expect(refusal(() => serving.ask(ask(name)))).toBe("not_found");
     expect(serving.engine.adapters()).toEqual([]);
     await Promise.all(trioSources.map((source) => serving.engine.loadAdapter(source)));
     const later = trio.map((name) => ({ name, ...serving.ask({ ...ask(name), maxTokens: 300 }) }));
@@ -336,10 +336,12 @@ describe("refused by name", () => {
     await expect(engine.loadAdapter({ name: "a", path: tiny })).rejects.toThrow(
       "adapter_config.json",
     );
+    const many = engine.loadAdapter({ name: "a", path: fixture("attention"), tokens: 193 });
+    await expect(many).rejects.toThrow("193 tokens");
     await engine.loadAdapter({ name: "twice", path: fixture("attention") });
     const again = engine.loadAdapter({ name: "twice", path: fixture("attention") });
     await expect(again).rejects.toMatchObject({ code: "invalid_argument" });
     engine.unloadAdapter("twice");
-    expect(refusal(() => engine.unloadAdapter("twice"))).toBe("invalid_argument");
+    expect(refusal(() => engine.unloadAdapter("twice"))).toBe("not_found");
   });
 });

@@ -124,11 +124,18 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
   resume: LaneLog[];
 
   /**
-   * with `resume`: of the model that wrote it
+   * with `resume`: of the model, or model and adapter, that wrote it
    *
    * @generated from field: string model_digest = 15;
    */
   modelDigest: string;
+
+  /**
+   * name of a loaded adapter; empty: the model itself
+   *
+   * @generated from field: string adapter = 16;
+   */
+  adapter: string;
 };
 
 /**
@@ -488,6 +495,11 @@ export declare type EngineStatusResponse = Message<"anabranch.v1.EngineStatusRes
    * @generated from field: anabranch.v1.EngineCounters counters = 3;
    */
   counters?: EngineCounters | undefined;
+
+  /**
+   * @generated from field: repeated anabranch.v1.ModelInfo adapters = 4;
+   */
+  adapters: ModelInfo[];
 };
 
 /**
@@ -495,6 +507,76 @@ export declare type EngineStatusResponse = Message<"anabranch.v1.EngineStatusRes
  * Use `create(EngineStatusResponseSchema)` to create a new message.
  */
 export declare const EngineStatusResponseSchema: GenMessage<EngineStatusResponse>;
+
+/**
+ * @generated from message anabranch.v1.EngineLoadAdapterRequest
+ */
+export declare type EngineLoadAdapterRequest = Message<"anabranch.v1.EngineLoadAdapterRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * a folder on the engine's machine
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * that its tokenizer knows; 0: it has none of its own
+   *
+   * @generated from field: uint32 tokens = 3;
+   */
+  tokens: number;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineLoadAdapterRequest.
+ * Use `create(EngineLoadAdapterRequestSchema)` to create a new message.
+ */
+export declare const EngineLoadAdapterRequestSchema: GenMessage<EngineLoadAdapterRequest>;
+
+/**
+ * @generated from message anabranch.v1.EngineLoadAdapterResponse
+ */
+export declare type EngineLoadAdapterResponse = Message<"anabranch.v1.EngineLoadAdapterResponse"> & {
+};
+
+/**
+ * Describes the message anabranch.v1.EngineLoadAdapterResponse.
+ * Use `create(EngineLoadAdapterResponseSchema)` to create a new message.
+ */
+export declare const EngineLoadAdapterResponseSchema: GenMessage<EngineLoadAdapterResponse>;
+
+/**
+ * @generated from message anabranch.v1.EngineUnloadAdapterRequest
+ */
+export declare type EngineUnloadAdapterRequest = Message<"anabranch.v1.EngineUnloadAdapterRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineUnloadAdapterRequest.
+ * Use `create(EngineUnloadAdapterRequestSchema)` to create a new message.
+ */
+export declare const EngineUnloadAdapterRequestSchema: GenMessage<EngineUnloadAdapterRequest>;
+
+/**
+ * @generated from message anabranch.v1.EngineUnloadAdapterResponse
+ */
+export declare type EngineUnloadAdapterResponse = Message<"anabranch.v1.EngineUnloadAdapterResponse"> & {
+};
+
+/**
+ * Describes the message anabranch.v1.EngineUnloadAdapterResponse.
+ * Use `create(EngineUnloadAdapterResponseSchema)` to create a new message.
+ */
+export declare const EngineUnloadAdapterResponseSchema: GenMessage<EngineUnloadAdapterResponse>;
 
 /**
  * The first two are gauges; the rest counts from the start of the engine process.
@@ -623,6 +705,26 @@ export declare const Engine: GenService<{
     methodKind: "unary";
     input: typeof EngineStatusRequestSchema;
     output: typeof EngineStatusResponseSchema;
+  },
+  /**
+   * While requests run.
+   *
+   * @generated from rpc anabranch.v1.Engine.LoadAdapter
+   */
+  loadAdapter: {
+    methodKind: "unary";
+    input: typeof EngineLoadAdapterRequestSchema;
+    output: typeof EngineLoadAdapterResponseSchema;
+  },
+  /**
+   * Running requests keep the adapter until they end.
+   *
+   * @generated from rpc anabranch.v1.Engine.UnloadAdapter
+   */
+  unloadAdapter: {
+    methodKind: "unary";
+    input: typeof EngineUnloadAdapterRequestSchema;
+    output: typeof EngineUnloadAdapterResponseSchema;
   },
 }>;
 

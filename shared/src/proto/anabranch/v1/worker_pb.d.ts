@@ -292,6 +292,13 @@ export declare type ModelInfo = Message<"anabranch.v1.ModelInfo"> & {
    * @generated from field: anabranch.v1.SamplingDefaults sampling_defaults = 7;
    */
   samplingDefaults?: SamplingDefaults | undefined;
+
+  /**
+   * of an adapter: the model that it changes
+   *
+   * @generated from field: string base = 8;
+   */
+  base: string;
 };
 
 /**
@@ -418,6 +425,73 @@ export declare type DescribeResponse = Message<"anabranch.v1.DescribeResponse"> 
 export declare const DescribeResponseSchema: GenMessage<DescribeResponse>;
 
 /**
+ * @generated from message anabranch.v1.LoadAdapterRequest
+ */
+export declare type LoadAdapterRequest = Message<"anabranch.v1.LoadAdapterRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * a folder on the worker's machine, or hf:OWNER/NAME
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message anabranch.v1.LoadAdapterRequest.
+ * Use `create(LoadAdapterRequestSchema)` to create a new message.
+ */
+export declare const LoadAdapterRequestSchema: GenMessage<LoadAdapterRequest>;
+
+/**
+ * @generated from message anabranch.v1.LoadAdapterResponse
+ */
+export declare type LoadAdapterResponse = Message<"anabranch.v1.LoadAdapterResponse"> & {
+  /**
+   * @generated from field: anabranch.v1.ModelInfo model = 1;
+   */
+  model?: ModelInfo | undefined;
+};
+
+/**
+ * Describes the message anabranch.v1.LoadAdapterResponse.
+ * Use `create(LoadAdapterResponseSchema)` to create a new message.
+ */
+export declare const LoadAdapterResponseSchema: GenMessage<LoadAdapterResponse>;
+
+/**
+ * @generated from message anabranch.v1.UnloadAdapterRequest
+ */
+export declare type UnloadAdapterRequest = Message<"anabranch.v1.UnloadAdapterRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message anabranch.v1.UnloadAdapterRequest.
+ * Use `create(UnloadAdapterRequestSchema)` to create a new message.
+ */
+export declare const UnloadAdapterRequestSchema: GenMessage<UnloadAdapterRequest>;
+
+/**
+ * @generated from message anabranch.v1.UnloadAdapterResponse
+ */
+export declare type UnloadAdapterResponse = Message<"anabranch.v1.UnloadAdapterResponse"> & {
+};
+
+/**
+ * Describes the message anabranch.v1.UnloadAdapterResponse.
+ * Use `create(UnloadAdapterResponseSchema)` to create a new message.
+ */
+export declare const UnloadAdapterResponseSchema: GenMessage<UnloadAdapterResponse>;
+
+/**
  * A machine of the pool, called in text: by the edge over Connect (server streaming over fetch) and by
  * in-cluster clients over gRPC. Every call carries `authorization: Bearer <worker credential>`.
  *
@@ -439,6 +513,26 @@ export declare const Worker: GenService<{
     methodKind: "unary";
     input: typeof DescribeRequestSchema;
     output: typeof DescribeResponseSchema;
+  },
+  /**
+   * Serves another LoRA adapter, as the model "MODEL:NAME", while requests run.
+   *
+   * @generated from rpc anabranch.v1.Worker.LoadAdapter
+   */
+  loadAdapter: {
+    methodKind: "unary";
+    input: typeof LoadAdapterRequestSchema;
+    output: typeof LoadAdapterResponseSchema;
+  },
+  /**
+   * New requests for the adapter are refused; running ones end as they would have.
+   *
+   * @generated from rpc anabranch.v1.Worker.UnloadAdapter
+   */
+  unloadAdapter: {
+    methodKind: "unary";
+    input: typeof UnloadAdapterRequestSchema;
+    output: typeof UnloadAdapterResponseSchema;
   },
 }>;
 
