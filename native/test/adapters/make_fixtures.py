@@ -81,6 +81,27 @@ FIXTURES = {
         torch.bfloat16,
         dict(r=1, lora_alpha=2, target_modules=["k_proj"], modules_to_save=["embed_tokens"]),
     ),
+    # q, k and v are one module, as are gate and up; RoPE rotates a part of each head.
+    "fused-modules": (
+        "phi3-longrope",
+        None,
+        "sum",
+        torch.bfloat16,
+        dict(r=2, lora_alpha=4, target_modules=["qkv_proj", "gate_up_proj", "o_proj"]),
+    ),
+    # Embeddings are scaled, also trained ones; norms follow attention and MLP.
+    "scaled-rows": (
+        "gemma3-default",
+        None,
+        "sum",
+        torch.bfloat16,
+        dict(
+            r=1,
+            lora_alpha=1,
+            target_modules=["o_proj", "gate_proj", "down_proj"],
+            trainable_token_indices=[9, 100],
+        ),
+    ),
     # Added tokens: embedding and head have more rows than the base model's, and some differ.
     "added-tokens": (
         "llama-default",

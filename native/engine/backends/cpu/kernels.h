@@ -80,8 +80,8 @@ struct Gemm {
   const float* bias = nullptr;  // [panels, panel_width], or null
   // [m] rows of [panels, panel_width] to add to one row each, or null; rows may be null
   const float* const* addends = nullptr;
-  bool accumulate = false;      // add to out instead of writing it
-  bool gated = false;  // panels alternate gate and up: out = activation(gate) · up, n columns
+  bool accumulate = false;  // add to out instead of writing it
+  bool gated = false;       // panels alternate gate and up: out = activation(gate) · up, n columns
   Activation activation = Activation::kSilu;
   std::uint32_t* scratch = nullptr;  // [gemm_scratch(k)]
   void* out = nullptr;               // [m, ldo] fp32,

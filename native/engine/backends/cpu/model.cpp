@@ -479,16 +479,15 @@ class CpuBackend final : public Backend {
       }
       const Activations& x = last ? last_x_ : x_;
       const int rows_left = last ? batch.logits_rows : m;
-      add_to_residual(layer.output,
-                      adapted_product(kOutput, layer.output, product_of(attended_)), rows_left,
-                      layer.attention_post_norm, x, member);
+      add_to_residual(layer.output, adapted_product(kOutput, layer.output, product_of(attended_)),
+                      rows_left, layer.attention_post_norm, x, member);
       member.sync();
       multiply(layer.gate_up,
                adapted_product(kGateUp, layer.gate_up, product_of(x, &layer.mlp_norm)), rows_left,
                gated_, member);
       member.sync();
-      add_to_residual(layer.down, adapted_product(kDown, layer.down, product_of(gated_)),
-                      rows_left, layer.mlp_post_norm, x, member);
+      add_to_residual(layer.down, adapted_product(kDown, layer.down, product_of(gated_)), rows_left,
+                      layer.mlp_post_norm, x, member);
       member.sync();
     }
 
