@@ -93,6 +93,10 @@ function textOf(model: string, report: Shown): string {
         : "not known",
     ],
   ];
+  for (const { path, rank, base } of report.adapters) {
+    const facts = [...(rank === null ? [] : [`rank ${rank}`]), ...(base ? [`of ${base}`] : [])];
+    rows.push(["adapter", [path, ...facts].join(", ")]);
+  }
   const lines = rows.map(([name, value]) => `${name.padEnd(17)}${value}`);
   return `${[model, ...lines, ...memoryLines(report), ...verdict(report)].join("\n")}\n`;
 }

@@ -45,6 +45,21 @@ describe("show", () => {
     expect(report.kvTokens).toBe(report.context);
   });
 
+  it("lists the LoRA adapters in a model's folder", () => {
+    const path = changed("adapted", {});
+    for (const name of ["b", "adapters/a"]) {
+      cpSync(at("gpu-worker/test/adapters/loud"), join(path, name), { recursive: true });
+    }
+    const { adapters } = show(path).report;
+    expect(adapters).toEqual([
+      { path: join(path, "adapters/a"), rank: 1, base: "models/small" },
+      { path: join(path, "b"), rank: 1, base: "models/small" },
+    ]);
+    expect(models("show", path).stdout).toContain("rank 1, of models/small");
+    const alone = models("show", join(path, "b"));
+    expect(alone.stderr).toContain("--adapter NAME=");
+  });
+
   it("says what a GGUF file holds", () => {
     const { report } = show(ggufFile);
     expect(report).toMatchObject({ format: "gguf", family: "llama", vocabulary: 96, context: 128 });

@@ -14,9 +14,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { gitSha1, type HubServer, sha256, startHub } from "../../test/hub-server.ts";
+import { locateAdapter } from "../model/adapter.ts";
 import { locatePath } from "../model/locate.ts";
 import { reportOf } from "../model/report.ts";
-import { fetchModel } from "./fetch-model.ts";
+import { fetchAdapter, fetchModel } from "./fetch-model.ts";
 import { previewModel } from "./preview.ts";
 import { parseHubReference } from "./reference.ts";
 
@@ -61,6 +62,16 @@ beforeEach(async () => {
         "BF16/m-00001-of-00002.gguf": weights.subarray(3),
         "BF16/m-00002-of-00002.gguf": weights.subarray(4),
         "BF16/aspd.json": "{}",
+      },
+    },
+    "org/lora": {
+      commit,
+      files: {
+        "README.md": "not needed",
+        "adapter_config.json": '{"peft_type": "LORA"}',
+        "adapter_model.safetensors": weights,
+        "aspd.json": "{}",
+        "optimizer.pt": "not needed",
       },
     },
     "org/gated": { commit, gated: true, files: { "m.gguf": weights } },
@@ -111,6 +122,19 @@ describe("a model of the hub", () => {
     hub.requests.length = 0;
     await fetchOf(`hf:org/plain@${commit}`);
     expect(hub.requests).toEqual([]);
+  });
+
+  it("that is an adapter is fetched as one, and is no model", async () => {
+    const { path, files } = await fetchAdapter(parseHubReference("hf:org/lora"));
+    expect(files).toEqual(["adapter_config.json", "aspd.json", "adapter_model.safetensors"]);
+    expect(readFileSync(join(path, "adapter_model.safetensors"))).toEqual(weights);
+    vi.stubEnv("HF_HUB_OFFLINE", "1");
+    const again = await locateAdapter({ name: "a", source: "hf:org/lora" });
+    expect(again).toEqual({ name: "a", path });
+    vi.stubEnv("HF_HUB_OFFLINE", "");
+    await expect(fetchOf("hf:org/lora")).rejects.toThrow("--adapter NAME=hf:org/lora");
+    const plain = fetchAdapter(parseHubReference("hf:org/plain"));
+    await expect(plain).rejects.toThrow("adapter_config.json");
   });
 
   it("keeps revisions with slashes", async () => {

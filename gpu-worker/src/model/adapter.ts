@@ -1,11 +1,11 @@
 // A LoRA adapter beside its model: its name, its folder, and what of text it changes.
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { AdapterSource as EngineAdapterSource } from "@anabranch/native";
 import { HUB_PREFIX, parseHubReference } from "../hub/reference.ts";
 import type { AdapterSource } from "./adapter-source.ts";
 import { readDialect } from "./dialect.ts";
-import { readFolder } from "./model-files.ts";
+import { readFolder, readJson } from "./model-files.ts";
 import { TextModel } from "./text-model.ts";
 
 /** Its presence makes a folder an adapter. */
@@ -35,6 +35,33 @@ export async function locateAdapter({ name, source }: AdapterSource): Promise<Lo
     throw new Error(`${path}: has no ${ADAPTER_CONFIG}, so it is no adapter as PEFT saves them`);
   }
   return { name, path };
+}
+
+/** What an adapter's own files say of it. */
+export interface AdapterSummary {
+  path: string;
+  /** null: its configuration does not say. */
+  rank: number | null;
+  base: string | null;
+}
+
+/** The adapters in the folders of `folder`, and in those of its folder `adapters`, in order of names. */
+export function adaptersIn(folder: string): AdapterSummary[] {
+  const inside = (parent: string) =>
+    statSync(parent, { throwIfNoEntry: false })?.isDirectory()
+      ? readdirSync(parent).map((name) => join(parent, name))
+      : [];
+  return [...inside(folder), ...inside(join(folder, "adapters"))]
+    .filter((path) => existsSync(join(path, ADAPTER_CONFIG)))
+    .sort()
+    .map((path) => {
+      const { r, base_model_name_or_path: base } = readJson(join(path, ADAPTER_CONFIG));
+      return {
+        path,
+        rank: typeof r === "number" ? r : null,
+        base: typeof base === "string" ? base : null,
+      };
+    });
 }
 
 /**

@@ -1,10 +1,11 @@
 // What npm run models -- show says of a model: what it is, what it needs, and whether it will run here.
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { cudaDevices, inspectModel, type ModelInspection } from "@anabranch/native";
 import { promptedDialect } from "@anabranch/shared/prompted.ts";
 import type { SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
 import { gguf } from "@huggingface/gguf";
 import { sizeText } from "../hub/sizes.ts";
+import { type AdapterSummary, adaptersIn } from "./adapter.ts";
 import { readGguf } from "./gguf.ts";
 import { firstPart } from "./gguf-parts.ts";
 import type { LocatedModel } from "./locate.ts";
@@ -41,6 +42,8 @@ export interface ModelReport {
   /** null: every answer is serial. */
   dialect: string | null;
   samplingDefaults: SamplingDefaults | null;
+  /** LoRA adapters in the model's folder. */
+  adapters: AdapterSummary[];
   /** Tokens of all running requests together. */
   kvTokens: number | null;
   memory: MemoryNeed[];
@@ -68,6 +71,7 @@ export async function reportOf(located: LocatedModel, kvTokens?: number): Promis
   const inspection = await attempt(() => inspectModel(path));
   const text = await attempt(() => readText(located));
   const samplingDefaults = await attempt(() => samplingDefaultsOf(text?.generationConfig ?? {}));
+  const adapters = await attempt(() => adaptersIn(format === "gguf" ? dirname(path) : path));
   const parameters = types.reduce((sum, type) => sum + type.parameters, 0);
   const bytes = types.reduce((sum, type) => sum + type.bytes, 0);
   const context = inspection?.config.context ?? identity?.context ?? null;
@@ -84,6 +88,7 @@ export async function reportOf(located: LocatedModel, kvTokens?: number): Promis
     chatTemplate: text?.chatTemplate ?? null,
     dialect: text?.dialect ?? null,
     samplingDefaults: samplingDefaults ?? null,
+    adapters: adapters ?? [],
     kvTokens: tokens,
     runsHere: problems.size === 0,
     problems: [...problems],

@@ -150,7 +150,8 @@ class AdapterReader {
   }
 
   /// What the file has of module `name` ("embed_tokens" or "lm_head"); `own` is the model's matrix.
-  SavedModule saved_module(const std::string& module, const std::string& name, const Tensor& own) {
+  SavedModule saved_module(const std::string& module, const std::string& name,
+                           const TensorSpec& own) {
     const std::string at = kPrefix + module;
     SavedModule out;
     const std::string whole = tensors_.contains(at + ".weight")
@@ -166,9 +167,10 @@ class AdapterReader {
                           std::to_string(config_.hidden) + "]");
       }
       out.vocabulary = shape[0];
+      const Tensor& stored = weights_.get(own);
       for (std::int64_t row = 0; row < shape[0]; ++row) {
         auto values = row_of(*matrix, row);
-        if (row < config_.vocabulary && values == row_of(own, row)) continue;
+        if (row < config_.vocabulary && values == row_of(stored, row)) continue;
         out.rows.emplace(static_cast<int>(row), std::move(values));
       }
       // If a vocabulary was resized, PEFT writes the wrapper's copies as well.
@@ -208,8 +210,8 @@ class AdapterReader {
   void read_token_rows(const TensorManifest& manifest, Adapter& out) {
     const TensorManifest own = tensor_manifest(config_);
     const std::string module = module_of(manifest.embedding);
-    const SavedModule embedding = saved_module(module, "embed_tokens", weights_.get(own.embedding));
-    SavedModule head = saved_module("lm_head", "lm_head", weights_.get(own.head.weight));
+    const SavedModule embedding = saved_module(module, "embed_tokens", own.embedding);
+    SavedModule head = saved_module("lm_head", "lm_head", own.head.weight);
     // A copy in modules_to_save takes the embedding apart from the head that shares it.
     const bool apart = options_.saves("embed_tokens") && !options_.ties_saved_embedding();
     if (config_.tied_embeddings && !head.present && !apart) head = embedding;
