@@ -281,8 +281,7 @@ void gemm_of(const Gemm& g) {
       ldx = static_cast<std::ptrdiff_t>(input_words(g.k));
       float* to = reinterpret_cast<float*>(g.scratch + kBlockRows * ldx);
       for (int row = 0; row < rows; ++row) {
-        Format::prepare(g.norm ? normed(row, to) : input_row(row), g.k, g.format,
-                        g.scratch + row * ldx);
+        Format::prepare(g.norm ? normed(row, to) : input_row(row), g.k, g.scratch + row * ldx);
       }
       x = g.scratch;
     }

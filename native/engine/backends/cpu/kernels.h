@@ -40,7 +40,8 @@ struct PanelFormat {
 inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
 inline size_t input_quads(int k) { return static_cast<size_t>(k + 7) / 8 * 2; }
 inline size_t input_words(int k) {
-  return input_pairs(k) + 4 + 2 * static_cast<size_t>(k + kMinFourBitGroup - 1) / kMinFourBitGroup;
+  const auto groups = static_cast<size_t>((k + kMinFourBitGroup - 1) / kMinFourBitGroup);
+  return std::max(input_pairs(k), input_quads(k)) + 2 * groups;
 }
 
 /// Bytes of one packed panel of `columns` outputs, with the scales of integer weights. k is padded

@@ -15,9 +15,9 @@ namespace {
 
 // A weight format (F32Weights, …) defines one step along K: `depth` values of k, `step` bytes of a
 // panel, and `parts` Inputs per row, each multiplied by one part of the panel's step. Products
-// accumulate in Sum. A chunk has `chunk` values of k, for int4 a group; if `grouped`, it begins
-// with its columns' scales, and its sums are integers. Weights are prefetched `ahead` bytes before
-// their use: into L1 for up to `near` rows, into L2 for more, whose inputs need L1.
+// accumulate in Sum. A chunk has `chunk` values of k. If `grouped`, a chunk's sums are integers, and
+// groups of one or several chunks begin with their columns' scales. Weights are prefetched `ahead`
+// bytes before their use: into L1 for up to `near` rows, into L2 for more, whose inputs need L1.
 
 constexpr int kPanelWidth = 2 * W;
 
@@ -89,7 +89,7 @@ struct DotWeights {
     low = load<Bits>(at);
     high = load<Bits>(at + W * 4);
   }
-  static void prepare(const float* x, int k, const PanelFormat&, std::uint32_t* words) {
+  static void prepare(const float* x, int k, std::uint32_t* words) {
     int i = 0;
     for (; i + kPanelWidth <= k; i += kPanelWidth) store_pairs(words + i / 2, x + i);
     if (i == k) return;
@@ -130,8 +130,7 @@ inline float largest_magnitude(const float* x, int n) {
 
 /// Converts one row to pairs of int16, followed by one scale per group.
 void quantize_row(const float* x, int k, std::uint32_t* words) {
-  auto* scales = words + input_pairs(k);
-  std::fill(words + k / 2, scales, 0u);
+  std::uint32_t* scales = words + input_pairs(k);
   for (int first = 0; first < k; first += kInt8Group) {
     float part[kInt8Group] = {};
     std::copy(x + first, x + std::min(k, first + kInt8Group), part);
@@ -199,7 +198,7 @@ struct Int8Weights {
   static int group(const PanelFormat&) { return kInt8Group; }
   static size_t input_size(int k) { return input_pairs(k); }
   static size_t head(FourBitOffset) { return kPanelWidth * 2; }  // bf16 scales
-  static void prepare(const float* x, int k, const PanelFormat&, std::uint32_t* words) {
+  static void prepare(const float* x, int k, std::uint32_t* words) {
     quantize_row(x, k, words);
   }
   struct GroupScale {
@@ -238,8 +237,8 @@ struct Int8Weights {
 /// its low half and q[4 + b] in its high half. Columns 0 to W - 1 come first, then W to 2W - 1.
 /// Each group begins with its columns' scales, then with the offsets, if they are stored. Inputs
 /// are int8 with one scale per row and 32 values, whose sum is known, so that an offset costs one
-/// multiplication. Sums of 32 products are exact, in 16 bits too: two of them are at most 2 · 15 ·
-/// 127, and 16 times that is added up.
+/// multiplication. Sums of 32 products are exact, also if they are two of 16 bits: 16 · 15 · 127 is
+/// less than 2^15.
 struct Int4Weights {
   static constexpr auto type = WeightType::kInt4;
   using Input = std::uint32_t;
@@ -269,7 +268,7 @@ struct Int4Weights {
   static size_t head(FourBitOffset offset) {
     return kPanelWidth * (offset == FourBitOffset::kEight ? 2 : 4);
   }
-  static void prepare(const float* x, int k, const PanelFormat&, std::uint32_t* words) {
+  static void prepare(const float* x, int k, std::uint32_t* words) {
     quantize_row_to_bytes(x, k, words);
   }
   static void load_pair(const std::byte* at, int part, Bits& low, Bits& high) {
