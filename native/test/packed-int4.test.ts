@@ -154,18 +154,22 @@ const formats = {
 
 type Format = keyof typeof formats;
 
-/** The tiny model with random four-bit layers: as packed, and as the values that they mean. */
+/**
+ * The tiny model with random four-bit layers: as packed, and as the values that they mean. Layers that
+ * `keep` names stay as they are.
+ */
 function models(
   format: Format,
   change: object = {},
   drop: (name: string) => boolean = () => false,
+  keep: (name: string) => boolean = () => false,
 ) {
   const { config: quantization, zero, parts } = formats[format];
   const group = "group_size" in quantization ? quantization.group_size : 32;
   const packed = new Map<string, Stored>();
   const plain = new Map<string, Stored>();
   for (const [name, stored] of readTensors(join(tiny, "model.safetensors"))) {
-    if (!/proj\.weight$/.test(name)) {
+    if (!/proj\.weight$/.test(name) || keep(name)) {
       packed.set(name, stored);
       plain.set(name, stored);
       continue;
@@ -233,6 +237,13 @@ describe.each(Object.keys(formats) as Format[])("%s", (format) => {
     const error = nmse(await logits(packed, "int4"), await logits(plain, "fp32"));
     expect(error).toBeGreaterThan(0);
     expect(error).toBeLessThan(format === "awq" ? 3e-3 : 1e-4);
+  });
+
+  it("may have float layers beside it, which are quantized", async () => {
+    const mixed = models(format, {}, undefined, (name) => name.includes("v_proj"));
+    const error = nmse(await logits(mixed.packed, "int4"), await logits(mixed.plain, "fp32"));
+    expect(error).toBeGreaterThan(0);
+    expect(error).toBeLessThan(2e-2);
   });
 
   it("is refused by name if it is broken or of a kind that is not known", () => {

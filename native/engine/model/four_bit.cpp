@@ -96,7 +96,10 @@ void read_packed_row(const PackedInt4& packed, int row, const FourBitFormat& for
   for (int group = 0; group < format.groups(packed.k); ++group) {
     const int stored = group * format.group / packed.config.group;
     out.scales[group] = to_fp16(packed.scale(row, stored));
-    out.offsets[group] = to_fp16(static_cast<float>(packed.zero_point(row, stored)));
+    // As a minimum beside float layers, then from a format without stored offsets.
+    const auto zero = static_cast<float>(packed.zero_point(row, stored));
+    const bool is_min = format.offset == FourBitOffset::kMin;
+    out.offsets[group] = to_fp16(is_min ? -from_fp16(out.scales[group]) * zero : zero);
   }
 }
 
