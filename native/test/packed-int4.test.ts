@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type Dtype, openEngine } from "../src/index.ts";
 import { folderLike, refusal, tiny } from "./answers.ts";
+import { nmse } from "./logits.ts";
 
 interface Stored {
   dtype: string;
@@ -208,15 +209,6 @@ async function logits(model: string, dtype: Dtype): Promise<Float32Array> {
   engine.close();
   if (!logits) throw new Error("no logits");
   return logits;
-}
-
-function nmse(values: Float32Array, reference: Float32Array): number {
-  let [error, size] = [0, 0];
-  for (const [i, value] of reference.entries()) {
-    error += ((values[i] ?? 0) - value) ** 2;
-    size += value ** 2;
-  }
-  return error / size;
 }
 
 const open = (model: string) =>

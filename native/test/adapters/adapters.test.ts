@@ -23,6 +23,7 @@ import {
   tiny,
   written,
 } from "../answers.ts";
+import { nmse, parts, readLogits } from "../logits.ts";
 
 interface Case {
   base: string;
@@ -38,41 +39,12 @@ const names = readdirSync(path("fixtures"));
 const caseOf = (name: string) =>
   JSON.parse(readFileSync(`${fixture(name)}/case.json`, "utf8")) as Case;
 
-function readLogits(name: string): Float32Array {
-  const file = readFileSync(`${fixture(name)}/logits.safetensors`);
-  const header = Number(file.readBigUInt64LE(0));
-  return new Float32Array(new Uint8Array(file.subarray(8 + header)).slice().buffer);
-}
-
-function nmse(got: Float32Array, want: Float32Array): number {
-  expect(got.length).toBe(want.length);
-  let error = 0;
-  let power = 0;
-  for (let i = 0; i < want.length; i++) {
-    error += ((got[i] ?? 0) - (want[i] ?? 0)) ** 2;
-    power += (want[i] ?? 0) ** 2;
-  }
-  return error / power;
-}
-
-/** Each run or branch, with its rows: serial parts, branches and what follows a join must agree on their own. */
-function parts(groups: readonly StructureRun[]): { name: string; from: number; to: number }[] {
-  let at = 0;
-  return groups.flatMap((group, index) =>
-    ("serial" in group ? [group.serial] : group.parallel).map((list, branch) => {
-      const from = at;
-      at += list.length;
-      return { name: `run ${index}, list ${branch}`, from, to: at };
-    }),
-  );
-}
-
 /** The adapters are large, so that a wrong one shows, and amplify the base model's rounding. */
 const bounds = { fp32: 1e-8, bf16: 2e-3, int8: 4e-2 } as const;
 
 describe.each(names)("PEFT: %s", (name) => {
   const { base, vocabulary, resume, groups } = caseOf(name);
-  const want = readLogits(name);
+  const want = readLogits(`${fixture(name)}/logits.safetensors`);
   for (const codePath of codePaths()) {
     it.each(["fp32", "bf16", "int8"] as const)(`${codePath} %s`, async (dtype) => {
       const serving = new Serving({

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Dtype, openEngine } from "../../src/index.ts";
+import { nmse } from "../logits.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 const model = fixture("model.gguf");
@@ -31,13 +32,6 @@ async function logitsOf(path: string, dtype: Dtype, { tokens } = reference): Pro
   } finally {
     engine.close();
   }
-}
-
-/** Normalised mean squared error. */
-function nmse(got: readonly number[], want: readonly number[]): number {
-  expect(got).toHaveLength(want.length);
-  const square = (values: readonly number[]) => values.reduce((sum, value) => sum + value ** 2, 0);
-  return square(got.map((value, i) => value - (want[i] ?? 0))) / square(want);
 }
 
 /**

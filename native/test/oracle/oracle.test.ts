@@ -11,6 +11,7 @@ import {
   type Resume,
   type StructureRun,
 } from "../../src/index.ts";
+import { nmse, parts, readLogits } from "../logits.ts";
 
 interface Case {
   resume: Resume;
@@ -22,39 +23,6 @@ interface Case {
 
 const fixtures = fileURLToPath(new URL("fixtures", import.meta.url));
 const models = readdirSync(fixtures);
-
-function readLogits(path: string): Float32Array {
-  const file = readFileSync(path);
-  const header = Number(file.readBigUInt64LE(0));
-  return new Float32Array(new Uint8Array(file.subarray(8 + header)).slice().buffer);
-}
-
-/** Normalised mean squared error of one row range. */
-function nmse(got: Float32Array, want: Float32Array): number {
-  expect(got.length).toBe(want.length);
-  let error = 0;
-  let power = 0;
-  for (let i = 0; i < want.length; i++) {
-    error += ((got[i] ?? 0) - (want[i] ?? 0)) ** 2;
-    power += (want[i] ?? 0) ** 2;
-  }
-  return error / power;
-}
-
-/** Row ranges of the serial, branch and joined parts; each must agree on its own. */
-function parts(groups: StructureRun[]): { name: string; from: number; to: number }[] {
-  const out: { name: string; from: number; to: number }[] = [];
-  let at = 0;
-  groups.forEach((group, index) => {
-    const lists = "serial" in group ? [group.serial] : group.parallel;
-    lists.forEach((list, branch) => {
-      const name = "serial" in group ? `run ${index}` : `run ${index} branch ${branch}`;
-      if (list.length > 0) out.push({ name, from: at, to: at + list.length });
-      at += list.length;
-    });
-  });
-  return out;
-}
 
 const bound = (dtype: "fp32" | "bf16" | "int8", reference: Case) =>
   dtype === "fp32" ? 1e-8 : Math.max(dtype === "int8" ? 3e-3 : 1e-3, 2 * reference.hf_bf16_nmse);
