@@ -12,8 +12,10 @@ const SMALL_FILES = [
   "chat_template.jinja",
   "aspd.json",
 ];
+/** Its presence makes a folder a LoRA adapter. */
+export const ADAPTER_CONFIG = "adapter_config.json";
 const SMALL_ADAPTER_FILES = [
-  "adapter_config.json",
+  ADAPTER_CONFIG,
   "tokenizer.json",
   "tokenizer_config.json",
   "chat_template.jinja",
@@ -46,7 +48,7 @@ export function neededFiles(reference: HubReference, names: readonly string[]): 
     const weights = has.has(WEIGHTS) ? WEIGHTS : WEIGHTS_INDEX;
     return { format: "folder", open: "", files: [...small, weights] };
   }
-  if (has.has("adapter_config.json")) {
+  if (has.has(ADAPTER_CONFIG)) {
     throw new Error(
       `${textOf(reference)} is a LoRA adapter, not a model: give its base model with --model, and it with --adapter NAME=${textOf(reference)}`,
     );
@@ -72,12 +74,12 @@ export function neededFiles(reference: HubReference, names: readonly string[]): 
  */
 export function neededAdapterFiles(reference: HubReference, names: readonly string[]): NeededFiles {
   const has = new Set(names);
-  if (has.has("adapter_config.json") && has.has(ADAPTER_WEIGHTS)) {
+  if (has.has(ADAPTER_CONFIG) && has.has(ADAPTER_WEIGHTS)) {
     const small = SMALL_ADAPTER_FILES.filter((name) => has.has(name));
     return { format: "folder", open: "", files: [...small, ADAPTER_WEIGHTS] };
   }
   throw new Error(
-    `${textOf(reference)} has no adapter that can be served: it needs adapter_config.json and ${ADAPTER_WEIGHTS}` +
+    `${textOf(reference)} has no adapter that can be served: it needs ${ADAPTER_CONFIG} and ${ADAPTER_WEIGHTS}` +
       (has.has("adapter_model.bin") ? " (adapter_model.bin is not read)" : ""),
   );
 }

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gguf } from "@huggingface/gguf";
+import { MAX_HEADER } from "../model/tensor-types.ts";
 import { RepoCache } from "./cache.ts";
 import { cachedModel, notCached, shardsIn } from "./fetch-model.ts";
 import { HubRepo } from "./hub-repo.ts";
@@ -19,9 +20,6 @@ import { neededFiles } from "./needed-files.ts";
 import type { HubReference } from "./reference.ts";
 import { HubError } from "./requests.ts";
 import { hubSettings } from "./settings.ts";
-
-/** A safetensors header may have at most so many bytes, by the format's own rule. */
-const MAX_HEADER = 100_000_000;
 
 export interface PreviewedModel {
   format: "folder" | "gguf";

@@ -2,14 +2,12 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { AdapterSource as EngineAdapterSource } from "@anabranch/native";
+import { ADAPTER_CONFIG } from "../hub/needed-files.ts";
 import { HUB_PREFIX, parseHubReference } from "../hub/reference.ts";
 import type { AdapterSource } from "./adapter-source.ts";
 import { readDialect } from "./dialect.ts";
 import { readFolder, readJson } from "./model-files.ts";
 import { TextModel } from "./text-model.ts";
-
-/** Its presence makes a folder an adapter. */
-export const ADAPTER_CONFIG = "adapter_config.json";
 
 /** An adapter that is on this machine. */
 export interface LocatedAdapter {

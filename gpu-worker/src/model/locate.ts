@@ -2,6 +2,7 @@
 import { readdirSync, type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "@anabranch/shared/cli/options.ts";
+import { ADAPTER_CONFIG } from "../hub/needed-files.ts";
 import { HUB_PREFIX, parseHubReference } from "../hub/reference.ts";
 import { ggufModels, isGguf } from "./gguf-parts.ts";
 
@@ -44,7 +45,7 @@ export function locatePath(given: string): LocatedModel {
   }
   const names = readdirSync(path);
   if (names.includes("config.json")) return { format: "folder", path };
-  if (names.includes("adapter_config.json")) {
+  if (names.includes(ADAPTER_CONFIG)) {
     throw new Error(
       `${path}: is a LoRA adapter, not a model; give its base model with --model, and it with --adapter NAME=${path}`,
     );

@@ -15,8 +15,10 @@ export interface TensorType {
   bytes: number;
 }
 
-/** The format's own limit. */
-const MAX_HEADER = 100 << 20;
+/** Bytes of a safetensors header, as the engine allows. */
+export const MAX_HEADER = 100 << 20;
+/** Four-bit weights of AWQ, GPTQ and compressed-tensors: eight to a word. */
+const PACKED = /\.(qweight|weight_packed)$/;
 
 /**
  * The types of a model's tensors, the largest first.
@@ -68,7 +70,9 @@ function addSafetensors(path: string, add: Add): void {
     readSync(file, header);
     const entries = JSON.parse(header.toString()) as Record<string, SafetensorsEntry>;
     for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
-      if (name !== "__metadata__") add(dtype, shape, data_offsets[1] - data_offsets[0]);
+      if (name === "__metadata__") continue;
+      const elements = PACKED.test(name) ? [...shape, 8] : shape;
+      add(dtype, elements, data_offsets[1] - data_offsets[0]);
     }
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) fail("has a broken header");
