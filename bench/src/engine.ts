@@ -1,16 +1,18 @@
 // npm run bench -- engine: decode speed of several lanes over one prefix, and prefill speed.
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
+import { locateModel, modelHelp } from "@anabranch/gpu-worker/model/locate.ts";
 import {
   codePaths,
   type Dtype,
   dtypes,
   type EngineInfo,
   type EngineLoad,
+  inspectModel,
   openEngine,
   readBandwidth,
 } from "@anabranch/native";
-import { integer, integers, oneOf } from "@anabranch/shared/cli/options.ts";
+import { integer, integers, oneOf, UsageError } from "@anabranch/shared/cli/options.ts";
 import { EngineClient } from "./engine-client.ts";
 import { ggufFile } from "./gguf.ts";
 import { llamaCpp, type Peer, type PeerRun } from "./peer.ts";
@@ -30,7 +32,7 @@ bandwidth of the same threads, measured before each run. A ratio is the median o
 
   --shape NAME      ${shapeNames.join(", ")}
                     (default qwen2.5-0.5b)
-  --model PATH      a model folder or a GGUF file instead
+  --model MODEL     instead: ${modelHelp}
   --dtype TYPE      ${dtypes.join(", ")} (default auto: as many bits as the file has, for
                     shapes bf16); int8 and int4 also report the error of the logits of 64 tokens
                     relative to bf16 and fp32 weights
@@ -107,7 +109,7 @@ export const subject = defineSubject({
     if (values.peer !== undefined) oneOf("peer", values.peer, ["llama.cpp"]);
     return await measureEngine({
       ...(values.model
-        ? fileModel(values.model, dtype)
+        ? await fileModel(values.model, dtype, withPeer)
         : shapeModel(values.shape, dtype, withPeer)),
       withPeer,
       device: values.device,
@@ -144,9 +146,13 @@ function shapeModel(name: string, wanted: Dtype, withPeer: boolean): Model {
   return { name, path: dtype === "int4" ? peerPath : folder, dtype, peerPath, peerWeights };
 }
 
-const fileModel = (path: string, dtype: Dtype): Model => ({
-  ...{ name: basename(path), path, dtype, peerPath: path, peerWeights: "the same file" },
-});
+async function fileModel(model: string, dtype: Dtype, withPeer: boolean): Promise<Model> {
+  const { path, format } = await locateModel(model);
+  if (withPeer && format !== "gguf") {
+    throw new UsageError("--peer llama.cpp reads GGUF alone: give --model a .gguf file");
+  }
+  return { name: basename(path), path, dtype, peerPath: path, peerWeights: "the same file" };
+}
 
 interface Settings extends Model {
   device: string;
@@ -174,7 +180,8 @@ interface Run {
 async function measureEngine(settings: Settings): Promise<EngineFigures> {
   const { path, threads, prefix, peerPath } = settings;
   const peer = settings.withPeer ? llamaCpp(threads) : undefined;
-  const client = openClient(settings);
+  const kvTokenBytes = kvTokenBytesOf(settings);
+  const client = openClient(settings, kvTokenBytes);
   const info = client.engine.info();
   say(`decoding on ${info.backend}`);
   const prompt = fixedPrompt(prefix, info.vocabulary);
@@ -186,18 +193,27 @@ async function measureEngine(settings: Settings): Promise<EngineFigures> {
     say(`  run ${i + 1} of ${settings.repeat} done`);
   }
   client.engine.close();
-  const quantized = oneOf("dtype", info.backend.split(" ").at(-1) ?? "", dtypes);
+  const words = info.backend.split(/[ ,]+/);
+  const quantized = (["int8", "int4"] as const).find((each) => words.includes(each));
   const nmse =
-    quantized === "int8" || quantized === "int4"
-      ? await quantizationError(path, quantized, threads, prompt.slice(0, 64))
-      : undefined;
-  return figuresOf(settings, info, runs, nmse, peer);
+    quantized && (await quantizationError(path, quantized, threads, prompt.slice(0, 64)));
+  return figuresOf(settings, info, kvTokenBytes, runs, nmse, peer);
 }
 
-function openClient({ path, dtype, device, threads, codePath }: Settings): EngineClient {
+/** K and V are fp32 beside fp32 weights, else bf16. */
+function kvTokenBytesOf({ path, dtype }: Settings): number {
+  const alike = dtype === "fp32" ? "fp32" : "bf16";
+  const { memory } = inspectModel(path);
+  return memory.find((each) => each.device === "cpu" && each.dtype === alike)?.kvTokenBytes ?? 0;
+}
+
+function openClient(settings: Settings, kvTokenBytes: number): EngineClient {
+  const { path, dtype, device, threads, lanes, prefix, tokens, codePath } = settings;
+  const maxTokens = prefix + Math.max(...lanes) * (tokens + 32) + 256;
   say(`loading ${path} in ${dtype}`);
   return new EngineClient({
     ...{ model: path, dtype, device, threads },
+    kvMib: Math.ceil((maxTokens * kvTokenBytes) / 2 ** 20) + 1,
     ...(codePath ? { codePath } : {}),
   });
 }
@@ -275,7 +291,8 @@ function nmse(values: Float32Array, reference: Float32Array): number {
 
 function figuresOf(
   { name, dtype, lanes, prefix, tokens, repeat, threads, peerWeights }: Settings,
-  { backend, weightBytes, kvTokenBytes }: EngineInfo,
+  { backend, weightBytes }: EngineInfo,
+  kvTokenBytes: number,
   runs: readonly Run[],
   errors: { nmse_vs_bf16: number; nmse_vs_fp32: number } | undefined,
   peer: Peer | undefined,

@@ -93,7 +93,6 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("vocabulary", info.vocabulary);
     out.Set("context", info.context);
     out.Set("weightBytes", static_cast<double>(info.weight_bytes));
-    out.Set("kvTokenBytes", static_cast<double>(info.kv_token_bytes));
     return out;
   }
 

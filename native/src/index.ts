@@ -159,8 +159,6 @@ export interface EngineInfo {
   context: number;
   /** Bytes of weights that a step reads. */
   weightBytes: number;
-  /** Bytes of K and V of one token in all layers. */
-  kvTokenBytes: number;
 }
 
 export interface EngineLoad {

@@ -83,9 +83,6 @@ class Backend {
   /// Bytes of weights that one step reads, for bandwidth reports.
   virtual std::uint64_t weight_bytes() const = 0;
 
-  /// Bytes of K and V of one token in all layers.
-  virtual std::size_t kv_token_bytes() const = 0;
-
   /// Bytes of KV that the last forward() read; KV that rows share counts once.
   virtual std::uint64_t kv_bytes() const = 0;
 };

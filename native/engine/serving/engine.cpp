@@ -55,7 +55,6 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;
   info_.weight_bytes = backend_->weight_bytes();
-  info_.kv_token_bytes = backend_->kv_token_bytes();
   max_queue_ = options.scheduler.max_queue;
   scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler);
   load_ = scheduler_->load();

@@ -40,7 +40,6 @@ struct EngineInfo {
   int vocabulary = 0;
   int context = 0;
   std::uint64_t weight_bytes = 0;
-  std::uint64_t kv_token_bytes = 0;  // K and V of one token in all layers
 };
 
 struct AdapterInfo {

@@ -82,10 +82,6 @@ class CpuBackend final : public Backend {
   bool takes_adapters() const override { return true; }
   int prefill_rows() const override { return std::min(128, max_rows_); }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
-  size_t kv_token_bytes() const override {
-    return 2 * element_bytes() * config_.kv_heads * config_.head_dim *
-           static_cast<size_t>(config_.layers);
-  }
   std::uint64_t kv_bytes() const override {
     std::uint64_t tokens = 0;
     for (const LayerAttention& layer : config_.attention) {
@@ -151,6 +147,12 @@ class CpuBackend final : public Backend {
   }
 
   size_t element_bytes() const { return type_ == WeightType::kF32 ? 4 : 2; }
+
+  /// K and V of one token in all layers.
+  size_t kv_token_bytes() const {
+    return 2 * element_bytes() * config_.kv_heads * config_.head_dim *
+           static_cast<size_t>(config_.layers);
+  }
 
   void allocate_kv(std::uint64_t bytes) {
     const size_t block = kBlockTokens * kv_token_bytes();

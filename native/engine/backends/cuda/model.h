@@ -36,7 +36,6 @@ class CudaBackend final : public Backend {
   int max_rows() const override { return max_rows_; }
   int prefill_rows() const override { return max_rows_; }
   std::uint64_t weight_bytes() const override { return weights_.bytes_per_step; }
-  size_t kv_token_bytes() const override;
   std::uint64_t kv_bytes() const override;
 
   void forward(const Batch& batch) override;
@@ -50,6 +49,7 @@ class CudaBackend final : public Backend {
   bool fuses_qkv_epilogue() const;
   size_t kv_value_bytes() const;
   size_t kv_head_bytes() const;
+  size_t kv_token_bytes() const;
   void allocate_scratch();
   void allocate_kv(std::uint64_t bytes);
 
