@@ -35,15 +35,25 @@ WeightType stored_weight_type(const ModelConfig& config, const Checkpoint& weigh
   return out;
 }
 
+/// Whether `device` "auto" means a GPU: a code path asks for the CPU, and only the CPU computes
+/// with fp32 and int4 weights.
+bool prefers_gpu(const BackendOptions& options) {
+  return options.weight_type != WeightType::kF32 && options.weight_type != WeightType::kInt4 &&
+         options.code_path.empty() && cuda_devices() > 0;
+}
+
 }  // namespace
 
 WeightType weight_type_for(const ModelConfig& config, const Checkpoint& weights,
                            const BackendOptions& options) {
   if (!options.stored_weight_type) return options.weight_type;
   const WeightType stored = stored_weight_type(config, weights);
-  const bool on_gpu = options.device.starts_with("cuda") ||
-                      (options.device != "cpu" && options.code_path.empty() && cuda_devices() > 0);
-  return stored == WeightType::kInt4 && on_gpu ? WeightType::kInt8 : stored;
+  if (stored != WeightType::kInt4) return stored;
+  BackendOptions widened = options;
+  widened.weight_type = WeightType::kInt8;
+  const bool automatic = options.device.empty() || options.device == "auto";
+  const bool on_gpu = automatic ? prefers_gpu(widened) : options.device != "cpu";
+  return on_gpu ? WeightType::kInt8 : WeightType::kInt4;
 }
 
 KvType kv_type_of(const std::string& name) {
@@ -61,13 +71,6 @@ int cuda_devices() {
 }
 
 namespace {
-
-/// Whether `device` "auto" means a GPU: a code path asks for the CPU, and only the CPU computes
-/// with fp32 and int4 weights.
-bool prefers_gpu(const BackendOptions& options) {
-  return options.weight_type != WeightType::kF32 && options.weight_type != WeightType::kInt4 &&
-         options.code_path.empty() && cuda_devices() > 0;
-}
 
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Checkpoint& weights,
                                            const BackendOptions& options, int device) {
