@@ -15,9 +15,10 @@ namespace {
 
 // A weight format (F32Weights, …) defines one step along K: `depth` values of k, `step` bytes of a
 // panel, and `parts` Inputs per row, each multiplied by one part of the panel's step. Products
-// accumulate in Sum. A chunk has `chunk` values of k. If `grouped`, a chunk's sums are integers, and
-// groups of one or several chunks begin with their columns' scales. Weights are prefetched `ahead`
-// bytes before their use: into L1 for up to `near` rows, into L2 for more, whose inputs need L1.
+// accumulate in Sum. A chunk has `chunk` values of k. If `grouped`, a chunk's sums are integers,
+// and groups of one or several chunks begin with their columns' scales. Weights are prefetched
+// `ahead` bytes before their use: into L1 for up to `near` rows, into L2 for more, whose inputs
+// need L1.
 
 constexpr int kPanelWidth = 2 * W;
 
@@ -198,9 +199,7 @@ struct Int8Weights {
   static int group(const PanelFormat&) { return kInt8Group; }
   static size_t input_size(int k) { return input_pairs(k); }
   static size_t head(FourBitOffset) { return kPanelWidth * 2; }  // bf16 scales
-  static void prepare(const float* x, int k, std::uint32_t* words) {
-    quantize_row(x, k, words);
-  }
+  static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
   struct GroupScale {
     Vec scale;
     Vec apply(Ints sum, const float* input, int) const {
