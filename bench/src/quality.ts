@@ -7,6 +7,7 @@ import { locateModel } from "@anabranch/gpu-worker/model/locate.ts";
 import { integer, oneOf } from "@anabranch/shared/cli/options.ts";
 import { makeTask } from "@anabranch/training/tasks/catalogue.ts";
 import { check, families, type Split, type Task } from "@anabranch/training/tasks/task.ts";
+import { ChatClient, type Mode } from "./chat-client.ts";
 import { type Accuracy, type Answer, type Figures, figures } from "./quality-figures.ts";
 import { type Machine, say, thisMachine } from "./report.ts";
 import { defineSubject } from "./subject.ts";
@@ -45,74 +46,25 @@ export interface QualityFigures extends Figures {
   runs: number;
 }
 
-interface Usage {
-  anabranch: { steps: number; branches: number; visible_tokens: number };
-}
-
-/** Streams answers of one model and measures the time to the last byte. */
-class Client {
-  readonly #url: string;
-  readonly #key: string;
-  readonly #model: string;
-  readonly #mode: "serial" | "parallel";
-  readonly #maxTokens: number;
-
-  constructor(
-    cluster: TestCluster,
-    key: string,
-    model: string,
-    mode: "serial" | "parallel",
-    maxTokens: number,
-  ) {
-    this.#url = `${cluster.url}/v1/chat/completions`;
-    this.#key = key;
-    this.#model = model;
-    this.#mode = mode;
-    this.#maxTokens = maxTokens;
-  }
-
-  async ask(task: Task): Promise<{ answer: Answer; ms: number }> {
-    const body = JSON.stringify({
-      model: this.#model,
-      messages: [{ role: "user", content: task.prompt }],
-      temperature: 0,
-      max_tokens: this.#maxTokens,
-      stream: true,
-      stream_options: { include_usage: true },
-      anabranch: { mode: this.#mode, cache: "bypass" },
-    });
-    const headers = { authorization: `Bearer ${this.#key}`, "content-type": "application/json" };
-    const began = performance.now();
-    const response = await fetch(this.#url, { method: "POST", headers, body });
-    const stream = await response.text();
-    const ms = performance.now() - began;
-    if (!response.ok) throw new Error(`${this.#model}: ${response.status} ${stream}`);
-    let text = "";
-    let finish: string | undefined;
-    let usage: Usage | undefined;
-    for (const line of stream.split("\n")) {
-      if (!line.startsWith("data: {")) continue;
-      const chunk = JSON.parse(line.slice("data: ".length));
-      if (chunk.error) throw new Error(`${this.#model}: ${JSON.stringify(chunk.error)}`);
-      text += chunk.choices[0]?.delta?.content ?? "";
-      finish = chunk.choices[0]?.finish_reason ?? finish;
-      usage = chunk.usage ?? usage;
-    }
-    if (!usage) throw new Error(`${this.#model}: an answer has no usage`);
-    const { steps, branches, visible_tokens } = usage.anabranch;
-    const correct = finish === "stop" && check(task.claims, text);
-    return { answer: { correct, steps, branches, visibleTokens: visible_tokens, wall: [] }, ms };
-  }
+/** One model's answer to a task, judged, and the time to its last byte. */
+async function answer(client: ChatClient, task: Task): Promise<{ answer: Answer; ms: number }> {
+  const { text, finish, steps, branches, visibleTokens, ms } = await client.ask(task.prompt);
+  const correct = finish === "stop" && check(task.claims, text);
+  return { answer: { correct, steps, branches, visibleTokens, wall: [] }, ms };
 }
 
 /** Answers of one model to all tasks, several requests at a time. */
-async function answerAll(name: string, client: Client, tasks: readonly Task[]): Promise<Answer[]> {
+async function answerAll(
+  name: string,
+  client: ChatClient,
+  tasks: readonly Task[],
+): Promise<Answer[]> {
   const out: Answer[] = [];
   const queue = tasks.entries();
   let done = 0;
   const worker = async () => {
     for (const [i, task] of queue) {
-      out[i] = (await client.ask(task)).answer;
+      out[i] = (await answer(client, task)).answer;
       if (++done % 500 === 0) say(`  ${name}: ${done} of ${tasks.length}`);
     }
   };
@@ -125,8 +77,10 @@ async function measure(cluster: TestCluster, of: Settings): Promise<Figures> {
   await cluster.addWorker("model", ["--model", of.model, "--model-id", "model", ...threads]);
   await cluster.addWorker("twin", ["--model", of.twin, "--model-id", "twin", ...threads]);
   const key = await cluster.key("bench");
-  const ours = new Client(cluster, key, "model", "parallel", of.maxTokens);
-  const twin = new Client(cluster, key, "twin", "serial", of.maxTokens);
+  const client = (model: string, mode: Mode) =>
+    new ChatClient(cluster.url, key, { model, mode, temperature: 0, maxTokens: of.maxTokens });
+  const ours = client("model", "parallel");
+  const twin = client("twin", "serial");
 
   const tasks = families.flatMap((family) =>
     Array.from({ length: of.tasks }, (_, i) => makeTask(of.seed, i, of.split, family)),
@@ -150,8 +104,8 @@ async function measure(cluster: TestCluster, of: Settings): Promise<Figures> {
   say(`${timed.length} tasks that both answer correctly, ${of.runs} times each, one client`);
   for (const [i, { task, serial, parallel }] of timed.entries()) {
     for (let run = 0; run < of.runs; run++) {
-      serial.wall.push((await twin.ask(task)).ms);
-      parallel.wall.push((await ours.ask(task)).ms);
+      serial.wall.push((await answer(twin, task)).ms);
+      parallel.wall.push((await answer(ours, task)).ms);
     }
     if ((i + 1) % 200 === 0) say(`  ${i + 1} of ${timed.length}`);
   }
