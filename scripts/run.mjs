@@ -27,6 +27,7 @@ const commands = {
   dialect: { needs: [packages], exec: script("gpu-worker/src/cli/write-dialect.ts") },
   score: { needs: [native], exec: script("gpu-worker/src/cli/score.ts") },
   bench: { needs: [native], exec: script("bench/src/main.ts") },
+  evaluate: { needs: [native], exec: script("bench/src/evaluate/main.ts") },
   data: { needs: [usesEngine ? native : packages], exec: script("training/src/cli/data.ts") },
   classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },
   generate: {

@@ -11,7 +11,9 @@ export const sameFrom = 0.7;
 
 /** The words of a text in small letters, without markup and punctuation. */
 const wordsOf = (text: string): string[] =>
-  plain(unmarked(text)).toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+  plain(unmarked(text))
+    .toLowerCase()
+    .match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
 
 export interface Repetition {
   /** Sentences that an earlier one says in the same words, as a share of all; null if there is none. */
@@ -32,11 +34,15 @@ function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
   return both / (a.size + b.size - both);
 }
 
+/** All list items, each without the lists in it. */
 const itemsOf = (blocks: readonly Block[], text: string): string[] =>
-  blocks.flatMap(({ type, start, end, children }) => [
-    ...(type === "item" ? [text.slice(start, end)] : []),
-    ...itemsOf(children, text),
-  ]);
+  blocks.flatMap(({ type, start, end, children }) => {
+    const inner = children.find((child) => child.type === "list");
+    return [
+      ...(type === "item" ? [text.slice(start, inner?.start ?? end)] : []),
+      ...itemsOf(children, text),
+    ];
+  });
 
 export function repetitionOf(text: string): Repetition {
   const said = text

@@ -9,7 +9,9 @@ import { type Question, questionOf, readEach } from "./pairs.ts";
 type Row = Record<string, unknown>;
 
 /** Benchmarks of others, as files of the data folder. */
-const files: Readonly<Record<string, { file: string; read: (row: Row, line: number) => Question }>> = {
+const files: Readonly<
+  Record<string, { file: string; read: (row: Row, line: number) => Question }>
+> = {
   vicuna: { file: "vicuna_bench.jsonl", read: questionOf },
   ifeval: {
     file: "ifeval.jsonl",

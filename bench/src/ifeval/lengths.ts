@@ -6,8 +6,7 @@ import { split, strip, words } from "./text.ts";
 const numberSentences: Check = (text, parameters) =>
   holds(sentencesOf(text).length, parameters, "num_sentences");
 
-const numberWords: Check = (text, parameters) =>
-  holds(words(text).length, parameters, "num_words");
+const numberWords: Check = (text, parameters) => holds(words(text).length, parameters, "num_words");
 
 /** Paragraphs with *** between them; there may be one more at both ends of the text, and none may be empty. */
 const numberParagraphs: Check = (text, parameters) => {
@@ -20,7 +19,12 @@ const numberParagraphs: Check = (text, parameters) => {
 
 /** The word without quotes before it, up to the first mark, in small letters. */
 const bare = (word: string): string =>
-  (word.replace(/^'+/, "").replace(/^"+/, "").match(/^[^.,?!'"]*/)?.[0] ?? "").toLowerCase();
+  (
+    word
+      .replace(/^'+/, "")
+      .replace(/^"+/, "")
+      .match(/^[^.,?!'"]*/)?.[0] ?? ""
+  ).toLowerCase();
 
 /** Paragraphs with an empty line between them. Empty ones do not count, but have an index. */
 const nthParagraphFirstWord: Check = (text, parameters) => {

@@ -28,11 +28,13 @@ const afterLetters = words("for our we you on to as with by from a an that what 
  * Words that end no sentence with the number before them, though they have a capital: the model learned
  * from the Wall Street Journal, where "1. International" is part of a name.
  */
-const behindNumbers = words("review international business credit letters leisure financing who notable");
+const behindNumbers = words(
+  "review international business credit letters leisure financing who notable",
+);
 
 const closing = `)";}\\]*:@'({[‘’“”«»?!`;
 const potentialEnd = new RegExp(`[.?!](?=(?<after>[${closing}]|\\s+(?<next>\\S+)))`, "gu");
-const realigned = /(?<![^])["')\]}‘’“”«»]+?(?:\s+|(?=--)|$)/mu;
+const realigned = /(?<![\s\S])["')\]}‘’“”«»]+?(?:\s+|(?=--)|$)/mu;
 const dashesOrDots = "-{2,}|\\.{2,}";
 const token = new RegExp(
   [
@@ -112,7 +114,10 @@ function* endsOf(text: string): Generator<End> {
     word = { from, to: index };
     before = {
       end: { at, next: next === undefined ? at : at + after.length - next.length },
-      context: { before: text.slice(Math.max(0, from - 30), from), words: text.slice(from, at) + after },
+      context: {
+        before: text.slice(Math.max(0, from - 30), from),
+        words: text.slice(from, at) + after,
+      },
     };
   }
   if (before && holdsEnd(before.context)) yield before.end;
@@ -132,7 +137,8 @@ export function sentencesOf(text: string): string[] {
   for (const [i, [from, to]] of spans.entries()) {
     const following = spans[i + 1];
     const closed = following && text.slice(...following).match(realigned)?.[0];
-    const end = closed === undefined ? to : (following as [number, number])[0] + closed.trimEnd().length;
+    const end =
+      closed === undefined ? to : (following as [number, number])[0] + closed.trimEnd().length;
     const sentence = text.slice(from + skipped, end);
     skipped = closed?.length ?? 0;
     if (sentence !== "") sentences.push(sentence);

@@ -2,7 +2,8 @@
 // and case differs from JavaScript's regular expressions; this file follows Python's.
 
 /** Characters that Python's `str.strip` and `str.split` take for white space. */
-const space = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const space =
+  "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const outerSpace = new RegExp(`^[${space}]+|[${space}]+$`, "g");
 const innerSpace = new RegExp(`[${space}]+`);
 const cased = /\p{Lowercase}|\p{Uppercase}|\p{Lt}/u;
@@ -37,8 +38,7 @@ export const count = (text: string, pattern: RegExp): number => [...text.matchAl
 export function keywordPattern(keyword: string, whole = false): RegExp {
   const word = "[\\p{L}\\p{N}_]";
   const edge = `(?:(?<!${word})(?=${word})|(?<=${word})(?!${word}))`;
-  const build = (source: string) =>
-    new RegExp(whole ? `${edge}${source}${edge}` : source, "giu");
+  const build = (source: string) => new RegExp(whole ? `${edge}${source}${edge}` : source, "giu");
   try {
     return build(keyword);
   } catch {

@@ -24,7 +24,7 @@ const endChecker: Check = (text, parameters) =>
     .toLowerCase()
     .endsWith(strip(stringOf(parameters, "end_phrase")).toLowerCase());
 
-const quotation: Check = (text) => /^"[^]*"$/.test(strip(text));
+const quotation: Check = (text) => /^"[\s\S]*"$/.test(strip(text));
 
 const noComma: Check = (text) => !text.includes(",");
 

@@ -1,0 +1,91 @@
+// Figures of two sides from the measures of their answers.
+import { type Interval, intervalOf, type RatioInterval, ratiosOf } from "./intervals.ts";
+import { type Judged, type MeasureName, type Measures, measureNames } from "./judge.ts";
+import type { Side } from "./pairs.ts";
+
+/** A mean for each measure that is known of any answer. */
+export type Means = Partial<Record<MeasureName, Interval>>;
+
+/** Ratios per pair, over the pairs whose answer of `model` branched, and over all. */
+export interface SpeedUp {
+  branched: RatioInterval;
+  all: RatioInterval;
+}
+
+export interface Figures {
+  pairs: number;
+  /** Share of the answers of `model` with at least one stage; null if unknown. */
+  coverage: number | null;
+  /**
+   * Of each pair, time and decode steps per visible token of `against` over those of `model`: per token,
+   * because the two texts differ in length. More than 1: `model` is faster.
+   */
+  speedup: { time: SpeedUp; steps: SpeedUp };
+  model: Means;
+  against: Means;
+  /** `model` minus `against` of each pair, over the pairs in which both have the measure. */
+  difference: Means;
+}
+
+const meansOf = (values: (name: MeasureName) => readonly number[]): Means =>
+  Object.fromEntries(
+    measureNames
+      .map((name) => [name, intervalOf(values(name))] as const)
+      .filter(([, { n }]) => n > 0),
+  );
+
+/** `measure` per visible token; undefined if one is unknown or zero. */
+function perToken(of: Measures, measure: MeasureName): number | undefined {
+  const [value = 0] = of[measure];
+  const [tokens = 0] = of.visible_tokens;
+  return value > 0 && tokens > 0 ? value / tokens : undefined;
+}
+
+const hasBranched = ({ measures }: Judged): boolean => measures.model.coverage[0] === 1;
+
+function speedUp(judged: readonly Judged[], measure: MeasureName): SpeedUp {
+  const ratios = (of: readonly Judged[]) =>
+    ratiosOf(
+      of.flatMap(({ measures }) => {
+        const ours = perToken(measures.model, measure);
+        const theirs = perToken(measures.against, measure);
+        return ours === undefined || theirs === undefined ? [] : [theirs / ours];
+      }),
+    );
+  return { branched: ratios(judged.filter(hasBranched)), all: ratios(judged) };
+}
+
+/** Pairs whose values belong to each other: one to one. */
+function differences(judged: readonly Judged[], name: MeasureName): number[] {
+  return judged.flatMap(({ measures: { model, against } }) =>
+    model[name].length === against[name].length
+      ? model[name].map((value, i) => value - (against[name][i] ?? 0))
+      : [],
+  );
+}
+
+export function figuresOf(judged: readonly Judged[]): Figures {
+  const side = (name: Side) =>
+    meansOf((measure) => judged.flatMap(({ measures }) => measures[name][measure]));
+  const model = side("model");
+  return {
+    pairs: judged.length,
+    coverage: model.coverage?.mean ?? null,
+    speedup: { time: speedUp(judged, "seconds"), steps: speedUp(judged, "steps") },
+    model,
+    against: side("against"),
+    difference: meansOf((measure) => differences(judged, measure)),
+  };
+}
+
+/** The figures of each category by its name, if there are several. */
+export function byCategory(judged: readonly Judged[]): Record<string, Figures> {
+  const names = [...new Set(judged.map(({ pair }) => pair.question.category))].sort();
+  if (names.length < 2) return {};
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      figuresOf(judged.filter(({ pair }) => pair.question.category === name)),
+    ]),
+  );
+}
