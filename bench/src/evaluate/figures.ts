@@ -1,6 +1,6 @@
 // Figures of two sides from the measures of their answers.
 import { type Interval, intervalOf, type RatioInterval, ratiosOf } from "./intervals.ts";
-import { type Judged, type MeasureName, type Measures, measureNames } from "./judge.ts";
+import { type Judged, type MeasureName, type Measures, measureNames, shares } from "./judge.ts";
 import type { Side } from "./pairs.ts";
 
 /** A mean for each measure that is known of any answer. */
@@ -27,11 +27,9 @@ export interface Figures {
   difference: Means;
 }
 
-const meansOf = (values: (name: MeasureName) => readonly number[]): Means =>
+const meansOf = (interval: (name: MeasureName) => Interval): Means =>
   Object.fromEntries(
-    measureNames
-      .map((name) => [name, intervalOf(values(name))] as const)
-      .filter(([, { n }]) => n > 0),
+    measureNames.map((name) => [name, interval(name)] as const).filter(([, { n }]) => n > 0),
   );
 
 /** `measure` per visible token; undefined if one is unknown or zero. */
@@ -66,7 +64,12 @@ function differences(judged: readonly Judged[], name: MeasureName): number[] {
 
 export function figuresOf(judged: readonly Judged[]): Figures {
   const side = (name: Side) =>
-    meansOf((measure) => judged.flatMap(({ measures }) => measures[name][measure]));
+    meansOf((measure) =>
+      intervalOf(
+        judged.flatMap(({ measures }) => measures[name][measure]),
+        shares.has(measure),
+      ),
+    );
   const model = side("model");
   return {
     pairs: judged.length,
@@ -74,7 +77,7 @@ export function figuresOf(judged: readonly Judged[]): Figures {
     speedup: { time: speedUp(judged, "seconds"), steps: speedUp(judged, "steps") },
     model,
     against: side("against"),
-    difference: meansOf((measure) => differences(judged, measure)),
+    difference: meansOf((measure) => intervalOf(differences(judged, measure))),
   };
 }
 

@@ -14,6 +14,9 @@ export interface RatioInterval extends Interval {
   max: number | null;
 }
 
+/** The normal distribution's quantile at 97.5%. */
+const normal = 1.959964;
+
 /** 97.5% quantiles for one and two degrees of freedom, where the series below is too rough. */
 const fewDegrees = [12.7062, 4.3027];
 
@@ -21,7 +24,7 @@ const fewDegrees = [12.7062, 4.3027];
 export function studentsT(degrees: number): number {
   const exact = fewDegrees[degrees - 1];
   if (exact !== undefined) return exact;
-  const z = 1.959964;
+  const z = normal;
   const [z3, z5, z7] = [z ** 3, z ** 5, z ** 7];
   return (
     z +
@@ -31,11 +34,20 @@ export function studentsT(degrees: number): number {
   );
 }
 
-/** Student's t interval of the mean. */
-export function intervalOf(values: readonly number[]): Interval {
+/** Wilson's score interval of a share, which stays between 0 and 1. */
+function shareInterval(mean: number, n: number): Interval {
+  const z2 = normal ** 2;
+  const centre = (mean + z2 / (2 * n)) / (1 + z2 / n);
+  const half = (normal / (1 + z2 / n)) * Math.sqrt((mean * (1 - mean)) / n + z2 / (4 * n * n));
+  return { mean, low: Math.max(0, centre - half), high: Math.min(1, centre + half), n };
+}
+
+/** Student's t interval of the mean, or Wilson's for `shares` whose values are all 0 or 1. */
+export function intervalOf(values: readonly number[], shares = false): Interval {
   const n = values.length;
   if (n === 0) return { mean: null, low: null, high: null, n };
   const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  if (shares && values.every((value) => value === 0 || value === 1)) return shareInterval(mean, n);
   if (n === 1) return { mean, low: null, high: null, n };
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
   const half = studentsT(n - 1) * Math.sqrt(variance / n);

@@ -29,6 +29,20 @@ export const measureNames = [
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 
+/** Measures whose values are 0 or 1, or shares between. */
+export const shares: ReadonlySet<MeasureName> = new Set<MeasureName>([
+  "coverage",
+  "cut_off",
+  "repeated_sentences",
+  "repeated_items",
+  "prompt_strict",
+  "prompt_loose",
+  "instruction_strict",
+  "instruction_loose",
+  "claims_found",
+  "all_claims",
+]);
+
 /** Values of one answer: one of most measures, one per instruction of some, none of what is unknown. */
 export type Measures = Record<MeasureName, readonly number[]>;
 

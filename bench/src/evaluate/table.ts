@@ -1,7 +1,7 @@
 // Figures as text.
 import type { Figures, SpeedUp } from "./figures.ts";
 import type { Interval, RatioInterval } from "./intervals.ts";
-import { type MeasureName, measureNames } from "./judge.ts";
+import { type MeasureName, measureNames, shares } from "./judge.ts";
 
 const labels: Readonly<Record<MeasureName, string>> = {
   seconds: "seconds",
@@ -24,20 +24,6 @@ const labels: Readonly<Record<MeasureName, string>> = {
   all_claims: "all claims found",
   log_likelihood: "log-likelihood a token",
 };
-
-/** Measures that are shares of something. */
-const shares: ReadonlySet<MeasureName> = new Set<MeasureName>([
-  "coverage",
-  "cut_off",
-  "repeated_sentences",
-  "repeated_items",
-  "prompt_strict",
-  "prompt_loose",
-  "instruction_strict",
-  "instruction_loose",
-  "claims_found",
-  "all_claims",
-]);
 
 const format = (value: number | null, name: MeasureName): string => {
   if (value === null) return "–";

@@ -15,10 +15,19 @@ const frequency: Check = (text, parameters) =>
 const forbiddenWords: Check = (text, parameters) =>
   !stringsOf(parameters, "forbidden_words").some((word) => keywordPattern(word, true).test(text));
 
+const alphabet = [..."abcdefghijklmnopqrstuvwxyz"];
+
+/**
+ * Two of IFEval's prompts ask for a sign that is no letter. There lm-eval draws a letter and counts that; what
+ * it says of most letters is what it says most often.
+ */
 const letterFrequency: Check = (text, parameters) => {
+  const lower = text.toLowerCase();
+  const enough = (letter: string) =>
+    holds(lower.split(letter).length - 1, parameters, "let_frequency", "let_relation");
   const letter = strip(stringOf(parameters, "letter")).toLowerCase();
-  const found = text.toLowerCase().split(letter).length - 1;
-  return holds(found, parameters, "let_frequency", "let_relation");
+  if (alphabet.includes(letter)) return enough(letter);
+  return alphabet.filter(enough).length > alphabet.length / 2;
 };
 
 export const keywords: Readonly<Record<string, Check>> = {

@@ -81,7 +81,7 @@ interface Context {
   words: string;
 }
 
-const nameBefore = /(?:\p{Lu}\.|\p{Lu}[\p{L}’'-]+)\s*$/u;
+const nameBefore = /\p{Lu}[\p{L}’'-]*\.?\s*$/u;
 
 function holdsEnd({ before, words }: Context): boolean {
   const tokens = words.match(token) ?? [];
