@@ -204,9 +204,6 @@ async function measureQuality(settings: Settings): Promise<QualityFigures> {
   const { model, twin, split, runs, threads } = settings;
   say("starting the gateway and two workers");
   const cluster = await openTestCluster();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => void cluster.close().finally(() => process.exit(1)));
-  }
   try {
     const measured = await measure(cluster, settings);
     return {

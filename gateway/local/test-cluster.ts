@@ -45,6 +45,12 @@ export async function openTestCluster(): Promise<TestCluster> {
   const state = mkdtempSync(join(tmpdir(), "anabranch-e2e-"));
   const gateway: LocalGateway = await serve({ port: 0, state, accessLog: false });
   const workers: ChildProcess[] = [];
+  // Miniflare ends the process on a signal, before anyone can close the cluster.
+  const abandon = () => {
+    for (const child of workers) child.kill("SIGTERM");
+    rmSync(state, { recursive: true, force: true });
+  };
+  process.once("exit", abandon);
   const { ANABRANCH_ADMIN_TOKEN: admin, ANABRANCH_POOL_TOKEN } = gateway.secrets;
 
   async function call<T>(path: string, credential: string, init: RequestInit = {}): Promise<T> {
@@ -109,6 +115,7 @@ export async function openTestCluster(): Promise<TestCluster> {
         await once(child, "exit");
       }
       await gateway.close();
+      process.off("exit", abandon);
       rmSync(state, { recursive: true, force: true });
     },
   };

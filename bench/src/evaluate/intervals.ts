@@ -17,8 +17,8 @@ export interface RatioInterval extends Interval {
 /** The normal distribution's quantile at 97.5%. */
 const normal = 1.959964;
 
-/** 97.5% quantiles for one and two degrees of freedom, where the series below is too rough. */
-const fewDegrees = [12.7062, 4.3027];
+/** 97.5% quantiles for one to five degrees of freedom, where the series below is too rough. */
+const fewDegrees = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706];
 
 /** Quantile of Student's t at 97.5%: the Cornish-Fisher expansion around the normal one. */
 export function studentsT(degrees: number): number {

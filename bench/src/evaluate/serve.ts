@@ -102,9 +102,6 @@ export async function answerPairs(
   if (questions.length === 0) return [];
   say("starting the gateway");
   const cluster = await openTestCluster();
-  const stop = () => void cluster.close().finally(() => process.exit(1));
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.once(signal, stop);
   try {
     const ids = await startWorkers(cluster, options);
     const { sides, temperature, maxTokens, seed, concurrency } = options;
@@ -119,6 +116,5 @@ export async function answerPairs(
     return await askAll(clients, questions, concurrency, file);
   } finally {
     await cluster.close();
-    for (const signal of signals) process.off(signal, stop);
   }
 }

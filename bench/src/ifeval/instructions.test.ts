@@ -100,7 +100,7 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
   "length_constraints:nth_paragraph_first_word": [
     {
       parameters: { num_paragraphs: 2, nth_paragraph: 2, first_word: "Rivers" },
-      follow: ["One.\n\nrivers, they flow.", "One.\n\n'\"Rivers\" flow."],
+      follow: ["One.\n\nrivers, they flow.", 'One.\n\n\'"Rivers" flow.'],
       break: ["Rivers\n\nflow", "One.\n\nRivers-like", "One.\n\nRivers\n\nthree"],
     },
   ],
@@ -179,7 +179,10 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
   "startend:quotation": [{ follow: ['"a"', ' "a\nb" '], break: ['"', '"a', "“a”"] }],
   "punctuation:no_comma": [{ follow: ["none；、"], break: ["a, b"] }],
   "change_case:english_capital": [
-    { follow: [english.toUpperCase()], break: [english, "DAS HAUS AM FLUSS IST SCHÖN ŞĞ".concat("a")] },
+    {
+      follow: [english.toUpperCase()],
+      break: [english, "DAS HAUS AM FLUSS IST SCHÖN ŞĞ".concat("a")],
+    },
   ],
   "change_case:english_lowercase": [
     { follow: [english], break: [`A ${english}`, "das haus am fluss hat eine blaue tür", "123"] },
