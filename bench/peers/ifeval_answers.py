@@ -1,10 +1,12 @@
-"""Writes answers to IFEval's prompts for a comparison of checks: many that follow, many that do not.
+"""Writes answers to IFEval's prompts to compare checks on: many that follow, many that do not.
 
-    python bench/peers/ifeval_answers.py --ifeval ifeval.jsonl --responses FILE... --out answers.jsonl
+    python bench/peers/ifeval_answers.py --ifeval ifeval.jsonl \\
+      --responses FILE... --out answers.jsonl
 
-Each line has two answers to one prompt. `against` is a response to another prompt, taken from the files (JSONL
-with `response`). `model` is one too, changed so that it follows the prompt's instructions: what they ask for
-is added in order, and what they forbid is removed. `npm run evaluate -- --answers` reads the result.
+Each line has two answers to one prompt. `against` is a response to another prompt, taken from the
+files (JSONL with `response`). `model` is one too, changed so that it follows the prompt's
+instructions: what they ask for is added in order, and what they forbid is removed.
+`npm run evaluate -- --answers` reads the result.
 """
 
 import argparse
@@ -27,7 +29,10 @@ TEXTS = {
     "pt": "Esta é uma resposta curta. Hoje o tempo está muito bom e nós vamos passear no parque.",
     "gu": "આ એક ટૂંકો જવાબ છે. આજે હવામાન ખૂબ સારું છે અને અમે બહાર ફરવા જઈ રહ્યા છીએ.",
     "te": "ఇది ఒక చిన్న సమాధానం. ఈ రోజు వాతావరణం చాలా బాగుంది మరియు మేము బయటకు వెళ్తున్నాము.",
-    "it": "Questa è una risposta breve. Oggi il tempo è molto bello e andiamo a passeggiare nel parco.",
+    "it": (
+        "Questa è una risposta breve. Oggi il tempo è molto "
+        "bello e andiamo a passeggiare nel parco."
+    ),
     "ar": "هذه إجابة قصيرة. الطقس جميل جدا اليوم ونحن ذاهبون للتنزه في الحديقة.",
     "ta": "இது ஒரு சிறிய பதில். இன்று வானிலை மிகவும் நன்றாக உள்ளது, நாங்கள் வெளியே செல்கிறோம்.",
     "fi": "Tämä on lyhyt vastaus. Tänään sää on erittäin kaunis ja menemme kävelylle puistoon.",
@@ -39,7 +44,7 @@ TEXTS = {
 
 
 def sized(text: str, pattern: str, number: int, relation: str) -> str:
-    """The text, longer or cut so that the number of matches of `pattern` stands in the relation to `number`."""
+    """The text, longer or cut, so that its matches of `pattern` are `relation` `number`."""
     ends = [match.end() for match in re.finditer(pattern, text)]
     if relation == "less than":
         return text[: ends[max(0, number - 2)]] if len(ends) >= number else text
@@ -117,6 +122,12 @@ def following(text: str, kind: str, of: dict) -> str:
 LAST = ("length_constraints", "change_case", "punctuation", "combination", "startend")
 
 
+def turn(kind: str) -> int:
+    """When an instruction is obeyed: those that change the whole text come last."""
+    group = kind.split(":")[0]
+    return LAST.index(group) if group in LAST else -1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ifeval", required=True)
@@ -125,15 +136,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     rng = random.Random(args.seed)
-    responses = [
-        json.loads(line)["response"] for file in args.responses for line in open(file, encoding="utf-8")
-    ]
+    lines = [line for file in args.responses for line in open(file, encoding="utf-8")]
+    responses = [json.loads(line)["response"] for line in lines]
     with open(args.out, "w", encoding="utf-8") as out:
         for line in open(args.ifeval, encoding="utf-8"):
             row = json.loads(line)
             answer = rng.choice(responses)
             asked = list(zip(row["instruction_id_list"], row["kwargs"], strict=True))
-            for kind, of in sorted(asked, key=lambda each: LAST.index(g) if (g := each[0].split(":")[0]) in LAST else -1):
+            for kind, of in sorted(asked, key=lambda each: turn(each[0])):
                 answer = following(answer, kind, of)
             pair = {"model": {"text": answer}, "against": {"text": rng.choice(responses)}}
             out.write(json.dumps({**row, **pair}, ensure_ascii=False) + "\n")

@@ -1,14 +1,14 @@
 """Compares our IFEval checks with those of lm-eval on the same answers.
 
     npm run evaluate -- --answers FILE --scores scores.jsonl
-    pip install lm-eval==0.4.13 langdetect nltk immutabledict
+    pip install lm-eval==0.4.13 langdetect nltk immutabledict packaging
     python bench/peers/ifeval_peer.py --scores scores.jsonl
 
-lm-eval detects languages with random draws, and draws a letter where a prompt names none, so it can say
-different things of one answer. Each answer is therefore checked under several seeds. Ours agrees if lm-eval
-says the same under one of them; instructions of which it says both are counted as `undecided`. NLTK needs
-its `punkt_tab` data (it downloads them, or NLTK_DATA names their folder). Prints one JSON value; exits with 1
-if a verdict differs.
+lm-eval detects languages with random draws, and draws a letter where a prompt names none, so it
+can say different things of one answer. Each answer is therefore checked under several seeds. Ours
+agrees if lm-eval says the same under one of them; instructions of which it says both are counted
+as `undecided`. NLTK needs its `punkt_tab` data (it downloads them, or NLTK_DATA names their
+folder). Prints one JSON value; exits with 1 if a verdict differs.
 """
 
 import argparse
@@ -38,7 +38,8 @@ def lm_eval_checks() -> types.ModuleType:
 def verdicts(checks: types.ModuleType, row: dict, seed: int) -> dict[str, list[bool]]:
     random.seed(seed)
     langdetect.DetectorFactory.seed = seed
-    doc = {"key": row["id"], **{name: row[name] for name in ("prompt", "instruction_id_list", "kwargs")}}
+    fields = ("prompt", "instruction_id_list", "kwargs")
+    doc = {"key": row["id"], **{name: row[name] for name in fields}}
     result = checks.process_results(doc, [row["response"]])
     return {level: result[f"inst_level_{level}_acc"] for level in LEVELS}
 
@@ -50,7 +51,8 @@ def main() -> None:
     args = parser.parse_args()
     logging.disable(logging.ERROR)
     checks = lm_eval_checks()
-    report = {level: {"instructions": 0, "agree": 0, "undecided": 0, "followed": 0} for level in LEVELS}
+    counted = ("instructions", "agree", "undecided", "followed")
+    report: dict[str, dict[str, int]] = {level: dict.fromkeys(counted, 0) for level in LEVELS}
     kinds: dict[str, dict[str, int]] = {}
     answers, prompts_agree, differ = 0, 0, []
     for line in open(args.scores, encoding="utf-8"):
@@ -79,7 +81,8 @@ def main() -> None:
                     differ.append({**where, "level": level, "ours": ours})
         prompts_agree += agreed
     report["prompts"] = {"answers": answers, "agree_strict": prompts_agree}
-    print(json.dumps({"lm_eval": importlib.metadata.version("lm_eval"), **report, "kinds": kinds, "differ": differ}))
+    version = importlib.metadata.version("lm_eval")
+    print(json.dumps({"lm_eval": version, **report, "kinds": kinds, "differ": differ}))
     sys.exit(1 if differ else 0)
 
 

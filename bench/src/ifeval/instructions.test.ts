@@ -18,8 +18,8 @@ const english = "the house by the river has a blue door and two windows that nob
 const cases: Readonly<Record<string, readonly Case[]>> = {
   "keywords:existence": [
     {
-      parameters: { keywords: ["river", "boat"] },
-      follow: ["A BOAT on the River.", "riverboats"],
+      parameters: { keywords: ["lake", "boat"] },
+      follow: ["A BOAT on the Lake.", "boats of lakes"],
       break: ["A boat."],
     },
   ],
