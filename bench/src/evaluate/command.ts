@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { basename, dirname } from "node:path";
 import { modelHelp } from "@anabranch/gpu-worker/model/locate.ts";
 import { dtypes } from "@anabranch/native";
-import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { decimal, integer, oneOf, UsageError } from "@anabranch/shared/cli/options.ts";
 import { modes } from "../chat-client.ts";
 import { type Machine, say, thisMachine } from "../report.ts";
 import { defineSubject } from "../subject.ts";
@@ -20,7 +20,7 @@ import { figuresText } from "./table.ts";
 
 const demo = "models/demo";
 
-const help = `npm run evaluate -- --suite SUITE [options]
+const help = `npm run evaluate -- [options]
 
 Two models, or one in two modes, answer the same prompts in one run: through the gateway and real workers,
 each prompt to both in turn, with the gateway's cache bypassed. Prints time, decode steps, coverage, length,
@@ -35,7 +35,7 @@ docs/evaluate.md says what each figure means.
   --against-mode M   its mode (default serial)
   --against-adapter PATH
   --suite SUITE      ${suiteNames.join(", ")}, or a JSONL file with "prompt" a line
-                     (and "id", "category", "instruction_id_list" with "kwargs", "claims")
+                     (and "id", "category", "instruction_id_list" with "kwargs", "claims") (default rag)
   --data FOLDER      where the files of vicuna, ifeval and mt-bench are (default ../shared/data)
   --limit N          prompts, at most (default: all of a file, 100 of rag and maths)
   --temperature T    default 0
@@ -173,9 +173,9 @@ async function evaluate(values: Values): Promise<Evaluation> {
   }
   if (values.blind && values.page === undefined) throw new UsageError("--blind needs --page");
   const serving = serveOptionsOf(values);
-  const suite = answers === undefined ? required("suite", values.suite) : null;
+  const suite = values.suite ?? "rag";
   const pairs =
-    answers === undefined ? await newPairs(suite ?? "", values, serving) : await readPairs(answers);
+    answers === undefined ? await newPairs(suite, values, serving) : await readPairs(answers);
   const judged = await judgeAll(pairs, values);
   const figures = figuresOf(judged);
   if (values.scores !== undefined) {
@@ -194,7 +194,7 @@ async function evaluate(values: Values): Promise<Evaluation> {
   const made = answers === undefined;
   return {
     machine: thisMachine(serving.threads),
-    suite,
+    suite: made ? suite : null,
     sides: made ? sides : null,
     settings: made ? { temperature, max_tokens, seed, concurrency } : null,
     ...{ under, same_items_from: sameFrom },

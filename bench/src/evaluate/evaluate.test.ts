@@ -79,7 +79,6 @@ describe("a run", () => {
 
   it.each([
     [["--suite", "none"], "--suite takes one of vicuna"],
-    [[], "--suite is needed"],
     [["--suite", "rag", "--mode", "fast"], "--mode takes one of auto, parallel, serial"],
     [["--suite", "vicuna", "--data", "/none"], "--data names the folder"],
     [["--suite", "rag", "--blind"], "--blind needs --page"],

@@ -45,11 +45,8 @@ const token = new RegExp(
   "gu",
 );
 
-/** Whether the word that follows an abbreviation, an initial or an ordinal begins a sentence; null: unknown. */
-function begins(next: string): boolean | null {
-  if (/^[;:,.!?]$/.test(next)) return false;
-  return /^\p{Lowercase}/u.test(next) ? false : null;
-}
+/** What no sentence begins with. */
+const noBeginning = /^[;:,.!?]$|^\p{Lowercase}/u;
 
 /**
  * Whether a sentence ends with `token` if `next` follows it. `named`: the word before is a name, whose next
@@ -66,11 +63,13 @@ function endsSentence(token: string, next: string, named: boolean): boolean {
   const abbreviated =
     abbreviations.has(type) || abbreviations.has(type.slice(type.lastIndexOf("-") + 1));
   if (/^[\p{L}_]\.$/u.test(token)) {
-    if (abbreviated || begins(next) === false) return false;
+    if (abbreviated || noBeginning.test(next)) return false;
     return !capital || !named || starters.has(word) || afterLetters.has(word);
   }
   if (abbreviated) return capital && starters.has(word);
-  if (/^-?[.,]?\d[\d,.-]*$/.test(type)) return begins(next) !== false && !behindNumbers.has(word);
+  if (/^-?[.,]?\d[\d,.-]*$/.test(type)) {
+    return !noBeginning.test(next) && !behindNumbers.has(word);
+  }
   return true;
 }
 
