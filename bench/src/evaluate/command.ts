@@ -39,12 +39,12 @@ docs/evaluate.md says what each figure means.
   --data FOLDER      where the files of vicuna, ifeval and mt-bench are (default ../shared/data)
   --limit N          prompts, at most (default: all of a file, 100 of rag and maths)
   --temperature T    default 0
-  --max-tokens N     completion tokens of an answer, at most (default 1000)
+  --max-tokens N     completion tokens of an answer, at most (default 512)
   --seed N           of sampling, of rag and maths, and of the order of --blind (default 1)
   --concurrency N    prompts at once (default 1: times are those of a client that is alone)
   --dtype TYPE       of the weights: ${dtypes.join(", ")} (default auto)
   --device DEVICE    auto, cpu or cuda:N (default auto)
-  --threads N        engine threads per worker (default: one per core)
+  --threads N        engine threads per worker (default: all cores but one, as a worker has)
   --under MODEL      an instruct model that scores the answers: log-likelihood per token
   --out FILE         keep the answers as JSONL; a run that was interrupted goes on from them
   --answers FILE     judge the answers of such a file in place of new ones
@@ -81,12 +81,12 @@ const options = {
   data: { type: "string", default: "../shared/data" },
   limit: { type: "string" },
   temperature: { type: "string", default: "0" },
-  "max-tokens": { type: "string", default: "1000" },
+  "max-tokens": { type: "string", default: "512" },
   seed: { type: "string", default: "1" },
   concurrency: { type: "string", default: "1" },
   dtype: { type: "string", default: "auto" },
   device: { type: "string", default: "auto" },
-  threads: { type: "string", default: String(availableParallelism()) },
+  threads: { type: "string", default: String(Math.max(1, availableParallelism() - 1)) },
   under: { type: "string" },
   out: { type: "string" },
   answers: { type: "string" },
