@@ -37,7 +37,7 @@ docs/evaluate.md says what each figure means.
   --suite SUITE      ${suiteNames.join(", ")}, or a JSONL file with "prompt" a line
                      (and "id", "category", "instruction_id_list" with "kwargs", "claims") (default rag)
   --data FOLDER      where the files of vicuna, ifeval and mt-bench are (default ../shared/data)
-  --limit N          prompts, at most (default: all of a file, 100 of rag and maths)
+  --limit N          prompts, at most, from all over a file (default: all, 100 of rag and maths)
   --temperature T    default 0
   --max-tokens N     completion tokens of an answer, at most (default 512)
   --seed N           of sampling, of rag and maths, and of the order of --blind (default 1)

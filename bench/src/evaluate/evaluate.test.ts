@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Evaluation } from "./command.ts";
 import { byCategory, figuresOf } from "./figures.ts";
-import { intervalOf, ratiosOf, studentsT } from "./intervals.ts";
+import { intervalOf, ratiosOf, shareOf, studentsT } from "./intervals.ts";
 import { judge } from "./judge.ts";
 import { pageOf } from "./page.ts";
 import { type GivenAnswer, type Pair, PairFile, readPairs } from "./pairs.ts";
@@ -163,11 +163,12 @@ describe("an interval", () => {
   });
 
   it("is Wilson's around a share, so that it stays between 0 and 1", () => {
-    const { mean, low, high } = intervalOf([1, 1, 1, 1, 1, 1, 1, 1, 1, 1], true);
+    const { mean, low, high } = shareOf([1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     expect(mean).toBe(1);
     expect(high).toBeCloseTo(1);
     expect(low).toBeCloseTo(0.7225, 3);
-    expect(intervalOf([0, 1], true).low).toBeCloseTo(0.0945, 3);
+    expect(shareOf([0, 1]).low).toBeCloseTo(0.0945, 3);
+    expect(shareOf([0, 0.5])).toMatchObject({ mean: 0.25, low: 0, high: 1 });
   });
 
   it("is unknown for one value, and so is all for none", () => {
@@ -268,6 +269,12 @@ describe("a suite", () => {
       ["v1", "fermi"],
       ["v2", "generic"],
     ]);
+  });
+
+  it("takes a limit from all over a file", async () => {
+    const rows = Array.from({ length: 10 }, (_, i) => ({ id: `${i}`, prompt: `Prompt ${i}` }));
+    const suite = await readSuite(write("ten.jsonl", rows), { data: "", limit: 3, seed: 1 });
+    expect(suite.map(({ id }) => id)).toEqual(["0", "4", "7"]);
   });
 
   it("takes the first turns of MT-bench", async () => {

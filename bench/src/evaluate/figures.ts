@@ -1,5 +1,5 @@
 // Figures of two sides from the measures of their answers.
-import { type Interval, intervalOf, type RatioInterval, ratiosOf } from "./intervals.ts";
+import { type Interval, intervalOf, type RatioInterval, ratiosOf, shareOf } from "./intervals.ts";
 import { type Judged, type MeasureName, type Measures, measureNames, shares } from "./judge.ts";
 import type { Side } from "./pairs.ts";
 
@@ -65,9 +65,8 @@ function differences(judged: readonly Judged[], name: MeasureName): number[] {
 export function figuresOf(judged: readonly Judged[]): Figures {
   const side = (name: Side) =>
     meansOf((measure) =>
-      intervalOf(
+      (shares.has(measure) ? shareOf : intervalOf)(
         judged.flatMap(({ measures }) => measures[name][measure]),
-        shares.has(measure),
       ),
     );
   const model = side("model");

@@ -34,24 +34,29 @@ export function studentsT(degrees: number): number {
   );
 }
 
-/** Wilson's score interval of a share, which stays between 0 and 1. */
-function shareInterval(mean: number, n: number): Interval {
-  const z2 = normal ** 2;
-  const centre = (mean + z2 / (2 * n)) / (1 + z2 / n);
-  const half = (normal / (1 + z2 / n)) * Math.sqrt((mean * (1 - mean)) / n + z2 / (4 * n * n));
-  return { mean, low: Math.max(0, centre - half), high: Math.min(1, centre + half), n };
-}
-
-/** Student's t interval of the mean, or Wilson's for `shares` whose values are all 0 or 1. */
-export function intervalOf(values: readonly number[], shares = false): Interval {
+/** Student's t interval of the mean. */
+export function intervalOf(values: readonly number[]): Interval {
   const n = values.length;
   if (n === 0) return { mean: null, low: null, high: null, n };
   const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  if (shares && values.every((value) => value === 0 || value === 1)) return shareInterval(mean, n);
   if (n === 1) return { mean, low: null, high: null, n };
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
   const half = studentsT(n - 1) * Math.sqrt(variance / n);
   return { mean, low: mean - half, high: mean + half, n };
+}
+
+const within = (value: number | null) => (value === null ? null : Math.min(1, Math.max(0, value)));
+
+/** The same of values from 0 to 1, not beyond them; Wilson's score interval if all are 0 or 1. */
+export function shareOf(values: readonly number[]): Interval {
+  const { mean, low, high, n } = intervalOf(values);
+  if (mean === null || values.some((value) => value !== 0 && value !== 1)) {
+    return { mean, low: within(low), high: within(high), n };
+  }
+  const z2 = normal ** 2;
+  const centre = (mean + z2 / (2 * n)) / (1 + z2 / n);
+  const half = (normal / (1 + z2 / n)) * Math.sqrt((mean * (1 - mean)) / n + z2 / (4 * n * n));
+  return { mean, low: within(centre - half), high: within(centre + half), n };
 }
 
 export const ratiosOf = (values: readonly number[]): RatioInterval => ({

@@ -58,13 +58,19 @@ export async function readSuite(name: string, options: SuiteOptions): Promise<Qu
     );
   }
   const questions = await readEach(path, known?.read ?? questionOf);
-  const once = new Map(questions.map((question) => [question.prompt, question]));
-  const left = [...once.values()].slice(0, limit);
+  const once = [...new Map(questions.map((question) => [question.prompt, question])).values()];
+  const left = spread(once, limit ?? once.length);
   const ids = left.map(({ id }) => id);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
   if (twice !== undefined) throw new Error(`${path}: two prompts have the id "${twice}"`);
   return left;
 }
+
+/** `limit` of a list at equal distances: files are ordered by category. */
+const spread = <T>(list: readonly T[], limit: number): T[] =>
+  list.filter(
+    (_, i) => Math.floor((i * limit) / list.length) !== Math.floor(((i - 1) * limit) / list.length),
+  );
 
 const generate = (family: Family, seed: number, count: number): Question[] =>
   Array.from({ length: count }, (_, i) => {
