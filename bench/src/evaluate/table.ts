@@ -71,7 +71,7 @@ export function figuresText(
   const lines = aligned([head, ...figureRows(figures)], [28, 26, 26, 28]);
   const rows = Object.entries(categories).map(
     ([name, { pairs, speedup, model, against, ...f }]) => [
-      name,
+      name === "" ? "(none)" : name,
       String(pairs),
       f.coverage === null ? "–" : `${(100 * f.coverage).toFixed(0)}%`,
       times(speedup.time.all.mean),
