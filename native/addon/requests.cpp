@@ -20,10 +20,46 @@ AdapterSource adapter_source(const Napi::Value& value) {
           integer(object, "tokens", 0, 0, 1 << 28)};
 }
 
+namespace {
+
+std::vector<std::string> strings(const Napi::Object& o, const char* name) {
+  const Napi::Value value = o.Get(name);
+  const std::string what = std::string("outline.") + name;
+  if (!value.IsArray()) throw bad_argument(what + " must be a list");
+  const auto list = value.As<Napi::Array>();
+  const std::uint32_t length = length_of(list, what.c_str());
+  std::vector<std::string> out;
+  out.reserve(length);
+  for (std::uint32_t i = 0; i < length; ++i) {
+    const Napi::Value item = list.Get(i);
+    if (!item.IsString()) throw bad_argument(what + " must hold strings");
+    out.push_back(item.As<Napi::String>().Utf8Value());
+  }
+  return out;
+}
+
+/// {texts, sequentialTitles, closingTitles, procedureWords, continueProbability}
+std::shared_ptr<const OutlineRules> outline_rules(const Napi::Value& value) {
+  if (absent(value)) return nullptr;
+  if (!value.IsObject()) throw bad_argument("outline must be an object");
+  const auto object = value.As<Napi::Object>();
+  auto rules = std::make_shared<OutlineRules>();
+  rules->texts = std::make_shared<TokenTexts>(strings(object, "texts"));
+  rules->sequential_titles = strings(object, "sequentialTitles");
+  rules->closing_titles = strings(object, "closingTitles");
+  rules->procedure_words = strings(object, "procedureWords");
+  rules->continue_probability =
+      number(object, "continueProbability", rules->continue_probability, 0, 1);
+  return rules;
+}
+
+}  // namespace
+
 EngineOptions engine_options(const Napi::Object& o) {
   EngineOptions options;
   options.model = text(o, "model");
   options.dialect = text(o, "dialect");
+  options.outline = outline_rules(o.Get("outline"));
   options.max_context = integer(o, "maxContext", 0, 0, 1 << 24);
   const std::string dtype = text(o, "dtype");
   options.backend.stored_weight_type = dtype.empty() || dtype == "auto";
@@ -153,8 +189,9 @@ std::vector<LoggedLane> log_of(const Napi::Value& value) {
     auto& lane = out.emplace_back();
     lane.lane = integer(object, "lane", -1, 0, 1 << 24);
     lane.tokens = token_ids(object.Get("tokens"), "log.tokens");
-    const int reason = integer(object, "closed", 0, 0, 3);
+    const int reason = integer(object, "closed", 0, 0, 4);
     if (reason > 0) lane.closed = static_cast<CloseReason>(reason);
+    lane.accepted = boolean(object, "accepted");
   }
   return out;
 }

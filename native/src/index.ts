@@ -28,6 +28,8 @@ export interface EngineOptions {
   model: string;
   /** A dialect as JSON, in place of the folder's aspd.json. */
   dialect?: string;
+  /** For a model without a dialect: answers that may branch do so at their lists. */
+  outline?: OutlineRules;
   /** Maximum number of positions, below the model's own; 0 or absent: the model's own. */
   maxContext?: number;
   /** LoRA adapters that are loaded with the model. */
@@ -62,6 +64,23 @@ export interface EngineOptions {
   flushIntervalMs?: number;
   /** Check every invariant after every step (tests). */
   validate?: boolean;
+}
+
+/** What the engine must know of text to find lists in it. */
+export interface OutlineRules {
+  /** The text of each token, by id; empty for tokens that are no text. */
+  texts: readonly string[];
+  /** In lower case. A title that begins with one of these words belongs to a sequence. */
+  sequentialTitles: readonly string[];
+  /** Titles of parts that sum up the others. */
+  closingTitles: readonly string[];
+  /** A list is a procedure if the line before it has one of these words. */
+  procedureWords: readonly string[];
+  /**
+   * After an item, the list goes on if the model writes the next item's mark with at least this
+   * probability. Absent: the engine's default.
+   */
+  continueProbability?: number;
 }
 
 /** A LoRA adapter: what PEFT's save_pretrained() writes. */
@@ -149,6 +168,8 @@ export interface LoggedLane {
   tokens: readonly number[] | Uint32Array;
   /** The CloseReason of a branch whose end was emitted. */
   closed?: number;
+  /** Whether the branch of an outlined stage was accepted. */
+  accepted?: boolean;
 }
 
 export interface EngineInfo {
@@ -198,6 +219,10 @@ export interface EngineUsage {
   steps: number;
   stages: number;
   branches: number;
+  /** Of hidden lanes that wrote titles. */
+  outlineTokens: number;
+  /** Of branches that are not part of the answer. */
+  droppedTokens: number;
 }
 
 export interface EngineToken {
@@ -216,9 +241,13 @@ export type EngineEvent =
   | {
       kind: "stageOpened";
       stage: number;
+      /** Its branches are part of the answer once they are accepted; the trunk goes on. */
+      outlined: boolean;
       lanes: { lane: number; title: number[] }[];
     }
   | { kind: "branchClosed"; lane: number; reason: number }
+  /** The branch of an outlined stage belongs to the answer. */
+  | { kind: "branchAccepted"; lane: number }
   | { kind: "stageClosed"; stage: number }
   /** Tokens that came as hidden, because a marker may begin with them, are visible text after all. */
   | { kind: "released"; lane: number; tokens: EngineToken[] }
@@ -384,11 +413,12 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
         return { kind: "token", lane: word(), token: unpackToken() };
       case 3: {
         const stage = word();
+        const outlined = word() === 1;
         const lanes = Array.from({ length: word() }, () => {
           const lane = word();
           return { lane, title: Array.from({ length: word() }, word) };
         });
-        return { kind: "stageOpened", stage, lanes };
+        return { kind: "stageOpened", stage, outlined, lanes };
       }
       case 4:
         return { kind: "branchClosed", lane: word(), reason: word() };
@@ -406,10 +436,14 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
             steps: word(),
             stages: word(),
             branches: word(),
+            outlineTokens: word(),
+            droppedTokens: word(),
           },
         };
       case 8:
         return { kind: "released", lane: word(), tokens: unpackTokens(end) };
+      case 9:
+        return { kind: "branchAccepted", lane: word() };
       case 7:
         return { kind: "logits", lane: word(), index: word(), logits: floats.slice(at, end) };
       default:

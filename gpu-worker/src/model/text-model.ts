@@ -9,6 +9,7 @@ import { type AnswerIds, answerIds } from "./history.ts";
 import type { LocatedModel } from "./locate.ts";
 import { type Json, type ModelFiles, readFolder } from "./model-files.ts";
 import { RunBuilder } from "./runs.ts";
+import { tokenTexts } from "./token-texts.ts";
 
 export interface Message {
   role: string;
@@ -126,6 +127,12 @@ export class TextModel {
   /** The ids of trusted text: added tokens in it stay added tokens. */
   tokens(text: string): number[] {
     return this.#encode(text, false);
+  }
+
+  /** What each token says by itself, by id; empty for added tokens. */
+  get tokenTexts(): string[] {
+    const added = new Set(this.#tokenizer.get_added_tokens_decoder().keys());
+    return tokenTexts(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
   }
 
   /** The ids of all vocabulary tokens whose text passes `test`. */

@@ -3,15 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "sampling/philox.h"
+#include "dialect/lane_sampling.h"
 #include "serving/request.h"
 
 namespace anabranch {
 namespace {
-
-bool contains(const std::vector<int>& list, int value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
 
 /// What one lane has sampled freely since its last marker. Its last tokens are held back while an
 /// allowed marker may begin with them.
@@ -29,15 +25,7 @@ struct Text {
 class DialectPolicy final : public DecodingPolicy {
  public:
   DialectPolicy(const RequestSpec& spec, const Dialect* dialect, const std::vector<int>& eos)
-      : dialect_(dialect), end_tokens_(eos), texts_(1) {
-    for (int token : spec.stop_tokens) {
-      if (!contains(end_tokens_, token)) end_tokens_.push_back(token);
-    }
-    if (spec.ignore_eos) {
-      // The model's own end tokens are banned; the caller's stop tokens still end the answer.
-      ignored_ends_ = eos;
-      std::erase_if(ignored_ends_, [&](int token) { return contains(spec.stop_tokens, token); });
-    }
+      : dialect_(dialect), end_tokens_(spec, eos), texts_(1) {
     if (dialect_) {
       max_branches_ = dialect_->max_branches;
       if (spec.max_branches > 0) max_branches_ = std::min(max_branches_, spec.max_branches);
@@ -57,7 +45,7 @@ class DialectPolicy final : public DecodingPolicy {
     return sampling_input_of(
         request, lane,
         lane.id == 0 ? trunk_constraint(request)
-                     : free_text(texts_[lane.id], &dialect_->branch_close, ignored_ends_));
+                     : free_text(texts_[lane.id], &dialect_->branch_close, end_tokens_.ignored));
   }
 
   /// Within a title: its close and the next title's opening.
@@ -102,20 +90,6 @@ class DialectPolicy final : public DecodingPolicy {
   /// still belongs to the stage.
   enum class State { kText, kTitle, kMarker, kTail };
 
-  SamplingInput sampling_input_of(const Request& request, const Lane& lane,
-                                  TokenConstraint constraint) const {
-    const RequestSpec& spec = request.spec();
-    SamplingInput out;
-    out.params = &spec.sampling;
-    out.token_counts = &request.counts(lane);
-    out.constraint = std::move(constraint);
-    if (spec.sampling.temperature > 0) {
-      out.uniform = uniform(spec.seed, spec.choice_index, static_cast<std::uint32_t>(lane.id),
-                            request.written(lane));
-    }
-    return out;
-  }
-
   /// In free text no tag can be completed, except `marker`, if given.
   TokenConstraint free_text(const Text& text, const Marker* marker,
                             const std::vector<int>& banned_ends) const {
@@ -128,17 +102,6 @@ class DialectPolicy final : public DecodingPolicy {
     }
     constraint.banned.insert(constraint.banned.end(), banned_ends.begin(), banned_ends.end());
     return constraint;
-  }
-
-  static EmittedToken emitted(const Request& request, const Lane& lane, const SampledToken& sampled,
-                              std::uint32_t flags) {
-    EmittedToken token{sampled.token, flags, 0, {}};
-    if (request.spec().sampling.logprobs && !request.logged(lane)) {
-      token.flags |= EmittedToken::kLogprobs;
-      token.logprob = sampled.logprob;
-      token.top = sampled.top;
-    }
-    return token;
   }
 
   void emit_sampled(Request& request, Lane& lane, const SampledToken& sampled, std::uint32_t flags,
@@ -242,7 +205,7 @@ class DialectPolicy final : public DecodingPolicy {
       return constraint;
     }
     if (state_ == State::kTitle) return title_constraint();
-    return free_text(texts_[0], text_marker(request), ignored_ends_);
+    return free_text(texts_[0], text_marker(request), end_tokens_.ignored);
   }
 
   TokenConstraint title_constraint() const {
@@ -250,7 +213,7 @@ class DialectPolicy final : public DecodingPolicy {
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
     TokenConstraint constraint =
-        free_text(text, &close, dialect_->prompted && !empty ? ignored_ends_ : end_tokens_);
+        free_text(text, &close, dialect_->prompted && !empty ? end_tokens_.ignored : end_tokens_.ends);
     if (!empty) return constraint;
     if (text.completes(close.ids, close.ids.back())) constraint.banned.push_back(close.ids.back());
     constraint.banned.insert(constraint.banned.end(), close.alternatives.begin(),
@@ -272,7 +235,7 @@ class DialectPolicy final : public DecodingPolicy {
 
   void step_text(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
     const Marker* marker = text_marker(request);
-    if (contains(end_tokens_, sampled.token)) {
+    if (end_tokens_.contains(sampled.token)) {
       release_held(request, lane, text_shown(), events);
       emit_sampled(request, lane, sampled, 0, events);
       return request.finish(FinishReason::kStop);
@@ -328,7 +291,7 @@ class DialectPolicy final : public DecodingPolicy {
     std::vector<int>& title = titles_.back();
     const size_t close_begun = close.ids.size() - 1;  // tokens of the close, in the title so far
     // In a prompted plan, an end token closes the title.
-    if (contains(close.alternatives, sampled.token) || contains(end_tokens_, sampled.token)) {
+    if (contains(close.alternatives, sampled.token) || end_tokens_.contains(sampled.token)) {
       if (force(request, lane, dialect_->full_marker(close, 1), events))
         offer_markers(request, lane, events);
       return;
@@ -372,8 +335,8 @@ class DialectPolicy final : public DecodingPolicy {
     marker_options_.push_back(
         {&marker, dialect_->full_marker(marker, number), marker.alternatives});
     if (!dialect_->prompted || &marker == &dialect_->title_open) return;
-    for (int end : end_tokens_) {
-      if (!contains(ignored_ends_, end)) marker_options_.back().alternatives.push_back(end);
+    for (int end : end_tokens_.ends) {
+      if (!contains(end_tokens_.ignored, end)) marker_options_.back().alternatives.push_back(end);
     }
   }
 
@@ -446,7 +409,7 @@ class DialectPolicy final : public DecodingPolicy {
   // ---- branches --------------------------------------------------------------------------------
 
   bool ends_branch(int token) const {
-    return contains(end_tokens_, token) || contains(dialect_->branch_close.alternatives, token);
+    return end_tokens_.contains(token) || contains(dialect_->branch_close.alternatives, token);
   }
 
   void step_branch(Request& request, Lane& lane, const LaneToken& next, EventBuffer& events) {
@@ -495,8 +458,7 @@ class DialectPolicy final : public DecodingPolicy {
   };
 
   const Dialect* dialect_;
-  std::vector<int> end_tokens_;    // the model's own and the request's
-  std::vector<int> ignored_ends_;  // those of them that are banned
+  EndTokens end_tokens_;
   std::vector<int> branch_close_;  // all tokens of a branch's close
   std::vector<int> join_;          // all tokens of a join
   bool may_branch_ = false;

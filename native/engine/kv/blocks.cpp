@@ -55,8 +55,8 @@ Segment::Segment(BlockPool& pool, int lane, int start, Context before,
                  const std::optional<PrefixKey>& root)
     : pool_(pool), lane_(lane), start_(start), before_(std::move(before)), context_key_(root) {
   if (!context_key_) return;
-  for (const SegmentPtr& segment : before_) {
-    const PrefixKey end = segment->end_key();
+  for (const SeenSegment& seen : before_) {
+    const PrefixKey end = seen.segment->end_key();
     const std::uint32_t words[] = {
         static_cast<std::uint32_t>(end.low), static_cast<std::uint32_t>(end.low >> 32),
         static_cast<std::uint32_t>(end.high), static_cast<std::uint32_t>(end.high >> 32)};
@@ -139,10 +139,17 @@ void Segment::remove_last(int tokens) {
   tokens_.resize(tokens_.size() - tokens);
   keys_.resize(std::min(keys_.size(), tokens_.size() / kBlockTokens));
   prefill_target_ = std::min(prefill_target_, length());
-  // A full block may be shared, so it is never written again.
-  for (; num_computed_ > length(); blocks_.pop_back()) {
-    num_computed_ = (blocks_for(num_computed_) - 1) * kBlockTokens;
+  while (num_computed_ > length()) {
+    // A full block may be shared, so it is never written again.
+    const int begin = (blocks_for(num_computed_) - 1) * kBlockTokens;
+    const bool shared = context_key_ && num_computed_ == begin + kBlockTokens;
+    if (length() > begin && !shared) {
+      num_computed_ = length();
+      return;
+    }
+    num_computed_ = begin;
     pool_.release(blocks_.back());
+    blocks_.pop_back();
   }
 }
 

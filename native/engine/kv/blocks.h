@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <list>
 #include <memory>
 #include <optional>
@@ -69,17 +70,26 @@ class BlockPool {
 class Segment;
 using SegmentPtr = std::shared_ptr<Segment>;
 
+/// A segment as part of a context: its first `limit` tokens.
+struct SeenSegment {
+  SegmentPtr segment;
+  int limit = std::numeric_limits<int>::max();  // the default: all
+
+  int length() const;
+};
+
 /// What a lane's next token may attend to, in order. This list is the attention mask: siblings are
 /// not in it.
-using Context = std::vector<SegmentPtr>;
+using Context = std::vector<SeenSegment>;
 
 /// A run of one lane's tokens at consecutive positions, and their KV blocks. Tokens are written
 /// first; their KV is computed later, in order. The blocks may be taken away and computed again,
 /// the tokens stay.
 class Segment {
  public:
-  /// `before` is what its tokens see besides the segment itself; those segments no longer grow.
-  /// Blocks are shared with segments under the same `root` key; without one they are not shared.
+  /// `before` is what its tokens see besides the segment itself; those segments no longer grow,
+  /// unless they are seen up to a limit. Blocks are shared with segments under the same `root` key;
+  /// without one they are not shared.
   Segment(BlockPool& pool, int lane, int start, Context before,
           const std::optional<PrefixKey>& root);
   ~Segment() { release_blocks(); }
@@ -117,7 +127,7 @@ class Segment {
   /// Takes blocks that the prefix cache has for the next tokens, up to `limit` tokens in all.
   /// Returns the number of tokens found.
   int use_cached_prefix(int limit);
-  /// Removes the last tokens. What remains of a partly removed block is computed again.
+  /// Removes the last tokens. What remains of a block that others may share is computed again.
   void remove_last(int tokens);
   /// The last token is computed again, for its logits.
   void recompute_last();
@@ -147,5 +157,7 @@ class Segment {
   int num_lookahead_ = 0;  // draft tokens after num_computed_, within a step
   int prefill_target_ = 0;
 };
+
+inline int SeenSegment::length() const { return std::min(limit, segment->length()); }
 
 }  // namespace anabranch

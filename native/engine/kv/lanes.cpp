@@ -10,7 +10,7 @@ namespace {
 /// The context of a segment that follows `segment`.
 Context context_after(const SegmentPtr& segment) {
   Context out = segment->before();
-  out.push_back(segment);
+  out.push_back({segment});
   return out;
 }
 
@@ -66,7 +66,7 @@ void LaneTree::write_prompt(const std::vector<StructureRun>& runs, ResumeRule ru
       for (int token : tokens) opened.back()->write(token);
     }
     Context joined = shared;
-    joined.insert(joined.end(), opened.begin(), opened.end());
+    for (const SegmentPtr& branch : opened) joined.push_back({branch});
     lane.segment = open_segment(0, resume_at(start, opened, rule), std::move(joined));
     first = true;
   }
@@ -80,26 +80,53 @@ void LaneTree::begin_segment() {
 
 void LaneTree::drop_segment(int extra) {
   Lane& lane = trunk();
-  lane.segment = lane.segment->before().back();
+  lane.segment = lane.segment->before().back().segment;
   lane.segment->remove_last(extra);
   lane.segment->recompute_last();
   segments_.pop_back();
 }
 
-void LaneTree::fork(const std::vector<std::vector<int>>& openings) {
-  const int start = trunk().segment->next_position();
-  const Context shared = context_after(trunk().segment);
+void LaneTree::open_branches(int start, const Context& seen, const std::optional<PrefixKey>& root,
+                             const std::vector<std::vector<int>>& openings) {
   ++stages_;
   for (const auto& opening : openings) {
     Lane branch;
     branch.id = static_cast<int>(lanes_.size());
     branch.stage = stages_;
-    branch.segment = open_segment(branch.id, start, shared);
+    branch.segment =
+        segments_.emplace_back(std::make_shared<Segment>(pool_, branch.id, start, seen, root));
     branch.write(opening);
     lanes_.push_back(std::move(branch));
   }
   branches_ = static_cast<int>(openings.size());
+}
+
+void LaneTree::fork(const std::vector<std::vector<int>>& openings) {
+  const SegmentPtr segment = trunk().segment;
+  open_branches(segment->next_position(), context_after(segment), root_, openings);
   trunk().live = false;
+}
+
+int LaneTree::open_beside(int at) {
+  Context seen = trunk().segment->before();
+  seen.push_back({trunk().segment, at});
+  Lane side;
+  side.id = static_cast<int>(lanes_.size());
+  side.segment = segments_.emplace_back(std::make_shared<Segment>(
+      pool_, side.id, trunk().segment->start() + at, std::move(seen), std::nullopt));
+  lanes_.push_back(std::move(side));
+  return lanes_.back().id;
+}
+
+void LaneTree::fork_beside(int side, const std::vector<std::vector<int>>& openings) {
+  const SegmentPtr segment = lanes_[side].segment;
+  open_branches(segment->next_position(), context_after(segment), std::nullopt, openings);
+}
+
+void LaneTree::drop_lane(Lane& lane) {
+  lane.live = false;
+  lane.segment->release_blocks();
+  std::erase(segments_, lane.segment);
 }
 
 void LaneTree::join(ResumeRule rule) {
@@ -111,7 +138,7 @@ void LaneTree::join(ResumeRule rule) {
     branch.live = false;
   }
   Context joined = context_after(lane.segment);
-  joined.insert(joined.end(), closed.begin(), closed.end());
+  for (const SegmentPtr& branch : closed) joined.push_back({branch});
   lane.segment = open_segment(0, resume_at(start, closed, rule), std::move(joined));
   branches_ = 0;
   lane.live = true;
@@ -227,9 +254,10 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
     for (int i = 0; i < part.count; ++i) {
       Row& row = batch.rows[part.first + i];
       row.first_span = static_cast<int>(batch.spans.size());
-      for (const SegmentPtr& seen : part.segment->before()) {
-        if (seen->length() == 0) continue;
-        batch.spans.push_back({seen->blocks().data(), seen->length(), seen->start()});
+      for (const SeenSegment& seen : part.segment->before()) {
+        if (seen.length() == 0) continue;
+        const Segment& segment = *seen.segment;
+        batch.spans.push_back({segment.blocks().data(), seen.length(), segment.start()});
       }
       batch.spans.push_back({part.segment->blocks().data(), before + i + 1, part.segment->start()});
       row.num_spans = static_cast<int>(batch.spans.size()) - row.first_span;

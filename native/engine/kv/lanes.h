@@ -74,6 +74,18 @@ class LaneTree {
   /// segment at start + sum (or max) of the branches' lengths.
   void join(ResumeRule rule);
 
+  /// Opens a lane that is decoded beside the trunk. It sees the first `at` tokens of the trunk's
+  /// segment and what that segment sees. Its KV is shared with nobody, and neither is that of
+  /// branches behind it. Returns the lane's number; references to lanes become invalid.
+  int open_beside(int at);
+  /// Opens branches that see what the lane `side` sees and writes, one per opening. The trunk goes
+  /// on in its own segment; join() is not for such a stage.
+  void fork_beside(int side, const std::vector<std::vector<int>>& openings);
+  /// Ends a lane beside the trunk and frees its KV.
+  void drop_lane(Lane& lane);
+  /// Ends a stage of fork_beside(), whose lanes were all dropped.
+  void end_stage() { branches_ = 0; }
+
   /// Sets the draft: tokens that the trunk will probably write next. The next decode step forwards
   /// them after the trunk's written tokens, and each gives logits as well.
   void set_draft(std::vector<int> tokens);
@@ -111,6 +123,8 @@ class LaneTree {
 
  private:
   const SegmentPtr& open_segment(int lane, int start, Context before);
+  void open_branches(int start, const Context& seen, const std::optional<PrefixKey>& root,
+                     const std::vector<std::vector<int>>& openings);
   bool waits_for_sibling(const Lane& lane) const;
   bool needs_logits(const Segment& segment) const;  // of its last token
   int rows_of(const Segment& segment, bool prefilling) const;

@@ -19,11 +19,16 @@ std::string text_of(std::uint64_t digest) {
 }
 
 std::string digest_of(const std::string& folder, const std::string& dialect,
-                      const Checkpoint& weights, WeightType type, int context) {
+                      const OutlineRules* outline, const Checkpoint& weights, WeightType type,
+                      int context) {
   std::uint64_t state = fnv1a(weights.fingerprint(), dialect.data(), dialect.size());
   for (const char* name :
        {"config.json", "generation_config.json", "aspd.json", "tokenizer.json"}) {
     state = hash_file(state, folder + "/" + name);
+  }
+  if (outline) {
+    const std::uint64_t rules = outline->fingerprint();
+    state = fnv1a(state, &rules, sizeof rules);
   }
   state = fnv1a(state, &type, sizeof type);
   // The context chooses factors of long RoPE.
@@ -50,13 +55,16 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   backend.weight_type = weight_type_for(config, *weights_, backend);
   backend_ = make_backend(config, *weights_, backend);
   info_.backend = backend_->name();
-  info_.digest = digest_of(folder, options.dialect, *weights_, backend.weight_type, config.context);
-  info_.dialect = dialect ? dialect->name : "";
+  const auto outline = dialect ? nullptr : options.outline;
+  info_.digest = digest_of(folder, options.dialect, outline.get(), *weights_, backend.weight_type,
+                           config.context);
+  info_.dialect = dialect ? dialect->name : outline ? "outline" : "";
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;
   info_.weight_bytes = backend_->weight_bytes();
   max_queue_ = options.scheduler.max_queue;
-  scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler);
+  scheduler_ =
+      std::make_unique<Scheduler>(*backend_, std::move(dialect), outline, options.scheduler);
   load_ = scheduler_->load();
   for (const AdapterSource& source : options.adapters) load_adapter(source);
   thread_ = std::thread([this] { run(); });

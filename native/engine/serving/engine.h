@@ -24,6 +24,7 @@ namespace anabranch {
 struct EngineOptions {
   std::string model;    // folder in Hugging Face format
   std::string dialect;  // JSON; empty: the folder's aspd.json, if it has one
+  std::shared_ptr<const OutlineRules> outline;  // for a model without a dialect; null: it is serial
   int max_context = 0;  // maximum number of positions; 0: the model's own
   std::vector<AdapterSource> adapters;
   BackendOptions backend;
@@ -36,7 +37,7 @@ struct EngineOptions {
 struct EngineInfo {
   std::string backend;
   std::string digest;   // of weights, config and dialect: equal digests give equal answers
-  std::string dialect;  // its name; empty if the model has none
+  std::string dialect;  // its name; "outline" if answers are outlined, empty if they are serial
   int vocabulary = 0;
   int context = 0;
   std::uint64_t weight_bytes = 0;

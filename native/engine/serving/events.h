@@ -4,11 +4,13 @@
 //   started       prompt_tokens, cached_tokens
 //   token         lane, id, flags[, logprob, n, (id, logprob) × n]
 //   released      lane, tokens as above: they were emitted as hidden, and are visible text now
-//   stage_opened  stage, n, (lane, titles' length, ids…) × n
+//   stage_opened  stage, outlined (0 or 1), n, (lane, titles' length, ids…) × n
 //   branch_closed lane, reason
 //   stage_closed  stage
-//   finished      reason, prompt, completion, visible, cached, steps, stages, branches
+//   finished      reason, prompt, completion, visible, cached, steps, stages, branches, outline,
+//                 dropped
 //   logits        lane, the lane's token index, logits × vocabulary
+//   branch_accepted lane: of an outlined stage; its text belongs to the answer
 #pragma once
 
 #include <bit>
@@ -28,11 +30,12 @@ enum class EventKind : std::uint32_t {
   kFinished = 6,
   kLogits = 7,
   kReleased = 8,
+  kBranchAccepted = 9,
 };
 
 // The values of FinishReason and CloseReason are those of the wire protocol.
 enum class FinishReason : std::uint32_t { kStop = 1, kLength = 2, kCancelled = 3, kDeadline = 4 };
-enum class CloseReason : std::uint32_t { kMarker = 1, kEos = 2, kCap = 3 };
+enum class CloseReason : std::uint32_t { kMarker = 1, kEos = 2, kCap = 3, kDropped = 4 };
 
 struct Usage {
   int prompt_tokens = 0;
@@ -42,6 +45,8 @@ struct Usage {
   int steps = 0;
   int stages = 0;
   int branches = 0;
+  int outline_tokens = 0;  // of hidden lanes that wrote titles
+  int dropped_tokens = 0;  // of branches that are not part of the answer
 };
 
 /// A token of a lane. One that may begin a marker is emitted as hidden; if it turns out to be text,
@@ -79,7 +84,8 @@ class EventBuffer {
   void add_finished(std::uint32_t request, FinishReason reason, const Usage& usage) {
     std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(reason)};
     for (int n : {usage.prompt_tokens, usage.completion_tokens, usage.visible_tokens,
-                  usage.cached_tokens, usage.steps, usage.stages, usage.branches}) {
+                  usage.cached_tokens, usage.steps, usage.stages, usage.branches,
+                  usage.outline_tokens, usage.dropped_tokens}) {
       payload.push_back(static_cast<std::uint32_t>(n));
     }
     add(EventKind::kFinished, request, payload);

@@ -21,8 +21,8 @@ std::string check_lane(const Lane& lane, const std::vector<Lane>& lanes) {
     if (other.segment->start() != lane.segment->start()) {
       return at + " and its sibling start at different positions";
     }
-    for (const SegmentPtr& segment : lane.segment->before()) {
-      if (segment == other.segment) return at + " sees its sibling";
+    for (const SeenSegment& seen : lane.segment->before()) {
+      if (seen.segment == other.segment) return at + " sees its sibling";
     }
   }
   return "";

@@ -12,6 +12,7 @@ Request::Request(RequestSpec spec, BlockPool& pool)
     : spec_(std::move(spec)),
       tree_(pool, spec_.cache_salt, spec_.adapter ? spec_.adapter->weights.id : 0),
       written_(1, 0),
+      visible_(1, 0),
       counts_(1) {
   const ResumeRule rule = spec_.resume.value_or(ResumeRule::kSum);
   usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
@@ -39,6 +40,12 @@ const LoggedLane* Request::log_of(int lane) const {
   return nullptr;
 }
 
+std::optional<LaneToken> DecodingPolicy::replayed(const Request& request, const Lane& lane) const {
+  const auto token = request.logged(lane);
+  if (!token) return std::nullopt;
+  return LaneToken{lane.id, {*token, 0, {}}};
+}
+
 std::optional<int> Request::logged(const Lane& lane) const {
   const LoggedLane* log = log_of(lane.id);
   if (!log || written(lane) >= log->tokens.size()) return std::nullopt;
@@ -52,9 +59,9 @@ void Request::replay() {
     bool complete = true;
     for (const Lane& lane : tree_.lanes()) {
       if (!tree_.decodes(lane)) continue;
-      const auto token = logged(lane);
-      complete = complete && token;
-      LaneToken& next = lanes.emplace_back(lane.id, SampledToken{token.value_or(0), 0, {}});
+      const auto replayed = policy->replayed(*this, lane);
+      complete = complete && replayed;
+      LaneToken& next = lanes.emplace_back(replayed.value_or(LaneToken{lane.id, {}}));
       const LoggedLane* log = log_of(lane.id);
       if (!log || !log->closed || *log->closed == CloseReason::kMarker) continue;
       const auto left = log->tokens.size() - written(lane);
@@ -131,8 +138,11 @@ void Request::add_sampling_rows(Backend& backend, std::vector<SamplingRow>& rows
       scorer->take(at, backend.logits(at.row));
       continue;
     }
-    const auto input = policy->sampling_input(*this, tree_.lanes()[at.lane]);
-    sampled_lanes_.emplace_back(at.lane, input ? static_cast<int>(rows.size()) : -1);
+    const Lane& lane = tree_.lanes()[at.lane];
+    const auto input = policy->sampling_input(*this, lane);
+    const auto wanted = policy->probe(*this, lane);
+    const float probed = wanted ? log_probability(backend.logits(at.row), *wanted) : 0;
+    sampled_lanes_.push_back({at.lane, input ? static_cast<int>(rows.size()) : -1, probed});
     if (input) rows.push_back({at.row, *input});
     if (spec_.return_logits) emit_logits(at.lane, backend.logits(at.row), events);
   }
@@ -162,8 +172,8 @@ bool Request::advance(const std::vector<SampledToken>& sampled, EventBuffer& eve
   }
   if (sampled_lanes_.empty()) return false;
   std::vector<LaneToken> lanes;
-  for (const auto& [lane, row] : sampled_lanes_) {
-    lanes.push_back({lane, row < 0 ? SampledToken{} : sampled[row]});
+  for (const auto& [lane, row, probed] : sampled_lanes_) {
+    lanes.push_back({lane, row < 0 ? SampledToken{} : sampled[row], std::nullopt, probed});
   }
   policy->step(*this, lanes, events);
   const int accepted = finished() ? 0 : tree_.num_accepted();
@@ -187,13 +197,18 @@ void Request::emit(Lane& lane, const EmittedToken& token, EventBuffer& events) {
   }
   ++written_[lane.id];
   ++usage_.completion_tokens;
-  if (token.flags & EmittedToken::kVisible) ++usage_.visible_tokens;
+  if (lane.id > 0 && lane.stage == 0) ++usage_.outline_tokens;
+  if (token.flags & EmittedToken::kVisible) {
+    ++usage_.visible_tokens;
+    ++visible_[lane.id];
+  }
   events.add_token(spec_.id, lane.id, token);
 }
 
 void Request::release(const Lane& lane, std::span<const EmittedToken> tokens, EventBuffer& events) {
   if (tokens.empty()) return;
   usage_.visible_tokens += static_cast<int>(tokens.size());
+  visible_[lane.id] += static_cast<int>(tokens.size());
   events.add_released(spec_.id, lane.id, tokens);
 }
 
@@ -212,24 +227,33 @@ void Request::finish(FinishReason reason) {
   finish_reason_ = reason;
 }
 
-void Request::open_stage(const std::vector<std::vector<int>>& titles,
-                         const std::vector<std::vector<int>>& openings, bool shown,
-                         EventBuffer& events) {
-  const TokenCounts seen = counts_[0];
-  tree_.fork(openings);
+void Request::add_lane(const TokenCounts& seen) {
+  written_.push_back(0);
+  visible_.push_back(0);
+  counts_.push_back(seen);
+}
+
+void Request::begin_stage(const std::vector<std::vector<int>>& titles, bool outlined,
+                          EventBuffer& events) {
+  counts_before_stage_ = counts_[0];
   ++usage_.stages;
-  usage_.branches += static_cast<int>(openings.size());
-  std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()),
-                                        static_cast<std::uint32_t>(openings.size())};
-  for (size_t i = 0; i < openings.size(); ++i) {
-    const Lane& lane = tree_.branches()[i];
-    written_.push_back(0);
-    counts_.push_back(seen);
-    payload.push_back(static_cast<std::uint32_t>(lane.id));
+  usage_.branches += static_cast<int>(titles.size());
+  std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()), outlined,
+                                        static_cast<std::uint32_t>(titles.size())};
+  for (size_t i = 0; i < titles.size(); ++i) {
+    add_lane(counts_before_stage_);
+    payload.push_back(static_cast<std::uint32_t>(tree_.branches()[i].id));
     payload.push_back(static_cast<std::uint32_t>(titles[i].size()));
     payload.insert(payload.end(), titles[i].begin(), titles[i].end());
   }
   events.add(EventKind::kStageOpened, spec_.id, payload);
+}
+
+void Request::open_stage(const std::vector<std::vector<int>>& titles,
+                         const std::vector<std::vector<int>>& openings, bool shown,
+                         EventBuffer& events) {
+  tree_.fork(openings);
+  begin_stage(titles, false, events);
   for (size_t i = 0; i < openings.size(); ++i) {
     for (int token : openings[i]) {
       const auto flags = EmittedToken::kForced | (shown ? EmittedToken::kVisible : 0);
@@ -244,18 +268,70 @@ void Request::close_branch(Lane& lane, CloseReason reason, EventBuffer& events) 
              {static_cast<std::uint32_t>(lane.id), static_cast<std::uint32_t>(reason)});
 }
 
-void Request::close_stage(ResumeRule rule, EventBuffer& events) {
-  // The trunk sees every branch now: its counts are its own plus what each branch added.
-  const TokenCounts before = counts_[0];
-  for (const Lane& branch : tree_.branches()) {
-    for (const auto& [token, count] : counts_[branch.id]) {
-      const auto old = before.find(token);
-      const int added = count - (old == before.end() ? 0 : old->second);
-      if (added > 0) counts_[0][token] += added;
-    }
+/// The trunk sees a branch now: it counts what the branch added to what it saw.
+void Request::add_counts(int branch) {
+  for (const auto& [token, count] : counts_[branch]) {
+    const auto old = counts_before_stage_.find(token);
+    const int added = count - (old == counts_before_stage_.end() ? 0 : old->second);
+    if (added > 0) counts_[0][token] += added;
   }
+}
+
+void Request::close_stage(ResumeRule rule, EventBuffer& events) {
+  for (const Lane& branch : tree_.branches()) add_counts(branch.id);
   tree_.join(rule);
   events.add(EventKind::kStageClosed, spec_.id, {static_cast<std::uint32_t>(tree_.stages())});
+}
+
+// ---- outlines ----------------------------------------------------------------------------------
+
+int Request::open_outline(int at, std::span<const int> forced, EventBuffer& events) {
+  const int side = tree_.open_beside(at);
+  add_lane(counts_[0]);
+  Lane& lane = tree_.lanes()[side];
+  lane.write(forced);
+  for (int token : forced) emit(lane, {token, EmittedToken::kForced, 0, {}}, events);
+  return side;
+}
+
+void Request::open_outlined_stage(int outline, const std::vector<std::vector<int>>& titles,
+                                  const std::vector<std::vector<EmittedToken>>& openings,
+                                  EventBuffer& events) {
+  std::vector<std::vector<int>> ids;
+  for (const auto& opening : openings) {
+    auto& tokens = ids.emplace_back();
+    for (const EmittedToken& token : opening) tokens.push_back(token.id);
+  }
+  tree_.fork_beside(outline, ids);
+  begin_stage(titles, true, events);
+  for (size_t i = 0; i < openings.size(); ++i) {
+    for (const EmittedToken& token : openings[i]) emit(tree_.branches()[i], token, events);
+  }
+}
+
+void Request::accept_branch(const Lane& lane, EventBuffer& events) {
+  events.add(EventKind::kBranchAccepted, spec_.id, {static_cast<std::uint32_t>(lane.id)});
+}
+
+void Request::drop_branch(Lane& lane, EventBuffer& events) {
+  usage_.visible_tokens -= std::exchange(visible_[lane.id], 0);
+  usage_.dropped_tokens += static_cast<int>(written(lane));
+  tree_.drop_lane(lane);
+  close_branch(lane, CloseReason::kDropped, events);
+}
+
+void Request::close_outlined_stage(int outline, std::span<const int> accepted,
+                                   EventBuffer& events) {
+  for (int branch : accepted) add_counts(branch);
+  for (Lane& branch : tree_.branches()) tree_.drop_lane(branch);
+  tree_.drop_lane(tree_.lanes()[outline]);
+  tree_.end_stage();
+  events.add(EventKind::kStageClosed, spec_.id, {static_cast<std::uint32_t>(tree_.stages())});
+}
+
+void Request::prefill_written() {
+  tree_.mark_for_prefill();
+  step_counted_ = true;
 }
 
 }  // namespace anabranch

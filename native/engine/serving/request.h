@@ -80,10 +80,28 @@ class Request : public std::enable_shared_from_this<Request> {
   void close_branch(Lane& lane, CloseReason reason, EventBuffer& events);
   void close_stage(ResumeRule rule, EventBuffer& events);
 
+  /// Opens a hidden lane that sees the first `at` tokens of the trunk's segment, and writes `forced`
+  /// into it. Returns its number. References to lanes become invalid.
+  int open_outline(int at, std::span<const int> forced, EventBuffer& events);
+  /// Opens one branch per opening behind the lane `outline`; the trunk goes on.
+  void open_outlined_stage(int outline, const std::vector<std::vector<int>>& titles,
+                           const std::vector<std::vector<EmittedToken>>& openings,
+                           EventBuffer& events);
+  /// A branch of an outlined stage belongs to the answer.
+  void accept_branch(const Lane& lane, EventBuffer& events);
+  /// It does not: what it wrote is not part of the answer.
+  void drop_branch(Lane& lane, EventBuffer& events);
+  /// Frees the lanes of an outlined stage. The trunk counts the tokens of `accepted` branches.
+  void close_outlined_stage(int outline, std::span<const int> accepted, EventBuffer& events);
+  /// All tokens written so far are to be prefilled: the next step is not a decode step.
+  void prefill_written();
+
   /// Tokens written in a lane so far, forced ones included. Also the index of its next sample.
   std::uint32_t written(const Lane& lane) const { return written_[lane.id]; }
   /// The next token of the lane in the log.
   std::optional<int> logged(const Lane& lane) const;
+  /// What the log holds of a lane, or null.
+  const LoggedLane* log_of(int lane) const;
   TokenCounts& counts(const Lane& lane) { return counts_[lane.id]; }
   const TokenCounts& counts(const Lane& lane) const { return counts_[lane.id]; }
 
@@ -94,7 +112,9 @@ class Request : public std::enable_shared_from_this<Request> {
   std::uint64_t last_step = 0;  // the last step that had rows of this request
 
  private:
-  const LoggedLane* log_of(int lane) const;
+  void add_lane(const TokenCounts& seen);
+  void begin_stage(const std::vector<std::vector<int>>& titles, bool outlined, EventBuffer& events);
+  void add_counts(int branch);
   void emit_logits(int lane, std::span<const float> logits, EventBuffer& events) const;
   std::vector<int> draft_tokens() const;
 
@@ -107,11 +127,18 @@ class Request : public std::enable_shared_from_this<Request> {
   EventBuffer replayed_;
   bool step_counted_ = true;  // replay: the next tokens came from prefill or from a counted step
   Usage usage_;
-  std::vector<std::uint32_t> written_;              // [lanes]
-  std::vector<TokenCounts> counts_;                 // [lanes]
-  std::vector<LaneLogits> logits_rows_;             // of the current step, not sampled yet
-  std::vector<LaneLogits> draft_logits_rows_;       // sampled only if the draft is accepted
-  std::vector<std::pair<int, int>> sampled_lanes_;  // lane, index of its sampling row or -1
+  std::vector<std::uint32_t> written_;         // [lanes]
+  std::vector<int> visible_;                   // [lanes]: visible tokens of them
+  std::vector<TokenCounts> counts_;            // [lanes]
+  TokenCounts counts_before_stage_;            // of the trunk
+  std::vector<LaneLogits> logits_rows_;        // of the current step, not sampled yet
+  std::vector<LaneLogits> draft_logits_rows_;  // sampled only if the draft is accepted
+  struct SampledLane {
+    int lane;
+    int row;  // index of its sampling row, or -1
+    float probed;
+  };
+  std::vector<SampledLane> sampled_lanes_;
 };
 
 }  // namespace anabranch

@@ -18,6 +18,7 @@ struct LoggedLane {
   int lane = 0;
   std::vector<int> tokens;
   std::optional<CloseReason> closed;  // of a branch whose end was emitted
+  bool accepted = false;              // of a branch of an outlined stage
 };
 
 /// For prompted dialects: the prompt that asks for a plan. `ids` replace the tokens after the first

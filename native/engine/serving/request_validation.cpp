@@ -123,4 +123,10 @@ void validate_request(RequestSpec& spec, const RequestLimits& limits, const Dial
   }
 }
 
+size_t outlined_blocks(const RequestSpec& spec, const OutlineRules& rules) {
+  // The lanes of a list each fill their last block only in part.
+  const int lanes = rules.max_titles + 1;
+  return blocks_of(spec.prompt) + static_cast<size_t>(2 * blocks_for(spec.max_tokens) + lanes);
+}
+
 }  // namespace anabranch

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dialect/dialect.h"
+#include "outline/outline_rules.h"
 #include "serving/request_spec.h"
 
 namespace anabranch {
@@ -17,5 +18,9 @@ struct RequestLimits {
 /// is the dialect's, and a plan that can't be used is removed. `dialect` may be null. Throws Error
 /// for a request that can't ever be served.
 void validate_request(RequestSpec& spec, const RequestLimits& limits, const Dialect* dialect);
+
+/// KV blocks that a validated request may need at most if it is outlined: a branch's tokens are in
+/// its own lane and, once they are read, in the trunk.
+size_t outlined_blocks(const RequestSpec& spec, const OutlineRules& rules);
 
 }  // namespace anabranch

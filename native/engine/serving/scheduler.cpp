@@ -7,6 +7,7 @@
 #include "dialect/dialect_policy.h"
 #include "dialect/script_policy.h"
 #include "error.h"
+#include "outline/outline_policy.h"
 #include "serving/invariants.h"
 
 namespace anabranch {
@@ -24,9 +25,11 @@ constexpr int kLargeVocabulary = 8192;
 
 }  // namespace
 
-Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options)
+Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect,
+                     std::shared_ptr<const OutlineRules> outline, SchedulerOptions options)
     : backend_(backend),
       dialect_(std::move(dialect)),
+      outline_(std::move(outline)),
       options_(options),
       pool_(backend.total_blocks()) {
   if (options_.prefill_rows == 0) options_.prefill_rows = backend.prefill_rows();
@@ -45,11 +48,18 @@ std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
   const Dialect* dialect = chosen ? &*chosen : nullptr;
   validate_request(spec, limits_of(spec.adapter), dialect);
   auto request = std::make_shared<Request>(std::move(spec), pool_);
-  request->policy = request->spec().script.empty()
-                        ? make_dialect_policy(request->spec(), dialect, backend_.config().eos)
-                        : make_script_policy(request->spec());
+  request->policy = policy_of(request->spec(), dialect);
   request->replay();
   return request;
+}
+
+std::unique_ptr<DecodingPolicy> Scheduler::policy_of(const RequestSpec& spec,
+                                                     const Dialect* dialect) const {
+  if (!spec.script.empty()) return make_script_policy(spec);
+  const bool outlined = !dialect && outline_ && spec.parallel && spec.max_branches != 1 &&
+                        outlined_blocks(spec, *outline_) <= static_cast<size_t>(pool_.total());
+  if (outlined) return make_outline_policy(spec, outline_, backend_.config().eos);
+  return make_dialect_policy(spec, dialect, backend_.config().eos);
 }
 
 std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, ResumeRule resume,

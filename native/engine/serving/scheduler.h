@@ -12,6 +12,7 @@
 #include "dialect/dialect.h"
 #include "kv/blocks.h"
 #include "serving/events.h"
+#include "outline/outline_rules.h"
 #include "serving/request.h"
 #include "serving/request_validation.h"
 #include "serving/score.h"
@@ -49,7 +50,9 @@ struct LoadSnapshot {
 
 class Scheduler {
  public:
-  Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options);
+  /// Without a dialect, requests that may branch do so by `outline`, if it is given.
+  Scheduler(Backend& backend, std::optional<Dialect> dialect,
+            std::shared_ptr<const OutlineRules> outline, SchedulerOptions options);
 
   /// A request ready to be queued. Throws Error if it can't ever be served. May be called from any
   /// thread.
@@ -75,6 +78,7 @@ class Scheduler {
 
  private:
   RequestLimits limits_of(const ServedAdapterPtr& adapter) const;
+  std::unique_ptr<DecodingPolicy> policy_of(const RequestSpec& spec, const Dialect* dialect) const;
   void enqueue(std::shared_ptr<Request> request);
   void emit_finished(Request& request, EventBuffer& events);
   void expire(EventBuffer& events);
@@ -92,6 +96,7 @@ class Scheduler {
 
   Backend& backend_;
   std::optional<Dialect> dialect_;
+  std::shared_ptr<const OutlineRules> outline_;
   SchedulerOptions options_;
   BlockPool pool_;
   std::deque<std::shared_ptr<Request>> waiting_;   // in scheduling order

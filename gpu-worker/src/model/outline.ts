@@ -1,0 +1,29 @@
+// Outlines: what the engine must know to branch a model without markers at the lists of its own text
+// (docs/design.md, section 4.1).
+import type { OutlineRules } from "@anabranch/native";
+import type { TextModel } from "./text-model.ts";
+
+/** A title that begins with one of these words is part of a sequence: its item builds on others. */
+const sequentialTitles = [
+  ...["step", "first", "firstly", "second", "secondly", "third", "thirdly", "fourth", "fifth"],
+  ...["next", "then", "finally", "lastly", "after", "before", "afterwards", "day", "week", "chapter"],
+  ...["part", "phase", "stage", "act", "scene", "verse", "stanza", "option a", "option 1"],
+  ...["ingredients", "preparation", "procedure", "base case", "inductive step", "proof"],
+];
+
+/** Titles of parts that sum up what the others say. */
+const closingTitles = [
+  ...["conclusion", "conclusions", "summary", "in summary", "in conclusion", "overall", "total"],
+  ...["final thoughts", "final answer", "result", "results", "note", "notes", "example", "output"],
+];
+
+/** A list behind a line with one of these words is a procedure. */
+const procedureWords = [
+  ...["step", "steps", "step by step", "step-by-step", "recipe", "instructions", "algorithm"],
+  ...["procedure", "derivation", "calculate", "solve", "implementation"],
+];
+
+/** The engine's rules for outlines of this model. */
+export function outlineRulesOf(model: TextModel): OutlineRules {
+  return { texts: model.tokenTexts, sequentialTitles, closingTitles, procedureWords };
+}

@@ -1,0 +1,467 @@
+#include "outline/outline_policy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "dialect/lane_sampling.h"
+#include "outline/item_titles.h"
+#include "outline/openings.h"
+#include "serving/request.h"
+
+namespace anabranch {
+namespace {
+
+/// Rows of the reading in a step beside other lanes. Fixed, so that what is dropped when does not
+/// depend on the batch.
+constexpr int kReadingRows = 16;
+/// An answer that has room for fewer tokens is not outlined.
+constexpr int kMinRoom = 64;
+
+using Verdict = ItemEnd::Verdict;
+
+/// Tokens of a lane that may not belong to its item: those of a line that may become the next
+/// item's mark.
+class HeldTokens {
+ public:
+  /// Takes the lane's next token, of a text with `text_bytes` bytes. Returns the tokens that belong
+  /// to the item now.
+  std::vector<EmittedToken> push(EmittedToken token, size_t text_bytes, const ItemEnd& end,
+                                 Verdict verdict) {
+    // The line began in this token, so what is held belongs to the line before.
+    const bool fresh = end.line_bytes() <= text_bytes;
+    std::vector<EmittedToken> free;
+    if (fresh || verdict == Verdict::kBody) free = take();
+    if (verdict == Verdict::kBody)
+      free.push_back(std::move(token));
+    else
+      held_.push_back(std::move(token));
+    return free;
+  }
+  std::vector<EmittedToken> take() { return std::exchange(held_, {}); }
+  int size() const { return static_cast<int>(held_.size()); }
+
+ private:
+  std::vector<EmittedToken> held_;
+};
+
+/// An item that a branch writes.
+struct Item {
+  int lane = 0;
+  std::vector<int> ids;  // as they stand in the document
+  ItemEnd end;
+  HeldTokens held;
+  int body_tokens = 0;
+  bool closed = false;
+
+  int length() const { return static_cast<int>(ids.size()) + held.size(); }
+};
+
+/// A list that is being outlined.
+struct Outline {
+  ItemForm form;
+  int side = 0;  // the lane that writes titles
+  ItemTitles titles;
+  bool complete = false;  // all titles are written
+  // The item that the trunk writes.
+  int ordinal = 1;
+  ItemEnd end;
+  Verdict verdict = Verdict::kBody;
+  bool in_title = false;  // the trunk writes the next item's mark or title
+  HeldTokens held;
+  // The stage.
+  bool in_stage = false;
+  std::vector<Item> items;
+  bool reading = false;  // the trunk's item is complete; it reads the others
+  size_t read_item = 0;
+  size_t read = 0;  // tokens of that item
+
+  bool reads_item_end() const {
+    return reading && items[read_item].closed && read == items[read_item].ids.size();
+  }
+  bool has_next_item() const { return read_item + 1 < items.size(); }
+};
+
+class OutlinePolicy final : public DecodingPolicy {
+ public:
+  OutlinePolicy(const RequestSpec& spec, std::shared_ptr<const OutlineRules> rules,
+                const std::vector<int>& eos)
+      : rules_(std::move(rules)), end_tokens_(spec, eos), scanner_(*rules_) {
+    max_titles_ = rules_->max_titles;
+    if (spec.max_branches > 0) max_titles_ = std::min(max_titles_, spec.max_branches);
+  }
+
+  std::optional<SamplingInput> sampling_input(const Request& request,
+                                              const Lane& lane) const override {
+    if (lane.id == 0 && outline_ && outline_->reading && !outline_->reads_item_end()) {
+      return std::nullopt;
+    }
+    return sampling_input_of(request, lane, {{}, end_tokens_.ignored});
+  }
+
+  /// At the end of an item that was read: would the model begin the next one?
+  std::optional<int> probe(const Request&, const Lane& lane) const override {
+    if (lane.id != 0 || !outline_ || !outline_->reads_item_end() || !outline_->has_next_item()) {
+      return std::nullopt;
+    }
+    return next_mark_token();
+  }
+
+  std::optional<LaneToken> replayed(const Request& request, const Lane& lane) const override {
+    if (lane.id != 0 || !outline_ || !outline_->reading) {
+      return DecodingPolicy::replayed(request, lane);
+    }
+    if (!outline_->reads_item_end()) return LaneToken{0, {}};
+    if (!outline_->has_next_item()) return DecodingPolicy::replayed(request, lane);
+    const LoggedLane* next = request.log_of(outline_->items[outline_->read_item + 1].lane);
+    if (next && next->accepted) return LaneToken{0, {next_mark_token(), 0, {}}, {}, 0};
+    if (!next || next->closed != CloseReason::kDropped) return std::nullopt;
+    auto dropped = DecodingPolicy::replayed(request, lane);
+    if (dropped) dropped->probed = -INFINITY;
+    return dropped;
+  }
+
+  void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
+    // The trunk comes last: it may end the others, which have written their tokens then.
+    const LaneToken* trunk = nullptr;
+    for (const LaneToken& next : lanes) {
+      if (next.lane == 0)
+        trunk = &next;
+      else if (next.lane == outline_->side)
+        step_titles(request, next.sampled, events);
+      else
+        step_branch(request, next, events);
+    }
+    if (trunk) step_trunk(request, *trunk, events);
+    if (request.finished()) return;
+    open_stage_if_ready(request, events);
+    if (outline_ && outline_->in_stage) drop_items_without_room(request, events);
+    read_on(request);
+    if (room(request) <= 0) request.finish(FinishReason::kLength);
+  }
+
+  /// What was held is text. Branches that the reading has not come to are not part of the answer.
+  void release_held(Request& request, EventBuffer& events) override {
+    if (!outline_) return;
+    if (outline_->reading) {
+      Item& item = outline_->items[outline_->read_item];
+      if (!item.closed) {
+        release(request, lane_of(request, item), item.held.take(), events);
+      }
+    }
+    close_outline(request, events);
+  }
+
+ private:
+  Lane& lane_of(Request& request, const Item& item) { return request.tree().lanes()[item.lane]; }
+
+  int next_mark_token() const {
+    const int next = outline_->ordinal + static_cast<int>(outline_->read_item) + 2;
+    return outline_->form.mark_of(outline_->form.mark.number + next - 1).front();
+  }
+
+  /// Tokens that the answer may still have. Titles and dropped items do not count, so an answer is
+  /// as long as it would be in serial mode.
+  int room(const Request& request) const {
+    int written = static_cast<int>(request.written(request.tree().lanes()[0])) - removed_tokens_ +
+                  accepted_tokens_;
+    if (outline_ && outline_->reading) {
+      for (size_t i = 0; i <= outline_->read_item; ++i) written += outline_->items[i].length();
+    }
+    return request.spec().max_tokens - written;
+  }
+
+  /// Tokens that were emitted as hidden are text of their lane.
+  void release(Request& request, Lane& lane, const std::vector<EmittedToken>& tokens,
+               EventBuffer& events) {
+    for (const EmittedToken& token : tokens) ++request.counts(lane)[token.id];
+    request.release(lane, tokens, events);
+  }
+
+  /// Writes a token that the lane sampled, or holds it back.
+  /// Returns the tokens that belong to the lane's item now.
+  std::vector<EmittedToken> write(Request& request, Lane& lane, const SampledToken& sampled,
+                                  HeldTokens& held, const ItemEnd& end, Verdict verdict,
+                                  EventBuffer& events) {
+    EmittedToken token = emitted(request, lane, sampled, EmittedToken::kVisible);
+    auto free = held.push(token, rules_->texts->text(token.id).size(), end, verdict);
+    const bool shown = verdict == Verdict::kBody;
+    release(request, lane, {free.begin(), free.end() - (shown ? 1 : 0)}, events);
+    if (shown) {
+      ++request.counts(lane)[token.id];
+      request.emit(lane, token, events);
+    } else {
+      request.emit(lane, {token.id, 0, 0, {}}, events);
+    }
+    return free;
+  }
+
+  void force(Request& request, Lane& lane, std::span<const int> ids, std::uint32_t flags,
+             EventBuffer& events) {
+    for (int token : ids) {
+      request.emit(lane, {token, EmittedToken::kForced | flags, 0, {}}, events);
+    }
+    lane.write(ids);
+  }
+
+  // ---- the trunk -------------------------------------------------------------------------------
+
+  void step_trunk(Request& request, const LaneToken& next, EventBuffer& events) {
+    if (outline_ && outline_->reading) {
+      if (!outline_->reads_item_end()) return;
+      if (outline_->has_next_item() && std::exp(next.probed) >= rules_->continue_probability) {
+        return accept_item(request, outline_->read_item + 1, events);
+      }
+      close_outline(request, events);
+    }
+    const SampledToken& sampled = next.sampled;
+    Lane& trunk = request.tree().trunk();
+    if (end_tokens_.contains(sampled.token)) {
+      close_outline(request, events);
+      request.emit(trunk, emitted(request, trunk, sampled, 0), events);
+      return request.finish(FinishReason::kStop);
+    }
+    if (outline_ && outline_->in_stage) return step_own_item(request, sampled, events);
+    ++request.counts(trunk)[sampled.token];
+    request.emit(trunk, emitted(request, trunk, sampled, EmittedToken::kVisible), events);
+    trunk.write(sampled.token);
+    const auto begun = scanner_.push(sampled.token);
+    if (outline_) follow_own_item(request, sampled.token, begun, events);
+    if (!outline_ && begun && begun->first) open_outline(request, begun->form, events);
+  }
+
+  /// While titles are written: where the trunk is in its list.
+  void follow_own_item(Request& request, int token, const std::optional<ItemBegin>& begun,
+                       EventBuffer& events) {
+    Outline& outline = *outline_;
+    if (outline.in_title) {
+      if (!begun) return;
+      if (!begun->form.mark.same_list(outline.form.mark)) return close_outline(request, events);
+      outline.in_title = false;
+      ++outline.ordinal;
+      outline.titles.skip(begun->form.title);
+      outline.end = ItemEnd(begun->form.mark, begun->form.separator, outline.form.block);
+    }
+    outline.verdict = outline.end.push(rules_->texts->text(token));
+    if (outline.verdict == Verdict::kListEnd) return close_outline(request, events);
+    outline.in_title = outline.verdict == Verdict::kNextItem;
+  }
+
+  /// While branches are decoded: the trunk's item ends before the next one's mark.
+  void step_own_item(Request& request, const SampledToken& sampled, EventBuffer& events) {
+    Outline& outline = *outline_;
+    Lane& trunk = request.tree().trunk();
+    const Verdict verdict = outline.end.push(rules_->texts->text(sampled.token));
+    write(request, trunk, sampled, outline.held, outline.end, verdict, events);
+    trunk.write(sampled.token);
+    if (verdict == Verdict::kListEnd) return close_outline(request, events);
+    if (verdict != Verdict::kNextItem) return;
+    const int mark = static_cast<int>(outline.held.take().size());
+    trunk.segment->remove_last(mark);
+    removed_tokens_ += mark;
+    outline.reading = true;
+    accept_item(request, 0, events);
+  }
+
+  // ---- titles ----------------------------------------------------------------------------------
+
+  void open_outline(Request& request, const ItemForm& form, EventBuffer& events) {
+    if (max_titles_ < 2 || room(request) < kMinRoom) return;
+    if (request.tree().stages() >= rules_->max_stages) return;
+    Lane& trunk = request.tree().trunk();
+    const int body = trunk.segment->tokens().back();
+    outline_.emplace(Outline{form, 0, ItemTitles(*rules_, form, max_titles_), false, 1,
+                             ItemEnd(form.mark, form.separator, form.block), Verdict::kBody, false,
+                             HeldTokens(), false, {}, false, 0, 0});
+    outline_->verdict = outline_->end.push(rules_->texts->text(body));
+    // The side lane sees the trunk up to the token before the body.
+    outline_->side =
+        request.open_outline(trunk.length() - 1, outline_->titles.first_tokens(), events);
+  }
+
+  void step_titles(Request& request, const SampledToken& sampled, EventBuffer& events) {
+    ItemTitles& titles = outline_->titles;
+    Lane& lane = request.tree().lanes()[outline_->side];
+    ++request.counts(lane)[sampled.token];
+    request.emit(lane, {sampled.token, 0, 0, {}}, events);
+    const ItemTitles::Next next = end_tokens_.contains(sampled.token)
+                                      ? titles.end()
+                                      : titles.push(sampled.token, lane.segment->tokens());
+    lane.segment->remove_last(lane.length() - next.keep);
+    if (next.sampled) lane.write(sampled.token);
+    force(request, lane, next.forced, 0, events);
+    outline_->complete = next.complete;
+    lane.live = !outline_->complete;
+  }
+
+  // ---- branches --------------------------------------------------------------------------------
+
+  /// Forks as soon as all titles are written and the trunk is in the body of an item.
+  void open_stage_if_ready(Request& request, EventBuffer& events) {
+    if (!outline_ || !outline_->complete || outline_->in_stage || outline_->in_title) return;
+    Outline& outline = *outline_;
+    if (outline.verdict != Verdict::kBody) return;
+    const auto titles = outline.titles.after(outline.ordinal);
+    std::vector<std::vector<int>> title_ids;
+    std::vector<std::vector<EmittedToken>> openings;
+    for (const ItemTitles::Title* title : titles) {
+      const int number = outline.form.mark.number + outline.ordinal +
+                         static_cast<int>(title_ids.size());
+      Item& item = outline.items.emplace_back(Item{0, {}, ItemEnd(outline.form.mark, "", false), {}, 0, false});
+      item.ids = outline.form.mark_of(number);
+      item.ids.insert(item.ids.end(), title->ids.begin(), title->ids.end());
+      item.ids.insert(item.ids.end(), title->separator.begin(), title->separator.end());
+      ItemMark mark = outline.form.mark;
+      mark.number = number;
+      item.end = ItemEnd(mark, outline.form.separator, outline.form.block);
+      title_ids.push_back(title->ids);
+      auto& opening = openings.emplace_back();
+      for (int token : outline.titles.blank_line()) {
+        opening.push_back({token, EmittedToken::kForced, 0, {}});
+      }
+      for (int token : item.ids) {
+        opening.push_back({token, EmittedToken::kForced | EmittedToken::kVisible, 0, {}});
+      }
+    }
+    if (titles.empty()) return close_outline(request, events);
+    outline.in_stage = true;
+    scanned_ = static_cast<size_t>(request.tree().trunk().length());
+    request.open_outlined_stage(outline.side, title_ids, openings, events);
+    for (size_t i = 0; i < outline.items.size(); ++i) {
+      outline.items[i].lane = request.tree().branches()[i].id;
+    }
+  }
+
+  void step_branch(Request& request, const LaneToken& next, EventBuffer& events) {
+    Item& item = outline_->items[next.lane - outline_->items.front().lane];
+    Lane& lane = lane_of(request, item);
+    const int token = next.sampled.token;
+    if (end_tokens_.contains(token)) {
+      request.emit(lane, {token, 0, 0, {}}, events);
+      return close_item(request, item, CloseReason::kEos, events);
+    }
+    const Verdict verdict = item.end.push(rules_->texts->text(token));
+    for (const EmittedToken& each :
+         write(request, lane, next.sampled, item.held, item.end, verdict, events)) {
+      item.ids.push_back(each.id);
+    }
+    if (verdict == Verdict::kNextItem || verdict == Verdict::kListEnd) {
+      return close_item(request, item, CloseReason::kMarker, events);
+    }
+    lane.write(token);
+    if (++item.body_tokens >= rules_->max_item_tokens) {
+      close_item(request, item, CloseReason::kCap, events);
+    }
+  }
+
+  void close_item(Request& request, Item& item, CloseReason reason, EventBuffer& events) {
+    Lane& lane = lane_of(request, item);
+    item.held.take();
+    item.closed = true;
+    const bool last = &item == &outline_->items.back();
+    if (!last && !rules_->texts->text(item.ids.back()).ends_with('\n')) {
+      const auto& line_end = outline_->titles.item_break();
+      force(request, lane, line_end, EmittedToken::kVisible, events);
+      item.ids.insert(item.ids.end(), line_end.begin(), line_end.end());
+    }
+    request.tree().drop_lane(lane);
+    request.close_branch(lane, reason, events);
+  }
+
+  /// Items that the answer has no room for are dropped: the trunk writes their beginning itself.
+  void drop_items_without_room(Request& request, EventBuffer& events) {
+    Outline& outline = *outline_;
+    int left = room(request);
+    const size_t first = outline.reading ? outline.read_item + 1 : 0;
+    for (size_t i = first; i < outline.items.size(); ++i) {
+      left -= outline.items[i].length();
+      if (left >= 0) continue;
+      for (size_t rest = i; rest < outline.items.size(); ++rest) {
+        request.drop_branch(lane_of(request, outline.items[rest]), events);
+      }
+      outline.items.erase(outline.items.begin() + static_cast<std::ptrdiff_t>(i),
+                          outline.items.end());
+      break;
+    }
+    if (outline.items.empty()) close_outline(request, events);
+  }
+
+  // ---- the reading -----------------------------------------------------------------------------
+
+  void accept_item(Request& request, size_t index, EventBuffer& events) {
+    outline_->read_item = index;
+    outline_->read = 0;
+    request.accept_branch(lane_of(request, outline_->items[index]), events);
+  }
+
+  /// Writes what the trunk reads in the next step. An item's last token waits for its end: its
+  /// logits say what follows.
+  void read_on(Request& request) {
+    if (!outline_ || !outline_->reading) return;
+    Outline& outline = *outline_;
+    const Item& item = outline.items[outline.read_item];
+    Lane& trunk = request.tree().trunk();
+    trunk.live = false;
+    const bool alone = request.tree().live_lanes() == 0;
+    const size_t ready = item.ids.size() - outline.read - (item.closed ? 0 : 1);
+    const size_t count = alone ? ready : std::min<size_t>(ready, kReadingRows);
+    if (count == 0) return;
+    trunk.write(std::span(item.ids).subspan(outline.read, count));
+    outline.read += count;
+    trunk.live = true;
+    if (alone) request.prefill_written();
+  }
+
+  /// The list has ended for the trunk, or nothing comes of the outline: branches that the reading
+  /// has not come to are dropped, and the trunk goes on.
+  void close_outline(Request& request, EventBuffer& events) {
+    if (!outline_) return;
+    Outline& outline = *outline_;
+    Lane& trunk = request.tree().trunk();
+    release(request, trunk, outline.held.take(), events);
+    trunk.live = true;
+    if (!outline.in_stage) {
+      request.tree().drop_lane(request.tree().lanes()[outline.side]);
+      outline_.reset();
+      return;
+    }
+    std::vector<int> accepted;
+    for (size_t i = 0; i < outline.items.size(); ++i) {
+      Lane& lane = lane_of(request, outline.items[i]);
+      if (outline.reading && i <= outline.read_item) {
+        accepted.push_back(lane.id);
+        accepted_tokens_ += outline.items[i].length();
+        if (lane.live) request.close_branch(lane, CloseReason::kCap, events);
+      } else {
+        request.drop_branch(lane, events);
+      }
+    }
+    request.close_outlined_stage(outline.side, accepted, events);
+    outline_.reset();
+    // Lists inside the items are not outlined any more.
+    const auto& tokens = trunk.segment->tokens();
+    for (; scanned_ < tokens.size(); ++scanned_) scanner_.push(tokens[scanned_]);
+  }
+
+  std::shared_ptr<const OutlineRules> rules_;
+  EndTokens end_tokens_;
+  OpeningScanner scanner_;
+  int max_titles_ = 0;
+  std::optional<Outline> outline_;
+  int accepted_tokens_ = 0;  // of branches of earlier stages
+  int removed_tokens_ = 0;   // of the trunk: marks that an item begins with
+  size_t scanned_ = 0;       // of a stage: tokens of the trunk's segment that the scanner knows
+};
+
+}  // namespace
+
+std::unique_ptr<DecodingPolicy> make_outline_policy(const RequestSpec& spec,
+                                                    std::shared_ptr<const OutlineRules> rules,
+                                                    const std::vector<int>& eos) {
+  return std::make_unique<OutlinePolicy>(spec, std::move(rules), eos);
+}
+
+}  // namespace anabranch
