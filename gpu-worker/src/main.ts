@@ -12,7 +12,7 @@ import { log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { adapterText, engineAdapter, locateAdapter } from "./model/adapter.ts";
 import { locateModel } from "./model/locate.ts";
-import { promptedDialectOf } from "./model/prompted.ts";
+import { outlineRulesOf } from "./model/outline.ts";
 import { samplingDefaultsOf } from "./model/sampling-defaults.ts";
 import { TextModel } from "./model/text-model.ts";
 import { PoolMembership } from "./pool.ts";
@@ -41,15 +41,14 @@ async function prepare() {
 const { args, path, model, samplingDefaults, adapters, texts } = await prepare();
 const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
 
-const prompted = model.dialect ? undefined : promptedDialectOf(model);
 const engine = new EngineSupervisor({
   modelId: model.id,
   defaultMaxTokens: args.defaultMaxTokens,
   samplingDefaults,
+  ...(model.dialect ? {} : { outline: outlineRulesOf(model) }),
   engine: {
     model: path,
     adapters: adapters.map((each) => engineAdapter(each, texts.get(each.name) ?? model)),
-    ...(prompted === undefined ? {} : { dialect: prompted }),
     device: args.device,
     dtype: args.dtype,
     kvDtype: args.kvDtype,
@@ -70,7 +69,6 @@ const state: WorkerState = {
   metrics,
   credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
   contextTokens: 0, // set once the model is loaded, before anything is served
-  prompted: prompted !== undefined,
   draining: false,
   onEnded: () => pool?.nudge(),
   onModelsChanged: () => pool?.registerAgain(),

@@ -39,7 +39,7 @@ export function refuseHugeText(request: GenerateRequest, contextTokens: number):
   );
 }
 
-export const messagesOf = ({ input }: GenerateRequest): Message[] =>
+const messagesOf = ({ input }: GenerateRequest): Message[] =>
   input.case === "chat"
     ? input.value.messages.map(({ role, content, name, parts }) => ({
         ...{ role, content, parts: parts.map(answerPart) },

@@ -1,7 +1,7 @@
 // The Worker service: a request in text, an answer as lanes of text.
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import type { StructureRun } from "@anabranch/native";
-import { FinishReason, Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
   EngineGenerateRequestSchema,
   type EngineGenerateResponse,
@@ -27,9 +27,8 @@ import { Outbox } from "./answer/outbox.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
-import { planPromptOf } from "./model/prompted.ts";
 import { idsOfRuns } from "./model/runs.ts";
-import { messagesOf, promptOf, refuseHugeText } from "./prompt.ts";
+import { promptOf, refuseHugeText } from "./prompt.ts";
 import type { ServedModels } from "./served-models.ts";
 
 export interface WorkerState {
@@ -38,8 +37,6 @@ export interface WorkerState {
   metrics: Metrics;
   credential: string;
   contextTokens: number;
-  /** The model's dialect is prompted: it knows no markers. */
-  prompted: boolean;
   draining: boolean;
   /** Called when an answer has ended, so that the pool hears of the freed room soon. */
   onEnded: () => void;
@@ -85,10 +82,6 @@ async function* generate(
   const { text, adapter } = served;
   const prompt = promptOf(text, request);
   const promptTokenIds = idsOfRuns(prompt);
-  const plan =
-    state.prompted && !text.dialect && request.mode === Mode.PARALLEL
-      ? planPromptOf(text, messagesOf(request), promptTokenIds, request)
-      : undefined;
   const { resume } = request;
   if (resume) checkResume(resume, promptTokenIds);
   const stream = state.engine.generate(
@@ -96,7 +89,6 @@ async function* generate(
       ...{ requestId, adapter },
       prompt: prompt.map(toEngine),
       ...(request.sampling && { sampling: request.sampling }),
-      ...(plan && { plan: { at: plan.at, ids: [...plan.ids] } }),
       mode: request.mode,
       maxBranches: request.maxBranches,
       maxTokens: request.maxTokens,

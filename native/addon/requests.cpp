@@ -240,13 +240,6 @@ RequestSpec request_spec(const Napi::Object& o) {
   if (!absent(o.Get("resume"))) spec.resume = resume_rule(text(o, "resume"));
   spec.priority = integer(o, "priority", 0, -kMaxPriority, kMaxPriority);
   spec.cache_salt = bytes(o, "cacheSalt");
-  const Napi::Value plan = o.Get("plan");
-  if (plan.IsObject()) {
-    const auto asked = plan.As<Napi::Object>();
-    spec.plan = {integer(asked, "at", -1, 0, 1 << 30), token_ids(asked.Get("ids"), "plan.ids")};
-  } else if (!absent(plan)) {
-    throw bad_argument("plan must be an object");
-  }
   const Napi::Value log = o.Get("log");
   if (!absent(log)) spec.log = log_of(log);
   return spec;

@@ -122,8 +122,6 @@ export interface EngineRequest {
   id: number;
   /** Token ids, or runs if it contains structured answers; the first and last run are serial. */
   prompt: readonly number[] | Uint32Array | readonly StructureRun[];
-  /** For prompted dialects, if the request may branch. */
-  plan?: PlanPrompt;
   /** The name of a loaded adapter; absent: the model itself. */
   adapter?: string;
   sampling?: Sampling;
@@ -151,15 +149,6 @@ export interface EngineRequest {
   scriptTitles?: { open: readonly number[]; close: readonly number[] };
   /** Where the trunk continues after parallel runs of prompt and script; default: the dialect's rule. */
   resume?: Resume;
-}
-
-/**
- * For prompted dialects: the prompt that asks for a plan. `ids` replace the tokens after the first `at`
- * tokens of the prompt's last run; if the plan is dropped, the original tokens follow again.
- */
-export interface PlanPrompt {
-  at: number;
-  ids: readonly number[];
 }
 
 /** A lane of an answer that another engine began, as far as it was emitted. */

@@ -9,8 +9,14 @@ export type LaneEvent<Logprob = unknown> =
   | { case: "delta"; value: { lane: number; text: string; logprobs: readonly Logprob[] } }
   | {
       case: "stageOpened";
-      value: { stage: number; lanes: readonly number[]; titles: readonly string[] };
+      value: {
+        stage: number;
+        lanes: readonly number[];
+        titles: readonly string[];
+        outlined?: boolean;
+      };
     }
+  | { case: "branchAccepted"; value: { lane: number } }
   | { case: "branchClosed"; value: { lane: number; reason: number | CloseReasonWord | null } }
   | { case: "stageClosed"; value: { stage: number } }
   | { case: "finished"; value: { stopLane?: number | undefined } }
@@ -31,7 +37,9 @@ export interface TextRun<Logprob = unknown> {
   closed: boolean;
   /** Why the branch ended; null while it is open, and in the trunk. */
   reason: CloseReasonWord | null;
-  /** After a stop string, so not part of the answer. */
+  /** False: a branch of an outlined stage, of which it is not known yet whether it is part of the answer. */
+  accepted: boolean;
+  /** Not part of the answer: after a stop string, or dropped. */
   void: boolean;
 }
 
@@ -40,6 +48,8 @@ export interface Stage<Logprob = unknown> {
   readonly stage: number;
   /** In document order. */
   readonly branches: readonly TextRun<Logprob>[];
+  /** Its branches are part of the answer once they are accepted; the trunk goes on before them. */
+  readonly outlined: boolean;
   closed: boolean;
 }
 
@@ -47,6 +57,7 @@ export interface Stage<Logprob = unknown> {
 export type Change<Logprob = unknown> =
   | { kind: "text"; run: TextRun<Logprob>; text: string; logprobs: readonly Logprob[] }
   | { kind: "stage_opened"; stage: Stage<Logprob> }
+  | { kind: "branch_accepted"; run: TextRun<Logprob> }
   | { kind: "branch_closed"; run: TextRun<Logprob> }
   | { kind: "stage_closed"; stage: Stage<Logprob> }
   | { kind: "finished"; stoppedIn: TextRun<Logprob> | null };
@@ -65,8 +76,8 @@ export class AnswerDocument<Logprob = unknown> {
   readonly #current = new Map<number, TextRun<Logprob>>();
   #finished = false;
   readonly #stages = new Map<number, Stage<Logprob>>();
-  /** Stage → the run in which the trunk continues after it. */
-  readonly #after = new Map<number, TextRun<Logprob>>();
+  /** Stage → the runs of the trunk before and after it. */
+  readonly #trunk = new Map<number, { before: TextRun<Logprob>; after: TextRun<Logprob> }>();
 
   constructor() {
     const trunk = newRun<Logprob>(TRUNK, null, null);
@@ -84,10 +95,13 @@ export class AnswerDocument<Logprob = unknown> {
         return this.#append(event.value);
       case "stageOpened":
         return this.#openStage(event.value);
+      case "branchAccepted":
+        return this.#accept(event.value.lane);
       case "branchClosed": {
         const run = this.runOf(event.value.lane);
         run.closed = true;
         run.reason = closeReasonWord(event.value.reason);
+        if (run.reason === "dropped") run.void = true;
         return { kind: "branch_closed", run };
       }
       case "stageClosed":
@@ -118,7 +132,7 @@ export class AnswerDocument<Logprob = unknown> {
 
   /** The text of the answer. */
   get text(): string {
-    return this.runs.map((run) => (run.void ? "" : run.text)).join("");
+    return this.runs.map((run) => (isPart(run) ? run.text : "")).join("");
   }
 
   /** The same with its structure: texts and bodies in order are `text`. */
@@ -126,7 +140,7 @@ export class AnswerDocument<Logprob = unknown> {
     const parts: AnswerPart[] = [];
     const stages = new Map<number, BranchPart[]>();
     for (const run of this.runs) {
-      if (run.void) continue;
+      if (!isPart(run)) continue;
       if (run.stage === null) {
         if (run.text !== "") parts.push({ serial: run.text });
         continue;
@@ -140,47 +154,59 @@ export class AnswerDocument<Logprob = unknown> {
   }
 
   get logprobs(): Logprob[] {
-    return this.runs.flatMap((run) => (run.void ? [] : run.logprobs));
+    return this.runs.flatMap((run) => (isPart(run) ? run.logprobs : []));
   }
 
   #append({ lane, text, logprobs }: { lane: number; text: string; logprobs: readonly Logprob[] }) {
-    const run = this.runOf(lane);
+    // A lane of which no text is ever shown has no run.
     if (text === "" && logprobs.length === 0) return null;
+    const run = this.runOf(lane);
     run.text += text;
     run.logprobs.push(...logprobs);
     return { kind: "text" as const, run, text, logprobs };
   }
 
-  #openStage(opened: { stage: number; lanes: readonly number[]; titles: readonly string[] }) {
-    const { stage, lanes, titles } = opened;
+  #openStage(opened: Extract<LaneEvent, { case: "stageOpened" }>["value"]) {
+    const { stage, lanes, titles, outlined = false } = opened;
     const before = this.runOf(TRUNK);
     const branches = lanes.map((lane, index) => {
       if (this.#current.has(lane)) throw new LaneEventError(`lane ${lane} was opened twice`);
-      const branch = newRun<Logprob>(lane, stage, titles[index] ?? null);
+      const branch = newRun<Logprob>(lane, stage, titles[index] ?? null, !outlined);
       this.#current.set(lane, branch);
       return branch;
     });
-    // Trunk text that a stop string held back may still arrive while the stage is open. It belongs
-    // before the stage, so the trunk moves to its next run only when the stage closes.
+    // Trunk text that a stop string held back may still arrive while the stage is open, and the trunk
+    // of an outlined stage goes on. It belongs before the stage, so the trunk moves to its next run
+    // only when the stage closes.
     const after = newRun<Logprob>(TRUNK, null, null);
     this.runs.splice(this.runs.indexOf(before) + 1, 0, ...branches, after);
-    before.closed = true;
-    const record: Stage<Logprob> = { stage, branches, closed: false };
+    before.closed = !outlined;
+    const record: Stage<Logprob> = { stage, branches, outlined, closed: false };
     this.#stages.set(stage, record);
-    this.#after.set(stage, after);
+    this.#trunk.set(stage, { before, after });
     return { kind: "stage_opened" as const, stage: record };
+  }
+
+  #accept(lane: number) {
+    const run = this.runOf(lane);
+    const trunk = this.#trunk.get(run.stage ?? 0);
+    if (!trunk) throw new LaneEventError(`lane ${lane} was accepted but is no branch`);
+    run.accepted = true;
+    trunk.before.closed = true;
+    return { kind: "branch_accepted" as const, run };
   }
 
   #closeStage(number: number) {
     const stage = this.#stages.get(number);
-    const after = this.#after.get(number);
-    if (!stage || !after || stage.closed) {
+    const trunk = this.#trunk.get(number);
+    if (!stage || !trunk || stage.closed) {
       throw new LaneEventError(`stage ${number} was closed but is not open`);
     }
     stage.closed = true;
-    this.#current.set(TRUNK, after);
+    trunk.before.closed = true;
+    this.#current.set(TRUNK, trunk.after);
     // A closed stage has no open branch, even if the end of a branch was not reported.
-    for (const branch of stage.branches) branch.closed = true;
+    for (const branch of stage.branches) settle(branch);
     return { kind: "stage_closed" as const, stage };
   }
 
@@ -189,17 +215,30 @@ export class AnswerDocument<Logprob = unknown> {
     this.#finished = true;
     let past = false;
     for (const run of this.runs) {
-      run.void = past;
+      settle(run);
+      if (past) run.void = true;
       if (run === stoppedIn) past = true;
     }
     return { kind: "finished" as const, stoppedIn };
   }
 }
 
+const isPart = (run: TextRun): boolean => run.accepted && !run.void;
+
+/** No more comes of a run: what was not accepted is no part of the answer. */
+function settle(run: TextRun): void {
+  run.closed = true;
+  if (!run.accepted) run.void = true;
+}
+
 function newRun<Logprob>(
   lane: number,
   stage: number | null,
   title: string | null,
+  accepted = true,
 ): TextRun<Logprob> {
-  return { lane, stage, title, text: "", logprobs: [], closed: false, reason: null, void: false };
+  return {
+    ...{ lane, stage, title, accepted },
+    ...{ text: "", logprobs: [], closed: false, reason: null, void: false },
+  };
 }

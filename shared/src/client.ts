@@ -49,9 +49,11 @@ function eventOf(mark: LaneMark, text: string): LaneEvent {
     case "delta":
       return { case: "delta", value: { lane, text, logprobs: [] } };
     case "stage_opened": {
-      const { lanes = [], titles = [] } = mark;
-      return { case: "stageOpened", value: { stage, lanes, titles } };
+      const { lanes = [], titles = [], outlined = false } = mark;
+      return { case: "stageOpened", value: { stage, lanes, titles, outlined } };
     }
+    case "branch_accepted":
+      return { case: "branchAccepted", value: { lane } };
     case "branch_closed":
       return { case: "branchClosed", value: { lane, reason: mark.reason ?? null } };
     case "stage_closed":

@@ -1,16 +1,24 @@
 // What a chunk of a `lanes` stream says about itself, in its top-level field `anabranch`.
 
-/** Why a branch ended: by the model's own marker, by an end of sequence, or by a cap on its length. */
-export type CloseReasonWord = "marker" | "eos" | "cap";
+/**
+ * Why a branch ended: by the model's own marker, by an end of sequence, or by a cap on its length. A branch
+ * of an outlined stage that is dropped is not part of the answer, even if it had ended before.
+ */
+export type CloseReasonWord = "marker" | "eos" | "cap" | "dropped";
 
-const words: readonly (CloseReasonWord | null)[] = [null, "marker", "eos", "cap"];
+const words: readonly (CloseReasonWord | null)[] = [null, "marker", "eos", "cap", "dropped"];
 
 /** The word for a CloseReason of the wire (answer.proto). Words pass unchanged. */
 export function closeReasonWord(reason: number | CloseReasonWord | null): CloseReasonWord | null {
   return typeof reason === "number" ? (words[reason] ?? null) : reason;
 }
 
-export type LaneEventName = "delta" | "stage_opened" | "branch_closed" | "stage_closed";
+export type LaneEventName =
+  | "delta"
+  | "stage_opened"
+  | "branch_accepted"
+  | "branch_closed"
+  | "stage_closed";
 
 export interface LaneMark {
   event: LaneEventName;
@@ -24,6 +32,8 @@ export interface LaneMark {
   lanes?: number[];
   /** stage_opened: their titles, in the same order. */
   titles?: string[];
+  /** stage_opened: its branches are part of the answer once they are accepted. */
+  outlined?: boolean;
   /** branch_closed: why. */
   reason?: CloseReasonWord | null;
   /**

@@ -10,11 +10,13 @@ function markOf(change: Exclude<AnswerChange, { kind: "finished" }>): LaneMark {
     case "text":
       return { event: "delta", ...placeOf(change.run) };
     case "stage_opened": {
-      const { stage, branches } = change.stage;
+      const { stage, branches, outlined } = change.stage;
       const lanes = branches.map(({ lane }) => lane);
       const titles = branches.map(({ title }) => title ?? "");
-      return { event: "stage_opened", ...trunk, stage, lanes, titles };
+      return { event: "stage_opened", ...trunk, stage, lanes, titles, ...(outlined && { outlined }) };
     }
+    case "branch_accepted":
+      return { event: "branch_accepted", ...placeOf(change.run) };
     case "branch_closed":
       return { event: "branch_closed", ...placeOf(change.run), reason: change.run.reason };
     case "stage_closed":

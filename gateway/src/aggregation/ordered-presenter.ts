@@ -1,5 +1,5 @@
 // The `ordered` stream: append-only text in document order. The first open run streams live; later
-// runs are held back and released in order.
+// runs are held back and released in order. A branch of an outlined stage is released once it is accepted.
 import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import type { AnswerChange, AnswerRun, ChoiceDocument, Fragment, Presenter } from "./presenter.ts";
 
@@ -33,7 +33,9 @@ export class OrderedPresenter implements Presenter {
       const at = runs[index];
       this.#at = at;
       if (!at) break;
-      if (!at.void) this.#release(at, released);
+      if (at.void) continue;
+      if (!at.accepted) break;
+      this.#release(at, released);
       if (!at.closed && !finished) break;
     }
     return released.text === "" && released.logprobs.length === 0 ? [] : [released];

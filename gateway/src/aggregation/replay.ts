@@ -33,8 +33,10 @@ function onceKeyOf({ event }: Event): string | null {
       const { stage, lanes, titles } = event.value;
       return JSON.stringify(["opened", stage, lanes, titles]);
     }
+    case "branchAccepted":
+      return `accepted ${event.value.lane}`;
     case "branchClosed":
-      return `closed ${event.value.lane}`;
+      return `closed ${event.value.lane} ${event.value.reason}`;
     case "stageClosed":
       return `stage closed ${event.value.stage}`;
     default:

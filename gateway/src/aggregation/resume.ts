@@ -28,6 +28,9 @@ export function resumeOf(events: Iterable<Event>): Resume | null {
         if (event.value.logprobs.length > 0) return null;
         laneOf(event.value.lane).tokenIds.push(...event.value.tokenIds);
         break;
+      case "branchAccepted":
+        laneOf(event.value.lane).accepted = true;
+        break;
       case "branchClosed":
         laneOf(event.value.lane).closed = event.value.reason;
         break;

@@ -1,6 +1,6 @@
 // From a validated request to an answer that has begun: model, limits, mode, cache and workers, in that
 // order.
-import { promptedDialect } from "@anabranch/shared/prompted.ts";
+import { outlineDialect } from "@anabranch/shared/outline.ts";
 import { Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { resumeOf } from "../aggregation/resume.ts";
@@ -100,10 +100,9 @@ interface Decision {
 function decideMode({ settings, question, input }: AnswerRequest, { dialect }: Model): Decision {
   const decided = (mode: Decision["mode"]): Decision => ({ mode, classified: false });
   if (dialect === "") return decided("serial");
-  // A plan costs a turn of its own, which only a chat has.
-  if (dialect === promptedDialect) {
-    const parallel = settings.mode === "parallel" && input.case === "chat";
-    return decided(parallel ? "parallel" : "serial");
+  // An outline costs little where nothing comes of it. Plain text need not be an answer.
+  if (dialect === outlineDialect && settings.mode === "auto") {
+    return decided(input.case === "chat" ? "parallel" : "serial");
   }
   if (settings.mode === "auto" && question !== null) {
     return { mode: classify(question), classified: true };

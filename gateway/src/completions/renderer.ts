@@ -39,6 +39,8 @@ export function usageBlock(counts: Counts) {
       branches: counts.branches,
       visible_tokens: counts.visibleTokens,
       cached_tokens: counts.cachedTokens,
+      outline_tokens: counts.outlineTokens,
+      dropped_tokens: counts.droppedTokens,
     },
   };
 }

@@ -14,6 +14,8 @@ const usage = z
       branches: z.int(),
       visible_tokens: z.int(),
       cached_tokens: z.int(),
+      outline_tokens: z.int(),
+      dropped_tokens: z.int(),
     }),
   })
   .openapi("CompletionUsage");

@@ -15,6 +15,8 @@ export const noCounts: Counts = {
   steps: 0,
   stages: 0,
   branches: 0,
+  outlineTokens: 0,
+  droppedTokens: 0,
 };
 
 export function countsOf({ $typeName: _, $unknown: __, ...counts }: Usage): Counts {
@@ -32,5 +34,7 @@ export function sumOfChoices(choices: readonly Counts[]): Counts {
     steps: sum(({ steps }) => steps),
     stages: sum(({ stages }) => stages),
     branches: sum(({ branches }) => branches),
+    outlineTokens: sum(({ outlineTokens }) => outlineTokens),
+    droppedTokens: sum(({ droppedTokens }) => droppedTokens),
   };
 }

@@ -2,8 +2,8 @@
 import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
 interface LaneTokens {
-  /** 0 for the trunk. */
-  stage: number;
+  /** 0 for the trunk; null for lanes that the trunk does not wait for. */
+  stage: number | null;
   tokens: number;
 }
 
@@ -13,7 +13,13 @@ export interface Tally {
   visibleTokens: number;
   stages: number;
   branches: number;
-  /** Trunk tokens plus the longest branch of every stage: the answer took at least this many. */
+  /** Known only of whole answers. */
+  outlineTokens: number;
+  droppedTokens: number;
+  /**
+   * Trunk tokens plus the longest branch of every stage that the trunk waits for: the answer took at least
+   * this many.
+   */
   steps: number;
 }
 
@@ -25,11 +31,14 @@ export class TokenTally {
 
   add({ event }: Event): void {
     if (event.case === "delta") {
-      const lane = this.#lanes.get(event.value.lane);
-      if (lane) lane.tokens += event.value.tokenIds.length;
+      // A lane that no stage opened writes titles beside the trunk.
+      const lane = this.#lanes.get(event.value.lane) ?? { stage: null, tokens: 0 };
+      this.#lanes.set(event.value.lane, lane);
+      lane.tokens += event.value.tokenIds.length;
       this.#visibleTokens += event.value.visibleTokens;
     } else if (event.case === "stageOpened") {
-      const { stage, lanes } = event.value;
+      const { lanes, outlined } = event.value;
+      const stage = outlined ? null : event.value.stage;
       for (const lane of lanes) this.#lanes.set(lane, { stage, tokens: 0 });
       this.#stages++;
       this.#branches += lanes.length;
@@ -43,7 +52,7 @@ export class TokenTally {
     for (const { stage, tokens } of this.#lanes.values()) {
       completionTokens += tokens;
       if (stage === 0) steps += tokens;
-      else longest.set(stage, Math.max(longest.get(stage) ?? 0, tokens));
+      if (stage) longest.set(stage, Math.max(longest.get(stage) ?? 0, tokens));
     }
     for (const tokens of longest.values()) steps += tokens;
     return {
@@ -52,6 +61,8 @@ export class TokenTally {
       stages: this.#stages,
       branches: this.#branches,
       steps,
+      outlineTokens: 0,
+      droppedTokens: 0,
     };
   }
 }

@@ -9,6 +9,7 @@ import type {
   VisibleToken,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
+  BranchAcceptedSchema,
   type Delta,
   DeltaSchema,
   type Event,
@@ -89,12 +90,22 @@ export class Answer {
         this.#attach(out, this.#filter.release());
         break;
       case "stageOpened": {
-        this.#endRun(0);
+        // The trunk of an outlined stage goes on.
+        if (!event.value.outlined) this.#endRun(0);
         // Ends that still wait now would need a stop string that spans two stages.
         out.push(...this.#ends.splice(0));
         const value = this.#titled(event.value);
         this.document.apply({ case: "stageOpened", value });
         add(out, { case: "stageOpened", value });
+        break;
+      }
+      case "branchAccepted": {
+        this.#endRun(0);
+        this.document.apply(event);
+        // What a stop string held back of the text before the branch comes first.
+        this.#attach(out, this.#filter.release());
+        const { lane } = event.value;
+        add(out, { case: "branchAccepted", value: create(BranchAcceptedSchema, { lane }) });
         break;
       }
       case "branchClosed": {
@@ -107,10 +118,11 @@ export class Answer {
         break;
       }
       case "stageClosed": {
+        this.#endRun(0);
         this.document.apply(event);
         const { stage } = event.value;
         this.#ends.push(create(EventSchema, { event: { case: "stageClosed", value: { stage } } }));
-        this.#attach(out, []);
+        this.#attach(out, this.#filter.release());
         break;
       }
       case "finished":
@@ -146,9 +158,9 @@ export class Answer {
     this.#decoders.delete(lane);
   }
 
-  #titled({ stage, lanes, titles }: EngineStageOpened): StageOpened {
+  #titled({ stage, lanes, titles, outlined }: EngineStageOpened): StageOpened {
     const texts = titles.map(({ ids }) => this.#model.decode(ids).trim());
-    return create(StageOpenedSchema, { stage, lanes, titles: texts });
+    return create(StageOpenedSchema, { stage, lanes, outlined, titles: texts });
   }
 
   #logprobOf({ tokenId, logprob, top }: VisibleToken): TokenLogprob | undefined {

@@ -87,13 +87,14 @@ export class StopFilter {
   /** Whether all text of a closed lane has been released: none is held back for a stop string. */
   isReleased(lane: number): boolean {
     const run = this.#document.runOf(lane);
-    return run.closed && this.#of(run).characters === run.text.length;
+    return run.void || (run.closed && this.#of(run).characters === run.text.length);
   }
 
   /** Visible tokens of the answer. Tokens after a stop string do not count. */
   get visibleTokens(): number {
     let count = 0;
     for (const run of this.#document.runs) {
+      if (run.void) continue;
       const { tokens, characters } = this.#of(run);
       const cut = this.#stopLane !== undefined && characters < run.text.length;
       count += cut ? tokens.filter(({ start }) => start < characters).length : tokens.length;
@@ -108,7 +109,9 @@ export class StopFilter {
     const { runs } = this.#document;
     for (; this.#frontier < runs.length; this.#frontier++) {
       const run = runs[this.#frontier];
-      if (!run) break;
+      // Whether an outlined branch is part of the answer is not known yet.
+      if (!run || !(run.accepted || run.void)) break;
+      if (run.void) continue;
       const text = this.#before + run.text;
       const stop = firstStop(text, this.#stops, this.#before.length);
       if (stop >= 0) {
@@ -120,7 +123,8 @@ export class StopFilter {
       this.#before = this.#longest > 1 ? text.slice(-(this.#longest - 1)) : "";
     }
     // Later lanes run ahead. Each holds back what a stop string inside it could cut.
-    for (const run of runs.slice(this.#frontier + 1)) {
+    for (const run of runs.slice(this.#frontier)) {
+      if (run.void || (run === runs[this.#frontier] && run.accepted)) continue;
       const stop = firstStop(run.text, this.#stops, 0);
       const end = stop >= 0 ? stop : run.text.length - pendingSuffix(run.text, this.#stops);
       this.#releaseRun(run, end, out);
@@ -130,10 +134,15 @@ export class StopFilter {
 
   /** The answer has ended: unless a stop string ends it, all that was held back belongs to it. */
   flush(): Release[] {
-    for (const run of this.#document.runs) run.closed = true;
+    for (const run of this.#document.runs) {
+      run.closed = true;
+      if (!run.accepted) run.void = true;
+    }
     const out = this.release();
     if (this.#stopLane !== undefined) return out;
-    for (const run of this.#document.runs) this.#releaseRun(run, run.text.length, out);
+    for (const run of this.#document.runs) {
+      if (!run.void) this.#releaseRun(run, run.text.length, out);
+    }
     return out;
   }
 

@@ -62,15 +62,18 @@ function addEvent(event: AddonEvent, facts: EngineFacts, out: EngineEvent[]): vo
       break;
     }
     case "stageOpened": {
-      const { stage, lanes } = event;
+      const { stage, outlined, lanes } = event;
       const value = {
-        stage,
+        ...{ stage, outlined },
         lanes: lanes.map(({ lane }) => lane),
         titles: lanes.map(({ title }) => ({ ids: title })),
       };
       add(out, { case: "stageOpened", value });
       break;
     }
+    case "branchAccepted":
+      add(out, { case: "branchAccepted", value: { lane: event.lane } });
+      break;
     case "branchClosed":
       add(out, { case: "branchClosed", value: { lane: event.lane, reason: event.reason } });
       break;

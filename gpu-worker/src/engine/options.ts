@@ -8,6 +8,8 @@ export interface EngineProcessOptions {
   modelId: string;
   defaultMaxTokens: number;
   samplingDefaults: SamplingDefaults;
+  /** A JSON file with OutlineRules, too large for a command line; absent: answers are not outlined. */
+  outlinePath?: string;
   engine: EngineOptions;
 }
 

@@ -1,6 +1,7 @@
 // The engine process: one device, one model, the `Engine` service in token ids on a Unix socket. It
 // ends when its standard input closes, so it never outlives its worker.
-import { type EngineEvent, openEngine } from "@anabranch/native";
+import { readFileSync } from "node:fs";
+import { type EngineEvent, type OutlineRules, openEngine } from "@anabranch/native";
 import {
   type EngineGenerateRequest,
   type EngineGenerateResponse,
@@ -54,8 +55,15 @@ let nextId = 1;
 
 const engine = (() => {
   try {
+    const { outlinePath } = options;
+    const outline: OutlineRules | undefined =
+      outlinePath === undefined ? undefined : JSON.parse(readFileSync(outlinePath, "utf8"));
     return openEngine(
-      { ...options.engine, flushIntervalMs: FLUSH_INTERVAL_MS },
+      {
+        ...options.engine,
+        flushIntervalMs: FLUSH_INTERVAL_MS,
+        ...(outline && { outline }),
+      },
       deliver,
       (message) => {
         // Sticky device faults can't be repaired in place: the supervisor starts another process.

@@ -33,11 +33,10 @@ export function requestOf(
   request: EngineGenerateRequest,
   defaultMaxTokens: number,
 ): EngineRequest {
-  const { plan, resume } = request;
+  const { resume } = request;
   return {
     ...{ id, prompt },
     sampling: samplingOf(request.sampling),
-    ...(plan && { plan: { at: plan.at, ids: plan.ids } }),
     ...(request.adapter !== "" && { adapter: request.adapter }),
     parallel: request.mode === Mode.PARALLEL,
     maxBranches: request.maxBranches,
@@ -49,7 +48,10 @@ export function requestOf(
     ignoreEos: request.ignoreEos,
     deadlineMs: request.deadlineMs,
     ...(resume.length > 0 && {
-      log: resume.map(({ lane, tokenIds, closed }) => ({ lane, tokens: tokenIds, closed })),
+      log: resume.map(({ lane, tokenIds, closed, accepted }) => ({
+        ...{ lane, closed, accepted },
+        tokens: tokenIds,
+      })),
     }),
   };
 }

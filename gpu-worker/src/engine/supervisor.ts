@@ -1,10 +1,10 @@
 // Keeps one engine process running and calls it.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { AdapterSource } from "@anabranch/native";
+import type { AdapterSource, OutlineRules } from "@anabranch/native";
 import {
   type EngineGenerateRequest,
   type EngineGenerateResponse,
@@ -29,14 +29,16 @@ import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 
 const Client = makeGenericClientConstructor(grpcService(EngineService), "Engine");
 
-export type SupervisorOptions = Omit<EngineProcessOptions, "socket">;
+export type SupervisorOptions = Omit<EngineProcessOptions, "socket" | "outlinePath"> & {
+  outline?: OutlineRules;
+};
 
 const FIRST_BACKOFF_MS = 200;
 const LAST_BACKOFF_MS = 10_000;
 const processPath = fileURLToPath(new URL("process.ts", import.meta.url));
 
 export class EngineSupervisor {
-  readonly #options: SupervisorOptions;
+  readonly #options: Omit<EngineProcessOptions, "socket">;
   /** By name. */
   readonly #adapters: Map<string, AdapterSource>;
   readonly #folder = mkdtempSync(join(tmpdir(), "anabranch-"));
@@ -50,7 +52,12 @@ export class EngineSupervisor {
   onGiveUp: (message: string) => void = (message) => log.error(message);
 
   constructor(options: SupervisorOptions) {
-    this.#options = options;
+    const { outline, ...others } = options;
+    this.#options = others;
+    if (outline) {
+      this.#options.outlinePath = join(this.#folder, "outline.json");
+      writeFileSync(this.#options.outlinePath, JSON.stringify(outline));
+    }
     this.#adapters = new Map((options.engine.adapters ?? []).map((each) => [each.name, each]));
   }
 

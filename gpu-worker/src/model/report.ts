@@ -1,7 +1,7 @@
 // What npm run models -- show says of a model: what it is, what it needs, and whether it will run here.
 import { dirname, join } from "node:path";
 import { cudaDevices, inspectModel, type ModelInspection } from "@anabranch/native";
-import { promptedDialect } from "@anabranch/shared/prompted.ts";
+import { outlineDialect } from "@anabranch/shared/outline.ts";
 import type { SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
 import { gguf } from "@huggingface/gguf";
 import { sizeText } from "../hub/sizes.ts";
@@ -10,7 +10,6 @@ import { readGguf } from "./gguf.ts";
 import { firstPart } from "./gguf-parts.ts";
 import type { LocatedModel } from "./locate.ts";
 import { type ChatTemplate, type Json, readFolder, readJson } from "./model-files.ts";
-import { promptedDialectOf } from "./prompted.ts";
 import { samplingDefaultsOf } from "./sampling-defaults.ts";
 import { type TensorType, tensorTypes } from "./tensor-types.ts";
 import { TextModel } from "./text-model.ts";
@@ -126,9 +125,7 @@ async function identify({ path, format }: LocatedModel): Promise<Identity> {
 
 async function readText({ path, format }: LocatedModel) {
   const files = format === "gguf" ? await readGguf(path) : readFolder(path);
-  const model = new TextModel(files);
   const { chatTemplate, generationConfig } = files;
-  const prompted = () => (promptedDialectOf(model) === undefined ? null : promptedDialect);
   return {
     generationConfig,
     chatTemplate: chatTemplate
@@ -137,8 +134,7 @@ async function readText({ path, format }: LocatedModel) {
           firstLine: chatTemplate.text.trimStart().split("\n", 1)[0] ?? "",
         }
       : null,
-    // A plan is asked for in a chat turn.
-    dialect: files.dialect?.name ?? (chatTemplate ? prompted() : null),
+    dialect: files.dialect?.name ?? outlineDialect,
   };
 }
 

@@ -131,7 +131,7 @@ export class TextModel {
 
   /** What each token says by itself, by id; empty for added tokens. */
   get tokenTexts(): string[] {
-    const added = new Set(this.#tokenizer.get_added_tokens_decoder().keys());
+    const added = new Set<number>(this.#tokenizer.get_added_tokens_decoder().keys());
     return tokenTexts(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
   }
 

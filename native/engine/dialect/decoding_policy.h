@@ -25,9 +25,6 @@ class DecodingPolicy {
  public:
   virtual ~DecodingPolicy() = default;
 
-  /// Called once, before anything else.
-  virtual void begin(Request&, EventBuffer&) {}
-
   /// How to sample the next token of a lane; nothing if step() needs no sampled token.
   virtual std::optional<SamplingInput> sampling_input(const Request& request,
                                                       const Lane& lane) const = 0;

@@ -45,13 +45,7 @@ class Reader {
 
   Marker marker(const char* key, const std::vector<std::string>& words = {}) const {
     Template all = template_at(key, words);
-    Marker out{all.front().ids, Template(all.begin() + 1, all.end()), {}};
-    const Json value = file_.at(key);
-    if (value.is_array() || !value.has("or")) return out;
-    for (const Json& id : value.at("or").items()) {
-      out.alternatives.push_back(static_cast<int>(id.integer(0, vocabulary_ - 1)));
-    }
-    return out;
+    return {all.front().ids, Template(all.begin() + 1, all.end())};
   }
 
   static bool uses(const Template& parts, TemplatePart::Kind kind) {
@@ -171,7 +165,6 @@ void read_index(const Json& file, const Reader& read, bool numbered, Dialect& ou
 
 /// Collects all markers that ordinary text can't contain.
 void read_tags(const Json& file, const Reader& read, Dialect& out) {
-  if (out.prompted) return;
   for (const Marker* marker : {&out.plan_open, &out.title_open, &out.title_close, &out.fork,
                                &out.branch_close, &out.tail_close}) {
     if (!marker->ids.empty()) out.tags.push_back(marker->ids);
@@ -207,8 +200,6 @@ std::optional<Dialect> read_dialect(const std::string& given, const std::string&
   out.title_open = read.marker("title_open", {"index"});
   out.title_close = read.marker("title_close");
   out.fork = read.marker("fork");
-  if (file.has("no_plan")) out.no_plan = read.marker("no_plan");
-  out.prompted = file.boolean_or("prompted", false);
   out.opening = read.template_at("opening", {"title", "index"});
   const bool numbered = Reader::uses(out.opening, TemplatePart::Kind::kIndex);
   if (!numbered && !Reader::uses(out.opening, TemplatePart::Kind::kTitle)) {

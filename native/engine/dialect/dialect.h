@@ -22,7 +22,6 @@ using Template = std::vector<TemplatePart>;
 struct Marker {
   std::vector<int> ids;  // empty: the dialect has no such marker
   Template rest;
-  std::vector<int> alternatives;  // single tokens that select it too; the full marker replaces them
 };
 
 struct Dialect {
@@ -31,7 +30,6 @@ struct Dialect {
   Marker title_open;
   Marker title_close;
   Marker fork;
-  Marker no_plan;    // in place of the first title: the answer does not branch
   Template opening;  // forced into each branch; its first part is a marker
   Marker branch_close;
   Template join;      // forced into the trunk when the stage closes; its first part is a marker
@@ -39,9 +37,6 @@ struct Dialect {
   std::vector<std::vector<int>> index;  // the ids of the numbers 1, 2, …
   /// Token sequences that ordinary text can't contain. None of them contains another.
   std::vector<std::vector<int>> tags;
-  /// The request's prompt asks for the plan, before anything else is written. Text then has no
-  /// markers.
-  bool prompted = false;
   bool serial_visible = true;
   bool opening_visible = false;
   bool body_visible = true;

@@ -33,11 +33,6 @@ class DialectPolicy final : public DecodingPolicy {
       join_ = dialect_->render(dialect_->join, {}, 1);
     }
     may_branch_ = dialect_ && spec.parallel && max_branches_ >= 2;
-    if (dialect_ && dialect_->prompted) may_branch_ = !spec.plan.ids.empty();
-  }
-
-  void begin(Request& request, EventBuffer& events) override {
-    if (may_branch_ && dialect_->prompted) offer_markers(request, request.tree().trunk(), events);
   }
 
   std::optional<SamplingInput> sampling_input(const Request& request,
@@ -174,7 +169,7 @@ class DialectPolicy final : public DecodingPolicy {
   // ---- the trunk -------------------------------------------------------------------------------
 
   bool may_plan(const Request& request) const {
-    if (!may_branch_ || dialect_->prompted) return false;
+    if (!may_branch_) return false;
     if (request.tree().stages() >= dialect_->max_stages) return false;
     // Not directly after a join.
     return !after_join_ || texts_[0].ids.size() >= dialect_->opener().ids.size();
@@ -198,9 +193,6 @@ class DialectPolicy final : public DecodingPolicy {
       TokenConstraint constraint;
       for (const MarkerOption& option : marker_options_) {
         constraint.allowed.push_back(option.ids[marker_length_]);
-        if (marker_length_ > 0) continue;
-        constraint.allowed.insert(constraint.allowed.end(), option.alternatives.begin(),
-                                  option.alternatives.end());
       }
       return constraint;
     }
@@ -212,12 +204,10 @@ class DialectPolicy final : public DecodingPolicy {
     const Text& text = texts_[0];
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
-    TokenConstraint constraint =
-        free_text(text, &close, dialect_->prompted && !empty ? end_tokens_.ignored : end_tokens_.ends);
-    if (!empty) return constraint;
-    if (text.completes(close.ids, close.ids.back())) constraint.banned.push_back(close.ids.back());
-    constraint.banned.insert(constraint.banned.end(), close.alternatives.begin(),
-                             close.alternatives.end());
+    TokenConstraint constraint = free_text(text, &close, end_tokens_.ends);
+    if (empty && text.completes(close.ids, close.ids.back())) {
+      constraint.banned.push_back(close.ids.back());
+    }
     return constraint;
   }
 
@@ -290,12 +280,6 @@ class DialectPolicy final : public DecodingPolicy {
     const Marker& close = dialect_->title_close;
     std::vector<int>& title = titles_.back();
     const size_t close_begun = close.ids.size() - 1;  // tokens of the close, in the title so far
-    // In a prompted plan, an end token closes the title.
-    if (contains(close.alternatives, sampled.token) || end_tokens_.contains(sampled.token)) {
-      if (force(request, lane, dialect_->full_marker(close, 1), events))
-        offer_markers(request, lane, events);
-      return;
-    }
     if (texts_[0].completes(close.ids, sampled.token)) {
       title.resize(title.size() - close_begun);
       write_marker(request, lane, sampled, events);
@@ -315,7 +299,6 @@ class DialectPolicy final : public DecodingPolicy {
   struct MarkerOption {
     const Marker* marker;
     std::vector<int> ids;
-    std::vector<int> alternatives;
   };
 
   void offer_markers(Request& request, Lane& lane, EventBuffer& events) {
@@ -324,32 +307,15 @@ class DialectPolicy final : public DecodingPolicy {
     marker_length_ = 0;
     state_ = State::kMarker;
     if (number <= max_branches_) add_option(dialect_->title_open, number);
-    if (number > 1)
-      add_option(dialect_->fork, number);
-    else if (!dialect_->no_plan.ids.empty())
-      add_option(dialect_->no_plan, number);
+    if (number > 1) add_option(dialect_->fork, number);
     write_common_tokens(request, lane, events);
   }
 
   void add_option(const Marker& marker, int number) {
-    marker_options_.push_back(
-        {&marker, dialect_->full_marker(marker, number), marker.alternatives});
-    if (!dialect_->prompted || &marker == &dialect_->title_open) return;
-    for (int end : end_tokens_.ends) {
-      if (!contains(end_tokens_.ignored, end)) marker_options_.back().alternatives.push_back(end);
-    }
+    marker_options_.push_back({&marker, dialect_->full_marker(marker, number)});
   }
 
   void step_marker(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
-    const auto stood_for = std::find_if(
-        marker_options_.begin(), marker_options_.end(), [&](const MarkerOption& option) {
-          return marker_length_ == 0 && contains(option.alternatives, sampled.token) &&
-                 option.ids[0] != sampled.token;
-        });
-    if (stood_for != marker_options_.end()) {
-      marker_options_ = {*stood_for};
-      return write_common_tokens(request, lane, events);
-    }
     std::erase_if(marker_options_, [&](const MarkerOption& option) {
       return option.ids[marker_length_] != sampled.token;
     });
@@ -370,8 +336,6 @@ class DialectPolicy final : public DecodingPolicy {
     const Marker* marker = marker_options_.front().marker;
     if (marker == &dialect_->title_open)
       begin_title();
-    else if (marker == &dialect_->no_plan)
-      drop_plan(request, lane);
     else
       fork(request, lane, events);
   }
@@ -401,7 +365,7 @@ class DialectPolicy final : public DecodingPolicy {
   void drop_plan(Request& request, Lane& lane) {
     may_branch_ = false;
     state_ = State::kText;
-    request.drop_plan(dialect_->prompted ? 0 : static_cast<int>(dialect_->opener().ids.size()) - 1);
+    request.tree().drop_segment(static_cast<int>(dialect_->opener().ids.size()) - 1);
     request.counts(lane) = std::move(before_plan_.counts);
     texts_[0] = {std::move(before_plan_.ids), {}};
   }
@@ -409,7 +373,7 @@ class DialectPolicy final : public DecodingPolicy {
   // ---- branches --------------------------------------------------------------------------------
 
   bool ends_branch(int token) const {
-    return end_tokens_.contains(token) || contains(dialect_->branch_close.alternatives, token);
+    return end_tokens_.contains(token);
   }
 
   void step_branch(Request& request, Lane& lane, const LaneToken& next, EventBuffer& events) {

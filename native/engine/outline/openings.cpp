@@ -12,7 +12,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Names a list that has no numbers.
 std::string key_of(const ItemMark& mark) {
-  if (mark.heading > 0) return "#" + std::to_string(mark.heading);
+  if (mark.heading > 0) return std::string(1, '#') + std::to_string(mark.heading);
   if (mark.bold_lead()) return "**";
   return std::to_string(mark.indent) + mark.bullet;
 }

@@ -18,8 +18,9 @@ namespace {
 /// Rows of the reading in a step beside other lanes. Fixed, so that what is dropped when does not
 /// depend on the batch.
 constexpr int kReadingRows = 16;
-/// An answer that has room for fewer tokens is not outlined.
-constexpr int kMinRoom = 64;
+
+/// Tokens of a mark and a separator, at most.
+constexpr int kMaxMarkTokens = 8;
 
 using Verdict = ItemEnd::Verdict;
 
@@ -71,6 +72,7 @@ struct Outline {
   ItemEnd end;
   Verdict verdict = Verdict::kBody;
   bool in_title = false;  // the trunk writes the next item's mark or title
+  int title_tokens = 0;   // of that item
   HeldTokens held;
   // The stage.
   bool in_stage = false;
@@ -88,8 +90,8 @@ struct Outline {
 class OutlinePolicy final : public DecodingPolicy {
  public:
   OutlinePolicy(const RequestSpec& spec, std::shared_ptr<const OutlineRules> rules,
-                const std::vector<int>& eos)
-      : rules_(std::move(rules)), end_tokens_(spec, eos), scanner_(*rules_) {
+                const std::vector<int>& eos, int context)
+      : rules_(std::move(rules)), end_tokens_(spec, eos), context_(context), scanner_(*rules_) {
     max_titles_ = rules_->max_titles;
     if (spec.max_branches > 0) max_titles_ = std::min(max_titles_, spec.max_branches);
   }
@@ -238,9 +240,16 @@ class OutlinePolicy final : public DecodingPolicy {
                        EventBuffer& events) {
     Outline& outline = *outline_;
     if (outline.in_title) {
-      if (!begun) return;
+      if (!begun) {
+        // An item without a title, or with a sentence in its place.
+        if (++outline.title_tokens > kMaxMarkTokens + rules_->max_title_tokens) {
+          close_outline(request, events);
+        }
+        return;
+      }
       if (!begun->form.mark.same_list(outline.form.mark)) return close_outline(request, events);
       outline.in_title = false;
+      outline.title_tokens = 0;
       ++outline.ordinal;
       outline.titles.skip(begun->form.title);
       outline.end = ItemEnd(begun->form.mark, begun->form.separator, outline.form.block);
@@ -269,12 +278,15 @@ class OutlinePolicy final : public DecodingPolicy {
   // ---- titles ----------------------------------------------------------------------------------
 
   void open_outline(Request& request, const ItemForm& form, EventBuffer& events) {
-    if (max_titles_ < 2 || room(request) < kMinRoom) return;
+    if (max_titles_ < 2 || room(request) < rules_->min_room) return;
     if (request.tree().stages() >= rules_->max_stages) return;
     Lane& trunk = request.tree().trunk();
+    // Titles with their marks, and then an item, must fit the context behind the first title.
+    const int needed = 2 * max_titles_ * rules_->max_title_tokens + rules_->max_item_tokens;
+    if (trunk.segment->next_position() + needed > context_) return;
     const int body = trunk.segment->tokens().back();
     outline_.emplace(Outline{form, 0, ItemTitles(*rules_, form, max_titles_), false, 1,
-                             ItemEnd(form.mark, form.separator, form.block), Verdict::kBody, false,
+                             ItemEnd(form.mark, form.separator, form.block), Verdict::kBody, false, 0,
                              HeldTokens(), false, {}, false, 0, 0});
     outline_->verdict = outline_->end.push(rules_->texts->text(body));
     // The side lane sees the trunk up to the token before the body.
@@ -448,6 +460,7 @@ class OutlinePolicy final : public DecodingPolicy {
 
   std::shared_ptr<const OutlineRules> rules_;
   EndTokens end_tokens_;
+  int context_;  // positions of the model
   OpeningScanner scanner_;
   int max_titles_ = 0;
   std::optional<Outline> outline_;
@@ -460,8 +473,8 @@ class OutlinePolicy final : public DecodingPolicy {
 
 std::unique_ptr<DecodingPolicy> make_outline_policy(const RequestSpec& spec,
                                                     std::shared_ptr<const OutlineRules> rules,
-                                                    const std::vector<int>& eos) {
-  return std::make_unique<OutlinePolicy>(spec, std::move(rules), eos);
+                                                    const std::vector<int>& eos, int context) {
+  return std::make_unique<OutlinePolicy>(spec, std::move(rules), eos, context);
 }
 
 }  // namespace anabranch

@@ -12,8 +12,9 @@ namespace anabranch {
 
 struct RequestSpec;
 
+/// `context`: the model's maximum number of positions.
 std::unique_ptr<DecodingPolicy> make_outline_policy(const RequestSpec& spec,
                                                     std::shared_ptr<const OutlineRules> rules,
-                                                    const std::vector<int>& eos);
+                                                    const std::vector<int>& eos, int context);
 
 }  // namespace anabranch

@@ -26,6 +26,7 @@ struct OutlineRules {
   int max_title_tokens = 20;
   int max_item_tokens = 512;
   int max_stages = 8;
+  int min_room = 64;  // an answer that may have fewer tokens yet is not outlined
 
   /// Whether the title's item can be written without the others.
   bool independent(std::string_view title) const;

@@ -15,18 +15,9 @@ Request::Request(RequestSpec spec, BlockPool& pool)
       visible_(1, 0),
       counts_(1) {
   const ResumeRule rule = spec_.resume.value_or(ResumeRule::kSum);
-  usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
+  usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt));
   tree_.set_sequential(spec_.sequential);
-  if (spec_.plan.ids.empty()) {
-    tree_.write_prompt(spec_.prompt, rule);
-    return;
-  }
-  auto shared = spec_.prompt;
-  shared.back().tokens[0].resize(spec_.plan.at);
-  tree_.write_prompt(shared, rule);
-  tree_.begin_segment();
-  tree_.trunk().write(spec_.plan.ids);
-  tree_.mark_for_prefill();
+  tree_.write_prompt(spec_.prompt, rule);
 }
 
 Request::~Request() = default;
@@ -53,7 +44,6 @@ std::optional<int> Request::logged(const Lane& lane) const {
 }
 
 void Request::replay() {
-  policy->begin(*this, replayed_);
   while (!finished()) {
     std::vector<LaneToken> lanes;
     bool complete = true;
@@ -75,8 +65,8 @@ void Request::replay() {
                          std::to_string(next.sampled.token) + " where it is not allowed");
     }
     tree_.mark_for_prefill();
-    // Prefill sampled the first token, and the first one after a plan's prompt. Accepted draft
-    // tokens took no step of their own either; every other token did.
+    // Prefill sampled the first token, and what follows an outlined stage. Accepted draft tokens
+    // took no step of their own either; every other token did.
     if (!std::exchange(step_counted_, false)) ++usage_.steps;
     policy->step(*this, lanes, replayed_);
     if (tree_.num_accepted() > 0)
@@ -210,15 +200,6 @@ void Request::release(const Lane& lane, std::span<const EmittedToken> tokens, Ev
   usage_.visible_tokens += static_cast<int>(tokens.size());
   visible_[lane.id] += static_cast<int>(tokens.size());
   events.add_released(spec_.id, lane.id, tokens);
-}
-
-void Request::drop_plan(int extra) {
-  tree_.drop_segment(extra);
-  if (spec_.plan.ids.empty()) return;
-  const std::vector<int>& prompt = spec_.prompt.back().tokens[0];
-  tree_.trunk().write(std::span(prompt).subspan(spec_.plan.at));
-  tree_.mark_for_prefill();
-  step_counted_ = true;
 }
 
 void Request::finish(FinishReason reason) {

@@ -73,8 +73,6 @@ class Request : public std::enable_shared_from_this<Request> {
   void emit(Lane& lane, const EmittedToken& token, EventBuffer& events);
   /// Tokens that were emitted as hidden are visible text after all.
   void release(const Lane& lane, std::span<const EmittedToken> tokens, EventBuffer& events);
-  /// Removes the plan's segment and the `extra` tokens before it.
-  void drop_plan(int extra);
   void open_stage(const std::vector<std::vector<int>>& titles,
                   const std::vector<std::vector<int>>& openings, bool shown, EventBuffer& events);
   void close_branch(Lane& lane, CloseReason reason, EventBuffer& events);

@@ -21,20 +21,12 @@ struct LoggedLane {
   bool accepted = false;              // of a branch of an outlined stage
 };
 
-/// For prompted dialects: the prompt that asks for a plan. `ids` replace the tokens after the first
-/// `at` tokens of the prompt's last run; if the plan is dropped, the original tokens follow again.
-struct PlanPrompt {
-  int at = 0;
-  std::vector<int> ids;  // empty: no plan is asked for
-};
-
 struct RequestSpec {
   std::uint32_t id = 0;
   ServedAdapterPtr adapter;          // null: the model itself
   std::vector<StructureRun> prompt;  // the first and the last run are serial
-  PlanPrompt plan;
   SamplingParams sampling;
-  bool parallel = false;  // the answer may branch, if the model has a dialect
+  bool parallel = false;  // the answer may branch: by the dialect, or at its lists
   int max_branches = 0;   // 0: the dialect's cap
   int max_tokens = 0;     // completion tokens over all lanes
   std::uint64_t seed = 0;

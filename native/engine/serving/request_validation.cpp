@@ -49,20 +49,6 @@ class RequestValidator {
     }
   }
 
-  void check_plan() {
-    if (!spec_.resume) spec_.resume = dialect_ ? dialect_->resume : ResumeRule::kSum;
-    const bool plans = dialect_ && dialect_->prompted && spec_.parallel && spec_.max_branches != 1;
-    if (!plans || !spec_.script.empty()) spec_.plan = {};
-    if (spec_.plan.ids.empty()) return;
-    const auto& last = spec_.prompt.back().tokens[0];
-    if (spec_.plan.at < 1 || spec_.plan.at >= static_cast<int>(last.size())) {
-      throw bad_argument("plan.at must leave tokens of the prompt's last run before and after it");
-    }
-    if (!all_known(spec_.plan.ids)) {
-      throw bad_argument("plan holds a token id outside the vocabulary");
-    }
-  }
-
   /// Returns the KV blocks that the script needs.
   size_t check_script() {
     check_structure(spec_.script, limits_.vocabulary, limits_.context);
@@ -81,7 +67,7 @@ class RequestValidator {
 
   /// Returns the KV blocks that prompt and answer may need.
   size_t check_lengths() {
-    const auto prompt = static_cast<int>(tokens_of(spec_.prompt) + spec_.plan.ids.size());
+    const auto prompt = static_cast<int>(tokens_of(spec_.prompt));
     const int room = limits_.context - prompt;
     if (room < 1) {
       throw Error(ErrorCode::kOutOfRange, "the prompt has " + std::to_string(prompt) +
@@ -92,8 +78,7 @@ class RequestValidator {
     spec_.max_tokens = std::min(spec_.max_tokens, room);
     // Each segment may fill its last block only in part.
     const int segments = dialect_ && spec_.parallel ? dialect_->max_segments(spec_.max_tokens) : 1;
-    return blocks_of(spec_.prompt) + static_cast<size_t>(blocks_for(spec_.plan.ids.size())) +
-           static_cast<size_t>(blocks_for(spec_.max_tokens) + segments);
+    return blocks_of(spec_.prompt) + static_cast<size_t>(blocks_for(spec_.max_tokens) + segments);
   }
 
  private:
@@ -113,7 +98,7 @@ void validate_request(RequestSpec& spec, const RequestLimits& limits, const Dial
   RequestValidator validator(spec, limits, dialect);
   validator.check_prompt();
   validator.check_token_ids();
-  validator.check_plan();
+  if (!spec.resume) spec.resume = dialect ? dialect->resume : ResumeRule::kSum;
   const size_t blocks = spec.script.empty() ? validator.check_lengths() : validator.check_script();
   if (blocks > static_cast<size_t>(limits.total_blocks)) {
     throw Error(ErrorCode::kOutOfRange, "prompt and max_tokens may need " + std::to_string(blocks) +

@@ -14,9 +14,9 @@ struct RequestLimits {
   int total_blocks = 0;  // size of the block pool
 };
 
-/// Checks `spec` and fills in its defaults: max_tokens is limited to the context, the resume rule
-/// is the dialect's, and a plan that can't be used is removed. `dialect` may be null. Throws Error
-/// for a request that can't ever be served.
+/// Checks `spec` and fills in its defaults: max_tokens is limited to the context, and the resume
+/// rule is the dialect's. `dialect` may be null. Throws Error for a request that can't ever be
+/// served.
 void validate_request(RequestSpec& spec, const RequestLimits& limits, const Dialect* dialect);
 
 /// KV blocks that a validated request may need at most if it is outlined: a branch's tokens are in

@@ -25,8 +25,8 @@ constexpr int kLargeVocabulary = 8192;
 
 }  // namespace
 
-Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect,
-                     std::shared_ptr<const OutlineRules> outline, SchedulerOptions options)
+Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options,
+                     std::shared_ptr<const OutlineRules> outline)
     : backend_(backend),
       dialect_(std::move(dialect)),
       outline_(std::move(outline)),
@@ -58,8 +58,9 @@ std::unique_ptr<DecodingPolicy> Scheduler::policy_of(const RequestSpec& spec,
   if (!spec.script.empty()) return make_script_policy(spec);
   const bool outlined = !dialect && outline_ && spec.parallel && spec.max_branches != 1 &&
                         outlined_blocks(spec, *outline_) <= static_cast<size_t>(pool_.total());
-  if (outlined) return make_outline_policy(spec, outline_, backend_.config().eos);
-  return make_dialect_policy(spec, dialect, backend_.config().eos);
+  const ModelConfig& config = backend_.config();
+  if (outlined) return make_outline_policy(spec, outline_, config.eos, config.context);
+  return make_dialect_policy(spec, dialect, config.eos);
 }
 
 std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, ResumeRule resume,

@@ -51,8 +51,8 @@ struct LoadSnapshot {
 class Scheduler {
  public:
   /// Without a dialect, requests that may branch do so by `outline`, if it is given.
-  Scheduler(Backend& backend, std::optional<Dialect> dialect,
-            std::shared_ptr<const OutlineRules> outline, SchedulerOptions options);
+  Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options,
+            std::shared_ptr<const OutlineRules> outline = nullptr);
 
   /// A request ready to be queued. Throws Error if it can't ever be served. May be called from any
   /// thread.

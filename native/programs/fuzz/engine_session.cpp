@@ -5,6 +5,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "error.h"
 #include "fuzz/random_requests.h"
@@ -160,6 +161,7 @@ void EngineSession::check_event(EventKind kind, std::span<const std::uint32_t> w
       transcript.started = true;
       transcript.tokens = transcript.open_branches = transcript.visible = 0;
       transcript.hidden.clear();
+      transcript.visible_of.clear();
       transcript.lanes.clear();  // the log's tokens are emitted again
       break;
     case EventKind::kToken:
@@ -168,15 +170,30 @@ void EngineSession::check_event(EventKind kind, std::span<const std::uint32_t> w
       lane(words[0]).tokens.push_back(static_cast<int>(words[1]));
       ++transcript.tokens;
       transcript.visible += (words[2] & EmittedToken::kVisible) != 0;
+      transcript.visible_of[words[0]] += (words[2] & EmittedToken::kVisible) != 0;
       transcript.hidden[words[0]] += (words[2] & EmittedToken::kVisible) == 0;
       break;
     case EventKind::kStageOpened:
-      transcript.open_branches = static_cast<int>(words[1]);
+      transcript.open_branches = static_cast<int>(words[2]);
+      outlines_.stages += static_cast<int>(words[1]);
       break;
-    case EventKind::kBranchClosed:
-      if (--transcript.open_branches < 0 && known) fail("more branches close than opened");
-      lane(words[0]).closed = static_cast<CloseReason>(words[1]);
+    case EventKind::kBranchAccepted:
+      lane(words[0]).accepted = true;
+      ++outlines_.accepted;
       break;
+    case EventKind::kBranchClosed: {
+      const auto reason = static_cast<CloseReason>(words[1]);
+      // A branch that is dropped may have ended before.
+      const bool again = reason == CloseReason::kDropped && lane(words[0]).closed;
+      if (!again && --transcript.open_branches < 0 && known) fail("more branches close than opened");
+      if (reason == CloseReason::kDropped) {
+        ++outlines_.dropped;
+        if (lane(words[0]).accepted && known) fail("an accepted branch is dropped");
+        transcript.visible -= std::exchange(transcript.visible_of[words[0]], 0);
+      }
+      lane(words[0]).closed = reason;
+      break;
+    }
     case EventKind::kStageClosed:
       if (transcript.open_branches != 0 && known) fail("a stage closes with open branches");
       break;
@@ -189,6 +206,7 @@ void EngineSession::check_event(EventKind kind, std::span<const std::uint32_t> w
                                                        : 2) {
         if (--transcript.hidden[words[0]] < 0) fail("more tokens are released than were hidden");
         ++transcript.visible;
+        ++transcript.visible_of[words[0]];
       }
       break;
     case EventKind::kLogits:
@@ -204,8 +222,11 @@ void EngineSession::check_finished(const std::uint32_t* words, Transcript& trans
   if (transcript.started && static_cast<int>(words[3]) != transcript.visible) {
     fail("the usage differs from the visible tokens");
   }
+  // Titles and dropped items come on top, and so do the marks with which the trunk ends its items.
+  const int outline = static_cast<int>(words[8]), dropped = static_cast<int>(words[9]);
+  const int bounded = outline > 0 ? transcript.visible : transcript.tokens - dropped;
   if (known && transcript.spec.script.empty() &&
-      transcript.tokens > std::max(0, transcript.spec.max_tokens)) {
+      bounded > std::max(0, transcript.spec.max_tokens)) {
     fail("more tokens than max_tokens");
   }
 }

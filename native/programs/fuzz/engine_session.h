@@ -20,12 +20,24 @@ namespace anabranch {
 /// Submits, cancels and scores. All calls but the first happen on the engine thread between two
 /// steps, so that a seed always gives the same run. Checks the engine's events against the
 /// requests.
+/// What came of outlines.
+struct OutlineCounts {
+  int stages = 0, accepted = 0, dropped = 0;
+
+  void operator+=(const OutlineCounts& other) {
+    stages += other.stages;
+    accepted += other.accepted;
+    dropped += other.dropped;
+  }
+};
+
 class EngineSession {
  public:
   EngineSession(const EngineOptions& options, const ModelShape& shape, int requests, Dice& dice);
 
   /// Runs until all requests have finished. Returns what went wrong, or an empty string.
   std::string run();
+  const OutlineCounts& outlines() const { return outlines_; }
 
  private:
   /// One request and what was emitted for it.
@@ -37,9 +49,11 @@ class EngineSession {
     bool started = false;
     int tokens = 0, open_branches = 0, visible = 0;
     std::map<std::uint32_t, int> hidden;  // tokens by lane, less those released
+    std::map<std::uint32_t, int> visible_of;  // by lane
     std::map<int, LoggedLane> lanes;
   };
   using LaneTokens = std::map<int, std::vector<int>>;
+  OutlineCounts outlines_;
   static constexpr std::uint32_t kUnknownAnswer = std::numeric_limits<std::uint32_t>::max();
 
   void fail(const std::string& what) {

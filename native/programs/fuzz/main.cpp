@@ -22,6 +22,29 @@
 namespace anabranch {
 namespace {
 
+/// Texts with which random tokens often make a list.
+std::shared_ptr<const OutlineRules> random_outline(const ModelShape& s, Dice& dice) {
+  std::vector<std::string> texts = {"\n", ". **"};
+  for (char digit = '0'; digit <= '9'; ++digit) texts.emplace_back(1, digit);
+  while (static_cast<int>(texts.size()) < s.vocabulary) {
+    const std::string word = "w" + std::to_string(texts.size());
+    texts.push_back(dice.chance(95)
+                        ? dice.pick<std::string>({"\n1. **", "\n2. **", "**:", "**:", "**:",
+                                                  word, word, word, word, word})
+                        : dice.pick<std::string>({"\n\n", "- **", " " + word, ""}));
+  }
+  texts.resize(static_cast<size_t>(s.vocabulary));
+  auto rules = std::make_shared<OutlineRules>();
+  rules->texts = std::make_shared<TokenTexts>(std::move(texts));
+  rules->max_titles = dice.between(2, 5);
+  rules->max_title_tokens = dice.between(2, 6);
+  rules->max_item_tokens = dice.between(1, 20);
+  rules->max_stages = dice.between(1, 3);
+  rules->min_room = dice.between(1, 30);
+  rules->continue_probability = dice.pick<double>({0, 0.05, 1});
+  return rules;
+}
+
 EngineOptions random_options(const std::filesystem::path& folder, const ModelShape& s, int blocks,
                              Dice& dice) {
   EngineOptions out;
@@ -36,11 +59,13 @@ EngineOptions random_options(const std::filesystem::path& folder, const ModelSha
   out.scheduler.max_queue = dice.pick<int>({1, 3, 256});
   out.scheduler.prefill_rows = dice.pick<int>({1, 7, 16, 128});
   out.scheduler.validate = true;
+  if (dice.chance(80)) out.outline = random_outline(s, dice);
   return out;
 }
 
 struct Counts {
   int loaded = 0, refused = 0;
+  OutlineCounts outlines;
 };
 
 /// A broken folder is refused with a typed Error, or it loads and serves.
@@ -53,7 +78,9 @@ std::string folder_round(const std::filesystem::path& folder, Dice& dice, Counts
   try {
     EngineSession session(options, shape, 3, dice);
     ++counts.loaded;
-    return session.run();
+    const std::string wrong = session.run();
+    counts.outlines += session.outlines();
+    return wrong;
   } catch (const Error& error) {
     ++counts.refused;
     if (error.code() == ErrorCode::kInternal) return std::string("internal: ") + error.what();
@@ -63,12 +90,15 @@ std::string folder_round(const std::filesystem::path& folder, Dice& dice, Counts
 }
 
 /// An intact model with absurd requests.
-std::string request_round(const std::filesystem::path& folder, Dice& dice) {
+std::string request_round(const std::filesystem::path& folder, Dice& dice, Counts& counts) {
   const ModelShape shape = random_shape(dice);
   write_folder(folder, random_model(shape, dice), dice);
   const int blocks = dice.chance(50) ? dice.between(8, 16) : dice.between(16, 80);
   try {
-    return EngineSession(random_options(folder, shape, blocks, dice), shape, 60, dice).run();
+    EngineSession session(random_options(folder, shape, blocks, dice), shape, 60, dice);
+    const std::string wrong = session.run();
+    counts.outlines += session.outlines();
+    return wrong;
   } catch (const Error& error) {
     return error.code() == ErrorCode::kInternal ? error.what()
                                                 : "";  // write_folder() left a file out
@@ -118,7 +148,8 @@ int fuzz(int count, char** arguments) {
     Dice dice(seed + round);
     std::string wrong;
     try {
-      wrong = dice.chance(70) ? folder_round(folder, dice, counts) : request_round(folder, dice);
+      wrong = dice.chance(70) ? folder_round(folder, dice, counts)
+                              : request_round(folder, dice, counts);
     } catch (const std::exception& error) {
       wrong = std::string("not a typed error: ") + error.what();
     }
@@ -128,8 +159,10 @@ int fuzz(int count, char** arguments) {
                 wrong.c_str());
   }
   std::filesystem::remove_all(folder);
-  std::printf("%llu rounds, %d folders loaded, %d refused, %d failed\n",
-              static_cast<unsigned long long>(round), counts.loaded, counts.refused, failed);
+  std::printf("%llu rounds, %d folders loaded, %d refused; outlines: %d stages, %d branches "
+              "accepted, %d dropped; %d failed\n",
+              static_cast<unsigned long long>(round), counts.loaded, counts.refused,
+              counts.outlines.stages, counts.outlines.accepted, counts.outlines.dropped, failed);
   return failed == 0 ? 0 : 1;
 }
 

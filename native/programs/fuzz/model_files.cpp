@@ -83,8 +83,8 @@ std::string dialect_of(Dice& dice) {
   const auto cap = [&](int low, int high) { return std::to_string(dice.between(low, high)); };
   const std::string numbers = R"(,"index":[{"ids":[20]},{"ids":[21]},{"ids":[22,23]},{"ids":[24]},)"
                               R"({"ids":[25]},{"ids":[26]}])";
-  // Markers of one token; tags with forced tokens, an index and a tail; the same with tags of three
-  // tokens that are ordinary text on their own; and a prompted dialect.
+  // Markers of one token; tags with forced tokens, an index and a tail; and the same with tags of
+  // three tokens that are ordinary text on their own.
   const std::string markers = dice.pick<std::string>(
       {R"("title_open":{"ids":[4]},"title_close":{"ids":[5]},"fork":{"ids":[6]},)"
        R"("opening":[{"ids":[7]},"title",{"ids":[10,11]}],"branch_close":{"ids":[8]},)"
@@ -100,11 +100,7 @@ std::string dialect_of(Dice& dice) {
        R"("title_close":[{"ids":[5,9,6]},{"ids":[13]}],"fork":[{"ids":[5,7,6]},{"ids":[13]}],)"
        R"("opening":[{"ids":[4,10,6]},"title","index"],"branch_close":[{"ids":[5,8,6]},{"ids":[13]}],)"
        R"("join":[{"ids":[4,11,6]}],"tail_close":[{"ids":[5,11,6]},{"ids":[13]}])" +
-           numbers,
-       R"("prompted":true,"title_open":{"ids":[4]},"no_plan":{"ids":[9,10]},)"
-       R"("title_close":{"ids":[5],"or":[5,6]},"fork":{"ids":[5],"or":[6]},)"
-       R"("opening":[{"ids":[7]},"title",{"ids":[6]}],"branch_close":{"ids":[6,5],"or":[7,8]},)"
-       R"("join":{"ids":[5]})"});
+           numbers});
   return R"({"version":1,"name":"fuzz",)" + markers + R"(,"visible":["serial","body")" +
          (dice.chance(50) ? R"(,"tail"])" : "]") + R"(,"resume":")" +
          (dice.chance(50) ? "sum" : "max") + R"(","caps":{"branches":)" + cap(2, 6) +
@@ -141,7 +137,7 @@ Files random_model(const ModelShape& shape, Dice& dice) {
   Files out;
   out["config.json"] = config_json(shape, dice);
   if (dice.chance(60)) out["generation_config.json"] = R"({"eos_token_id":[2,3],"top_k":20})";
-  if (dice.chance(85)) out["aspd.json"] = dialect_of(dice);
+  if (dice.chance(60)) out["aspd.json"] = dialect_of(dice);
   const std::string dtype = dice.pick<std::string>({"F32", "BF16", "BF16", "F16"});
   const auto tensors = tensor_manifest(config_of(shape)).tensors();
   if (dice.chance(60)) {

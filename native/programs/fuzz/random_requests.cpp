@@ -83,11 +83,6 @@ RequestSpec random_request(std::uint32_t id, const ModelShape& s, Dice& dice) {
       spec.prompt.push_back({false, {{dice.below(s.vocabulary)}}});
     }
   }
-  if (dice.chance(50) && !spec.prompt.empty() && !spec.prompt.back().tokens.empty()) {
-    const int last = static_cast<int>(spec.prompt.back().tokens[0].size());
-    spec.plan = {dice.chance(90) ? dice.below(last + 1) : dice.pick<int>({-1, INT_MAX, INT_MIN}),
-                 random_tokens(s, 20, dice)};
-  }
   spec.sampling = random_sampling(s, dice);
   spec.parallel = dice.chance(80);
   spec.max_branches = dice.pick<int>({0, 0, 1, 2, 3, INT_MAX, -1});

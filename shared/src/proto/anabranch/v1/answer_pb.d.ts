@@ -121,6 +121,13 @@ export declare type LaneLog = Message<"anabranch.v1.LaneLog"> & {
    * @generated from field: anabranch.v1.CloseReason closed = 3;
    */
   closed: CloseReason;
+
+  /**
+   * of a branch of an outlined stage
+   *
+   * @generated from field: bool accepted = 4;
+   */
+  accepted: boolean;
 };
 
 /**
@@ -167,6 +174,20 @@ export declare type Usage = Message<"anabranch.v1.Usage"> & {
    * @generated from field: uint32 branches = 7;
    */
   branches: number;
+
+  /**
+   * of hidden lanes that wrote titles
+   *
+   * @generated from field: uint32 outline_tokens = 8;
+   */
+  outlineTokens: number;
+
+  /**
+   * of branches that are not part of the answer
+   *
+   * @generated from field: uint32 dropped_tokens = 9;
+   */
+  droppedTokens: number;
 };
 
 /**
@@ -194,7 +215,7 @@ export enum Mode {
   SERIAL = 1,
 
   /**
-   * the model may branch wherever its dialect allows
+   * the model may branch: by its dialect, or at the lists of its text
    *
    * @generated from enum value: MODE_PARALLEL = 2;
    */
@@ -273,11 +294,18 @@ export enum CloseReason {
   EOS = 2,
 
   /**
-   * the dialect's cap on branch tokens
+   * the cap on branch tokens
    *
    * @generated from enum value: CLOSE_REASON_CAP = 3;
    */
   CAP = 3,
+
+  /**
+   * of an outlined stage: it is not part of the answer. May follow another end
+   *
+   * @generated from enum value: CLOSE_REASON_DROPPED = 4;
+   */
+  DROPPED = 4,
 }
 
 /**

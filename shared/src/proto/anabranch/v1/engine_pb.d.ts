@@ -110,30 +110,23 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
   priority: number;
 
   /**
-   * if the dialect is prompted
-   *
-   * @generated from field: anabranch.v1.PlanPrompt plan = 13;
-   */
-  plan?: PlanPrompt | undefined;
-
-  /**
    * An answer that another engine began: its lanes are rebuilt and continued.
    *
-   * @generated from field: repeated anabranch.v1.LaneLog resume = 14;
+   * @generated from field: repeated anabranch.v1.LaneLog resume = 13;
    */
   resume: LaneLog[];
 
   /**
    * with `resume`: of the model, or model and adapter, that wrote it
    *
-   * @generated from field: string model_digest = 15;
+   * @generated from field: string model_digest = 14;
    */
   modelDigest: string;
 
   /**
    * name of a loaded adapter; empty: the model itself
    *
-   * @generated from field: string adapter = 16;
+   * @generated from field: string adapter = 15;
    */
   adapter: string;
 };
@@ -143,30 +136,6 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
  * Use `create(EngineGenerateRequestSchema)` to create a new message.
  */
 export declare const EngineGenerateRequestSchema: GenMessage<EngineGenerateRequest>;
-
-/**
- * These ids replace everything after the first `at` tokens of the prompt's last run. If the plan is
- * dropped, the replaced tokens come back.
- *
- * @generated from message anabranch.v1.PlanPrompt
- */
-export declare type PlanPrompt = Message<"anabranch.v1.PlanPrompt"> & {
-  /**
-   * @generated from field: uint32 at = 1;
-   */
-  at: number;
-
-  /**
-   * @generated from field: repeated uint32 ids = 2;
-   */
-  ids: number[];
-};
-
-/**
- * Describes the message anabranch.v1.PlanPrompt.
- * Use `create(PlanPromptSchema)` to create a new message.
- */
-export declare const PlanPromptSchema: GenMessage<PlanPrompt>;
 
 /**
  * @generated from message anabranch.v1.EngineStarted
@@ -301,6 +270,13 @@ export declare type EngineStageOpened = Message<"anabranch.v1.EngineStageOpened"
    * @generated from field: repeated anabranch.v1.TokenIds titles = 3;
    */
   titles: TokenIds[];
+
+  /**
+   * its branches belong to the answer once they are accepted
+   *
+   * @generated from field: bool outlined = 4;
+   */
+  outlined: boolean;
 };
 
 /**
@@ -308,6 +284,22 @@ export declare type EngineStageOpened = Message<"anabranch.v1.EngineStageOpened"
  * Use `create(EngineStageOpenedSchema)` to create a new message.
  */
 export declare const EngineStageOpenedSchema: GenMessage<EngineStageOpened>;
+
+/**
+ * @generated from message anabranch.v1.EngineBranchAccepted
+ */
+export declare type EngineBranchAccepted = Message<"anabranch.v1.EngineBranchAccepted"> & {
+  /**
+   * @generated from field: uint32 lane = 1;
+   */
+  lane: number;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineBranchAccepted.
+ * Use `create(EngineBranchAcceptedSchema)` to create a new message.
+ */
+export declare const EngineBranchAcceptedSchema: GenMessage<EngineBranchAccepted>;
 
 /**
  * @generated from message anabranch.v1.EngineBranchClosed
@@ -410,6 +402,12 @@ export declare type EngineEvent = Message<"anabranch.v1.EngineEvent"> & {
      */
     value: EngineFinished;
     case: "finished";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.EngineBranchAccepted branch_accepted = 7;
+     */
+    value: EngineBranchAccepted;
+    case: "branchAccepted";
   } | { case: undefined; value?: undefined };
 };
 

@@ -181,6 +181,14 @@ export declare type StageOpened = Message<"anabranch.v1.StageOpened"> & {
    * @generated from field: repeated string titles = 3;
    */
   titles: string[];
+
+  /**
+   * The engine saw the model begin a list. The trunk goes on with the first item, and a branch belongs
+   * to the answer once it is accepted.
+   *
+   * @generated from field: bool outlined = 4;
+   */
+  outlined: boolean;
 };
 
 /**
@@ -188,6 +196,24 @@ export declare type StageOpened = Message<"anabranch.v1.StageOpened"> & {
  * Use `create(StageOpenedSchema)` to create a new message.
  */
 export declare const StageOpenedSchema: GenMessage<StageOpened>;
+
+/**
+ * The branch of an outlined stage is part of the answer, and so is all text before it in document order.
+ *
+ * @generated from message anabranch.v1.BranchAccepted
+ */
+export declare type BranchAccepted = Message<"anabranch.v1.BranchAccepted"> & {
+  /**
+   * @generated from field: uint32 lane = 1;
+   */
+  lane: number;
+};
+
+/**
+ * Describes the message anabranch.v1.BranchAccepted.
+ * Use `create(BranchAcceptedSchema)` to create a new message.
+ */
+export declare const BranchAcceptedSchema: GenMessage<BranchAccepted>;
 
 /**
  * Comes after all text of the branch; StageClosed comes after the ends of all its branches. A lane in
@@ -319,6 +345,12 @@ export declare type Event = Message<"anabranch.v1.Event"> & {
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.BranchAccepted branch_accepted = 8;
+     */
+    value: BranchAccepted;
+    case: "branchAccepted";
   } | { case: undefined; value?: undefined };
 };
 

@@ -9,7 +9,7 @@ import { file_anabranch_v1_answer } from "./answer_pb.js";
  * Describes the file anabranch/v1/lane_events.proto.
  */
 export const file_anabranch_v1_lane_events = /*@__PURE__*/
-  fileDesc("Ch5hbmFicmFuY2gvdjEvbGFuZV9ldmVudHMucHJvdG8SDGFuYWJyYW5jaC52MSKGAQoHU3RhcnRlZBIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhUKDWNhY2hlZF90b2tlbnMYAiABKA0SDAoEc2VlZBgDIAEoBBIUCgxtb2RlbF9kaWdlc3QYBCABKAkSDwoHYmFja2VuZBgFIAEoCRIYChBwcm9tcHRfdG9rZW5faWRzGAYgAygNIj4KC0FsdGVybmF0aXZlEhAKCHRva2VuX2lkGAEgASgNEg8KB2xvZ3Byb2IYAiABKAISDAoEdGV4dBgDIAEoDCJnCgxUb2tlbkxvZ3Byb2ISEAoIdG9rZW5faWQYASABKA0SDwoHbG9ncHJvYhgCIAEoAhIMCgR0ZXh0GAMgASgMEiYKA3RvcBgEIAMoCzIZLmFuYWJyYW5jaC52MS5BbHRlcm5hdGl2ZSJ8CgVEZWx0YRIMCgRsYW5lGAEgASgNEhEKCXRva2VuX2lkcxgCIAMoDRIMCgR0ZXh0GAMgASgJEiwKCGxvZ3Byb2JzGAQgAygLMhouYW5hYnJhbmNoLnYxLlRva2VuTG9ncHJvYhIWCg52aXNpYmxlX3Rva2VucxgFIAEoDSI7CgtTdGFnZU9wZW5lZBINCgVzdGFnZRgBIAEoDRINCgVsYW5lcxgCIAMoDRIOCgZ0aXRsZXMYAyADKAkiRwoMQnJhbmNoQ2xvc2VkEgwKBGxhbmUYASABKA0SKQoGcmVhc29uGAIgASgOMhkuYW5hYnJhbmNoLnYxLkNsb3NlUmVhc29uIhwKC1N0YWdlQ2xvc2VkEg0KBXN0YWdlGAEgASgNIoABCghGaW5pc2hlZBIqCgZyZWFzb24YASABKA4yGi5hbmFicmFuY2gudjEuRmluaXNoUmVhc29uEiIKBXVzYWdlGAIgASgLMhMuYW5hYnJhbmNoLnYxLlVzYWdlEhYKCXN0b3BfbGFuZRgDIAEoDUgAiAEBQgwKCl9zdG9wX2xhbmUiCwoJSGVhcnRiZWF0ItUCCgVFdmVudBIoCgdzdGFydGVkGAEgASgLMhUuYW5hYnJhbmNoLnYxLlN0YXJ0ZWRIABIkCgVkZWx0YRgCIAEoCzITLmFuYWJyYW5jaC52MS5EZWx0YUgAEjEKDHN0YWdlX29wZW5lZBgDIAEoCzIZLmFuYWJyYW5jaC52MS5TdGFnZU9wZW5lZEgAEjMKDWJyYW5jaF9jbG9zZWQYBCABKAsyGi5hbmFicmFuY2gudjEuQnJhbmNoQ2xvc2VkSAASMQoMc3RhZ2VfY2xvc2VkGAUgASgLMhkuYW5hYnJhbmNoLnYxLlN0YWdlQ2xvc2VkSAASKgoIZmluaXNoZWQYBiABKAsyFi5hbmFicmFuY2gudjEuRmluaXNoZWRIABIsCgloZWFydGJlYXQYByABKAsyFy5hbmFicmFuY2gudjEuSGVhcnRiZWF0SABCBwoFZXZlbnQiNwoQR2VuZXJhdGVSZXNwb25zZRIjCgZldmVudHMYASADKAsyEy5hbmFicmFuY2gudjEuRXZlbnRiBnByb3RvMw", [file_anabranch_v1_answer]);
+  fileDesc("Ch5hbmFicmFuY2gvdjEvbGFuZV9ldmVudHMucHJvdG8SDGFuYWJyYW5jaC52MSKGAQoHU3RhcnRlZBIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhUKDWNhY2hlZF90b2tlbnMYAiABKA0SDAoEc2VlZBgDIAEoBBIUCgxtb2RlbF9kaWdlc3QYBCABKAkSDwoHYmFja2VuZBgFIAEoCRIYChBwcm9tcHRfdG9rZW5faWRzGAYgAygNIj4KC0FsdGVybmF0aXZlEhAKCHRva2VuX2lkGAEgASgNEg8KB2xvZ3Byb2IYAiABKAISDAoEdGV4dBgDIAEoDCJnCgxUb2tlbkxvZ3Byb2ISEAoIdG9rZW5faWQYASABKA0SDwoHbG9ncHJvYhgCIAEoAhIMCgR0ZXh0GAMgASgMEiYKA3RvcBgEIAMoCzIZLmFuYWJyYW5jaC52MS5BbHRlcm5hdGl2ZSJ8CgVEZWx0YRIMCgRsYW5lGAEgASgNEhEKCXRva2VuX2lkcxgCIAMoDRIMCgR0ZXh0GAMgASgJEiwKCGxvZ3Byb2JzGAQgAygLMhouYW5hYnJhbmNoLnYxLlRva2VuTG9ncHJvYhIWCg52aXNpYmxlX3Rva2VucxgFIAEoDSJNCgtTdGFnZU9wZW5lZBINCgVzdGFnZRgBIAEoDRINCgVsYW5lcxgCIAMoDRIOCgZ0aXRsZXMYAyADKAkSEAoIb3V0bGluZWQYBCABKAgiHgoOQnJhbmNoQWNjZXB0ZWQSDAoEbGFuZRgBIAEoDSJHCgxCcmFuY2hDbG9zZWQSDAoEbGFuZRgBIAEoDRIpCgZyZWFzb24YAiABKA4yGS5hbmFicmFuY2gudjEuQ2xvc2VSZWFzb24iHAoLU3RhZ2VDbG9zZWQSDQoFc3RhZ2UYASABKA0igAEKCEZpbmlzaGVkEioKBnJlYXNvbhgBIAEoDjIaLmFuYWJyYW5jaC52MS5GaW5pc2hSZWFzb24SIgoFdXNhZ2UYAiABKAsyEy5hbmFicmFuY2gudjEuVXNhZ2USFgoJc3RvcF9sYW5lGAMgASgNSACIAQFCDAoKX3N0b3BfbGFuZSILCglIZWFydGJlYXQijgMKBUV2ZW50EigKB3N0YXJ0ZWQYASABKAsyFS5hbmFicmFuY2gudjEuU3RhcnRlZEgAEiQKBWRlbHRhGAIgASgLMhMuYW5hYnJhbmNoLnYxLkRlbHRhSAASMQoMc3RhZ2Vfb3BlbmVkGAMgASgLMhkuYW5hYnJhbmNoLnYxLlN0YWdlT3BlbmVkSAASMwoNYnJhbmNoX2Nsb3NlZBgEIAEoCzIaLmFuYWJyYW5jaC52MS5CcmFuY2hDbG9zZWRIABIxCgxzdGFnZV9jbG9zZWQYBSABKAsyGS5hbmFicmFuY2gudjEuU3RhZ2VDbG9zZWRIABIqCghmaW5pc2hlZBgGIAEoCzIWLmFuYWJyYW5jaC52MS5GaW5pc2hlZEgAEiwKCWhlYXJ0YmVhdBgHIAEoCzIXLmFuYWJyYW5jaC52MS5IZWFydGJlYXRIABI3Cg9icmFuY2hfYWNjZXB0ZWQYCCABKAsyHC5hbmFicmFuY2gudjEuQnJhbmNoQWNjZXB0ZWRIAEIHCgVldmVudCI3ChBHZW5lcmF0ZVJlc3BvbnNlEiMKBmV2ZW50cxgBIAMoCzITLmFuYWJyYW5jaC52MS5FdmVudGIGcHJvdG8z", [file_anabranch_v1_answer]);
 
 /**
  * Describes the message anabranch.v1.Started.
@@ -47,44 +47,51 @@ export const StageOpenedSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_lane_events, 4);
 
 /**
+ * Describes the message anabranch.v1.BranchAccepted.
+ * Use `create(BranchAcceptedSchema)` to create a new message.
+ */
+export const BranchAcceptedSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_lane_events, 5);
+
+/**
  * Describes the message anabranch.v1.BranchClosed.
  * Use `create(BranchClosedSchema)` to create a new message.
  */
 export const BranchClosedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_lane_events, 5);
+  messageDesc(file_anabranch_v1_lane_events, 6);
 
 /**
  * Describes the message anabranch.v1.StageClosed.
  * Use `create(StageClosedSchema)` to create a new message.
  */
 export const StageClosedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_lane_events, 6);
+  messageDesc(file_anabranch_v1_lane_events, 7);
 
 /**
  * Describes the message anabranch.v1.Finished.
  * Use `create(FinishedSchema)` to create a new message.
  */
 export const FinishedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_lane_events, 7);
+  messageDesc(file_anabranch_v1_lane_events, 8);
 
 /**
  * Describes the message anabranch.v1.Heartbeat.
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_lane_events, 8);
+  messageDesc(file_anabranch_v1_lane_events, 9);
 
 /**
  * Describes the message anabranch.v1.Event.
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_lane_events, 9);
+  messageDesc(file_anabranch_v1_lane_events, 10);
 
 /**
  * Describes the message anabranch.v1.GenerateResponse.
  * Use `create(GenerateResponseSchema)` to create a new message.
  */
 export const GenerateResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_lane_events, 10);
+  messageDesc(file_anabranch_v1_lane_events, 11);
 
