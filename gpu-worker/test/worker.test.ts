@@ -517,46 +517,15 @@ describe("a dialect whose tags are pieces of ordinary text", () => {
 });
 
 describe("a model that knows no markers", () => {
-  const text = new TextModel(demoModel);
-  const { ask, begun, describe: described } = workerUnder("stock", () => undefined);
-  const tokens = (...pieces: string[]) => pieces.flatMap((piece) => text.tokens(piece));
-  const item = (title: string) => tokens("-", title, "\n");
-  const section = (title: string, ...body: string[]) => tokens("##", title, "\n\n", ...body);
-  const plan = [...item(" Tokyo"), ...item(" Paris"), ...tokens("\n")];
+  const { ask, describe: described } = workerUnder("stock", () => undefined);
 
-  it("answers in parts under headings, if it writes the plan that it was asked for", async () => {
-    expect((await described()).models[0]?.dialect).toBe("prompted");
-    const events = await begun([
-      [...plan, ...tokens("\n", "Both are large.")],
-      section(" Tokyo", "It is in Japan.", "\n\n\n"),
-      section(" Paris", "It is in France.", "\n\n\n"),
-    ]);
-    const opened = events.find((event) => event.case === "stageOpened");
-    expect(opened?.value).toMatchObject({ titles: ["Tokyo", "Paris"] });
-    const document =
-      "## Tokyo\n\nIt is in Japan.\n\n\n## Paris\n\nIt is in France.\n\n\nBoth are large.";
-    expect(read(events).text.startsWith(document)).toBe(true);
-    const last = events.at(-1);
-    const usage = last?.case === "finished" ? last.value.usage : undefined;
-    expect(usage).toMatchObject({ stages: 1, branches: 2 });
-    // What the plan is asked for with counts as prompt.
-    expect(usage?.promptTokens).toBeGreaterThan(startOf(events).promptTokenIds.length);
-  });
-
-  it("answers as in serial mode if it plans nothing, and is never asked in serial mode", async () => {
-    const none = tokens("none");
-    const serial = await ask({ mode: Mode.SERIAL, maxTokens: 150 });
-    const { promptTokens, promptTokenIds } = startOf(serial);
-    expect(promptTokens).toBe(promptTokenIds.length);
-    for (const bad of [none, item(" Tokyo").concat(tokens("\n"))]) {
-      const events = await begun([bad], { maxTokens: 150 + bad.length });
-      expect(read(events).text).toBe(read(serial).text);
-      expect(read(events).text).not.toBe("");
+  it("is said to be outlined, and answers in both modes", async () => {
+    expect((await described()).models[0]?.dialect).toBe("outline");
+    for (const mode of [Mode.SERIAL, Mode.PARALLEL]) {
+      const events = await ask({ mode, maxTokens: 80 });
+      const last = events.at(-1);
+      expect(last?.case === "finished" && last.value.usage?.visibleTokens).toBeGreaterThan(60);
     }
-    // A short answer is not worth a plan.
-    const short = await ask({ maxTokens: 40 });
-    expect(startOf(short).promptTokens).toBe(promptTokens);
-    expect(read(serial).text.startsWith(read(short).text)).toBe(true);
   });
 });
 

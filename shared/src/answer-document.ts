@@ -206,7 +206,10 @@ export class AnswerDocument<Logprob = unknown> {
     trunk.before.closed = true;
     this.#current.set(TRUNK, trunk.after);
     // A closed stage has no open branch, even if the end of a branch was not reported.
-    for (const branch of stage.branches) settle(branch);
+    for (const branch of stage.branches) {
+      branch.closed = true;
+      if (!branch.accepted) branch.void = true;
+    }
     return { kind: "stage_closed" as const, stage };
   }
 
@@ -215,8 +218,8 @@ export class AnswerDocument<Logprob = unknown> {
     this.#finished = true;
     let past = false;
     for (const run of this.runs) {
-      settle(run);
-      if (past) run.void = true;
+      // What was not accepted is no part of the answer.
+      run.void = past || run.void || !run.accepted;
       if (run === stoppedIn) past = true;
     }
     return { kind: "finished" as const, stoppedIn };
@@ -224,12 +227,6 @@ export class AnswerDocument<Logprob = unknown> {
 }
 
 const isPart = (run: TextRun): boolean => run.accepted && !run.void;
-
-/** No more comes of a run: what was not accepted is no part of the answer. */
-function settle(run: TextRun): void {
-  run.closed = true;
-  if (!run.accepted) run.void = true;
-}
 
 function newRun<Logprob>(
   lane: number,

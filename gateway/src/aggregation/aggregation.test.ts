@@ -23,8 +23,15 @@ const opened = (stage: number, lanes: number[]) =>
     case: "stageOpened",
     value: { stage, lanes, titles: lanes.map((lane) => `T${lane}`) },
   });
-const branchClosed = (lane: number) =>
-  event({ case: "branchClosed", value: { lane, reason: CloseReason.MARKER } });
+const outlined = (stage: number, lanes: number[]) =>
+  event({
+    case: "stageOpened",
+    value: { stage, lanes, titles: lanes.map((lane) => `T${lane}`), outlined: true },
+  });
+const accepted = (lane: number) => event({ case: "branchAccepted", value: { lane } });
+const branchClosed = (lane: number, reason = CloseReason.MARKER) =>
+  event({ case: "branchClosed", value: { lane, reason } });
+const dropped = (lane: number) => branchClosed(lane, CloseReason.DROPPED);
 const stageClosed = (stage: number) => event({ case: "stageClosed", value: { stage } });
 const finished = (stopLane?: number) =>
   event({
@@ -130,6 +137,37 @@ describe("an ordered stream", () => {
     expect(collect(chunks).text).toBe("Intro. a b ");
   });
 
+  it("sends a branch of an outlined stage once it is accepted, and one that is dropped never", () => {
+    const { ordered, whole } = present([
+      text(0, "1. a1 "),
+      outlined(1, [2, 3, 4]),
+      text(2, "2. b1 "),
+      text(0, "a2 "),
+      text(3, "3. c1 "),
+      branchClosed(3),
+      accepted(2),
+      text(2, "b2 "),
+      branchClosed(2),
+      text(4, "4. d1 "),
+      accepted(3),
+      dropped(4),
+      stageClosed(1),
+      text(0, "End."),
+      finished(),
+    ]);
+    expect(ordered).toEqual(
+      // biome-ignore format: one entry per event above
+      ["1. a1 ", "", "", "a2 ", "", "", "2. b1 ", "b2 ", "", "", "3. c1 ", "", "", "End.", ""],
+    );
+    expect(whole).toBe("1. a1 a2 2. b1 b2 3. c1 End.");
+  });
+
+  it("does not send what was never accepted, if the answer ends before", () => {
+    const { ordered, whole } = present([text(0, "a "), outlined(1, [2]), text(2, "b"), finished()]);
+    expect(ordered.join("")).toBe("a ");
+    expect(whole).toBe("a ");
+  });
+
   it("brings an answer whose stage was never closed to its end", () => {
     const { ordered } = present([opened(1, [1, 2]), text(2, "b"), text(1, "a"), finished()]);
     expect(ordered.join("")).toBe("ab");
@@ -208,7 +246,18 @@ describe("the document", () => {
       stages: 1,
       branches: 2,
       steps: 5,
+      ...{ outlineTokens: 0, droppedTokens: 0 },
     });
+  });
+
+  it("counts tokens of lanes that nobody sees", () => {
+    const { tally } = present([
+      text(0, "x", [1, 2]),
+      event({ case: "delta", value: { lane: 1, tokenIds: [5, 6, 7] } }),
+      outlined(1, [2]),
+      text(2, "b", [3, 4, 5, 6]),
+    ]);
+    expect(tally).toMatchObject({ completionTokens: 9, branches: 1, steps: 2 });
   });
 });
 
@@ -238,6 +287,10 @@ function randomAnswer(seed: number): { events: Event[]; text: string } {
       said += serial;
     }
     if (stage > stages) break;
+    if (below(2) === 0) {
+      ({ said, lane, word } = outlinedStage(below, events, { stage, said, lane, word }));
+      continue;
+    }
     const branches = Array.from({ length: 2 + below(4) }, () => ({
       lane: ++lane,
       left: Array.from({ length: below(5) }, () => `w${word++} `),
@@ -264,6 +317,62 @@ function randomAnswer(seed: number): { events: Event[]; text: string } {
   }
   events.push(finished());
   return { events, text: said };
+}
+
+/** A stage whose first item the trunk writes, in any interleaving that an engine may give it. */
+function outlinedStage(
+  below: (limit: number) => number,
+  events: Event[],
+  from: { stage: number; said: string; lane: number; word: number },
+) {
+  const { stage } = from;
+  let { said, lane, word } = from;
+  lane++; // of the titles
+  const count = 1 + below(4);
+  const kept = below(count + 1);
+  const words = () => Array.from({ length: 1 + below(4) }, () => `w${word++} `);
+  const trunk = words();
+  said += trunk.join("");
+  const branches = Array.from({ length: count }, (_, index) => {
+    const text = words();
+    if (index < kept) said += text.join("");
+    return { lane: ++lane, left: text, open: true, kept: index < kept };
+  });
+  events.push(
+    outlined(
+      stage,
+      branches.map((branch) => branch.lane),
+    ),
+  );
+  let next = 0; // to be accepted
+  while (
+    trunk.length > 0 ||
+    branches.some(({ open, kept: isKept }) => isKept && open) ||
+    next < kept
+  ) {
+    const index = below(count + 2) - 2;
+    const branch = branches[index];
+    if (index === -2) {
+      const more = trunk.shift();
+      if (more !== undefined) events.push(text(0, more));
+      continue;
+    }
+    // The item before it is complete.
+    const after = trunk.length === 0 && (next === 0 || branches[next - 1]?.open === false);
+    if (index === -1) {
+      if (after && next < kept) events.push(accepted(branches[next++]?.lane ?? 0));
+      continue;
+    }
+    const more = branch?.left.shift();
+    if (branch && more !== undefined) events.push(text(branch.lane, more));
+    else if (branch?.open) {
+      branch.open = false;
+      events.push(branchClosed(branch.lane));
+    }
+  }
+  for (const branch of branches.slice(kept)) events.push(dropped(branch.lane));
+  events.push(stageClosed(stage));
+  return { said, lane, word };
 }
 
 describe("any answer", () => {

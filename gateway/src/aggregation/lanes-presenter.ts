@@ -13,7 +13,14 @@ function markOf(change: Exclude<AnswerChange, { kind: "finished" }>): LaneMark {
       const { stage, branches, outlined } = change.stage;
       const lanes = branches.map(({ lane }) => lane);
       const titles = branches.map(({ title }) => title ?? "");
-      return { event: "stage_opened", ...trunk, stage, lanes, titles, ...(outlined && { outlined }) };
+      return {
+        event: "stage_opened",
+        ...trunk,
+        stage,
+        lanes,
+        titles,
+        ...(outlined && { outlined }),
+      };
     }
     case "branch_accepted":
       return { event: "branch_accepted", ...placeOf(change.run) };

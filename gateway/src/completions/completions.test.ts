@@ -206,10 +206,10 @@ describe("a chat completion", () => {
     expect(texts).toEqual(["Once a b c d e end.", "Once a b c d e end."]);
   });
 
-  it("of a model without markers branches only on request, and only in a chat", async () => {
-    await register(0, {}, "stock", { ...fakeModel, id: "stock", dialect: "prompted" });
+  it("of a model without markers may branch in any chat, and in plain text on request", async () => {
+    await register(0, {}, "stock", { ...fakeModel, id: "stock", dialect: "outline" });
     for (const [mode, decided] of [
-      ["auto", "serial"],
+      ["auto", "parallel"],
       ["serial", "serial"],
       ["parallel", "parallel"],
     ]) {
@@ -217,15 +217,16 @@ describe("a chat completion", () => {
       const response = await chat(key, script, fields);
       expect(response.headers.get("x-anabranch-mode"), await response.text()).toBe(decided);
     }
-    const body = {
-      model: "stock",
-      prompt: JSON.stringify(script),
-      anabranch: { mode: "parallel" },
-    };
-    const response = await call("/v1/completions", {
-      ...{ method: "POST", headers: bearer(key), body: JSON.stringify(body) },
-    });
-    expect(response.headers.get("x-anabranch-mode"), await response.text()).toBe("serial");
+    for (const [mode, decided] of [
+      ["auto", "serial"],
+      ["parallel", "parallel"],
+    ]) {
+      const body = { model: "stock", prompt: JSON.stringify(script), anabranch: { mode } };
+      const response = await call("/v1/completions", {
+        ...{ method: "POST", headers: bearer(key), body: JSON.stringify(body) },
+      });
+      expect(response.headers.get("x-anabranch-mode"), await response.text()).toBe(decided);
+    }
   });
 
   it("samples as the request says, then as the model's authors do, then neutrally", async () => {

@@ -6,7 +6,18 @@ import type { TextModel } from "./text-model.ts";
 /** A title that begins with one of these words is part of a sequence: its item builds on others. */
 const sequentialTitles = [
   ...["step", "first", "firstly", "second", "secondly", "third", "thirdly", "fourth", "fifth"],
-  ...["next", "then", "finally", "lastly", "after", "before", "afterwards", "day", "week", "chapter"],
+  ...[
+    "next",
+    "then",
+    "finally",
+    "lastly",
+    "after",
+    "before",
+    "afterwards",
+    "day",
+    "week",
+    "chapter",
+  ],
   ...["part", "phase", "stage", "act", "scene", "verse", "stanza", "option a", "option 1"],
   ...["ingredients", "preparation", "procedure", "base case", "inductive step", "proof"],
 ];

@@ -12,7 +12,6 @@ import type { LocatedModel } from "./locate.ts";
 import { type ChatTemplate, type Json, readFolder, readJson } from "./model-files.ts";
 import { samplingDefaultsOf } from "./sampling-defaults.ts";
 import { type TensorType, tensorTypes } from "./tensor-types.ts";
-import { TextModel } from "./text-model.ts";
 
 /** Weights and KV in one combination of formats. */
 export interface MemoryNeed {

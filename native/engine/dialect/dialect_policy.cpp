@@ -372,9 +372,7 @@ class DialectPolicy final : public DecodingPolicy {
 
   // ---- branches --------------------------------------------------------------------------------
 
-  bool ends_branch(int token) const {
-    return end_tokens_.contains(token);
-  }
+  bool ends_branch(int token) const { return end_tokens_.contains(token); }
 
   void step_branch(Request& request, Lane& lane, const LaneToken& next, EventBuffer& events) {
     const Marker& close = dialect_->branch_close;

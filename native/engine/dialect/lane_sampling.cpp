@@ -19,8 +19,7 @@ EndTokens::EndTokens(const RequestSpec& spec, const std::vector<int>& eos) : end
   if (!spec.ignore_eos) return;
   // The model's own end tokens are banned; the caller's stop tokens still end the answer.
   ignored = eos;
-  std::erase_if(ignored,
-                [&](int token) { return anabranch::contains(spec.stop_tokens, token); });
+  std::erase_if(ignored, [&](int token) { return anabranch::contains(spec.stop_tokens, token); });
 }
 
 bool EndTokens::contains(int token) const { return anabranch::contains(ends, token); }

@@ -76,7 +76,7 @@ class LaneTree {
 
   /// Opens a lane that is decoded beside the trunk. It sees the first `at` tokens of the trunk's
   /// segment and what that segment sees. Its KV is shared with nobody, and neither is that of
-  /// branches behind it. Returns the lane's number; references to lanes become invalid.
+  /// branches that see it. Returns the lane's number; references to lanes become invalid.
   int open_beside(int at);
   /// Opens branches that see what the lane `side` sees and writes, one per opening. The trunk goes
   /// on in its own segment; join() is not for such a stage.

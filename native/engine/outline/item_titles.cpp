@@ -35,8 +35,8 @@ ItemTitles::Next ItemTitles::push(int token, std::span<const int> written) {
   ItemMark mark;
   TitleSpan span;
   const MarkMatch match = read_mark(line, mark);
-  const bool same = match == MarkMatch::kYes && mark.same_list(form_.mark) &&
-                    mark.bold == form_.mark.bold;
+  const bool same =
+      match == MarkMatch::kYes && mark.same_list(form_.mark) && mark.bold == form_.mark.bold;
   const bool waits = match == MarkMatch::kPossible && !complete;
   const MarkMatch closed = same    ? read_title(line, mark, complete, span)
                            : waits ? MarkMatch::kPossible
@@ -84,12 +84,11 @@ ItemTitles::Next ItemTitles::close_title(std::span<const int> title, size_t titl
   at_line_start_ = true;
   // Tokens that are written already stay.
   const auto have = written.subspan(title_begin_);
-  const size_t common =
-      static_cast<size_t>(std::ranges::mismatch(have, target).in1 - have.begin());
+  const size_t common = static_cast<size_t>(std::ranges::mismatch(have, target).in1 - have.begin());
   Next next{static_cast<int>(title_begin_ + common), false, {}, last};
   next.sampled = common == have.size() && common < target.size() && target[common] == title.back();
-  next.forced.assign(
-      target.begin() + static_cast<std::ptrdiff_t>(common + (next.sampled ? 1 : 0)), target.end());
+  next.forced.assign(target.begin() + static_cast<std::ptrdiff_t>(common + (next.sampled ? 1 : 0)),
+                     target.end());
   return next;
 }
 

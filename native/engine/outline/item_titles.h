@@ -13,7 +13,7 @@ namespace anabranch {
 class ItemTitles {
  public:
   struct Title {
-    int ordinal = 0;             // its place in the list, counted from 1
+    int ordinal = 0;  // its place in the list, counted from 1
     std::vector<int> ids;
     std::string text;            // as it is compared with others
     std::vector<int> separator;  // tokens between it and the body

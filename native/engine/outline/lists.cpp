@@ -151,8 +151,8 @@ MarkMatch read_title(std::string_view line, const ItemMark& mark, bool line_comp
     return stars == std::string_view::npos ? open : close_at(stars, stars + 2);
   }
   if (mark.heading > 0) return line_complete ? close_at(line.size(), line.size()) : open;
-  static constexpr std::array<std::string_view, 7> kCloses = {
-      ": ", ":\t", " - ", " – ", " — ", "：", " -- "};
+  static constexpr std::array<std::string_view, 7> kCloses = {": ",  ":\t", " - ", " – ",
+                                                              " — ", "：",  " -- "};
   size_t end = 0;
   size_t at = find_first(line, mark.length, kCloses, end);
   if (line_complete && !line.empty() && line.back() == ':') at = std::min(at, line.size() - 1);
@@ -175,9 +175,8 @@ std::string plain_title(std::string_view text) {
 
 bool names_an_item(std::string_view title) {
   const std::string plain = plain_title(title);
-  const bool letters = std::any_of(plain.begin(), plain.end(), [](unsigned char c) {
-    return std::isalpha(c) || c >= 0x80;
-  });
+  const bool letters = std::any_of(plain.begin(), plain.end(),
+                                   [](unsigned char c) { return std::isalpha(c) || c >= 0x80; });
   return letters && plain.size() <= kMaxTitleBytes && words_in(plain) <= kMaxTitleWords;
 }
 
@@ -232,7 +231,7 @@ ItemEnd::Verdict ItemEnd::judge() const {
       }
       if (found.heading > 0) {
         return mark_.heading > 0 && found.heading > mark_.heading ? Verdict::kBody
-                                                                   : Verdict::kListEnd;
+                                                                  : Verdict::kListEnd;
       }
       if (found.bold_lead()) break;
       return found.indent < mark_.indent || mark_.row ? Verdict::kListEnd : Verdict::kBody;

@@ -11,15 +11,15 @@ namespace anabranch {
 
 /// What begins an item: the beginning of its first line.
 struct ItemMark {
-  int indent = 0;         // columns before it
-  int heading = 0;        // number of '#'; 0: not a heading
-  bool row = false;       // a table's row
+  int indent = 0;            // columns before it
+  int heading = 0;           // number of '#'; 0: not a heading
+  bool row = false;          // a table's row
   bool bold_before = false;  // "**1. Title**"
   bool numbered = false;
   int number = 0;
-  char bullet = 0;        // '-', '*' or '+'; after a number '.' or ')'
-  bool bold = false;      // "1. **Title**"
-  size_t length = 0;      // bytes through the mark; spaces after it belong to the title
+  char bullet = 0;    // '-', '*' or '+'; after a number '.' or ')'
+  bool bold = false;  // "1. **Title**"
+  size_t length = 0;  // bytes through the mark; spaces after it belong to the title
 
   bool bold_lead() const { return bold && !numbered && bullet == 0 && heading == 0; }
   /// Whether both begin items of one list.

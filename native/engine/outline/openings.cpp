@@ -99,8 +99,7 @@ void OpeningScanner::push_line_text(int token, std::string_view text) {
   if (!closed_) {
     const MarkMatch mark = read_mark(line_, mark_);
     if (mark == MarkMatch::kPossible) return;
-    const MarkMatch title =
-        mark == MarkMatch::kNo ? mark : read_title(line_, mark_, false, title_);
+    const MarkMatch title = mark == MarkMatch::kNo ? mark : read_title(line_, mark_, false, title_);
     dead_ = title == MarkMatch::kNo;
     closed_ = title == MarkMatch::kYes;
   }
@@ -150,8 +149,9 @@ std::optional<ItemBegin> OpeningScanner::begin_body(std::string_view body) {
 }
 
 bool OpeningScanner::begins_list(std::string_view body) const {
-  if (mark_.row ? !after_table_rule_ : mark_.numbered ? mark_.number > 1
-                                                      : seen_.contains(key_of(mark_))) {
+  if (mark_.row        ? !after_table_rule_
+      : mark_.numbered ? mark_.number > 1
+                       : seen_.contains(key_of(mark_))) {
     return false;
   }
   if (mark_.heading == 1) return false;  // the title of the whole answer

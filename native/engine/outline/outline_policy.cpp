@@ -285,9 +285,21 @@ class OutlinePolicy final : public DecodingPolicy {
     const int needed = 2 * max_titles_ * rules_->max_title_tokens + rules_->max_item_tokens;
     if (trunk.segment->next_position() + needed > context_) return;
     const int body = trunk.segment->tokens().back();
-    outline_.emplace(Outline{form, 0, ItemTitles(*rules_, form, max_titles_), false, 1,
-                             ItemEnd(form.mark, form.separator, form.block), Verdict::kBody, false, 0,
-                             HeldTokens(), false, {}, false, 0, 0});
+    outline_.emplace(Outline{form,
+                             0,
+                             ItemTitles(*rules_, form, max_titles_),
+                             false,
+                             1,
+                             ItemEnd(form.mark, form.separator, form.block),
+                             Verdict::kBody,
+                             false,
+                             0,
+                             HeldTokens(),
+                             false,
+                             {},
+                             false,
+                             0,
+                             0});
     outline_->verdict = outline_->end.push(rules_->texts->text(body));
     // The side lane sees the trunk up to the token before the body.
     outline_->side =
@@ -320,9 +332,10 @@ class OutlinePolicy final : public DecodingPolicy {
     std::vector<std::vector<int>> title_ids;
     std::vector<std::vector<EmittedToken>> openings;
     for (const ItemTitles::Title* title : titles) {
-      const int number = outline.form.mark.number + outline.ordinal +
-                         static_cast<int>(title_ids.size());
-      Item& item = outline.items.emplace_back(Item{0, {}, ItemEnd(outline.form.mark, "", false), {}, 0, false});
+      const int number =
+          outline.form.mark.number + outline.ordinal + static_cast<int>(title_ids.size());
+      Item& item = outline.items.emplace_back(
+          Item{0, {}, ItemEnd(outline.form.mark, "", false), {}, 0, false});
       item.ids = outline.form.mark_of(number);
       item.ids.insert(item.ids.end(), title->ids.begin(), title->ids.end());
       item.ids.insert(item.ids.end(), title->separator.begin(), title->separator.end());

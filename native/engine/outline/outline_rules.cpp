@@ -14,8 +14,7 @@ bool is_word_byte(char c) {
 }
 
 bool begins_with_word(std::string_view text, std::string_view word) {
-  return text.starts_with(word) &&
-         (text.size() == word.size() || !is_word_byte(text[word.size()]));
+  return text.starts_with(word) && (text.size() == word.size() || !is_word_byte(text[word.size()]));
 }
 
 /// Whether `text`, in lower case, has the word or words, whole.

@@ -83,9 +83,9 @@ class EventBuffer {
 
   void add_finished(std::uint32_t request, FinishReason reason, const Usage& usage) {
     std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(reason)};
-    for (int n : {usage.prompt_tokens, usage.completion_tokens, usage.visible_tokens,
-                  usage.cached_tokens, usage.steps, usage.stages, usage.branches,
-                  usage.outline_tokens, usage.dropped_tokens}) {
+    for (int n :
+         {usage.prompt_tokens, usage.completion_tokens, usage.visible_tokens, usage.cached_tokens,
+          usage.steps, usage.stages, usage.branches, usage.outline_tokens, usage.dropped_tokens}) {
       payload.push_back(static_cast<std::uint32_t>(n));
     }
     add(EventKind::kFinished, request, payload);

@@ -78,10 +78,10 @@ class Request : public std::enable_shared_from_this<Request> {
   void close_branch(Lane& lane, CloseReason reason, EventBuffer& events);
   void close_stage(ResumeRule rule, EventBuffer& events);
 
-  /// Opens a hidden lane that sees the first `at` tokens of the trunk's segment, and writes `forced`
-  /// into it. Returns its number. References to lanes become invalid.
+  /// Opens a hidden lane that sees the first `at` tokens of the trunk's segment, and writes
+  /// `forced` into it. Returns its number. References to lanes become invalid.
   int open_outline(int at, std::span<const int> forced, EventBuffer& events);
-  /// Opens one branch per opening behind the lane `outline`; the trunk goes on.
+  /// Opens one branch per opening, which see the lane `outline`; the trunk goes on.
   void open_outlined_stage(int outline, const std::vector<std::vector<int>>& titles,
                            const std::vector<std::vector<EmittedToken>>& openings,
                            EventBuffer& events);

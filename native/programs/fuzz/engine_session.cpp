@@ -185,7 +185,8 @@ void EngineSession::check_event(EventKind kind, std::span<const std::uint32_t> w
       const auto reason = static_cast<CloseReason>(words[1]);
       // A branch that is dropped may have ended before.
       const bool again = reason == CloseReason::kDropped && lane(words[0]).closed;
-      if (!again && --transcript.open_branches < 0 && known) fail("more branches close than opened");
+      if (!again && --transcript.open_branches < 0 && known)
+        fail("more branches close than opened");
       if (reason == CloseReason::kDropped) {
         ++outlines_.dropped;
         if (lane(words[0]).accepted && known) fail("an accepted branch is dropped");

@@ -48,7 +48,7 @@ class EngineSession {
     std::uint32_t first = 0;
     bool started = false;
     int tokens = 0, open_branches = 0, visible = 0;
-    std::map<std::uint32_t, int> hidden;  // tokens by lane, less those released
+    std::map<std::uint32_t, int> hidden;      // tokens by lane, less those released
     std::map<std::uint32_t, int> visible_of;  // by lane
     std::map<int, LoggedLane> lanes;
   };

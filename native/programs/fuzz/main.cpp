@@ -29,8 +29,8 @@ std::shared_ptr<const OutlineRules> random_outline(const ModelShape& s, Dice& di
   while (static_cast<int>(texts.size()) < s.vocabulary) {
     const std::string word = "w" + std::to_string(texts.size());
     texts.push_back(dice.chance(95)
-                        ? dice.pick<std::string>({"\n1. **", "\n2. **", "**:", "**:", "**:",
-                                                  word, word, word, word, word})
+                        ? dice.pick<std::string>({"\n1. **", "\n2. **", "**:", "**:", "**:", word,
+                                                  word, word, word, word})
                         : dice.pick<std::string>({"\n\n", "- **", " " + word, ""}));
   }
   texts.resize(static_cast<size_t>(s.vocabulary));
@@ -159,10 +159,11 @@ int fuzz(int count, char** arguments) {
                 wrong.c_str());
   }
   std::filesystem::remove_all(folder);
-  std::printf("%llu rounds, %d folders loaded, %d refused; outlines: %d stages, %d branches "
-              "accepted, %d dropped; %d failed\n",
-              static_cast<unsigned long long>(round), counts.loaded, counts.refused,
-              counts.outlines.stages, counts.outlines.accepted, counts.outlines.dropped, failed);
+  std::printf(
+      "%llu rounds, %d folders loaded, %d refused; outlines: %d stages, %d branches "
+      "accepted, %d dropped; %d failed\n",
+      static_cast<unsigned long long>(round), counts.loaded, counts.refused, counts.outlines.stages,
+      counts.outlines.accepted, counts.outlines.dropped, failed);
   return failed == 0 ? 0 : 1;
 }
 
