@@ -12,9 +12,10 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Names a list that has no numbers.
 std::string key_of(const ItemMark& mark) {
-  if (mark.heading > 0) return std::string(1, '#') + std::to_string(mark.heading);
   if (mark.bold_lead()) return "**";
-  return std::to_string(mark.indent) + mark.bullet;
+  std::string key = std::to_string(mark.heading > 0 ? mark.heading : mark.indent);
+  key += mark.heading > 0 ? '#' : mark.bullet;
+  return key;
 }
 
 bool is_table_rule(std::string_view line) {
@@ -121,7 +122,8 @@ void OpeningScanner::end_line() {
     lead_in_ = line;
     // A paragraph ends all lists but those whose items are sections.
     if (mark.indent == 0) {
-      std::erase_if(seen_, [](const std::string& key) { return is_digit(key.front()); });
+      std::erase_if(
+          seen_, [](const std::string& key) { return is_digit(key.front()) && key.back() != '#'; });
     }
   }
   after_table_rule_ = is_table_rule(line);
