@@ -28,10 +28,10 @@ const closingTitles = [
   ...["final thoughts", "final answer", "result", "results", "note", "notes", "example", "output"],
 ];
 
-/** A list behind a line with one of these words is a procedure. */
+/** A list after a line with one of these words is a procedure. */
 const procedureWords = [
-  ...["step", "steps", "step by step", "step-by-step", "recipe", "instructions", "algorithm"],
-  ...["procedure", "derivation", "calculate", "solve", "implementation"],
+  ...["step by step", "step-by-step", "these steps", "following steps", "steps below"],
+  ...["recipe", "instructions", "algorithm", "procedure", "derivation", "calculate", "solve"],
 ];
 
 /** The engine's rules for outlines of this model. */

@@ -18,7 +18,7 @@ struct LaneToken {
   int lane = 0;
   SampledToken sampled;
   std::optional<CloseReason> closed = {};  // logged: the branch was closed here without its marker
-  float probed = 0;                        // log-probability of the token that probe() named
+  float probed = 0;  // log-probability of the token that probe() named, or that follows probe_at
 };
 
 class DecodingPolicy {

@@ -18,6 +18,7 @@ struct Lane {
   int stage = 0;       // a branch's stage, counted from 1; 0 for the trunk
   SegmentPtr segment;  // where it writes; its context is segment->before(), then the segment
   bool live = true;    // will get more tokens (written ones may still be uncomputed)
+  int probe_at = -1;   // index in the segment of a token whose logits are wanted, too; -1: none
 
   void write(int token) { segment->write(token); }
   void write(std::span<const int> tokens) {

@@ -23,8 +23,8 @@ ItemTitles::ItemTitles(const OutlineRules& rules, const ItemForm& form, int max_
   item_break_ = sections ? blank_line_ : form.line_break();
 }
 
-ItemTitles::Next ItemTitles::push(int token, std::span<const int> written) {
-  if (at_line_start_) return push_line_start(token, written);
+ItemTitles::Next ItemTitles::push(int token, std::span<const int> written, bool goes_on) {
+  if (!goes_on) return end();
   std::vector<int> title(written.begin() + static_cast<std::ptrdiff_t>(title_begin_),
                          written.end());
   title.push_back(token);
@@ -42,7 +42,7 @@ ItemTitles::Next ItemTitles::push(int token, std::span<const int> written) {
                            : waits ? MarkMatch::kPossible
                                    : MarkMatch::kNo;
   if (closed == MarkMatch::kPossible && static_cast<int>(title.size()) < rules_->max_title_tokens) {
-    return {static_cast<int>(written.size()), true, {}, false};
+    return {static_cast<int>(written.size()), true, {}, -1, false};
   }
   if (closed != MarkMatch::kYes) return end();
   const std::string text = line.substr(mark.length, span.end - mark.length);
@@ -80,24 +80,23 @@ ItemTitles::Next ItemTitles::close_title(std::span<const int> title, size_t titl
   std::vector<int> target = joined(added.ids, on_line);
   kept_ = static_cast<int>(title_begin_ + target.size());
   const bool last = static_cast<int>(titles_.size()) + 1 >= max_titles_;
-  if (!last) target = joined(std::move(target), form_.line_break());
-  at_line_start_ = true;
+  const size_t title_begin = title_begin_;
+  int mark_at = -1;
+  if (!last) {
+    mark_ = form_.mark_of(form_.mark.number + static_cast<int>(titles_.size()) + 1);
+    target = joined(std::move(target), form_.line_break());
+    mark_at = static_cast<int>(title_begin_ + target.size());
+    target = joined(std::move(target), mark_);
+    title_begin_ += target.size();
+  }
   // Tokens that are written already stay.
-  const auto have = written.subspan(title_begin_);
+  const auto have = written.subspan(title_begin);
   const size_t common = static_cast<size_t>(std::ranges::mismatch(have, target).in1 - have.begin());
-  Next next{static_cast<int>(title_begin_ + common), false, {}, last};
+  Next next{static_cast<int>(title_begin + common), false, {}, mark_at, last};
   next.sampled = common == have.size() && common < target.size() && target[common] == title.back();
   next.forced.assign(target.begin() + static_cast<std::ptrdiff_t>(common + (next.sampled ? 1 : 0)),
                      target.end());
   return next;
-}
-
-ItemTitles::Next ItemTitles::push_line_start(int token, std::span<const int> written) {
-  mark_ = form_.mark_of(form_.mark.number + static_cast<int>(titles_.size()) + 1);
-  if (token != mark_.front()) return end();
-  at_line_start_ = false;
-  title_begin_ = written.size() + mark_.size();
-  return {static_cast<int>(written.size()), true, {mark_.begin() + 1, mark_.end()}, false};
 }
 
 bool ItemTitles::is_new(const std::string& title) const {

@@ -23,6 +23,7 @@ class ItemTitles {
     int keep = 0;             // tokens of its segment that stay
     bool sampled = false;     // the sampled token follows them
     std::vector<int> forced;  // then these
+    int mark_at = -1;         // index in the segment of the next mark, if they hold it
     bool complete = false;    // there are no more titles
   };
 
@@ -31,10 +32,11 @@ class ItemTitles {
 
   /// What the lane begins with: the second item's mark.
   const std::vector<int>& first_tokens() const { return first_tokens_; }
-  /// Takes a sampled token; `written` are the tokens of the lane's segment before it.
-  Next push(int token, std::span<const int> written);
+  /// Takes a sampled token; `written` are the tokens of the lane's segment before it. `goes_on` says
+  /// whether the model would have begun the item whose title this is.
+  Next push(int token, std::span<const int> written, bool goes_on);
   /// The lane ends: what follows the last title is removed.
-  Next end() const { return {kept_, false, {}, true}; }
+  Next end() const { return {kept_, false, {}, -1, true}; }
   /// The trunk wrote an item with this title itself.
   void skip(const std::string& title) { skipped_.push_back(plain_title(title)); }
 
@@ -46,7 +48,6 @@ class ItemTitles {
   const std::vector<int>& item_break() const { return item_break_; }
 
  private:
-  Next push_line_start(int token, std::span<const int> written);
   Next close_title(std::span<const int> title, size_t title_bytes, std::span<const int> written);
   bool is_new(const std::string& title) const;
 
@@ -57,7 +58,6 @@ class ItemTitles {
   std::vector<Title> titles_;  // from the second item on
   std::vector<std::string> skipped_;
   std::vector<int> mark_;  // of the item whose title is being written
-  bool at_line_start_ = false;
   size_t title_begin_ = 0;  // index in the segment
   int kept_ = 0;
 };

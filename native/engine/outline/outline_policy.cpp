@@ -113,6 +113,11 @@ class OutlinePolicy final : public DecodingPolicy {
   }
 
   std::optional<LaneToken> replayed(const Request& request, const Lane& lane) const override {
+    if (outline_ && lane.id == outline_->side && !request.logged(lane)) {
+      // Where the titles end before a token, the trunk alone goes on.
+      if (lane.probe_at < 0 || !request.logged(request.tree().lanes()[0])) return std::nullopt;
+      return LaneToken{lane.id, {outline_->titles.first_tokens().front(), 0, {}}, {}, -INFINITY};
+    }
     if (lane.id != 0 || !outline_ || !outline_->reading) {
       return DecodingPolicy::replayed(request, lane);
     }
@@ -133,7 +138,7 @@ class OutlinePolicy final : public DecodingPolicy {
       if (next.lane == 0)
         trunk = &next;
       else if (next.lane == outline_->side)
-        step_titles(request, next.sampled, events);
+        step_titles(request, next, events);
       else
         step_branch(request, next, events);
     }
@@ -306,17 +311,25 @@ class OutlinePolicy final : public DecodingPolicy {
         request.open_outline(trunk.length() - 1, outline_->titles.first_tokens(), events);
   }
 
-  void step_titles(Request& request, const SampledToken& sampled, EventBuffer& events) {
+  void step_titles(Request& request, const LaneToken& stepped, EventBuffer& events) {
+    const SampledToken& sampled = stepped.sampled;
     ItemTitles& titles = outline_->titles;
     Lane& lane = request.tree().lanes()[outline_->side];
-    ++request.counts(lane)[sampled.token];
-    request.emit(lane, {sampled.token, 0, 0, {}}, events);
+    // A mark that was forced is asked about in the step that forwards it.
+    const bool goes_on =
+        lane.probe_at < 0 || std::exp(stepped.probed) >= rules_->continue_probability;
+    lane.probe_at = -1;
+    if (goes_on) {
+      ++request.counts(lane)[sampled.token];
+      request.emit(lane, {sampled.token, 0, 0, {}}, events);
+    }
     const ItemTitles::Next next = end_tokens_.contains(sampled.token)
                                       ? titles.end()
-                                      : titles.push(sampled.token, lane.segment->tokens());
+                                      : titles.push(sampled.token, lane.segment->tokens(), goes_on);
     lane.segment->remove_last(lane.length() - next.keep);
     if (next.sampled) lane.write(sampled.token);
     force(request, lane, next.forced, 0, events);
+    if (next.mark_at >= 0) lane.probe_at = next.mark_at - 1;
     outline_->complete = next.complete;
     lane.live = !outline_->complete;
   }

@@ -129,9 +129,16 @@ void Request::add_sampling_rows(Backend& backend, std::vector<SamplingRow>& rows
       continue;
     }
     const Lane& lane = tree_.lanes()[at.lane];
+    if (at.index + 1 < lane.length()) {
+      // Only asked what it says of a token that follows it already.
+      probed_[at.lane] = log_probability(backend.logits(at.row),
+                                         lane.segment->tokens()[static_cast<size_t>(at.index) + 1]);
+      continue;
+    }
     const auto input = policy->sampling_input(*this, lane);
     const auto wanted = policy->probe(*this, lane);
-    const float probed = wanted ? log_probability(backend.logits(at.row), *wanted) : 0;
+    const float probed =
+        wanted ? log_probability(backend.logits(at.row), *wanted) : probed_[at.lane];
     sampled_lanes_.push_back({at.lane, input ? static_cast<int>(rows.size()) : -1, probed});
     if (input) rows.push_back({at.row, *input});
     if (spec_.return_logits) emit_logits(at.lane, backend.logits(at.row), events);

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -137,6 +138,7 @@ class Request : public std::enable_shared_from_this<Request> {
     float probed;
   };
   std::vector<SampledLane> sampled_lanes_;
+  std::map<int, float> probed_;  // by lane: the last probe within its segment
 };
 
 }  // namespace anabranch
