@@ -16,6 +16,7 @@
 #include "backends/cpu/kernels.h"
 #include "event_delivery.h"
 #include "model_inspection.h"
+#include "quantize_worker.h"
 #include "requests.h"
 #include "score_worker.h"
 #include "serving/engine.h"
@@ -272,6 +273,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("inspectModel", Napi::Function::New(env, inspect_model));
   exports.Set("lockFile", Napi::Function::New(env, lock_file));
   exports.Set("readBandwidth", Napi::Function::New(env, read_bandwidth));
+  exports.Set("writeQuantizedCopy", Napi::Function::New(env, write_quantized_copy_of));
   return exports;
 }
 

@@ -299,6 +299,38 @@ export interface MemoryEstimate {
   kvTokenBytes: number;
 }
 
+export interface QuantizeOptions {
+  /** A Hugging Face folder, or a GGUF file. */
+  model: string;
+  /** To write; must not be there yet. Of a folder safetensors in MLX's format, of a GGUF file GGUF. */
+  file: string;
+  dtype: "int4" | "int8";
+  /** 0 or absent: one per core. */
+  threads?: number;
+}
+
+export interface QuantizedPart {
+  tensors: number;
+  weights: number;
+  /** Squared error over the squared values, of what was quantized. */
+  error: number;
+}
+
+export interface QuantizedCopy {
+  fourBit: QuantizedPart;
+  eightBit: QuantizedPart;
+  /** Copied as they are: vectors, and what has few bits already. */
+  kept: QuantizedPart;
+  /** Of the file. */
+  bytes: number;
+  /** Scales of eight-bit groups that GGUF's fp16 does not hold exactly. */
+  inexactScales: number;
+  /** Of MLX's format: values that share a scale, and the layers of eight bits. */
+  fourBitGroup: number;
+  eightBitGroup: number;
+  eightBitLayers: string[];
+}
+
 interface Addon {
   Engine: new (
     options: EngineOptions,
@@ -310,6 +342,10 @@ interface Addon {
   inspectModel(path: string): ModelInspection;
   lockFile(fd: number): boolean;
   readBandwidth(threads: number, mib: number, passes: number): number;
+  writeQuantizedCopy(
+    options: QuantizeOptions,
+    onProgress: (done: number, all: number) => void,
+  ): Promise<QuantizedCopy>;
 }
 
 const addonPath = fileURLToPath(new URL("../build/anabranch.node", import.meta.url));
@@ -340,6 +376,16 @@ export const lockFile = (fd: number): boolean => addon.lockFile(fd);
  */
 export const readBandwidth = (threads: number, mib: number, passes: number): number =>
   addon.readBandwidth(threads, mib, passes);
+
+/**
+ * Writes the weights of a model as `dtype` makes them while it loads.
+ * @param onProgress called now and then, with the weights that are done and all of them
+ * @throws Error with `code` that names the file; what was written of `file` is left
+ */
+export const writeQuantizedCopy = (
+  options: QuantizeOptions,
+  onProgress: (done: number, all: number) => void,
+): Promise<QuantizedCopy> => addon.writeQuantizedCopy(options, onProgress);
 
 /**
  * Loads a model and starts its engine thread.

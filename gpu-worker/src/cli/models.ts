@@ -1,13 +1,15 @@
-// npm run models: what a model is and whether it will run here, and models of the hub.
+// npm run models: what a model is and whether it will run here, models of the hub, and quantized copies.
 import { failCommand, type Verb } from "@anabranch/shared/cli/command.ts";
 import { UsageError } from "@anabranch/shared/cli/options.ts";
 import { fetchVerb } from "./models-fetch.ts";
+import { quantizeVerb } from "./models-quantize.ts";
 import { showVerb } from "./models-show.ts";
 
 /** To add a verb, add its file and one line here. */
 const verbs: Record<string, Verb> = {
   show: showVerb,
   fetch: fetchVerb,
+  quantize: quantizeVerb,
 };
 
 const help = `npm run models -- VERB [options]

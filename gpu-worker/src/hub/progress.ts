@@ -1,4 +1,4 @@
-// How far a download is, on standard error: a bar on a terminal, else a line now and then.
+// How far a download, or other work on files, is, on standard error: a bar on a terminal, else a line now and then.
 import cliProgress from "cli-progress";
 import { sizeText } from "./sizes.ts";
 
@@ -14,13 +14,17 @@ export interface Progress {
 const LINE_EVERY_MS = 10_000;
 
 /** @param total bytes of all files */
-export function progressOf(name: string, total: number): Progress {
+export function progressOf(
+  name: string,
+  total: number,
+  words = { doing: "fetching", done: "are here" },
+): Progress {
   const say = (line: string) => process.stderr.write(`${line}\n`);
   const done = new Map<string, number>();
   let before = 0;
   const sum = () => [...done.values()].reduce((all, bytes) => all + bytes, before);
   const bar = process.stderr.isTTY ? barOf(total) : undefined;
-  if (!bar) say(`fetching ${name}: ${sizeText(total)}`);
+  if (!bar) say(`${words.doing} ${name}: ${sizeText(total)}`);
   let lineAt = Date.now();
   const show = (file: string) => {
     if (bar) return bar.show(sum(), file);
@@ -43,7 +47,7 @@ export function progressOf(name: string, total: number): Progress {
     },
     end() {
       bar?.stop();
-      if (!bar) say(`  ${sizeText(sum())} of ${sizeText(total)} are here`);
+      if (!bar) say(`  ${sizeText(sum())} of ${sizeText(total)} ${words.done}`);
     },
   };
 }

@@ -17,8 +17,6 @@ export interface TensorType {
 
 /** Bytes of a safetensors header, as the engine allows. */
 export const MAX_HEADER = 100 << 20;
-/** Four-bit weights of AWQ, GPTQ and compressed-tensors: eight to a word. */
-const PACKED = /\.(qweight|weight_packed)$/;
 
 /**
  * The types of a model's tensors, the largest first.
@@ -34,18 +32,41 @@ export async function tensorTypes({ format, path }: LocatedModel): Promise<Tenso
     types.set(type, sum);
   };
   if (format === "gguf") for (const part of partsOf(path)) await addGguf(part, add);
-  else for (const file of weightFiles(path)) addSafetensors(file, add);
+  else {
+    const perWord = valuesPerWord(path);
+    for (const file of weightFiles(path)) addSafetensors(file, perWord, add);
+  }
   return [...types.values()].sort((a, b) => b.bytes - a.bytes);
 }
 
 type Add = (type: string, shape: readonly number[], bytes: number) => void;
 
-function weightFiles(folder: string): string[] {
+/** The safetensors files of a folder. */
+export function weightFiles(folder: string): string[] {
   const single = join(folder, WEIGHTS);
   if (existsSync(single)) return [single];
   const index = join(folder, WEIGHTS_INDEX);
   if (!existsSync(index)) throw new Error(`${folder}: has neither ${WEIGHTS} nor ${WEIGHTS_INDEX}`);
   return shardsOf(index, readJson(index)).map((name) => join(folder, name));
+}
+
+/** How many values a 32-bit word of a tensor holds. */
+type ValuesPerWord = (name: string, dtype: string) => number;
+
+/** AWQ, GPTQ and compressed-tensors have four bits, MLX what config.json says of the layer. */
+function valuesPerWord(folder: string): ValuesPerWord {
+  const config = join(folder, "config.json");
+  const mlx = existsSync(config) ? readJson(config).quantization : undefined;
+  if (typeof mlx !== "object" || mlx === null) {
+    return (name) => (/\.(qweight|weight_packed)$/.test(name) ? 8 : 1);
+  }
+  const layers = mlx as Record<string, unknown>;
+  const bitsOf = (value: unknown) => (value as { bits?: unknown } | undefined)?.bits;
+  return (name, dtype) => {
+    if (dtype !== "U32") return 1;
+    const bits = bitsOf(layers[name.replace(/\.weight$/, "")]) ?? bitsOf(layers);
+    return typeof bits === "number" && bits > 0 ? 32 / bits : 1;
+  };
 }
 
 interface SafetensorsEntry {
@@ -55,7 +76,7 @@ interface SafetensorsEntry {
 }
 
 /** 8 bytes with the header's length, then the header as JSON. */
-function addSafetensors(path: string, add: Add): void {
+function addSafetensors(path: string, perWord: ValuesPerWord, add: Add): void {
   const fail = (what: string): never => {
     throw new Error(`${path}: ${what}`);
   };
@@ -71,8 +92,7 @@ function addSafetensors(path: string, add: Add): void {
     const entries = JSON.parse(header.toString()) as Record<string, SafetensorsEntry>;
     for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
       if (name === "__metadata__") continue;
-      const elements = PACKED.test(name) ? [...shape, 8] : shape;
-      add(dtype, elements, data_offsets[1] - data_offsets[0]);
+      add(dtype, [...shape, perWord(name, dtype)], data_offsets[1] - data_offsets[0]);
     }
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) fail("has a broken header");

@@ -18,7 +18,7 @@ const Layout& layout_of(Dtype dtype) {
       {"F32", 1, 4},      {"F16", 1, 2},         {"BF16", 1, 2},     {"Q4_0", 32, 18},
       {"Q4_1", 32, 20},   {"Q5_0", 32, 22},      {"Q5_1", 32, 24},   {"Q8_0", 32, 34},
       {"Q4_K", 256, 144}, {"Q5_K", 256, 176},    {"Q6_K", 256, 210}, {"IQ4_NL", 32, 18},
-      {"I32", 1, 4},      {"packed int4", 1, 0},
+      {"I32", 1, 4},      {"packed integers", 1, 0},
   };
   return layouts[static_cast<int>(dtype)];
 }
@@ -168,7 +168,7 @@ void dequantize_block(Dtype dtype, const std::uint8_t* block, float* out) {
       iq4_nl(block, out);
       return;
     case Dtype::kI32:
-    case Dtype::kPackedInt4:
+    case Dtype::kPackedInts:
       return;  // have no blocks
   }
 }

@@ -22,7 +22,7 @@ enum class Dtype {
   kQ6_K,
   kIQ4_NL,
   kI32,         // of packed weights
-  kPackedInt4,  // a linear layer of packed_int4.h
+  kPackedInts,  // a linear layer of packed_ints.h
 };
 
 /// Elements per block; 1 for plain types.

@@ -6,7 +6,7 @@
 #include "hash.h"
 #include "model/gguf.h"
 #include "model/json.h"
-#include "model/packed_int4.h"
+#include "model/packed_ints.h"
 #include "model/safetensors.h"
 
 namespace anabranch {
@@ -17,7 +17,7 @@ Checkpoint::Checkpoint(const std::string& path) : path_(path) {
   } else {
     read_folder();
     if (const auto quantization = read_quantization(path)) {
-      compose_packed_int4(path, *quantization, tensors_);
+      compose_packed_ints(path, *quantization, tensors_);
     }
   }
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/packed_int4.h"
+#include "model/packed_ints.h"
 #include "model/tensor.h"
 #include "number_formats.h"
 
@@ -79,15 +79,17 @@ ScaleAndMin quantize_group(const float* values, float* levels) {
   return best;
 }
 
-/// AWQ, GPTQ and compressed-tensors: in zero points, if groups are of a size and an order that the
-/// kernels know. Scales in bf16 lose nothing in fp16 unless they are tiny.
-std::optional<FourBitFormat> packed_format(const PackedInt4& packed) {
+/// AWQ, GPTQ and compressed-tensors: in zero points, MLX: in minima, if groups are of a size and an
+/// order that the kernels know. Scales in bf16 lose nothing in fp16 unless they are tiny.
+std::optional<FourBitFormat> packed_format(const PackedInts& packed) {
   const int group = packed.config.group;
+  if (packed.bits != 4) return {};
   if (group % kMinFourBitGroup != 0 || group > kMaxFourBitGroup || !packed.in_order()) return {};
+  if (packed.biases) return FourBitFormat{group, FourBitOffset::kMin};
   return FourBitFormat{group, packed.zeros ? FourBitOffset::kZeroPoint : FourBitOffset::kEight};
 }
 
-void read_packed_row(const PackedInt4& packed, int row, const FourBitFormat& format,
+void read_packed_row(const PackedInts& packed, int row, const FourBitFormat& format,
                      FourBitRow& out) {
   out.resize(format, packed.k);
   for (int column = 0; column < packed.k; ++column) {
@@ -96,6 +98,10 @@ void read_packed_row(const PackedInt4& packed, int row, const FourBitFormat& for
   for (int group = 0; group < format.groups(packed.k); ++group) {
     const int stored = group * format.group / packed.config.group;
     out.scales[group] = to_fp16(packed.scale(row, stored));
+    if (packed.biases) {
+      out.offsets[group] = to_fp16(packed.bias(row, stored));
+      continue;
+    }
     // As a minimum beside float layers, then from a format without stored offsets.
     const auto zero = static_cast<float>(packed.zero_point(row, stored));
     const bool is_min = format.offset == FourBitOffset::kMin;
@@ -118,7 +124,7 @@ std::optional<FourBitFormat> four_bit_format(const Tensor& tensor) {
     case Dtype::kQ4_1:
     case Dtype::kQ4_K:
       return FourBitFormat{32, FourBitOffset::kMin};
-    case Dtype::kPackedInt4:
+    case Dtype::kPackedInts:
       return packed_format(*tensor.packed);
     default:
       return {};

@@ -148,10 +148,13 @@ void skip_array(Cursor& cursor, int depth) {
   }
 }
 
-GgufModel::Values read_values(Cursor& cursor, std::uint64_t count) {
+GgufModel::Values read_values(Cursor& cursor, std::uint64_t count,
+                              std::vector<GgufModel::Entry>& entries) {
   GgufModel::Values out;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const std::string key(cursor.string());
+    const size_t begin = cursor.at();
+    const std::string_view name = cursor.string();
+    const std::string key(name);
     const auto type = static_cast<ValueType>(cursor.take<std::uint32_t>());
     std::optional<GgufModel::Value> value;
     switch (type) {
@@ -199,6 +202,8 @@ GgufModel::Values read_values(Cursor& cursor, std::uint64_t count) {
                     std::to_string(static_cast<int>(type)));
     }
     if (value && !out.emplace(key, *value).second) cursor.fail("key \"" + key + "\" appears twice");
+    const auto* data = reinterpret_cast<const char*>(cursor.file().data());
+    entries.push_back({name, {data + begin, cursor.at() - begin}});
   }
   return out;
 }
@@ -300,7 +305,8 @@ void GgufModel::read_part() {
   if (tensors > kMaxTensors || values > kMaxValues) {
     cursor.fail("has an impossible number of entries");
   }
-  Values read = read_values(cursor, values);
+  std::vector<Entry> entries;
+  Values read = read_values(cursor, values, entries);
   std::int64_t alignment = 32;
   if (const auto given = read.find("general.alignment"); given != read.end()) {
     const auto* number = std::get_if<std::int64_t>(&given->second);
@@ -310,7 +316,9 @@ void GgufModel::read_part() {
     alignment = *number;
   }
   read_tensors(cursor, tensors, alignment, tensors_);
-  if (files_.size() == 1) values_ = std::move(read);
+  if (files_.size() > 1) return;
+  values_ = std::move(read);
+  entries_ = std::move(entries);
 }
 
 const GgufModel::Value& GgufModel::at(std::string_view key) const {

@@ -30,6 +30,13 @@ class GgufModel {
   /// Its parts, in order.
   const std::vector<std::shared_ptr<const MappedFile>>& files() const { return files_; }
 
+  /// A key of the first part, with its value as the file holds them.
+  struct Entry {
+    std::string_view key, bytes;
+  };
+  /// All of them in order, arrays included.
+  const std::vector<Entry>& entries() const { return entries_; }
+
   bool has(std::string_view key) const { return values_.contains(std::string(key)); }
   /// Typed metadata. Throw Error naming the key if it is missing, of another type or out of range.
   std::string string(std::string_view key) const;
@@ -47,6 +54,7 @@ class GgufModel {
 
   std::vector<std::shared_ptr<const MappedFile>> files_;
   Values values_;
+  std::vector<Entry> entries_;
   std::unordered_map<std::string, Tensor> tensors_;
 };
 

@@ -88,8 +88,7 @@ std::vector<MemoryEstimate> memory_estimates(const ModelConfig& config, const Ch
   const TensorManifest manifest = tensor_manifest(config);
   for (const TensorSpec& spec : manifest.tensors()) weights.get(spec);
   const Elements elements = count(manifest);
-  const std::uint64_t mapped_embedding =
-      bytes_of(weights.get(manifest.embedding).dtype, elements.embedding);
+  const std::uint64_t mapped_embedding = bytes_of(weights.get(manifest.embedding));
 
   std::vector<MemoryEstimate> out;
   const auto add = [&](bool gpu, WeightType type, KvType kv) {

@@ -15,7 +15,7 @@ std::optional<Dtype> known_dtype(const std::string& name) {
   if (name == "F32") return Dtype::kF32;
   if (name == "F16") return Dtype::kF16;
   if (name == "BF16") return Dtype::kBF16;
-  if (name == "I32") return Dtype::kI32;
+  if (name == "I32" || name == "U32") return Dtype::kI32;
   return std::nullopt;
 }
 

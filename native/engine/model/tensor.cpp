@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "model/packed_int4.h"
+#include "model/packed_ints.h"
 #include "number_formats.h"
 
 namespace anabranch {
@@ -11,6 +11,13 @@ namespace anabranch {
 std::uint64_t bytes_of(Dtype dtype, std::uint64_t elements) {
   return elements / static_cast<std::uint64_t>(block_elements(dtype)) *
          static_cast<std::uint64_t>(block_bytes(dtype));
+}
+
+std::uint64_t bytes_of(const Tensor& tensor) {
+  if (tensor.packed) return tensor.packed->bytes();
+  std::uint64_t elements = 1;
+  for (const std::int64_t extent : tensor.shape) elements *= static_cast<std::uint64_t>(extent);
+  return bytes_of(tensor.dtype, elements);
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -21,7 +28,7 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 void to_float(const Tensor& tensor, size_t first, size_t count, float* out) {
   if (tensor.packed) {
-    for (size_t i = first; i < first + count; ++i) *out++ = tensor.packed->value(i);
+    tensor.packed->read(first, count, out);
     return;
   }
   const auto elements = static_cast<size_t>(block_elements(tensor.dtype));

@@ -10,15 +10,15 @@
 
 namespace anabranch {
 
-struct PackedInt4;
+struct PackedInts;
 
 /// A view of one tensor. Row-major; blocks of quantised types lie along the last dimension.
 struct Tensor {
   Dtype dtype = Dtype::kF32;
   std::vector<std::int64_t> shape;
   const std::uint8_t* data = nullptr;  // [product of shape] elements of dtype, unaligned
-  /// Of kPackedInt4, which has no data of its own.
-  std::shared_ptr<const PackedInt4> packed;
+  /// Of kPackedInts, which has no data of its own.
+  std::shared_ptr<const PackedInts> packed;
 };
 
 /// What a tensor of a checkpoint must be.
@@ -36,6 +36,9 @@ struct NormSpec {
 
 /// Bytes of `elements` elements; a multiple of the type's block.
 std::uint64_t bytes_of(Dtype dtype, std::uint64_t elements);
+
+/// Bytes of a tensor in its file.
+std::uint64_t bytes_of(const Tensor& tensor);
 
 /// "[2, 3]"
 std::string shape_text(const std::vector<std::int64_t>& shape);

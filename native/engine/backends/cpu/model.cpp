@@ -9,6 +9,7 @@
 
 #include "backends/backend.h"
 #include "error.h"
+#include "model/eight_bit.h"
 #include "model/tensor_manifest.h"
 #include "number_formats.h"
 #include "backends/cpu/adapter.h"
@@ -284,6 +285,12 @@ class CpuBackend final : public Backend {
     return g;
   }
 
+  /// Beside int8 and int4 weights an embedding of floats has the values that it would have in eight
+  /// bits, so that a model answers alike before and after `models quantize`.
+  bool rounds_embedding() const {
+    return (type_ == WeightType::kInt8 || type_ == WeightType::kInt4) && is_float(embedding_.dtype);
+  }
+
   void embed_token(const Row& row, float* x) const {
     const size_t hidden = static_cast<size_t>(config_.hidden);
     const int trained = row.adapter ? row.adapter->embedding.find(row.token) : -1;
@@ -293,6 +300,8 @@ class CpuBackend final : public Backend {
       to_float(embedding_, row.token * hidden, hidden, x);
       if (type_ == WeightType::kBF16 && embedding_.dtype != Dtype::kBF16) {
         for (int i = 0; i < config_.hidden; ++i) x[i] = from_bf16(to_bf16(x[i]));
+      } else if (rounds_embedding()) {
+        round_to_eight_bits(x, config_.hidden);
       }
     }
     if (config_.embedding_scale != 1) {

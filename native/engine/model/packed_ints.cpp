@@ -1,5 +1,6 @@
-#include "model/packed_int4.h"
+#include "model/packed_ints.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <vector>
@@ -46,20 +47,42 @@ QuantizationConfig read_compressed_tensors(const Json& config) {
   return out;
 }
 
+/// {"group_size", "bits"}, and the same by name for layers that have others. Their bits are those of
+/// their shapes.
+QuantizationConfig read_mlx(const Json& config) {
+  QuantizationConfig out;
+  out.method = Method::kMlx;
+  if (const std::string mode = config.string_or("mode", "affine"); mode != "affine") {
+    config.fail("has mode \"" + mode + "\"; of MLX only affine is supported");
+  }
+  out.group = static_cast<int>(config.at("group_size").integer(1, 1 << 20));
+  for (const auto& [name, value] : config.members()) {
+    if (!value.is_object()) continue;
+    out.groups[name] = static_cast<int>(value.at("group_size").integer(1, 1 << 20));
+  }
+  return out;
+}
+
 }  // namespace
+
+int QuantizationConfig::group_of(const std::string& layer) const {
+  const auto found = groups.find(layer);
+  return found == groups.end() ? group : found->second;
+}
 
 std::optional<QuantizationConfig> read_quantization(const std::string& folder) {
   const std::string path = folder + "/config.json";
   if (!std::filesystem::exists(path)) return {};
   const Json model = Json::read(path);
+  if (model.has("quantization")) return read_mlx(model.at("quantization"));
   if (!model.has("quantization_config")) return {};
   const Json config = model.at("quantization_config");
   const std::string method = config.string_or("quant_method", "");
   if (method == "compressed-tensors") return read_compressed_tensors(config);
   if (method != "awq" && method != "gptq") {
     config.fail("has quant_method \"" + method +
-                "\"; awq, gptq and compressed-tensors of four bits are supported: load the "
-                "unquantized checkpoint");
+                "\"; awq, gptq and compressed-tensors of four bits, and MLX's, are supported: load "
+                "the unquantized checkpoint");
   }
   QuantizationConfig out;
   if (config.integer_or("bits", config.integer_or("w_bit", 4, 0, 64), 0, 64) != 4) {
@@ -82,7 +105,7 @@ std::optional<QuantizationConfig> read_quantization(const std::string& folder) {
 
 // ---- values ------------------------------------------------------------------------------------
 
-int PackedInt4::level(int row, int column) const {
+int PackedInts::level(int row, int column) const {
   const auto at = [&](size_t outer, size_t width, size_t inner) { return outer * width + inner; };
   switch (config.method) {
     case Method::kAwq:
@@ -91,22 +114,54 @@ int PackedInt4::level(int row, int column) const {
       return nibble(word_of(q, at(column / 8, n, row)), column % 8);
     case Method::kCompressedTensors:
       return nibble(word_of(q, at(row, (k + 7) / 8, column / 8)), column % 8);
+    case Method::kMlx: {
+      const int in_word = 32 / bits;
+      const std::uint32_t word = word_of(q, at(row, k / in_word, column / in_word));
+      return static_cast<int>(word >> (column % in_word * bits) & ((1u << bits) - 1));
+    }
   }
   return 0;
 }
 
-float PackedInt4::value(std::size_t at) const {
-  const int row = static_cast<int>(at / k), column = static_cast<int>(at % k);
-  const int group = group_of(column);
-  return scale(row, group) * static_cast<float>(level(row, column) - zero_point(row, group));
+void PackedInts::read(std::size_t first, std::size_t count, float* out) const {
+  const auto width = static_cast<std::size_t>(k);
+  int known_row = -1, known_group = -1, zero = 0;
+  float scaled = 0, added = 0;
+  for (std::size_t at = first; at < first + count; ++at) {
+    const int row = static_cast<int>(at / width), column = static_cast<int>(at % width);
+    const int group = group_of(column);
+    if (row != known_row || group != known_group) {
+      known_row = row;
+      known_group = group;
+      scaled = scale(row, group);
+      if (biases) added = bias(row, group);
+      if (!biases) zero = zero_point(row, group);
+    }
+    *out++ = scaled * static_cast<float>(level(row, column) - zero) + added;
+  }
 }
 
-int PackedInt4::group_of(int column) const {
+int PackedInts::group_of(int column) const {
   return groups ? static_cast<int>(word_of(*groups, column)) : column / config.group;
 }
 
-float PackedInt4::scale(int row, int group) const {
-  const bool by_row = config.method == Method::kCompressedTensors;
+std::uint64_t PackedInts::bytes() const {
+  std::uint64_t out = bytes_of(q) + bytes_of(scales);
+  for (const auto* part : {&biases, &zeros, &groups}) {
+    if (*part) out += bytes_of(**part);
+  }
+  return out;
+}
+
+float PackedInts::bias(int row, int group) const {
+  float out;
+  to_float(*biases, static_cast<size_t>(row) * group_count() + group, 1, &out);
+  return out;
+}
+
+float PackedInts::scale(int row, int group) const {
+  const bool by_row =
+      config.method == Method::kCompressedTensors || config.method == Method::kMlx;
   float out;
   to_float(scales,
            by_row ? static_cast<size_t>(row) * group_count() + group
@@ -115,7 +170,7 @@ float PackedInt4::scale(int row, int group) const {
   return out;
 }
 
-int PackedInt4::zero_point(int row, int group) const {
+int PackedInts::zero_point(int row, int group) const {
   if (!zeros) return 8;
   switch (config.method) {
     case Method::kAwq:
@@ -126,11 +181,13 @@ int PackedInt4::zero_point(int row, int group) const {
              (config.zeros_less_one ? 1 : 0);
     case Method::kCompressedTensors:
       return nibble(word_of(*zeros, static_cast<size_t>(row / 8) * group_count() + group), row % 8);
+    case Method::kMlx:
+      break;  // has biases
   }
   return 0;
 }
 
-bool PackedInt4::in_order() const {
+bool PackedInts::in_order() const {
   for (int column = 0; groups && column < k; ++column) {
     if (group_of(column) != column / config.group) return false;
   }
@@ -143,13 +200,14 @@ namespace {
 
 /// The parts' names, after the layer's.
 struct PartNames {
-  const char *q, *scales, *zeros, *groups;
+  const char *q, *scales, *zeros, *groups;  // MLX: zeros are its biases
 };
 
 PartNames names_of(Method method) {
   if (method == Method::kCompressedTensors) {
     return {".weight_packed", ".weight_scale", ".weight_zero_point", ".weight_g_idx"};
   }
+  if (method == Method::kMlx) return {".weight", ".scales", ".biases", ".g_idx"};
   return {".qweight", ".scales", ".qzeros", ".g_idx"};
 }
 
@@ -160,7 +218,8 @@ class LayerReader {
       : file_(file), config_(config), names_(names_of(config.method)), tensors_(tensors) {}
 
   Tensor read(const std::string& layer) {
-    auto out = std::make_shared<PackedInt4>();
+    if (config_.method == Method::kMlx) return read_mlx(layer);
+    auto out = std::make_shared<PackedInts>();
     out->config = config_;
     out->q = take(layer + names_.q, Dtype::kI32);
     if (out->q.shape.size() != 2) fail(layer + names_.q, "must have two dimensions");
@@ -185,16 +244,53 @@ class LayerReader {
       check_groups(layer + names_.groups, *out);
     }
     tensors_.erase(layer + ".weight_shape");
+    return weight_of(std::move(out));
+  }
+
+  /// Of the part by which such a layer is known.
+  const char* suffix() const {
+    return config_.method == Method::kMlx ? names_.scales : names_.q;
+  }
+
+ private:
+  Tensor read_mlx(const std::string& layer) {
+    auto out = std::make_shared<PackedInts>();
+    out->config = config_;
+    out->config.group = config_.group_of(layer);
+    out->config.groups.clear();
+    out->q = take(layer + names_.q, Dtype::kI32);
+    out->scales = take(layer + names_.scales, {});
+    out->biases = take(layer + names_.zeros, {});
+    for (const Tensor* part : {&out->q, &out->scales}) {
+      if (part->shape.size() != 2 || part->shape[0] > (1 << 24) || part->shape[1] > (1 << 24)) {
+        fail(layer + names_.q, "has shape " + shape_text(part->shape));
+      }
+    }
+    const std::int64_t words = out->q.shape[1], groups = out->scales.shape[1];
+    const std::int64_t k = groups * out->config.group;
+    const std::int64_t bits = k > 0 ? 32 * words / k : 0;
+    if ((bits != 4 && bits != 8) || words * 32 != k * bits || k > (1 << 24)) {
+      fail(layer + names_.q, "has " + std::to_string(words) + " words a row for " +
+                                 std::to_string(groups) + " groups of " +
+                                 std::to_string(out->config.group) +
+                                 "; four and eight bits are supported");
+    }
+    out->bits = static_cast<int>(bits);
+    out->n = static_cast<int>(out->q.shape[0]);
+    out->k = static_cast<int>(k);
+    expect(layer + names_.scales, out->scales, true, out->n, groups);
+    expect(layer + names_.zeros, *out->biases, true, out->n, groups);
+    return weight_of(std::move(out));
+  }
+
+  static Tensor weight_of(std::shared_ptr<PackedInts> packed) {
     Tensor weight;
-    weight.dtype = Dtype::kPackedInt4;
-    weight.shape = {out->n, out->k};
-    weight.packed = std::move(out);
+    weight.dtype = Dtype::kPackedInts;
+    weight.shape = {packed->n, packed->k};
+    weight.packed = std::move(packed);
     return weight;
   }
 
-  const char* suffix() const { return names_.q; }
-
- private:
   [[noreturn]] void fail(const std::string& name, const std::string& what) const {
     throw bad_file(file_, "tensor \"" + name + "\" " + what);
   }
@@ -219,7 +315,7 @@ class LayerReader {
     }
   }
 
-  void check_groups(const std::string& name, const PackedInt4& layer) const {
+  void check_groups(const std::string& name, const PackedInts& layer) const {
     if (layer.groups->shape != std::vector<std::int64_t>{layer.k}) {
       fail(name, "has shape " + shape_text(layer.groups->shape));
     }
@@ -237,7 +333,7 @@ class LayerReader {
 
 }  // namespace
 
-void compose_packed_int4(const std::string& file, const QuantizationConfig& config,
+void compose_packed_ints(const std::string& file, const QuantizationConfig& config,
                          std::unordered_map<std::string, Tensor>& tensors) {
   LayerReader reader(file, config, tensors);
   const std::string suffix = reader.suffix();

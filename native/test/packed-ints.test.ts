@@ -151,9 +151,29 @@ const formats = {
       weight_shape: { dtype: "I64", shape: [2], bytes: new Uint8Array(16) },
     }),
   },
+  mlx: {
+    config: { group_size: 32, bits: 4 },
+    zero: (row: number, group: number) => (row * 3 + group * 5) % 16,
+    parts: (layer: Layer): Record<string, Stored> => {
+      const words = pack(layer.n, layer.k / 8, (row, word, i) => layer.level(row, 8 * word + i));
+      const scale = scales(layer, true);
+      const biases = Float32Array.from({ length: layer.n * groupsOf(layer) }, (_, at) => {
+        const [row, group] = [Math.floor(at / groupsOf(layer)), at % groupsOf(layer)];
+        return -(2 ** layer.exponent(row, group)) * layer.zero(row, group);
+      });
+      return {
+        weight: { ...words, dtype: "U32" },
+        scales: scale,
+        biases: { dtype: "F32", shape: scale.shape, bytes: bytesOf(biases) },
+      };
+    },
+  },
 };
 
 type Format = keyof typeof formats;
+
+/** The key of config.json. */
+const keyOf = (format: Format) => (format === "mlx" ? "quantization" : "quantization_config");
 
 /**
  * The tiny model with random four-bit layers: as packed, and as the values that they mean. Layers that
@@ -192,7 +212,7 @@ function models(
     });
     plain.set(name, { dtype: "F32", shape: [n, k], bytes: bytesOf(values) });
   }
-  const quantized = { ...config, quantization_config: { ...quantization, ...change } };
+  const quantized = { ...config, [keyOf(format)]: { ...quantization, ...change } };
   return {
     packed: folderLike(tiny, {
       "config.json": JSON.stringify(quantized),
@@ -240,14 +260,15 @@ describe.each(Object.keys(formats) as Format[])("%s", (format) => {
 
   it("is refused by name if it is broken or of a kind that is not known", () => {
     const scalesName = format === "compressed-tensors" ? "weight_scale" : "scales";
-    const without = models(format, {}, (part) => part === scalesName);
-    expect(() => open(without.packed)).toThrow(new RegExp(`${scalesName}" is missing`));
+    const missing = format === "mlx" ? "biases" : scalesName;
+    const without = models(format, {}, (part) => part === missing);
+    expect(() => open(without.packed)).toThrow(new RegExp(`${missing}" is missing`));
     const wrongGroup =
       format === "compressed-tensors"
         ? { config_groups: { a: { weights: { num_bits: 4, group_size: 8 } } } }
         : { group_size: 8 };
-    expect(() => open(models(format, wrongGroup).packed)).toThrow(/has shape/);
-    expect(refusal(() => open(models(format, { quant_method: "fp8" }).packed))).toBe(
+    expect(() => open(models(format, wrongGroup).packed)).toThrow(/has shape|words a row/);
+    expect(refusal(() => open(models(format, { quant_method: "fp8", mode: "mxfp4" }).packed))).toBe(
       "failed_precondition",
     );
   });
