@@ -12,6 +12,10 @@ interface Entry {
 const subjects: Record<string, Entry> = {
   engine: { about: "decode and prefill speed of the engine", load: () => import("./engine.ts") },
   load: { about: "latency seen by clients of a busy engine", load: () => import("./load.ts") },
+  perplexity: {
+    about: "how well a model predicts text, by type of weights",
+    load: () => import("./perplexity.ts"),
+  },
   quality: { about: "accuracy and speed of a branching model", load: () => import("./quality.ts") },
   replay: { about: "speed-up from branching on real answers", load: () => import("./replay.ts") },
   soak: { about: "correctness under too little KV and aborts", load: () => import("./soak.ts") },

@@ -190,12 +190,14 @@ function models(
   const packed = new Map<string, Stored>();
   const plain = new Map<string, Stored>();
   for (const [name, stored] of readTensors(join(tiny, "model.safetensors"))) {
-    if (!/proj\.weight$/.test(name) || keep(name)) {
+    const [n = 0, k = 0] = stored.shape;
+    // MLX has whole groups only.
+    const whole = format !== "mlx" || k % group === 0;
+    if (!/proj\.weight$/.test(name) || keep(name) || !whole) {
       packed.set(name, stored);
       plain.set(name, stored);
       continue;
     }
-    const [n = 0, k = 0] = stored.shape;
     const layer: Layer = {
       ...{ n, k, group, zero },
       level: (row, column) => (row * 7 + column * 11 + name.length + ((row * column) % 13)) % 16,
@@ -248,7 +250,8 @@ describe.each(Object.keys(formats) as Format[])("%s", (format) => {
     engine.close();
     const error = nmse(await logits(packed, "int4"), await logits(plain, "fp32"));
     expect(error).toBeGreaterThan(0);
-    expect(error).toBeLessThan(format === "awq" ? 3e-3 : 1e-4);
+    // The embedding and the head have eight bits; MLX keeps a float layer, which is quantized.
+    expect(error).toBeLessThan({ awq: 3e-3, mlx: 5e-3 }[format as string] ?? 2e-4);
   });
 
   it("may have float layers beside it, which are quantized", async () => {
