@@ -46,7 +46,8 @@ export async function readGguf(path: string): Promise<ModelFiles> {
   }
   const addBos = values["tokenizer.ggml.add_bos_token"];
   const bos = special("bos");
-  const startsWithBos = typeof addBos === "boolean" ? addBos : vocabulary.kind === "llama";
+  const usuallyBos = vocabulary.kind === "llama" || preTokenizerOf(vocabulary.pre).startsWithBos;
+  const startsWithBos = typeof addBos === "boolean" ? addBos : usuallyBos;
   return {
     tokenizer: {
       ...tokenizerOf(vocabulary),

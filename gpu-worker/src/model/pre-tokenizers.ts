@@ -1,5 +1,5 @@
 // The pre-tokenizers that GGUF files name, as Hugging Face's tokenizer.json spells them. Each is that of the
-// model family's own tokenizer.json.
+// model family's own tokenizer.json; which names are alike is llama.cpp's (src/llama-vocab.cpp).
 import type { Json } from "./model-files.ts";
 
 export interface PreTokenizer {
@@ -7,6 +7,8 @@ export interface PreTokenizer {
   preTokenizer: Json;
   /** Words of the vocabulary are taken whole, without applying merges. */
   ignoreMerges: boolean;
+  /** Whether a text begins with the start token, if the file does not say. */
+  startsWithBos: boolean;
 }
 
 /** Byte-level encoding; `split`: with GPT-2's own splitting of words. */
@@ -29,32 +31,61 @@ const sequence = (...pretokenizers: Json[]): Json => ({ type: "Sequence", pretok
 /** Every digit by itself. */
 const digits = splitBy(String.raw`\p{N}`);
 
-/** Contractions, words, numbers of up to `digits` digits, punctuation, line ends and spaces. */
-const words = (number: string) =>
-  String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|${number}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+const contraction = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const spaces = String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`;
 
-const plain = { normalizer: null, ignoreMerges: false };
+/** Contractions, words, numbers, punctuation, line ends and spaces. */
+const words = (number: string) =>
+  String.raw`${contraction}|[^\r\n\p{L}\p{N}]?\p{L}+|${number}| ?[^\s\p{L}\p{N}]+[\r\n]*|${spaces}`;
+
+/** The same with words cut where capitals begin, and `suffix` as a part of its word. */
+const casedWords = (number: string, suffix: string) => {
+  const upper = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
+  const lower = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
+  const before = String.raw`[^\r\n\p{L}\p{N}]?`;
+  return (
+    `${before}${upper}*${lower}+${suffix}|${before}${upper}+${lower}*${suffix}|` +
+    String.raw`${number}| ?[^\s\p{L}\p{N}]+[\r\n/]*|${spaces}`
+  );
+};
+
+const oneDigit = String.raw`\p{N}`;
+const threeDigits = String.raw`\p{N}{1,3}`;
+
+const plain = { normalizer: null, ignoreMerges: false, startsWithBos: false };
+const whole = { normalizer: null, ignoreMerges: true, startsWithBos: true };
+const byRegex = (regex: string) => sequence(splitBy(regex), byteLevel(false));
+
+const gpt2: PreTokenizer = { ...plain, preTokenizer: byteLevel(true) };
+/** GPT-2's, with every digit by itself. */
+const starcoder: PreTokenizer = { ...plain, preTokenizer: sequence(digits, byteLevel(true)) };
+const llama3 = byRegex(words(threeDigits));
 
 const known: Record<string, PreTokenizer> = {
-  default: { ...plain, preTokenizer: byteLevel(true) },
-  "gpt-2": { ...plain, preTokenizer: byteLevel(true) },
-  smollm: { ...plain, preTokenizer: sequence(digits, byteLevel(true)) },
+  default: gpt2,
+  "gpt-2": gpt2,
+  olmo: gpt2,
+  smollm: starcoder,
+  starcoder,
+  refact: starcoder, // Granite 3
   qwen2: {
     ...plain,
     normalizer: { type: "NFC" },
-    preTokenizer: sequence(splitBy(words(String.raw`\p{N}`)), byteLevel(false)),
+    preTokenizer: byRegex(words(oneDigit)),
   },
-  "llama-bpe": {
-    normalizer: null,
-    preTokenizer: sequence(splitBy(words(String.raw`\p{N}{1,3}`)), byteLevel(false)),
-    ignoreMerges: true,
-  },
+  "llama-bpe": { ...whole, preTokenizer: llama3 },
+  "smaug-bpe": { ...plain, preTokenizer: llama3 }, // SmolLM3
+  dbrx: { ...plain, preTokenizer: llama3 }, // OLMo 2
+  tekken: { ...whole, preTokenizer: byRegex(casedWords(oneDigit, "")) }, // Mistral Nemo, Ministral
+  "gpt-4o": { ...plain, preTokenizer: byRegex(casedWords(threeDigits, `${contraction}?`)) }, // Phi-4-mini
 };
+
+/** Every name that is known. */
+export const preTokenizers: readonly string[] = Object.keys(known);
 
 /** @throws Error naming the pre-tokenizer if it is not known: ids by a wrong one would be wrong too */
 export function preTokenizerOf(name: string): PreTokenizer {
   const found = Object.hasOwn(known, name) ? known[name] : undefined;
   if (found) return found;
-  const names = Object.keys(known).join(", ");
-  throw new Error(`tokenizer.ggml.pre is "${name}"; known are ${names}`);
+  throw new Error(`tokenizer.ggml.pre is "${name}"; known are ${preTokenizers.join(", ")}`);
 }
