@@ -176,6 +176,8 @@ export class TextModel {
       return this.#template.render({
         messages,
         add_generation_prompt: true,
+        // As transformers does: templates ask whether they are none.
+        ...{ tools: null, documents: null },
         ...this.#specials,
       });
     } catch (error) {
