@@ -13,6 +13,7 @@ import {
   readBandwidth,
 } from "@anabranch/native";
 import { integer, integers, oneOf, UsageError } from "@anabranch/shared/cli/options.ts";
+import { ADAPTER_RANK, type AdapterRun, loadRandomAdapters, measureAdapters } from "./adapters.ts";
 import { EngineClient } from "./engine-client.ts";
 import { ggufFile } from "./gguf.ts";
 import { llamaCpp, type Peer, type PeerRun } from "./peer.ts";
@@ -40,6 +41,9 @@ bandwidth of the same threads, measured before each run. A ratio is the median o
   --prefix N        tokens of the common prefix (default 512)
   --tokens N        tokens decoded in each lane (default 32)
   --repeat N        number of runs; figures are medians over them (default 3)
+  --adapters N      also decodes as many requests as the most lanes, of short prompts of their own, with N
+                    random LoRA adapters in turn (rank ${ADAPTER_RANK}, all linear layers) and without, in
+                    changing order
   --peer llama.cpp  also runs llama-batched-bench of llama.cpp (LLAMA_BATCHED_BENCH names the program)
                     on the same weights, after each of our runs: on a shape's in bf16, or in q8_0
                     beside int8 and q4_0 beside int4, which then reads the same file; on --model's
@@ -77,7 +81,17 @@ export interface EngineFigures {
     decoded: { lanes: number; tokens_s: number }[];
     prefill_tokens_s: number;
   };
+  /** Tokens/s of separate requests, with adapters and without. */
+  adapters?: {
+    adapters: number;
+    rank: number;
+    requests: number;
+    tokens_s: number;
+    without_tokens_s: number;
+  };
   ratio: {
+    /** Tokens/s with adapters over those without, of the same run; median over the runs. */
+    adapters_over_none?: number;
     /** GB/s of one lane over the read bandwidth measured just before. */
     bandwidth_one_lane?: number;
     /** Tokens/s over those of one lane. */
@@ -98,6 +112,7 @@ export const subject = defineSubject({
     prefix: { type: "string", default: "512" },
     tokens: { type: "string", default: "32" },
     repeat: { type: "string", default: "3" },
+    adapters: { type: "string", default: "0" },
     peer: { type: "string" },
     threads: { type: "string", default: String(availableParallelism()) },
     device: { type: "string", default: "auto" },
@@ -114,6 +129,7 @@ export const subject = defineSubject({
       withPeer,
       device: values.device,
       codePath: values["code-path"],
+      adapters: integer("adapters", values.adapters, 0, 64),
       lanes: integers("lanes", values.lanes, 1, 256),
       prefix: integer("prefix", values.prefix, 1, 1 << 20),
       tokens: integer("tokens", values.tokens, 1, 1 << 20),
@@ -164,6 +180,7 @@ interface Settings extends Model {
   repeat: number;
   threads: number;
   withPeer: boolean;
+  adapters: number;
 }
 
 /** One measurement of everything. */
@@ -175,6 +192,7 @@ interface Run {
   /** Tokens a second. */
   prefill: number;
   peer?: PeerRun;
+  adapters?: AdapterRun;
 }
 
 async function measureEngine(settings: Settings): Promise<EngineFigures> {
@@ -185,10 +203,15 @@ async function measureEngine(settings: Settings): Promise<EngineFigures> {
   const info = client.engine.info();
   say(`decoding on ${info.backend}`);
   const prompt = fixedPrompt(prefix, info.vocabulary);
+  const { lanes, tokens, adapters } = settings;
+  const names = await loadRandomAdapters(client, inspectModel(path).config, adapters);
   const runs: Run[] = [];
   for (let i = 0; i < settings.repeat; i++) {
     const run = await measureRun(client, prompt, settings);
-    const { lanes, tokens } = settings;
+    if (adapters > 0) {
+      const first = i % 2 === 0 ? "without" : "with";
+      run.adapters = await measureAdapters(client, names, Math.max(...lanes), tokens, first);
+    }
     runs.push(peer ? { ...run, peer: peer.run(peerPath, lanes, prefix, tokens) } : run);
     say(`  run ${i + 1} of ${settings.repeat} done`);
   }
@@ -290,7 +313,7 @@ function nmse(values: Float32Array, reference: Float32Array): number {
 }
 
 function figuresOf(
-  { name, dtype, lanes, prefix, tokens, repeat, threads, peerWeights }: Settings,
+  { name, dtype, lanes, prefix, tokens, repeat, threads, peerWeights, adapters }: Settings,
   { backend, weightBytes }: EngineInfo,
   kvTokenBytes: number,
   runs: readonly Run[],
@@ -334,7 +357,19 @@ function figuresOf(
         prefill_tokens_s: overRuns(peerPrefill),
       },
     }),
+    ...(adapters > 0 && {
+      adapters: {
+        ...{ adapters, rank: ADAPTER_RANK, requests: Math.max(...lanes) },
+        tokens_s: overRuns((run) => run.adapters?.with),
+        without_tokens_s: overRuns((run) => run.adapters?.without),
+      },
+    }),
     ratio: {
+      ...(adapters > 0 && {
+        adapters_over_none: overRuns(
+          (run) => (run.adapters?.with ?? Number.NaN) / (run.adapters?.without ?? Number.NaN),
+        ),
+      }),
       ...(lanes.includes(1) && {
         bandwidth_one_lane: overRuns((run) => (bytesPerStep(1) * rateOf(run, 1)) / run.bandwidth),
         over_one_lane: lanes.map((count) => ({
@@ -377,6 +412,12 @@ function table(f: EngineFigures): string {
     ...(f.peer
       ? [
           `peer: ${f.peer.name}, ${f.peer.weights} (${f.peer.build}), prefill ${f.peer.prefill_tokens_s.toFixed(0)} tokens/s`,
+        ]
+      : []),
+    ...(f.adapters
+      ? [
+          `${f.adapters.requests} requests with ${f.adapters.adapters} adapters: ${f.adapters.tokens_s.toFixed(1)} tokens/s, ` +
+            `${f.ratio.adapters_over_none?.toFixed(2)} times ${f.adapters.without_tokens_s.toFixed(1)} without`,
         ]
       : []),
     ...(f.nmse_vs_bf16 === undefined
