@@ -20,6 +20,19 @@ EngineSession::EngineSession(const EngineOptions& options, const ModelShape& sha
       [this](std::string message) { on_fault(message); });
 }
 
+void EngineSession::load_adapter(const std::string& path) {
+  const std::string name = std::to_string(adapters_.size());
+  AdapterSource source;
+  source.name = name;
+  source.path = path;
+  engine_->load_adapter(source);
+  adapters_.push_back(engine_->adapter(name));
+}
+
+ServedAdapterPtr EngineSession::random_adapter() {
+  return adapters_.empty() || dice_.chance(50) ? nullptr : dice_.pick(adapters_);
+}
+
 std::string EngineSession::run() {
   {
     std::unique_lock lock(mutex_);
@@ -67,6 +80,7 @@ void EngineSession::submit() {
     for (const auto& [lane, log] : transcript.lanes) transcript.spec.log.push_back(log);
   } else {
     transcript.spec = random_request(next_id_, shape_, dice_);
+    transcript.spec.adapter = random_adapter();
   }
   transcript.spec.id = next_id_++;
   // If openings take several batches, a log may end within a step, which a request may not.
@@ -118,8 +132,8 @@ void EngineSession::make_calls() {
   if (dice_.chance(10)) engine_->cancel(static_cast<std::uint32_t>(dice_.below(next_id_ + 1)));
   if (!dice_.chance(5)) return;
   try {
-    scores_.push_back(
-        engine_->score(random_structure(shape_, dice_), ResumeRule::kSum, dice_.chance(50)));
+    scores_.push_back(engine_->score(random_structure(shape_, dice_), ResumeRule::kSum,
+                                     dice_.chance(50), random_adapter()));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal) fail(error.what());
   }

@@ -35,6 +35,9 @@ class EngineSession {
  public:
   EngineSession(const EngineOptions& options, const ModelShape& shape, int requests, Dice& dice);
 
+  /// Reads an adapter for some of the requests. Throws Error as the engine does.
+  void load_adapter(const std::string& path);
+
   /// Runs until all requests have finished. Returns what went wrong, or an empty string.
   std::string run();
   const OutlineCounts& outlines() const { return outlines_; }
@@ -60,6 +63,7 @@ class EngineSession {
     if (wrong_.empty()) wrong_ = what;
   }
   void on_fault(const std::string& message);
+  ServedAdapterPtr random_adapter();
   void submit();
   void break_log(Transcript& transcript);
   void make_calls();
@@ -79,6 +83,7 @@ class EngineSession {
   std::map<std::uint32_t, Transcript> live_;
   std::map<std::uint32_t, LaneTokens> answers_;  // by first request
   std::vector<std::future<Score>> scores_;
+  std::vector<ServedAdapterPtr> adapters_;
   std::string wrong_;
   bool faulted_ = false;
   std::unique_ptr<Engine> engine_;

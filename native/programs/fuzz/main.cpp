@@ -1,4 +1,4 @@
-// Gives broken model folders and absurd requests to the engine. Every outcome must be a typed Error
+// Gives broken model folders, adapters and absurd requests to the engine. Every outcome must be a typed Error
 // or a finished request; all invariants are checked after every step, and every block must be free
 // at the end. Meant to run under the sanitizers. Needs no Node and no model: it writes its own.
 //   engine-fuzz [--seed N] [--rounds N] [--seconds N]
@@ -49,9 +49,10 @@ EngineOptions random_options(const std::filesystem::path& folder, const ModelSha
                              Dice& dice) {
   EngineOptions out;
   out.model = folder;
-  out.backend.weight_type = dice.chance(50) ? WeightType::kBF16 : WeightType::kF32;
+  out.backend.weight_type = dice.pick<WeightType>(
+      {WeightType::kBF16, WeightType::kF32, WeightType::kInt8, WeightType::kInt4});
   out.backend.threads = dice.chance(90) ? 1 : 2;
-  const int element = out.backend.weight_type == WeightType::kBF16 ? 2 : 4;
+  const int element = out.backend.weight_type == WeightType::kF32 ? 4 : 2;
   const std::uint64_t block = 2ull * element * kBlockTokens * s.kv_heads * s.head_dim * s.layers;
   out.backend.kv_bytes = block * static_cast<std::uint64_t>(blocks);
   out.backend.max_rows = dice.pick<int>({8, 16, 64, 256});
@@ -68,6 +69,20 @@ struct Counts {
   OutlineCounts outlines;
 };
 
+/// Gives the session an adapter, which may be broken: then it is refused with a typed Error.
+void load_adapter(EngineSession& session, const std::filesystem::path& folder,
+                  const ModelShape& shape, bool broken, Dice& dice) {
+  Files files = random_adapter(shape, dice);
+  if (broken) break_files(files, dice);
+  const std::filesystem::path path = folder / ("adapter-" + std::to_string(dice.below(1 << 20)));
+  write_folder(path, files, dice);
+  try {
+    session.load_adapter(path);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInternal || std::string(error.what()).empty()) throw;
+  }
+}
+
 /// A broken folder is refused with a typed Error, or it loads and serves.
 std::string folder_round(const std::filesystem::path& folder, Dice& dice, Counts& counts) {
   const ModelShape shape = random_shape(dice);
@@ -78,6 +93,7 @@ std::string folder_round(const std::filesystem::path& folder, Dice& dice, Counts
   try {
     EngineSession session(options, shape, 3, dice);
     ++counts.loaded;
+    for (int i = dice.below(4); i > 0; --i) load_adapter(session, folder, shape, true, dice);
     const std::string wrong = session.run();
     counts.outlines += session.outlines();
     return wrong;
@@ -96,6 +112,7 @@ std::string request_round(const std::filesystem::path& folder, Dice& dice, Count
   const int blocks = dice.chance(50) ? dice.between(8, 16) : dice.between(16, 80);
   try {
     EngineSession session(random_options(folder, shape, blocks, dice), shape, 60, dice);
+    for (int i = dice.below(3); i > 0; --i) load_adapter(session, folder, shape, false, dice);
     const std::string wrong = session.run();
     counts.outlines += session.outlines();
     return wrong;

@@ -28,32 +28,107 @@ ModelConfig config_of(const ModelShape& s) {
   return out;
 }
 
-std::string safetensors(const std::vector<TensorSpec>& tensors, const std::string& dtype,
-                        Dice& dice) {
-  std::string header = "{\"__metadata__\":{\"format\":\"pt\"}", body;
-  for (const TensorSpec& tensor : tensors) {
-    std::int64_t count = 1;
-    std::string shape;
-    for (std::int64_t n : tensor.shape) {
-      count *= n;
-      shape += (shape.empty() ? "" : ",") + std::to_string(n);
-    }
-    const size_t begin = body.size();
+/// A safetensors file that grows.
+class TensorFile {
+ public:
+  explicit TensorFile(Dice& dice) : dice_(dice) {}
+
+  /// Values of a float type: of norms about 1, of others about 0.
+  void add_floats(const TensorSpec& tensor, const std::string& dtype) {
+    const size_t begin = body_.size();
     const bool norm = tensor.name.find("norm") != std::string::npos;
-    for (std::int64_t i = 0; i < count; ++i) {
-      const float value = norm ? 1 + dice.normal() / 10 : dice.normal() / 4;
+    for (std::int64_t i = count(tensor.shape); i > 0; --i) {
+      const float value = norm ? 1 + dice_.normal() / 10 : dice_.normal() / 4;
       if (dtype == "F32") {
-        body.append(reinterpret_cast<const char*>(&value), 4);
+        body_.append(reinterpret_cast<const char*>(&value), 4);
       } else {
         const std::uint16_t bits = dtype == "BF16" ? to_bf16(value) : 0x3800;
-        body.append(reinterpret_cast<const char*>(&bits), 2);
+        body_.append(reinterpret_cast<const char*>(&bits), 2);
       }
     }
-    header += ",\"" + tensor.name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape +
-              "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(body.size()) +
-              "]}";
+    add(tensor, dtype, begin);
   }
-  return safetensors_file(header + "}", body);
+
+  void add_words(const TensorSpec& tensor, const std::string& dtype = "I32") {
+    const size_t begin = body_.size();
+    for (std::int64_t i = count(tensor.shape); i > 0; --i) {
+      const auto word = static_cast<std::uint32_t>(dice_.word());
+      body_.append(reinterpret_cast<const char*>(&word), 4);
+    }
+    add(tensor, dtype, begin);
+  }
+
+  std::string text() const {
+    return safetensors_file("{\"__metadata__\":{\"format\":\"pt\"}" + header_ + "}", body_);
+  }
+
+ private:
+  static std::int64_t count(const std::vector<std::int64_t>& shape) {
+    std::int64_t out = 1;
+    for (std::int64_t n : shape) out *= n;
+    return out;
+  }
+
+  void add(const TensorSpec& tensor, const std::string& dtype, size_t begin) {
+    std::string shape;
+    for (std::int64_t n : tensor.shape) shape += (shape.empty() ? "" : ",") + std::to_string(n);
+    header_ += ",\"" + tensor.name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape +
+               "],\"data_offsets\":[" + std::to_string(begin) + "," +
+               std::to_string(body_.size()) + "]}";
+  }
+
+  Dice& dice_;
+  std::string header_, body_;
+};
+
+constexpr int kPackedGroup = 8;
+
+/// The parts of a packed layer, by the formats' own names.
+void add_packed(TensorFile& file, const std::string& packing, const TensorSpec& weight,
+                Dice& dice) {
+  const std::string layer = weight.name.substr(0, weight.name.size() - std::strlen(".weight"));
+  const std::int64_t n = weight.shape[0], k = weight.shape[1];
+  const std::int64_t groups = (k + kPackedGroup - 1) / kPackedGroup;
+  const std::string scales = dice.chance(50) ? "F16" : "BF16";
+  if (packing == "compressed-tensors") {
+    file.add_words({layer + ".weight_packed", {n, k / 8}});
+    file.add_floats({layer + ".weight_scale", {n, groups}}, scales);
+    file.add_words({layer + ".weight_zero_point", {n / 8, groups}});
+  } else if (packing == "mlx") {
+    file.add_words({weight.name, {n, k / 8}}, "U32");
+    file.add_floats({layer + ".scales", {n, groups}}, scales);
+    file.add_floats({layer + ".biases", {n, groups}}, scales);
+  } else {
+    const bool awq = packing == "awq";
+    file.add_words({layer + ".qweight", awq ? std::vector{k, n / 8} : std::vector{k / 8, n}});
+    file.add_words({layer + ".qzeros", {groups, n / 8}});
+    file.add_floats({layer + ".scales", {groups, n}}, scales);
+  }
+}
+
+std::string safetensors(const std::vector<TensorSpec>& tensors, const std::string& dtype,
+                        const std::string& packing, Dice& dice) {
+  TensorFile file(dice);
+  for (const TensorSpec& tensor : tensors) {
+    if (!packing.empty() && tensor.name.ends_with("proj.weight"))
+      add_packed(file, packing, tensor, dice);
+    else
+      file.add_floats(tensor, dtype);
+  }
+  return file.text();
+}
+
+std::string quantization_json(const std::string& packing) {
+  const std::string group = "\"group_size\":" + std::to_string(kPackedGroup);
+  if (packing.empty()) return "";
+  if (packing == "mlx") return ",\"quantization\":{" + group + ",\"bits\":4}";
+  const std::string config =
+      packing == "compressed-tensors"
+          ? R"("format":"pack-quantized","config_groups":{"group_0":{"weights":{"num_bits":4,)"
+            R"("type":"int","strategy":"group","symmetric":false,)" +
+                group + "}}}"
+          : "\"bits\":4," + group;
+  return ",\"quantization_config\":{\"quant_method\":\"" + packing + "\"," + config + "}";
 }
 
 std::string config_json(const ModelShape& s, Dice& dice) {
@@ -76,7 +151,8 @@ std::string config_json(const ModelShape& s, Dice& dice) {
          field("intermediate_size", s.intermediate) + field("vocab_size", s.vocabulary) +
          field("max_position_embeddings", s.context) +
          "\"hidden_act\":\"silu\",\"rms_norm_eps\":1e-6,\"tie_word_embeddings\":" +
-         (s.tied ? "true" : "false") + ",\"eos_token_id\":2," + dice.pick(ropes) + "}";
+         (s.tied ? "true" : "false") + ",\"eos_token_id\":2," + dice.pick(ropes) +
+         quantization_json(s.packing) + "}";
 }
 
 std::string dialect_of(Dice& dice) {
@@ -130,6 +206,11 @@ ModelShape random_shape(Dice& dice) {
   s.intermediate = dice.between(1, 30);
   s.context = dice.between(24, 160);
   s.tied = dice.chance(50);
+  if (dice.chance(75)) return s;
+  s.packing = dice.pick<std::string>({"awq", "gptq", "compressed-tensors", "mlx"});
+  s.head_dim = 8;
+  s.hidden = 8 * dice.between(1, 3);
+  s.intermediate = 8 * dice.between(1, 5);
   return s;
 }
 
@@ -141,12 +222,12 @@ Files random_model(const ModelShape& shape, Dice& dice) {
   const std::string dtype = dice.pick<std::string>({"F32", "BF16", "BF16", "F16"});
   const auto tensors = tensor_manifest(config_of(shape)).tensors();
   if (dice.chance(60)) {
-    out["model.safetensors"] = safetensors(tensors, dtype, dice);
+    out["model.safetensors"] = safetensors(tensors, dtype, shape.packing, dice);
     return out;
   }
   const size_t half = tensors.size() / 2;
-  out["a.safetensors"] = safetensors({tensors.begin(), tensors.begin() + half}, dtype, dice);
-  out["b.safetensors"] = safetensors({tensors.begin() + half, tensors.end()}, dtype, dice);
+  out["a.safetensors"] = safetensors({tensors.begin(), tensors.begin() + half}, dtype, shape.packing, dice);
+  out["b.safetensors"] = safetensors({tensors.begin() + half, tensors.end()}, dtype, shape.packing, dice);
   std::string index;
   for (size_t i = 0; i < tensors.size(); ++i) {
     index +=
@@ -154,6 +235,32 @@ Files random_model(const ModelShape& shape, Dice& dice) {
   }
   out["model.safetensors.index.json"] = "{\"metadata\":{},\"weight_map\":{" + index + "}}";
   return out;
+}
+
+Files random_adapter(const ModelShape& shape, Dice& dice) {
+  const int rank = dice.between(1, 4);
+  const std::string dtype = dice.pick<std::string>({"F32", "BF16"});
+  TensorFile file(dice);
+  std::string targets;
+  for (const TensorSpec& weight : tensor_manifest(config_of(shape)).tensors()) {
+    if (!weight.name.ends_with("proj.weight") || dice.chance(40)) continue;
+    const std::string module = weight.name.substr(0, weight.name.size() - std::strlen(".weight"));
+    const std::string at = "base_model.model." + module;
+    file.add_floats({at + ".lora_A.weight", {rank, weight.shape[1]}}, dtype);
+    file.add_floats({at + ".lora_B.weight", {weight.shape[0], rank}}, dtype);
+    targets += (targets.empty() ? "\"" : ",\"") + module + "\"";
+  }
+  std::string tokens = "null";
+  if (targets.empty() || dice.chance(30)) {
+    tokens = R"({"embed_tokens":[1,7]})";
+    file.add_floats({"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta",
+                     {2, shape.hidden}},
+                    dtype);
+  }
+  return {{"adapter_model.safetensors", file.text()},
+          {"adapter_config.json", R"({"peft_type":"LORA","bias":"none","lora_alpha":3,"r":)" +
+                                      std::to_string(rank) + ",\"target_modules\":[" + targets +
+                                      "],\"trainable_token_indices\":" + tokens + "}"}};
 }
 
 void write_folder(const std::filesystem::path& folder, const Files& files, Dice& dice) {

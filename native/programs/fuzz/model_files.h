@@ -16,6 +16,8 @@ struct ModelShape {
   std::string type;  // model_type of config.json
   int vocabulary, hidden, layers, heads, kv_heads, head_dim, intermediate, context;
   bool tied;
+  /// How linear layers are packed: "awq", "gptq", "compressed-tensors", "mlx"; empty: they are not.
+  std::string packing;
 };
 
 /// Token ids of the markers in all random dialects.
@@ -23,6 +25,8 @@ constexpr int kTitleOpen = 4, kTitleClose = 5, kBranchClose = 8, kLastMarker = 1
 
 ModelShape random_shape(Dice& dice);
 Files random_model(const ModelShape& shape, Dice& dice);
+/// A LoRA adapter of such a model.
+Files random_adapter(const ModelShape& shape, Dice& dice);
 
 /// A safetensors file with this JSON header.
 std::string safetensors_file(const std::string& header, const std::string& body);

@@ -147,8 +147,32 @@ void read(std::string_view input) {
   read_folder(input.substr(0, end), input.substr(end + 1));
 }
 
+/// A folder's input, of a random model or adapter.
+std::string random_folder(std::uint64_t seed) {
+  Dice dice(seed);
+  const ModelShape shape = random_shape(dice);
+  const bool adapter = dice.chance(30);
+  const Files files = adapter ? random_adapter(shape, dice) : random_model(shape, dice);
+  const auto weights = files.find(adapter ? "adapter_model.safetensors" : "model.safetensors");
+  std::string out = files.at(adapter ? "adapter_config.json" : "config.json");
+  if (weights != files.end()) out += '\0' + weights->second;
+  return out;
+}
+
 }  // namespace
 }  // namespace anabranch
+
+extern "C" size_t LLVMFuzzerMutate(std::uint8_t* data, size_t size, size_t max_size);
+
+/// libFuzzer's own changes, and now and then a new model, so that all formats occur.
+extern "C" size_t LLVMFuzzerCustomMutator(std::uint8_t* data, size_t size, size_t max_size,
+                                          unsigned seed) {
+  if (seed % 50 != 0) return LLVMFuzzerMutate(data, size, max_size);
+  const std::string input = anabranch::random_folder(seed);
+  if (input.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
+  std::copy(input.begin(), input.end(), data);
+  return input.size();
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   anabranch::read({reinterpret_cast<const char*>(data), size});
