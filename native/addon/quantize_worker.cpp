@@ -96,8 +96,7 @@ Napi::Value write_quantized_copy_of(const Napi::CallbackInfo& call) {
     }
     options.type = dtype == "int4" ? WeightType::kInt4 : WeightType::kInt8;
     options.threads = integer(given, "threads", 0, 0, 1024);
-    auto* worker =
-        new QuantizeWorker(call.Env(), std::move(options), call[1].As<Napi::Function>());
+    auto* worker = new QuantizeWorker(call.Env(), std::move(options), call[1].As<Napi::Function>());
     worker->Queue();
     return worker->promise();
   } catch (const Napi::Error&) {

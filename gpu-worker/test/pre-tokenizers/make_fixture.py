@@ -1,4 +1,4 @@
-"""Writes fixture.json beside it: ids of Hugging Face's tokenizers with each pre-tokenizer of GGUF files.
+"""Writes fixture.json beside it: ids by Hugging Face's tokenizers with GGUF files' pre-tokenizers.
 
 The vocabulary is one for all: bytes, and merges learned without any pre-tokenizer, so that they go
 across words and show where a text was split. Needs tokenizers 0.23.
@@ -99,9 +99,16 @@ def main():
         if name == "qwen2":
             tokenizer.normalizer = normalizers.NFC()
         ids[name] = [tokenizer.encode(text).ids for text in TEXTS]
-    assert len({json.dumps(each) for each in ids.values()}) == 7, "pre-tokenizers that are not alike"
+    assert len({json.dumps(each) for each in ids.values()}) == 7, (
+        "pre-tokenizers that are not alike"
+    )
     tokens = sorted(vocab, key=vocab.get)
-    out = {"tokens": tokens, "merges": [" ".join(merge) for merge in merges], "texts": TEXTS, "ids": ids}
+    out = {
+        "tokens": tokens,
+        "merges": [" ".join(merge) for merge in merges],
+        "texts": TEXTS,
+        "ids": ids,
+    }
     path = Path(__file__).with_name("fixture.json")
     path.write_text(json.dumps(out, ensure_ascii=False, separators=(",", ":")) + "\n")
 

@@ -1,5 +1,6 @@
 #include "model/checkpoint.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -10,6 +11,11 @@
 #include "model/safetensors.h"
 
 namespace anabranch {
+namespace {
+
+constexpr size_t kHashedTogether = size_t{16} << 20;
+
+}  // namespace
 
 Checkpoint::Checkpoint(const std::string& path) : path_(path) {
   if (is_gguf(path)) {
@@ -24,8 +30,17 @@ Checkpoint::Checkpoint(const std::string& path) : path_(path) {
 
 std::uint64_t Checkpoint::fingerprint() const {
   std::uint64_t state = 14695981039346656037ull;
-  for (const auto& file : files_) state = hash_bulk(state, file->data(), file->size());
+  for (const auto& file : files_) {
+    for (size_t at = 0; at < file->size(); at += kHashedTogether) {
+      state = hash_bulk(state, file->data() + at, std::min(kHashedTogether, file->size() - at));
+      file->release();
+    }
+  }
   return state;
+}
+
+void Checkpoint::release_pages() const {
+  for (const auto& file : files_) file->release();
 }
 
 void Checkpoint::add(const std::string& file, const std::string& name, const Tensor& tensor) {

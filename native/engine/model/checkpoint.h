@@ -26,8 +26,11 @@ class Checkpoint {
   /// The weights of a norm, in fp32: (stored + offset) · scale.
   std::vector<float> norm(const NormSpec& spec) const;
 
+  /// Takes what was read so far out of this process's memory: backends have their own copies.
+  void release_pages() const;
+
   /// A hash of every byte of every file: two checkpoints of one shape differ only in their weights.
-  /// Reads all of them.
+  /// Reads all of them, and keeps little of them in memory.
   std::uint64_t fingerprint() const;
 
  private:

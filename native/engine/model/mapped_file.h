@@ -36,6 +36,10 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
+  /// Takes what was read so far out of this process's memory. It is read again if it is needed,
+  /// from the system's cache as long as that has it.
+  void release() const { ::madvise(const_cast<std::uint8_t*>(data_), size_, MADV_DONTNEED); }
+
   const std::string& path() const { return path_; }
   const std::uint8_t* data() const { return data_; }
   size_t size() const { return size_; }

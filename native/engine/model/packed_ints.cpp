@@ -47,8 +47,8 @@ QuantizationConfig read_compressed_tensors(const Json& config) {
   return out;
 }
 
-/// {"group_size", "bits"}, and the same by name for layers that have others. Their bits are those of
-/// their shapes.
+/// {"group_size", "bits"}, and the same by name for layers that have others. Their bits are those
+/// of their shapes.
 QuantizationConfig read_mlx(const Json& config) {
   QuantizationConfig out;
   out.method = Method::kMlx;
@@ -160,8 +160,7 @@ float PackedInts::bias(int row, int group) const {
 }
 
 float PackedInts::scale(int row, int group) const {
-  const bool by_row =
-      config.method == Method::kCompressedTensors || config.method == Method::kMlx;
+  const bool by_row = config.method == Method::kCompressedTensors || config.method == Method::kMlx;
   float out;
   to_float(scales,
            by_row ? static_cast<size_t>(row) * group_count() + group
@@ -248,9 +247,7 @@ class LayerReader {
   }
 
   /// Of the part by which such a layer is known.
-  const char* suffix() const {
-    return config_.method == Method::kMlx ? names_.scales : names_.q;
-  }
+  const char* suffix() const { return config_.method == Method::kMlx ? names_.scales : names_.q; }
 
  private:
   Tensor read_mlx(const std::string& layer) {

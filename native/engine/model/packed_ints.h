@@ -37,8 +37,8 @@ struct PackedInts {
   QuantizationConfig config;
   int bits = 4;
   int n = 0, k = 0;
-  Tensor q;       // int32: AWQ [k, n / 8], GPTQ [k / 8, n], else [n, k · bits / 32]
-  Tensor scales;  // AWQ and GPTQ [groups, n], else [n, groups]
+  Tensor q;                      // int32: AWQ [k, n / 8], GPTQ [k / 8, n], else [n, k · bits / 32]
+  Tensor scales;                 // AWQ and GPTQ [groups, n], else [n, groups]
   std::optional<Tensor> biases;  // MLX: as scales
   std::optional<Tensor> zeros;   // int32: [groups, n / 8]; compressed-tensors [n / 8, groups]
   std::optional<Tensor> groups;  // int32 [k]: the group of each input, if they were reordered

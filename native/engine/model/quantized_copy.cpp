@@ -141,7 +141,8 @@ class Converter {
 
   static std::uint64_t elements_of(const CopiedTensor& tensor) {
     std::uint64_t out = 1;
-    for (const std::int64_t extent : tensor.source->shape) out *= static_cast<std::uint64_t>(extent);
+    for (const std::int64_t extent : tensor.source->shape)
+      out *= static_cast<std::uint64_t>(extent);
     return out;
   }
 
@@ -258,12 +259,14 @@ class Converter {
   std::exception_ptr failure_;
 };
 
-/// All tensors of a GGUF model in the order of its files, or those of a folder that the model needs.
+/// All tensors of a GGUF model in the order of its files, or those of a folder that the model
+/// needs.
 std::vector<CopiedTensor> tensors_of(const TensorManifest& manifest, const Checkpoint& weights,
                                      const GgufModel* gguf) {
   std::vector<CopiedTensor> out;
   if (!gguf) {
-    for (const TensorSpec& spec : manifest.tensors()) out.push_back({spec.name, &weights.get(spec)});
+    for (const TensorSpec& spec : manifest.tensors())
+      out.push_back({spec.name, &weights.get(spec)});
     return out;
   }
   for (const auto& file : gguf->files()) {
@@ -297,11 +300,13 @@ QuantizedCopy write_quantized_copy(const QuantizedCopyOptions& options) {
   const TensorManifest manifest = tensor_manifest(config);
   const auto targets = targets_of(manifest, weights, options.type);
   const std::string again = ": quantize the original weights";
-  if (!is_gguf(path) && read_quantization(path)) throw bad_file(path, "is quantized already" + again);
+  if (!is_gguf(path) && read_quantization(path))
+    throw bad_file(path, "is quantized already" + again);
   if (targets.empty()) {
     throw bad_file(path, "has no linear layers of floats in rows of whole blocks of 32" + again);
   }
-  const std::unique_ptr<GgufModel> gguf = is_gguf(path) ? std::make_unique<GgufModel>(path) : nullptr;
+  const std::unique_ptr<GgufModel> gguf =
+      is_gguf(path) ? std::make_unique<GgufModel>(path) : nullptr;
 
   QuantizedCopy out;
   std::vector<CopiedTensor> tensors = tensors_of(manifest, weights, gguf.get());

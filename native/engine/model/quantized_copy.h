@@ -12,10 +12,10 @@
 namespace anabranch {
 
 struct QuantizedCopyOptions {
-  std::string model;                      // a Hugging Face folder, or a GGUF file
-  std::string file;                       // to write: safetensors in MLX's format, or GGUF
-  WeightType type = WeightType::kInt4;    // or kInt8
-  int threads = 0;                        // 0: one per core
+  std::string model;                    // a Hugging Face folder, or a GGUF file
+  std::string file;                     // to write: safetensors in MLX's format, or GGUF
+  WeightType type = WeightType::kInt4;  // or kInt8
+  int threads = 0;                      // 0: one per core
   /// Called from the calling thread with the weights that are done and all of them.
   std::function<void(std::uint64_t, std::uint64_t)> progress = [](auto, auto) {};
 };

@@ -79,9 +79,9 @@ std::string lay_out_mlx(std::vector<CopiedTensor>& tensors, int group) {
   std::uint64_t at = 0;
   for (const HeaderEntry& entry : entries) {
     // Names come from the model's manifest: letters, digits, dots and underscores.
-    header += ",\"" + entry.name + "\":{\"dtype\":\"" + entry.type + "\",\"shape\":" +
-              shape_text(entry.shape) + ",\"data_offsets\":[" + std::to_string(at) + "," +
-              std::to_string(at + entry.bytes) + "]}";
+    header += ",\"" + entry.name + "\":{\"dtype\":\"" + entry.type +
+              "\",\"shape\":" + shape_text(entry.shape) + ",\"data_offsets\":[" +
+              std::to_string(at) + "," + std::to_string(at + entry.bytes) + "]}";
     CopiedTensor::Part& part = entry.tensor->parts[entry.part];
     part.at = at;
     part.row_bytes = entry.bytes / static_cast<std::uint64_t>(entry.tensor->rows());
@@ -128,8 +128,8 @@ constexpr int kBlock = 32;
 /// A type as the format numbers it.
 std::uint32_t number_of(Dtype dtype) {
   static constexpr std::pair<Dtype, std::uint32_t> numbers[] = {
-      {Dtype::kF32, 0},   {Dtype::kF16, 1},   {Dtype::kQ4_0, 2},  {Dtype::kQ4_1, 3},
-      {Dtype::kQ5_0, 6},  {Dtype::kQ5_1, 7},  {Dtype::kQ8_0, 8},  {Dtype::kQ4_K, 12},
+      {Dtype::kF32, 0},   {Dtype::kF16, 1},   {Dtype::kQ4_0, 2},    {Dtype::kQ4_1, 3},
+      {Dtype::kQ5_0, 6},  {Dtype::kQ5_1, 7},  {Dtype::kQ8_0, 8},    {Dtype::kQ4_K, 12},
       {Dtype::kQ5_K, 13}, {Dtype::kQ6_K, 14}, {Dtype::kIQ4_NL, 20}, {Dtype::kBF16, 30}};
   for (const auto& [known, number] : numbers) {
     if (known == dtype) return number;

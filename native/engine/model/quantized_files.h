@@ -1,6 +1,6 @@
 // The files of quantized_copy.h: where each tensor's parts lie, and their bytes. MLX's format:
-// safetensors with "X.weight" (levels in 32-bit words), "X.scales" and "X.biases" for each layer. GGUF: Q4_1
-// and Q8_0 blocks, with the metadata of the original.
+// safetensors with "X.weight" (levels in 32-bit words), "X.scales" and "X.biases" for each layer.
+// GGUF: Q4_1 and Q8_0 blocks, with the metadata of the original.
 #pragma once
 
 #include <array>
@@ -37,7 +37,8 @@ struct CopiedTensor {
 /// The bytes of one row, by part.
 using RowBytes = std::array<std::vector<std::uint8_t>, 3>;
 
-/// Lays the tensors' parts out and returns the bytes before them. `group` is that of eight-bit layers.
+/// Lays the tensors' parts out and returns the bytes before them. `group` is that of eight-bit
+/// layers.
 std::string lay_out_mlx(std::vector<CopiedTensor>& tensors, int group);
 void encode_mlx(const FourBitRow& row, RowBytes& out);
 void encode_mlx(const EightBitRow& row, int group, RowBytes& out);

@@ -54,6 +54,7 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   BackendOptions backend = options.backend;
   backend.weight_type = weight_type_for(config, *weights_, backend);
   backend_ = make_backend(config, *weights_, backend);
+  weights_->release_pages();
   info_.backend = backend_->name();
   const auto outline = dialect ? nullptr : options.outline;
   info_.digest = digest_of(folder, options.dialect, outline.get(), *weights_, backend.weight_type,

@@ -1,6 +1,7 @@
-// Gives broken model folders, adapters and absurd requests to the engine. Every outcome must be a typed Error
-// or a finished request; all invariants are checked after every step, and every block must be free
-// at the end. Meant to run under the sanitizers. Needs no Node and no model: it writes its own.
+// Gives broken model folders, adapters and absurd requests to the engine. Every outcome must be a
+// typed Error or a finished request; all invariants are checked after every step, and every block
+// must be free at the end. Meant to run under the sanitizers. Needs no Node and no model: it writes
+// its own.
 //   engine-fuzz [--seed N] [--rounds N] [--seconds N]
 // Round i runs under seed N + i, which alone decides what it does (except for requests with a
 // deadline), so `--seed S --rounds 1` repeats a round that failed. Answers are also continued from

@@ -73,8 +73,8 @@ class TensorFile {
     std::string shape;
     for (std::int64_t n : tensor.shape) shape += (shape.empty() ? "" : ",") + std::to_string(n);
     header_ += ",\"" + tensor.name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape +
-               "],\"data_offsets\":[" + std::to_string(begin) + "," +
-               std::to_string(body_.size()) + "]}";
+               "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(body_.size()) +
+               "]}";
   }
 
   Dice& dice_;
@@ -226,8 +226,10 @@ Files random_model(const ModelShape& shape, Dice& dice) {
     return out;
   }
   const size_t half = tensors.size() / 2;
-  out["a.safetensors"] = safetensors({tensors.begin(), tensors.begin() + half}, dtype, shape.packing, dice);
-  out["b.safetensors"] = safetensors({tensors.begin() + half, tensors.end()}, dtype, shape.packing, dice);
+  out["a.safetensors"] =
+      safetensors({tensors.begin(), tensors.begin() + half}, dtype, shape.packing, dice);
+  out["b.safetensors"] =
+      safetensors({tensors.begin() + half, tensors.end()}, dtype, shape.packing, dice);
   std::string index;
   for (size_t i = 0; i < tensors.size(); ++i) {
     index +=

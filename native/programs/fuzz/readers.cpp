@@ -1,5 +1,6 @@
-// A libFuzzer target: whatever a file holds, reading it ends with a typed Error or a model whose tensors
-// can be read. `npm run fuzz` builds it with clang and runs it. The input's first bytes say what it is:
+// A libFuzzer target: whatever a file holds, reading it ends with a typed Error or a model whose
+// tensors can be read. `npm run fuzz` builds it with clang and runs it. The input's first bytes say
+// what it is:
 //   GGUF…                   a GGUF file
 //   {JSON}                  config.json, adapter_config.json and a dialect
 //   {JSON} NUL safetensors  a folder: as a model, and as an adapter of a small model
@@ -38,8 +39,9 @@ namespace fs = std::filesystem;
 struct ScratchFolder {
   ScratchFolder() { fs::create_directories(path); }
   ~ScratchFolder() { fs::remove_all(path); }
-  fs::path path = (fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) /
-                  ("anabranch-fuzz-" + std::to_string(::getpid()));
+  fs::path path =
+      (fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) /
+      ("anabranch-fuzz-" + std::to_string(::getpid()));
 };
 
 const fs::path& folder() {
@@ -49,8 +51,8 @@ const fs::path& folder() {
 
 std::string write(const std::string& name, std::string_view content) {
   const fs::path path = folder() / name;
-  std::ofstream(path, std::ios::binary).write(content.data(),
-                                              static_cast<std::streamsize>(content.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(content.data(), static_cast<std::streamsize>(content.size()));
   return path;
 }
 
@@ -60,7 +62,8 @@ void attempt(Task task) {
   try {
     task();
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kInternal || std::string_view(error.what()).empty()) std::abort();
+    if (error.code() == ErrorCode::kInternal || std::string_view(error.what()).empty())
+      std::abort();
   }
 }
 

@@ -141,6 +141,7 @@ class CpuBackend final : public Backend {
       layer.output = packer.linear({names.output});
       layer.gate_up = packer.linear({names.gate, names.up}, true);
       layer.down = packer.linear({names.down});
+      weights.release_pages();
     }
     final_norm_ = weights.norm(manifest.final_norm);
     head_ = packer.head(manifest.head);

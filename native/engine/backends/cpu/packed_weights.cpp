@@ -18,6 +18,9 @@ float WeightPacker::rounded(float value) const {
 
 namespace {
 
+/// So much of a tensor is packed before what was read of it leaves memory.
+constexpr size_t kReadTogether = size_t{16} << 20;
+
 /// The rows of one panel, in fp32 or in four bits.
 class PanelRows {
  public:
@@ -123,7 +126,10 @@ PackedLinear WeightPacker::pack(const std::vector<LinearSpec>& layers, bool gate
   pool_.run([&](ThreadPool::Member& member) {
     PanelRows rows(format, width, k);
     const auto [begin, end] = out.share(member);
+    const auto together = static_cast<int>(kReadTogether / bytes + 1);
     for (int panel = begin; panel < end; ++panel) {
+      // Others then read again what they are at.
+      if ((panel - begin) % together == together - 1) checkpoint_.release_pages();
       for (int j = 0; j < width; ++j) {
         const size_t at = static_cast<size_t>(panel) * width + j;
         const Source& source = sources[at];
