@@ -1,4 +1,4 @@
-// npm run fuzz: libFuzzer over the readers of model files, built with clang into native/build-fuzz. The
+// npm run fuzz: libFuzzer over the reading of model files, built with clang into native/build-fuzz. The
 // fixtures of the tests are its first inputs; what it finds new stays in native/build-fuzz/corpus.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,8 +8,8 @@ import { root } from "./setup.mjs";
 
 const help = `npm run fuzz -- [options] [FILE]
 
-Gives broken GGUF files, safetensors, configurations, adapters and dialects to the engine's readers, under the
-address and undefined-behaviour sanitizers. Needs clang. A file on which a reader fails is named on stderr;
+Gives broken GGUF files, safetensors, configurations, adapters and dialects to the engine, under the
+address and undefined-behaviour sanitizers. Needs clang. A file on which it fails is named on stderr;
 given as FILE, it is read once more.
 
   --seconds N  how long (default 1800)
@@ -42,7 +42,7 @@ function run(command, args) {
   if (status !== 0) process.exit(1);
 }
 
-/** Inputs as native/programs/fuzz/readers.cpp takes them; large ones would only slow it down. */
+/** Inputs as native/programs/fuzz/file_reading.cpp takes them; large ones would only slow it down. */
 function addFixtures() {
   mkdirSync(corpus, { recursive: true });
   let count = 0;
@@ -85,6 +85,6 @@ else {
   run(program, [
     ...[corpus, `-max_total_time=${values.seconds}`, `-seed=${values.seed}`, "-max_len=65536"],
     ...["-timeout=20", "-rss_limit_mb=4096", `-artifact_prefix=${build}/`],
-    ...[`-dict=${join(root, "native/programs/fuzz/readers.dict")}`, "-print_final_stats=1"],
+    ...[`-dict=${join(root, "native/programs/fuzz/file_reading.dict")}`, "-print_final_stats=1"],
   ]);
 }
