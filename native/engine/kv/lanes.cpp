@@ -238,8 +238,8 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
     const int probe_at = last_needs_logits ? lanes_[segment.lane()].probe_at : -1;
     for (int i = 0; i < count; ++i) {
       const int index = segment.append_slot();
-      const bool needed = every_row || index == probe_at ||
-                          (last_needs_logits && index + 1 == segment.length());
+      const bool needed =
+          every_row || index == probe_at || (last_needs_logits && index + 1 == segment.length());
       add(segment.tokens()[index], index, needed ? &logits.written : nullptr);
     }
     const int draft = draft_rows_of(segment, prefilling);

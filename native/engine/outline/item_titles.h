@@ -32,8 +32,8 @@ class ItemTitles {
 
   /// What the lane begins with: the second item's mark.
   const std::vector<int>& first_tokens() const { return first_tokens_; }
-  /// Takes a sampled token; `written` are the tokens of the lane's segment before it. `goes_on` says
-  /// whether the model would have begun the item whose title this is.
+  /// Takes a sampled token; `written` are the tokens of the lane's segment before it. `goes_on`
+  /// says whether the model would have begun the item whose title this is.
   Next push(int token, std::span<const int> written, bool goes_on);
   /// The lane ends: what follows the last title is removed.
   Next end() const { return {kept_, false, {}, -1, true}; }
@@ -57,7 +57,7 @@ class ItemTitles {
   std::vector<int> first_tokens_, blank_line_, item_break_;
   std::vector<Title> titles_;  // from the second item on
   std::vector<std::string> skipped_;
-  std::vector<int> mark_;  // of the item whose title is being written
+  std::vector<int> mark_;   // of the item whose title is being written
   size_t title_begin_ = 0;  // index in the segment
   int kept_ = 0;
 };
