@@ -20,6 +20,19 @@ class Reader {
     this.document.apply({ case: "stageOpened", value: { stage: 1, lanes, titles: [] } });
     return this;
   }
+  outline(...lanes: number[]): this {
+    const value = { stage: 1, lanes, titles: [], outlined: true };
+    this.document.apply({ case: "stageOpened", value });
+    return this;
+  }
+  accept(lane: number): this {
+    this.document.apply({ case: "branchAccepted", value: { lane } });
+    return this.take(this.filter.release());
+  }
+  drop(lane: number): this {
+    this.document.apply({ case: "branchClosed", value: { lane, reason: 4 } });
+    return this.take(this.filter.release());
+  }
   close(lane: number): this {
     this.document.apply({ case: "branchClosed", value: { lane, reason: 1 } });
     return this.take(this.filter.release());
@@ -90,6 +103,30 @@ describe("a stop string", () => {
     expect([reader.of(1), reader.of(2)]).toEqual(["a", ""]);
     reader.close(2).join().add(0, "!");
     expect([reader.of(1), reader.of(2), reader.of(0)]).toEqual(["ax", "y", "!"]);
+  });
+
+  it("in an outlined branch ends the answer once the branch is accepted", () => {
+    const reader = new Reader(["END"]).add(0, "a ").outline(2, 3).add(2, "b END b").add(3, "c");
+    expect(reader.filter.stopLane).toBeUndefined();
+    reader.add(0, "a").close(2);
+    expect([reader.of(0), reader.of(2), reader.of(3)]).toEqual(["a a", "b ", "c"]);
+    expect(reader.filter.stopLane).toBeUndefined();
+    expect(reader.accept(2).filter.stopLane).toBe(2);
+    expect(reader.filter.visibleTokens).toBe(3);
+  });
+
+  it("in a dropped branch is none, and may span it", () => {
+    const reader = new Reader(["END"]).add(0, "a E").outline(2).add(2, "ENDb").drop(2).join();
+    expect(reader.filter.stopLane).toBeUndefined();
+    expect(reader.of(0)).toBe("a ");
+    reader.add(0, "ND");
+    expect(reader.filter.stopLane).toBe(0);
+    expect(reader.of(0)).toBe("a ");
+  });
+
+  it("does not count lanes that ran ahead of it", () => {
+    const reader = new Reader(["END"]).open(1, 2).add(2, "two").add(1, "one END");
+    expect(reader.filter.visibleTokens).toBe(1);
   });
 
   it("that never completes is released at the end", () => {

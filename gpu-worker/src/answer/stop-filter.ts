@@ -63,7 +63,8 @@ export class StopFilter {
   readonly #progress = new Map<TextRun, Progress>();
   #frontier = 0; // index of the first run that may still grow
   #before = ""; // the end of the text before the frontier, as far as a stop string can reach back
-  #stopLane: number | undefined;
+  /** The run in which a stop string ended the answer. */
+  #stopRun: TextRun | undefined;
 
   /** Watches the text of `document`, which the caller drives. */
   constructor(document: AnswerDocument, stops: readonly string[]) {
@@ -74,7 +75,7 @@ export class StopFilter {
 
   /** The lane in which a stop string ended the answer. Known once every earlier lane is closed. */
   get stopLane(): number | undefined {
-    return this.#stopLane;
+    return this.#stopRun?.lane;
   }
 
   /** Appends the text that a visible token completes: its own, or also that of tokens before it. */
@@ -96,8 +97,10 @@ export class StopFilter {
     for (const run of this.#document.runs) {
       if (run.void) continue;
       const { tokens, characters } = this.#of(run);
-      const cut = this.#stopLane !== undefined && characters < run.text.length;
+      const cut = this.#stopRun !== undefined && characters < run.text.length;
       count += cut ? tokens.filter(({ start }) => start < characters).length : tokens.length;
+      // Later lanes may have run ahead; they are not part of the answer.
+      if (run === this.#stopRun) break;
     }
     return count;
   }
@@ -105,7 +108,7 @@ export class StopFilter {
   /** Text that can be sent now: nothing that a stop string may still cut off. */
   release(): Release[] {
     const out: Release[] = [];
-    if (this.#stopLane !== undefined) return out;
+    if (this.#stopRun) return out;
     const { runs } = this.#document;
     for (; this.#frontier < runs.length; this.#frontier++) {
       const run = runs[this.#frontier];
@@ -115,7 +118,7 @@ export class StopFilter {
       const text = this.#before + run.text;
       const stop = firstStop(text, this.#stops, this.#before.length);
       if (stop >= 0) {
-        this.#stopLane = this.#releaseUpTo(stop - this.#before.length, out);
+        this.#stopRun = this.#releaseUpTo(stop - this.#before.length, out);
         return out;
       }
       this.#releaseUpTo(run.text.length - pendingSuffix(text, this.#stops), out);
@@ -139,7 +142,7 @@ export class StopFilter {
       if (!run.accepted) run.void = true;
     }
     const out = this.release();
-    if (this.#stopLane !== undefined) return out;
+    if (this.#stopRun) return out;
     for (const run of this.#document.runs) {
       if (!run.void) this.#releaseRun(run, run.text.length, out);
     }
@@ -173,20 +176,20 @@ export class StopFilter {
   /**
    * Releases the document up to an offset from the start of the frontier's run. A negative offset
    * reaches back into earlier runs, whose ends were held back because a stop string could begin there.
-   * Returns the lane in which the offset lies.
+   * Returns the run in which the offset lies.
    */
-  #releaseUpTo(offset: number, out: Release[]): number {
+  #releaseUpTo(offset: number, out: Release[]): TextRun | undefined {
     const ends: [TextRun, number][] = [];
+    // A dropped branch is no part of the document.
+    const runs = this.#document.runs.slice(0, this.#frontier + 1).filter((run) => !run.void);
     let end = offset;
-    let lane: number | undefined;
-    for (let i = this.#frontier; i >= 0; i--) {
-      const run = this.#document.runs[i];
-      if (!run) break;
-      if (end >= 0) lane ??= run.lane;
+    let at: TextRun | undefined;
+    for (const [i, run] of [...runs.entries()].reverse()) {
+      if (end >= 0) at ??= run;
       ends.push([run, Math.max(0, Math.min(run.text.length, end))]);
-      end += this.#document.runs[i - 1]?.text.length ?? 0;
+      end += runs[i - 1]?.text.length ?? 0;
     }
     for (const [run, to] of ends.reverse()) this.#releaseRun(run, to, out);
-    return lane ?? 0;
+    return at ?? this.#document.runs[0];
   }
 }
