@@ -51,9 +51,12 @@ class HeldTokens {
 
 /// An item that a branch writes.
 struct Item {
-  int lane = 0;
+  Item(std::vector<int> opening, ItemEnd its_end)
+      : ids(std::move(opening)), end(std::move(its_end)) {}
+
   std::vector<int> ids;  // as they stand in the document
   ItemEnd end;
+  int lane = 0;
   HeldTokens held;
   int body_tokens = 0;
   bool closed = false;
@@ -63,8 +66,11 @@ struct Item {
 
 /// A list that is being outlined.
 struct Outline {
-  ItemForm form;
-  int side = 0;  // the lane that writes titles
+  Outline(const OutlineRules& rules, const ItemForm& list, int max_titles)
+      : form(list), titles(rules, list, max_titles), end(list.mark, list.separator, list.block) {}
+
+  ItemForm form;  // of the first item
+  int side = 0;   // the lane that writes titles
   ItemTitles titles;
   bool complete = false;  // all titles are written
   // The item that the trunk writes.
@@ -286,25 +292,11 @@ class OutlinePolicy final : public DecodingPolicy {
     if (max_titles_ < 2 || room(request) < rules_->min_room) return;
     if (request.tree().stages() >= rules_->max_stages) return;
     Lane& trunk = request.tree().trunk();
-    // Titles with their marks, and then an item, must fit the context behind the first title.
+    // Titles with their marks, and then an item, must fit the context after the first title.
     const int needed = 2 * max_titles_ * rules_->max_title_tokens + rules_->max_item_tokens;
     if (trunk.segment->next_position() + needed > context_) return;
     const int body = trunk.segment->tokens().back();
-    outline_.emplace(Outline{form,
-                             0,
-                             ItemTitles(*rules_, form, max_titles_),
-                             false,
-                             1,
-                             ItemEnd(form.mark, form.separator, form.block),
-                             Verdict::kBody,
-                             false,
-                             0,
-                             HeldTokens(),
-                             false,
-                             {},
-                             false,
-                             0,
-                             0});
+    outline_.emplace(*rules_, form, max_titles_);
     outline_->verdict = outline_->end.push(rules_->texts->text(body));
     // The side lane sees the trunk up to the token before the body.
     outline_->side =
@@ -347,14 +339,12 @@ class OutlinePolicy final : public DecodingPolicy {
     for (const ItemTitles::Title* title : titles) {
       const int number =
           outline.form.mark.number + outline.ordinal + static_cast<int>(title_ids.size());
-      Item& item = outline.items.emplace_back(
-          Item{0, {}, ItemEnd(outline.form.mark, "", false), {}, 0, false});
-      item.ids = outline.form.mark_of(number);
-      item.ids.insert(item.ids.end(), title->ids.begin(), title->ids.end());
-      item.ids.insert(item.ids.end(), title->separator.begin(), title->separator.end());
       ItemMark mark = outline.form.mark;
       mark.number = number;
-      item.end = ItemEnd(mark, outline.form.separator, outline.form.block);
+      Item& item = outline.items.emplace_back(
+          outline.form.mark_of(number), ItemEnd(mark, outline.form.separator, outline.form.block));
+      item.ids.insert(item.ids.end(), title->ids.begin(), title->ids.end());
+      item.ids.insert(item.ids.end(), title->separator.begin(), title->separator.end());
       title_ids.push_back(title->ids);
       auto& opening = openings.emplace_back();
       for (int token : outline.titles.blank_line()) {
