@@ -97,6 +97,30 @@ describe("what another worker needs to resume an answer", () => {
     });
   });
 
+  it("knows hidden lanes, and which outlined branches were accepted or dropped", () => {
+    const hidden = event({ case: "delta", value: { lane: 1, tokenIds: [9] } });
+    const outlined = event({
+      case: "stageOpened",
+      value: { stage: 1, lanes: [2, 3], titles: ["B", "C"], outlined: true },
+    });
+    const accepted = event({ case: "branchAccepted", value: { lane: 2 } });
+    const ended = (lane: number, reason: CloseReason) =>
+      event({ case: "branchClosed", value: { lane, reason } });
+    const events = [
+      ...[started, delta(0, "in"), hidden, outlined, delta(2, "b"), delta(3, "c")],
+      ...[ended(3, CloseReason.MARKER), accepted, ended(3, CloseReason.DROPPED)],
+    ];
+    expect(resumeOf(events)?.lanes).toMatchObject([
+      { lane: 0, accepted: false },
+      { lane: 1, tokenIds: [9], closed: 0 },
+      { lane: 2, accepted: true, closed: 0 },
+      { lane: 3, accepted: false, closed: CloseReason.DROPPED },
+    ]);
+    // A branch that ended and was dropped later has two ends, and both are sent.
+    const replay = new Replay(events.slice(0, 7));
+    expect(events.slice(1).flatMap((each) => replay.rest(each) ?? [])).toEqual(events.slice(7));
+  });
+
   it("is nothing if nothing was written, or if log-probabilities are wanted", () => {
     expect(resumeOf([started])).toBeNull();
     const spoken = { lane: 0, text: "a", tokenIds: [1], logprobs: [{ tokenId: 1, logprob: -1 }] };
