@@ -19,9 +19,6 @@ namespace {
 /// depend on the batch.
 constexpr int kReadingRows = 16;
 
-/// Tokens of a mark and a separator, at most.
-constexpr int kMaxMarkTokens = 8;
-
 using Verdict = ItemEnd::Verdict;
 
 /// Tokens of a lane that may not belong to its item: those of a line that may become the next
@@ -253,7 +250,7 @@ class OutlinePolicy final : public DecodingPolicy {
     if (outline.in_title) {
       if (!begun) {
         // An item without a title, or with a sentence in its place.
-        if (++outline.title_tokens > kMaxMarkTokens + rules_->max_title_tokens) {
+        if (++outline.title_tokens > rules_->max_mark_tokens + rules_->max_title_tokens) {
           close_outline(request, events);
         }
         return;
@@ -292,8 +289,10 @@ class OutlinePolicy final : public DecodingPolicy {
     if (max_titles_ < 2 || room(request) < rules_->min_room) return;
     if (request.tree().stages() >= rules_->max_stages) return;
     Lane& trunk = request.tree().trunk();
-    // Titles with their marks, and then an item, must fit the context after the first title.
-    const int needed = 2 * max_titles_ * rules_->max_title_tokens + rules_->max_item_tokens;
+    const size_t mark = form.mark_of(form.mark.number + max_titles_).size() + 1;
+    if (mark + form.separator_ids().size() > static_cast<size_t>(rules_->max_mark_tokens)) return;
+    // Titles and then an item must fit the context after the first title.
+    const int needed = rules_->max_outline_tokens() + rules_->max_item_tokens;
     if (trunk.segment->next_position() + needed > context_) return;
     const int body = trunk.segment->tokens().back();
     outline_.emplace(*rules_, form, max_titles_);

@@ -49,7 +49,8 @@ std::uint64_t OutlineRules::fingerprint() const {
     state = fnv1a(state, "\n", 1);
   }
   state = fnv1a(state, &continue_probability, sizeof continue_probability);
-  for (int cap : {max_titles, max_title_tokens, max_item_tokens, max_stages, min_room}) {
+  for (int cap :
+       {max_titles, max_title_tokens, max_mark_tokens, max_item_tokens, max_stages, min_room}) {
     state = fnv1a(state, &cap, sizeof cap);
   }
   return state;

@@ -24,10 +24,13 @@ struct OutlineRules {
   double continue_probability = 0.3;
   int max_titles = 10;  // of a list, the first one included
   int max_title_tokens = 20;
+  int max_mark_tokens = 16;  // of an item's mark, its separator and a line end
   int max_item_tokens = 512;
   int max_stages = 8;
   int min_room = 64;  // an answer that may have fewer tokens yet is not outlined
 
+  /// Tokens of an outline, at most: of each title, its mark, its separator and a line end.
+  int max_outline_tokens() const { return max_titles * (max_title_tokens + max_mark_tokens); }
   /// Whether the title's item can be written without the others.
   bool independent(std::string_view title) const;
   bool is_procedure(std::string_view lead_in) const;

@@ -109,9 +109,11 @@ void validate_request(RequestSpec& spec, const RequestLimits& limits, const Dial
 }
 
 size_t outlined_blocks(const RequestSpec& spec, const OutlineRules& rules) {
-  // The lanes of a list each fill their last block only in part.
-  const int lanes = rules.max_titles + 1;
-  return blocks_of(spec.prompt) + static_cast<size_t>(2 * blocks_for(spec.max_tokens) + lanes);
+  // The lanes of a list each fill their last block only in part, and begin with a blank line.
+  const int lanes = 2 * (rules.max_titles + 1);
+  const int outline = blocks_for(static_cast<size_t>(rules.max_outline_tokens()));
+  return blocks_of(spec.prompt) +
+         static_cast<size_t>(2 * blocks_for(spec.max_tokens) + lanes + outline);
 }
 
 }  // namespace anabranch

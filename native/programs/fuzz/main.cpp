@@ -39,6 +39,7 @@ std::shared_ptr<const OutlineRules> random_outline(const ModelShape& s, Dice& di
   rules->texts = std::make_shared<TokenTexts>(std::move(texts));
   rules->max_titles = dice.between(2, 5);
   rules->max_title_tokens = dice.between(2, 6);
+  rules->max_mark_tokens = 6;
   rules->max_item_tokens = dice.between(1, 20);
   rules->max_stages = dice.between(1, 3);
   rules->min_room = dice.between(1, 30);
