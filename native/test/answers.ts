@@ -232,22 +232,21 @@ export const endsWith = (ids: readonly number[], end: readonly number[]): boolea
 
 /**
  * The structure of a finished answer, from its events. A plan begins with the last token of `opener`,
- * or with `planPrompt` in a prompted dialect, and is a run of its own; dropped plans are left out.
+ * and is a run of its own; dropped plans are left out.
  * `places` names each row of the serialised form by lane and by the lane's index of the next token.
  */
 export function structureOf(
   promptIds: readonly number[],
   answer: Answer,
   opener: number | readonly number[],
-  planPrompt: readonly number[] = [],
 ): { runs: StructureRun[]; places: string[] } {
   const runs: StructureRun[] = [];
   const places: string[] = [];
   let serial = [...promptIds];
-  const before = promptIds.length + planPrompt.length;
+  const before = promptIds.length;
   let serialPlaces = promptIds.map((_, i) => `0 ${i + 1 - before}`);
-  let plan = planPrompt.length > 0 ? [...planPrompt] : undefined;
-  let planPlaces = planPrompt.map((_, i) => `0 ${i + 1 - planPrompt.length}`);
+  let plan: number[] | undefined;
+  let planPlaces: string[] = [];
   let branches: { lane: number; ids: number[] }[] = [];
   const written: number[] = [0];
   const trunk: number[] = [];
@@ -299,9 +298,8 @@ export async function expectSameLogits(
   answer: Answer,
   opener: number | readonly number[],
   resume: "sum" | "max" = "sum",
-  planPrompt: readonly number[] = [],
 ): Promise<void> {
-  const { runs, places } = structureOf(promptIds, answer, opener, planPrompt);
+  const { runs, places } = structureOf(promptIds, answer, opener);
   const scored = await serving.engine.score(runs, resume, true);
   const logits = scored.logits ?? new Float32Array();
   const vocabulary = serving.engine.info().vocabulary;

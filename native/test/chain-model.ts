@@ -1,5 +1,5 @@
 // A model whose next token depends on the last one alone: what it writes can be said in advance.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
@@ -35,7 +35,6 @@ export class Chain {
     this.#ids = new Map(tokens.map(({ name }, i) => [name, i + 1]));
     this.folder = mkdtempSync(join(tmpdir(), "anabranch-chain-"));
     folders.push(this.folder);
-    mkdirSync(this.folder, { recursive: true });
     const next = [endToken, ...tokens.map((each) => (each.next ? this.id(each.next) : endToken))];
     writeModel(this.folder, next);
   }

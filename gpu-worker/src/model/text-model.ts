@@ -135,15 +135,6 @@ export class TextModel {
     return tokenTexts(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
   }
 
-  /** The ids of all vocabulary tokens whose text passes `test`. */
-  tokensWhere(test: (text: string) => boolean): number[] {
-    const bytes: Record<string, string> = { Ċ: "\n", č: "\r", ĉ: "\t", Ġ: " " };
-    const textOf = (token: string) => token.replace(/[ĊčĉĠ]/g, (byte) => bytes[byte] ?? byte);
-    return [...this.#tokenizer.get_vocab(false)].flatMap(([token, id]) =>
-      test(textOf(token)) ? [id] : [],
-    );
-  }
-
   /** A token of this model that `other` has not, or has with another id; undefined if there is none. */
   tokenUnlike(other: TextModel): string | undefined {
     const theirs = other.#tokenizer.get_vocab(true);
