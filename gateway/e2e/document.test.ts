@@ -118,10 +118,7 @@ function deliver(steps: readonly EngineEvent[][], stops: string[]) {
     client.push(chunk);
   };
   for (const step of steps) {
-    // As the worker's service does: after a stop string only the end is sent.
-    const { stopped } = worker;
     for (const { event } of worker.events(step)) {
-      if (stopped && event.case !== "finished") continue;
       const change = document.apply(event);
       if (!change) continue;
       for (const { text } of presenter.push(change)) ordered += text;

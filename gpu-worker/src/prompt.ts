@@ -1,8 +1,10 @@
 // A request's prompt: its size checked, then rendered and tokenized.
+import { setImmediate } from "node:timers/promises";
 import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import type {
   AnswerPart as AnswerPartMessage,
+  DeclaredBranch,
   GenerateRequest,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -19,7 +21,14 @@ const answerPart = ({ serial, parallel }: AnswerPartMessage): AnswerPart =>
     ? { parallel: parallel.map(({ title, body }) => ({ title, body })) }
     : { serial };
 
-/** Throws if the prompt can't fit the context, before it is tokenized. */
+/** What an error about one declared branch begins with. */
+export const branchField = (index: number): string => `anabranch.branches[${index}]`;
+
+/** The declared branches of a request; empty if it has none. */
+export const declaredBranches = ({ input }: GenerateRequest): readonly DeclaredBranch[] =>
+  input.case === "chat" ? input.value.branches : [];
+
+/** Throws if a prompt can't fit the context, before it is tokenized. */
 export function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
   const { input } = request;
   const texts =
@@ -31,12 +40,18 @@ export function refuseHugeText(request: GenerateRequest, contextTokens: number):
       : input.case === "text"
         ? [input.value]
         : [];
-  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  if (bytes <= contextTokens * MAX_BYTES_PER_TOKEN) return;
-  throw new ConnectError(
-    `the prompt has ${bytes} bytes; the model's context is ${contextTokens} tokens`,
-    Code.OutOfRange,
-  );
+  const shared = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const refuse = (bytes: number, where: string) => {
+    if (bytes <= contextTokens * MAX_BYTES_PER_TOKEN) return;
+    throw new ConnectError(
+      `${where}the prompt has ${bytes} bytes; the model's context is ${contextTokens} tokens`,
+      Code.OutOfRange,
+    );
+  };
+  refuse(shared, "");
+  for (const [index, { content }] of declaredBranches(request).entries()) {
+    refuse(shared + Buffer.byteLength(content), `${branchField(index)}: `);
+  }
 }
 
 const messagesOf = ({ input }: GenerateRequest): Message[] =>
@@ -46,6 +61,11 @@ const messagesOf = ({ input }: GenerateRequest): Message[] =>
         ...(name === "" ? {} : { name }),
       }))
     : [];
+
+function refuseUnlessRendered(error: unknown, where = ""): never {
+  if (!(error instanceof PromptError)) throw error;
+  throw new ConnectError(`${where}${error.message}`, Code.InvalidArgument);
+}
 
 /** The prompt as token runs, rendered by the model's own template. */
 export function promptOf(model: TextModel, request: GenerateRequest): StructureRun[] {
@@ -62,7 +82,27 @@ export function promptOf(model: TextModel, request: GenerateRequest): StructureR
         throw new PromptError("the request has no input");
     }
   } catch (error) {
-    if (error instanceof PromptError) throw new ConnectError(error.message, Code.InvalidArgument);
-    throw error;
+    return refuseUnlessRendered(error);
   }
+}
+
+/**
+ * The prompts of declared branches: each is that of a request with the branch as its last turn. Other
+ * answers go on between two of them.
+ */
+export async function branchPrompts(
+  model: TextModel,
+  request: GenerateRequest,
+): Promise<StructureRun[][]> {
+  const shared = messagesOf(request);
+  const prompts: StructureRun[][] = [];
+  for (const [index, { content }] of declaredBranches(request).entries()) {
+    try {
+      prompts.push(model.conversation([...shared, { role: "user", content }]));
+    } catch (error) {
+      refuseUnlessRendered(error, `${branchField(index)}: `);
+    }
+    await setImmediate();
+  }
+  return prompts;
 }

@@ -1,13 +1,15 @@
 // The Worker service: a request in text, an answer as lanes of text.
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import type { StructureRun } from "@anabranch/native";
-import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { FinishReason, Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
+  type EngineEvent,
   EngineGenerateRequestSchema,
   type EngineGenerateResponse,
   type StructureRunSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
+  type Event,
   type GenerateResponse,
   GenerateResponseSchema,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
@@ -23,12 +25,14 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
+import { DeclaredAnswer, tokensOnce } from "./answer/declared-answer.ts";
 import { Outbox } from "./answer/outbox.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
 import { idsOfRuns } from "./model/runs.ts";
-import { promptOf, refuseHugeText } from "./prompt.ts";
+import type { TextModel } from "./model/text-model.ts";
+import { branchPrompts, declaredBranches, promptOf, refuseHugeText } from "./prompt.ts";
 import type { ServedModels } from "./served-models.ts";
 
 export interface WorkerState {
@@ -66,6 +70,57 @@ function checkResume(resume: Resume, prompt: readonly number[]): void {
   }
 }
 
+type EngineInput = MessageInitShape<typeof EngineGenerateRequestSchema>;
+
+/** What the engine is asked, and who reads its answer. */
+interface Asked {
+  input: EngineInput;
+  reader: AnswerReader;
+}
+
+/** Reads one answer, or one branch of it after another. */
+interface AnswerReader {
+  events(branch: number, engineEvents: readonly EngineEvent[]): Event[];
+  isStopped(branch: number): boolean;
+}
+
+function askOne(text: TextModel, request: GenerateRequest): Asked {
+  const { resume, seed, stop } = request;
+  const prompt = promptOf(text, request);
+  const promptTokenIds = idsOfRuns(prompt);
+  if (resume) checkResume(resume, promptTokenIds);
+  const answer = new Answer(text, stop, { seed, promptTokenIds });
+  return {
+    input: { prompt: prompt.map(toEngine), ...(resume && { resume: resume.lanes }) },
+    reader: {
+      events: (_, engineEvents) => answer.events(engineEvents),
+      isStopped: () => answer.stopped,
+    },
+  };
+}
+
+async function askBranches(text: TextModel, request: GenerateRequest): Promise<Asked> {
+  const { resume, seed, maxTokens, stop: stops } = request;
+  const runs = await branchPrompts(text, request);
+  const prompts = runs.map(idsOfRuns);
+  if (resume) checkResume(resume, tokensOnce(prompts));
+  const titles = declaredBranches(request).map(({ title }) => title);
+  const branches = runs.map((prompt, index) => {
+    const log = resume?.lanes.find(({ lane }) => lane === index + 1);
+    const tokenIds = log?.tokenIds ?? [];
+    return {
+      prompt: prompt.map(toEngine),
+      // A branch that has ended is read again, and not continued.
+      maxTokens: log?.closed ? tokenIds.length : maxTokens,
+      resume: tokenIds.length > 0 ? [{ lane: 0, tokenIds }] : [],
+    };
+  });
+  return {
+    input: { branches },
+    reader: new DeclaredAnswer(text, { seed, titles, stops, prompts }),
+  };
+}
+
 async function* generate(
   state: WorkerState,
   request: GenerateRequest,
@@ -80,16 +135,13 @@ async function* generate(
   refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
   const { text, adapter } = served;
-  const prompt = promptOf(text, request);
-  const promptTokenIds = idsOfRuns(prompt);
-  const { resume } = request;
-  if (resume) checkResume(resume, promptTokenIds);
+  const declared = declaredBranches(request).length > 0;
+  const { input, reader } = declared ? await askBranches(text, request) : askOne(text, request);
   const stream = state.engine.generate(
     create(EngineGenerateRequestSchema, {
       ...{ requestId, adapter },
-      prompt: prompt.map(toEngine),
       ...(request.sampling && { sampling: request.sampling }),
-      mode: request.mode,
+      mode: declared ? Mode.SERIAL : request.mode,
       maxBranches: request.maxBranches,
       maxTokens: request.maxTokens,
       seed: request.seed,
@@ -98,7 +150,8 @@ async function* generate(
       ignoreEos: request.ignoreEos,
       deadlineMs: request.deadlineMs,
       priority: request.priority,
-      ...(resume && { resume: resume.lanes, modelDigest: resume.modelDigest }),
+      ...(request.resume && { modelDigest: request.resume.modelDigest }),
+      ...input,
     }),
   );
   if (!stream) throw new ConnectError("the engine is restarting", Code.Unavailable);
@@ -106,8 +159,8 @@ async function* generate(
   const leave = () => stream.cancel();
   context.signal.addEventListener("abort", leave, { once: true });
   try {
-    const answer = new Answer(text, request.stop, { seed: request.seed, promptTokenIds });
-    yield* relay(answer, stream, clock, () => state.engine.stop(requestId));
+    const stop = (branch: number) => state.engine.stop(requestId, branch);
+    yield* relay(reader, stream, clock, stop, declared ? "anabranch." : "");
   } finally {
     clock.end(FinishReason.CANCELLED); // if nothing else ended it, the caller left
     context.signal.removeEventListener("abort", leave);
@@ -116,23 +169,25 @@ async function* generate(
   }
 }
 
-/** Sends the engine's stream on as the worker's. `stop` is called once a stop string ends the answer. */
+/**
+ * Sends the engine's stream on as the worker's. `stop` is called once a stop string ends the answer or a
+ * branch of it. `where` stands before the engine's refusals.
+ */
 async function* relay(
-  answer: Answer,
+  reader: AnswerReader,
   stream: ClientReadableStream<EngineGenerateResponse>,
   clock: AnswerClock,
-  stop: () => void,
+  stop: (branch: number) => void,
+  where: string,
 ): AsyncGenerator<GenerateResponse> {
   const outbox = new Outbox();
-  const receive = (response: EngineGenerateResponse) => {
-    if (response.events.some(({ event }) => event.case === "tokens")) clock.message();
-    const wasStopped = answer.stopped;
-    const all = answer.events(response.events);
-    // After a stop string only `finished` matters: it carries the usage.
-    const events = wasStopped ? all.filter(({ event }) => event.case === "finished") : all;
+  const receive = ({ events: engineEvents, branch }: EngineGenerateResponse) => {
+    if (engineEvents.some(({ event }) => event.case === "tokens")) clock.message();
+    const wasStopped = reader.isStopped(branch);
+    const events = reader.events(branch, engineEvents);
     for (const { event } of events) if (event.case === "finished") clock.end(event.value.reason);
     if (events.length > 0) outbox.put(create(GenerateResponseSchema, { events }));
-    if (answer.stopped && !wasStopped) stop();
+    if (reader.isStopped(branch) && !wasStopped) stop(branch);
   };
   stream.on("data", (response: EngineGenerateResponse) => {
     try {
@@ -148,7 +203,8 @@ async function* relay(
     // gRPC's and Connect's codes are the same numbers.
     const [retryAfter] = error.metadata?.get(RETRY_AFTER) ?? [];
     const metadata = retryAfter === undefined ? {} : { [RETRY_AFTER]: String(retryAfter) };
-    outbox.end(new ConnectError(error.details, error.code as unknown as Code, metadata));
+    const message = error.details.startsWith("branches[") ? where + error.details : error.details;
+    outbox.end(new ConnectError(message, error.code as unknown as Code, metadata));
   });
   stream.on("end", () => outbox.end());
   yield* outbox.read();

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <set>
+#include <vector>
 
 #include "adapter_worker.h"
 #include "arguments.h"
@@ -31,6 +33,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
         env, "Engine",
         {InstanceMethod<&EngineObject::info>("info"),
          InstanceMethod<&EngineObject::submit>("submit"),
+         InstanceMethod<&EngineObject::submit_group>("submitGroup"),
          InstanceMethod<&EngineObject::cancel>("cancel"),
          InstanceMethod<&EngineObject::load>("load"), InstanceMethod<&EngineObject::score>("score"),
          InstanceMethod<&EngineObject::load_adapter>("loadAdapter"),
@@ -99,17 +102,32 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 
   Napi::Value submit(const Napi::CallbackInfo& call) {
     try {
-      if (call.Length() < 1 || !call[0].IsObject()) {
-        throw bad_argument("expected a request");
-      }
-      auto spec = request_spec(call[0].As<Napi::Object>());
-      spec.adapter = asked_adapter(call[0].As<Napi::Object>().Get("adapter"));
+      auto spec = asked_request(call.Length() > 0 ? call[0] : call.Env().Undefined());
       const std::uint32_t id = spec.id;
-      if (delivery_->is_live(id)) {
-        throw bad_argument("id " + std::to_string(id) + " is in use");
-      }
       engine_->submit(std::move(spec));
       delivery_->add_live(call.Env(), id);
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw js_error(call.Env(), error);
+    }
+    return call.Env().Undefined();
+  }
+
+  Napi::Value submit_group(const Napi::CallbackInfo& call) {
+    try {
+      if (call.Length() < 1 || !call[0].IsArray()) throw bad_argument("expected requests");
+      const auto list = call[0].As<Napi::Array>();
+      const std::uint32_t length = length_of(list, "requests");
+      if (length == 0) throw bad_argument("expected requests");
+      std::vector<RequestSpec> specs;
+      std::set<std::uint32_t> ids;
+      for (std::uint32_t i = 0; i < length; ++i) {
+        const auto id = specs.emplace_back(asked_request(list.Get(i))).id;
+        if (!ids.insert(id).second) throw bad_argument("two requests have one id");
+      }
+      engine_->submit_group(std::move(specs));
+      for (const std::uint32_t id : ids) delivery_->add_live(call.Env(), id);
     } catch (const Napi::Error&) {
       throw;
     } catch (const std::exception& error) {
@@ -150,6 +168,17 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("finished", static_cast<double>(load.finished));
     out.Set("queueWaitSeconds", load.queue_wait_seconds);
     return out;
+  }
+
+  /// A request whose id is free.
+  RequestSpec asked_request(const Napi::Value& value) const {
+    if (!value.IsObject()) throw bad_argument("expected a request");
+    auto spec = request_spec(value.As<Napi::Object>());
+    spec.adapter = asked_adapter(value.As<Napi::Object>().Get("adapter"));
+    if (delivery_->is_live(spec.id)) {
+      throw bad_argument("id " + std::to_string(spec.id) + " is in use");
+    }
+    return spec;
   }
 
   ServedAdapterPtr asked_adapter(const Napi::Value& name) const {

@@ -250,6 +250,12 @@ export interface Engine {
    * full, the error has `retryAfterSeconds`, an estimate.
    */
   submit(request: EngineRequest): void;
+  /**
+   * Submits requests that arrive together, the branches of one answer: all of them, or none. Where their
+   * prompts begin alike, whole blocks are prefilled once. A queue that is not full takes them all. Throws as
+   * submit() does; the error of one request names it as `branches[i]`.
+   */
+  submitGroup(requests: readonly EngineRequest[]): void;
   cancel(id: number): void;
   load(): EngineLoad;
   /**

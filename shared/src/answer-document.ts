@@ -2,7 +2,7 @@
 // bodies in title order. The worker, the gateway and the client library all use this one fold, so
 // that an answer reads the same everywhere, in whatever order its lanes grow.
 import { type CloseReasonWord, closeReasonWord } from "./lane-mark.ts";
-import type { AnswerPart, BranchPart } from "./parts.ts";
+import { type AnswerPart, type BranchPart, leadOf } from "./parts.ts";
 
 /** What happens to an answer. The worker's events (lane_events.proto) have this shape. */
 export type LaneEvent<Logprob = unknown> =
@@ -14,6 +14,7 @@ export type LaneEvent<Logprob = unknown> =
         lanes: readonly number[];
         titles: readonly string[];
         outlined?: boolean;
+        declared?: boolean;
       };
     }
   | { case: "branchAccepted"; value: { lane: number } }
@@ -30,6 +31,8 @@ export interface TextRun<Logprob = unknown> {
   /** The stage of the branch; null in the trunk. */
   readonly stage: number | null;
   readonly title: string | null;
+  /** Shown before `text` in the answer's text: the title of a declared branch; else empty. */
+  readonly lead: string;
   text: string;
   /** Of the tokens whose text starts in `text`, if they were requested. */
   logprobs: Logprob[];
@@ -50,6 +53,8 @@ export interface Stage<Logprob = unknown> {
   readonly branches: readonly TextRun<Logprob>[];
   /** Its branches are part of the answer once they are accepted; the trunk goes on before them. */
   readonly outlined: boolean;
+  /** The request declared its branches. */
+  readonly declared: boolean;
   closed: boolean;
 }
 
@@ -132,10 +137,10 @@ export class AnswerDocument<Logprob = unknown> {
 
   /** The text of the answer. */
   get text(): string {
-    return this.runs.map((run) => (isPart(run) ? run.text : "")).join("");
+    return this.runs.map((run) => (isPart(run) ? run.lead + run.text : "")).join("");
   }
 
-  /** The same with its structure: texts and bodies in order are `text`. */
+  /** The same with its structure: texts and bodies in order are `text`, but for the leads. */
   get parts(): AnswerPart[] {
     const parts: AnswerPart[] = [];
     const stages = new Map<number, BranchPart[]>();
@@ -167,11 +172,13 @@ export class AnswerDocument<Logprob = unknown> {
   }
 
   #openStage(opened: Extract<LaneEvent, { case: "stageOpened" }>["value"]) {
-    const { stage, lanes, titles, outlined = false } = opened;
+    const { stage, lanes, titles, outlined = false, declared = false } = opened;
     const before = this.runOf(TRUNK);
     const branches = lanes.map((lane, index) => {
       if (this.#current.has(lane)) throw new LaneEventError(`lane ${lane} was opened twice`);
-      const branch = newRun<Logprob>(lane, stage, titles[index] ?? null, !outlined);
+      const title = titles[index] ?? null;
+      const lead = declared ? leadOf(title ?? "", index) : "";
+      const branch = newRun<Logprob>(lane, stage, title, { accepted: !outlined, lead });
       this.#current.set(lane, branch);
       return branch;
     });
@@ -181,7 +188,7 @@ export class AnswerDocument<Logprob = unknown> {
     const after = newRun<Logprob>(TRUNK, null, null);
     this.runs.splice(this.runs.indexOf(before) + 1, 0, ...branches, after);
     before.closed = !outlined;
-    const record: Stage<Logprob> = { stage, branches, outlined, closed: false };
+    const record: Stage<Logprob> = { stage, branches, outlined, declared, closed: false };
     this.#stages.set(stage, record);
     this.#trunk.set(stage, { before, after });
     return { kind: "stage_opened" as const, stage: record };
@@ -232,10 +239,10 @@ function newRun<Logprob>(
   lane: number,
   stage: number | null,
   title: string | null,
-  accepted = true,
+  { accepted, lead } = { accepted: true, lead: "" },
 ): TextRun<Logprob> {
   return {
-    ...{ lane, stage, title, accepted },
+    ...{ lane, stage, title, lead, accepted },
     ...{ text: "", logprobs: [], closed: false, reason: null, void: false },
   };
 }

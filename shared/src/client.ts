@@ -49,8 +49,8 @@ function eventOf(mark: LaneMark, text: string): LaneEvent {
     case "delta":
       return { case: "delta", value: { lane, text, logprobs: [] } };
     case "stage_opened": {
-      const { lanes = [], titles = [], outlined = false } = mark;
-      return { case: "stageOpened", value: { stage, lanes, titles, outlined } };
+      const { lanes = [], titles = [], outlined = false, declared = false } = mark;
+      return { case: "stageOpened", value: { stage, lanes, titles, outlined, declared } };
     }
     case "branch_accepted":
       return { case: "branchAccepted", value: { lane } };
@@ -94,6 +94,12 @@ export class LaneAnswer {
     return this.#document.stages;
   }
 
+  /** The branches of all stages by their titles, as live objects. Of equal titles the last one counts. */
+  get branches(): Map<string, Branch> {
+    const branches = this.stages.flatMap((stage) => stage.branches).filter(({ void: no }) => !no);
+    return new Map(branches.map((branch) => [branch.title ?? "", branch]));
+  }
+
   /** For the `messages` of the next request: with it the worker finds the KV of every branch again. */
   get message(): AnswerMessage {
     const { text: content, parts } = this.#document;
@@ -122,6 +128,16 @@ export class LaneAnswer {
     }
     return mark;
   }
+}
+
+/**
+ * The branches of an answer that was not streamed, by their titles:
+ * `bodiesOf(completion.choices[0].message).get("Price")`. Of equal titles the last one counts.
+ */
+export function bodiesOf(message: object): Map<string, string> {
+  const { parts = [] } = (Reflect.get(message, "anabranch") ?? {}) as { parts?: AnswerPart[] };
+  const branches = parts.flatMap((part) => ("parallel" in part ? part.parallel : []));
+  return new Map(branches.map(({ title, body }) => [title, body]));
 }
 
 /** Reads a whole stream: `const answer = await collectLanes(stream)`. */

@@ -2,11 +2,19 @@
 
 /**
  * Why a branch ended: by the model's own marker, by an end of sequence, or by a cap on its length. A branch
- * of an outlined stage that is dropped is not part of the answer, even if it had ended before.
+ * of an outlined stage that is dropped is not part of the answer, even if it had ended before. A declared
+ * branch may also end at a stop string.
  */
-export type CloseReasonWord = "marker" | "eos" | "cap" | "dropped";
+export type CloseReasonWord = "marker" | "eos" | "cap" | "dropped" | "stop";
 
-const words: readonly (CloseReasonWord | null)[] = [null, "marker", "eos", "cap", "dropped"];
+const words: readonly (CloseReasonWord | null)[] = [
+  null,
+  "marker",
+  "eos",
+  "cap",
+  "dropped",
+  "stop",
+];
 
 /** The word for a CloseReason of the wire (answer.proto). Words pass unchanged. */
 export function closeReasonWord(reason: number | CloseReasonWord | null): CloseReasonWord | null {
@@ -34,6 +42,8 @@ export interface LaneMark {
   titles?: string[];
   /** stage_opened: its branches are part of the answer once they are accepted. */
   outlined?: boolean;
+  /** stage_opened: the request declared its branches; the answer's text has each under its title. */
+  declared?: boolean;
   /** branch_closed: why. */
   reason?: CloseReasonWord | null;
   /**

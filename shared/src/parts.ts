@@ -19,6 +19,24 @@ export function textOfParts(parts: readonly AnswerPart[]): string {
     .join("");
 }
 
+/**
+ * What the text of an answer shows of a declared branch beside its body: the title, as Markdown.
+ * @param index of the branch in its stage
+ */
+export const leadOf = (title: string, index: number): string =>
+  `${index === 0 ? "" : "\n\n"}**${title}**\n\n`;
+
+/** The answer's text if its branches were declared: each body under its title. */
+export function textUnderTitles(parts: readonly AnswerPart[]): string {
+  return parts
+    .map((part) =>
+      "serial" in part
+        ? part.serial
+        : part.parallel.map(({ title, body }, index) => leadOf(title, index) + body).join(""),
+    )
+    .join("");
+}
+
 /** Titles of all branches. */
 export const titlesOf = (parts: readonly AnswerPart[]): string[] =>
   parts.flatMap((part) => ("parallel" in part ? part.parallel.map(({ title }) => title) : []));

@@ -10,7 +10,7 @@ function markOf(change: Exclude<AnswerChange, { kind: "finished" }>): LaneMark {
     case "text":
       return { event: "delta", ...placeOf(change.run) };
     case "stage_opened": {
-      const { stage, branches, outlined } = change.stage;
+      const { stage, branches, outlined, declared } = change.stage;
       const lanes = branches.map(({ lane }) => lane);
       const titles = branches.map(({ title }) => title ?? "");
       return {
@@ -20,6 +20,7 @@ function markOf(change: Exclude<AnswerChange, { kind: "finished" }>): LaneMark {
         lanes,
         titles,
         ...(outlined && { outlined }),
+        ...(declared && { declared }),
       };
     }
     case "branch_accepted":

@@ -49,8 +49,11 @@ export class OrderedPresenter implements Presenter {
   }
 
   #release(run: AnswerRun, into: Released): void {
-    const sent = this.#sent.get(run) ?? { text: 0, logprobs: 0 };
-    into.text += run.text.slice(sent.text);
+    const known = this.#sent.get(run);
+    // A lead comes with the first text under it, so that a client's first text is the model's.
+    if (!known && run.text === "" && !run.closed && !this.#document.finished) return;
+    const sent = known ?? { text: 0, logprobs: 0 };
+    into.text += (known ? "" : run.lead) + run.text.slice(sent.text);
     into.logprobs.push(...run.logprobs.slice(sent.logprobs));
     this.#sent.set(run, { text: run.text.length, logprobs: run.logprobs.length });
   }

@@ -1,5 +1,5 @@
 // POST /v1/chat/completions
-import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
+import { type AnswerPart, textOfParts, textUnderTitles } from "@anabranch/shared/parts.ts";
 import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
@@ -7,15 +7,14 @@ import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 
 import { answerPart } from "./answer-part.ts";
+import { branchesOf, declaredBranches } from "./declared-branches.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { chatLogprobs } from "./logprobs.ts";
+import { content, textOf } from "./message-content.ts";
 import type { AnswerRequest } from "./open-answer.ts";
-import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
+import { options, parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { chatCompletion } from "./responses.ts";
-
-const textPart = z.object({ type: z.literal("text", "only text parts"), text: z.string() });
-const content = z.union([z.string(), z.array(textPart).min(1)]);
 
 const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer", "user"]), content, name: z.string().nullish() }),
@@ -40,6 +39,10 @@ const body = z
     response_format: z
       .looseObject({ type: z.literal("text", "only the type text is supported") })
       .nullish(),
+    anabranch: options
+      .extend({ branches: declaredBranches })
+      .nullish()
+      .openapi("AnabranchChatOptions"),
   })
   .openapi("ChatCompletionRequest");
 
@@ -48,17 +51,14 @@ const unsupported = ["tools", "functions", "audio", "prediction", "web_search_op
 type Body = z.output<typeof body>;
 type Message = Body["messages"][number];
 
-function textOf(message: Message): string {
-  const { content } = message;
-  if (typeof content === "string") return content;
-  return (content ?? []).map((part) => part.text).join("");
-}
-
 /** The parts of an earlier answer that is sent back with its structure; else none. */
 function partsOf(message: Message, index: number): AnswerPart[] {
   const parts = message.role === "assistant" ? message.anabranch?.parts : null;
   if (!parts) return [];
-  if (textOfParts(parts) !== textOf(message)) {
+  const text = textOf(message.content);
+  // No model wrote its titles: to the model it is plain text.
+  if (textUnderTitles(parts) === text) return [];
+  if (textOfParts(parts) !== text) {
     throw badField(
       `messages[${index}].anabranch.parts`,
       "The texts and bodies of 'parts' in order must be the message's 'content'. Send both as they came, or leave 'anabranch' out.",
@@ -95,7 +95,7 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
   const messages = fields.messages.map((each, index) => ({
     // "developer" is OpenAI's newer name of "system"; chat templates know the older one.
     role: each.role === "developer" ? "system" : each.role,
-    content: textOf(each),
+    content: textOf(each.content),
     name: each.name ?? "",
     parts: partsOf(each, index),
   }));
@@ -104,15 +104,19 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
       sum + bytesIn(role + content + name) + structureBytes(parts) + messageTokens,
     templateTokens,
   );
+  const settings = settingsOf(fields, maxTokens, { logprobs, topLogprobs });
+  const branches = branchesOf(fields.anabranch?.branches, settings);
   return {
     id,
     endpoint: "chat.completions",
     model: fields.model,
-    input: { case: "chat", value: { messages } },
+    input: { case: "chat", value: { messages, branches } },
     promptField: "messages",
     promptBytes,
+    // Each has its own turn and its own beginning of an answer.
+    branchBytes: branches.map(({ content }) => bytesIn(content) + 2 * messageTokens),
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,
-    settings: settingsOf(fields, maxTokens, { logprobs, topLogprobs }),
+    settings,
   };
 }
 
@@ -148,12 +152,23 @@ const chatRenderer: RendererOf = (
             mark,
           ),
         closing: (reason, mark) => chunk({}, null, finishWord(reason), mark),
-        whole: ({ text, parts, logprobs }, reason) => ({
-          index,
-          message: { role: "assistant", content: text, refusal: null, anabranch: { parts } },
-          logprobs: shown(logprobs),
-          finish_reason: finishWord(reason),
-        }),
+        whole: ({ text, parts, logprobs, stages }, reason) => {
+          const declared = stages.filter((stage) => stage.declared);
+          const branches = declared
+            .flatMap((stage) => stage.branches)
+            .map((branch) => ({
+              title: branch.title ?? "",
+              finish_reason: branch.reason === "cap" ? "length" : "stop",
+              logprobs: shown(branch.logprobs),
+            }));
+          const anabranch = { parts, ...(branches.length > 0 && { branches }) };
+          return {
+            index,
+            message: { role: "assistant", content: text, refusal: null, anabranch },
+            logprobs: shown(logprobs),
+            finish_reason: finishWord(reason),
+          };
+        },
       };
     },
     usage: (counts) => ({ ...head, choices: [], usage: usageBlock(counts) }),

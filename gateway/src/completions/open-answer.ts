@@ -29,6 +29,8 @@ export interface AnswerRequest {
   promptField: string;
   /** Bytes of the prompt in UTF-8 plus an allowance for its template: at least as many as its tokens. */
   promptBytes: number;
+  /** The same of each declared branch, after the messages; empty if there are none. */
+  branchBytes: readonly number[];
   /** The text that the classifier reads; null if there is none. */
   question: string | null;
   settings: Settings;
@@ -54,7 +56,8 @@ export async function openAnswer(request: AnswerRequest, context: TenantContext)
   const facts = { requestId, model: model.id, endpoint, stream: settings.stream };
   const usage = new UsageRecorder(context, facts);
   const maxTokens = maxTokensOf(settings, model);
-  await usage.reservation.reserve(request.promptBytes + settings.n * maxTokens);
+  const promptBytes = request.branchBytes.reduce((sum, each) => sum + each, request.promptBytes);
+  await usage.reservation.reserve(promptBytes + answersOf(request) * maxTokens);
   try {
     return await new Opening(request, context, view, model, maxTokens, usage).open();
   } catch (error) {
@@ -77,13 +80,27 @@ async function findModel(
   return { view, model };
 }
 
-function checkPromptSize({ promptBytes, promptField }: AnswerRequest, { contextTokens }: Model) {
-  if (contextTokens === 0 || promptBytes <= contextTokens * maxBytesPerToken) return;
-  throw badField(
-    promptField,
-    `The prompt has ${promptBytes} bytes, which is more than fits into the model's context of ${contextTokens} tokens.`,
-    "context_length_exceeded",
-  );
+/** How many answers `max_tokens` bounds: of choices, or of declared branches. */
+const answersOf = ({ settings, branchBytes }: AnswerRequest): number =>
+  branchBytes.length > 0 ? branchBytes.length : settings.n;
+
+function checkPromptSize(
+  { promptBytes, promptField, branchBytes }: AnswerRequest,
+  { contextTokens }: Model,
+): void {
+  if (contextTokens === 0) return;
+  const check = (field: string, bytes: number) => {
+    if (bytes <= contextTokens * maxBytesPerToken) return;
+    throw badField(
+      field,
+      `The prompt has ${bytes} bytes, which is more than fits into the model's context of ${contextTokens} tokens.`,
+      "context_length_exceeded",
+    );
+  };
+  check(promptField, promptBytes);
+  for (const [index, bytes] of branchBytes.entries()) {
+    check(`anabranch.branches[${index}]`, promptBytes + bytes);
+  }
 }
 
 function maxTokensOf(settings: Settings, { contextTokens, defaultMaxTokens }: Model): number {
@@ -97,9 +114,11 @@ interface Decision {
   classified: boolean;
 }
 
-function decideMode({ settings, question, input }: AnswerRequest, { dialect }: Model): Decision {
+function decideMode(request: AnswerRequest, { dialect }: Model): Decision {
+  const { settings, question, input, branchBytes } = request;
   const decided = (mode: Decision["mode"]): Decision => ({ mode, classified: false });
-  if (dialect === "") return decided("serial");
+  // Each declared branch is decoded serially.
+  if (dialect === "" || branchBytes.length > 0) return decided("serial");
   // An outline costs little where nothing comes of it. Plain text need not be an answer.
   if (dialect === outlineDialect && settings.mode === "auto") {
     return decided(input.case === "chat" ? "parallel" : "serial");
@@ -195,7 +214,7 @@ class Opening {
     const sources = await this.#openChoices(await this.#workerRequest());
     const promptTokens = sources[0]?.stream.started.promptTokens ?? 0;
     this.#usage.started();
-    const tokens = promptTokens + this.#request.settings.n * this.#maxTokens;
+    const tokens = promptTokens + answersOf(this.#request) * this.#maxTokens;
     this.#context.waitUntil(this.#usage.reservation.correct(tokens));
     // Another build of the model answers differently from what the cache key promises.
     const { digest } = this.#model;

@@ -7,15 +7,13 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 
-const anabranch = z
-  .object({
-    mode: z.enum(["serial", "parallel", "auto"]).nullish(),
-    max_branches: z.int().min(1).max(256).nullish(),
-    cache: z.enum(["use", "bypass"]).nullish(),
-    stream: z.enum(["ordered", "lanes"]).nullish(),
-  })
-  .nullish()
-  .openapi("AnabranchOptions");
+/** Our own fields, on both endpoints. */
+export const options = z.object({
+  mode: z.enum(["serial", "parallel", "auto"]).nullish(),
+  max_branches: z.int().min(1).max(256).nullish(),
+  cache: z.enum(["use", "bypass"]).nullish(),
+  stream: z.enum(["ordered", "lanes"]).nullish(),
+});
 
 const maxChoices = 8;
 
@@ -38,7 +36,7 @@ export const parameters = {
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   user: z.string().nullish(),
-  anabranch,
+  anabranch: options.nullish(),
 };
 
 const shared = z.object(parameters);

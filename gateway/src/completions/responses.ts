@@ -22,8 +22,23 @@ const usage = z
 
 const token = { token: z.string(), logprob: z.number(), bytes: z.array(z.int()) };
 
-const choice = { index: z.int(), finish_reason: z.enum(["stop", "length"]) };
+const finishReason = z.enum(["stop", "length"]);
+const choice = { index: z.int(), finish_reason: finishReason };
 const head = { id: z.string(), created: z.int(), model: z.string(), usage };
+
+const chatLogprobs = z
+  .object({
+    content: z.array(z.object({ ...token, top_logprobs: z.array(z.object(token)) })),
+    refusal: z.null(),
+  })
+  .nullable();
+
+/** How one declared branch ended. */
+const endedBranch = z.object({
+  title: z.string(),
+  finish_reason: finishReason,
+  logprobs: chatLogprobs,
+});
 
 export const chatCompletion = z
   .object({
@@ -36,14 +51,15 @@ export const chatCompletion = z
           role: z.literal("assistant"),
           content: z.string(),
           refusal: z.null(),
-          anabranch: z.object({ parts: z.array(answerPart) }),
+          anabranch: z.object({
+            parts: z.array(answerPart),
+            branches: z
+              .array(endedBranch)
+              .optional()
+              .openapi({ description: "Of an answer whose branches the request declared" }),
+          }),
         }),
-        logprobs: z
-          .object({
-            content: z.array(z.object({ ...token, top_logprobs: z.array(z.object(token)) })),
-            refusal: z.null(),
-          })
-          .nullable(),
+        logprobs: chatLogprobs,
       }),
     ),
   })

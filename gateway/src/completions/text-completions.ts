@@ -8,7 +8,7 @@ import { jsonBody, tenantRoute } from "../http/route.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { textLogprobs } from "./logprobs.ts";
 import type { AnswerRequest } from "./open-answer.ts";
-import { parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
+import { options, parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { textCompletion } from "./responses.ts";
 
@@ -25,6 +25,10 @@ const body = z
     ]),
     logprobs: z.int().min(0).max(5).nullish(),
     best_of: z.literal(1, "only 1 is supported").nullish(),
+    anabranch: options
+      .extend({ branches: z.null("branches are declared in chats only").optional() })
+      .nullish()
+      .openapi("AnabranchOptions"),
   })
   .openapi("CompletionRequest");
 
@@ -55,6 +59,7 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
     promptField: "prompt",
     // Plus one for a token that starts every sequence.
     promptBytes: 1 + (plain ? new TextEncoder().encode(prompt).byteLength : prompt.length),
+    branchBytes: [],
     question: plain ? prompt : null,
     // OpenAI's default here is 16; ours is the model's, as in chats.
     settings: settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),

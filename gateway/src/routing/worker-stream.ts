@@ -84,11 +84,17 @@ async function attempt(
 /** Request fields that only a worker can check, because it knows the model. */
 const workerFields = ["logit_bias", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"];
 
+/** What an error about one declared branch begins with. */
+const branchField = /^anabranch\.branches\[\d+\]/;
+
 /** A refusal that every other worker would repeat; null for any other error. */
 function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiError | null {
-  if (code === Code.OutOfRange) return badField(promptField, rawMessage, "context_length_exceeded");
+  const [branch] = branchField.exec(rawMessage) ?? [];
+  if (code === Code.OutOfRange) {
+    return badField(branch ?? promptField, rawMessage, "context_length_exceeded");
+  }
   if (code !== Code.InvalidArgument && code !== Code.FailedPrecondition) return null;
-  const named = workerFields.find((field) => rawMessage.startsWith(field));
+  const named = branch ?? workerFields.find((field) => rawMessage.startsWith(field));
   return badField(named ?? promptField, rawMessage, "invalid_value");
 }
 

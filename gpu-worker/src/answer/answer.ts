@@ -59,6 +59,7 @@ export class Answer {
 
   /** The events of one engine message, as the worker sends them. */
   events(engineEvents: readonly EngineEvent[]): Event[] {
+    const wasStopped = this.stopped;
     const out: Event[] = [];
     let sameLanes = true;
     for (const { event } of engineEvents) {
@@ -74,7 +75,8 @@ export class Answer {
         add(out, { case: "delta", value: create(DeltaSchema, { lane, tokenIds }) });
       }
     }
-    return out;
+    // In later messages only `finished` matters: it carries the usage.
+    return wasStopped ? out.filter(({ event }) => event.case === "finished") : out;
   }
 
   #apply(event: EngineEvent["event"], out: Event[]): void {

@@ -36,10 +36,11 @@ export interface EngineFacts {
 export function messageOf(
   events: readonly AddonEvent[],
   facts: EngineFacts,
+  branch = 0,
 ): EngineGenerateResponse {
   const out: EngineEvent[] = [];
   for (const event of events) addEvent(event, facts, out);
-  return create(EngineGenerateResponseSchema, { events: out });
+  return create(EngineGenerateResponseSchema, { events: out, branch });
 }
 
 function addEvent(event: AddonEvent, facts: EngineFacts, out: EngineEvent[]): void {

@@ -34,23 +34,27 @@ import { grpcService, RETRY_AFTER } from "../grpc.ts";
 import { adaptedModelId } from "./adapted-model-id.ts";
 import { type EngineFacts, messageOf } from "./events.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
-import { promptOf, requestOf } from "./requests.ts";
+import { requestOf } from "./requests.ts";
 
 type Call = ServerWritableStream<EngineGenerateRequest, EngineGenerateResponse>;
 
 const options = JSON.parse(process.argv[2] ?? "{}") as EngineProcessOptions;
 
+/** An answer, or one branch of an answer whose branches were declared. */
 interface Answer {
   call: Call;
-  requestId: string;
   facts: EngineFacts;
+  branch: number;
+  /** Of all branches of the call. */
+  ids: readonly number[];
 }
 
 /** Tokens are sent at most this often: a step of a small model takes less time than a message. */
 const FLUSH_INTERVAL_MS = 10;
 
 const answers = new Map<number, Answer>();
-const byRequestId = new Map<string, number>();
+/** The ids of each request's branches, or its only one. */
+const byRequestId = new Map<string, readonly number[]>();
 let nextId = 1;
 
 const engine = (() => {
@@ -105,38 +109,56 @@ function refuse(call: Call, code: Status, message: string, retryAfter?: number):
   call.emit("error", { code, details: message, metadata });
 }
 
-function forget(id: number): void {
-  const answer = answers.get(id);
-  answers.delete(id);
-  if (answer && byRequestId.get(answer.requestId) === id) byRequestId.delete(answer.requestId);
+/** Ids for as many requests. */
+function newIds(count: number): number[] {
+  return Array.from({ length: count }, () => {
+    const id = nextId;
+    nextId = nextId === 0xffffffff ? 1 : nextId + 1;
+    return id;
+  });
+}
+
+function forget(requestId: string, ids: readonly number[]): void {
+  for (const id of ids) answers.delete(id);
+  if (byRequestId.get(requestId) === ids) byRequestId.delete(requestId);
 }
 
 function generate(call: Call): void {
   const request = call.request;
   const modelDigest = adapters.get(request.adapter)?.digest ?? info.digest;
-  if (request.resume.length > 0 && request.modelDigest !== modelDigest) {
+  const resumes = [request, ...request.branches].some(({ resume }) => resume.length > 0);
+  if (resumes && request.modelDigest !== modelDigest) {
     refuse(call, Status.FAILED_PRECONDITION, "another model began the answer");
     return;
   }
-  const id = nextId;
-  nextId = nextId === 0xffffffff ? 1 : nextId + 1;
   const { requestId } = request;
-  answers.set(id, { call, requestId, facts: { modelDigest, backend: info.backend } });
-  byRequestId.set(requestId, id);
+  const parts = request.branches.length > 0 ? request.branches : [request];
+  const ids = newIds(parts.length);
+  const facts = { modelDigest, backend: info.backend };
+  for (const [branch, id] of ids.entries()) answers.set(id, { call, facts, branch, ids });
+  byRequestId.set(requestId, ids);
+  const requests = parts.map((part, branch) =>
+    requestOf(ids[branch] ?? 0, part, request, options.defaultMaxTokens),
+  );
   try {
-    engine.submit(requestOf(id, promptOf(request), request, options.defaultMaxTokens));
+    const [only] = requests;
+    if (only && request.branches.length === 0) engine.submit(only);
+    else engine.submitGroup(requests);
   } catch (error) {
-    forget(id);
+    forget(requestId, ids);
     const { code, details } = statusOf(error);
     const { retryAfterSeconds } = error as { retryAfterSeconds?: number };
     refuse(call, code, details, retryAfterSeconds);
     return;
   }
-  call.on("cancelled", () => engine.cancel(id));
+  call.on("cancelled", () => {
+    for (const id of ids) engine.cancel(id);
+  });
 }
 
 function stop(call: { request: EngineStopRequest }, done: sendUnaryData<EngineStopResponse>): void {
-  const id = byRequestId.get(call.request.requestId);
+  const { requestId, branch } = call.request;
+  const id = byRequestId.get(requestId)?.[branch];
   if (id !== undefined) engine.cancel(id);
   done(null, create(EngineStopResponseSchema));
 }
@@ -223,11 +245,13 @@ function deliver(events: Map<number, EngineEvent[]>): void {
   for (const [id, list] of events) {
     const answer = answers.get(id);
     if (!answer) continue;
-    if (!answer.call.cancelled) answer.call.write(messageOf(list, answer.facts));
-    if (list.some(({ kind }) => kind === "finished")) {
-      forget(id);
-      answer.call.end();
-    }
+    const { call, facts, branch, ids } = answer;
+    if (!call.cancelled) call.write(messageOf(list, facts, branch));
+    if (!list.some(({ kind }) => kind === "finished")) continue;
+    answers.delete(id);
+    if (ids.some((each) => answers.has(each))) continue;
+    forget(call.request.requestId, ids);
+    call.end();
   }
 }
 

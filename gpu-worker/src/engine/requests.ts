@@ -5,12 +5,13 @@ import {
   type Sampling as SamplingMessage,
 } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type {
+  EngineBranch,
   EngineGenerateRequest,
   StructureRun as StructureRunMessage,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 
-export function promptOf({ prompt }: EngineGenerateRequest): StructureRun[] {
-  return prompt.map(({ serial, parallel }: StructureRunMessage) =>
+function promptOf(runs: readonly StructureRunMessage[]): StructureRun[] {
+  return runs.map(({ serial, parallel }: StructureRunMessage) =>
     parallel.length > 0 ? { parallel: parallel.map(({ ids }) => ids) } : { serial },
   );
 }
@@ -27,20 +28,20 @@ function samplingOf(message: SamplingMessage | undefined): Sampling {
   };
 }
 
+/** A request, or one branch of it, which has a prompt, a budget and a log of its own. */
 export function requestOf(
   id: number,
-  prompt: readonly StructureRun[],
+  { prompt, maxTokens, resume }: EngineGenerateRequest | EngineBranch,
   request: EngineGenerateRequest,
   defaultMaxTokens: number,
 ): EngineRequest {
-  const { resume } = request;
   return {
-    ...{ id, prompt },
+    ...{ id, prompt: promptOf(prompt) },
     sampling: samplingOf(request.sampling),
     ...(request.adapter !== "" && { adapter: request.adapter }),
     parallel: request.mode === Mode.PARALLEL,
     maxBranches: request.maxBranches,
-    maxTokens: request.maxTokens || defaultMaxTokens,
+    maxTokens: maxTokens || defaultMaxTokens,
     seed: request.seed,
     choice: request.choice,
     priority: request.priority,

@@ -128,12 +128,12 @@ export class EngineSupervisor {
     return method.call(this.#client, request) as ClientReadableStream<EngineGenerateResponse>;
   }
 
-  /** Ends a request early. Its stream still ends with the usage. */
-  stop(requestId: string): void {
+  /** Ends a request, or one of its branches, early. Its stream still ends with the usage. */
+  stop(requestId: string, branch = 0): void {
     const method = this.#client?.stop;
     if (!this.#client || !method) return;
     // If the engine is gone, so is the request.
-    method.call(this.#client, create(EngineStopRequestSchema, { requestId }), () => {});
+    method.call(this.#client, create(EngineStopRequestSchema, { requestId, branch }), () => {});
   }
 
   status(): Promise<EngineStatusResponse> {

@@ -147,7 +147,7 @@ template <class Make>
 void Engine::enqueue(Make make) {
   std::shared_lock alive(alive_);
   if (!scheduler_) throw Error(ErrorCode::kUnavailable, "the engine is closed");
-  std::shared_ptr<Request> request = make(*scheduler_);
+  std::vector<std::shared_ptr<Request>> requests = make(*scheduler_);
   std::lock_guard lock(mutex_);
   if (closing_) throw Error(ErrorCode::kUnavailable, "the engine is closing");
   if (queued_ >= max_queue_) {
@@ -155,15 +155,31 @@ void Engine::enqueue(Make make) {
                 "the queue of " + std::to_string(max_queue_) + " requests is full",
                 std::max(1.0, load_.queue_wait_seconds));
   }
-  ++queued_;
-  ++arriving_;
-  commands_.push_back(
-      [this, request = std::move(request)]() mutable { scheduler_->submit(std::move(request)); });
+  queued_ += static_cast<int>(requests.size());
+  arriving_ += static_cast<int>(requests.size());
+  commands_.push_back([this, requests = std::move(requests)] {
+    for (const auto& request : requests) scheduler_->submit(request);
+  });
   wake_.notify_one();
 }
 
 void Engine::submit(RequestSpec spec) {
-  enqueue([&](Scheduler& scheduler) { return scheduler.make(std::move(spec)); });
+  enqueue([&](Scheduler& scheduler) { return std::vector{scheduler.make(std::move(spec))}; });
+}
+
+void Engine::submit_group(std::vector<RequestSpec> specs) {
+  enqueue([&](Scheduler& scheduler) {
+    std::vector<std::shared_ptr<Request>> requests;
+    for (RequestSpec& spec : specs) {
+      try {
+        requests.push_back(scheduler.make(std::move(spec)));
+      } catch (const Error& error) {
+        throw Error(error.code(),
+                    "branches[" + std::to_string(requests.size()) + "]: " + error.what());
+      }
+    }
+    return requests;
+  });
 }
 
 void Engine::cancel(std::uint32_t id) {
@@ -184,8 +200,8 @@ std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resu
     return future;
   }
   enqueue([&](Scheduler& scheduler) {
-    return scheduler.make_score(std::move(runs), resume, want_logits, std::move(adapter),
-                                std::move(promise));
+    return std::vector{scheduler.make_score(std::move(runs), resume, want_logits,
+                                            std::move(adapter), std::move(promise))};
   });
   return future;
 }

@@ -80,6 +80,10 @@ class Engine {
   /// Queues a request. Its events carry spec.id, which must not be in use. Throws Error if the
   /// request can't be served now, or ever.
   void submit(RequestSpec spec);
+  /// Queues requests that arrive together, the branches of one answer: all of them, or none. Where
+  /// their prompts begin alike, whole blocks are prefilled once. A queue that is not full takes them
+  /// all. Throws as submit() does; the error of one request names it as "branches[i]".
+  void submit_group(std::vector<RequestSpec> specs);
   /// Finishes a request in the next step; it still emits `finished`. Ignores unknown ids.
   void cancel(std::uint32_t id);
   /// Scores structured tokens, scheduled like any request. Throws as submit() does. The future
@@ -92,7 +96,7 @@ class Engine {
 
  private:
   AdapterInfo info_of(const ServedAdapter& adapter) const;
-  /// make(scheduler) makes the request.
+  /// make(scheduler) makes the requests.
   template <class Make>
   void enqueue(Make make);
   void run();

@@ -294,7 +294,7 @@ export enum CloseReason {
   EOS = 2,
 
   /**
-   * the cap on branch tokens
+   * the cap on branch tokens; of a declared branch: max_tokens, or the context
    *
    * @generated from enum value: CLOSE_REASON_CAP = 3;
    */
@@ -306,6 +306,13 @@ export enum CloseReason {
    * @generated from enum value: CLOSE_REASON_DROPPED = 4;
    */
   DROPPED = 4,
+
+  /**
+   * of a declared branch: a stop string
+   *
+   * @generated from enum value: CLOSE_REASON_STOP = 5;
+   */
+  STOP = 5,
 }
 
 /**

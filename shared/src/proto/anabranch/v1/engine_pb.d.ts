@@ -38,6 +38,34 @@ export declare type StructureRun = Message<"anabranch.v1.StructureRun"> & {
 export declare const StructureRunSchema: GenMessage<StructureRun>;
 
 /**
+ * One of several prompts that are answered side by side, each as a request of its own would be.
+ *
+ * @generated from message anabranch.v1.EngineBranch
+ */
+export declare type EngineBranch = Message<"anabranch.v1.EngineBranch"> & {
+  /**
+   * @generated from field: repeated anabranch.v1.StructureRun prompt = 1;
+   */
+  prompt: StructureRun[];
+
+  /**
+   * @generated from field: uint32 max_tokens = 2;
+   */
+  maxTokens: number;
+
+  /**
+   * @generated from field: repeated anabranch.v1.LaneLog resume = 3;
+   */
+  resume: LaneLog[];
+};
+
+/**
+ * Describes the message anabranch.v1.EngineBranch.
+ * Use `create(EngineBranchSchema)` to create a new message.
+ */
+export declare const EngineBranchSchema: GenMessage<EngineBranch>;
+
+/**
  * @generated from message anabranch.v1.EngineGenerateRequest
  */
 export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerateRequest"> & {
@@ -129,6 +157,14 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
    * @generated from field: string adapter = 15;
    */
   adapter: string;
+
+  /**
+   * In place of prompt, max_tokens and resume. All are queued, or none. They share the KV of the tokens
+   * with which their prompts begin alike, in whole blocks.
+   *
+   * @generated from field: repeated anabranch.v1.EngineBranch branches = 16;
+   */
+  branches: EngineBranch[];
 };
 
 /**
@@ -418,7 +454,7 @@ export declare type EngineEvent = Message<"anabranch.v1.EngineEvent"> & {
 export declare const EngineEventSchema: GenMessage<EngineEvent>;
 
 /**
- * At most one message per step.
+ * At most one message per step, or per branch and step.
  *
  * @generated from message anabranch.v1.EngineGenerateResponse
  */
@@ -427,6 +463,13 @@ export declare type EngineGenerateResponse = Message<"anabranch.v1.EngineGenerat
    * @generated from field: repeated anabranch.v1.EngineEvent events = 1;
    */
   events: EngineEvent[];
+
+  /**
+   * whose events they are: an index of the request's `branches`
+   *
+   * @generated from field: uint32 branch = 2;
+   */
+  branch: number;
 };
 
 /**
@@ -443,6 +486,13 @@ export declare type EngineStopRequest = Message<"anabranch.v1.EngineStopRequest"
    * @generated from field: string request_id = 1;
    */
   requestId: string;
+
+  /**
+   * of a request with branches: only this one ends
+   *
+   * @generated from field: uint32 branch = 2;
+   */
+  branch: number;
 };
 
 /**

@@ -10,7 +10,7 @@ import { file_anabranch_v1_worker } from "./worker_pb.js";
  * Describes the file anabranch/v1/engine.proto.
  */
 export const file_anabranch_v1_engine = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEiSAoMU3RydWN0dXJlUnVuEg4KBnNlcmlhbBgBIAMoDRIoCghwYXJhbGxlbBgCIAMoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkcyKIAwoVRW5naW5lR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSKgoGcHJvbXB0GAIgAygLMhouYW5hYnJhbmNoLnYxLlN0cnVjdHVyZVJ1bhIoCghzYW1wbGluZxgDIAEoCzIWLmFuYWJyYW5jaC52MS5TYW1wbGluZxIgCgRtb2RlGAQgASgOMhIuYW5hYnJhbmNoLnYxLk1vZGUSFAoMbWF4X2JyYW5jaGVzGAUgASgNEhIKCm1heF90b2tlbnMYBiABKA0SDAoEc2VlZBgHIAEoBBIOCgZjaG9pY2UYCCABKA0SEgoKY2FjaGVfc2FsdBgJIAEoDBISCgppZ25vcmVfZW9zGAogASgIEhMKC2RlYWRsaW5lX21zGAsgASgNEhAKCHByaW9yaXR5GAwgASgREiUKBnJlc3VtZRgNIAMoCzIVLmFuYWJyYW5jaC52MS5MYW5lTG9nEhQKDG1vZGVsX2RpZ2VzdBgOIAEoCRIPCgdhZGFwdGVyGA8gASgJImQKDUVuZ2luZVN0YXJ0ZWQSFQoNcHJvbXB0X3Rva2VucxgBIAEoDRIVCg1jYWNoZWRfdG9rZW5zGAIgASgNEhQKDG1vZGVsX2RpZ2VzdBgDIAEoCRIPCgdiYWNrZW5kGAQgASgJIjYKEUVuZ2luZUFsdGVybmF0aXZlEhAKCHRva2VuX2lkGAEgASgNEg8KB2xvZ3Byb2IYAiABKAIicAoMVmlzaWJsZVRva2VuEhAKCHRva2VuX2lkGAEgASgNEhQKB2xvZ3Byb2IYAiABKAJIAIgBARIsCgN0b3AYAyADKAsyHy5hbmFicmFuY2gudjEuRW5naW5lQWx0ZXJuYXRpdmVCCgoIX2xvZ3Byb2IiXAoMRW5naW5lVG9rZW5zEgwKBGxhbmUYASABKA0SEQoJdG9rZW5faWRzGAIgAygNEisKB3Zpc2libGUYAyADKAsyGi5hbmFicmFuY2gudjEuVmlzaWJsZVRva2VuImsKEUVuZ2luZVN0YWdlT3BlbmVkEg0KBXN0YWdlGAEgASgNEg0KBWxhbmVzGAIgAygNEiYKBnRpdGxlcxgDIAMoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkcxIQCghvdXRsaW5lZBgEIAEoCCIkChRFbmdpbmVCcmFuY2hBY2NlcHRlZBIMCgRsYW5lGAEgASgNIk0KEkVuZ2luZUJyYW5jaENsb3NlZBIMCgRsYW5lGAEgASgNEikKBnJlYXNvbhgCIAEoDjIZLmFuYWJyYW5jaC52MS5DbG9zZVJlYXNvbiIiChFFbmdpbmVTdGFnZUNsb3NlZBINCgVzdGFnZRgBIAEoDSJgCg5FbmdpbmVGaW5pc2hlZBIqCgZyZWFzb24YASABKA4yGi5hbmFicmFuY2gudjEuRmluaXNoUmVhc29uEiIKBXVzYWdlGAIgASgLMhMuYW5hYnJhbmNoLnYxLlVzYWdlIpIDCgtFbmdpbmVFdmVudBIuCgdzdGFydGVkGAEgASgLMhsuYW5hYnJhbmNoLnYxLkVuZ2luZVN0YXJ0ZWRIABIsCgZ0b2tlbnMYAiABKAsyGi5hbmFicmFuY2gudjEuRW5naW5lVG9rZW5zSAASNwoMc3RhZ2Vfb3BlbmVkGAMgASgLMh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0YWdlT3BlbmVkSAASOQoNYnJhbmNoX2Nsb3NlZBgEIAEoCzIgLmFuYWJyYW5jaC52MS5FbmdpbmVCcmFuY2hDbG9zZWRIABI3CgxzdGFnZV9jbG9zZWQYBSABKAsyHy5hbmFicmFuY2gudjEuRW5naW5lU3RhZ2VDbG9zZWRIABIwCghmaW5pc2hlZBgGIAEoCzIcLmFuYWJyYW5jaC52MS5FbmdpbmVGaW5pc2hlZEgAEj0KD2JyYW5jaF9hY2NlcHRlZBgHIAEoCzIiLmFuYWJyYW5jaC52MS5FbmdpbmVCcmFuY2hBY2NlcHRlZEgAQgcKBWV2ZW50IkMKFkVuZ2luZUdlbmVyYXRlUmVzcG9uc2USKQoGZXZlbnRzGAEgAygLMhkuYW5hYnJhbmNoLnYxLkVuZ2luZUV2ZW50IicKEUVuZ2luZVN0b3BSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiFAoSRW5naW5lU3RvcFJlc3BvbnNlIhUKE0VuZ2luZVN0YXR1c1JlcXVlc3QiuwEKFEVuZ2luZVN0YXR1c1Jlc3BvbnNlEiYKBW1vZGVsGAEgASgLMhcuYW5hYnJhbmNoLnYxLk1vZGVsSW5mbxIgCgRsb2FkGAIgASgLMhIuYW5hYnJhbmNoLnYxLkxvYWQSLgoIY291bnRlcnMYAyABKAsyHC5hbmFicmFuY2gudjEuRW5naW5lQ291bnRlcnMSKQoIYWRhcHRlcnMYBCADKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvIkYKGEVuZ2luZUxvYWRBZGFwdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBHBhdGgYAiABKAkSDgoGdG9rZW5zGAMgASgNIhsKGUVuZ2luZUxvYWRBZGFwdGVyUmVzcG9uc2UiKgoaRW5naW5lVW5sb2FkQWRhcHRlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIdChtFbmdpbmVVbmxvYWRBZGFwdGVyUmVzcG9uc2UisAIKDkVuZ2luZUNvdW50ZXJzEhgKEGt2X2Jsb2Nrc19jYWNoZWQYASABKAQSGgoScXVldWVfd2FpdF9zZWNvbmRzGAIgASgBEg0KBXN0ZXBzGAMgASgEEhMKC2RlY29kZV9yb3dzGAQgASgEEhQKDHByZWZpbGxfcm93cxgFIAEoBBIUCgxkZWNvZGVfc3RlcHMYBiABKAQSFgoOZGVjb2RlX3NlY29uZHMYByABKAESFwoPcHJlZmlsbF9zZWNvbmRzGAggASgBEhIKCmJ5dGVzX3JlYWQYCSABKAQSEwoLcHJlZW1wdGlvbnMYCiABKAQSFQoNcHJvbXB0X3Rva2VucxgLIAEoBBIVCg1jYWNoZWRfdG9rZW5zGAwgASgEEhAKCGZpbmlzaGVkGA0gASgEMsMDCgZFbmdpbmUSVwoIR2VuZXJhdGUSIy5hbmFicmFuY2gudjEuRW5naW5lR2VuZXJhdGVSZXF1ZXN0GiQuYW5hYnJhbmNoLnYxLkVuZ2luZUdlbmVyYXRlUmVzcG9uc2UwARJJCgRTdG9wEh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXF1ZXN0GiAuYW5hYnJhbmNoLnYxLkVuZ2luZVN0b3BSZXNwb25zZRJPCgZTdGF0dXMSIS5hbmFicmFuY2gudjEuRW5naW5lU3RhdHVzUmVxdWVzdBoiLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXNwb25zZRJeCgtMb2FkQWRhcHRlchImLmFuYWJyYW5jaC52MS5FbmdpbmVMb2FkQWRhcHRlclJlcXVlc3QaJy5hbmFicmFuY2gudjEuRW5naW5lTG9hZEFkYXB0ZXJSZXNwb25zZRJkCg1VbmxvYWRBZGFwdGVyEiguYW5hYnJhbmNoLnYxLkVuZ2luZVVubG9hZEFkYXB0ZXJSZXF1ZXN0GikuYW5hYnJhbmNoLnYxLkVuZ2luZVVubG9hZEFkYXB0ZXJSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_answer, file_anabranch_v1_worker]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvZW5naW5lLnByb3RvEgxhbmFicmFuY2gudjEiSAoMU3RydWN0dXJlUnVuEg4KBnNlcmlhbBgBIAMoDRIoCghwYXJhbGxlbBgCIAMoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkcyJ1CgxFbmdpbmVCcmFuY2gSKgoGcHJvbXB0GAEgAygLMhouYW5hYnJhbmNoLnYxLlN0cnVjdHVyZVJ1bhISCgptYXhfdG9rZW5zGAIgASgNEiUKBnJlc3VtZRgDIAMoCzIVLmFuYWJyYW5jaC52MS5MYW5lTG9nIrYDChVFbmdpbmVHZW5lcmF0ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIqCgZwcm9tcHQYAiADKAsyGi5hbmFicmFuY2gudjEuU3RydWN0dXJlUnVuEigKCHNhbXBsaW5nGAMgASgLMhYuYW5hYnJhbmNoLnYxLlNhbXBsaW5nEiAKBG1vZGUYBCABKA4yEi5hbmFicmFuY2gudjEuTW9kZRIUCgxtYXhfYnJhbmNoZXMYBSABKA0SEgoKbWF4X3Rva2VucxgGIAEoDRIMCgRzZWVkGAcgASgEEg4KBmNob2ljZRgIIAEoDRISCgpjYWNoZV9zYWx0GAkgASgMEhIKCmlnbm9yZV9lb3MYCiABKAgSEwoLZGVhZGxpbmVfbXMYCyABKA0SEAoIcHJpb3JpdHkYDCABKBESJQoGcmVzdW1lGA0gAygLMhUuYW5hYnJhbmNoLnYxLkxhbmVMb2cSFAoMbW9kZWxfZGlnZXN0GA4gASgJEg8KB2FkYXB0ZXIYDyABKAkSLAoIYnJhbmNoZXMYECADKAsyGi5hbmFicmFuY2gudjEuRW5naW5lQnJhbmNoImQKDUVuZ2luZVN0YXJ0ZWQSFQoNcHJvbXB0X3Rva2VucxgBIAEoDRIVCg1jYWNoZWRfdG9rZW5zGAIgASgNEhQKDG1vZGVsX2RpZ2VzdBgDIAEoCRIPCgdiYWNrZW5kGAQgASgJIjYKEUVuZ2luZUFsdGVybmF0aXZlEhAKCHRva2VuX2lkGAEgASgNEg8KB2xvZ3Byb2IYAiABKAIicAoMVmlzaWJsZVRva2VuEhAKCHRva2VuX2lkGAEgASgNEhQKB2xvZ3Byb2IYAiABKAJIAIgBARIsCgN0b3AYAyADKAsyHy5hbmFicmFuY2gudjEuRW5naW5lQWx0ZXJuYXRpdmVCCgoIX2xvZ3Byb2IiXAoMRW5naW5lVG9rZW5zEgwKBGxhbmUYASABKA0SEQoJdG9rZW5faWRzGAIgAygNEisKB3Zpc2libGUYAyADKAsyGi5hbmFicmFuY2gudjEuVmlzaWJsZVRva2VuImsKEUVuZ2luZVN0YWdlT3BlbmVkEg0KBXN0YWdlGAEgASgNEg0KBWxhbmVzGAIgAygNEiYKBnRpdGxlcxgDIAMoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkcxIQCghvdXRsaW5lZBgEIAEoCCIkChRFbmdpbmVCcmFuY2hBY2NlcHRlZBIMCgRsYW5lGAEgASgNIk0KEkVuZ2luZUJyYW5jaENsb3NlZBIMCgRsYW5lGAEgASgNEikKBnJlYXNvbhgCIAEoDjIZLmFuYWJyYW5jaC52MS5DbG9zZVJlYXNvbiIiChFFbmdpbmVTdGFnZUNsb3NlZBINCgVzdGFnZRgBIAEoDSJgCg5FbmdpbmVGaW5pc2hlZBIqCgZyZWFzb24YASABKA4yGi5hbmFicmFuY2gudjEuRmluaXNoUmVhc29uEiIKBXVzYWdlGAIgASgLMhMuYW5hYnJhbmNoLnYxLlVzYWdlIpIDCgtFbmdpbmVFdmVudBIuCgdzdGFydGVkGAEgASgLMhsuYW5hYnJhbmNoLnYxLkVuZ2luZVN0YXJ0ZWRIABIsCgZ0b2tlbnMYAiABKAsyGi5hbmFicmFuY2gudjEuRW5naW5lVG9rZW5zSAASNwoMc3RhZ2Vfb3BlbmVkGAMgASgLMh8uYW5hYnJhbmNoLnYxLkVuZ2luZVN0YWdlT3BlbmVkSAASOQoNYnJhbmNoX2Nsb3NlZBgEIAEoCzIgLmFuYWJyYW5jaC52MS5FbmdpbmVCcmFuY2hDbG9zZWRIABI3CgxzdGFnZV9jbG9zZWQYBSABKAsyHy5hbmFicmFuY2gudjEuRW5naW5lU3RhZ2VDbG9zZWRIABIwCghmaW5pc2hlZBgGIAEoCzIcLmFuYWJyYW5jaC52MS5FbmdpbmVGaW5pc2hlZEgAEj0KD2JyYW5jaF9hY2NlcHRlZBgHIAEoCzIiLmFuYWJyYW5jaC52MS5FbmdpbmVCcmFuY2hBY2NlcHRlZEgAQgcKBWV2ZW50IlMKFkVuZ2luZUdlbmVyYXRlUmVzcG9uc2USKQoGZXZlbnRzGAEgAygLMhkuYW5hYnJhbmNoLnYxLkVuZ2luZUV2ZW50Eg4KBmJyYW5jaBgCIAEoDSI3ChFFbmdpbmVTdG9wUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBmJyYW5jaBgCIAEoDSIUChJFbmdpbmVTdG9wUmVzcG9uc2UiFQoTRW5naW5lU3RhdHVzUmVxdWVzdCK7AQoURW5naW5lU3RhdHVzUmVzcG9uc2USJgoFbW9kZWwYASABKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvEiAKBGxvYWQYAiABKAsyEi5hbmFicmFuY2gudjEuTG9hZBIuCghjb3VudGVycxgDIAEoCzIcLmFuYWJyYW5jaC52MS5FbmdpbmVDb3VudGVycxIpCghhZGFwdGVycxgEIAMoCzIXLmFuYWJyYW5jaC52MS5Nb2RlbEluZm8iRgoYRW5naW5lTG9hZEFkYXB0ZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkSDAoEcGF0aBgCIAEoCRIOCgZ0b2tlbnMYAyABKA0iGwoZRW5naW5lTG9hZEFkYXB0ZXJSZXNwb25zZSIqChpFbmdpbmVVbmxvYWRBZGFwdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIh0KG0VuZ2luZVVubG9hZEFkYXB0ZXJSZXNwb25zZSKwAgoORW5naW5lQ291bnRlcnMSGAoQa3ZfYmxvY2tzX2NhY2hlZBgBIAEoBBIaChJxdWV1ZV93YWl0X3NlY29uZHMYAiABKAESDQoFc3RlcHMYAyABKAQSEwoLZGVjb2RlX3Jvd3MYBCABKAQSFAoMcHJlZmlsbF9yb3dzGAUgASgEEhQKDGRlY29kZV9zdGVwcxgGIAEoBBIWCg5kZWNvZGVfc2Vjb25kcxgHIAEoARIXCg9wcmVmaWxsX3NlY29uZHMYCCABKAESEgoKYnl0ZXNfcmVhZBgJIAEoBBITCgtwcmVlbXB0aW9ucxgKIAEoBBIVCg1wcm9tcHRfdG9rZW5zGAsgASgEEhUKDWNhY2hlZF90b2tlbnMYDCABKAQSEAoIZmluaXNoZWQYDSABKAQywwMKBkVuZ2luZRJXCghHZW5lcmF0ZRIjLmFuYWJyYW5jaC52MS5FbmdpbmVHZW5lcmF0ZVJlcXVlc3QaJC5hbmFicmFuY2gudjEuRW5naW5lR2VuZXJhdGVSZXNwb25zZTABEkkKBFN0b3ASHy5hbmFicmFuY2gudjEuRW5naW5lU3RvcFJlcXVlc3QaIC5hbmFicmFuY2gudjEuRW5naW5lU3RvcFJlc3BvbnNlEk8KBlN0YXR1cxIhLmFuYWJyYW5jaC52MS5FbmdpbmVTdGF0dXNSZXF1ZXN0GiIuYW5hYnJhbmNoLnYxLkVuZ2luZVN0YXR1c1Jlc3BvbnNlEl4KC0xvYWRBZGFwdGVyEiYuYW5hYnJhbmNoLnYxLkVuZ2luZUxvYWRBZGFwdGVyUmVxdWVzdBonLmFuYWJyYW5jaC52MS5FbmdpbmVMb2FkQWRhcHRlclJlc3BvbnNlEmQKDVVubG9hZEFkYXB0ZXISKC5hbmFicmFuY2gudjEuRW5naW5lVW5sb2FkQWRhcHRlclJlcXVlc3QaKS5hbmFicmFuY2gudjEuRW5naW5lVW5sb2FkQWRhcHRlclJlc3BvbnNlYgZwcm90bzM", [file_anabranch_v1_answer, file_anabranch_v1_worker]);
 
 /**
  * Describes the message anabranch.v1.StructureRun.
@@ -20,151 +20,158 @@ export const StructureRunSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_engine, 0);
 
 /**
+ * Describes the message anabranch.v1.EngineBranch.
+ * Use `create(EngineBranchSchema)` to create a new message.
+ */
+export const EngineBranchSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_engine, 1);
+
+/**
  * Describes the message anabranch.v1.EngineGenerateRequest.
  * Use `create(EngineGenerateRequestSchema)` to create a new message.
  */
 export const EngineGenerateRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 1);
+  messageDesc(file_anabranch_v1_engine, 2);
 
 /**
  * Describes the message anabranch.v1.EngineStarted.
  * Use `create(EngineStartedSchema)` to create a new message.
  */
 export const EngineStartedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 2);
+  messageDesc(file_anabranch_v1_engine, 3);
 
 /**
  * Describes the message anabranch.v1.EngineAlternative.
  * Use `create(EngineAlternativeSchema)` to create a new message.
  */
 export const EngineAlternativeSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 3);
+  messageDesc(file_anabranch_v1_engine, 4);
 
 /**
  * Describes the message anabranch.v1.VisibleToken.
  * Use `create(VisibleTokenSchema)` to create a new message.
  */
 export const VisibleTokenSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 4);
+  messageDesc(file_anabranch_v1_engine, 5);
 
 /**
  * Describes the message anabranch.v1.EngineTokens.
  * Use `create(EngineTokensSchema)` to create a new message.
  */
 export const EngineTokensSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 5);
+  messageDesc(file_anabranch_v1_engine, 6);
 
 /**
  * Describes the message anabranch.v1.EngineStageOpened.
  * Use `create(EngineStageOpenedSchema)` to create a new message.
  */
 export const EngineStageOpenedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 6);
+  messageDesc(file_anabranch_v1_engine, 7);
 
 /**
  * Describes the message anabranch.v1.EngineBranchAccepted.
  * Use `create(EngineBranchAcceptedSchema)` to create a new message.
  */
 export const EngineBranchAcceptedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 7);
+  messageDesc(file_anabranch_v1_engine, 8);
 
 /**
  * Describes the message anabranch.v1.EngineBranchClosed.
  * Use `create(EngineBranchClosedSchema)` to create a new message.
  */
 export const EngineBranchClosedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 8);
+  messageDesc(file_anabranch_v1_engine, 9);
 
 /**
  * Describes the message anabranch.v1.EngineStageClosed.
  * Use `create(EngineStageClosedSchema)` to create a new message.
  */
 export const EngineStageClosedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 9);
+  messageDesc(file_anabranch_v1_engine, 10);
 
 /**
  * Describes the message anabranch.v1.EngineFinished.
  * Use `create(EngineFinishedSchema)` to create a new message.
  */
 export const EngineFinishedSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 10);
+  messageDesc(file_anabranch_v1_engine, 11);
 
 /**
  * Describes the message anabranch.v1.EngineEvent.
  * Use `create(EngineEventSchema)` to create a new message.
  */
 export const EngineEventSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 11);
+  messageDesc(file_anabranch_v1_engine, 12);
 
 /**
  * Describes the message anabranch.v1.EngineGenerateResponse.
  * Use `create(EngineGenerateResponseSchema)` to create a new message.
  */
 export const EngineGenerateResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 12);
+  messageDesc(file_anabranch_v1_engine, 13);
 
 /**
  * Describes the message anabranch.v1.EngineStopRequest.
  * Use `create(EngineStopRequestSchema)` to create a new message.
  */
 export const EngineStopRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 13);
+  messageDesc(file_anabranch_v1_engine, 14);
 
 /**
  * Describes the message anabranch.v1.EngineStopResponse.
  * Use `create(EngineStopResponseSchema)` to create a new message.
  */
 export const EngineStopResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 14);
+  messageDesc(file_anabranch_v1_engine, 15);
 
 /**
  * Describes the message anabranch.v1.EngineStatusRequest.
  * Use `create(EngineStatusRequestSchema)` to create a new message.
  */
 export const EngineStatusRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 15);
+  messageDesc(file_anabranch_v1_engine, 16);
 
 /**
  * Describes the message anabranch.v1.EngineStatusResponse.
  * Use `create(EngineStatusResponseSchema)` to create a new message.
  */
 export const EngineStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 16);
+  messageDesc(file_anabranch_v1_engine, 17);
 
 /**
  * Describes the message anabranch.v1.EngineLoadAdapterRequest.
  * Use `create(EngineLoadAdapterRequestSchema)` to create a new message.
  */
 export const EngineLoadAdapterRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 17);
+  messageDesc(file_anabranch_v1_engine, 18);
 
 /**
  * Describes the message anabranch.v1.EngineLoadAdapterResponse.
  * Use `create(EngineLoadAdapterResponseSchema)` to create a new message.
  */
 export const EngineLoadAdapterResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 18);
+  messageDesc(file_anabranch_v1_engine, 19);
 
 /**
  * Describes the message anabranch.v1.EngineUnloadAdapterRequest.
  * Use `create(EngineUnloadAdapterRequestSchema)` to create a new message.
  */
 export const EngineUnloadAdapterRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 19);
+  messageDesc(file_anabranch_v1_engine, 20);
 
 /**
  * Describes the message anabranch.v1.EngineUnloadAdapterResponse.
  * Use `create(EngineUnloadAdapterResponseSchema)` to create a new message.
  */
 export const EngineUnloadAdapterResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 20);
+  messageDesc(file_anabranch_v1_engine, 21);
 
 /**
  * Describes the message anabranch.v1.EngineCounters.
  * Use `create(EngineCountersSchema)` to create a new message.
  */
 export const EngineCountersSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_engine, 21);
+  messageDesc(file_anabranch_v1_engine, 22);
 
 /**
  * One engine process. Only the worker that supervises it calls it, in token ids.

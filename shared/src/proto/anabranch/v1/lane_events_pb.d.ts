@@ -41,6 +41,8 @@ export declare type Started = Message<"anabranch.v1.Started"> & {
   backend: string;
 
   /**
+   * Of declared branches: the tokens that all prompts begin with, then the others of each.
+   *
    * @generated from field: repeated uint32 prompt_token_ids = 6;
    */
   promptTokenIds: number[];
@@ -189,6 +191,13 @@ export declare type StageOpened = Message<"anabranch.v1.StageOpened"> & {
    * @generated from field: bool outlined = 4;
    */
   outlined: boolean;
+
+  /**
+   * The request declared the branches. The text of the answer has each under its title.
+   *
+   * @generated from field: bool declared = 5;
+   */
+  declared: boolean;
 };
 
 /**

@@ -99,6 +99,14 @@ export declare type ChatInput = Message<"anabranch.v1.ChatInput"> & {
    * @generated from field: repeated anabranch.v1.ChatMessage messages = 1;
    */
   messages: ChatMessage[];
+
+  /**
+   * Declared branches: each is a user turn after `messages`, and all are answered side by side, as
+   * requests of their own would be. The answer is one stage, whose lanes 1, 2, … they are.
+   *
+   * @generated from field: repeated anabranch.v1.DeclaredBranch branches = 2;
+   */
+  branches: DeclaredBranch[];
 };
 
 /**
@@ -106,6 +114,27 @@ export declare type ChatInput = Message<"anabranch.v1.ChatInput"> & {
  * Use `create(ChatInputSchema)` to create a new message.
  */
 export declare const ChatInputSchema: GenMessage<ChatInput>;
+
+/**
+ * @generated from message anabranch.v1.DeclaredBranch
+ */
+export declare type DeclaredBranch = Message<"anabranch.v1.DeclaredBranch"> & {
+  /**
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * @generated from field: string content = 2;
+   */
+  content: string;
+};
+
+/**
+ * Describes the message anabranch.v1.DeclaredBranch.
+ * Use `create(DeclaredBranchSchema)` to create a new message.
+ */
+export declare const DeclaredBranchSchema: GenMessage<DeclaredBranch>;
 
 /**
  * @generated from message anabranch.v1.GenerateRequest
@@ -162,7 +191,7 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
   maxBranches: number;
 
   /**
-   * completion tokens over all lanes, at least 1
+   * completion tokens over all lanes, or of each declared branch; at least 1
    *
    * @generated from field: uint32 max_tokens = 9;
    */
@@ -229,6 +258,8 @@ export declare const GenerateRequestSchema: GenMessage<GenerateRequest>;
  */
 export declare type Resume = Message<"anabranch.v1.Resume"> & {
   /**
+   * as in Started
+   *
    * @generated from field: repeated uint32 prompt_token_ids = 1;
    */
   promptTokenIds: number[];

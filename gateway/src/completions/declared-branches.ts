@@ -1,0 +1,56 @@
+// `anabranch.branches` of a chat: turns of the user that are answered side by side after the same messages.
+import { z } from "@hono/zod-openapi";
+import { badField } from "../api-error.ts";
+import { content, textOf } from "./message-content.ts";
+import type { Settings } from "./parameters.ts";
+
+const least = 2;
+const most = 64;
+
+const branch = z.object({
+  title: z
+    .string()
+    .min(1)
+    .max(200, "at most 200 characters")
+    .regex(/^[^\r\n]*$/, "a title is one line"),
+  content,
+});
+
+export const declaredBranches = z
+  .array(branch)
+  .min(least, `at least ${least} branches are needed; one question is a message`)
+  .max(most, `at most ${most} branches are supported`)
+  .nullish()
+  .openapi({
+    description:
+      "User turns after `messages`. All are answered side by side, each as a request of its own would be; the answer has each under its title",
+  });
+
+/** A branch, with its content as one text. */
+export interface DeclaredBranch {
+  title: string;
+  content: string;
+}
+
+/** The branches that a request declares; none if it does not. Throws what can't go with them. */
+export function branchesOf(
+  declared: z.output<typeof declaredBranches>,
+  { n, mode, maxBranches }: Settings,
+): DeclaredBranch[] {
+  if (!declared) return [];
+  const refuse = (field: string, why: string) => {
+    throw badField(field, `'${field}' can't be used with 'anabranch.branches': ${why}.`);
+  };
+  if (n > 1) refuse("n", "each branch has one answer");
+  if (mode === "parallel") refuse("anabranch.mode", "a declared branch does not branch again");
+  if (maxBranches > 0) refuse("anabranch.max_branches", "all of them are answered");
+  const titles = new Set<string>();
+  for (const [index, { title }] of declared.entries()) {
+    if (titles.has(title)) {
+      const field = `anabranch.branches[${index}].title`;
+      throw badField(field, `'${field}': two branches have the title "${title}".`, "invalid_value");
+    }
+    titles.add(title);
+  }
+  return declared.map((each) => ({ title: each.title, content: textOf(each.content) }));
+}

@@ -1,0 +1,11 @@
+// The content of a message: a text, or a list of text parts.
+import { z } from "@hono/zod-openapi";
+
+const textPart = z.object({ type: z.literal("text", "only text parts"), text: z.string() });
+
+export const content = z.union([z.string(), z.array(textPart).min(1)]);
+
+export function textOf(given: z.output<typeof content> | null | undefined): string {
+  if (typeof given === "string") return given;
+  return (given ?? []).map((part) => part.text).join("");
+}
