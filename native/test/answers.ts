@@ -105,11 +105,22 @@ export class Serving {
     onEvents?: (events: EngineEvent[], id: number) => void,
   ): Asked {
     const id = request.id ?? this.#next++;
+    this.engine.submit({ ...request, id });
+    return this.#follow(id, onEvents);
+  }
+
+  /** Submits requests that arrive together. */
+  askGroup(requests: readonly Omit<EngineRequest, "id">[]): Asked[] {
+    const group = requests.map((request) => ({ ...request, id: this.#next++ }));
+    this.engine.submitGroup(group);
+    return group.map(({ id }) => this.#follow(id));
+  }
+
+  #follow(id: number, onEvents?: (events: EngineEvent[], id: number) => void): Asked {
     const waiting = new Map<string, (() => void)[]>();
     const kinds = new Set<string>();
     const events: EngineEvent[] = [];
     let batches = 0;
-    this.engine.submit({ ...request, id });
     const answer = new Promise<Answer>((resolve, reject) => {
       this.#broken.push(reject);
       this.#live.set(id, (batch) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  bodiesOf,
   collectChoices,
   collectLanes,
   LaneAnswer,
@@ -93,6 +94,33 @@ describe("the client library", () => {
       content: "x a ",
       anabranch: { parts: [{ serial: "x " }, { parallel: [{ title: "A", body: "a " }] }] },
     });
+  });
+
+  it("gives declared branches by their titles, and as text under them", () => {
+    const answer = collect(
+      chunk("", { ...opened, declared: true }),
+      chunk("b ", { lane: 2, stage: 1, title: "B" }),
+      chunk("a", { lane: 1, stage: 1, title: "A" }),
+      chunk("", { event: "branch_closed", lane: 2, stage: 1, title: "B", reason: "stop" }),
+      chunk("", { event: "branch_closed", lane: 1, stage: 1, title: "A", reason: "cap" }),
+      chunk("", { event: "stage_closed", stage: 1 }),
+    );
+    const parallel = [
+      { title: "A", body: "a" },
+      { title: "B", body: "b " },
+    ];
+    expect(answer.text).toBe("**A**\n\na\n\n**B**\n\nb ");
+    expect(answer.message).toEqual({
+      ...{ role: "assistant", content: answer.text, anabranch: { parts: [{ parallel }] } },
+    });
+    expect(answer.branches.get("B")).toMatchObject({ text: "b ", reason: "stop" });
+    expect(bodiesOf(answer.message)).toEqual(
+      new Map([
+        ["A", "a"],
+        ["B", "b "],
+      ]),
+    );
+    expect(bodiesOf({ content: "no parts" }).size).toBe(0);
   });
 
   it("keeps the choices of one stream apart", async () => {

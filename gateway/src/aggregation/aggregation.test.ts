@@ -23,6 +23,11 @@ const opened = (stage: number, lanes: number[]) =>
     case: "stageOpened",
     value: { stage, lanes, titles: lanes.map((lane) => `T${lane}`) },
   });
+const declared = (stage: number, lanes: number[]) =>
+  event({
+    case: "stageOpened",
+    value: { stage, lanes, titles: lanes.map((lane) => `T${lane}`), declared: true },
+  });
 const outlined = (stage: number, lanes: number[]) =>
   event({
     case: "stageOpened",
@@ -94,6 +99,28 @@ describe("an ordered stream", () => {
       // biome-ignore format: one entry per event above
       ["Intro. ", "", "a1 ", "", "", "", "a2 ", "b1 ", "b2 ", "c1 ", "", "End.", ""],
     );
+  });
+
+  it("shows declared branches under their titles, which come with the first text", () => {
+    const { ordered, whole, chunks } = present([
+      declared(1, [1, 2, 3]),
+      text(2, "b1"),
+      text(1, "a1"),
+      text(1, "a2"),
+      branchClosed(1, CloseReason.EOS),
+      branchClosed(3, CloseReason.EOS),
+      branchClosed(2, CloseReason.STOP),
+      stageClosed(1),
+      finished(),
+    ]);
+    expect(ordered).toEqual(
+      // biome-ignore format: one entry per event above
+      ["", "", "**T1**\n\na1", "a2", "\n\n**T2**\n\nb1", "", "\n\n**T3**\n\n", "", ""],
+    );
+    expect(whole).toBe(ordered.join(""));
+    expect(collect(chunks).text).toBe(whole);
+    expect(chunks[0]?.mark).toMatchObject({ event: "stage_opened", declared: true });
+    expect(chunks.map(({ text }) => text).join("")).toBe("b1a1a2");
   });
 
   it("never sends what follows a stop string", () => {
