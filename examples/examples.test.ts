@@ -34,6 +34,12 @@ describe("the example", () => {
     expect(text).toMatch(/Tokyo[\s\S]*\d+ visible tokens in \d+ steps, 3 branches/);
   });
 
+  it("declared.ts prints an answer to every question", async () => {
+    const text = await output(process.execPath, "declared.ts");
+    expect(text).toMatch(/^Describe Japan\.\n {2}.*\S[\s\S]*\nDescribe Egypt\.\n {2}.*\S/);
+    expect(text).toMatch(/\nWhat is 7 \+ 5\?\n {2}.*12/);
+  });
+
   it("lanes.ts prints three branches under their titles", async () => {
     const branches = (await output(process.execPath, "lanes.ts")).match(/^ {2}■ .+: .+$/gm);
     expect(branches).toHaveLength(3);

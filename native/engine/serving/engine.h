@@ -81,8 +81,8 @@ class Engine {
   /// request can't be served now, or ever.
   void submit(RequestSpec spec);
   /// Queues requests that arrive together, the branches of one answer: all of them, or none. Where
-  /// their prompts begin alike, whole blocks are prefilled once. A queue that is not full takes them
-  /// all. Throws as submit() does; the error of one request names it as "branches[i]".
+  /// their prompts begin alike, whole blocks are prefilled once. A queue that is not full takes
+  /// them all. Throws as submit() does; the error of one request names it as "branches[i]".
   void submit_group(std::vector<RequestSpec> specs);
   /// Finishes a request in the next step; it still emits `finished`. Ignores unknown ids.
   void cancel(std::uint32_t id);
