@@ -1,4 +1,5 @@
 // A client of the gateway that streams chat answers of one model and measures them.
+import { serverSentData } from "./server-sent-data.ts";
 
 export const modes = ["auto", "parallel", "serial"] as const;
 /** `anabranch.mode` of a request. */
@@ -43,18 +44,6 @@ interface Chunk {
   } | null;
 }
 
-/** The chunks of a stream of server-sent events. */
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> {
-  let rest = "";
-  for await (const text of body.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) {
-      if (line.startsWith("data: {")) yield JSON.parse(line.slice("data: ".length)) as Chunk;
-    }
-  }
-}
-
 export class ChatClient {
   readonly #url: string;
   readonly #key: string;
@@ -81,14 +70,15 @@ export class ChatClient {
     const headers = { authorization: `Bearer ${this.#key}`, "content-type": "application/json" };
     const began = performance.now();
     const response = await fetch(this.#url, { method: "POST", headers, body });
-    if (!response.ok || !response.body) {
+    if (!response.ok) {
       throw new Error(`${model}: ${response.status} ${await response.text()}`);
     }
     let text = "";
     let finish: string | undefined;
     let firstMs: number | null = null;
     let usage: Chunk["usage"];
-    for await (const chunk of chunksOf(response.body)) {
+    for await (const data of serverSentData(response)) {
+      const chunk = data as Chunk;
       if (chunk.error) throw new Error(`${model}: ${JSON.stringify(chunk.error)}`);
       text += chunk.choices[0]?.delta?.content ?? "";
       if (text !== "") firstMs ??= performance.now() - began;

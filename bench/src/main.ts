@@ -10,6 +10,10 @@ interface Entry {
 
 /** To add a subject, add its file and one line here. */
 const subjects: Record<string, Entry> = {
+  declared: {
+    about: "many questions about one text, in one request and in separate ones",
+    load: () => import("./declared.ts"),
+  },
   engine: { about: "decode and prefill speed of the engine", load: () => import("./engine.ts") },
   load: { about: "latency seen by clients of a busy engine", load: () => import("./load.ts") },
   memory: { about: "what serving a model takes of memory", load: () => import("./memory.ts") },

@@ -1,0 +1,103 @@
+// Ways to have many questions about one text answered: what each asks of a server, and when answers came.
+import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
+import { serverSentData } from "./server-sent-data.ts";
+
+/** Questions about one text. */
+export interface Task {
+  context: string;
+  questions: readonly string[];
+}
+
+/** One way to ask, as it went. */
+export interface Run {
+  /** To the last byte of the last answer. */
+  ms: number;
+  /** To the end of the first answer. */
+  firstAnswerMs: number;
+  /** Of the questions, in order. */
+  texts: string[];
+}
+
+/** A server with OpenAI's API, and what every request to it has in common. */
+export interface Server {
+  url: string;
+  headers: Record<string, string>;
+  fields: object;
+}
+
+export const ways = ["declared", "sequential", "concurrent"] as const;
+export type Way = (typeof ways)[number];
+
+const turnsOf = (context: string) => [{ role: "system", content: context }];
+
+async function post({ url, headers, fields }: Server, body: object): Promise<Response> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body: JSON.stringify({ ...fields, ...body }),
+  });
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+  return response;
+}
+
+interface Completion {
+  choices: { message: { content: string } }[];
+}
+
+/** Each question as a request of its own; `take` sees the whole answer. */
+async function askOne(
+  server: Server,
+  { context, questions }: Task,
+  index: number,
+  take: (completion: object) => void,
+): Promise<string> {
+  const question = { role: "user", content: questions[index] };
+  const response = await post(server, { messages: [...turnsOf(context), question] });
+  const completion = (await response.json()) as Completion;
+  take(completion);
+  return completion.choices[0]?.message.content ?? "";
+}
+
+/** One request that declares the questions. */
+async function askDeclared(server: Server, { context, questions }: Task): Promise<Run> {
+  const began = performance.now();
+  const branches = questions.map((content, index) => ({ title: `${index}`, content }));
+  const response = await post(server, {
+    ...{ messages: turnsOf(context), stream: true },
+    anabranch: { branches, cache: "bypass", stream: "lanes" },
+  });
+  const answer = new LaneAnswer();
+  let firstAnswerMs = Number.NaN;
+  for await (const data of serverSentData(response)) {
+    const chunk = data as LaneChunk & { error?: unknown };
+    if (chunk.error) throw new Error(JSON.stringify(chunk.error));
+    const mark = answer.push(chunk);
+    if (mark?.event === "branch_closed" && Number.isNaN(firstAnswerMs)) {
+      firstAnswerMs = performance.now() - began;
+    }
+  }
+  const ms = performance.now() - began;
+  return { ms, firstAnswerMs, texts: [...answer.branches.values()].map(({ text }) => text) };
+}
+
+/** @param take sees every whole answer to a separate request */
+export async function ask(
+  way: Way,
+  server: Server,
+  task: Task,
+  take: (completion: object) => void = () => {},
+): Promise<Run> {
+  if (way === "declared") return askDeclared(server, task);
+  const began = performance.now();
+  let firstAnswerMs = Number.NaN;
+  const one = async (index: number) => {
+    const text = await askOne(server, task, index, take);
+    if (Number.isNaN(firstAnswerMs)) firstAnswerMs = performance.now() - began;
+    return text;
+  };
+  const texts: string[] = [];
+  const indices = task.questions.keys();
+  if (way === "concurrent") texts.push(...(await Promise.all([...indices].map(one))));
+  else for (const index of indices) texts.push(await one(index));
+  return { ms: performance.now() - began, firstAnswerMs, texts };
+}
