@@ -1,4 +1,5 @@
 // Ways to have many questions about one text answered: what each asks of a server, and when answers came.
+import { setTimeout as sleep } from "node:timers/promises";
 import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
 import { serverSentData } from "./server-sent-data.ts";
 
@@ -30,12 +31,20 @@ export type Way = (typeof ways)[number];
 
 const turnsOf = (context: string) => [{ role: "system", content: context }];
 
-async function post({ url, headers, fields }: Server, body: object): Promise<Response> {
+/** How often a request that no worker began is sent, as SDKs do. The gateway waits for half a minute each time. */
+const attempts = 20;
+
+async function post(server: Server, body: object, attempt = 1): Promise<Response> {
+  const { url, headers, fields } = server;
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { ...headers, "content-type": "application/json" },
     body: JSON.stringify({ ...fields, ...body }),
   });
+  if (response.status === 503 && attempt < attempts) {
+    await sleep(1000 * Number(response.headers.get("retry-after") ?? 1));
+    return post(server, body, attempt + 1);
+  }
   if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
   return response;
 }

@@ -45,6 +45,15 @@ describe("a group", () => {
     }
   });
 
+  it("leaves no block behind if it ends in the step in which it arrives", async () => {
+    const serving = new Serving({ model: tiny });
+    const unsalted = group(3, { maxTokens: 1, cacheSalt: new Uint8Array() });
+    for (let i = 0; i < 20; i++) {
+      await Promise.all(serving.askGroup(unsalted).map(({ answer }) => answer));
+    }
+    serving.expectAllFree();
+  });
+
   it("is refused whole, by the name of the request that is wrong", async () => {
     const serving = new Serving({ model: tiny });
     const requests = group(4);

@@ -157,8 +157,9 @@ void Engine::enqueue(Make make) {
   }
   queued_ += static_cast<int>(requests.size());
   arriving_ += static_cast<int>(requests.size());
-  commands_.push_back([this, requests = std::move(requests)] {
-    for (const auto& request : requests) scheduler_->submit(request);
+  // The scheduler alone keeps them: whoever else did would keep their blocks.
+  commands_.push_back([this, requests = std::move(requests)]() mutable {
+    for (auto& request : requests) scheduler_->submit(std::move(request));
   });
   wake_.notify_one();
 }
