@@ -1,7 +1,8 @@
 // The worker's Prometheus metrics: the engine's counters, read on every scrape, and the times of answers.
 
-import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { FinishReason, PlanDrop } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { EngineStatusResponse } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import type { Finished } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 type Read = (status: EngineStatusResponse) => number | bigint | undefined;
@@ -89,6 +90,7 @@ export class Metrics {
     "Time between two messages that carry tokens of the same answer",
   );
   readonly #answers: Counter<"end">;
+  readonly #plans: Counter<"end">;
 
   constructor(model: string, status: () => Promise<EngineStatusResponse>) {
     this.#status = status;
@@ -98,12 +100,18 @@ export class Metrics {
       labelNames: ["end"],
       registers: [this.#registry],
     });
+    this.#plans = new Counter({
+      name: "anabranch_plans_total",
+      help: "Plans of finished answers by end: forked, or dropped because of few_titles or a long_title",
+      labelNames: ["end"],
+      registers: [this.#registry],
+    });
     this.#registry.setDefaultLabels({ model });
   }
 
   /** Starts the clock of an answer. */
   begin(): AnswerClock {
-    return new AnswerClock(this.#firstToken, this.#betweenMessages, this.#answers);
+    return new AnswerClock(this.#firstToken, this.#betweenMessages, this.#answers, this.#plans);
   }
 
   get contentType(): string {
@@ -144,19 +152,31 @@ const words: Partial<Record<FinishReason, string>> = {
   [FinishReason.DEADLINE]: "deadline",
 };
 
+const planDrops: Partial<Record<PlanDrop, string>> = {
+  [PlanDrop.FEW_TITLES]: "few_titles",
+  [PlanDrop.LONG_TITLE]: "long_title",
+};
+
 /** Measures the times of one answer. */
 export class AnswerClock {
   readonly #firstToken: Histogram;
   readonly #betweenMessages: Histogram;
   readonly #answers: Counter<"end">;
+  readonly #plans: Counter<"end">;
   #last = performance.now();
   #begun = false;
   #ended = false;
 
-  constructor(firstToken: Histogram, betweenMessages: Histogram, answers: Counter<"end">) {
+  constructor(
+    firstToken: Histogram,
+    betweenMessages: Histogram,
+    answers: Counter<"end">,
+    plans: Counter<"end">,
+  ) {
     this.#firstToken = firstToken;
     this.#betweenMessages = betweenMessages;
     this.#answers = answers;
+    this.#plans = plans;
   }
 
   /** A message with tokens has arrived. */
@@ -166,6 +186,15 @@ export class AnswerClock {
     histogram.observe((now - this.#last) / 1000);
     this.#last = now;
     this.#begun = true;
+  }
+
+  /** The engine has ended the answer; its usage says what became of its plans. */
+  finish({ reason, usage }: Finished): void {
+    this.end(reason);
+    if (!usage) return;
+    if (usage.stages > 0) this.#plans.inc({ end: "forked" }, usage.stages);
+    const dropped = planDrops[usage.droppedPlan];
+    if (dropped !== undefined) this.#plans.inc({ end: dropped });
   }
 
   /** Only the first call counts. */

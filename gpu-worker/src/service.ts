@@ -185,7 +185,7 @@ async function* relay(
     if (engineEvents.some(({ event }) => event.case === "tokens")) clock.message();
     const wasStopped = reader.isStopped(branch);
     const events = reader.events(branch, engineEvents);
-    for (const { event } of events) if (event.case === "finished") clock.end(event.value.reason);
+    for (const { event } of events) if (event.case === "finished") clock.finish(event.value);
     if (events.length > 0) outbox.put(create(GenerateResponseSchema, { events }));
     if (reader.isStopped(branch) && !wasStopped) stop(branch);
   };

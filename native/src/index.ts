@@ -212,6 +212,8 @@ export interface EngineUsage {
   outlineTokens: number;
   /** Of branches that are not part of the answer. */
   droppedTokens: number;
+  /** Why a plan opened no branches, as PlanDrop in the protocol; 0: none was dropped. */
+  droppedPlan: number;
 }
 
 export interface EngineToken {
@@ -479,6 +481,7 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
             branches: word(),
             outlineTokens: word(),
             droppedTokens: word(),
+            droppedPlan: word(),
           },
         };
       case 8:

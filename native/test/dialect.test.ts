@@ -202,26 +202,109 @@ describe("a plan and its fork", () => {
   });
 });
 
+describe("titles that the client sees, at the beginning of their branches", () => {
+  const leads = {
+    opening: [{ ids: [branchOpen] }, "title"],
+    visible: ["serial", "opening", "body"],
+    index: [30, 31, 30, 31, 30, 31].map((id) => ({ ids: [id] })),
+    caps: { branches: 6, title_tokens: 3, branch_tokens: 12, stages: 2 },
+  };
+  const shown = new Serving({ model: branching(leads) });
+  /** Titles of any length in so few tokens that many begin with their number. */
+  const numbered: Bias = [
+    ...[[titleOpen, 900] as const, [fork, 870] as const],
+    ...[[titleClose, 800] as const, [branchClose, 400] as const],
+    ...[30, 31, 40].map((id) => [id, 780] as const),
+  ];
+  const plans = (bias: Bias, seed: number, more: Partial<EngineRequest> = {}) => ({
+    ...{ prompt: [5, 6, 7, 40], parallel: true, maxTokens: 300, returnLogits: true, seed, ...more },
+    cacheSalt: new TextEncoder().encode(`${seed}`),
+    sampling: varied(bias, { temperature: 20, frequencyPenalty: 0, logprobs: true }),
+  });
+
+  const logits = (answer: Answer, lane: number) =>
+    of(answer, "logits").filter((event) => event.lane === lane);
+
+  it("a branch opens with its marker, hidden, and its title, visible", async () => {
+    const answer = await ask(eager, {}, shown);
+    const [opened] = of(answer, "stageOpened");
+    expect(opened?.lanes.length).toBeGreaterThan(1);
+    for (const { lane, title } of opened?.lanes ?? []) {
+      const opening = answer.lanes[lane]?.slice(0, title.length + 1) ?? [];
+      expect(idsOf(opening)).toEqual([branchOpen, ...title]);
+      expect(opening.map(({ visible }) => visible)).toEqual([false, ...title.map(() => true)]);
+    }
+    expectExactUsage(answer, 200);
+  });
+
+  it("drafts of a title's end and of the next one's mark change nothing but the steps", async () => {
+    let counted = 0;
+    for (let seed = 0; seed < 40; seed++) {
+      const request = plans(numbered, seed);
+      let [steps, planned] = [0, 0];
+      const answer = await shown.ask(request, (events) => {
+        steps++;
+        if (events.some((event) => event.kind === "stageOpened")) planned ||= steps;
+      }).answer;
+      const alone = await shown.answer({ ...request, sequential: true });
+      expect(answer.lanes).toEqual(alone.lanes);
+      expect(of(answer, "stageOpened")).toEqual(of(alone, "stageOpened"));
+      for (const lane of answer.lanes.keys())
+        expect(logits(answer, lane)).toEqual(logits(alone, lane));
+      const [opened] = of(answer, "stageOpened");
+      const titles = opened?.lanes.flatMap(({ title }) => title) ?? [];
+      // One step for the first title's opening, one for the fork, and one for each title token that is no
+      // accepted draft.
+      if (opened && planned < 2 + titles.length) counted++;
+    }
+    shown.expectAllFree();
+    expect(counted).toBeGreaterThan(0);
+  });
+
+  it("a title that is too long ends the plan, and the titles before it are used", async () => {
+    let cut = 0;
+    for (let seed = 0; seed < 60; seed++) {
+      const answer = await shown.answer(plans(numbered, seed));
+      const ids = trunk(answer);
+      const [opened] = of(answer, "stageOpened");
+      if (ids[0] !== titleOpen || !opened) continue;
+      const plan = ids.slice(0, ids.indexOf(fork));
+      const titles = plan.join().split(`${titleOpen}`).slice(1);
+      const last = plan.slice(plan.lastIndexOf(titleOpen) + 1, -1);
+      expect(titles.length).toBeGreaterThan(1);
+      if (last.length <= leads.caps.title_tokens) continue;
+      cut++;
+      expect(opened.lanes.map(({ title }) => title)).not.toContainEqual(last);
+      expect(answer.lanes[0]?.[plan.length - 1]).toMatchObject({ id: titleClose, forced: true });
+      expect(answer.lanes[0]?.[plan.length]).toMatchObject({ id: fork, forced: true });
+    }
+    expect(cut).toBeGreaterThan(0);
+  });
+});
+
 describe("a plan that can't be used is dropped", () => {
-  const cases: { name: string; bias: Bias; sampling?: Sampling; plan: number }[] = [
+  const cases: { name: string; bias: Bias; sampling?: Sampling; plan: number; why: number }[] = [
     {
       name: "of one title",
       bias: [...eager, [fork, 950]],
       plan: 4,
+      why: 1,
     },
     {
       name: "of one title, repeated",
       bias: [...eager, [100, 700]],
       sampling: { frequencyPenalty: 0 },
       plan: 13,
+      why: 1,
     },
     {
       name: "with a title that is too long",
       bias: [[titleOpen, 900]],
       plan: 5,
+      why: 2,
     },
   ];
-  it.each(cases)("$name", async ({ bias, sampling, plan }) => {
+  it.each(cases)("$name", async ({ bias, sampling, plan, why }) => {
     const answer = await ask(bias, {
       maxTokens: 60,
       returnLogits: true,
@@ -231,7 +314,7 @@ describe("a plan that can't be used is dropped", () => {
     expect(planAt(answer)).toBe(0);
     expect(ids.slice(plan).filter((id) => everyMarker.includes(id as 10))).toEqual([]);
     expect(answer.usage).toMatchObject({ stages: 0, branches: 0, completionTokens: 60 });
-    expect(answer.usage.visibleTokens).toBe(60 - plan);
+    expect(answer.usage).toMatchObject({ visibleTokens: 60 - plan, droppedPlan: why });
     // The answer continues from the token before the plan, which gives its logits again.
     const at = indices(answer);
     expect(at).toEqual([...at].sort((a, b) => a - b));

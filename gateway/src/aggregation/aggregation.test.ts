@@ -273,7 +273,7 @@ describe("the document", () => {
       stages: 1,
       branches: 2,
       steps: 5,
-      ...{ outlineTokens: 0, droppedTokens: 0 },
+      ...{ outlineTokens: 0, droppedTokens: 0, droppedPlans: [] },
     });
   });
 

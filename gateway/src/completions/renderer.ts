@@ -1,6 +1,9 @@
 import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
 import type { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
-import { FinishReason as Reason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import {
+  PlanDrop,
+  FinishReason as Reason,
+} from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { ChoiceDocument, Fragment } from "../aggregation/presenter.ts";
 import type { Counts } from "../usage/counts.ts";
 
@@ -26,6 +29,11 @@ export function finishWord(reason: FinishReason): "stop" | "length" {
   return reason === Reason.STOP ? "stop" : "length";
 }
 
+export const planDropWords = ["few_titles", "long_title"] as const;
+
+const planDropWord = (reason: PlanDrop): (typeof planDropWords)[number] =>
+  reason === PlanDrop.LONG_TITLE ? "long_title" : "few_titles";
+
 /** OpenAI's usage block, with ours inside. */
 export function usageBlock(counts: Counts) {
   return {
@@ -41,6 +49,7 @@ export function usageBlock(counts: Counts) {
       cached_tokens: counts.cachedTokens,
       outline_tokens: counts.outlineTokens,
       dropped_tokens: counts.droppedTokens,
+      dropped_plans: counts.droppedPlans.map(planDropWord),
     },
   };
 }

@@ -1,6 +1,7 @@
 // The bodies of answers that are not streamed, for the OpenAPI document.
 import { z } from "@hono/zod-openapi";
 import { answerPart } from "./answer-part.ts";
+import { planDropWords } from "./renderer.ts";
 
 const usage = z
   .object({
@@ -16,6 +17,7 @@ const usage = z
       cached_tokens: z.int(),
       outline_tokens: z.int(),
       dropped_tokens: z.int(),
+      dropped_plans: z.array(z.enum(planDropWords)),
     }),
   })
   .openapi("CompletionUsage");

@@ -1,5 +1,5 @@
 // The token counts of an answer, as its usage block reports them.
-import type { Usage } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { PlanDrop, type Usage } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { Tally } from "./token-tally.ts";
 
 export interface Counts extends Tally {
@@ -17,10 +17,11 @@ export const noCounts: Counts = {
   branches: 0,
   outlineTokens: 0,
   droppedTokens: 0,
+  droppedPlans: [],
 };
 
-export function countsOf({ $typeName: _, $unknown: __, ...counts }: Usage): Counts {
-  return counts;
+export function countsOf({ $typeName: _, $unknown: __, droppedPlan, ...counts }: Usage): Counts {
+  return { ...counts, droppedPlans: droppedPlan === PlanDrop.UNSPECIFIED ? [] : [droppedPlan] };
 }
 
 /** The sum over choices. They share one prompt; the choice with the fewest cached tokens prefilled it. */
@@ -36,5 +37,6 @@ export function sumOfChoices(choices: readonly Counts[]): Counts {
     branches: sum(({ branches }) => branches),
     outlineTokens: sum(({ outlineTokens }) => outlineTokens),
     droppedTokens: sum(({ droppedTokens }) => droppedTokens),
+    droppedPlans: choices.flatMap(({ droppedPlans }) => droppedPlans),
   };
 }

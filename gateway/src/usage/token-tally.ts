@@ -1,4 +1,5 @@
 // Token counts of an answer that never reached its `finished` event, added up from its lane events.
+import type { PlanDrop } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
 interface LaneTokens {
@@ -16,6 +17,8 @@ export interface Tally {
   /** Known only of whole answers. */
   outlineTokens: number;
   droppedTokens: number;
+  /** One of each choice whose plan was dropped. */
+  droppedPlans: readonly PlanDrop[];
   /**
    * Trunk tokens plus the longest branch of every stage that the trunk waits for: the answer took at least
    * this many.
@@ -63,6 +66,7 @@ export class TokenTally {
       steps,
       outlineTokens: 0,
       droppedTokens: 0,
+      droppedPlans: [],
     };
   }
 }

@@ -19,7 +19,7 @@ interface DialectFile {
   join: Markup;
   tail_close?: Markup;
   index?: { ids: number[] }[];
-  visible?: ("serial" | "body" | "tail")[];
+  visible?: ("serial" | "opening" | "body" | "branch_close" | "tail")[];
   caps?: Partial<DialectCaps>;
 }
 
@@ -43,6 +43,8 @@ export class Dialect {
   readonly titles: { open: readonly number[]; close: readonly number[] };
   /** Parts hold the whole answer: the dialect hides nothing but what it forces. */
   readonly isFullyVisible: boolean;
+  /** A branch's text begins with its title. */
+  readonly showsOpening: boolean;
   readonly #file: DialectFile;
 
   constructor(file: DialectFile, caps: Partial<Caps> = {}) {
@@ -66,6 +68,7 @@ export class Dialect {
     const { visible = ["serial", "body"], tail_close } = file;
     this.isFullyVisible =
       tail_close === undefined && visible.includes("serial") && visible.includes("body");
+    this.showsOpening = visible.includes("opening");
   }
 
   /** The same dialect with other caps. */

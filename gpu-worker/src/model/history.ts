@@ -48,8 +48,10 @@ function stageIds(
   const titles: number[][] = [];
   const lanes: number[][] = [];
   for (const { title, body } of branches) {
-    const name = encode(title);
-    const text = encode(body);
+    const split = dialect.showsOpening ? lead(title, body) : { title, text: body };
+    if (!split) return null;
+    const name = encode(split.title);
+    const text = encode(split.text);
     if (!name || !text || name.length === 0 || name.length > caps.titleTokens) return null;
     titles.push(name);
     const lane = [...dialect.opening(name, titles.length), ...text, ...branchClose];
@@ -58,4 +60,15 @@ function stageIds(
   }
   if (new Set(titles.map((title) => title.join())).size < branches.length) return null;
   return { plan: dialect.plan(titles), branches: lanes, join: [...join] };
+}
+
+/**
+ * Takes the lead, with the spaces before it, off the text that begins with it; null if it does not. Titles
+ * are reported without the spaces around them.
+ */
+function lead(title: string, body: string): { title: string; text: string } | null {
+  const start = body.length - body.trimStart().length;
+  const end = start + title.length;
+  if (title === "" || body.slice(start, end) !== title) return null;
+  return { title: body.slice(0, end), text: body.slice(end) };
 }

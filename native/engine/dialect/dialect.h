@@ -30,7 +30,7 @@ struct Dialect {
   Marker title_open;
   Marker title_close;
   Marker fork;
-  Template opening;  // forced into each branch; its first part is a marker
+  Template opening;  // forced into each branch; its first part is a marker, which is never visible
   Marker branch_close;
   Template join;      // forced into the trunk when the stage closes; its first part is a marker
   Marker tail_close;  // ends the text after a join that still belongs to the stage
@@ -64,6 +64,8 @@ struct Dialect {
 /// many tokens. So few extra rows cost next to nothing beside one row, and most title tokens are
 /// not the last.
 inline constexpr size_t kMaxDraftTokens = 3;
+/// Tokens of a title's beginning that are drafted for the next one ("- **").
+inline constexpr size_t kMaxMarkTokens = 2;
 
 /// The number of tokens at the end of `text` that may be the beginning of `marker`.
 int partial_match(std::span<const int> text, const std::vector<int>& marker);

@@ -43,13 +43,16 @@ class DialectPolicy final : public DecodingPolicy {
                      : free_text(texts_[lane.id], &dialect_->branch_close, end_tokens_.ignored));
   }
 
-  /// Within a title: its close and the next title's opening.
+  /// Within a title: its close, the next title's opening, and how that title probably begins.
   std::vector<int> draft(const Request&) const override {
     if (state_ == State::kTitle) return title_end();
     if (state_ != State::kMarker) return {};
     for (const MarkerOption& option : marker_options_) {
       if (option.marker != &dialect_->title_open) continue;
-      return {option.ids.begin() + static_cast<std::ptrdiff_t>(marker_length_), option.ids.end()};
+      std::vector<int> out(option.ids.begin() + static_cast<std::ptrdiff_t>(marker_length_),
+                           option.ids.end());
+      append_next_mark(out);
+      return out;
     }
     return {};
   }
@@ -262,9 +265,45 @@ class DialectPolicy final : public DecodingPolicy {
     state_ = State::kTitle;
   }
 
+  /// Whether the current title may end here: not where all titles before it ended with one token,
+  /// such as the bold mark's, that it does not have yet.
+  bool may_end_here() const {
+    if (titles_.size() < 3) return true;
+    const int last = titles_.front().back();
+    const bool shared = std::all_of(titles_.begin(), titles_.end() - 1,
+                                    [&](const auto& title) { return title.back() == last; });
+    return !shared || titles_.back().back() == last;
+  }
+
+  /// A visible title begins with its mark, as the document has it. The next one's is that of the
+  /// last title, a number counted on: as many tokens as the last two have in common.
+  void append_next_mark(std::vector<int>& out) const {
+    if (!dialect_->opening_visible || titles_.empty()) return;
+    const auto rest = [&](size_t i) {
+      const std::span<const int> title(titles_[i]);
+      if (i >= dialect_->index.size()) return title;
+      const auto& number = dialect_->index[i];
+      const bool counted = std::ranges::mismatch(number, title).in1 == number.end();
+      return counted ? title.subspan(number.size()) : title;
+    };
+    const size_t last = titles_.size() - 1;
+    auto mark = rest(last).first(std::min(rest(last).size(), kMaxMarkTokens));
+    if (last > 0) {
+      const auto end = std::ranges::mismatch(mark, rest(last - 1)).in1;
+      mark = mark.first(static_cast<size_t>(end - mark.begin()));
+    }
+    const bool counted = rest(last).size() < titles_[last].size();
+    if (counted && last + 1 < dialect_->index.size()) {
+      const auto& number = dialect_->index[last + 1];
+      out.insert(out.end(), number.begin(), number.end());
+    }
+    out.insert(out.end(), mark.begin(), mark.end());
+  }
+
   /// The tokens that close the current title and open the next one, if they are few. Nothing if the
   /// title would be empty, or if the plan has its last title: then the fork follows, forced.
   std::vector<int> title_end() const {
+    if (titles_.back().empty() || !may_end_here()) return {};
     const Marker& close = dialect_->title_close;
     const int there = partial_match(texts_[0].ids, close.ids);
     const int next = static_cast<int>(titles_.size()) + 1;
@@ -273,7 +312,9 @@ class DialectPolicy final : public DecodingPolicy {
     out.erase(out.begin(), out.begin() + there);
     const auto begin = dialect_->full_marker(dialect_->title_open, next);
     out.insert(out.end(), begin.begin(), begin.end());
-    return out.size() > kMaxDraftTokens ? std::vector<int>{} : out;
+    if (out.size() > kMaxDraftTokens) return {};
+    append_next_mark(out);
+    return out;
   }
 
   void step_title(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
@@ -291,7 +332,7 @@ class DialectPolicy final : public DecodingPolicy {
     title.push_back(sampled.token);
     write_text(request, lane, sampled, &close, false, events);
     if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + close_begun) {
-      drop_plan(request, lane);
+      cut_plan(request, lane, events);
     }
   }
 
@@ -340,31 +381,71 @@ class DialectPolicy final : public DecodingPolicy {
       fork(request, lane, events);
   }
 
-  void fork(Request& request, Lane& lane, EventBuffer& events) {
-    // A duplicate title stays in the plan but opens no branch.
-    std::vector<std::vector<int>> titles, openings;
-    size_t forced = 0;
+  /// The titles that open a branch: those of the plan without repetitions.
+  std::vector<size_t> used_titles() const {
+    std::vector<size_t> used;
     for (size_t i = 0; i < titles_.size(); ++i) {
-      if (std::find(titles.begin(), titles.end(), titles_[i]) != titles.end()) continue;
+      const bool repeated =
+          std::ranges::any_of(used, [&](size_t earlier) { return titles_[earlier] == titles_[i]; });
+      if (!repeated) used.push_back(i);
+    }
+    return used;
+  }
+
+  /// A branch's forced beginning. Its marker is never visible.
+  std::vector<EmittedToken> opening_of(size_t title) const {
+    const auto ids =
+        dialect_->render(dialect_->opening, titles_[title], static_cast<int>(title) + 1);
+    const size_t marker = dialect_->opening.front().ids.size();
+    const auto shown = dialect_->opening_visible ? EmittedToken::kVisible : 0;
+    std::vector<EmittedToken> out;
+    for (int id : ids) {
+      out.push_back({id, EmittedToken::kForced | (out.size() < marker ? 0 : shown), 0, {}});
+    }
+    return out;
+  }
+
+  void fork(Request& request, Lane& lane, EventBuffer& events) {
+    std::vector<std::vector<int>> titles;
+    std::vector<std::vector<EmittedToken>> openings;
+    size_t forced = 0;
+    for (size_t i : used_titles()) {
       titles.push_back(titles_[i]);
-      openings.push_back(dialect_->render(dialect_->opening, titles_[i], static_cast<int>(i) + 1));
+      openings.push_back(opening_of(i));
       forced += openings.back().size();
     }
-    if (static_cast<int>(titles.size()) < dialect_->min_branches) return drop_plan(request, lane);
+    if (static_cast<int>(titles.size()) < dialect_->min_branches) {
+      return drop_plan(request, lane, PlanDrop::kFewTitles);
+    }
     if (request.remaining() < static_cast<int>(forced + openings.size())) {
       return request.finish(FinishReason::kLength);
     }
     state_ = State::kText;
-    request.open_stage(titles, openings, dialect_->opening_visible, events);
+    request.open_stage(titles, openings, events);
     texts_.resize(request.tree().lanes().size());
+  }
+
+  /// The last title is longer than a title may be: it is left out and ends the plan.
+  void cut_plan(Request& request, Lane& lane, EventBuffer& events) {
+    titles_.pop_back();
+    if (static_cast<int>(used_titles().size()) < dialect_->min_branches) {
+      return drop_plan(request, lane, PlanDrop::kLongTitle);
+    }
+    const int there = partial_match(texts_[0].ids, dialect_->title_close.ids);
+    std::vector<int> end = dialect_->full_marker(dialect_->title_close, 1);
+    end.erase(end.begin(), end.begin() + there);
+    const auto trigger = dialect_->full_marker(dialect_->fork, 1);
+    end.insert(end.end(), trigger.begin(), trigger.end());
+    if (force(request, lane, end, events)) fork(request, lane, events);
   }
 
   /// Drops an unusable plan: its segment is removed, markers are banned from now on, and the trunk
   /// continues with the last token and the counts from before the plan. Sampling indices keep
   /// counting.
-  void drop_plan(Request& request, Lane& lane) {
+  void drop_plan(Request& request, Lane& lane, PlanDrop reason) {
     may_branch_ = false;
     state_ = State::kText;
+    request.note_dropped_plan(reason);
     request.tree().drop_segment(static_cast<int>(dialect_->opener().ids.size()) - 1);
     request.counts(lane) = std::move(before_plan_.counts);
     texts_[0] = {std::move(before_plan_.ids), {}};

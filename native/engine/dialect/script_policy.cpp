@@ -94,16 +94,19 @@ class ScriptPolicy final : public DecodingPolicy {
         if (!runs_[run_ - 1].parallel) tree.begin_segment();
         continue;
       }
-      std::vector<std::vector<int>> openings;
+      std::vector<std::vector<EmittedToken>> openings;
       for (const auto& tokens : runs_[run_].tokens) {
         const size_t index = openings.size();
         const int opening =
             runs_[run_].openings.empty() ? !tokens.empty() : runs_[run_].openings[index];
-        openings.emplace_back(tokens.begin(), tokens.begin() + opening);
+        openings.emplace_back();
+        for (int token : std::span(tokens).first(static_cast<size_t>(opening))) {
+          openings.back().push_back({token, EmittedToken::kForced, 0, {}});
+        }
         next_[index] = openings.back().size();
       }
       first_branch_ = static_cast<int>(tree.lanes().size());
-      request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, false, events);
+      request.open_stage(std::vector<std::vector<int>>(openings.size()), openings, events);
       for (Lane& lane : tree.branches()) {
         if (lane.length() == 0 || closes_now(lane.id - first_branch_))
           request.close_branch(lane, CloseReason::kMarker, events);

@@ -8,7 +8,7 @@
 //   branch_closed lane, reason
 //   stage_closed  stage
 //   finished      reason, prompt, completion, visible, cached, steps, stages, branches, outline,
-//                 dropped
+//                 dropped, dropped_plan
 //   logits        lane, the lane's token index, logits × vocabulary
 //   branch_accepted lane: of an outlined stage; its text belongs to the answer
 #pragma once
@@ -35,6 +35,8 @@ enum class EventKind : std::uint32_t {
 
 // The values of FinishReason and CloseReason are those of the wire protocol.
 enum class FinishReason : std::uint32_t { kStop = 1, kLength = 2, kCancelled = 3, kDeadline = 4 };
+/// Why a plan opened no branches: it had too few different titles, or a title that never ended.
+enum class PlanDrop : std::uint32_t { kNone = 0, kFewTitles = 1, kLongTitle = 2 };
 enum class CloseReason : std::uint32_t { kMarker = 1, kEos = 2, kCap = 3, kDropped = 4 };
 
 struct Usage {
@@ -47,6 +49,7 @@ struct Usage {
   int branches = 0;
   int outline_tokens = 0;  // of hidden lanes that wrote titles
   int dropped_tokens = 0;  // of branches that are not part of the answer
+  PlanDrop dropped_plan = PlanDrop::kNone;
 };
 
 /// A token of a lane. One that may begin a marker is emitted as hidden; if it turns out to be text,
@@ -88,6 +91,7 @@ class EventBuffer {
           usage.steps, usage.stages, usage.branches, usage.outline_tokens, usage.dropped_tokens}) {
       payload.push_back(static_cast<std::uint32_t>(n));
     }
+    payload.push_back(static_cast<std::uint32_t>(usage.dropped_plan));
     add(EventKind::kFinished, request, payload);
   }
 

@@ -7,6 +7,18 @@
 #include "serving/score.h"
 
 namespace anabranch {
+namespace {
+
+std::vector<std::vector<int>> ids_of(const std::vector<std::vector<EmittedToken>>& lists) {
+  std::vector<std::vector<int>> out;
+  for (const auto& list : lists) {
+    auto& ids = out.emplace_back();
+    for (const EmittedToken& token : list) ids.push_back(token.id);
+  }
+  return out;
+}
+
+}  // namespace
 
 Request::Request(RequestSpec spec, BlockPool& pool)
     : spec_(std::move(spec)),
@@ -238,15 +250,17 @@ void Request::begin_stage(const std::vector<std::vector<int>>& titles, bool outl
 }
 
 void Request::open_stage(const std::vector<std::vector<int>>& titles,
-                         const std::vector<std::vector<int>>& openings, bool shown,
+                         const std::vector<std::vector<EmittedToken>>& openings,
                          EventBuffer& events) {
-  tree_.fork(openings);
+  tree_.fork(ids_of(openings));
   begin_stage(titles, false, events);
+  emit_openings(openings, events);
+}
+
+void Request::emit_openings(const std::vector<std::vector<EmittedToken>>& openings,
+                            EventBuffer& events) {
   for (size_t i = 0; i < openings.size(); ++i) {
-    for (int token : openings[i]) {
-      const auto flags = EmittedToken::kForced | (shown ? EmittedToken::kVisible : 0);
-      emit(tree_.branches()[i], {token, flags, 0, {}}, events);
-    }
+    for (const EmittedToken& token : openings[i]) emit(tree_.branches()[i], token, events);
   }
 }
 
@@ -285,16 +299,9 @@ int Request::open_outline(int at, std::span<const int> forced, EventBuffer& even
 void Request::open_outlined_stage(int outline, const std::vector<std::vector<int>>& titles,
                                   const std::vector<std::vector<EmittedToken>>& openings,
                                   EventBuffer& events) {
-  std::vector<std::vector<int>> ids;
-  for (const auto& opening : openings) {
-    auto& tokens = ids.emplace_back();
-    for (const EmittedToken& token : opening) tokens.push_back(token.id);
-  }
-  tree_.fork_beside(outline, ids);
+  tree_.fork_beside(outline, ids_of(openings));
   begin_stage(titles, true, events);
-  for (size_t i = 0; i < openings.size(); ++i) {
-    for (const EmittedToken& token : openings[i]) emit(tree_.branches()[i], token, events);
-  }
+  emit_openings(openings, events);
 }
 
 void Request::accept_branch(const Lane& lane, EventBuffer& events) {

@@ -74,8 +74,11 @@ class Request : public std::enable_shared_from_this<Request> {
   void emit(Lane& lane, const EmittedToken& token, EventBuffer& events);
   /// Tokens that were emitted as hidden are visible text after all.
   void release(const Lane& lane, std::span<const EmittedToken> tokens, EventBuffer& events);
+  /// Opens one branch per opening; the trunk waits until they are closed.
   void open_stage(const std::vector<std::vector<int>>& titles,
-                  const std::vector<std::vector<int>>& openings, bool shown, EventBuffer& events);
+                  const std::vector<std::vector<EmittedToken>>& openings, EventBuffer& events);
+  /// An answer has at most one dropped plan: it does not branch afterwards.
+  void note_dropped_plan(PlanDrop reason) { usage_.dropped_plan = reason; }
   void close_branch(Lane& lane, CloseReason reason, EventBuffer& events);
   void close_stage(ResumeRule rule, EventBuffer& events);
 
@@ -113,6 +116,7 @@ class Request : public std::enable_shared_from_this<Request> {
  private:
   void add_lane(const TokenCounts& seen);
   void begin_stage(const std::vector<std::vector<int>>& titles, bool outlined, EventBuffer& events);
+  void emit_openings(const std::vector<std::vector<EmittedToken>>& openings, EventBuffer& events);
   void add_counts(int branch);
   void emit_logits(int lane, std::span<const float> logits, EventBuffer& events) const;
   std::vector<int> draft_tokens() const;

@@ -188,6 +188,11 @@ export declare type Usage = Message<"anabranch.v1.Usage"> & {
    * @generated from field: uint32 dropped_tokens = 9;
    */
   droppedTokens: number;
+
+  /**
+   * @generated from field: anabranch.v1.PlanDrop dropped_plan = 10;
+   */
+  droppedPlan: PlanDrop;
 };
 
 /**
@@ -319,4 +324,37 @@ export enum CloseReason {
  * Describes the enum anabranch.v1.CloseReason.
  */
 export declare const CloseReasonSchema: GenEnum<CloseReason>;
+
+/**
+ * Why a plan opened no branches. The answer went on serially, without it.
+ *
+ * @generated from enum anabranch.v1.PlanDrop
+ */
+export enum PlanDrop {
+  /**
+   * no plan was dropped
+   *
+   * @generated from enum value: PLAN_DROP_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * it had fewer different titles than a stage needs branches
+   *
+   * @generated from enum value: PLAN_DROP_FEW_TITLES = 1;
+   */
+  FEW_TITLES = 1,
+
+  /**
+   * as before, because a title did not end within its limit
+   *
+   * @generated from enum value: PLAN_DROP_LONG_TITLE = 2;
+   */
+  LONG_TITLE = 2,
+}
+
+/**
+ * Describes the enum anabranch.v1.PlanDrop.
+ */
+export declare const PlanDropSchema: GenEnum<PlanDrop>;
 
