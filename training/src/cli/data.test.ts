@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openTestCluster } from "@anabranch/gateway/local/test-cluster.ts";
 import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -55,6 +56,53 @@ const lines = (path: string) =>
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe("prompts and answer", () => {
+  it("asks a served model every prompt, goes on after an interruption, and extract reads the result", async () => {
+    const cluster = await openTestCluster();
+    try {
+      await cluster.addWorker("one", ["--model", "models/small", "--model-id", "small"]);
+      process.env.ANSWER_TEST_KEY = await cluster.key("data");
+      const prompts = join(folder, "prompts.jsonl");
+      const made = await data("prompts", "--n", "12", "--out", prompts, "--json");
+      expect(JSON.parse(made.stdout)).toMatchObject({ prompts: 12 });
+      const out = join(folder, "answers.jsonl");
+      const ask = (...more: string[]) =>
+        data(
+          ...["answer", "--in", prompts, "--out", out, "--url", `${cluster.url}/v1`, "--json"],
+          ...["--model", "small", "--key-env", "ANSWER_TEST_KEY", "--max-tokens", "20", ...more],
+        );
+      const first = await ask("--limit", "5", "--mode", "serial");
+      expect(JSON.parse(first.stdout)).toMatchObject({ answers: 5, refused: 0 });
+      // A run that is killed may leave half a line.
+      appendFileSync(out, '{"id": "topic-6", "model": "sm');
+      const rest = await ask("--samples", "2");
+      expect(JSON.parse(rest.stdout)).toMatchObject({ answers: 2 * 12 - 5 });
+      const rows = lines(out);
+      const asked = rows.map(({ prompt, sample }) => `${prompt} ${sample}`);
+      expect(new Set(asked).size).toBe(24);
+      expect(JSON.parse((await ask("--samples", "2")).stdout)).toMatchObject({ answers: 0 });
+      const cut = rows.filter(({ finish }) => finish === "length").length;
+      expect(cut).toBeGreaterThan(0);
+      const parts = await data("extract", "--in", out, "--out", join(folder, "p.jsonl"), "--json");
+      expect(JSON.parse(parts.stdout)).toMatchObject({ answers: rows.length - cut });
+    } finally {
+      await cluster.close();
+    }
+  });
+
+  it("refuses to mix the answers of two models", async () => {
+    const out = file(
+      "mixed.jsonl",
+      '{"prompt": "p", "sample": 0, "model": "a", "response": "r"}\n',
+    );
+    const prompts = file("one.jsonl", '{"prompt": "p"}\n');
+    const args = ["--in", prompts, "--out", out, "--url", "http://127.0.0.1:9/v1", "--model", "b"];
+    const { code, stderr } = await data("answer", ...args);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("is an answer of a; name another file with --out");
+  });
+});
 
 describe("extract", () => {
   it("writes parts, one JSON value and nothing else to stdout, and a report", async () => {

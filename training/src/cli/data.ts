@@ -1,13 +1,17 @@
 // npm run data: makes answers that branch from ordinary answers.
 import { parseArgs } from "node:util";
 import { failCommand } from "@anabranch/shared/cli/command.ts";
+import { answerCommand, answerHelp } from "./answer.ts";
 import { extractCommand, extractHelp } from "./extract.ts";
 import { generateCommand, generateHelp } from "./generate.ts";
+import { promptsCommand, promptsHelp } from "./prompts.ts";
 import { sampleCommand, sampleHelp } from "./sample.ts";
 
 const help = `npm run data -- VERB [options]
 
 generate  writes verifiable demo tasks
+prompts   writes prompts of many kinds
+answer    asks a served model for answers to prompts, many at once
 extract   cuts real answers into serial and parallel parts, with statistics and a report
 sample    prints a random sample of the parallel stages that extract found
 
@@ -22,6 +26,8 @@ interface Verb {
 
 const verbs: Record<string, Verb> = {
   generate: { help: generateHelp, run: generateCommand },
+  prompts: { help: promptsHelp, run: promptsCommand },
+  answer: { help: answerHelp, run: answerCommand },
   extract: { help: extractHelp, run: extractCommand },
   sample: { help: sampleHelp, run: sampleCommand },
 };

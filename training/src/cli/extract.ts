@@ -11,6 +11,7 @@ import {
   defaultMinAnswerTokens,
   defaultRules,
   findCandidates,
+  maxLeadTokens,
   propose,
   type Rules,
 } from "../pipeline/cut.ts";
@@ -30,7 +31,8 @@ import { fromRoot } from "./paths.ts";
 export const extractHelp = `npm run data -- extract --in FILE --out FILE [options]
 
 Cuts ordinary answers into serial and parallel parts. The input holds one JSON object per line, with
-prompt and response, and optionally id, model and category. The texts and bodies of an answer's parts,
+prompt and response, and optionally id, model, category and finish; where that is "length" the answer is
+cut and left out. The texts and bodies of an answer's parts,
 joined in order, are its response byte for byte.
 
   --in FILE           the answers
@@ -39,6 +41,8 @@ joined in order, are its response byte for byte.
                       aspd: rows for training, and their serial twins in FILE.twin.jsonl
   --tokenizer DIR     a folder with tokenizer.json, or "none": ${charactersPerToken} characters per token
                       (default models/ordinary)
+  --titles KIND       hidden: short names (default); leads: the parts' own visible beginnings, for models
+                      in the dialect "lead"
   --min-tokens N      shorter answers stay serial (default ${defaultMinAnswerTokens})
   --min-gain N        decode steps that a stage must save (default ${defaultRules.minGain})
   --max-branches N    branches of a stage; more items are merged (default ${defaultRules.maxBranches})
@@ -70,6 +74,7 @@ const options = {
   out: { type: "string" },
   format: { type: "string", default: "parts" },
   tokenizer: { type: "string", default: "models/ordinary" },
+  titles: { type: "string", default: defaultRules.titles },
   "min-tokens": { type: "string", default: String(defaultMinAnswerTokens) },
   "min-gain": { type: "string", default: String(defaultRules.minGain) },
   "max-branches": { type: "string", default: String(defaultRules.maxBranches) },
@@ -106,6 +111,11 @@ export interface ExtractResult extends Summary {
   likelihood?: Agreement;
 }
 
+const titleRules = (titles: Rules["titles"]): Pick<Rules, "titles" | "maxTitleTokens"> => ({
+  titles,
+  maxTitleTokens: titles === "leads" ? maxLeadTokens : defaultRules.maxTitleTokens,
+});
+
 function rulesOf(values: Values): Rules {
   const folder = values.tokenizer;
   return {
@@ -115,6 +125,7 @@ function rulesOf(values: Values): Rules {
     minGain: integer("min-gain", values["min-gain"], -1000),
     maxBranches: integer("max-branches", values["max-branches"], 2, 1000),
     maxStages: integer("max-stages", values["max-stages"], 1, 1000),
+    ...titleRules(oneOf("titles", values.titles, ["hidden", "leads"])),
   };
 }
 
@@ -181,6 +192,11 @@ async function openScorer(values: Values): Promise<LikelihoodScorer | undefined>
   return await LikelihoodScorer.open(path);
 }
 
+/** The answers of a file that are not cut. */
+async function* wholeAnswers(file: string): AsyncGenerator<Answer> {
+  for await (const answer of readAnswers(file)) if (answer.finish !== "length") yield answer;
+}
+
 const twinOf = (out: string) => `${out.replace(/\.jsonl$/, "")}.twin.jsonl`;
 
 /** Prints the progress of a run, at most once a second. */
@@ -234,7 +250,7 @@ async function extract(values: Values): Promise<ExtractResult> {
     if (aspd) writers.push(await RowWriter.open(twinOf(out)));
     const [rows, twins] = writers;
     for await (const { answer, cut } of mapOrdered(
-      readAnswers(input),
+      wholeAnswers(input),
       annotator ? concurrency : 1,
       cutOne,
     )) {

@@ -8,6 +8,8 @@ export interface Answer {
   category: string;
   prompt: string;
   response: string;
+  /** Why the model stopped, if the row says so; "length": the answer is cut. */
+  finish: string | undefined;
 }
 
 /** @throws Error naming the file and the line */
@@ -26,6 +28,7 @@ export async function* readAnswers(file: string): AsyncGenerator<Answer> {
       category: text("category", "none"),
       prompt: text("prompt"),
       response: text("response"),
+      finish: typeof row.finish === "string" ? row.finish : undefined,
     };
   }
 }

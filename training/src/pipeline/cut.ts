@@ -7,6 +7,7 @@ import { type Candidate, findBlockCandidates, type Item } from "./candidates.ts"
 import { checkDependence, type Verdict } from "./dependence.ts";
 import { areUnique, namesOf } from "./item-names.ts";
 import { unmarked } from "./item-text.ts";
+import { leadsOf, nameOfLead } from "./leads.ts";
 import { parseBlocks } from "./markdown.ts";
 import { findSentenceCandidates } from "./sentences.ts";
 import { appliesToNestedLists, asksForNarrative, saysSideBySide } from "./sequence.ts";
@@ -29,6 +30,8 @@ export interface Rules {
   minAnswerTokens: number;
   /** Decode steps that a stage must save. */
   minGain: number;
+  /** `hidden`: short names of the parts. `leads`: the parts' own visible beginnings. */
+  titles: "hidden" | "leads";
 }
 
 export const defaultRules: Rules = {
@@ -40,7 +43,11 @@ export const defaultRules: Rules = {
   minBodyCharacters: 10,
   minAnswerTokens: 0,
   minGain: 12,
+  titles: "hidden",
 };
+
+/** Of the dialect "lead" (shared/dialects). */
+export const maxLeadTokens = 24;
 
 /** Ordinary answers of fewer tokens stay serial, as in the paper. */
 export const defaultMinAnswerTokens = 128;
@@ -121,7 +128,7 @@ export function propose(
         serial ?? refuseBareNames(text, items, rules) ?? refuseForm(text, start, branches, rules);
       // Counting tokens is slow, so only candidates that pass everything else are counted.
       const counted = form === undefined && dependence === undefined;
-      const cost = counted ? stageCost(branches, rules.count) : undefined;
+      const cost = counted ? stageCost(branches, rules.count, rules.titles) : undefined;
       if (cost && cost.plain - cost.steps < rules.minGain) form = "saves no steps";
       return { kind: candidate.kind, start, end, branches, cost, form, dependence };
     });
@@ -153,6 +160,7 @@ export function cutProposals(text: string, proposals: readonly Proposal[], rules
 
 /** Items as branches, merged if there are too many. A title is "" if there is no short one. */
 function branchesOf(text: string, items: readonly Item[], rules: Rules): BranchPart[] {
+  if (rules.titles === "leads") return branchesWithLeads(text, items, rules);
   const fits = (title: string) =>
     title.split(" ").length <= rules.maxTitleWords && rules.count(title) <= rules.maxTitleTokens;
   const titles = titlesOf(items);
@@ -166,6 +174,17 @@ function branchesOf(text: string, items: readonly Item[], rules: Rules): BranchP
       names.length === 1 ? shortened(names[0] ?? "", fits) : (joinedTitles(names).find(fits) ?? "");
     return { title, body: text.slice(items[first]?.start, items[last]?.end) };
   });
+}
+
+/** A lead that is too long, or that stands for too many items, is "". */
+function branchesWithLeads(text: string, items: readonly Item[], rules: Rules): BranchPart[] {
+  const bodies = items.map(({ end }, i) => text.slice(items[i]?.start, items[i + 1]?.start ?? end));
+  const fits = (lead: string) =>
+    items.length <= rules.maxBranches && rules.count(lead) <= rules.maxTitleTokens;
+  return leadsOf(bodies).map((lead, i) => ({
+    title: fits(lead) ? lead : "",
+    body: bodies[i] ?? "",
+  }));
 }
 
 /** Titles for a branch of merged neighbours, the fullest first. */
@@ -199,12 +218,17 @@ function refuseForm(
 ): string | undefined {
   if (branches.length < 2) return "fewer than two branches";
   if (branches.some(({ title }) => title === "")) return "no short title";
-  if (!areUnique(branches.map(({ title }) => title))) return "titles are not unique";
+  const names = branches.map(({ title }) => (rules.titles === "leads" ? nameOfLead(title) : title));
+  if (!areUnique(names)) return "titles are not unique";
   // A branch with the title "Button 2" can't know which button its siblings describe.
   if (branches.filter(({ title }) => onlyCounts.test(title)).length > 1) return "titles only count";
   for (const { title, body } of branches) {
-    const { length } = body.trim();
-    if (length < rules.minBodyCharacters || length <= title.length) return "body too short";
+    // A lead is part of its body.
+    const beside = rules.titles === "leads" ? title.length : 0;
+    const length = body.trim().length - beside;
+    if (length < rules.minBodyCharacters || length <= title.length - beside) {
+      return "body too short";
+    }
     if (body.trimEnd().endsWith(":")) return "a part without its content";
   }
   if ([text.slice(0, start), ...branches.map(({ body }) => body)].some(isOpen)) {
