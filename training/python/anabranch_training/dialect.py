@@ -86,10 +86,15 @@ class Dialect:
     file: dict
 
     @classmethod
-    def of(cls, tokenizer, name: str = "aspd") -> "Dialect":
-        """A dialect in the ids of a `tokenizers.Tokenizer`; the caller has added the tags."""
+    def of(cls, tokenizer, name: str = "aspd", tokens: Sequence[str] = ()) -> "Dialect":
+        """A dialect in the ids of a `tokenizers.Tokenizer`, which has its tags.
+
+        `tokens` are tokens that the tokenizer has in place of the tags, in the order of tags_of().
+        """
+        instead = dict(zip(tags_of(name), tokens, strict=True)) if tokens else {}
 
         def spelled(text: str) -> dict:
+            text = instead.get(text, text)
             return {"ids": tokenizer.encode(text, add_special_tokens=False).ids, "text": text}
 
         def spell(value):
@@ -144,6 +149,11 @@ class Dialect:
     @property
     def opens_title(self) -> bool:
         return "plan_open" not in self.file
+
+    @property
+    def shows_opening(self) -> bool:
+        """Whether a branch's visible text begins with its title."""
+        return "opening" in self.file.get("visible", [])
 
     @property
     def has_tail(self) -> bool:

@@ -3,7 +3,8 @@
 Rows of data are {prompt, parts} or {messages, parts}, as `npm run data -- extract` writes them. A
 run folder holds the last checkpoint, from which the same command resumes, with the same final
 weights as an uninterrupted run. --out becomes a Hugging Face folder with aspd.json that the engine
-can load. Progress goes to stderr.
+can load; --adapter-out, with --lora, an adapter as PEFT saves it, which the engine serves beside
+its base. Progress goes to stderr.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig
 
 from .batches import Batch, read_tasks
 from .dialect import NAMES, Dialect
@@ -25,8 +25,10 @@ from .pretrained import (
     Vocabulary,
     add_marker_rows,
     export,
+    export_adapter,
     load_model,
     load_vocabulary,
+    stored_dtype,
 )
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,13 +41,16 @@ def arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--base", type=Path, required=True, help="Hugging Face folder to start from")
+    p.add_argument(
+        "--base", type=Path, required=True, help="Hugging Face folder or GGUF file to start from"
+    )
     p.add_argument("--data", type=Path, required=True, help="JSONL written by `data extract`")
     p.add_argument("--heldout", type=Path, help="JSONL whose loss is printed at each checkpoint")
     p.add_argument(
         "--run", type=Path, required=True, help="folder of the run; resumed if it exists"
     )
-    p.add_argument("--out", type=Path, required=True, help="folder of the finished model")
+    p.add_argument("--out", type=Path, help="folder of the finished model")
+    p.add_argument("--adapter-out", type=Path, help="folder of the LoRA adapter")
     p.add_argument(
         "--lora", action="store_true", help="train low-rank updates instead of all weights"
     )
@@ -70,11 +75,25 @@ def arguments() -> argparse.Namespace:
         "--dialect", choices=NAMES, default="aspd", help="markers to teach (default %(default)s)"
     )
     p.add_argument(
+        "--marker-tokens",
+        nargs="+",
+        default=[],
+        metavar="TOKEN",
+        help="special tokens of the base that nobody uses, to become the dialect's markers, in the "
+        "order of title, its end, fork, branch, its end, join; without them markers are added",
+    )
+    p.add_argument(
         "--resume-rule", choices=["sum", "max"], help="position of the trunk after a join"
     )
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument(
         "--dtype", choices=DTYPES, help="type of the weights (default fp32, LoRA on CUDA bf16)"
+    )
+    p.add_argument(
+        "--precision",
+        choices=["auto", "fp32", "bf16"],
+        default="auto",
+        help="of products; auto is bf16 on CUDA and on processors with bf16 units",
     )
     p.add_argument(
         "--export-dtype",
@@ -96,7 +115,18 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--checkpoint-minutes", type=float, default=15, help="default %(default)s")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--json", action="store_true", help="print one JSON summary to stdout")
-    return p.parse_args()
+    args = p.parse_args()
+    if args.out is None and args.adapter_out is None:
+        p.error("--out or --adapter-out is needed")
+    if args.adapter_out and not args.lora:
+        p.error("--adapter-out needs --lora")
+    return args
+
+
+def computes_in_bf16(args: argparse.Namespace, cuda: bool) -> bool:
+    if args.precision != "auto":
+        return args.precision == "bf16"
+    return cuda or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def attention_of(args: argparse.Namespace, cuda: bool) -> str:
@@ -116,7 +146,7 @@ def load_for_training(
     args: argparse.Namespace, dtype: torch.dtype, attention: str
 ) -> tuple[Pretrained, Vocabulary]:
     """The base with rows for the markers, and with LoRA and gradient checkpointing if asked for."""
-    vocabulary = load_vocabulary(args.base, args.resume_rule, args.dialect)
+    vocabulary = load_vocabulary(args.base, args.resume_rule, args.dialect, args.marker_tokens)
     model = load_model(args.base, dtype, args.device, attention)
     add_marker_rows(model, vocabulary, args.seed)
     if args.lora:
@@ -142,6 +172,7 @@ def settings_of(args: argparse.Namespace, peak: float, dialect: Dialect) -> dict
         "max_steps": args.max_steps,
         "lr": peak,
         "dialect": dialect.file["name"],
+        "markers": list(dialect.markers),
         "resume_rule": dialect.resume,
     }
 
@@ -159,7 +190,7 @@ def main() -> None:
 
     model, vocabulary = load_for_training(args, dtype, attention)
     optimizer = adamw(model, peak, args.weight_decay)
-    objective = Objective(vocabulary.dialect, args.device, autocast=cuda, flex=flex)
+    objective = Objective(vocabulary.dialect, args.device, computes_in_bf16(args, cuda), flex)
     data = pack(args.data, vocabulary, args.row_tokens, fill=flex)
     heldout: list[Batch] = []
     if args.heldout:
@@ -196,11 +227,14 @@ def main() -> None:
     )
     checkpoint()
     after = objective.mean(model, heldout)
-    merge_lora(model.causal)
-    stored = AutoConfig.from_pretrained(args.base).dtype or torch.bfloat16
-    export_dtype = DTYPES[args.export_dtype] if args.export_dtype else stored
-    export(model, vocabulary, args.out, export_dtype)
-    log(f"done: {args.out}")
+    if args.adapter_out:
+        dtype = DTYPES[args.export_dtype or "bf16"]
+        export_adapter(model, vocabulary, args.adapter_out, dtype, args.rank, args.alpha)
+        log(f"done: {args.adapter_out}")
+    if args.out:
+        merge_lora(model.causal)
+        export(model, vocabulary, args.out, DTYPES.get(args.export_dtype, stored_dtype(args.base)))
+        log(f"done: {args.out}")
     if args.json:
         summary = {
             "mode": mode,

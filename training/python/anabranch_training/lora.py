@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# PEFT's name of trained rows of an embedding or a head, after the module's.
+TRAINED_ROWS = ".token_adapter.trainable_tokens_delta"
+
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -97,6 +100,22 @@ def add_lora(causal, markers: tuple[int, ...], rank: int, alpha: float, targets)
     head_rows = rows if tied else nn.Parameter(head.weight[ids].float())
     causal.set_input_embeddings(MarkerEmbedding(embedding, ids, rows))
     causal.set_output_embeddings(MarkerHead(head, ids, head_rows))
+
+
+def adapter_tensors(causal) -> dict[str, Tensor]:
+    """The trained parameters under PEFT's names."""
+    out: dict[str, Tensor] = {}
+    for name, module in causal.named_modules():
+        at = f"base_model.model.{name}"
+        if isinstance(module, LoraLinear):
+            out[f"{at}.lora_A.weight"], out[f"{at}.lora_B.weight"] = module.a, module.b
+        elif isinstance(module, MarkerEmbedding):
+            out[f"{at}{TRAINED_ROWS}"] = module.rows
+        elif isinstance(module, MarkerHead):
+            # A head that is the embedding has no rows of its own.
+            if module.rows is not causal.get_input_embeddings().rows:
+                out[f"{at}{TRAINED_ROWS}"] = module.rows
+    return {name: tensor.detach() for name, tensor in out.items()}
 
 
 @torch.no_grad()

@@ -96,16 +96,32 @@ def servable(parts: list[dict], encode, d: Dialect) -> list[dict]:
     return out
 
 
+def text_after_opening(branch: dict, d: Dialect) -> str:
+    """What a branch writes: a visible opening is the beginning of its body.
+
+    Raises ValueError if the body does not begin with it.
+    """
+    if not d.shows_opening:
+        return branch["body"]
+    if not branch["body"].startswith(branch["title"]):
+        raise ValueError(
+            f"the part {branch['title']!r} does not begin with its title: "
+            "extract the data with --titles leads"
+        )
+    return branch["body"].removeprefix(branch["title"])
+
+
 def _fits(branches: list[dict], encode, d: Dialect) -> bool:
     titles = [tuple(encode(b["title"])) for b in branches]
+    texts = [text_after_opening(b, d) for b in branches]
     close = len(d.marker("branch_close").whole)
     return (
         d.caps.min_branches <= len(branches) <= d.caps.branches
         and len(set(titles)) == len(titles)
         and all(0 < len(title) <= d.caps.title_tokens for title in titles)
         and all(
-            len(d.opening(title, i + 1)) + len(encode(b["body"])) + close <= d.caps.branch_tokens
-            for i, (title, b) in enumerate(zip(titles, branches, strict=True))
+            len(d.opening(title, i + 1)) + len(encode(text)) + close <= d.caps.branch_tokens
+            for i, (title, text) in enumerate(zip(titles, texts, strict=True))
         )
     )
 
@@ -139,7 +155,7 @@ def encode_parts(prompt_ids, parts, encode, d: Dialect, end: int, serial: bool =
         lengths = []
         for number, (title, branch) in enumerate(zip(titles, part["parallel"], strict=True), 1):
             lane += 1
-            opening, body = d.opening(title, number), encode(branch["body"])
+            opening, body = d.opening(title, number), encode(text_after_opening(branch, d))
             at_branch = s.add(opening, start, lane, stage, ANYTHING)
             at_branch = s.add([*body, *close.ids], at_branch, lane, stage, BRANCH)
             lengths.append(s.add(close.rest, at_branch, lane, stage, ANYTHING) - start)

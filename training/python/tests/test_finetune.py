@@ -14,6 +14,7 @@ from anabranch_training.dialect import MARKERS
 from anabranch_training.loop import Objective
 from anabranch_training.packing import Packed
 from anabranch_training.pretrained import load_model, load_vocabulary
+from safetensors.torch import load_file
 
 from . import tiny
 
@@ -102,3 +103,44 @@ class Finetune(unittest.TestCase):
         # Only the rows of the markers are new in the embedding matrix.
         self.assertEqual(len(after), len(before) + len(MARKERS))
         self.assertTrue(torch.equal(before, after[: len(before)]))
+
+    def test_adapter_with_tokens_of_the_base_as_markers(self):
+        unused = tuple(f"<unused_{n}>" for n in range(6))
+        tiny.make_checkpoint("llama", self.base, tied=True, markers=unused)
+        adapter = self.folder / "adapter"
+        self.finish(
+            "lora",
+            *["--lora", "--rank", "4", "--alpha", "8", "--export-dtype", "fp32"],
+            *["--marker-tokens", *unused, "--adapter-out", str(adapter)],
+        )
+        # No token is new, so the adapter needs no tokenizer; the markers are the base's tokens.
+        files = ["adapter_config.json", "adapter_model.safetensors", "aspd.json"]
+        self.assertEqual(sorted(file.name for file in adapter.iterdir()), files)
+        config = json.loads((adapter / "adapter_config.json").read_text())
+        vocabulary = load_vocabulary(self.base, marker_tokens=unused)
+        ids = config["trainable_token_indices"]["embed_tokens"]
+        self.assertEqual([vocabulary.tokenizer.id_to_token(i) for i in ids], list(unused))
+
+        # The base with the adapter is the merged model.
+        base, merged = (
+            dict(load_model(folder, torch.float32, "cpu").causal.named_parameters())
+            for folder in (self.base, self.folder / "lora/out")
+        )
+        tensors = load_file(adapter / "adapter_model.safetensors")
+        scale = config["lora_alpha"] / config["r"]
+        for name, a in tensors.items():
+            if not name.endswith(".lora_A.weight"):
+                continue
+            at = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight") + ".weight"
+            change = tensors[name.replace("lora_A", "lora_B")] @ a * scale
+            self.assertTrue(torch.allclose(base[at] + change, merged[at], atol=1e-6), at)
+        rows = tensors["base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"]
+        embedding = merged["model.embed_tokens.weight"]
+        self.assertTrue(torch.equal(rows, embedding[ids]))
+
+    def test_refuses_markers_that_ordinary_text_has(self):
+        tiny.make_checkpoint("llama", self.base, tied=True)
+        options = ["--lora", "--marker-tokens", *"abcdef"]
+        ended = subprocess.run(self.command("no", *options), capture_output=True, text=True)
+        self.assertNotEqual(ended.returncode, 0)
+        self.assertIn("no special tokens of this tokenizer", ended.stderr)

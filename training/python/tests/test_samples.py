@@ -54,6 +54,8 @@ TAGS = Dialect(
         "caps": {"branches": 2},
     }
 )
+# As DIALECT, but a branch's text begins with its title.
+LEADS = DIALECT.changed(opening=[{"ids": [13]}, "title"], visible=["serial", "opening", "body"])
 PARTS = [
     {"serial": "s"},
     {"parallel": [{"title": "A", "body": "ab"}, {"title": "B", "body": "c"}]},
@@ -85,6 +87,18 @@ class Samples(unittest.TestCase):
         bodies = [x, x, x, x, BRANCH, BRANCH, BRANCH, x, x, x, x, BRANCH, BRANCH]
         self.assertEqual(s.rules, [x, x, TRUNK, *plan, *bodies, x, AFTER_JOIN, TRUNK])
         self.assertEqual(s.sampled, [r != x for r in s.rules])
+
+    def test_leads(self):
+        parts = [{"parallel": [{"title": "A", "body": "Aab"}, {"title": "B", "body": "Bc"}]}]
+        s = sample(parts, dialect=LEADS)
+        A, B, a, b, c = (ord(x) for x in "ABabc")
+        branches = [13, A, a, b, 14, 13, B, c, 14]
+        self.assertEqual(s.ids, [1, 2, 10, A, 11, 10, B, 11, 12, *branches, 15, 9])
+        # The openings are forced: the plan has said them.
+        self.assertEqual(s.sampled[9:18], [False, False, *[True] * 3, False, False, True, True])
+        self.assertEqual(plain_text(parts), "AabBc")
+        with self.assertRaisesRegex(ValueError, "does not begin with its title"):
+            sample(PARTS, dialect=LEADS)
 
     def test_resume_at_the_longest_branch(self):
         maximum = sample(dialect=DIALECT.changed(resume="max"))
