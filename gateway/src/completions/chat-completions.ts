@@ -4,17 +4,20 @@ import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_eve
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
+import { list } from "../http/list.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 
 import { answerPart } from "./answer-part.ts";
 import { branchesOf, declaredBranches } from "./declared-branches.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { chatLogprobs } from "./logprobs.ts";
-import { content, textOf } from "./message-content.ts";
+import { content, maxParts, textOf } from "./message-content.ts";
 import type { AnswerRequest } from "./open-answer.ts";
 import { options, parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { chatCompletion } from "./responses.ts";
+
+const maxMessages = 10_000;
 
 const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer", "user"]), content, name: z.string().nullish() }),
@@ -23,7 +26,7 @@ const message = z.discriminatedUnion("role", [
     content: content.nullish(),
     name: z.string().nullish(),
     anabranch: z
-      .object({ parts: z.array(answerPart).nullish() })
+      .object({ parts: list(answerPart, maxParts).nullish() })
       .nullish()
       .openapi({ description: "As it came with the answer; its texts in order are `content`" }),
   }),
@@ -32,7 +35,7 @@ const message = z.discriminatedUnion("role", [
 const body = z
   .looseObject({
     ...parameters,
-    messages: z.array(message).min(1, "at least one message is needed"),
+    messages: list(message, maxMessages).min(1, "at least one message is needed"),
     max_completion_tokens: parameters.max_tokens,
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),

@@ -1,6 +1,7 @@
 // `anabranch.branches` of a chat: turns of the user that are answered side by side after the same messages.
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
+import { list } from "../http/list.ts";
 import { content, textOf } from "./message-content.ts";
 import type { Settings } from "./parameters.ts";
 
@@ -16,10 +17,8 @@ const branch = z.object({
   content,
 });
 
-export const declaredBranches = z
-  .array(branch)
+export const declaredBranches = list(branch, most)
   .min(least, `at least ${least} branches are needed; one question is a message`)
-  .max(most, `at most ${most} branches are supported`)
   .nullish()
   .openapi({
     description:

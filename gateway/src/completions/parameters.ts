@@ -6,6 +6,7 @@ import { neutralSampling, type SamplingDefaults } from "@anabranch/shared/sampli
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
+import { list } from "../http/list.ts";
 
 /** Our own fields, on both endpoints. */
 export const options = z.object({
@@ -30,7 +31,7 @@ export const parameters = {
     .record(z.string().regex(/^\d{1,9}$/, "keys are token ids"), z.number().min(-100).max(100))
     .nullish(),
   seed: z.int().nullish(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).nullish(),
+  stop: z.union([z.string().min(1), list(z.string().min(1), 4)]).nullish(),
   n: z.int().min(1).max(maxChoices, `at most ${maxChoices} choices are supported`).nullish(),
   max_tokens: z.int().min(1).max(2_147_483_647).nullish(),
   stream: z.boolean().nullish(),

@@ -3,6 +3,7 @@ import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_eve
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
+import { list } from "../http/list.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 
 import { deliver, type RendererOf } from "./deliver.ts";
@@ -12,16 +13,18 @@ import { options, parameters, refuseUnsupported, settingsOf } from "./parameters
 import { finishWord, usageBlock } from "./renderer.ts";
 import { textCompletion } from "./responses.ts";
 
-const tokens = z.array(z.int().min(0).max(4_294_967_295)).min(1);
+const maxTokens = 1_500_000;
+const maxPrompts = 1_024;
+const tokens = list(z.int().min(0).max(4_294_967_295), maxTokens).min(1);
 
 const body = z
   .looseObject({
     ...parameters,
     prompt: z.union([
       z.string().min(1, "an empty prompt can't be completed"),
-      z.array(z.string()).min(1),
+      list(z.string(), maxPrompts).min(1),
       tokens,
-      z.array(tokens).min(1),
+      list(tokens, maxPrompts).min(1),
     ]),
     logprobs: z.int().min(0).max(5).nullish(),
     best_of: z.literal(1, "only 1 is supported").nullish(),

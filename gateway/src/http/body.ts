@@ -1,6 +1,7 @@
 // Request bodies: bounded, valid UTF-8, JSON, and of the declared shape. Each refusal names the fault.
 import type { z } from "zod";
 import { ApiError, badField } from "../api-error.ts";
+import { checkBounds } from "./json-bounds.ts";
 
 /** Bodies of this many bytes or more are refused. */
 export const bodyLimit = 10_000_000;
@@ -12,15 +13,47 @@ const tooLarge = () =>
     code: "request_too_large",
   });
 
+/** How long a sender may pause within a body, and how long a whole body may take. */
+const pauseMs = 10_000;
+const bodyMs = 60_000;
+
+const tooSlow = () =>
+  new ApiError(408, "The request body did not arrive in time.", {
+    code: "request_timeout",
+    // Whatever arrives now belongs to no request.
+    headers: { connection: "close" },
+  });
+
+const cutOff = () =>
+  new ApiError(400, "The request body ended before its announced length.", {
+    code: "incomplete_body",
+  });
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+/** The next part of the body. Throws ApiError if it breaks off or does not come within `ms`. */
+async function nextPart(reader: Reader, ms: number): ReturnType<Reader["read"]> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooSlow()), ms);
+  });
+  const part = reader.read().catch(() => Promise.reject(cutOff()));
+  return await Promise.race([part, late]).finally(() => clearTimeout(timer));
+}
+
 /** Counts the bytes that arrive: Content-Length may be wrong, and chunked bodies have none. */
 async function readBytes(request: Request): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of request.body ?? []) {
-    size += part.byteLength;
-    if (size < bodyLimit) parts.push(part);
+  const deadline = Date.now() + bodyMs;
+  const reader = request.body?.getReader();
+  while (reader && size < discardLimit) {
+    const wait = Math.min(pauseMs, Math.max(0, deadline - Date.now()));
+    const { done, value } = await nextPart(reader, wait);
+    if (done) break;
+    size += value.byteLength;
+    if (size < bodyLimit) parts.push(value);
     else parts.length = 0;
-    if (size >= discardLimit) break;
   }
   if (size >= bodyLimit) throw tooLarge();
   const bytes = new Uint8Array(size);
@@ -32,8 +65,20 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   return bytes;
 }
 
+function refuseEncoded(request: Request): void {
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding.trim().toLowerCase() === "identity") return;
+  throw new ApiError(
+    415,
+    `Bodies with Content-Encoding '${encoding}' are not supported; send the JSON as it is.`,
+    { code: "unsupported_encoding", headers: { "accept-encoding": "identity" } },
+  );
+}
+
 async function readJson(request: Request): Promise<unknown> {
+  refuseEncoded(request);
   const bytes = await readBytes(request);
+  checkBounds(bytes);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
@@ -95,13 +140,16 @@ function refusal(error: z.ZodError, value: unknown): ApiError {
   return badField(name, `Invalid value for '${name}': ${issue.message}.`, "invalid_value");
 }
 
+/** Validation ends at the first fault: a body may have a million, and the client is told of one. */
+const firstFault: z.core.ParseContextInternal<Issue> = { abortEarly: true };
+
 /** Reads a request's body by `schema`. Throws ApiError for the client. */
 export async function readBody<Schema extends z.ZodType>(
   request: Request,
   schema: Schema,
 ): Promise<z.output<Schema>> {
   const value = await readJson(request);
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, firstFault);
   if (!parsed.success) throw refusal(parsed.error, value);
   return parsed.data;
 }
@@ -112,7 +160,7 @@ export function readQuery<Schema extends z.ZodType>(
   schema: Schema,
 ): z.output<Schema> {
   const value = Object.fromEntries(new URL(request.url).searchParams);
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, firstFault);
   if (!parsed.success) throw refusal(parsed.error, value);
   return parsed.data;
 }

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { Caller } from "../auth/key-store.ts";
 import type { Environment } from "../environment.ts";
+import type { Reservation } from "../limits/reservation.ts";
 
 /** Hono's view of the app: what middleware sets, handlers read. */
 export interface AppEnv {
@@ -32,6 +33,8 @@ export interface RequestContext {
 /** The request of a tenant, under one of its keys. */
 export interface TenantContext extends RequestContext {
   caller: Caller;
+  /** Its share of the key's limits. */
+  reservation: Reservation;
 }
 
 export function contextOf(c: Context<AppEnv>): RequestContext {

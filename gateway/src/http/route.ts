@@ -1,7 +1,9 @@
 // A route: its place in the OpenAPI document, the type of its answer, and its handler, all in one
 // file each. Who may call it follows from its path, and app.ts guards whole paths.
 import { createRoute, type RouteConfig, type z } from "@hono/zod-openapi";
+import { ApiError } from "../api-error.ts";
 import type { Caller } from "../auth/key-store.ts";
+import { Reservation } from "../limits/reservation.ts";
 import type { RequestContext, TenantContext } from "./context.ts";
 import { errorResponses } from "./error-responses.ts";
 import { type Access, guardedPaths } from "./guarded-paths.ts";
@@ -70,14 +72,36 @@ export function publicRoute<Schema extends z.ZodType>(
   return define("public", definition, (context) => context);
 }
 
-/** Needs an API key. The path is under /v1/. */
+/** Whether a request that ends so counts against its key's limit, beside those that ran. */
+const isOwnFault = (error: unknown) =>
+  error instanceof ApiError && error.status < 499 && error.status !== 429;
+
+/**
+ * Needs an API key. The path is under /v1/. A request with a body counts against the key's requests a minute,
+ * also if it is refused.
+ */
 export function tenantRoute<Schema extends z.ZodType>(
   definition: Definition<Schema, TenantContext>,
 ): Route {
-  return define("tenant", definition, (context, caller) => {
-    if (!caller) throw new Error(`${definition.path} was reached without a caller`);
-    return { ...context, caller };
-  });
+  const { method, handle } = definition;
+  const counted = async (context: TenantContext) => {
+    context.reservation.checkSpent();
+    try {
+      return await handle(context);
+    } catch (error) {
+      if (isOwnFault(error)) await context.reservation.countRefused();
+      throw error;
+    }
+  };
+  return define(
+    "tenant",
+    method === "post" ? { ...definition, handle: counted } : definition,
+    (context, caller) => {
+      if (!caller) throw new Error(`${definition.path} was reached without a caller`);
+      const reservation = new Reservation(context.env, caller, context.requestId);
+      return { ...context, caller, reservation };
+    },
+  );
 }
 
 /** Needs the operator's credential. The path is under /admin/. */

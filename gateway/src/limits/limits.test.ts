@@ -124,12 +124,21 @@ describe("a key's limits", () => {
     const response = await chat(key, "hi");
     expect(response.status).toBe(429);
     expect(response.headers.get("x-should-retry")).toBe("false");
+    expect(response.headers.get("retry-after")).toBeNull();
     expect((await chat(key, "hi", { max_tokens: 10 })).status).toBe(200);
   });
 
-  it("are not charged for what a worker refuses", async () => {
-    const { key } = await makeKey("limits-refused", { rpm: 1 });
-    expect((await chat(key, { refuse: "out_of_range", message: "too long" })).status).toBe(400);
+  it("count a request that a worker refuses, and none of its tokens", async () => {
+    const { key } = await makeKey("limits-refused", { rpm: 2, tpm: 500 });
+    const long = { refuse: "out_of_range", message: "too long" } as const;
+    expect((await chat(key, long, { max_tokens: 300 })).status).toBe(400);
+    await expect.poll(async () => (await chat(key, "hi", { max_tokens: 300 })).status).toBe(200);
+    expect((await chat(key, "hi", { max_tokens: 5 })).status).toBe(429);
+  });
+
+  it("are not charged for what no worker could begin", async () => {
+    const { key } = await makeKey("limits-unavailable", { rpm: 1 });
+    expect((await chat(key, { refuse: "unavailable" })).status).toBe(503);
     await expect.poll(async () => (await chat(key, "hi")).status).toBe(200);
     expect((await chat(key, "hi")).status).toBe(429);
   });

@@ -3,6 +3,7 @@
 import { ApiError } from "../api-error.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { type Environment, tenantObject } from "../environment.ts";
+import type { UsageRow } from "../usage/usage-store.ts";
 import type { Refusal, Settlement } from "./window.ts";
 
 /** A long answer renews its reservation this often. */
@@ -17,7 +18,7 @@ function limitError({ kind, limit, used, requested, retryAfterMs }: Refusal): Ap
     return new ApiError(
       429,
       `This request is larger than the key's limit on ${unit}: ${numbers}. Lower max_tokens or shorten the prompt.`,
-      { ...options, headers: { "retry-after": "60", "x-should-retry": "false" } },
+      { ...options, headers: { "x-should-retry": "false" } },
     );
   }
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
@@ -26,6 +27,20 @@ function limitError({ kind, limit, used, requested, retryAfterMs }: Refusal): Ap
     `Rate limit reached on ${unit}: ${numbers}. Please try again in ${seconds} s.`,
     { ...options, headers: { "retry-after": String(seconds) } },
   );
+}
+
+/**
+ * Keys that have spent their requests: the refusal, and until when it holds. In this isolate only; it keeps a
+ * key's further requests from costing more than a look into this map.
+ */
+const spent = new Map<string, { refusal: Refusal; until: number }>();
+const maxSpent = 10_000;
+
+function remember(keyId: string, refusal: Refusal): void {
+  if (refusal.kind !== "requests" || refusal.retryAfterMs === null) return;
+  const [oldest] = spent.keys();
+  if (spent.size >= maxSpent && oldest !== undefined) spent.delete(oldest);
+  spent.set(keyId, { refusal, until: Date.now() + refusal.retryAfterMs });
 }
 
 export class Reservation {
@@ -41,12 +56,37 @@ export class Reservation {
     this.#requestId = requestId;
   }
 
+  /** Throws a 429 ApiError if the key is known to have no requests left. Costs no call. */
+  checkSpent(): void {
+    const { keyId, rpm } = this.#caller;
+    const known = spent.get(keyId);
+    if (!known) return;
+    const retryAfterMs = known.until - Date.now();
+    if (retryAfterMs > 0 && rpm === known.refusal.limit) {
+      throw limitError({ ...known.refusal, retryAfterMs });
+    }
+    spent.delete(keyId);
+  }
+
+  /**
+   * Counts a request that was refused before it reserved anything: it costs a request and no tokens. Throws a
+   * 429 ApiError if the key has none left.
+   */
+  async countRefused(): Promise<void> {
+    if (this.#renewedAt !== null || this.#caller.rpm === null) return;
+    await this.reserve(0);
+    await this.finish({ tokens: 0 }, null);
+  }
+
   /** Throws a 429 ApiError if the key has no room for `tokens` in this minute. */
   async reserve(tokens: number): Promise<void> {
     const { keyId, rpm, tpm } = this.#caller;
     if (rpm === null && tpm === null) return;
     const refusal = await this.#tenant.reserve(this.#requestId, keyId, tokens, { rpm, tpm });
-    if (refusal) throw limitError(refusal);
+    if (refusal) {
+      remember(keyId, refusal);
+      throw limitError(refusal);
+    }
     this.#renewedAt = Date.now();
   }
 
@@ -64,9 +104,10 @@ export class Reservation {
     await this.#tenant.correct(this.#requestId, null);
   }
 
-  /** The same settlement, or "unlimited" if nothing was reserved. */
-  settlement(settlement: Settlement): Settlement {
-    return this.#renewedAt === null ? "unlimited" : settlement;
+  /** Ends it. The usage row, if there is one, is safe when this returns. */
+  async finish(settlement: Settlement, row: UsageRow | null): Promise<void> {
+    const its = this.#renewedAt === null ? "unlimited" : settlement;
+    await this.#tenant.finish(this.#requestId, its, row);
   }
 
   get #tenant() {

@@ -1,8 +1,7 @@
 // Records one request: what was decided, when things happened, and, once, how it ended. Its limits are
 // settled in the same call.
-import { type Environment, tenantObject } from "../environment.ts";
 import type { TenantContext } from "../http/context.ts";
-import { Reservation } from "../limits/reservation.ts";
+import type { Reservation } from "../limits/reservation.ts";
 import type { Settlement } from "../limits/window.ts";
 import { type Counts, noCounts } from "./counts.ts";
 import type { UsageRow } from "./usage-store.ts";
@@ -19,7 +18,6 @@ const maxAttempts = 3;
 
 export class UsageRecorder {
   readonly reservation: Reservation;
-  readonly #env: Environment;
   readonly #facts: RequestFacts & { tenantId: string; keyId: string; at: number };
   #closed: Promise<void> | undefined;
   #startedMs: number | null = null;
@@ -28,11 +26,10 @@ export class UsageRecorder {
   mode: "serial" | "parallel" = "serial";
   worker: string | null = null;
 
-  constructor({ env, caller, at }: TenantContext, facts: RequestFacts) {
+  constructor({ caller, at, reservation }: TenantContext, facts: RequestFacts) {
     const { tenantId, keyId } = caller;
-    this.#env = env;
     this.#facts = { ...facts, tenantId, keyId, at };
-    this.reservation = new Reservation(env, caller, facts.requestId);
+    this.reservation = reservation;
   }
 
   /** The answer has begun. */
@@ -44,9 +41,10 @@ export class UsageRecorder {
     this.#firstTextMs ??= Date.now() - this.#facts.at;
   }
 
-  /** The request was refused before anything ran: it costs nothing. */
+  /** The request was refused before anything ran. It costs a request if the fault was its own, else nothing. */
   refused(status: number): Promise<void> {
-    return this.#close("release", this.#row(status, noCounts));
+    const settlement = status < 499 ? { tokens: 0 } : "release";
+    return this.#close(settlement, this.#row(status, noCounts));
   }
 
   /** The request ended. A cache hit costs a request and no tokens. */
@@ -69,15 +67,14 @@ export class UsageRecorder {
 
   /** Only the first end counts. */
   #close(settlement: Settlement, row: UsageRow): Promise<void> {
-    this.#closed ??= this.#send(this.reservation.settlement(settlement), row);
+    this.#closed ??= this.#send(settlement, row);
     return this.#closed;
   }
 
   async #send(settlement: Settlement, row: UsageRow): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const tenant = tenantObject(this.#env, this.#facts.tenantId);
-        return await tenant.finish(row.requestId, settlement, row);
+        return await this.reservation.finish(settlement, row);
       } catch (error) {
         if (attempt === maxAttempts) throw error;
         await scheduler.wait(50 * 4 ** attempt);
