@@ -12,11 +12,13 @@ const help = `npm start [-- --help]
 
 Starts the gateway and one worker with a model, and prints one line on stdout when both serve:
   ready {"gateway": URL, "key": an API key, "admin": the operator's credential, "model": a name}
-Everything else goes to stderr. SIGINT or SIGTERM stops both.
+Everything else goes to stderr. A worker that dies is started again. SIGINT or SIGTERM stops both, when the
+answers that run have ended; a second signal stops them at once.
 
 Environment:
   ANABRANCH_PORT    the gateway's port (default 8787; 0: any free one)
   ANABRANCH_MODEL   the model, as --model of npm run worker (default models/demo, the demo)
+  ANABRANCH_DRAIN_SECONDS   how long running answers may take when it stops (default 30)
 `;
 
 try {
@@ -34,8 +36,12 @@ const state = join(root, ".anabranch");
 const keyFile = join(state, "start-key.json");
 const workerId = "local";
 const servedModel = process.env.ANABRANCH_MODEL || "models/demo";
-/** A child that has not ended by then is killed: stopping takes less than 5 s. */
+/** A child that has not ended so long after its answers is killed. */
 const stopMs = 4_000;
+/** A worker that dies is started again, later each time; one that lived for soundMs begins anew. */
+const firstBackoffMs = 250;
+const lastBackoffMs = 15_000;
+const soundMs = 60_000;
 
 const say = (line) => process.stderr.write(`${line}\n`);
 const began = Date.now();
@@ -44,30 +50,71 @@ const began = Date.now();
 const children = new Map();
 let stopping = false;
 
-function start(name, file, args, env = {}) {
+/** `onExit` takes what ended it. */
+function start(name, file, args, env, onExit) {
   const child = spawn(process.execPath, [join(root, file), ...args], {
     cwd: root,
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, ...env },
+    // Of its own group: a terminal's interrupt reaches this process alone, which stops both in order.
+    detached: true,
   });
   children.set(name, child);
   child.on("exit", (code, signal) => {
     children.delete(name);
-    if (stopping) return;
-    say(`the ${name} ended on its own (${signal ?? `code ${code}`}); stopping`);
-    void stop(1);
+    if (!stopping) onExit(signal ?? `code ${code}`);
   });
   return child;
 }
 
+function startGateway() {
+  return start("gateway", "gateway/local/main.ts", [], {}, (reason) => {
+    say(`the gateway ended on its own (${reason}); stopping`);
+    void stop(1);
+  });
+}
+
+/** `served`: whether a worker has served yet. One that can't at first will not at the second try. */
+function startWorker(gateway, token, served, backoffMs = firstBackoffMs) {
+  const since = Date.now();
+  const args = ["--gateway", gateway, "--model", servedModel, "--port", "0", "--id", workerId];
+  const env = { ANABRANCH_POOL_TOKEN: token };
+  const worker = start("worker", "gpu-worker/src/main.ts", args, env, (reason) => {
+    if (!served()) {
+      say(`the worker ended before it served (${reason}); stopping`);
+      void stop(1);
+      return;
+    }
+    const wait = Date.now() - since > soundMs ? firstBackoffMs : backoffMs;
+    say(`the worker ended on its own (${reason}); starting another in ${wait} ms`);
+    setTimeout(() => {
+      if (stopping) return;
+      startWorker(gateway, token, served, Math.min(2 * wait, lastBackoffMs));
+    }, wait);
+  });
+  worker.stdout.pipe(process.stderr);
+}
+
+/** Ends a child that has ended its work, if it runs. */
+async function end(name, ms) {
+  const child = children.get(name);
+  if (!child) return;
+  const ended = new Promise((done) => child.once("exit", done));
+  child.kill("SIGTERM");
+  if (ms !== null) await Promise.race([ended, sleep(ms)]);
+  else await ended;
+  children.get(name)?.kill("SIGKILL");
+}
+
+/** The gateway first: it ends when its answers have ended, for which it needs the worker. */
 async function stop(code) {
-  if (stopping) return;
+  if (stopping) {
+    for (const child of children.values()) child.kill("SIGKILL");
+    process.exit(code);
+  }
   stopping = true;
-  const running = [...children.values()];
-  const ended = running.map((child) => new Promise((done) => child.once("exit", done)));
-  for (const child of running) child.kill("SIGTERM");
-  await Promise.race([Promise.all(ended), sleep(stopMs)]);
-  for (const child of children.values()) child.kill("SIGKILL");
+  await end("gateway", null);
+  await end("worker", stopMs);
   process.exit(code);
 }
 
@@ -118,20 +165,16 @@ try {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const kept = secrets(join(state, "secrets.json"));
   say("· starting the gateway");
-  const listening = firstLine(start("gateway", "gateway/local/main.ts", []));
+  const listening = firstLine(startGateway());
   const { gateway } = JSON.parse(await listening);
   say(`  listening at ${gateway}`);
   say(`· starting a worker with ${servedModel}`);
-  const worker = start(
-    "worker",
-    "gpu-worker/src/main.ts",
-    ["--gateway", gateway, "--model", servedModel, "--port", "0", "--id", workerId],
-    { ANABRANCH_POOL_TOKEN: kept.ANABRANCH_POOL_TOKEN },
-  );
-  worker.stdout.pipe(process.stderr);
+  let served = false;
+  startWorker(gateway, kept.ANABRANCH_POOL_TOKEN, () => served);
   const admin = kept.ANABRANCH_ADMIN_TOKEN;
   const key = await unlimitedKey(gateway, admin);
   const model = await registeredModel(gateway, admin);
+  served = true;
   say(`  up after ${((Date.now() - began) / 1_000).toFixed(1)} s`);
   process.stdout.write(`ready ${JSON.stringify({ gateway, key, admin, model })}\n`);
 } catch (error) {

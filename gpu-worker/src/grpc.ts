@@ -25,5 +25,8 @@ export function grpcService(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((m) => [m.localName, method(service, m)]));
 }
 
+/** Metadata of a refusal: the engine's process is gone, and another is about to serve. */
+export const ENGINE_RESTARTING = "engine-restarting";
+
 /** Metadata of a refusal: after how many seconds to try again. */
 export const RETRY_AFTER = "retry-after";

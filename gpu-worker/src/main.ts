@@ -94,10 +94,6 @@ async function close(code: number): Promise<never> {
   process.exit(code);
 }
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void close(0));
-engine.onGiveUp = (message) => {
-  log.error(message);
-  void close(1);
-};
 
 if (args.device === "auto" && cudaDevices() === 0) {
   log.info("built with CUDA, but no driver answers: serving on the CPU");
@@ -129,7 +125,7 @@ if (args.gateway) {
       url,
       credential: state.credential,
     },
-    () => engine.status(),
+    engine,
   );
   pool.join();
 }

@@ -19,13 +19,19 @@ export interface PoolOptions {
   credential: string; // what the gateway presents to it
 }
 
+interface ReportingEngine {
+  status(): Promise<EngineStatusResponse>;
+  /** Its process is gone and another is about to serve. */
+  readonly restarting: boolean;
+}
+
 const RETRY_MS = 1000;
 /** An extra heartbeat waits this long, so that several reasons for one share it. */
 const SOON_MS = 50;
 
 export class PoolMembership {
   readonly #options: PoolOptions;
-  readonly #status: () => Promise<EngineStatusResponse>;
+  readonly #engine: ReportingEngine;
   readonly #client: Client<typeof Pool>;
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
@@ -37,9 +43,9 @@ export class PoolMembership {
   #left = false;
   #every = RETRY_MS;
 
-  constructor(options: PoolOptions, status: () => Promise<EngineStatusResponse>) {
+  constructor(options: PoolOptions, engine: ReportingEngine) {
     this.#options = options;
-    this.#status = status;
+    this.#engine = engine;
     this.#client = createClient(
       Pool,
       createConnectTransport({ baseUrl: options.gateway, httpVersion: "1.1" }),
@@ -99,8 +105,12 @@ export class PoolMembership {
     const changed = this.#changed;
     this.#changed = false;
     try {
-      const status = await this.#status();
-      if (!this.#registered || changed) await this.#register(status);
+      const status = await this.#statusOrRestarting();
+      if (!status) {
+        // The worker stays in the pool: its models are listed and requests wait for the next engine.
+        this.#changed ||= changed;
+        if (this.#registered) await this.#heartbeat(undefined);
+      } else if (!this.#registered || changed) await this.#register(status);
       else await this.#heartbeat(status);
     } catch (error) {
       this.#changed ||= changed;
@@ -111,6 +121,16 @@ export class PoolMembership {
     const wait = this.#again ? SOON_MS : this.#registered ? this.#every : RETRY_MS;
     this.#again = false;
     this.#timer = setTimeout(() => void this.#beat(), wait);
+  }
+
+  /** Undefined while the engine restarts. */
+  async #statusOrRestarting(): Promise<EngineStatusResponse | undefined> {
+    try {
+      return await this.#engine.status();
+    } catch (error) {
+      if (this.#engine.restarting) return undefined;
+      throw error;
+    }
   }
 
   async #register(status: EngineStatusResponse): Promise<void> {
@@ -130,11 +150,11 @@ export class PoolMembership {
     log.info(`registered with ${gateway} as ${workerId}`);
   }
 
-  async #heartbeat(status: EngineStatusResponse): Promise<void> {
+  async #heartbeat(status: EngineStatusResponse | undefined): Promise<void> {
     const response = await this.#client.heartbeat(
       create(HeartbeatRequestSchema, {
         workerId: this.#options.workerId,
-        ...(status.load && { load: status.load }),
+        ...(status?.load && { load: status.load }),
       }),
       this.#call(),
     );

@@ -28,7 +28,7 @@ import { Answer } from "./answer/answer.ts";
 import { DeclaredAnswer, tokensOnce } from "./answer/declared-answer.ts";
 import { Outbox } from "./answer/outbox.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
-import { RETRY_AFTER } from "./grpc.ts";
+import { ENGINE_RESTARTING, RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
 import { idsOfRuns } from "./model/runs.ts";
 import type { TextModel } from "./model/text-model.ts";
@@ -154,7 +154,10 @@ async function* generate(
       ...input,
     }),
   );
-  if (!stream) throw new ConnectError("the engine is restarting", Code.Unavailable);
+  if (!stream) {
+    const metadata = { [ENGINE_RESTARTING]: "1" };
+    throw new ConnectError("the engine is restarting", Code.Unavailable, metadata);
+  }
   const clock = state.metrics.begin();
   const leave = () => stream.cancel();
   context.signal.addEventListener("abort", leave, { once: true });
@@ -199,12 +202,17 @@ async function* relay(
     }
   });
   stream.on("error", (error: ServiceError) => {
-    clock.end("failed");
     // gRPC's and Connect's codes are the same numbers.
+    const code = error.code as unknown as Code;
+    clock.end(code === Code.Canceled ? FinishReason.CANCELLED : "failed");
     const [retryAfter] = error.metadata?.get(RETRY_AFTER) ?? [];
-    const metadata = retryAfter === undefined ? {} : { [RETRY_AFTER]: String(retryAfter) };
     const message = error.details.startsWith("branches[") ? where + error.details : error.details;
-    outbox.end(new ConnectError(message, error.code as unknown as Code, metadata));
+    outbox.end(
+      new ConnectError(message, code, {
+        ...(retryAfter !== undefined && { [RETRY_AFTER]: String(retryAfter) }),
+        ...(code === Code.Unavailable && { [ENGINE_RESTARTING]: "1" }),
+      }),
+    );
   });
   stream.on("end", () => outbox.end());
   yield* outbox.read();

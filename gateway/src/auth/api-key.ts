@@ -1,6 +1,8 @@
-// API keys: `sk-ab-<public id>-<secret>`. Only a keyed hash of a key is stored.
+// API keys: `sk-ab-<public id>-<secret><check>`. Only a keyed hash of a key is stored. The check is made from the
+// rest under the environment's secret, so that a key that nobody made is told without asking the store.
 
-const pattern = /^sk-ab-([a-z0-9]{12})-([A-Za-z0-9]{40})$/;
+const checkLength = 6;
+const pattern = /^(sk-ab-([a-z0-9]{12})-[A-Za-z0-9]{40})([A-Za-z0-9]{6})$/;
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const encoder = new TextEncoder();
 
@@ -21,14 +23,25 @@ export interface NewKey {
   key: string;
 }
 
-export function makeKey(): NewKey {
-  const keyId = randomWord(12, letters.slice(26));
-  return { keyId, key: `sk-ab-${keyId}-${randomWord(40, letters)}` };
+async function checkOf(secret: string, body: string): Promise<string> {
+  const hash = await keyedHash(secret, `check:${body}`);
+  return Array.from(hash.subarray(0, checkLength), (byte) => letters[byte % letters.length]).join(
+    "",
+  );
 }
 
-/** The public id of a well-formed key, else null. */
-export function keyIdOf(key: string): string | null {
-  return pattern.exec(key)?.[1] ?? null;
+/** A new key under the environment's secret. */
+export async function makeKey(secret: string): Promise<NewKey> {
+  const keyId = randomWord(12, letters.slice(26));
+  const body = `sk-ab-${keyId}-${randomWord(40, letters)}`;
+  return { keyId, key: body + (await checkOf(secret, body)) };
+}
+
+/** The public id of a key that was made under `secret`, else null. */
+export async function keyIdOf(secret: string, key: string): Promise<string | null> {
+  const [, body = "", keyId = "", check = ""] = pattern.exec(key) ?? [];
+  if (keyId === "") return null;
+  return (await sameSecret(check, await checkOf(secret, body))) ? keyId : null;
 }
 
 let signing: { secret: string; key: Promise<CryptoKey> } | undefined;

@@ -65,7 +65,7 @@ export async function findCaller(
   key: string,
   waitUntil: (promise: Promise<unknown>) => void,
 ): Promise<Caller | null> {
-  const keyId = keyIdOf(key);
+  const keyId = await keyIdOf(env.ANABRANCH_KEY_SECRET, key);
   if (keyId === null) return null;
   const hash = hex(await keyedHash(env.ANABRANCH_KEY_SECRET, key));
   const known = cached.get(hash);
@@ -99,7 +99,7 @@ export async function createKey(
   tenantId: string,
   limits: KeyLimits,
 ): Promise<NewKey> {
-  const made = makeKey();
+  const made = await makeKey(env.ANABRANCH_KEY_SECRET);
   const hash = hex(await keyedHash(env.ANABRANCH_KEY_SECRET, made.key));
   const createdAt = new Date();
   const db = drizzle(env.DB);

@@ -10,10 +10,15 @@ import { getAnswer, putAnswer } from "../cache/answer-cache.ts";
 import { answerKey } from "../cache/answer-key.ts";
 import { version as classifierVersion, classify } from "../classifier/classifier.ts";
 import type { TenantContext } from "../http/context.ts";
-import type { Model, PoolView } from "../pool/pool.ts";
+import type { Model, PoolView, PoolWorker } from "../pool/pool.ts";
 import { poolView } from "../pool/pool-view.ts";
 import { candidates } from "../routing/candidates.ts";
-import { openStream, type WorkerRequest, type WorkerStream } from "../routing/worker-stream.ts";
+import {
+  openStream,
+  type WorkerRequest,
+  type WorkerStream,
+  WorkersAwayError,
+} from "../routing/worker-stream.ts";
 import { UsageRecorder } from "../usage/usage-recorder.ts";
 import { Answer, allOrStop, type Store } from "./answer.ts";
 import type { Reopen, Source } from "./choice.ts";
@@ -42,7 +47,7 @@ export interface AnswerRequest {
  */
 const maxBytesPerToken = 64;
 
-/** How long a choice that lost its worker looks for another. An engine restarts in about a second. */
+/** How long a choice without a worker, at its begin or later, looks for one. An engine restarts in about a second. */
 const reopenMs = 10_000;
 const reopenPauseMs = 250;
 
@@ -251,7 +256,7 @@ class Opening {
     const opened: WorkerStream[] = [];
     const open = async (choice: number): Promise<LiveSource> => {
       const one = { ...request, choice };
-      const stream = await openStream(workers, one, this.#request.promptField, signal);
+      const stream = await this.#openFirst(workers, one, signal);
       opened.push(stream);
       this.#usage.worker = stream.worker.id;
       const { modelDigest } = stream.started;
@@ -267,6 +272,26 @@ class Opening {
         stream.ended();
       }
       throw error;
+    }
+  }
+
+  /** Opens a choice on one of `workers`. If none can be reached, it waits a while for one to come back. */
+  async #openFirst(
+    workers: readonly PoolWorker[],
+    request: WorkerRequest,
+    signal: AbortSignal,
+  ): Promise<WorkerStream> {
+    const { env, waitUntil } = this.#context;
+    const until = Date.now() + reopenMs;
+    for (let known = workers; ; ) {
+      try {
+        return await openStream(known, request, this.#request.promptField, signal);
+      } catch (error) {
+        const waits = error instanceof WorkersAwayError || known.length === 0;
+        if (signal.aborted || !waits || workers.length === 0 || Date.now() >= until) throw error;
+      }
+      await scheduler.wait(reopenPauseMs);
+      known = candidates(await poolView(env, waitUntil, true), this.#model.id);
     }
   }
 

@@ -101,6 +101,13 @@ function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiEr
 const unavailable = (message: string, code: string, retryAfter = 1) =>
   new ApiError(503, message, { code, headers: { "retry-after": String(retryAfter) } });
 
+/** No worker could be reached, but one may be in a moment: a process restarts. */
+export class WorkersAwayError extends ApiError {}
+
+/** Whether the worker, or its engine, may be back in a moment. Else it answers, and says that it can't. */
+const mayReturn = ({ code, metadata }: ConnectError) =>
+  code !== Code.Unavailable || metadata.has("engine-restarting");
+
 /** After how many seconds a full worker expects to have room. */
 function retryAfterOf({ metadata }: ConnectError): number {
   const seconds = Number(metadata.get("retry-after") ?? 1);
@@ -119,6 +126,7 @@ export async function openStream(
 ): Promise<WorkerStream> {
   const deadline = Date.now() + startMs;
   let retryAfter: number | null = null; // seconds: the minimum over workers that are full
+  let away = false;
   for (const [index, worker] of workers.entries()) {
     if (signal.aborted || Date.now() >= deadline) break;
     try {
@@ -135,7 +143,10 @@ export async function openStream(
         retryAfter = Math.min(retryAfter ?? Number.POSITIVE_INFINITY, retryAfterOf(cause));
       }
       // The worker answers and knows its models better than we do: nothing is broken.
-      else if (cause.code !== Code.NotFound) reportFailure(worker);
+      else if (cause.code !== Code.NotFound) {
+        reportFailure(worker);
+        away ||= mayReturn(cause);
+      }
       console.warn(`worker ${worker.id} did not begin an answer: ${cause.message}`);
     }
   }
@@ -144,5 +155,6 @@ export async function openStream(
   if (retryAfter !== null) {
     throw unavailable("The model is overloaded; try again.", "overloaded", retryAfter);
   }
-  throw unavailable("No worker with this model can be reached; try again.", "no_worker");
+  const none = unavailable("No worker with this model can be reached; try again.", "no_worker");
+  throw away ? new WorkersAwayError(none.status, none.message, none) : none;
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { AdapterSource, OutlineRules } from "@anabranch/native";
 import {
@@ -35,7 +36,15 @@ export type SupervisorOptions = Omit<EngineProcessOptions, "socket" | "outlinePa
 
 const FIRST_BACKOFF_MS = 200;
 const LAST_BACKOFF_MS = 10_000;
+/** A process that lived this long was sound: after it the back-off begins anew. */
+const SOUND_MS = 60_000;
+/** An engine that is away for longer is not reported to the pool as about to come back. */
+const AWAY_MS = 120_000;
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 const processPath = fileURLToPath(new URL("process.ts", import.meta.url));
+
+/** The process says that it can't load the model: another try gives the same. */
+class CannotLoadError extends Error {}
 
 export class EngineSupervisor {
   readonly #options: Omit<EngineProcessOptions, "socket">;
@@ -47,9 +56,8 @@ export class EngineSupervisor {
   #backoff = FIRST_BACKOFF_MS;
   #starts = 0;
   #closing = false;
-
-  /** Called if the engine can't be started at all; the message says why. */
-  onGiveUp: (message: string) => void = (message) => log.error(message);
+  /** When the last process ended, while there is no other. */
+  #awaySince: number | undefined;
 
   constructor(options: SupervisorOptions) {
     const { outline, ...others } = options;
@@ -61,8 +69,29 @@ export class EngineSupervisor {
     this.#adapters = new Map((options.engine.adapters ?? []).map((each) => [each.name, each]));
   }
 
-  /** Starts the process and resolves with its status once the model is loaded. */
+  /**
+   * Starts the engine and resolves with its status once the model is loaded. A process that dies meanwhile is
+   * replaced.
+   * @throws Error if the model can't be loaded
+   */
   async start(): Promise<EngineStatusResponse> {
+    for (;;) {
+      try {
+        return await this.#launch();
+      } catch (error) {
+        if (this.#closing || error instanceof CannotLoadError) throw error;
+        await this.#pause(messageOf(error));
+      }
+    }
+  }
+
+  /** Whether there is no process that serves, and one is expected soon. */
+  get restarting(): boolean {
+    return this.#awaySince !== undefined && performance.now() - this.#awaySince < AWAY_MS;
+  }
+
+  /** Starts one process. */
+  async #launch(): Promise<EngineStatusResponse> {
     const socket = join(this.#folder, `engine-${++this.#starts}.sock`);
     const engine = { ...this.#options.engine, adapters: [...this.#adapters.values()] };
     const options: EngineProcessOptions = { socket, ...this.#options, engine };
@@ -88,15 +117,18 @@ export class EngineSupervisor {
     const outcome = await Promise.race([loaded, exited]);
     if (typeof outcome === "number") {
       client.close();
-      throw new Error(
-        outcome === EXIT_CANNOT_LOAD
-          ? "the engine could not load the model (see above)"
-          : `the engine process ended with ${outcome} while starting`,
-      );
+      if (outcome === EXIT_CANNOT_LOAD) {
+        throw new CannotLoadError("the engine could not load the model (see above)");
+      }
+      throw new Error(`the engine process ended with ${outcome} while it started`);
     }
     this.#client = client;
-    this.#backoff = FIRST_BACKOFF_MS;
-    void exited.then((code) => this.#restart(code));
+    this.#awaySince = undefined;
+    const since = performance.now();
+    void exited.then((code) => {
+      if (performance.now() - since > SOUND_MS) this.#backoff = FIRST_BACKOFF_MS;
+      void this.#replace(code);
+    });
     // Some may have been unloaded while it started.
     for (const { name } of engine.adapters) {
       if (!this.#adapters.has(name)) await this.unloadAdapter(name);
@@ -105,18 +137,29 @@ export class EngineSupervisor {
   }
 
   /** gRPC fails a dead engine's requests with UNAVAILABLE; the next process serves new ones. */
-  #restart(code: number): void {
+  async #replace(code: number): Promise<void> {
     this.#client?.close();
     this.#client = undefined;
-    if (this.#closing) return;
-    log.warn(`the engine process ended with ${code}; starting another in ${this.#backoff} ms`);
-    setTimeout(() => {
+    this.#awaySince = performance.now();
+    let reason = `the engine process ended with ${code}`;
+    // Whatever stops the next one, even files that can't be read, may be over at the try after it.
+    while (!this.#closing) {
+      await this.#pause(reason);
       if (this.#closing) return;
-      this.#backoff = Math.min(this.#backoff * 2, LAST_BACKOFF_MS);
-      this.start().catch((error: Error) => {
-        if (!this.#closing) this.onGiveUp(error.message);
-      });
-    }, this.#backoff);
+      try {
+        await this.#launch();
+        return;
+      } catch (error) {
+        reason = messageOf(error);
+      }
+    }
+  }
+
+  async #pause(reason: string): Promise<void> {
+    log.warn(`${reason}; starting another in ${this.#backoff} ms`);
+    const wait = this.#backoff;
+    this.#backoff = Math.min(wait * 2, LAST_BACKOFF_MS);
+    await sleep(wait);
   }
 
   /** Streams an answer. Destroying or cancelling the stream cancels the request in the engine. */
