@@ -43,7 +43,7 @@ export async function openFront(host: string, port: number, target: URL): Promis
     port: (server.address() as AddressInfo).port,
     async close() {
       server.close();
-      for (const client of clients) client.destroy();
+      for (const client of clients) client.destroySoon();
     },
   };
 }

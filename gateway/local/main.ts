@@ -1,5 +1,6 @@
 // `node gateway/local/main.ts [--port N] [--host H] [--state DIR]`: the gateway in the foreground. One
-// JSON line on stdout when it listens; SIGINT or SIGTERM ends it and its workerd.
+// JSON line on stdout when it listens; SIGINT or SIGTERM ends it and its workerd once the running answers have
+// ended, at most ANABRANCH_DRAIN_SECONDS (30) later. A second signal ends them at once.
 import { parseArgs } from "node:util";
 import { serve } from "./serve.ts";
 
@@ -11,6 +12,7 @@ const { values } = parseArgs({
   },
 });
 
+const drainSeconds = Number(process.env.ANABRANCH_DRAIN_SECONDS ?? 30);
 const { host, state } = values;
 const gateway = await serve({ port: Number(values.port), host, state }).catch((error: Error) => {
   process.stderr.write(`the gateway did not start: ${error.message}\n`);
@@ -20,9 +22,12 @@ process.stdout.write(`${JSON.stringify({ gateway: gateway.url })}\n`);
 
 let closing = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  // Miniflare's own listener ends the process at once.
+  process.removeAllListeners(signal);
   process.on(signal, () => {
-    if (closing) return;
+    // workerd ends with this process.
+    if (closing) process.exit(1);
     closing = true;
-    void gateway.close().finally(() => process.exit(0));
+    void gateway.close(drainSeconds).finally(() => process.exit(0));
   });
 }

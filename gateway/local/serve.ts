@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { bundle, root } from "./bundle.ts";
+import { openFront } from "./front.ts";
 import { migrate } from "./migrations.ts";
 import { type Secrets, secrets } from "./secrets.ts";
 
@@ -19,7 +20,25 @@ export interface ServeOptions {
 export interface LocalGateway {
   url: string;
   secrets: Secrets;
-  close(): Promise<void>;
+  /** Ends when the running answers have ended; those that run for longer are cut off. Default: at once. */
+  close(drainSeconds?: number): Promise<void>;
+}
+
+const urlHost = (host: string) => (host.includes(":") ? `[${host}]` : host);
+/** How much longer than its answers a gateway may take to end. */
+const graceMs = 5_000;
+
+async function drain(inner: URL, kept: Secrets, seconds: number): Promise<void> {
+  try {
+    await fetch(new URL("/admin/v1/drain", inner), {
+      method: "POST",
+      headers: { authorization: `Bearer ${kept.ANABRANCH_ADMIN_TOKEN}` },
+      body: JSON.stringify({ seconds }),
+      signal: AbortSignal.timeout(seconds * 1_000 + graceMs),
+    });
+  } catch (error) {
+    process.stderr.write(`the gateway could not be drained: ${error}\n`);
+  }
 }
 
 export async function serve({
@@ -41,10 +60,13 @@ export async function serve({
       bindings: {
         ...(bindings as Record<string, string>),
         ...kept,
+        ANABRANCH_LOCAL: "on",
         ...(accessLog ? {} : { ANABRANCH_ACCESS_LOG: "off" }),
       },
-      port,
-      host: host ?? "127.0.0.1",
+      // workerd's own address; clients reach it through the front.
+      port: 0,
+      host: "127.0.0.1",
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
       resourcePersistencePath: join(folder, "storage"),
       cf: false,
       log: new Log(LogLevel.WARN),
@@ -54,9 +76,19 @@ export async function serve({
     }),
   );
   try {
-    const url = (await miniflare.ready).href.replace(/\/$/, "");
+    await miniflare.ready;
     await migrate(await miniflare.getD1Database("DB"), join(root, "migrations"));
-    return { url, secrets: kept, close: () => miniflare.dispose() };
+    const inner = await miniflare.unsafeGetDirectURL();
+    const front = await openFront(host ?? "127.0.0.1", port, inner);
+    return {
+      url: `http://${urlHost(host ?? "127.0.0.1")}:${front.port}`,
+      secrets: kept,
+      async close(drainSeconds) {
+        if (drainSeconds !== undefined) await drain(inner, kept, drainSeconds);
+        await miniflare.dispose();
+        await front.close();
+      },
+    };
   } catch (error) {
     await miniflare.dispose();
     throw error;

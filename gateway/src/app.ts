@@ -2,6 +2,7 @@
 // it here.
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { createKey } from "./admin/create-key.ts";
+import { drainGateway } from "./admin/drain-gateway.ts";
 import { showPool } from "./admin/show-pool.ts";
 import { ApiError, asApiError } from "./api-error.ts";
 import { requireKey, requireOperator } from "./auth/middleware.ts";
@@ -26,6 +27,7 @@ export const routes: readonly Route[] = [
   showUsage,
   createKey,
   showPool,
+  drainGateway,
 ];
 
 export function createApp() {

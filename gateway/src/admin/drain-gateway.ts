@@ -14,13 +14,17 @@ const body = z.object({
 export const drainGateway = operatorRoute({
   method: "post",
   path: "/admin/v1/drain",
-  summary: "Before a local gateway ends: refuses new requests and answers when the running ones have ended",
+  summary:
+    "Before a local gateway ends: refuses new requests and answers when the running ones have ended",
   request: jsonBody(body),
   response: { description: "Nothing runs", schema: z.object({ drained: z.literal(true) }) },
   async handle({ request, env }) {
     const { seconds } = await readBody(request, body);
     if (env.ANABRANCH_LOCAL !== "on") {
-      throw new ApiError(409, "Only a local gateway is drained; Cloudflare drains its isolates itself.");
+      throw new ApiError(
+        409,
+        "Only a local gateway is drained; Cloudflare drains its isolates itself.",
+      );
     }
     await drain(seconds * 1_000);
     return { drained: true as const };

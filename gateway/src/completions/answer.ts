@@ -1,5 +1,6 @@
 // An answer that has begun: its choices, decoded side by side.
 import type { GenerateResponse } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import type { ApiError } from "../api-error.ts";
 import { type Counts, sumOfChoices } from "../usage/counts.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import { Choice, type Source } from "./choice.ts";
@@ -21,6 +22,7 @@ export class Answer {
   readonly choices: readonly Choice[];
   readonly #store: Store | null;
   #stored: Promise<void> = Promise.resolve();
+  #cutBy: ApiError | null = null;
 
   constructor(
     head: AnswerHead,
@@ -51,6 +53,17 @@ export class Answer {
   async complete(task: (choice: Choice) => Promise<void>): Promise<void> {
     await allOrStop(this.choices.map(task), () => this.cancel());
     if (this.#store) this.#stored = this.#store(this.choices.map(({ log }) => log));
+  }
+
+  /** Why the gateway ended it early; null if it did not. */
+  get cutBy(): ApiError | null {
+    return this.#cutBy;
+  }
+
+  /** Ends it early: it fails with `reason`. */
+  cut(reason: ApiError): void {
+    this.#cutBy = reason;
+    this.cancel();
   }
 
   /** Stops the workers at their next step. */

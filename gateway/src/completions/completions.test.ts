@@ -488,6 +488,7 @@ describe("the OpenAPI document", () => {
       ChatCompletionRequest: { properties: { n: { maximum: 8 } } },
     });
     expect(Object.keys(document.paths).sort()).toEqual([
+      "/admin/v1/drain",
       "/admin/v1/keys",
       "/admin/v1/pool",
       "/health",

@@ -5,6 +5,7 @@ import { OrderedPresenter } from "../aggregation/ordered-presenter.ts";
 import type { AnswerRun, Presenter } from "../aggregation/presenter.ts";
 import { type ApiError, asApiError } from "../api-error.ts";
 import type { TenantContext } from "../http/context.ts";
+import { beginAnswer, drainError } from "../http/drain.ts";
 import { EventStream } from "../streams/event-stream.ts";
 import type { Answer, AnswerHead } from "./answer.ts";
 import type { Choice } from "./choice.ts";
@@ -13,10 +14,10 @@ import type { Settings } from "./parameters.ts";
 import type { ChoiceRenderer, Renderer } from "./renderer.ts";
 
 /**
- * A whole answer that takes longer than this sends its head and then blanks, so that a client that leaves
- * is noticed and no proxy gives up on the silence.
+ * A whole answer that takes longer than this sends its head and then blanks, so that no proxy gives up on the
+ * silence. Until then its status can still say that it failed, which clients retry.
  */
-const silenceMs = 1_000;
+const silenceMs = 50_000;
 
 function answerHeaders(answer: Answer, contentType: string): Record<string, string> {
   return {
@@ -35,12 +36,10 @@ const after = (ms: number) => scheduler.wait(ms).then((): typeof late => late);
  * them in order, so whoever asks after the end of the answer is behind them in the queue.
  */
 function record(answer: Answer, status: number, { waitUntil }: TenantContext): void {
-  waitUntil(
-    answer.usage
-      .ended(status, answer.counts)
-      .catch((error) => console.error(`usage of ${answer.head.id} was not recorded`, error)),
-  );
-  waitUntil(answer.stored);
+  const recorded = answer.usage
+    .ended(status, answer.counts)
+    .catch((error) => console.error(`usage of ${answer.head.id} was not recorded`, error));
+  waitUntil(Promise.all([recorded, answer.stored]));
 }
 
 function deliverStream(
@@ -48,9 +47,10 @@ function deliverStream(
   renderer: Renderer,
   settings: Settings,
   context: TenantContext,
+  ended: () => Promise<void>,
 ): Response {
   const events = new EventStream(context.signal);
-  context.waitUntil(pump(answer, renderer, settings, context, events));
+  context.waitUntil(pump(answer, renderer, settings, context, events).finally(ended));
   const headers = answerHeaders(answer, "text/event-stream; charset=utf-8");
   return new Response(events.body, { headers: { ...headers, "x-accel-buffering": "no" } });
 }
@@ -73,7 +73,7 @@ async function pump(
     await events.sendText("data: [DONE]\n\n");
   } catch (error) {
     if (events.left.aborted) return record(answer, 499, context);
-    const failure = asApiError(error);
+    const failure = answer.cutBy ?? asApiError(error);
     record(answer, failure.status, context);
     await events.send([failure.body]);
     await events.sendText("data: [DONE]\n\n");
@@ -113,6 +113,7 @@ async function deliverWhole(
   answer: Answer,
   renderer: Renderer,
   context: TenantContext,
+  ended: () => Promise<void>,
 ): Promise<Response> {
   const headers = answerHeaders(answer, "application/json");
   const left = new AbortController();
@@ -124,6 +125,7 @@ async function deliverWhole(
   const whole = collect(answer, renderer, context, left.signal);
   const first = await Promise.race([whole, after(silenceMs)]);
   if (first !== late) {
+    context.waitUntil(ended());
     context.signal.removeEventListener("abort", leave);
     if (first.failure) return first.failure.toResponse();
     return new Response(first.text, { headers });
@@ -131,13 +133,15 @@ async function deliverWhole(
   const body = new EventStream(context.signal, " ");
   body.left.addEventListener("abort", leave);
   context.waitUntil(
-    whole.then(async ({ text, failure }) => {
-      // The status is gone with the head. Every client treats a body that breaks off as a failure; most
-      // would take an error object for an answer without choices.
-      if (failure) return await body.abort(failure);
-      await body.sendText(text);
-      await body.close();
-    }),
+    whole
+      .then(async ({ text, failure }) => {
+        // The status is gone with the head. Every client treats a body that breaks off as a failure; most
+        // would take an error object for an answer without choices.
+        if (failure) return await body.abort(failure);
+        await body.sendText(text);
+        await body.close();
+      })
+      .finally(ended),
   );
   return new Response(body.body, { headers });
 }
@@ -162,7 +166,7 @@ async function collect(
     );
     return { text: JSON.stringify(renderer.whole(choices, answer.counts)), failure: null };
   } catch (error) {
-    const failure = asApiError(error);
+    const failure = answer.cutBy ?? asApiError(error);
     record(answer, left.aborted ? 499 : failure.status, context);
     return { text: "", failure };
   }
@@ -181,7 +185,20 @@ export async function deliver(
   rendererOf: RendererOf,
   context: TenantContext,
 ): Promise<Response> {
-  const answer = await openAnswer(request, context);
+  let answer: Answer | null = null;
+  const leaveCount = beginAnswer(() => answer?.cut(drainError()));
+  try {
+    answer = await openAnswer(request, context);
+  } catch (error) {
+    leaveCount();
+    throw error;
+  }
+  const { usage, stored } = answer;
+  /** The gateway may end once this is over. */
+  const ended = async () => {
+    await Promise.allSettled([usage.closed, stored]);
+    leaveCount();
+  };
   const { settings } = request;
   const renderer = rendererOf(
     answer.head,
@@ -189,6 +206,6 @@ export async function deliver(
     settings.includeUsage,
   );
   return settings.stream
-    ? deliverStream(answer, renderer, settings, context)
-    : deliverWhole(answer, renderer, context);
+    ? deliverStream(answer, renderer, settings, context, ended)
+    : deliverWhole(answer, renderer, context, ended);
 }

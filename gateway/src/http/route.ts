@@ -5,6 +5,7 @@ import { ApiError } from "../api-error.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { Reservation } from "../limits/reservation.ts";
 import type { RequestContext, TenantContext } from "./context.ts";
+import { drainError, isDraining } from "./drain.ts";
 import { errorResponses } from "./error-responses.ts";
 import { type Access, guardedPaths } from "./guarded-paths.ts";
 
@@ -85,6 +86,7 @@ export function tenantRoute<Schema extends z.ZodType>(
 ): Route {
   const { method, handle } = definition;
   const counted = async (context: TenantContext) => {
+    if (isDraining()) throw drainError();
     context.reservation.checkSpent();
     try {
       return await handle(context);

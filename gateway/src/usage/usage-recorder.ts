@@ -32,6 +32,11 @@ export class UsageRecorder {
     this.reservation = reservation;
   }
 
+  /** Resolves when the row is safe, once the request has ended. */
+  get closed(): Promise<void> {
+    return this.#closed ?? Promise.resolve();
+  }
+
   /** The answer has begun. */
   started(): void {
     this.#startedMs = Date.now() - this.#facts.at;
