@@ -2,7 +2,7 @@
 // prints one line on stdout, `ready {…}`; everything else goes to stderr.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { secrets } from "../gateway/local/secrets.ts";
@@ -17,6 +17,7 @@ answers that run have ended; a second signal stops them at once.
 
 Environment:
   ANABRANCH_PORT    the gateway's port (default 8787; 0: any free one)
+  ANABRANCH_STATE   the folder of its database, cache, secrets and key (default .anabranch)
   ANABRANCH_MODEL   the model, as --model of npm run worker (default models/demo, the demo)
   ANABRANCH_DRAIN_SECONDS   how long running answers may take when it stops (default 30)
 `;
@@ -32,12 +33,15 @@ try {
   process.exit(2);
 }
 
-const state = join(root, ".anabranch");
+const state = resolve(root, process.env.ANABRANCH_STATE || ".anabranch");
 const keyFile = join(state, "start-key.json");
 const workerId = "local";
 const servedModel = process.env.ANABRANCH_MODEL || "models/demo";
 /** A child that has not ended so long after its answers is killed. */
 const stopMs = 4_000;
+const drainMs = 1_000 * Number(process.env.ANABRANCH_DRAIN_SECONDS || 30);
+/** What a gateway takes beside its answers: to report their usage and to end workerd. */
+const gatewayStopMs = 10_000;
 /** A worker that dies is started again, later each time; one that lived for soundMs begins anew. */
 const firstBackoffMs = 250;
 const lastBackoffMs = 15_000;
@@ -54,7 +58,8 @@ let stopping = false;
 function start(name, file, args, env, onExit) {
   const child = spawn(process.execPath, [join(root, file), ...args], {
     cwd: root,
-    stdio: ["ignore", "pipe", "inherit"],
+    // The channel tells it when this process ends, however that happens.
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
     env: { ...process.env, ...env },
     // Of its own group: a terminal's interrupt reaches this process alone, which stops both in order.
     detached: true,
@@ -68,7 +73,7 @@ function start(name, file, args, env, onExit) {
 }
 
 function startGateway() {
-  return start("gateway", "gateway/local/main.ts", [], {}, (reason) => {
+  return start("gateway", "gateway/local/main.ts", ["--state", state], {}, (reason) => {
     say(`the gateway ended on its own (${reason}); stopping`);
     void stop(1);
   });
@@ -101,8 +106,7 @@ async function end(name, ms) {
   if (!child) return;
   const ended = new Promise((done) => child.once("exit", done));
   child.kill("SIGTERM");
-  if (ms !== null) await Promise.race([ended, sleep(ms)]);
-  else await ended;
+  await Promise.race([ended, sleep(ms)]);
   children.get(name)?.kill("SIGKILL");
 }
 
@@ -113,7 +117,7 @@ async function stop(code) {
     process.exit(code);
   }
   stopping = true;
-  await end("gateway", null);
+  await end("gateway", drainMs + gatewayStopMs);
   await end("worker", stopMs);
   process.exit(code);
 }

@@ -12,7 +12,14 @@ const { values } = parseArgs({
   },
 });
 
-const drainSeconds = Number(process.env.ANABRANCH_DRAIN_SECONDS ?? 30);
+// `npm start`, if that is what started it, has ended without ending this process. workerd ends with it.
+process.on("disconnect", () => process.exit(1));
+
+const drainSeconds = Number(process.env.ANABRANCH_DRAIN_SECONDS || 30);
+if (!(drainSeconds >= 0 && drainSeconds <= 3_600)) {
+  process.stderr.write("ANABRANCH_DRAIN_SECONDS is a number of seconds from 0 to 3600\n");
+  process.exit(2);
+}
 const { host, state } = values;
 const gateway = await serve({ port: Number(values.port), host, state }).catch((error: Error) => {
   process.stderr.write(`the gateway did not start: ${error.message}\n`);

@@ -94,6 +94,9 @@ async function close(code: number): Promise<never> {
   process.exit(code);
 }
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void close(0));
+// `npm start`, if that is what started it, has ended without ending this process.
+process.on("disconnect", () => void close(0));
+if (process.connected === false) await close(0);
 
 if (args.device === "auto" && cudaDevices() === 0) {
   log.info("built with CUDA, but no driver answers: serving on the CPU");

@@ -1,8 +1,8 @@
 // A real worker process with its engine process, for tests.
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { childProcesses } from "@anabranch/shared/child-processes.ts";
 import { Worker } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -45,11 +45,7 @@ export class WorkerProcess {
 
   /** Process ids of its children: the engine. */
   children(): number[] {
-    const { pid } = this.child;
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-      .split(" ")
-      .filter((text) => text !== "")
-      .map(Number);
+    return childProcesses(this.child.pid ?? 0);
   }
 
   async stop(): Promise<number | null> {

@@ -180,7 +180,18 @@ export type RendererOf = (
 ) => Renderer;
 
 /** Begins the answer and delivers it as the client wants it, streamed or whole. */
-export async function deliver(
+export function deliver(
+  request: AnswerRequest,
+  rendererOf: RendererOf,
+  context: TenantContext,
+): Promise<Response> {
+  const response = openAndDeliver(request, rendererOf, context);
+  // It goes on when the client has left, up to what is due then: the worker's release and the usage row.
+  context.waitUntil(response.catch(() => undefined));
+  return response;
+}
+
+async function openAndDeliver(
   request: AnswerRequest,
   rendererOf: RendererOf,
   context: TenantContext,

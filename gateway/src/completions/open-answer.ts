@@ -47,8 +47,8 @@ export interface AnswerRequest {
  */
 const maxBytesPerToken = 64;
 
-/** How long a choice without a worker, at its begin or later, looks for one. An engine restarts in about a second. */
-const reopenMs = 10_000;
+/** How long a choice without a worker, at its beginning or later, looks for one: an engine loads its model again. */
+const reopenMs = 20_000;
 const reopenPauseMs = 250;
 
 type LiveSource = Extract<Source, { kind: "stream" }>;

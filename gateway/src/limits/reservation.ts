@@ -36,7 +36,7 @@ function limitError({ kind, limit, used, requested, retryAfterMs }: Refusal): Ap
 const spent = new Map<string, { refusal: Refusal; until: number }>();
 const maxSpent = 10_000;
 
-function remember(keyId: string, refusal: Refusal): void {
+function markSpent(keyId: string, refusal: Refusal): void {
   if (refusal.kind !== "requests" || refusal.retryAfterMs === null) return;
   const [oldest] = spent.keys();
   if (spent.size >= maxSpent && oldest !== undefined) spent.delete(oldest);
@@ -84,7 +84,7 @@ export class Reservation {
     if (rpm === null && tpm === null) return;
     const refusal = await this.#tenant.reserve(this.#requestId, keyId, tokens, { rpm, tpm });
     if (refusal) {
-      remember(keyId, refusal);
+      markSpent(keyId, refusal);
       throw limitError(refusal);
     }
     this.#renewedAt = Date.now();

@@ -38,6 +38,8 @@ const FIRST_BACKOFF_MS = 200;
 const LAST_BACKOFF_MS = 10_000;
 /** A process that lived this long was sound: after it the back-off begins anew. */
 const SOUND_MS = 60_000;
+/** How long a model may take to load. */
+const LOAD_MS = 30 * 60_000;
 /** An engine that is away for longer is not reported to the pool as about to come back. */
 const AWAY_MS = 120_000;
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
@@ -45,6 +47,11 @@ const processPath = fileURLToPath(new URL("process.ts", import.meta.url));
 
 /** The process says that it can't load the model: another try gives the same. */
 class CannotLoadError extends Error {}
+
+const endedAtStart = (code: number) =>
+  code === EXIT_CANNOT_LOAD
+    ? new CannotLoadError("the engine could not load the model (see above)")
+    : new Error(`the engine process ended with ${code} while it started`);
 
 export class EngineSupervisor {
   readonly #options: Omit<EngineProcessOptions, "socket">;
@@ -79,8 +86,9 @@ export class EngineSupervisor {
       try {
         return await this.#launch();
       } catch (error) {
-        if (this.#closing || error instanceof CannotLoadError) throw error;
+        if (error instanceof CannotLoadError) throw error;
         await this.#pause(messageOf(error));
+        if (this.#closing) throw error;
       }
     }
   }
@@ -90,7 +98,7 @@ export class EngineSupervisor {
     return this.#awaySince !== undefined && performance.now() - this.#awaySince < AWAY_MS;
   }
 
-  /** Starts one process. */
+  /** Starts one process, and replaces it when it ends. @throws Error if it ends before it serves */
   async #launch(): Promise<EngineStatusResponse> {
     const socket = join(this.#folder, `engine-${++this.#starts}.sock`);
     const engine = { ...this.#options.engine, adapters: [...this.#adapters.values()] };
@@ -101,6 +109,7 @@ export class EngineSupervisor {
     this.#child = child;
     const exited = new Promise<number>((resolve) => {
       child.on("exit", (code) => resolve(code ?? -1));
+      child.on("error", () => resolve(-1));
     });
     const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
       "grpc.max_receive_message_length": 64 << 20,
@@ -108,29 +117,39 @@ export class EngineSupervisor {
       "grpc.initial_reconnect_backoff_ms": 50,
       "grpc.max_reconnect_backoff_ms": 200,
     });
-    const loaded = new Promise<void>((resolve, reject) => {
-      client.waitForReady(Date.now() + 30 * 60_000, (error) => {
+    try {
+      const serving = this.#whenServing(client, engine.adapters);
+      const outcome = await Promise.race([serving, exited]);
+      if (typeof outcome === "number") throw endedAtStart(outcome);
+      const since = performance.now();
+      void exited.then((code) => {
+        if (performance.now() - since > SOUND_MS) this.#backoff = FIRST_BACKOFF_MS;
+        void this.#replace(code);
+      });
+      return outcome;
+    } catch (error) {
+      this.#client = undefined;
+      client.close();
+      child.kill("SIGKILL");
+      const code = await exited;
+      throw code === EXIT_CANNOT_LOAD ? endedAtStart(code) : error;
+    }
+  }
+
+  async #whenServing(
+    client: InstanceType<typeof Client>,
+    adapters: readonly AdapterSource[],
+  ): Promise<EngineStatusResponse> {
+    await new Promise<void>((resolve, reject) => {
+      client.waitForReady(Date.now() + LOAD_MS, (error) => {
         if (error) reject(error);
         else resolve();
       });
     });
-    const outcome = await Promise.race([loaded, exited]);
-    if (typeof outcome === "number") {
-      client.close();
-      if (outcome === EXIT_CANNOT_LOAD) {
-        throw new CannotLoadError("the engine could not load the model (see above)");
-      }
-      throw new Error(`the engine process ended with ${outcome} while it started`);
-    }
     this.#client = client;
     this.#awaySince = undefined;
-    const since = performance.now();
-    void exited.then((code) => {
-      if (performance.now() - since > SOUND_MS) this.#backoff = FIRST_BACKOFF_MS;
-      void this.#replace(code);
-    });
     // Some may have been unloaded while it started.
-    for (const { name } of engine.adapters) {
+    for (const { name } of adapters) {
       if (!this.#adapters.has(name)) await this.unloadAdapter(name);
     }
     return this.status();
