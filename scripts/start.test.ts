@@ -1,0 +1,83 @@
+// npm start as a whole: what it does when one of its processes is killed, and when it is.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { childProcesses, runs } from "@anabranch/shared/child-processes.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const state = mkdtempSync(join(tmpdir(), "anabranch-start-"));
+const timeout = 60_000;
+
+interface Ready {
+  gateway: string;
+  key: string;
+  admin: string;
+  model: string;
+}
+
+let started: ChildProcess;
+let ready: Ready;
+
+beforeAll(async () => {
+  started = spawn(process.execPath, [join(import.meta.dirname, "start.mjs")], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: {
+      ...process.env,
+      ...{ ANABRANCH_PORT: "0", ANABRANCH_STATE: state, ANABRANCH_ACCESS_LOG: "off" },
+    },
+  });
+  if (!started.stdout) throw new Error("no stdout");
+  for await (const line of createInterface({ input: started.stdout })) {
+    ready = JSON.parse(line.replace(/^ready /, ""));
+    started.stdout.resume();
+    return;
+  }
+  throw new Error("npm start ended before it was ready");
+}, 120_000);
+afterAll(() => {
+  started.kill("SIGKILL");
+  rmSync(state, { recursive: true, force: true });
+});
+
+const commandOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8");
+const child = (file: string) =>
+  childProcesses(started.pid ?? 0).find((pid) => commandOf(pid).includes(file));
+
+async function answered(): Promise<boolean> {
+  const response = await fetch(`${ready.gateway}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${ready.key}` },
+    body: JSON.stringify({
+      ...{ model: ready.model, max_tokens: 2, anabranch: { cache: "bypass" } },
+      messages: [{ role: "user", content: "Hello" }],
+    }),
+  });
+  await response.text();
+  return response.ok;
+}
+
+describe("npm start", () => {
+  it("starts another worker when one is killed, again and again", async () => {
+    for (let count = 0; count < 2; count++) {
+      const worker = child("gpu-worker/src/main.ts");
+      if (worker === undefined) throw new Error("no worker runs");
+      process.kill(worker, "SIGKILL");
+      await expect.poll(() => child("gpu-worker/src/main.ts"), { timeout }).not.toBe(worker);
+      await expect.poll(answered, { timeout }).toBe(true);
+      expect(runs(worker)).toBe(false);
+    }
+  }, 200_000);
+
+  it("leaves no process behind when it is killed itself", async () => {
+    const tree = (pid: number): number[] => [pid, ...childProcesses(pid).flatMap(tree)];
+    const all = tree(started.pid ?? 0);
+    // Itself, the gateway and its workerd, the worker and its engine.
+    expect(all.length).toBeGreaterThanOrEqual(5);
+    started.kill("SIGKILL");
+    await once(started, "exit");
+    await expect.poll(() => all.filter(runs), { timeout }).toEqual([]);
+  }, 100_000);
+});
