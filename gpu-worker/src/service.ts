@@ -137,53 +137,72 @@ async function* generate(
   const { text, adapter } = served;
   const declared = declaredBranches(request).length > 0;
   const { input, reader } = declared ? await askBranches(text, request) : askOne(text, request);
-  const stream = state.engine.generate(
-    create(EngineGenerateRequestSchema, {
-      ...{ requestId, adapter },
-      ...(request.sampling && { sampling: request.sampling }),
-      mode: declared ? Mode.SERIAL : request.mode,
-      maxBranches: request.maxBranches,
-      maxTokens: request.maxTokens,
-      seed: request.seed,
-      choice: request.choice,
-      cacheSalt: request.cacheSalt,
-      ignoreEos: request.ignoreEos,
-      deadlineMs: request.deadlineMs,
-      priority: request.priority,
-      ...(request.resume && { modelDigest: request.resume.modelDigest }),
-      ...input,
-    }),
-  );
-  if (!stream) {
-    const metadata = { [ENGINE_RESTARTING]: "1" };
-    throw new ConnectError("the engine is restarting", Code.Unavailable, metadata);
-  }
+  const asked = create(EngineGenerateRequestSchema, {
+    ...{ requestId, adapter },
+    ...(request.sampling && { sampling: request.sampling }),
+    mode: declared ? Mode.SERIAL : request.mode,
+    maxBranches: request.maxBranches,
+    maxTokens: request.maxTokens,
+    seed: request.seed,
+    choice: request.choice,
+    cacheSalt: request.cacheSalt,
+    ignoreEos: request.ignoreEos,
+    priority: request.priority,
+    ...(request.resume && { modelDigest: request.resume.modelDigest }),
+    ...input,
+  });
+  const { tenant, key, priority, deadlineMs } = request;
+  const arrived = performance.now();
+  const size = Math.max(1, asked.branches.length);
   const clock = state.metrics.begin();
-  const leave = () => stream.cancel();
+  const outbox = new Outbox();
+  const left = new AbortController();
+  const leave = () => left.abort();
   context.signal.addEventListener("abort", leave, { once: true });
-  try {
+  let end: (() => void) | undefined;
+  const run = async () => {
+    end = await state.engine.queue.enter({ tenant, key, priority, size }, left.signal);
+    const waited = Math.ceil(performance.now() - arrived);
+    if (deadlineMs > 0) asked.deadlineMs = Math.max(1, deadlineMs - waited);
+    const stream = state.engine.generate(asked);
+    if (!stream) {
+      const metadata = { [ENGINE_RESTARTING]: "1" };
+      throw new ConnectError("the engine is restarting", Code.Unavailable, metadata);
+    }
+    const cancel = () => stream.cancel();
+    left.signal.addEventListener("abort", cancel, { once: true });
+    if (left.signal.aborted) cancel();
     const stop = (branch: number) => state.engine.stop(requestId, branch);
-    yield* relay(reader, stream, clock, stop, declared ? "anabranch." : "");
+    relay(reader, stream, clock, stop, outbox, declared ? "anabranch." : "");
+    stream.once("status", () => end?.());
+  };
+  try {
+    run().catch((error) => {
+      end?.();
+      clock.end(left.signal.aborted ? FinishReason.CANCELLED : "failed");
+      outbox.end(ConnectError.from(error));
+    });
+    yield* outbox.read();
   } finally {
     clock.end(FinishReason.CANCELLED); // if nothing else ended it, the caller left
     context.signal.removeEventListener("abort", leave);
-    stream.cancel();
+    left.abort();
     state.onEnded();
   }
 }
 
 /**
- * Sends the engine's stream on as the worker's. `stop` is called once a stop string ends the answer or a
+ * Puts the engine's stream into `outbox` as the worker's. `stop` is called once a stop string ends the answer or a
  * branch of it. `where` stands before the engine's refusals.
  */
-async function* relay(
+function relay(
   reader: AnswerReader,
   stream: ClientReadableStream<EngineGenerateResponse>,
   clock: AnswerClock,
   stop: (branch: number) => void,
+  outbox: Outbox,
   where: string,
-): AsyncGenerator<GenerateResponse> {
-  const outbox = new Outbox();
+): void {
   const receive = ({ events: engineEvents, branch }: EngineGenerateResponse) => {
     if (engineEvents.some(({ event }) => event.case === "tokens")) clock.message();
     const wasStopped = reader.isStopped(branch);
@@ -215,7 +234,6 @@ async function* relay(
     );
   });
   stream.on("end", () => outbox.end());
-  yield* outbox.read();
 }
 
 export function routes(state: WorkerState): (router: ConnectRouter) => void {

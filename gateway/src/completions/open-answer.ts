@@ -241,6 +241,8 @@ class Opening {
       maxTokens: this.#maxTokens,
       seed: this.#seed,
       cacheSalt: salt.slice(0, 16),
+      tenant: caller.tenantId,
+      key: caller.keyId,
       stop: settings.stop,
     };
   }

@@ -24,6 +24,7 @@ import {
   makeGenericClientConstructor,
   type ServiceError,
 } from "@grpc/grpc-js";
+import { FairQueue } from "../fair-queue.ts";
 import { grpcService } from "../grpc.ts";
 import { log } from "../log.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
@@ -34,6 +35,9 @@ export type SupervisorOptions = Omit<EngineProcessOptions, "socket" | "outlinePa
   outline?: OutlineRules;
 };
 
+/** The engine's own, of native/engine/serving/scheduler.h. */
+const MAX_RUNNING = 64;
+const MAX_QUEUE = 256;
 const FIRST_BACKOFF_MS = 200;
 const LAST_BACKOFF_MS = 10_000;
 /** A process that lived this long was sound: after it the back-off begins anew. */
@@ -54,6 +58,8 @@ const endedAtStart = (code: number) =>
     : new Error(`the engine process ended with ${code} while it started`);
 
 export class EngineSupervisor {
+  /** What a request waits in before it goes to the engine. */
+  readonly queue: FairQueue;
   readonly #options: Omit<EngineProcessOptions, "socket">;
   /** By name. */
   readonly #adapters: Map<string, AdapterSource>;
@@ -68,6 +74,8 @@ export class EngineSupervisor {
 
   constructor(options: SupervisorOptions) {
     const { outline, ...others } = options;
+    const { maxRunning = MAX_RUNNING, maxQueue = MAX_QUEUE } = options.engine;
+    this.queue = new FairQueue(maxRunning, maxQueue);
     this.#options = others;
     if (outline) {
       this.#options.outlinePath = join(this.#folder, "outline.json");
@@ -198,6 +206,7 @@ export class EngineSupervisor {
     method.call(this.#client, create(EngineStopRequestSchema, { requestId, branch }), () => {});
   }
 
+  /** Its queued requests are those that wait before it, too. */
   status(): Promise<EngineStatusResponse> {
     return new Promise((resolve, reject) => {
       const method = this.#client?.status;
@@ -207,8 +216,9 @@ export class EngineSupervisor {
         create(EngineStatusRequestSchema),
         { deadline: Date.now() + 5000 },
         (error: ServiceError | null, response: EngineStatusResponse) => {
-          if (error) reject(error);
-          else resolve(response);
+          if (error) return reject(error);
+          if (response.load) response.load.queuedRequests += this.queue.waiting;
+          resolve(response);
         },
       );
     });

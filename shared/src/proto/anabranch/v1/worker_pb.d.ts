@@ -242,6 +242,18 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: sint32 priority = 17;
    */
   priority: number;
+
+  /**
+   * Who asks: a full worker takes turns between tenants, and between the keys of one.
+   *
+   * @generated from field: string tenant = 18;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string key = 19;
+   */
+  key: string;
 };
 
 /**

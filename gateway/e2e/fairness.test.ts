@@ -1,0 +1,48 @@
+// A tenant with many requests on a small worker, and what another notices of it.
+import OpenAI from "openai";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
+
+let cluster: TestCluster;
+beforeAll(async () => {
+  cluster = await openTestCluster();
+  const small = ["--model", "models/demo", "--threads", "1", "--max-running", "1"];
+  await cluster.addWorker("small", [...small, "--max-queue", "25"]);
+}, 120_000);
+afterAll(() => cluster.close());
+
+async function asking(tenant: string) {
+  const apiKey = await cluster.key(tenant);
+  const openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
+  return () =>
+    openai.chat.completions.create({
+      ...{ model: "anabranch-demo", max_tokens: 40 },
+      messages: [{ role: "user", content: "Describe Mercury, Earth and Mars." }],
+      ...({ anabranch: { mode: "serial", cache: "bypass" } } as object),
+    });
+}
+
+it("a tenant that fills a worker's queue leaves others their turn and a place to wait in", async () => {
+  const [askBusy, askQuiet] = await Promise.all([asking("busy"), asking("quiet")]);
+  let answered = 0;
+  let refused = 0;
+  const many = Array.from({ length: 40 }, () =>
+    askBusy().then(
+      () => answered++,
+      (error) => {
+        expect(error).toMatchObject({ status: 503, code: "overloaded" });
+        expect(Number(error.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+        refused++;
+      },
+    ),
+  );
+  // Its queue is full.
+  await expect.poll(() => refused, { timeout: 30_000 }).toBeGreaterThan(0);
+  const before = answered;
+  await askQuiet();
+  // Those that run, the engine's next one, and one or two that end while the answer is on its way.
+  expect(answered - before).toBeLessThan(10);
+  await Promise.all(many);
+  expect(answered + refused).toBe(40);
+  expect(answered).toBeGreaterThanOrEqual(18);
+}, 120_000);

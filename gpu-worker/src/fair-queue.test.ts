@@ -1,0 +1,134 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { describe, expect, it } from "vitest";
+import { type Claim, FairQueue } from "./fair-queue.ts";
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A queue in which one request runs and one more is with the engine, and who has started, in order. */
+function scene(maxQueue = 100) {
+  const queue = new FairQueue(1, maxQueue);
+  const started: string[] = [];
+  const ends = new Map<string, () => void>();
+  const ask = async (name: string, claim: Partial<Claim> = {}, signal?: AbortSignal) => {
+    const [tenant = "", key = ""] = name.split("/");
+    const whole = { tenant, key, priority: 0, size: 1, ...claim };
+    ends.set(name, await queue.enter(whole, signal ?? new AbortController().signal));
+    started.push(name);
+  };
+  const end = async (name: string) => {
+    ends.get(name)?.();
+    await settled();
+  };
+  /** Ends whoever runs until nobody does. */
+  const drain = async () => {
+    for (let at = 0; at < started.length; at++) await end(started[at] ?? "");
+    return started;
+  };
+  return { queue, started, ask, end, drain };
+}
+
+describe("a full worker", () => {
+  it("gives a tenant that comes late its turn before the rest of another's queue", async () => {
+    const { ask, drain } = scene();
+    for (let count = 0; count < 6; count++) void ask(`a/k/${count}`);
+    void ask("b/k/0");
+    await settled();
+    expect(await drain()).toEqual([
+      ...["a/k/0", "a/k/1", "b/k/0", "a/k/2", "a/k/3", "a/k/4", "a/k/5"],
+    ]);
+  });
+
+  it("lets tenants take turns, however many requests each has", async () => {
+    const { ask, drain } = scene();
+    for (let count = 0; count < 8; count++) void ask(`a/k/${count}`);
+    for (let count = 0; count < 3; count++) void ask(`b/k/${count}`);
+    await settled();
+    const order = (await drain()).slice(2, 8).map((name) => name[0]);
+    expect(order.filter((tenant) => tenant === "b")).toHaveLength(3);
+  });
+
+  it("lets the keys of a tenant take turns", async () => {
+    const { ask, drain } = scene();
+    for (let count = 0; count < 6; count++) void ask(`a/busy/${count}`);
+    void ask("a/quiet/0");
+    await settled();
+    expect((await drain()).indexOf("a/quiet/0")).toBe(2);
+  });
+
+  it("takes a higher priority first, whoever asks", async () => {
+    const { ask, drain } = scene();
+    for (let count = 0; count < 4; count++) void ask(`a/k/${count}`);
+    void ask("b/k/0");
+    void ask("a/k/urgent", { priority: 1 });
+    await settled();
+    expect((await drain()).slice(2, 4)).toEqual(["a/k/urgent", "b/k/0"]);
+  });
+
+  it("counts a request with declared branches as that many", async () => {
+    const { ask, end, started } = scene();
+    void ask("a/k/wide", { size: 8 });
+    void ask("b/k/0");
+    void ask("b/k/1");
+    await settled();
+    expect(started).toEqual(["a/k/wide"]);
+    await end("a/k/wide");
+    expect(started).toEqual(["a/k/wide", "b/k/0", "b/k/1"]);
+  });
+
+  it("leaves places for others when one tenant fills its queue", async () => {
+    const { queue, ask } = scene(9); // one of them is with the engine
+    for (let count = 0; count < 2; count++) void ask(`a/k/${count}`);
+    const more = Array.from({ length: 10 }, (_, count) => ask(`a/k/more-${count}`));
+    const outcomes = Promise.allSettled(more.slice(6));
+    await settled();
+    expect(queue.waiting).toBe(6);
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(ConnectError) });
+      const { code, metadata } = (outcome as PromiseRejectedResult).reason as ConnectError;
+      expect(code).toBe(Code.ResourceExhausted);
+      expect(Number(metadata.get("retry-after"))).toBeGreaterThanOrEqual(1);
+    }
+    void ask("b/k/0");
+    await settled();
+    expect(queue.waiting).toBe(7);
+  });
+
+  it("forgets who leaves while waiting", async () => {
+    const { queue, ask, drain } = scene();
+    for (let count = 0; count < 2; count++) void ask(`a/k/${count}`);
+    const left = new AbortController();
+    const leaver = ask("b/k/0", {}, left.signal);
+    void ask("c/k/0");
+    left.abort();
+    await expect(leaver).rejects.toMatchObject({ code: Code.Canceled });
+    expect(queue.waiting).toBe(1);
+    expect(await drain()).toEqual(["a/k/0", "a/k/1", "c/k/0"]);
+  });
+
+  it("never runs more than it may, and starts everyone, in any order of coming and going", async () => {
+    const queue = new FairQueue(8, 1_000); // and one with the engine
+    let seed = 1;
+    const random = (below: number) => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % below;
+    };
+    const running: (() => void)[] = [];
+    let started = 0;
+    for (let count = 0; count < 500; count++) {
+      const claim = { tenant: `t${random(5)}`, key: `k${random(3)}`, priority: 0, size: 1 };
+      void queue.enter(claim, new AbortController().signal).then((end) => {
+        started++;
+        running.push(end);
+      });
+      await settled();
+      expect(running.length).toBeLessThanOrEqual(9);
+      if (random(2) === 0) running.splice(random(running.length), 1)[0]?.();
+    }
+    while (running.length > 0) {
+      running.pop()?.();
+      await settled();
+    }
+    expect(started).toBe(500);
+    expect(queue.waiting).toBe(0);
+  });
+});
