@@ -22,6 +22,7 @@ const usesEngine = process.argv.includes("--likelihood");
 /** command → what it needs, and what to execute. One without options of its own says here what it does. */
 const commands = {
   start: { needs: [native], exec: script("scripts/start.mjs") },
+  admin: { needs: [packages], exec: script("gateway/local/admin.ts") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
   models: { needs: [native], exec: script("gpu-worker/src/cli/models.ts") },
   dialect: { needs: [packages], exec: script("gpu-worker/src/cli/write-dialect.ts") },

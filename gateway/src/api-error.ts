@@ -3,6 +3,7 @@
 export type ErrorType =
   | "invalid_request_error"
   | "authentication_error"
+  | "permission_error"
   | "rate_limit_error"
   | "server_error";
 
@@ -55,6 +56,11 @@ export const modelNotFound = (id: string) =>
     param: "model",
     code: "model_not_found",
   });
+
+/** Throws unless a key that may use only `models` may use this one. A model it may not use is as if unknown. */
+export function requireModel(models: readonly string[] | null, id: string): void {
+  if (models && !models.includes(id)) throw modelNotFound(id);
+}
 
 /** Anything thrown, as an error that a client may see. */
 export function asApiError(error: unknown): ApiError {

@@ -1,8 +1,14 @@
 // The gateway's app: guards for whole paths, then the routes. To add a route, write its file and list
 // it here.
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { changeKey } from "./admin/change-key.ts";
 import { createKey } from "./admin/create-key.ts";
 import { drainGateway } from "./admin/drain-gateway.ts";
+import { listKeys } from "./admin/list-keys.ts";
+import { revokeKey } from "./admin/revoke-key.ts";
+import { rotateKey } from "./admin/rotate-key.ts";
+import { showAudit } from "./admin/show-audit.ts";
+import { showKey } from "./admin/show-key.ts";
 import { showPool } from "./admin/show-pool.ts";
 import { ApiError, asApiError } from "./api-error.ts";
 import { requireKey, requireOperator } from "./auth/middleware.ts";
@@ -26,6 +32,12 @@ export const routes: readonly Route[] = [
   showModel,
   showUsage,
   createKey,
+  listKeys,
+  showKey,
+  changeKey,
+  rotateKey,
+  revokeKey,
+  showAudit,
   showPool,
   drainGateway,
 ];

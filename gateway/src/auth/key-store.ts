@@ -3,15 +3,16 @@
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { ApiError } from "../api-error.ts";
-import { keys, tenants } from "../db/schema.ts";
+import { keys } from "../db/schema.ts";
 import type { Environment } from "../environment.ts";
-import { hex, keyedHash, keyIdOf, makeKey, type NewKey } from "./api-key.ts";
+import { hex, keyedHash, keyIdOf } from "./api-key.ts";
+import { type KeySettings, scopes } from "./key-settings.ts";
 
-export interface Caller {
+/** A key that was made, with the settings that decide what it opens. */
+export interface Caller extends Omit<KeySettings, "name"> {
   tenantId: string;
   keyId: string;
-  rpm: number | null;
-  tpm: number | null;
+  revoked: boolean;
 }
 
 interface CachedCaller {
@@ -19,8 +20,8 @@ interface CachedCaller {
   at: number;
 }
 
-/** A cached caller younger than this is used without asking D1. */
-const freshMs = 30_000;
+/** A cached caller younger than this is used without asking D1: a change works everywhere after it. */
+const freshMs = 1_500;
 /** An unknown key is looked up again after this, so that a new key works everywhere soon. */
 const unknownMs = 1_000;
 /** A cached caller older than this is not used, even if D1 can't be reached. */
@@ -43,12 +44,20 @@ function cacheCaller(hash: string, caller: Caller | null): void {
   }
 }
 
+const callerOf = (row: typeof keys.$inferSelect): Caller => ({
+  tenantId: row.tenantId,
+  keyId: row.keyId,
+  rpm: row.rpm,
+  tpm: row.tpm,
+  scopes: row.scopes ?? scopes,
+  models: row.models,
+  expiresAt: row.expiresAt,
+  revoked: row.revokedAt !== null,
+});
+
 async function lookUp(env: Environment, keyId: string, hash: string): Promise<Caller | null> {
   const row = await drizzle(env.DB).select().from(keys).where(eq(keys.keyId, keyId)).get();
-  const caller =
-    row && row.hash === hash
-      ? { tenantId: row.tenantId, keyId: row.keyId, rpm: row.rpm, tpm: row.tpm }
-      : null;
+  const caller = row && row.hash === hash ? callerOf(row) : null;
   cacheCaller(hash, caller);
   return caller;
 }
@@ -86,28 +95,6 @@ export async function findCaller(
     code: "key_store_unavailable",
     headers: { "retry-after": "1" },
   });
-}
-
-export interface KeyLimits {
-  rpm: number | null;
-  tpm: number | null;
-}
-
-/** Makes a key for `tenantId`, and the tenant if it is new. The key itself is not stored. */
-export async function createKey(
-  env: Environment,
-  tenantId: string,
-  limits: KeyLimits,
-): Promise<NewKey> {
-  const made = await makeKey(env.ANABRANCH_KEY_SECRET);
-  const hash = hex(await keyedHash(env.ANABRANCH_KEY_SECRET, made.key));
-  const createdAt = new Date();
-  const db = drizzle(env.DB);
-  await db.batch([
-    db.insert(tenants).values({ tenantId, createdAt }).onConflictDoNothing(),
-    db.insert(keys).values({ keyId: made.keyId, tenantId, hash, ...limits, createdAt }),
-  ]);
-  return made;
 }
 
 /** For tests: as if this isolate had just started. */

@@ -29,6 +29,10 @@ export const requireKey: MiddlewareHandler<AppEnv> = async (c, next) => {
   }
   const caller = await findCaller(c.env, key, (promise) => c.executionCtx.waitUntil(promise));
   if (!caller) throw unauthorized("Incorrect API key provided.");
+  if (caller.revoked) throw unauthorized("This API key has been revoked.");
+  if (caller.expiresAt !== null && caller.expiresAt <= Date.now()) {
+    throw unauthorized("This API key has expired.");
+  }
   c.set("caller", caller);
   await next();
 };

@@ -4,7 +4,7 @@ import { outlineDialect } from "@anabranch/shared/outline.ts";
 import { Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { resumeOf } from "../aggregation/resume.ts";
-import { ApiError, badField, modelNotFound } from "../api-error.ts";
+import { ApiError, badField, modelNotFound, requireModel } from "../api-error.ts";
 import { keyedHash } from "../auth/api-key.ts";
 import { getAnswer, putAnswer } from "../cache/answer-cache.ts";
 import { answerKey } from "../cache/answer-key.ts";
@@ -76,8 +76,9 @@ export async function openAnswer(request: AnswerRequest, context: TenantContext)
 /** The model as this isolate knows it, else as the pool knows it now: workers join at any moment. */
 async function findModel(
   id: string,
-  { env, waitUntil }: TenantContext,
+  { env, waitUntil, caller }: TenantContext,
 ): Promise<{ view: PoolView; model: Model }> {
+  requireModel(caller.models, id);
   const known = await poolView(env, waitUntil);
   const view = candidates(known, id).length > 0 ? known : await poolView(env, waitUntil, true);
   const model = view.workers.flatMap(({ models }) => models).find((each) => each.id === id);

@@ -1,5 +1,7 @@
 // The tables in D1. Every row has a `tenant_id`.
+
 import { index, integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import type { Scope } from "../auth/key-settings.ts";
 
 export const tenants = sqliteTable("tenants", {
   tenantId: text("tenant_id").primaryKey(),
@@ -21,8 +23,36 @@ export const keys = sqliteTable(
     /** Tokens per minute; null: no limit. */
     tpm: integer("tpm"),
     createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+    /** For people. */
+    name: text("name").notNull().default(""),
+    /** JSON: what it may be used for; null: everything. */
+    scopes: text("scopes", { mode: "json" }).$type<Scope[]>(),
+    /** JSON: the models it may use; null: all. */
+    models: text("models", { mode: "json" }).$type<string[]>(),
+    /** When it ends, ms since the epoch; null: never. */
+    expiresAt: integer("expires_at"),
+    /** When it was revoked, ms since the epoch. */
+    revokedAt: integer("revoked_at"),
   },
   (table) => [index("keys_by_tenant").on(table.tenantId)],
+);
+
+/** One row per change that an operator made. */
+export const audit = sqliteTable(
+  "audit",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    /** ms since the epoch */
+    at: integer("at").notNull(),
+    requestId: text("request_id").notNull(),
+    /** What was done, such as key.create. */
+    action: text("action").notNull(),
+    tenantId: text("tenant_id").notNull(),
+    keyId: text("key_id").notNull(),
+    /** JSON: the settings that the key has afterwards. Never a key. */
+    detail: text("detail", { mode: "json" }).notNull().$type<Record<string, unknown>>(),
+  },
+  (table) => [index("audit_by_tenant").on(table.tenantId, table.id)],
 );
 
 /** One row per request that passed authentication and limits. */

@@ -20,6 +20,7 @@ const response = (description: string) => ({
 export const errorResponses = {
   400: response("A field is missing, wrong or not supported; `param` names it"),
   401: response("The credential is missing or unknown"),
+  403: response("The key is not for this: its scopes say what it is for"),
   429: response("The key's limit is reached; `Retry-After` says for how long"),
   503: response("Nothing can answer now; `Retry-After` says when to try again"),
 };

@@ -2,6 +2,7 @@
 // file each. Who may call it follows from its path, and app.ts guards whole paths.
 import { createRoute, type RouteConfig, type z } from "@hono/zod-openapi";
 import { ApiError } from "../api-error.ts";
+import type { Scope } from "../auth/key-settings.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { Reservation } from "../limits/reservation.ts";
 import type { RequestContext, TenantContext } from "./context.ts";
@@ -24,11 +25,13 @@ export interface Route {
 }
 
 interface Definition<Schema extends z.ZodType, Context> {
-  method: "get" | "post" | "delete";
+  method: "get" | "post" | "patch" | "delete";
   path: string;
   /** If the router needs more than the document's path says. */
   pattern?: string;
   summary: string;
+  /** What a tenant's key must be for; null: any key will do. Default: inference. */
+  scope?: Scope | null;
   request?: RouteConfig["request"];
   response: { description: string; schema: Schema };
   /** Returns the body, which has the type of `response.schema`, or a whole response, such as a stream. */
@@ -73,6 +76,12 @@ export function publicRoute<Schema extends z.ZodType>(
   return define("public", definition, (context) => context);
 }
 
+const outOfScope = (scope: Scope) =>
+  new ApiError(403, `This API key is not for ${scope}.`, {
+    type: "permission_error",
+    code: "insufficient_scope",
+  });
+
 /** Whether a request that ends so counts against its key's limit, beside those that ran. */
 const isOwnFault = (error: unknown) =>
   error instanceof ApiError && error.status < 499 && error.status !== 429;
@@ -84,7 +93,7 @@ const isOwnFault = (error: unknown) =>
 export function tenantRoute<Schema extends z.ZodType>(
   definition: Definition<Schema, TenantContext>,
 ): Route {
-  const { method, handle } = definition;
+  const { method, handle, scope = "inference" } = definition;
   const counted = async (context: TenantContext) => {
     if (isDraining()) throw drainError();
     context.reservation.checkSpent();
@@ -100,6 +109,7 @@ export function tenantRoute<Schema extends z.ZodType>(
     method === "post" ? { ...definition, handle: counted } : definition,
     (context, caller) => {
       if (!caller) throw new Error(`${definition.path} was reached without a caller`);
+      if (scope && !caller.scopes.includes(scope)) throw outOfScope(scope);
       const reservation = new Reservation(context.env, caller, context.requestId);
       return { ...context, caller, reservation };
     },

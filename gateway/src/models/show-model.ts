@@ -1,6 +1,6 @@
 // GET /v1/models/{model}
 import { z } from "@hono/zod-openapi";
-import { modelNotFound } from "../api-error.ts";
+import { modelNotFound, requireModel } from "../api-error.ts";
 import { tenantRoute } from "../http/route.ts";
 import { availableModels, model } from "./available-models.ts";
 
@@ -12,8 +12,10 @@ export const showModel = tenantRoute({
   summary: "One model",
   request: { params: z.object({ model: z.string() }) },
   response: { description: "The model", schema: model },
-  async handle({ params, env, waitUntil }) {
+  scope: null,
+  async handle({ params, env, waitUntil, caller }) {
     const id = params.model ?? "";
+    requireModel(caller.models, id);
     const found = (await availableModels(env, waitUntil)).find((each) => each.id === id);
     if (!found) throw modelNotFound(id);
     return found;

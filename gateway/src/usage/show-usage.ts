@@ -86,6 +86,7 @@ const zero = {
 export const showUsage = tenantRoute({
   method: "get",
   path: "/v1/usage",
+  scope: "usage",
   summary: "What the caller's tenant used, by hour or day, model and key",
   request: { query },
   response: {

@@ -1,0 +1,104 @@
+// npm run admin against a real gateway, as an operator types it.
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../local/bundle.ts";
+import { type LocalGateway, serve } from "../local/serve.ts";
+
+const run = promisify(execFile);
+let state: string;
+let gateway: LocalGateway;
+beforeAll(async () => {
+  state = mkdtempSync(join(tmpdir(), "anabranch-admin-"));
+  gateway = await serve({ port: 0, state, accessLog: false });
+});
+afterAll(async () => {
+  await gateway.close();
+  rmSync(state, { recursive: true });
+});
+
+interface Ended {
+  stdout: string;
+  stderr: string;
+  code: number;
+}
+
+const admin = (args: readonly string[], credential?: string): Promise<Ended> =>
+  run(process.execPath, [join(root, "gateway/local/admin.ts"), ...args], {
+    env: {
+      ...process.env,
+      ANABRANCH_GATEWAY: gateway.url,
+      ANABRANCH_ADMIN_TOKEN: credential ?? gateway.secrets.ANABRANCH_ADMIN_TOKEN,
+    },
+  }).then(
+    (ended) => ({ ...ended, code: 0 }),
+    (error: Ended) => ({ stdout: error.stdout, stderr: error.stderr, code: error.code }),
+  );
+const json = async (...args: string[]) => JSON.parse((await admin([...args, "--json"])).stdout);
+
+const opens = async (headers: HeadersInit) =>
+  (await fetch(`${gateway.url}/v1/models`, { headers })).status;
+
+describe("npm run admin", () => {
+  it("makes, changes, rotates and revokes keys, and shows what was done", async () => {
+    const made = await json("keys", "create", "--tenant", "acme", "--name", "app", "--rpm", "60");
+    expect(made).toMatchObject({ tenant: "acme", name: "app", rpm: 60, status: "active" });
+    expect(await opens({ authorization: `Bearer ${made.key}` })).toBe(200);
+    expect(await opens({ "x-api-key": made.key })).toBe(200);
+
+    const changed = await json(
+      "keys",
+      "change",
+      made.id,
+      "--rpm",
+      "none",
+      "--expires",
+      "2100-01-31",
+    );
+    expect(changed).toMatchObject({ rpm: null, expires_at: Date.parse("2100-01-31") / 1_000 });
+    const next = await json("keys", "rotate", made.id, "--overlap", "0");
+    expect(next).toMatchObject({ name: "app", tenant: "acme" });
+    await json("keys", "revoke", next.id);
+    const { keys } = await json("keys", "list", "--tenant", "acme");
+    const status = Object.fromEntries(
+      (keys as { id: string; status: string }[]).map((key) => [key.id, key.status]),
+    );
+    expect(status).toEqual({ [made.id]: "expired", [next.id]: "revoked" });
+    // Within two seconds everywhere.
+    await expect.poll(() => opens({ "x-api-key": made.key }), { timeout: 2_500 }).toBe(401);
+
+    const { entries } = await json("audit", "--tenant", "acme");
+    expect((entries as { action: string }[]).map(({ action }) => action)).toEqual([
+      "key.revoke",
+      "key.rotate",
+      "key.change",
+      "key.create",
+    ]);
+    expect(await json("pool")).toEqual({ workers: [] });
+    const text = (await admin(["keys", "list", "--tenant", "acme"])).stdout;
+    expect(text.trim().split("\n")).toHaveLength(2);
+    expect(text).toContain("revoked");
+  });
+
+  it.each([
+    [["keys", "create"], 2, "--tenant is needed"],
+    [["keys", "show"], 2, "takes a key's id"],
+    [["keys", "show", "none"], 1, "There is no key with the id 'none'."],
+    [["keys", "create", "--tenant", "a", "--rpm", "x"], 2, "--rpm takes a whole number"],
+    [["keys", "create", "--tenant", "a", "--expires", "soon"], 2, "--expires takes a date"],
+    [["fly"], 2, "say what to do"],
+  ])("%j ends with %d and says why", async (args, code, message) => {
+    const ended = await admin(args);
+    expect(ended.stderr).toContain(message);
+    expect(ended).toMatchObject({ code, stdout: "" });
+  });
+
+  it("says what is wrong with the credential and with the address", async () => {
+    expect((await admin(["pool"], "wrong")).stderr).toContain("This needs the admin credential.");
+    const away = await admin(["pool", "--gateway", "http://127.0.0.1:9"]);
+    expect(away.stderr).toContain("does not answer");
+  });
+});

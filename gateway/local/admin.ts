@@ -1,0 +1,196 @@
+// npm run admin: what an operator does with keys, from a terminal, through the gateway's admin API.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { failCommand, readCommandLine } from "@anabranch/shared/cli/command.ts";
+import { integer, UsageError } from "@anabranch/shared/cli/options.ts";
+import { root } from "./bundle.ts";
+
+const help = `npm run admin -- COMMAND [options]
+
+  keys list [--tenant T]             all keys, or a tenant's
+  keys create --tenant T [settings]  makes a key; it is shown this once
+  keys show ID
+  keys change ID [settings]
+  keys rotate ID [--overlap SECONDS] makes a key with the same settings; the old one works for SECONDS more (default
+                                     3600)
+  keys revoke ID                     within two seconds everywhere
+  audit [--tenant T]                 what was changed, the newest first
+  pool                               the workers, and how busy they are
+
+Settings; "none" takes a limit, an expiry or a list of models away:
+  --name NAME
+  --rpm N, --tpm N                   requests and tokens per minute
+  --scopes A,B                       inference, usage
+  --models A,B                       the models that the key may use
+  --expires DATE                     such as 2027-01-31 or 2027-01-31T12:00:00Z
+
+  --gateway URL                      (default ANABRANCH_GATEWAY, or http://127.0.0.1:8787)
+  --json                             print one JSON value to stdout
+
+The operator's credential is ANABRANCH_ADMIN_TOKEN, or what npm start has made on this machine
+(.anabranch/secrets.json).
+`;
+
+const options = {
+  tenant: { type: "string" },
+  name: { type: "string" },
+  rpm: { type: "string" },
+  tpm: { type: "string" },
+  scopes: { type: "string" },
+  models: { type: "string" },
+  expires: { type: "string" },
+  overlap: { type: "string", default: "3600" },
+  gateway: { type: "string" },
+  json: { type: "boolean", default: false },
+} as const;
+
+const { values, positionals } = readCommandLine({
+  name: "admin",
+  help,
+  options,
+  positionals: true,
+});
+
+type Json = Record<string, unknown>;
+
+function credential(): string {
+  const given = process.env.ANABRANCH_ADMIN_TOKEN;
+  if (given) return given;
+  const file = join(root, ".anabranch/secrets.json");
+  if (!existsSync(file)) {
+    throw new UsageError("set ANABRANCH_ADMIN_TOKEN to the gateway's admin credential");
+  }
+  return (JSON.parse(readFileSync(file, "utf8")) as { ANABRANCH_ADMIN_TOKEN: string })
+    .ANABRANCH_ADMIN_TOKEN;
+}
+
+async function call(method: string, path: string, body?: Json): Promise<Json> {
+  const gateway = values.gateway ?? process.env.ANABRANCH_GATEWAY ?? "http://127.0.0.1:8787";
+  const response = await fetch(`${gateway}/admin/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${credential()}`, "content-type": "application/json" },
+    ...(body && { body: JSON.stringify(body) }),
+  }).catch((error: Error) => {
+    throw new Error(`${gateway} does not answer (${error.cause ?? error.message}); see --gateway`);
+  });
+  const answer = (await response.json().catch(() => ({}))) as Json;
+  if (response.ok) return answer;
+  const { message = `status ${response.status}` } = (answer.error ?? {}) as { message?: string };
+  throw new Error(message);
+}
+
+/** All pages of a list. */
+async function pages(path: string, field: string, cursor: string): Promise<Json[]> {
+  const all: Json[] = [];
+  const tenant = values.tenant === undefined ? {} : { tenant: values.tenant };
+  for (let next: unknown; ; ) {
+    const query = new URLSearchParams({ limit: "1000", ...tenant });
+    if (next) query.set(cursor, String(next));
+    const page = await call("GET", `${path}?${query}`);
+    all.push(...(page[field] as Json[]));
+    next = page.next;
+    if (next === null) return all;
+  }
+}
+
+const isNone = (value: string) => value === "none";
+const limit = (name: string, value: string) => (isNone(value) ? null : integer(name, value, 1));
+const list = (value: string) => value.split(",").map((each) => each.trim());
+
+function expiry(value: string): number | null {
+  if (isNone(value)) return null;
+  const ms = Date.parse(value);
+  if (Number.isNaN(ms)) throw new UsageError(`--expires takes a date, not "${value}"`);
+  return Math.floor(ms / 1_000);
+}
+
+function settings(): Json {
+  const { name, rpm, tpm, scopes, models, expires } = values;
+  return {
+    ...(name !== undefined && { name }),
+    ...(rpm !== undefined && { rpm: limit("rpm", rpm) }),
+    ...(tpm !== undefined && { tpm: limit("tpm", tpm) }),
+    ...(scopes !== undefined && { scopes: list(scopes) }),
+    ...(models !== undefined && { models: isNone(models) ? null : list(models) }),
+    ...(expires !== undefined && { expires_at: expiry(expires) }),
+  };
+}
+
+const date = (seconds: unknown) =>
+  typeof seconds === "number" ? new Date(seconds * 1_000).toISOString().slice(0, 16) : "never";
+
+const keyLine = (key: Json): string =>
+  [
+    ...[key.id, key.tenant, key.status, key.name || "–"],
+    `rpm ${key.rpm ?? "–"}`,
+    `tpm ${key.tpm ?? "–"}`,
+    (key.scopes as string[]).join("+"),
+    key.models === null ? "all models" : (key.models as string[]).join("+"),
+    `expires ${date(key.expires_at)}`,
+  ].join("  ");
+
+const madeText = (key: Json): string => `${keyLine(key)}\n${key.key}\nIt is not shown again.\n`;
+const lines = (rows: readonly string[]): string => rows.map((row) => `${row}\n`).join("");
+
+const auditLine = ({ at, action, tenant, key, detail }: Json): string =>
+  `${new Date(at as number).toISOString()}  ${action}  ${tenant}  ${key}  ${JSON.stringify(detail)}`;
+
+const workerLine = (worker: Json): string => {
+  const { running, queued, lanes } = worker.requests as Record<string, number>;
+  const { free, total } = worker.kv as Record<string, number>;
+  const state = worker.draining ? "draining" : worker.healthy ? "healthy" : "silent";
+  const models = (worker.models as string[]).join(", ");
+  return `${worker.id}  ${state}  ${models}  ${running} running, ${queued} queued, ${lanes} lanes  KV ${free} of ${total} blocks free  ${worker.url}`;
+};
+
+interface Result {
+  json: unknown;
+  text: string;
+}
+
+const one = (json: Json, text: (key: Json) => string): Result => ({ json, text: text(json) });
+const shown = (key: Json) => `${keyLine(key)}\n`;
+
+async function run([noun, verb, id]: string[]): Promise<Result> {
+  const path = () => {
+    if (id) return `/keys/${encodeURIComponent(id)}`;
+    throw new UsageError(`keys ${verb} takes a key's id; see keys list`);
+  };
+  switch (noun === "keys" ? `keys ${verb}` : noun) {
+    case "keys list": {
+      const keys = await pages("/keys", "keys", "after");
+      return { json: { keys }, text: lines(keys.map(keyLine)) };
+    }
+    case "keys create": {
+      if (!values.tenant) throw new UsageError("--tenant is needed; see --help");
+      return one(await call("POST", "/keys", { tenant: values.tenant, ...settings() }), madeText);
+    }
+    case "keys show":
+      return one(await call("GET", path()), shown);
+    case "keys change":
+      return one(await call("PATCH", path(), settings()), shown);
+    case "keys rotate": {
+      const overlap_seconds = integer("overlap", values.overlap, 0);
+      return one(await call("POST", `${path()}/rotate`, { overlap_seconds }), madeText);
+    }
+    case "keys revoke":
+      return one(await call("DELETE", path()), shown);
+    case "audit": {
+      const entries = await pages("/audit", "entries", "before");
+      return { json: { entries }, text: lines(entries.map(auditLine)) };
+    }
+    case "pool": {
+      const pool = await call("GET", "/pool");
+      return { json: pool, text: lines((pool.workers as Json[]).map(workerLine)) };
+    }
+    default:
+      throw new UsageError("say what to do: keys, audit or pool; see --help");
+  }
+}
+
+try {
+  const { json, text } = await run(positionals);
+  process.stdout.write(values.json ? `${JSON.stringify(json)}\n` : text);
+} catch (error) {
+  failCommand("admin", error);
+}
