@@ -39,7 +39,7 @@ const admin = (args: readonly string[], credential?: string): Promise<Ended> =>
   );
 const json = async (...args: string[]) => JSON.parse((await admin([...args, "--json"])).stdout);
 
-const opens = async (headers: HeadersInit) =>
+const opens = async (headers: Record<string, string>) =>
   (await fetch(`${gateway.url}/v1/models`, { headers })).status;
 
 describe("npm run admin", () => {
