@@ -77,6 +77,8 @@ describe("npm run admin", () => {
       "key.change",
       "key.create",
     ]);
+    expect(await json("usage", "--by", "day,tenant")).toEqual({ rows: [], truncated: false });
+    expect((await admin(["usage", "--csv"])).code).toBe(0);
     expect(await json("pool")).toEqual({ workers: [] });
     const text = (await admin(["keys", "list", "--tenant", "acme"])).stdout;
     expect(text.trim().split("\n")).toHaveLength(2);

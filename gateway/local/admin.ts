@@ -15,6 +15,8 @@ const help = `npm run admin -- COMMAND [options]
                                      3600)
   keys revoke ID                     within two seconds everywhere
   audit [--tenant T]                 what was changed, the newest first
+  usage [--by A,B] [--tenant T]      what was used in the last --days days (default 30), by hour or day, tenant, key,
+                                     model, endpoint, mode, status, cache, worker; --csv for a table
   pool                               the workers, and how busy they are
 
 Settings; "none" takes a limit, an expiry or a list of models away:
@@ -39,6 +41,9 @@ const options = {
   scopes: { type: "string" },
   models: { type: "string" },
   expires: { type: "string" },
+  by: { type: "string", default: "tenant,model" },
+  days: { type: "string", default: "30" },
+  csv: { type: "boolean", default: false },
   overlap: { type: "string", default: "3600" },
   gateway: { type: "string" },
   json: { type: "boolean", default: false },
@@ -64,7 +69,7 @@ function credential(): string {
     .ANABRANCH_ADMIN_TOKEN;
 }
 
-async function call(method: string, path: string, body?: Json): Promise<Json> {
+async function request(method: string, path: string, body?: Json): Promise<Response> {
   const gateway = values.gateway ?? process.env.ANABRANCH_GATEWAY ?? "http://127.0.0.1:8787";
   const response = await fetch(`${gateway}/admin/v1${path}`, {
     method,
@@ -73,11 +78,14 @@ async function call(method: string, path: string, body?: Json): Promise<Json> {
   }).catch((error: Error) => {
     throw new Error(`${gateway} does not answer (${error.cause ?? error.message}); see --gateway`);
   });
+  if (response.ok) return response;
   const answer = (await response.json().catch(() => ({}))) as Json;
-  if (response.ok) return answer;
   const { message = `status ${response.status}` } = (answer.error ?? {}) as { message?: string };
   throw new Error(message);
 }
+
+const call = async (method: string, path: string, body?: Json): Promise<Json> =>
+  (await (await request(method, path, body)).json()) as Json;
 
 /** All pages of a list. */
 async function pages(path: string, field: string, cursor: string): Promise<Json[]> {
@@ -143,6 +151,16 @@ const workerLine = (worker: Json): string => {
   return `${worker.id}  ${state}  ${models}  ${running} running, ${queued} queued, ${lanes} lanes  KV ${free} of ${total} blocks free  ${worker.url}`;
 };
 
+/** A table of numbers and names, for people. */
+function aligned(csv: string): string {
+  const rows = csv
+    .trim()
+    .split("\n")
+    .map((line) => line.split(","));
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return lines(rows.map((row) => row.map((text, i) => text.padStart(widths[i] ?? 0)).join("  ")));
+}
+
 interface Result {
   json: unknown;
   text: string;
@@ -179,12 +197,22 @@ async function run([noun, verb, id]: string[]): Promise<Result> {
       const entries = await pages("/audit", "entries", "before");
       return { json: { entries }, text: lines(entries.map(auditLine)) };
     }
+    case "usage": {
+      const { by, tenant } = values;
+      const start =
+        Math.floor(Date.now() / 1_000) - 86_400 * integer("days", values.days, 1, 36_500);
+      const query = { by, start: String(start), ...(tenant !== undefined && { tenant }) };
+      const path = (format: string) => `/usage?${new URLSearchParams({ ...query, format })}`;
+      if (values.json) return { json: await call("GET", path("json")), text: "" };
+      const csv = await (await request("GET", path("csv"))).text();
+      return { json: null, text: values.csv ? csv : aligned(csv) };
+    }
     case "pool": {
       const pool = await call("GET", "/pool");
       return { json: pool, text: lines((pool.workers as Json[]).map(workerLine)) };
     }
     default:
-      throw new UsageError("say what to do: keys, audit or pool; see --help");
+      throw new UsageError("say what to do: keys, audit, usage or pool; see --help");
   }
 }
 

@@ -5,6 +5,7 @@ import { changeKey } from "./admin/change-key.ts";
 import { createKey } from "./admin/create-key.ts";
 import { drainGateway } from "./admin/drain-gateway.ts";
 import { listKeys } from "./admin/list-keys.ts";
+import { usageReport } from "./admin/report-usage.ts";
 import { revokeKey } from "./admin/revoke-key.ts";
 import { rotateKey } from "./admin/rotate-key.ts";
 import { showAudit } from "./admin/show-audit.ts";
@@ -38,6 +39,7 @@ export const routes: readonly Route[] = [
   rotateKey,
   revokeKey,
   showAudit,
+  usageReport,
   showPool,
   drainGateway,
 ];

@@ -1,0 +1,109 @@
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, it } from "vitest";
+import { adminHeaders, call } from "../../test/gateway-client.ts";
+import { insertUsage, type UsageRow } from "../usage/usage-store.ts";
+
+type Json = Record<string, unknown>;
+
+const day = 86_400_000;
+/** 2027-01-01T00:00:00Z; no other test has rows of that time. */
+const start = Date.UTC(2027, 0, 1);
+const range = `start=${start / 1_000}&end=${start / 1_000 + 10 * 86_400}`;
+
+/** A hundred answers of each of two tenants, with times of 1 to 100 ms, and some that failed. */
+const rows: UsageRow[] = ["acme", "bolt"].flatMap((tenantId, t) =>
+  Array.from({ length: 100 }, (_, n): UsageRow => {
+    const status = n < 90 ? 200 : n < 94 ? 499 : n < 98 ? 429 : 503;
+    return {
+      requestId: `report-${tenantId}-${n}`,
+      ...{ tenantId, keyId: `key-${t}-${n % 2}`, model: n % 4 === 0 ? "big" : "small" },
+      ...{ endpoint: "/v1/chat/completions", at: start + n * (day / 20), status },
+      ...{ cache: n % 10 === 0 ? "hit" : "miss", mode: n % 5 === 0 ? "parallel" : "serial" },
+      ...{ stream: true, worker: `w${n % 3}`, promptTokens: 10, completionTokens: 5 + t },
+      ...{ visibleTokens: 4, cachedTokens: 2, steps: 3, stages: 0, branches: 0 },
+      ...{ startedMs: 1, firstTextMs: status === 200 ? n + 1 : null, totalMs: 2 * (n + 1) },
+    };
+  }),
+);
+
+beforeAll(() => insertUsage(env.DB, rows));
+
+const ask = (query: string) => call(`/admin/v1/usage?${query}`, { headers: adminHeaders });
+const report = async (query: string) =>
+  ((await (await ask(`${range}&${query}`)).json()) as { rows: Json[] }).rows;
+
+describe("the operator's usage", () => {
+  it("counts everything, by how it ended, with percentiles of whole answers", async () => {
+    expect(await report("")).toEqual([
+      {
+        ...{ requests: 200, succeeded: 180, abandoned: 8, limited: 8, failed: 4, cache_hits: 20 },
+        ...{ prompt_tokens: 2_000, cached_tokens: 400, completion_tokens: 1_100 },
+        ...{ visible_tokens: 800, steps: 600, stages: 0, branches: 0 },
+        ...{ first_text_ms_p50: 45, first_text_ms_p95: 86, first_text_ms_p99: 90 },
+        ...{ total_ms_p50: 90, total_ms_p95: 172, total_ms_p99: 180 },
+      },
+    ]);
+  });
+
+  it("tells apart what is asked for, and the parts add up", async () => {
+    for (const by of ["tenant", "key", "model", "mode", "status", "cache", "worker", "endpoint"]) {
+      const parts = await report(`by=${by}`);
+      const expected = new Set(rows.map((row) => valueOf(row, by)));
+      expect(new Set(parts.map((part) => part[by]))).toEqual(expected);
+      expect(parts.reduce((sum, part) => sum + Number(part.requests), 0)).toBe(200);
+    }
+    const fine = await report("by=day,tenant,model");
+    expect(fine).toHaveLength(5 * 2 * 2);
+    expect(fine[0]).toMatchObject({
+      start: start / 1_000,
+      tenant: "acme",
+      model: "big",
+      requests: 5,
+    });
+  });
+
+  it("filters by every dimension", async () => {
+    const some = await report("tenant=acme&model=big&status=200&worker=w0&mode=parallel&cache=hit");
+    const wanted = rows.filter(
+      ({ tenantId, model, status, worker, mode, cache }) =>
+        `${tenantId} ${model} ${status} ${worker} ${mode} ${cache}` ===
+        "acme big 200 w0 parallel hit",
+    );
+    expect(wanted.length).toBeGreaterThan(0);
+    expect(some[0]?.requests).toBe(wanted.length);
+  });
+
+  it("begins days where the caller's begin", async () => {
+    const shifted = await report("by=day&utc_offset=120");
+    expect(shifted.map((row) => (Number(row.start) + 7_200) % 86_400)).toEqual(
+      shifted.map(() => 0),
+    );
+    // 19 of 20 requests of each tenant fall on the first day: the last one belongs to the next.
+    expect(shifted[0]?.requests).toBe(2 * 20 - 2);
+  });
+
+  it("is CSV where that is asked for", async () => {
+    const response = await ask(`${range}&by=tenant&format=csv`);
+    expect(response.headers.get("content-type")).toContain("text/csv");
+    const [head, ...lines] = (await response.text()).trim().split("\n");
+    expect(head).toMatch(/^tenant,requests,succeeded,/);
+    expect(lines.map((line) => line.split(",").slice(0, 3))).toEqual([
+      ["acme", "100", "90"],
+      ["bolt", "100", "90"],
+    ]);
+  });
+
+  it.each([
+    "by=request_id",
+    "by=tenant,day",
+    "by=day;drop",
+    "utc_offset=x",
+    "format=xml",
+    "start=-1",
+  ])("refuses %s", async (query) => expect((await ask(query)).status).toBe(400));
+});
+
+function valueOf(row: UsageRow, by: string): unknown {
+  const names: Json = { tenant: row.tenantId, key: row.keyId };
+  return names[by] ?? (row as Json)[by];
+}

@@ -1,0 +1,77 @@
+// GET /admin/v1/usage
+import { z } from "@hono/zod-openapi";
+import { readQuery } from "../http/body.ts";
+import { operatorRoute } from "../http/route.ts";
+import { type Dimension, dimensionNames, reportUsage } from "../usage/usage-store.ts";
+
+const seconds = z.coerce.number().int().min(0);
+const intervals = { hour: 3_600, day: 86_400 } as const;
+const maxRows = 10_000;
+
+const query = z.object({
+  by: z
+    .string()
+    .regex(
+      new RegExp(`^(hour|day|${dimensionNames.join("|")})(,(${dimensionNames.join("|")}))*$`),
+      `hour, day, or any of ${dimensionNames.join(", ")}, with commas; hour or day first`,
+    )
+    .optional()
+    .openapi({ description: "What rows differ in; absent: one row for everything" }),
+  start: seconds.optional().openapi({ description: "Seconds since the epoch; from this time on" }),
+  end: seconds.optional().openapi({ description: "Seconds since the epoch; before this time" }),
+  utc_offset: z.coerce
+    .number()
+    .int()
+    .min(-840)
+    .max(840)
+    .default(0)
+    .openapi({ description: "Minutes east of UTC: where days begin" }),
+  format: z.enum(["json", "csv"]).default("json"),
+  ...(Object.fromEntries(dimensionNames.map((name) => [name, z.string().optional()])) as Record<
+    Dimension,
+    z.ZodOptional<z.ZodString>
+  >),
+});
+
+const cell = (value: unknown): string => {
+  const text = value === null || value === undefined ? "" : String(value);
+  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+function csv(rows: readonly Record<string, unknown>[]): string {
+  const columns = Object.keys(rows[0] ?? {});
+  const lines = rows.map((row) => columns.map((name) => cell(row[name])).join(","));
+  return `${[columns.join(","), ...lines].join("\n")}\n`;
+}
+
+export const usageReport = operatorRoute({
+  method: "get",
+  path: "/admin/v1/usage",
+  summary: "What was used, over all tenants or part of them, refused requests included",
+  request: { query },
+  response: {
+    description: `Rows, at most ${maxRows}; \`truncated\` says whether there are more`,
+    schema: z.object({
+      rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]).nullable())),
+      truncated: z.boolean(),
+    }),
+  },
+  async handle({ request, env }) {
+    const { by = "", start, end, utc_offset, format, ...where } = readQuery(request, query);
+    const [first = "", ...rest] = by.split(",").filter((name) => name !== "");
+    const interval = first === "hour" || first === "day" ? intervals[first] : null;
+    const names = (interval === null && first !== "" ? [first, ...rest] : rest) as Dimension[];
+    const given = Object.fromEntries(
+      Object.entries(where).filter(([, value]) => value !== undefined),
+    );
+    const found = await reportUsage(env.DB, {
+      ...{ by: [...new Set(names)], interval, utcOffset: utc_offset, limit: maxRows + 1 },
+      ...{ start, end, where: given },
+    });
+    const rows = found.slice(0, maxRows);
+    if (format === "csv") {
+      return new Response(csv(rows), { headers: { "content-type": "text/csv; charset=utf-8" } });
+    }
+    return { rows, truncated: found.length > maxRows };
+  },
+});
