@@ -48,7 +48,7 @@ describe("the operator's usage", () => {
   it("tells apart what is asked for, and the parts add up", async () => {
     for (const by of ["tenant", "key", "model", "mode", "status", "cache", "worker", "endpoint"]) {
       const parts = await report(`by=${by}`);
-      const expected = new Set(rows.map((row) => valueOf(row, by)));
+      const expected = new Set(rows.map((row) => shownOf(row, by)));
       expect(new Set(parts.map((part) => part[by]))).toEqual(expected);
       expect(parts.reduce((sum, part) => sum + Number(part.requests), 0)).toBe(200);
     }
@@ -103,7 +103,7 @@ describe("the operator's usage", () => {
   ])("refuses %s", async (query) => expect((await ask(query)).status).toBe(400));
 });
 
-function valueOf(row: UsageRow, by: string): unknown {
+function shownOf(row: UsageRow, by: string): unknown {
   const names: Json = { tenant: row.tenantId, key: row.keyId };
   return names[by] ?? (row as Json)[by];
 }
