@@ -488,9 +488,13 @@ describe("the OpenAPI document", () => {
       ChatCompletionRequest: { properties: { n: { maximum: 8 } } },
     });
     expect(Object.keys(document.paths).sort()).toEqual([
+      "/admin/v1/audit",
       "/admin/v1/drain",
       "/admin/v1/keys",
+      "/admin/v1/keys/{id}",
+      "/admin/v1/keys/{id}/rotate",
       "/admin/v1/pool",
+      "/admin/v1/usage",
       "/health",
       "/v1/chat/completions",
       "/v1/completions",
