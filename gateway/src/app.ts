@@ -13,6 +13,7 @@ import { showKey } from "./admin/show-key.ts";
 import { showPool } from "./admin/show-pool.ts";
 import { ApiError, asApiError } from "./api-error.ts";
 import { requireKey, requireOperator } from "./auth/middleware.ts";
+import { classifyPrompts } from "./classifier/classify-prompts.ts";
 import { chatCompletions } from "./completions/chat-completions.ts";
 import { textCompletions } from "./completions/text-completions.ts";
 import { health } from "./health.ts";
@@ -29,6 +30,7 @@ export const routes: readonly Route[] = [
   health,
   chatCompletions,
   textCompletions,
+  classifyPrompts,
   listModels,
   showModel,
   showUsage,

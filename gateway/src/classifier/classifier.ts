@@ -1,17 +1,13 @@
-// Decides for mode `auto` whether the answer to a prompt is likely to have independent parts. The model is
-// linear, so that it costs microseconds. `npm run classifier` (training/) fits its weights.
-import { featuresOf, logOdds, readWeights } from "@anabranch/shared/classifier-features.ts";
+// Decides for mode `auto` whether the answer to a prompt is likely to have independent parts.
+// `npm run classifier -- fit` (training/) fits its weights.
+import { type Judgement, judge } from "@anabranch/shared/classifier/judge.ts";
+import { readModel } from "@anabranch/shared/classifier/model.ts";
 import weights from "./weights.json" with { type: "json" };
 
-const model = readWeights(weights);
+const model = readModel(weights);
 
-export const version: string = weights.version;
+export const version: string = model.version;
+export const threshold: number = model.threshold;
 
-/** The probability that an answer to `prompt` has parts that could be written in parallel. */
-export function parallelProbability(prompt: string): number {
-  return 1 / (1 + Math.exp(-logOdds(model, featuresOf(prompt))));
-}
-
-export function classify(prompt: string): "serial" | "parallel" {
-  return parallelProbability(prompt) >= 0.5 ? "parallel" : "serial";
-}
+/** `turn` counts the user's messages of a chat: 1 for the first. */
+export const classify = (prompt: string, turn = 1): Judgement => judge(model, prompt, turn);

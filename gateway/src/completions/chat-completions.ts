@@ -119,6 +119,7 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
     // Each has its own turn and its own beginning of an answer.
     branchBytes: branches.map(({ content }) => bytesIn(content) + 2 * messageTokens),
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,
+    turn: Math.max(1, messages.filter(({ role }) => role === "user").length),
     settings,
   };
 }

@@ -497,6 +497,7 @@ describe("the OpenAPI document", () => {
       "/admin/v1/usage",
       "/health",
       "/v1/chat/completions",
+      "/v1/classify",
       "/v1/completions",
       "/v1/models",
       "/v1/models/{model}",

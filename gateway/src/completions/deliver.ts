@@ -4,9 +4,12 @@ import { LanesPresenter } from "../aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../aggregation/ordered-presenter.ts";
 import type { AnswerRun, Presenter } from "../aggregation/presenter.ts";
 import { type ApiError, asApiError } from "../api-error.ts";
+import { classificationOf } from "../classifier/classification.ts";
+import { version as classifierVersion } from "../classifier/classifier.ts";
 import type { TenantContext } from "../http/context.ts";
 import { beginAnswer, drainError } from "../http/drain.ts";
 import { EventStream } from "../streams/event-stream.ts";
+import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Answer, AnswerHead } from "./answer.ts";
 import type { Choice } from "./choice.ts";
 import { type AnswerRequest, openAnswer } from "./open-answer.ts";
@@ -40,6 +43,14 @@ function record(answer: Answer, status: number, { waitUntil }: TenantContext): v
     .ended(status, answer.counts)
     .catch((error) => console.error(`usage of ${answer.head.id} was not recorded`, error));
   waitUntil(Promise.all([recorded, answer.stored]));
+}
+
+/** The body or the last chunk of an answer, with what the classifier said of its prompt if asked for. */
+function withClassification(body: object, usage: UsageRecorder, settings: Settings): object {
+  if (!settings.classification || !usage.judgement) return body;
+  const classification = classificationOf(usage.judgement, classifierVersion);
+  const mark: object = "anabranch" in body ? (body.anabranch as object) : {};
+  return { ...body, anabranch: { ...mark, classification } };
 }
 
 function deliverStream(
@@ -106,12 +117,14 @@ async function pumpChoice(
       if (change.kind === "finished") stoppedIn = change.stoppedIn;
     }
   }
-  await events.send([renderer.closing(choice.reason, presenter.closingMark?.(stoppedIn))]);
+  const closing = renderer.closing(choice.reason, presenter.closingMark?.(stoppedIn));
+  await events.send([choice.index === 0 ? withClassification(closing, usage, settings) : closing]);
 }
 
 async function deliverWhole(
   answer: Answer,
   renderer: Renderer,
+  settings: Settings,
   context: TenantContext,
   ended: () => Promise<void>,
 ): Promise<Response> {
@@ -122,7 +135,7 @@ async function deliverWhole(
     answer.cancel();
   };
   context.signal.addEventListener("abort", leave);
-  const whole = collect(answer, renderer, context, left.signal);
+  const whole = collect(answer, renderer, settings, context, left.signal);
   const first = await Promise.race([whole, after(silenceMs)]);
   if (first !== late) {
     context.waitUntil(ended());
@@ -150,6 +163,7 @@ async function deliverWhole(
 async function collect(
   answer: Answer,
   renderer: Renderer,
+  settings: Settings,
   context: TenantContext,
   left: AbortSignal,
 ): Promise<{ text: string; failure: ApiError | null }> {
@@ -164,7 +178,8 @@ async function collect(
     const choices = answer.choices.map(({ index, document, reason }) =>
       renderer.choice(index).whole(document, reason),
     );
-    return { text: JSON.stringify(renderer.whole(choices, answer.counts)), failure: null };
+    const body = withClassification(renderer.whole(choices, answer.counts), answer.usage, settings);
+    return { text: JSON.stringify(body), failure: null };
   } catch (error) {
     const failure = answer.cutBy ?? asApiError(error);
     record(answer, left.aborted ? 499 : failure.status, context);
@@ -218,5 +233,5 @@ async function openAndDeliver(
   );
   return settings.stream
     ? deliverStream(answer, renderer, settings, context, ended)
-    : deliverWhole(answer, renderer, context, ended);
+    : deliverWhole(answer, renderer, settings, context, ended);
 }

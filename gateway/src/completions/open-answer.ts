@@ -1,5 +1,6 @@
 // From a validated request to an answer that has begun: model, limits, mode, cache and workers, in that
 // order.
+import type { Judgement } from "@anabranch/shared/classifier/judge.ts";
 import { outlineDialect } from "@anabranch/shared/outline.ts";
 import { Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
@@ -38,6 +39,8 @@ export interface AnswerRequest {
   branchBytes: readonly number[];
   /** The text that the classifier reads; null if there is none. */
   question: string | null;
+  /** Of the chat: 1 for the first message of the user. */
+  turn: number;
   settings: Settings;
 }
 
@@ -120,8 +123,12 @@ interface Decision {
   classified: boolean;
 }
 
-function decideMode(request: AnswerRequest, { dialect }: Model): Decision {
-  const { settings, question, input, branchBytes } = request;
+function decideMode(
+  request: AnswerRequest,
+  { dialect }: Model,
+  judgement: Judgement | null,
+): Decision {
+  const { settings, input, branchBytes } = request;
   const decided = (mode: Decision["mode"]): Decision => ({ mode, classified: false });
   // Each declared branch is decoded serially.
   if (dialect === "" || branchBytes.length > 0) return decided("serial");
@@ -129,8 +136,8 @@ function decideMode(request: AnswerRequest, { dialect }: Model): Decision {
   if (dialect === outlineDialect && settings.mode === "auto") {
     return decided(input.case === "chat" ? "parallel" : "serial");
   }
-  if (settings.mode === "auto" && question !== null) {
-    return { mode: classify(question), classified: true };
+  if (settings.mode === "auto" && judgement !== null) {
+    return { mode: judgement.mode, classified: true };
   }
   return decided(settings.mode === "serial" ? "serial" : "parallel");
 }
@@ -166,7 +173,10 @@ class Opening {
     this.#model = model;
     this.#maxTokens = maxTokens;
     this.#usage = usage;
-    this.#decision = decideMode(request, model);
+    const { question, turn } = request;
+    const judgement = question === null ? null : classify(question, turn);
+    usage.judgement = judgement;
+    this.#decision = decideMode(request, model, judgement);
     this.#sampling = effectiveSampling(request.settings.sampling, model.samplingDefaults);
     this.#seed = request.settings.seed ?? newSeed();
   }

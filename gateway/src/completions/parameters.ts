@@ -14,6 +14,10 @@ export const options = z.object({
   max_branches: z.int().min(1).max(256).nullish(),
   cache: z.enum(["use", "bypass"]).nullish(),
   stream: z.enum(["ordered", "lanes"]).nullish(),
+  classification: z
+    .boolean()
+    .nullish()
+    .openapi({ description: "Return what the classifier says of the prompt" }),
 });
 
 const maxChoices = 8;
@@ -66,6 +70,8 @@ export interface Settings {
   stream: boolean;
   lanes: boolean;
   includeUsage: boolean;
+  /** The answer carries what the classifier says of the prompt. */
+  classification: boolean;
 }
 
 export interface Logprobs {
@@ -113,6 +119,7 @@ export function settingsOf(
     stream,
     lanes: options.stream === "lanes",
     includeUsage: fields.stream_options?.include_usage ?? false,
+    classification: options.classification ?? false,
   };
 }
 

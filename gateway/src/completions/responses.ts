@@ -1,5 +1,6 @@
 // The bodies of answers that are not streamed, for the OpenAPI document.
 import { z } from "@hono/zod-openapi";
+import { classification } from "../classifier/classification.ts";
 import { answerPart } from "./answer-part.ts";
 import { planDropWords } from "./renderer.ts";
 
@@ -26,7 +27,16 @@ const token = { token: z.string(), logprob: z.number(), bytes: z.array(z.int()) 
 
 const finishReason = z.enum(["stop", "length"]);
 const choice = { index: z.int(), finish_reason: finishReason };
-const head = { id: z.string(), created: z.int(), model: z.string(), usage };
+const head = {
+  id: z.string(),
+  created: z.int(),
+  model: z.string(),
+  usage,
+  anabranch: z
+    .object({ classification })
+    .optional()
+    .openapi({ description: "If the request asks for it with `anabranch.classification`" }),
+};
 
 const chatLogprobs = z
   .object({

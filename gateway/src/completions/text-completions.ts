@@ -64,6 +64,7 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
     promptBytes: 1 + (plain ? new TextEncoder().encode(prompt).byteLength : prompt.length),
     branchBytes: [],
     question: plain ? prompt : null,
+    turn: 1,
     // OpenAI's default here is 16; ours is the model's, as in chats.
     settings: settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),
   };

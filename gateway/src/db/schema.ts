@@ -1,6 +1,6 @@
 // The tables in D1. Every row has a `tenant_id`.
 
-import { index, integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { index, integer, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { Scope } from "../auth/key-settings.ts";
 
 export const tenants = sqliteTable("tenants", {
@@ -85,6 +85,9 @@ export const usage = sqliteTable(
     startedMs: integer("started_ms"),
     firstTextMs: integer("first_text_ms"),
     totalMs: integer("total_ms").notNull(),
+    /** What the classifier expected; null if there was nothing that it could read. */
+    probability: real("probability"),
+    predictedSpeedup: real("predicted_speedup"),
   },
   (table) => [index("usage_by_tenant_and_time").on(table.tenantId, table.at)],
 );

@@ -34,6 +34,19 @@ const row = z
     key: z.string(),
     ...counts,
     cache_hits: z.int(),
+    classification: z
+      .object({
+        requests: z.int(),
+        expected_parallel: z.number(),
+        parallel: z.int(),
+        visible_tokens: z.int(),
+        expected_steps: z.number(),
+        steps: z.int(),
+      })
+      .openapi({
+        description:
+          "Of answers that were free to branch: how many the classifier expected to, and how many did; the steps that it expected for their visible tokens, and those that were taken",
+      }),
     incomplete: z.object({
       requests: z.int(),
       prompt_tokens: z.int(),
@@ -61,10 +74,49 @@ function add(a: Omit<Row, "start" | "model" | "key">, b: Row): typeof a {
     stages: a.stages + b.stages,
     branches: a.branches + b.branches,
     cache_hits: a.cache_hits + b.cache_hits,
+    classification: {
+      requests: a.classification.requests + b.classification.requests,
+      expected_parallel: a.classification.expected_parallel + b.classification.expected_parallel,
+      parallel: a.classification.parallel + b.classification.parallel,
+      visible_tokens: a.classification.visible_tokens + b.classification.visible_tokens,
+      expected_steps: a.classification.expected_steps + b.classification.expected_steps,
+      steps: a.classification.steps + b.classification.steps,
+    },
     incomplete: {
       requests: a.incomplete.requests + b.incomplete.requests,
       prompt_tokens: a.incomplete.prompt_tokens + b.incomplete.prompt_tokens,
       completion_tokens: a.incomplete.completion_tokens + b.incomplete.completion_tokens,
+    },
+  };
+}
+
+function rowOf({
+  cutRequests,
+  cutPromptTokens,
+  cutCompletionTokens,
+  predictedRequests,
+  predictedParallel,
+  predictedBranched,
+  predictedTokens,
+  predictedSteps,
+  observedSteps,
+  ...rest
+}: Awaited<ReturnType<typeof sumUsage>>[number]): Row {
+  return {
+    ...rest,
+    total_tokens: rest.prompt_tokens + rest.completion_tokens,
+    classification: {
+      requests: predictedRequests,
+      expected_parallel: predictedParallel,
+      parallel: predictedBranched,
+      visible_tokens: predictedTokens,
+      expected_steps: predictedSteps,
+      steps: observedSteps,
+    },
+    incomplete: {
+      requests: cutRequests,
+      prompt_tokens: cutPromptTokens,
+      completion_tokens: cutCompletionTokens,
     },
   };
 }
@@ -80,6 +132,14 @@ const zero = {
   stages: 0,
   branches: 0,
   cache_hits: 0,
+  classification: {
+    requests: 0,
+    expected_parallel: 0,
+    parallel: 0,
+    visible_tokens: 0,
+    expected_steps: 0,
+    steps: 0,
+  },
   incomplete: { requests: 0, prompt_tokens: 0, completion_tokens: 0 },
 };
 
@@ -103,19 +163,7 @@ export const showUsage = tenantRoute({
     // Rows on their way to D1 belong to the answer.
     await tenantObject(env, tenantId).flush();
     const found = await sumUsage(env.DB, secondsOf[by], { ...filter, tenantId });
-    const data = found.map(
-      ({ cutRequests, cutPromptTokens, cutCompletionTokens, ...rest }): Row => {
-        return {
-          ...rest,
-          total_tokens: rest.prompt_tokens + rest.completion_tokens,
-          incomplete: {
-            requests: cutRequests,
-            prompt_tokens: cutPromptTokens,
-            completion_tokens: cutCompletionTokens,
-          },
-        };
-      },
-    );
+    const data = found.map(rowOf);
     return { object: "list" as const, by, data, totals: data.reduce(add, zero) };
   },
 });

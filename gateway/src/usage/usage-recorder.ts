@@ -1,5 +1,6 @@
 // Records one request: what was decided, when things happened, and, once, how it ended. Its limits are
 // settled in the same call.
+import type { Judgement } from "@anabranch/shared/classifier/judge.ts";
 import type { TenantContext } from "../http/context.ts";
 import type { Reservation } from "../limits/reservation.ts";
 import type { Settlement } from "../limits/window.ts";
@@ -25,6 +26,8 @@ export class UsageRecorder {
   cache: "hit" | "miss" | "bypass" = "bypass";
   mode: "serial" | "parallel" = "serial";
   worker: string | null = null;
+  /** What the classifier says of the prompt; null if there was nothing that it could read. */
+  judgement: Judgement | null = null;
 
   constructor({ caller, at, reservation }: TenantContext, facts: RequestFacts) {
     const { tenantId, keyId } = caller;
@@ -59,10 +62,12 @@ export class UsageRecorder {
   }
 
   #row(status: number, counts: Counts): UsageRow {
-    const { cache, mode, worker } = this;
+    const { cache, mode, worker, judgement } = this;
     return {
       ...this.#facts,
       ...{ status, cache, mode, worker },
+      probability: judgement?.probability ?? null,
+      predictedSpeedup: judgement?.speedup ?? null,
       ...counts,
       startedMs: this.#startedMs,
       firstTextMs: this.#firstTextMs,

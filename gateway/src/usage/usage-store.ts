@@ -7,7 +7,7 @@ import { usage } from "../db/schema.ts";
 /** What is recorded of one request. */
 export type UsageRow = typeof usage.$inferInsert;
 
-/** D1 binds at most 100 parameters per query, and a row has 21. */
+/** D1 binds at most 100 parameters per query, and a row has 23. */
 const rowsPerInsert = 4;
 /** The most rows that one call of `insertUsage` takes. */
 export const maxRowsPerBatch = rowsPerInsert * 25;
@@ -39,6 +39,9 @@ const sumOf = (column: AnySQLiteColumn, whole = true) =>
     ? sql<number>`coalesce(sum(case when ${usage.status} = 200 then ${column} end), 0)`
     : sql<number>`coalesce(sum(case when ${usage.status} <> 200 then ${column} end), 0)`;
 
+/** Whether the model was free to branch, and the classifier had an expectation. */
+const predicted = sql`(${usage.status} = 200 and ${usage.mode} = 'parallel' and ${usage.probability} is not null)`;
+
 /**
  * One row per interval of `seconds`, model and key, in that order. Requests that did not end with 200 are
  * counted apart, in the columns that begin with `cut`.
@@ -61,6 +64,12 @@ export function sumUsage(d1: D1Database, seconds: number, filter: UsageFilter) {
       stages: sumOf(usage.stages),
       branches: sumOf(usage.branches),
       cache_hits: sql<number>`sum(${usage.status} = 200 and ${usage.cache} = 'hit')`,
+      predictedRequests: sql<number>`sum(${predicted})`,
+      predictedParallel: sql<number>`coalesce(sum(case when ${predicted} then ${usage.probability} end), 0)`,
+      predictedBranched: sql<number>`coalesce(sum(case when ${predicted} then ${usage.stages} > 0 end), 0)`,
+      predictedTokens: sql<number>`coalesce(sum(case when ${predicted} then ${usage.visibleTokens} end), 0)`,
+      predictedSteps: sql<number>`coalesce(sum(case when ${predicted} then ${usage.visibleTokens} / ${usage.predictedSpeedup} end), 0)`,
+      observedSteps: sql<number>`coalesce(sum(case when ${predicted} then ${usage.steps} end), 0)`,
       cutRequests: sql<number>`sum(${usage.status} <> 200)`,
       cutPromptTokens: sumOf(usage.promptTokens, false),
       cutCompletionTokens: sumOf(usage.completionTokens, false),

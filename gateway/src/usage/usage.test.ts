@@ -58,6 +58,27 @@ describe("usage", () => {
     }
   });
 
+  it("has what the classifier expected beside what was observed", async () => {
+    const { key } = await makeKey("usage-expected");
+    const whole = await chat(key, script, {
+      anabranch: { mode: "parallel", classification: true },
+    });
+    const { usage, anabranch } = await whole.json<{
+      usage: Block;
+      anabranch: { classification: { probability: number; speedup: number } };
+    }>();
+    // Nothing is expected to branch in mode serial.
+    await (await chat(key, script, { anabranch: { mode: "serial" } })).text();
+    const { classification } = (await usageOf(key)).body.totals as {
+      classification: Record<string, number>;
+    };
+    const { probability, speedup } = anabranch.classification;
+    const { visible_tokens, steps } = usage.anabranch;
+    expect(classification).toMatchObject({ requests: 1, parallel: 1, visible_tokens, steps });
+    expect(classification.expected_parallel).toBeCloseTo(probability, 3);
+    expect(classification.expected_steps).toBeCloseTo(visible_tokens / speedup, 2);
+  });
+
   it("shows a tenant nothing of another", async () => {
     const mine = await makeKey("usage-mine");
     const theirs = await makeKey("usage-theirs");

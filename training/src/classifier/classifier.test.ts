@@ -1,8 +1,19 @@
-import { featuresOf, logOdds } from "@anabranch/shared/classifier-features.ts";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cueNames, featuresOf } from "@anabranch/shared/classifier/features.ts";
+import { judge } from "@anabranch/shared/classifier/judge.ts";
+import { linear, readModel } from "@anabranch/shared/classifier/model.ts";
 import { describe, expect, it } from "vitest";
-import { demoExamples, type Example } from "./examples.ts";
+import { fitCommand } from "../cli/classifier-fit.ts";
+import { judgeCommand } from "../cli/classifier-judge.ts";
+import { labelCommand } from "../cli/classifier-label.ts";
+import { constructedPrompts } from "./constructed.ts";
+import { demoRows, examplesOf } from "./examples.ts";
+import { fitModel, packModel } from "./fit-model.ts";
 import { fit } from "./logistic.ts";
-import { auc, scores } from "./scores.ts";
+import { readLabels } from "./prompt-label.ts";
+import { auc, averagePrecision, rankCorrelation, scores } from "./scores.ts";
 
 describe("scores", () => {
   const predictions = (...pairs: [number, boolean][]) =>
@@ -16,33 +27,167 @@ describe("scores", () => {
     expect(auc(predictions([0.2, true]))).toBeNull();
   });
 
+  it("compute average precision, where ties are one threshold", () => {
+    expect(averagePrecision(predictions([0.9, true], [0.1, false]))).toBe(1);
+    expect(averagePrecision(predictions([0.9, false], [0.1, true]))).toBe(0.5);
+    expect(averagePrecision(predictions([0.5, false], [0.5, true]))).toBe(0.5);
+    expect(averagePrecision(predictions([0.5, false]))).toBeNull();
+  });
+
   it("compute how far probabilities are from frequencies", () => {
     expect(scores(predictions([1, true], [0, false])).ece).toBe(0);
     expect(scores(predictions([0.9, false], [0.9, true])).ece).toBeCloseTo(0.4);
   });
+
+  it("compute rank correlations", () => {
+    expect(rankCorrelation([1, 2, 30], [4, 5, 6])).toBeCloseTo(1);
+    expect(rankCorrelation([1, 2, 3], [6, 5, 4])).toBeCloseTo(-1);
+    expect(rankCorrelation([1, 1, 1], [6, 5, 4])).toBeNull();
+  });
 });
 
-describe("the fit", () => {
-  const example = (prompt: string, parallel: boolean): Example => {
-    return { source: "test", prompt, parallel, features: featuresOf(prompt), weight: 1 };
-  };
+const row = (source: string, prompt: string, target: number, speedup: number | null = null) => {
+  return { source, prompt, turn: 1, target, speedup };
+};
+const options = { cuePenalty: 1e-3, shapePenalty: 1e-3, groupPenalty: 1e-6, steps: 200 };
 
-  it("learns a word, and nothing if there is nothing to learn", () => {
+describe("the fit", () => {
+  it("learns what tells prompts apart, and nothing if there is nothing", () => {
     const model = fit(
-      [example("red one", true), example("blue one", false), example("red two", true)],
-      { l2: 1e-3, steps: 200 },
+      examplesOf([
+        row("a", "What are some tips for sailing?", 1),
+        row("a", "What are the benefits of tea?", 1),
+        row("a", "Write a poem about tea.", 0),
+        row("a", "Write a song about sailing.", 0),
+      ]),
+      options,
     );
-    expect(logOdds(model, featuresOf("red three"))).toBeGreaterThan(0);
-    expect(logOdds(model, featuresOf("blue three"))).toBeLessThan(0);
-    const same = [example("red", true), example("red", false)];
-    expect(logOdds(fit(same, { l2: 1e-3, steps: 50 }), featuresOf("red"))).toBeCloseTo(0);
+    expect(linear(model, featuresOf("What are some ideas for a picnic?"))).toBeGreaterThan(0);
+    expect(linear(model, featuresOf("Write a haiku about a picnic."))).toBeLessThan(0);
+    const same = fit(examplesOf([row("a", "red", 1), row("a", "red", 0)]), options);
+    expect(linear(same, featuresOf("red"))).toBeCloseTo(0);
+  });
+
+  it("learns less of which source is parallel more often than of prompts", () => {
+    const rowsOf = (often: string, seldom: string) => [
+      ...[1, 1, 1, 0].map((target, i) => row(often, `Name a tree ${i}`, target)),
+      ...[0, 0, 0, 1].map((target, i) => row(seldom, `Spell a word ${i}?`, target)),
+    ];
+    const difference = (often: string, seldom: string) => {
+      const model = fit(examplesOf(rowsOf(often, seldom)), options);
+      const odds = (prompt: string) => linear(model, featuresOf(prompt));
+      return odds("Name a tree 0") - odds("Spell a word 0?");
+    };
+    expect(difference("often", "seldom")).toBeLessThan(0.9 * difference("one", "one"));
+  });
+
+  it("is the same every time, and keeps its odds when it is packed", () => {
+    const rows = constructedPrompts(150, 3).map(({ prompt, label }, i) =>
+      row(i % 2 ? "a" : "b", prompt, label, label ? 2 : 1),
+    );
+    const examples = examplesOf(rows);
+    const model = fitModel(examples, { wrongPlan: 0.1 });
+    const file = packModel(model);
+    expect(packModel(fitModel(examplesOf(rows), { wrongPlan: 0.1 }))).toEqual(file);
+    expect(file.threshold).toBeCloseTo(0.1 / (0.1 + 0.5), 3);
+    const read = readModel(file);
+    for (const { features } of examples.slice(0, 20)) {
+      expect(linear(read.parallel, features)).toBeCloseTo(linear(model.parallel, features), 1);
+    }
+    expect(() => readModel({ ...file, cues: {} })).toThrow("no weight for");
   });
 
   it("separates the demo's held-out tasks", () => {
-    const model = fit(demoExamples(400, "train"), { l2: 1e-4, steps: 100 });
-    const predictions = demoExamples(200, "heldout").map(({ parallel, features }) => {
-      return { parallel, probability: 1 / (1 + Math.exp(-logOdds(model, features))) };
+    const model = fit(examplesOf(demoRows(400, "train")), options);
+    const predictions = examplesOf(demoRows(200, "heldout")).map(({ parallel, features }) => {
+      return { parallel: parallel === true, probability: linear(model, features) };
     });
     expect(auc(predictions)).toBeGreaterThan(0.95);
+  });
+});
+
+describe("features", () => {
+  it("lie between 0 and 1, one for each name", () => {
+    for (const prompt of ["", "?", "What are tips?\n\n1. a\n2. b", "```x```\u0301".repeat(3_000)]) {
+      const { cues } = featuresOf(prompt, 2);
+      expect(cues).toHaveLength(cueNames.length);
+      expect(cues.every((value) => value >= 0 && value <= 1)).toBe(true);
+    }
+  });
+
+  it("forget what a prompt is about", () => {
+    const [a, b] = ["What are some tips for zorbing?", "What are some tips for glorking?"];
+    expect(featuresOf(a ?? "").shapes).toEqual(featuresOf(b ?? "").shapes);
+  });
+});
+
+describe("constructed prompts", () => {
+  it("are of both kinds, and follow from their seed", () => {
+    const prompts = constructedPrompts(200, 1);
+    expect(constructedPrompts(200, 1)).toEqual(prompts);
+    expect(new Set(prompts.map(({ prompt }) => prompt)).size).toBe(prompts.length);
+    const points = prompts.filter(({ label }) => label === 1).length;
+    expect(points).toBeGreaterThan(60);
+    expect(points).toBeLessThan(140);
+  });
+});
+
+describe("npm run classifier", () => {
+  const body = (word: string) =>
+    `${`${word} matters a great deal to whoever lives there. `.repeat(6)}\n`;
+  const list = ["Food", "Light", "Water", "Soil"]
+    .map((name, i) => `${i + 1}. **${name}**: ${body(name)}`)
+    .join("\n");
+
+  it("labels answers, fits on the labels, and judges prompts", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "classifier-"));
+    const at = (name: string) => join(folder, name);
+    const answers = [
+      { prompt: "What do houseplants need?", response: list, category: "points" },
+      { prompt: "What do houseplants need?", response: "Water.", category: "points" },
+      { prompt: "Define soil.", response: "It is earth.", category: "one" },
+      { prompt: "What is light?", response: "A wave.", category: "none" },
+    ];
+    await writeFile(at("own.jsonl"), answers.map((each) => JSON.stringify(each)).join("\n"));
+    await labelCommand([
+      ...["--answers", at("own.jsonl"), "--out", at("labels.jsonl"), "--judgements", "none"],
+    ]);
+    const labels = await readLabels(at("labels.jsonl"));
+    expect(labels).toMatchObject([
+      { source: "topics", judged: 1, answers: 2, parallel: 0.5, agreement: 0.5 },
+      { source: "topics", judged: 0, answers: 1, speedup: 1, parallel: 0 },
+      { source: "own", judged: null, answers: 1, speedup: 1, parallel: 0 },
+    ]);
+    expect(labels[0]?.speedup).toBeGreaterThan(1.2);
+
+    const fitted = await fitCommand([
+      ...["--labels", at("labels.jsonl"), "--out", at("weights.json")],
+    ]);
+    const model = readModel(JSON.parse(await readFile(at("weights.json"), "utf8")));
+    expect(fitted.json).toMatchObject({ version: model.version });
+
+    const prompts = ["What are some tips for sailing?", "What is 2 + 2?"];
+    await writeFile(at("in.jsonl"), prompts.map((prompt) => JSON.stringify({ prompt })).join("\n"));
+    const { json } = await judgeCommand([
+      ...["--in", at("in.jsonl"), "--out", at("out.jsonl"), "--weights", at("weights.json")],
+    ]);
+    expect(json).toMatchObject({ prompts: 2 });
+    const rows = (await readFile(at("out.jsonl"), "utf8")).trim().split("\n");
+    expect(rows.map((line) => JSON.parse(line))).toEqual(
+      prompts.map((prompt) => {
+        const { probability, speedup, mode } = judge(model, prompt);
+        return { probability, speedup, mode };
+      }),
+    );
+  });
+
+  it("labels nothing that is for measuring alone", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "classifier-"));
+    const file = join(folder, "vicuna_bench.jsonl");
+    await writeFile(file, JSON.stringify({ prompt: "a", response: "b" }));
+    const out = join(folder, "labels.jsonl");
+    await expect(
+      labelCommand(["--answers", file, "--out", out, "--judgements", "none"]),
+    ).rejects.toThrow("for measuring alone");
   });
 });

@@ -1,58 +1,83 @@
-// The examples that the classifier learns from: prompts, and whether the data pipeline finds
-// independent parts in a real answer to each.
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { type Features, featuresOf } from "@anabranch/shared/classifier-features.ts";
-import { cut } from "../pipeline/cut.ts";
+// The labels that the classifier learns from, as examples: those of the label file, tasks of the demo
+// generator, and constructed prompts.
+import { featuresOf } from "@anabranch/shared/classifier/features.ts";
 import { makeTask } from "../tasks/catalogue.ts";
 import type { Split } from "../tasks/task.ts";
+import { constructedPrompts } from "./constructed.ts";
+import type { Example } from "./logistic.ts";
+import type { PromptLabel } from "./prompt-label.ts";
 
-export interface Example {
+export interface LabelledExample extends Example {
   source: string;
   prompt: string;
-  parallel: boolean;
-  features: Features;
-  /** Balances sources, which differ in size far more than in what they teach. */
-  weight: number;
+  /** Whether an answer is parallel; null where the label is undecided. */
+  parallel: boolean | null;
+  /** Mean of the measured speed-ups; null without answers. */
+  speedup: number | null;
 }
 
-/** Sources of real answers whose licence allows training. */
-const files = ["vicuna_bench", "arena_hard", "gsm8k_train"] as const;
+/** How much each source counts in a fit: by what it teaches, and not by its size. */
+const weightOf: Record<string, number> = {
+  demo: 150,
+  topics: 500,
+  constructed: 600,
+  arena_hard: 400,
+  biggen: 100,
+  gsm8k: 80,
+  self_instruct: 500,
+  oasst: 600,
+  mt_bench: 150,
+};
+const otherWeight = 100;
 
-const weightOf: Record<string, number> = { demo: 3_000, vicuna_bench: 1_500, arena_hard: 4_000 };
-const otherWeight = 1_000;
+/** Demo tasks come from another generator than prompts of people, and each fit has as many. */
+const demoTasks = 400;
+const constructed = 900;
 
-const isParallel = (prompt: string, response: string) =>
-  cut(response, prompt).parts.some((part) => "parallel" in part);
+interface Row {
+  source: string;
+  prompt: string;
+  turn: number;
+  target: number;
+  speedup: number | null;
+}
 
-type Row = Pick<Example, "source" | "prompt" | "parallel">;
+export function demoRows(count: number, split: Split): Row[] {
+  return Array.from({ length: count }, (_, index) => {
+    const { prompt, parallel } = makeTask(20, index, split);
+    return { source: "demo", prompt, turn: 1, target: Number(parallel), speedup: null };
+  });
+}
 
-function weighted(rows: readonly Row[]): Example[] {
-  return rows.map((row) => ({
-    ...row,
-    features: featuresOf(row.prompt),
-    weight: (weightOf[row.source] ?? otherWeight) / rows.length,
+function constructedRows(): Row[] {
+  return constructedPrompts(constructed, 1).map(({ prompt, label }) => {
+    return { source: "constructed", prompt, turn: 1, target: label, speedup: null };
+  });
+}
+
+/** A reader's judgement counts before what a model made of the prompt. */
+const labelRow = ({ source, prompt, turn, judged, parallel, speedup }: PromptLabel): Row => ({
+  ...{ source, prompt, turn, speedup },
+  target: judged ?? parallel ?? 0,
+});
+
+export function examplesOf(rows: readonly Row[]): LabelledExample[] {
+  const sources = [...new Set(rows.map(({ source }) => source))];
+  const sizes = new Map<string, number>();
+  for (const { source } of rows) sizes.set(source, (sizes.get(source) ?? 0) + 1);
+  return rows.map(({ source, prompt, turn, target, speedup }) => ({
+    ...{ source, prompt, target, speedup },
+    group: sources.indexOf(source),
+    features: featuresOf(prompt, turn),
+    parallel: target === 0.5 ? null : target > 0.5,
+    weight: (weightOf[source] ?? otherWeight) / (sizes.get(source) ?? 1),
   }));
 }
 
-function realRows(folder: string, source: string): Row[] {
-  const file = join(folder, `${source}.jsonl`);
-  if (!existsSync(file)) throw new Error(`${file} is missing; --data must name its folder`);
-  return readFileSync(file, "utf8")
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .map((line) => JSON.parse(line) as { prompt: string; response: string })
-    .map(({ prompt, response }) => ({ source, prompt, parallel: isParallel(prompt, response) }));
-}
+/** All that the classifier learns from. */
+export const trainingExamples = (labels: readonly PromptLabel[]): LabelledExample[] =>
+  examplesOf([...labels.map(labelRow), ...demoRows(demoTasks, "train"), ...constructedRows()]);
 
-export function demoExamples(count: number, split: Split): Example[] {
-  const rows = Array.from({ length: count }, (_, index) => {
-    const { prompt, parallel } = makeTask(20, index, split);
-    return { source: "demo", prompt, parallel };
-  });
-  return weighted(rows);
-}
-
-export function realExamples(folder: string): Example[] {
-  return files.flatMap((source) => weighted(realRows(folder, source)));
-}
+/** Labels that are not learned from. */
+export const testExamples = (labels: readonly PromptLabel[]): LabelledExample[] =>
+  examplesOf(labels.map(labelRow));

@@ -47,14 +47,15 @@ ${columnChart(
 )}
 <h2>Mean speed-up of parallel answers by category</h2>
 ${barChart(
+  "Mean speed-up of parallel answers by category",
   categories
     .filter(([, { parallel }]) => parallel > 0)
     .map(([label, { speedUp }]) => bar(label, speedUp.parallel.mean ?? 0, times)),
 )}
 <h2>Stages by structure</h2>
-${barChart(Object.entries(result.kinds).map(([label, n]) => bar(label, n, String)))}
+${barChart("Stages by structure", countBars(result.kinds))}
 <h2>Why candidates stayed serial</h2>
-${barChart(Object.entries(result.rejections).map(([label, n]) => bar(label, n, String)))}
+${barChart("Why candidates stayed serial", countBars(result.rejections))}
 ${result.likelihood ? agreementSection(result.likelihood) : ""}
 </html>
 `;
@@ -65,6 +66,9 @@ const bar = (label: string, value: number, show: (value: number) => string): Bar
   value,
   shown: show(value),
 });
+
+const countBars = (counts: Record<string, number>): Bar[] =>
+  Object.entries(counts).map(([label, n]) => bar(label, n, String));
 
 function figuresTable(rows: readonly (readonly [string, Figures])[]): string {
   const body = rows.map(

@@ -75,6 +75,12 @@ const zero: Totals = {
 
 const bins = 31;
 
+/** The expected speed-up in steps of an answer of `tokens` tokens with these stages. */
+export function stepSpeedUp(tokens: number, stages: Cut["stages"]): number {
+  const steps = stages.reduce((sum, { cost }) => sum + cost.steps - cost.plain, tokens);
+  return steps === 0 ? 1 : tokens / steps;
+}
+
 export class Statistics {
   readonly #count: Count;
   readonly #all: Totals = { ...zero };
@@ -94,8 +100,7 @@ export class Statistics {
     this.#categories.set(category, own);
     const tokens = this.#count(response);
     const inside = stages.reduce((sum, { cost }) => sum + cost.plain, 0);
-    const steps = tokens - inside + stages.reduce((sum, { cost }) => sum + cost.steps, 0);
-    const speedUp = steps === 0 ? 1 : tokens / steps;
+    const speedUp = stepSpeedUp(tokens, stages);
     for (const totals of [this.#all, own]) {
       totals.answers++;
       totals.tokens += tokens;

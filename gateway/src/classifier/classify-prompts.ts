@@ -1,0 +1,44 @@
+// POST /v1/classify
+import { z } from "@hono/zod-openapi";
+import { readBody } from "../http/body.ts";
+import { jsonBody, tenantRoute } from "../http/route.ts";
+import { classification, classificationOf } from "./classification.ts";
+import { classify, threshold, version } from "./classifier.ts";
+
+const mostPrompts = 1_000;
+
+const body = z.object({
+  input: z.union([
+    z.string(),
+    z
+      .array(z.string())
+      .min(1)
+      .max(mostPrompts, `at most ${mostPrompts} prompts are judged at once`),
+  ]),
+});
+
+export const classifyPrompts = tenantRoute({
+  method: "post",
+  path: "/v1/classify",
+  summary: "How parallel the answers to prompts will be",
+  request: jsonBody(body),
+  response: {
+    description: "One classification for each prompt, in order",
+    schema: z.object({
+      object: z.literal("list"),
+      version: z.string(),
+      threshold: z
+        .number()
+        .openapi({ description: "From this probability on, `auto` is parallel" }),
+      data: z.array(classification.extend({ index: z.int() })),
+    }),
+  },
+  async handle({ request }) {
+    const { input } = await readBody(request, body);
+    const prompts = typeof input === "string" ? [input] : input;
+    const data = prompts.map((prompt, index) => {
+      return { index, ...classificationOf(classify(prompt), version) };
+    });
+    return { object: "list" as const, version, threshold, data };
+  },
+});
