@@ -41,25 +41,28 @@ async function prepare() {
 const { args, path, model, samplingDefaults, adapters, texts } = await prepare();
 const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
 
-const engine = new EngineSupervisor({
-  modelId: model.id,
-  defaultMaxTokens: args.defaultMaxTokens,
-  samplingDefaults,
-  ...(model.dialect ? {} : { outline: outlineRulesOf(model) }),
-  engine: {
-    model: path,
-    adapters: adapters.map((each) => engineAdapter(each, texts.get(each.name) ?? model)),
-    device: args.device,
-    dtype: args.dtype,
-    kvDtype: args.kvDtype,
-    deterministic: args.deterministic,
-    threads: args.threads,
-    ...(kvMib === undefined ? {} : { kvMib }),
-    ...(maxContext === undefined ? {} : { maxContext }),
-    ...(maxRunning === undefined ? {} : { maxRunning }),
-    ...(maxQueue === undefined ? {} : { maxQueue }),
+const engine = new EngineSupervisor(
+  {
+    modelId: model.id,
+    defaultMaxTokens: args.defaultMaxTokens,
+    samplingDefaults,
+    ...(model.dialect ? {} : { outline: outlineRulesOf(model) }),
+    engine: {
+      model: path,
+      adapters: adapters.map((each) => engineAdapter(each, texts.get(each.name) ?? model)),
+      device: args.device,
+      dtype: args.dtype,
+      kvDtype: args.kvDtype,
+      deterministic: args.deterministic,
+      threads: args.threads,
+      ...(kvMib === undefined ? {} : { kvMib }),
+      ...(maxContext === undefined ? {} : { maxContext }),
+      ...(maxRunning === undefined ? {} : { maxRunning }),
+      ...(maxQueue === undefined ? {} : { maxQueue }),
+    },
   },
-});
+  (model) => state.models.find(model)?.text,
+);
 
 let pool: PoolMembership | undefined;
 const metrics = new Metrics(model.id, () => engine.status());

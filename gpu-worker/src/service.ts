@@ -148,7 +148,7 @@ async function* generate(
     cacheSalt: request.cacheSalt,
     ignoreEos: request.ignoreEos,
     priority: request.priority,
-    ...(request.resume && { modelDigest: request.resume.modelDigest }),
+    ...(request.resume && { modelDigest: text.engineDigest(request.resume.modelDigest) }),
     ...input,
   });
   const { tenant, key, priority, deadlineMs } = request;
@@ -173,7 +173,8 @@ async function* generate(
     left.signal.addEventListener("abort", cancel, { once: true });
     if (left.signal.aborted) cancel();
     const stop = (branch: number) => state.engine.stop(requestId, branch);
-    relay(reader, stream, clock, stop, outbox, declared ? "anabranch." : "");
+    const where = declared ? "anabranch." : "";
+    relay(stream, { reader, text, clock, stop, outbox, where });
     stream.once("status", () => end?.());
   };
   try {
@@ -191,23 +192,31 @@ async function* generate(
   }
 }
 
-/**
- * Puts the engine's stream into `outbox` as the worker's. `stop` is called once a stop string ends the answer or a
- * branch of it. `where` stands before the engine's refusals.
- */
+interface Relay {
+  reader: AnswerReader;
+  text: TextModel;
+  clock: AnswerClock;
+  /** Called once a stop string ends the answer or a branch of it. */
+  stop: (branch: number) => void;
+  outbox: Outbox;
+  /** Stands before the engine's refusals. */
+  where: string;
+}
+
+/** Puts the engine's stream into the outbox as the worker's. */
 function relay(
-  reader: AnswerReader,
   stream: ClientReadableStream<EngineGenerateResponse>,
-  clock: AnswerClock,
-  stop: (branch: number) => void,
-  outbox: Outbox,
-  where: string,
+  { reader, text, clock, stop, outbox, where }: Relay,
 ): void {
   const receive = ({ events: engineEvents, branch }: EngineGenerateResponse) => {
     if (engineEvents.some(({ event }) => event.case === "tokens")) clock.message();
     const wasStopped = reader.isStopped(branch);
     const events = reader.events(branch, engineEvents);
-    for (const { event } of events) if (event.case === "finished") clock.finish(event.value);
+    for (const { event } of events) {
+      if (event.case === "finished") clock.finish(event.value);
+      if (event.case !== "started") continue;
+      event.value.modelDigest = text.digestWith(event.value.modelDigest);
+    }
     if (events.length > 0) outbox.put(create(GenerateResponseSchema, { events }));
     if (reader.isStopped(branch) && !wasStopped) stop(branch);
   };

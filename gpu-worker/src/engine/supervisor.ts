@@ -27,6 +27,7 @@ import {
 import { FairQueue } from "../fair-queue.ts";
 import { grpcService } from "../grpc.ts";
 import { log } from "../log.ts";
+import type { TextModel } from "../model/text-model.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 
 const Client = makeGenericClientConstructor(grpcService(EngineService), "Engine");
@@ -60,6 +61,7 @@ const endedAtStart = (code: number) =>
 export class EngineSupervisor {
   /** What a request waits in before it goes to the engine. */
   readonly queue: FairQueue;
+  readonly #textOf: (model: string) => TextModel | undefined;
   readonly #options: Omit<EngineProcessOptions, "socket">;
   /** By name. */
   readonly #adapters: Map<string, AdapterSource>;
@@ -72,7 +74,9 @@ export class EngineSupervisor {
   /** When the last process ended, while there is no other. */
   #awaySince: number | undefined;
 
-  constructor(options: SupervisorOptions) {
+  /** @param textOf the text files of a served model, by the name that clients ask for */
+  constructor(options: SupervisorOptions, textOf: (model: string) => TextModel | undefined) {
+    this.#textOf = textOf;
     const { outline, ...others } = options;
     const { maxRunning = MAX_RUNNING, maxQueue = MAX_QUEUE } = options.engine;
     this.queue = new FairQueue(maxRunning, maxQueue);
@@ -217,6 +221,9 @@ export class EngineSupervisor {
         { deadline: Date.now() + 5000 },
         (error: ServiceError | null, response: EngineStatusResponse) => {
           if (error) return reject(error);
+          for (const each of [response.model, ...response.adapters]) {
+            if (each) each.digest = this.#textOf(each.id)?.digestWith(each.digest) ?? each.digest;
+          }
           if (response.load) response.load.queuedRequests += this.queue.waiting;
           resolve(response);
         },

@@ -1,4 +1,5 @@
 // The model's own tokenizer and chat template: text to ids and back.
+import { createHash } from "node:crypto";
 import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { Template } from "@huggingface/jinja";
@@ -51,6 +52,7 @@ export class TextModel {
   readonly #template: Template | undefined;
   readonly #specials: Json;
   readonly #added: string[];
+  #digest: string | undefined;
 
   /**
    * @param model a Hugging Face folder, or the files of another format
@@ -142,6 +144,27 @@ export class TextModel {
       if (theirs.get(token) !== id) return token;
     }
     return undefined;
+  }
+
+  /** The digest of the model: the engine's, of weights and dialect, and that of the text files. */
+  digestWith(engineDigest: string): string {
+    return `${engineDigest}-${this.#textDigest()}`;
+  }
+
+  /** The engine's part of `digest`; empty if it was made with other text files. */
+  engineDigest(digest: string): string {
+    const own = `-${this.#textDigest()}`;
+    return digest.endsWith(own) ? digest.slice(0, -own.length) : "";
+  }
+
+  /** Of what decides which ids a prompt has, and what ids say. */
+  #textDigest(): string {
+    const { tokenizer, tokenizerConfig, chatTemplate } = this.files;
+    this.#digest ??= createHash("sha256")
+      .update(JSON.stringify([tokenizer, tokenizerConfig, chatTemplate?.text ?? null]))
+      .digest("hex")
+      .slice(0, 16);
+    return this.#digest;
   }
 
   /** One more than the largest id of a token. */
