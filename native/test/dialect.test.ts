@@ -282,6 +282,51 @@ describe("titles that the client sees, at the beginning of their branches", () =
   });
 });
 
+describe("a visible title that comes twice, whatever its number", () => {
+  it("ends the plan and opens no branch", async () => {
+    const numbers = [30, 31, 32, 33].map((id) => ({ ids: [id] }));
+    const shown = new Serving({
+      model: branching({
+        opening: [{ ids: [branchOpen] }, "title"],
+        visible: ["serial", "opening", "body"],
+        index: numbers,
+        caps: { branches: 4, title_tokens: 2, branch_tokens: 12, stages: 2 },
+      }),
+    });
+    let ended = 0;
+    for (let seed = 0; seed < 80; seed++) {
+      const answer = await shown.answer({
+        ...{ prompt: [5, 6, 7, 40], parallel: true, maxTokens: 200, seed },
+        cacheSalt: new TextEncoder().encode(`${seed}`),
+        sampling: {
+          temperature: 20,
+          logitBias: [
+            ...[[titleOpen, 900] as const, [fork, 840] as const, [titleClose, 780] as const],
+            ...[30, 31, 32, 41, 42].map((id) => [id, 780] as const),
+          ],
+        },
+      });
+      const ids = trunk(answer);
+      const [opened] = of(answer, "stageOpened");
+      if (ids[0] !== titleOpen || !opened) continue;
+      const plan = ids.slice(0, ids.indexOf(fork));
+      const starts = plan.flatMap((id, i) => (id === titleOpen ? [i] : []));
+      const titles = starts.map((at, i) => plan.slice(at + 1, (starts[i + 1] ?? plan.length) - 1));
+      const names = titles.map((title, i) =>
+        (title[0] === numbers[i]?.ids[0] ? title.slice(1) : title).join(),
+      );
+      expect(new Set(names.slice(0, opened.lanes.length)).size).toBe(opened.lanes.length);
+      if (names.length === opened.lanes.length) continue;
+      ended++;
+      expect(names.length).toBe(opened.lanes.length + 1);
+      const repeated = names.slice(0, -1).includes(names.at(-1) ?? "");
+      expect(repeated || (titles.at(-1)?.length ?? 0) > 2).toBe(true);
+      expect(answer.lanes[0]?.[plan.length]).toMatchObject({ id: fork, forced: true });
+    }
+    expect(ended).toBeGreaterThan(0);
+  });
+});
+
 describe("a plan that can't be used is dropped", () => {
   const cases: { name: string; bias: Bias; sampling?: Sampling; plan: number; why: number }[] = [
     {

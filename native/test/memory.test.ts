@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { openEngine } from "../src/index.ts";
 
-const model = fileURLToPath(new URL("../../models/demo", import.meta.url));
+const model = fileURLToPath(new URL("../../models/small", import.meta.url));
 const status = "/proc/self/status";
 
 /** Bytes of files that are mapped and in memory. */

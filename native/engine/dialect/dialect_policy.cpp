@@ -279,20 +279,14 @@ class DialectPolicy final : public DecodingPolicy {
   /// last title, a number counted on: as many tokens as the last two have in common.
   void append_next_mark(std::vector<int>& out) const {
     if (!dialect_->opening_visible || titles_.empty()) return;
-    const auto rest = [&](size_t i) {
-      const std::span<const int> title(titles_[i]);
-      if (i >= dialect_->index.size()) return title;
-      const auto& number = dialect_->index[i];
-      const bool counted = std::ranges::mismatch(number, title).in1 == number.end();
-      return counted ? title.subspan(number.size()) : title;
-    };
     const size_t last = titles_.size() - 1;
-    auto mark = rest(last).first(std::min(rest(last).size(), kMaxMarkTokens));
+    const auto rest = unnumbered(last);
+    auto mark = rest.first(std::min(rest.size(), kMaxMarkTokens));
     if (last > 0) {
-      const auto end = std::ranges::mismatch(mark, rest(last - 1)).in1;
+      const auto end = std::ranges::mismatch(mark, unnumbered(last - 1)).in1;
       mark = mark.first(static_cast<size_t>(end - mark.begin()));
     }
-    const bool counted = rest(last).size() < titles_[last].size();
+    const bool counted = rest.size() < titles_[last].size();
     if (counted && last + 1 < dialect_->index.size()) {
       const auto& number = dialect_->index[last + 1];
       out.insert(out.end(), number.begin(), number.end());
@@ -324,7 +318,11 @@ class DialectPolicy final : public DecodingPolicy {
     if (texts_[0].completes(close.ids, sampled.token)) {
       title.resize(title.size() - close_begun);
       write_marker(request, lane, sampled, events);
-      if (force(request, lane, dialect_->render(close.rest, {}, 1), events)) {
+      if (!force(request, lane, dialect_->render(close.rest, {}, 1), events)) return;
+      // Of visible titles a repeated one ends the plan: its number would be missing in the answer.
+      if (dialect_->opening_visible && used_titles().size() < titles_.size()) {
+        end_plan(request, lane, {}, PlanDrop::kFewTitles, events);
+      } else {
         offer_markers(request, lane, events);
       }
       return;
@@ -381,12 +379,22 @@ class DialectPolicy final : public DecodingPolicy {
       fork(request, lane, events);
   }
 
-  /// The titles that open a branch: those of the plan without repetitions.
+  /// A title without the number that counts it, if it begins with that.
+  std::span<const int> unnumbered(size_t i) const {
+    const std::span<const int> title(titles_[i]);
+    if (i >= dialect_->index.size()) return title;
+    const auto& number = dialect_->index[i];
+    const bool counted = std::ranges::mismatch(number, title).in1 == number.end();
+    return counted ? title.subspan(number.size()) : title;
+  }
+
+  /// The titles that open a branch: those of the plan without repetitions, whatever their numbers.
   std::vector<size_t> used_titles() const {
     std::vector<size_t> used;
     for (size_t i = 0; i < titles_.size(); ++i) {
-      const bool repeated =
-          std::ranges::any_of(used, [&](size_t earlier) { return titles_[earlier] == titles_[i]; });
+      const bool repeated = std::ranges::any_of(used, [&](size_t earlier) {
+        return std::ranges::equal(unnumbered(earlier), unnumbered(i));
+      });
       if (!repeated) used.push_back(i);
     }
     return used;
@@ -425,18 +433,25 @@ class DialectPolicy final : public DecodingPolicy {
     texts_.resize(request.tree().lanes().size());
   }
 
-  /// The last title is longer than a title may be: it is left out and ends the plan.
+  /// The last title is longer than a title may be.
   void cut_plan(Request& request, Lane& lane, EventBuffer& events) {
+    const int there = partial_match(texts_[0].ids, dialect_->title_close.ids);
+    std::vector<int> close = dialect_->full_marker(dialect_->title_close, 1);
+    close.erase(close.begin(), close.begin() + there);
+    end_plan(request, lane, std::move(close), PlanDrop::kLongTitle, events);
+  }
+
+  /// The last title is left out and ends the plan: `close`, what is missing of its end, and the fork
+  /// are forced. Where too few titles are left, the plan is dropped for `reason`.
+  void end_plan(Request& request, Lane& lane, std::vector<int> close, PlanDrop reason,
+                EventBuffer& events) {
     titles_.pop_back();
     if (static_cast<int>(used_titles().size()) < dialect_->min_branches) {
-      return drop_plan(request, lane, PlanDrop::kLongTitle);
+      return drop_plan(request, lane, reason);
     }
-    const int there = partial_match(texts_[0].ids, dialect_->title_close.ids);
-    std::vector<int> end = dialect_->full_marker(dialect_->title_close, 1);
-    end.erase(end.begin(), end.begin() + there);
     const auto trigger = dialect_->full_marker(dialect_->fork, 1);
-    end.insert(end.end(), trigger.begin(), trigger.end());
-    if (force(request, lane, end, events)) fork(request, lane, events);
+    close.insert(close.end(), trigger.begin(), trigger.end());
+    if (force(request, lane, close, events)) fork(request, lane, events);
   }
 
   /// Drops an unusable plan: its segment is removed, markers are banned from now on, and the trunk

@@ -267,7 +267,7 @@ def export_adapter(
         for name, tensor in adapter_tensors(causal).items()
     }
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    targets = sorted({name.split(".")[-2] for name in tensors if ".lora_A." in name})
+    targets = sorted({name.split(".")[-3] for name in tensors if ".lora_A." in name})
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",

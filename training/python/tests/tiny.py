@@ -18,7 +18,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-DEMO = ROOT / "models/demo"
+DEMO = ROOT / "models/small"
 FIXTURE = ROOT / "shared/fixtures/pieces.json"
 
 CLASSES = {

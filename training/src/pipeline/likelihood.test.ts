@@ -8,7 +8,7 @@ import { cut, defaultRules, findCandidates, type Proposal, propose } from "./cut
 import { LikelihoodCheck, LikelihoodScorer } from "./likelihood.ts";
 import { readTokenizer } from "./tokenizer.ts";
 
-const folder = fileURLToPath(new URL("../../../models/demo", import.meta.url));
+const folder = fileURLToPath(new URL("../../../models/small", import.meta.url));
 
 /** The first held-out task of a kind that the demo model was trained on, with an answer laid out as a list. */
 function taskOf(kind: string): Task {

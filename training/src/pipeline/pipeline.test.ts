@@ -147,7 +147,7 @@ describe("the cost of a stage", () => {
 });
 
 describe("the tokenizer", () => {
-  const folder = fileURLToPath(new URL("../../../models/demo", import.meta.url));
+  const folder = fileURLToPath(new URL("../../../models/small", import.meta.url));
   it("counts what it encodes", () => {
     const { count, encode } = readTokenizer(folder);
     const whole = new Tokenizer(JSON.parse(readFileSync(`${folder}/tokenizer.json`, "utf8")), {});
