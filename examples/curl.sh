@@ -1,10 +1,10 @@
 #!/bin/sh
 # A streamed answer with curl, as any OpenAI client would ask for it.
-#   KEY=sk-ab-… sh examples/curl.sh "Compare Tokyo, Paris and Cairo."
+#   KEY=sk-ab-… sh examples/curl.sh "What are the benefits of learning a second language?"
 set -eu
 GATEWAY=${GATEWAY:-http://127.0.0.1:8787}
-MODEL=${MODEL:-anabranch-demo}
-PROMPT=${1:-Compare Tokyo, Paris and Cairo.}
+MODEL=${MODEL:-smollm2:branching}
+PROMPT=${1:-What are the benefits of learning a second language?}
 
 curl --silent --show-error --fail-with-body --no-buffer "$GATEWAY/v1/chat/completions" \
   -H "authorization: Bearer $KEY" \

@@ -1,12 +1,14 @@
 // Several questions about one text, answered side by side: declared branches with OpenAI's own SDK.
-//   KEY=sk-ab-… node examples/declared.ts "Describe Japan." "Describe Egypt."
+//   KEY=sk-ab-… node examples/declared.ts "What is Japan known for?" "What is Egypt known for?"
 import { bodiesOf } from "@anabranch/shared/client.ts";
 import OpenAI from "openai";
 
-const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "anabranch-demo" } = process.env;
+const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "smollm2:branching" } = process.env;
 const [, , ...given] = process.argv;
 const questions =
-  given.length > 1 ? given : ["Describe Japan.", "Describe Egypt.", "What is 7 + 5?"];
+  given.length > 1
+    ? given
+    : ["What is Japan known for?", "What is Egypt known for?", "What is 7 + 5?"];
 
 const client = new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY });
 const completion = await client.chat.completions.create({

@@ -1,10 +1,10 @@
 // Branches in a terminal, as they grow: a `lanes` stream through the client library.
-//   KEY=sk-ab-… node examples/lanes.ts "Compare Tokyo, Paris and Cairo."
+//   KEY=sk-ab-… node examples/lanes.ts "What are the benefits of learning a second language?"
 import { LaneAnswer } from "@anabranch/shared/client.ts";
 import OpenAI from "openai";
 
-const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "anabranch-demo" } = process.env;
-const [question = "Compare Tokyo, Paris and Cairo."] = process.argv.slice(2);
+const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "smollm2:branching" } = process.env;
+const [question = "What are the benefits of learning a second language?"] = process.argv.slice(2);
 
 const client = new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY });
 const stream = await client.chat.completions.create({
@@ -30,7 +30,10 @@ function draw({ parts }: LaneAnswer): void {
     if (part.kind === "serial") console.log(part.text.trim());
     else {
       for (const { title, text, closed } of part.branches) {
-        console.log(`  ${closed ? "■" : "▶"} ${title}: ${text.trim()}`);
+        const [shown, name] = [text.trim(), title ?? ""];
+        // A branch of the demo begins with its title, as it stands in the answer.
+        const opening = shown.startsWith(name) ? "" : `${name}: `;
+        console.log(`  ${closed ? "■" : "▶"} ${opening}${shown}`);
       }
     }
   }

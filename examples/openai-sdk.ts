@@ -1,9 +1,9 @@
 // A plain chat completion with OpenAI's own SDK: only the base URL and the key differ.
-//   KEY=sk-ab-… node examples/openai-sdk.ts "Compare Tokyo, Paris and Cairo."
+//   KEY=sk-ab-… node examples/openai-sdk.ts "What are the benefits of learning a second language?"
 import OpenAI from "openai";
 
-const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "anabranch-demo" } = process.env;
-const [question = "Compare Tokyo, Paris and Cairo."] = process.argv.slice(2);
+const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "smollm2:branching" } = process.env;
+const [question = "What are the benefits of learning a second language?"] = process.argv.slice(2);
 
 const client = new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY });
 const completion = await client.chat.completions.create({

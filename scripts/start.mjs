@@ -18,7 +18,7 @@ answers that run have ended; a second signal stops them at once.
 Environment:
   ANABRANCH_PORT    the gateway's port (default 8787; 0: any free one)
   ANABRANCH_STATE   the folder of its database, cache, secrets and key (default .anabranch)
-  ANABRANCH_MODEL   the model, as --model of npm run worker (default models/demo, the demo)
+  ANABRANCH_MODEL   the model, as --model of npm run worker (default: the demo, models/demo/demo.json)
   ANABRANCH_DRAIN_SECONDS   how long running answers may take when it stops (default 30)
 `;
 
@@ -36,7 +36,14 @@ try {
 const state = resolve(root, process.env.ANABRANCH_STATE || ".anabranch");
 const keyFile = join(state, "start-key.json");
 const workerId = "local";
-const servedModel = process.env.ANABRANCH_MODEL || "models/demo";
+const demo = JSON.parse(readFileSync(join(root, "models/demo/demo.json"), "utf8"));
+/** What the worker serves: a model of the caller's, or the demo, the base and its adapter from one copy. */
+const modelOptions = process.env.ANABRANCH_MODEL
+  ? ["--model", process.env.ANABRANCH_MODEL]
+  : [
+      ...["--model", demo.model, "--model-id", demo.id],
+      ...["--adapter", `${demo.adapterName}=${demo.adapter}`],
+    ];
 /** A child that has not ended so long after its answers is killed. */
 const stopMs = 4_000;
 const drainMs = 1_000 * Number(process.env.ANABRANCH_DRAIN_SECONDS || 30);
@@ -82,7 +89,7 @@ function startGateway() {
 /** `served`: whether a worker has served yet. One that can't at first will not at the second try. */
 function startWorker(gateway, token, served, backoffMs = firstBackoffMs) {
   const since = Date.now();
-  const args = ["--gateway", gateway, "--model", servedModel, "--port", "0", "--id", workerId];
+  const args = ["--gateway", gateway, ...modelOptions, "--port", "0", "--id", workerId];
   const env = { ANABRANCH_POOL_TOKEN: token };
   const worker = start("worker", "gpu-worker/src/main.ts", args, env, (reason) => {
     if (!served()) {
@@ -155,12 +162,19 @@ async function unlimitedKey(gateway, admin) {
   return made.body.key;
 }
 
-/** The worker's model, once the worker has registered, which it does when its model is loaded. */
+/**
+ * The model to ask, once the worker has registered, which it does when its model is loaded: the demo's adapter,
+ * or else the worker's own model.
+ */
 async function registeredModel(gateway, admin) {
   for (;;) {
     const { body } = await ask(`${gateway}/admin/v1/pool`, admin);
     const worker = body.workers.find(({ id }) => id === workerId);
-    if (worker?.healthy && worker.registered_at >= began) return worker.models[0];
+    if (worker?.healthy && worker.registered_at >= began) {
+      return (
+        worker.models.find((id) => id === `${demo.id}:${demo.adapterName}`) ?? worker.models[0]
+      );
+    }
     await sleep(50);
   }
 }
@@ -172,7 +186,7 @@ try {
   const listening = firstLine(startGateway());
   const { gateway } = JSON.parse(await listening);
   say(`  listening at ${gateway}`);
-  say(`· starting a worker with ${servedModel}`);
+  say(`· starting a worker with ${modelOptions[1]}`);
   let served = false;
   startWorker(gateway, kept.ANABRANCH_POOL_TOKEN, () => served);
   const admin = kept.ANABRANCH_ADMIN_TOKEN;

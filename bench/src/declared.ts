@@ -31,7 +31,7 @@ its server is asked the same in the last two ways.
 Figures: wall-clock time, time to the end of the first answer, prompt tokens computed.
 
   --model MODEL     ${modelHelp}
-                    (default models/demo, whose context is 1,024 tokens)
+                    (default models/small, whose context is 1,024 tokens)
   --questions LIST  how many questions (default 2,8); all figures of the documentation: 2,8,16,64
   --context LIST    tokens of the text (default 500); all figures: 500,2000,8000
   --tokens N        tokens of each answer (default 32)
@@ -53,7 +53,7 @@ export interface DeclaredFigures {
 }
 
 const options = {
-  model: { type: "string", default: "models/demo" },
+  model: { type: "string", default: "models/small" },
   questions: { type: "string", default: "2,8" },
   context: { type: "string", default: "500" },
   tokens: { type: "string", default: "32" },

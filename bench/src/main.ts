@@ -21,7 +21,6 @@ const subjects: Record<string, Entry> = {
     about: "how well a model predicts text, by type of weights",
     load: () => import("./perplexity.ts"),
   },
-  quality: { about: "accuracy and speed of a branching model", load: () => import("./quality.ts") },
   replay: { about: "speed-up from branching on real answers", load: () => import("./replay.ts") },
   soak: { about: "correctness under too little KV and aborts", load: () => import("./soak.ts") },
 };

@@ -10,12 +10,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../local/bundle.ts";
 import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
 
-const model = "anabranch-demo";
+const model = "anabranch-small";
 const parallelPrompt = "Describe Mercury, Earth and Mars. Give each its own section.";
 const user = (content: string) => [{ role: "user" as const, content }];
 
 const generation = JSON.parse(
-  readFileSync(join(root, "models/demo/generation_config.json"), "utf8"),
+  readFileSync(join(root, "models/small/generation_config.json"), "utf8"),
 ) as { eos_token_id: number | number[] };
 /** A bias with which no answer ends by itself. */
 const endless = Object.fromEntries([generation.eos_token_id].flat().map((id) => [id, -100]));

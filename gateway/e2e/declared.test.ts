@@ -8,9 +8,9 @@ import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
 
-const model = "anabranch-demo";
+const model = "anabranch-small";
 /** 48 blocks of KV, so that branches preempt each other, and fewer running requests than branches. */
-const small = ["--model", "models/demo", "--threads", "1", "--kv-mib", "3", "--max-running", "10"];
+const small = ["--model", "models/small", "--threads", "1", "--kv-mib", "3", "--max-running", "10"];
 
 interface DeclaredBranch {
   title: string;

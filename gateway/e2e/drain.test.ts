@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { root } from "../local/bundle.ts";
 import { secrets } from "../local/secrets.ts";
 
-const model = "anabranch-demo";
+const model = "anabranch-small";
 const state = mkdtempSync(join(tmpdir(), "anabranch-drain-"));
 const kept = secrets(join(state, "secrets.json"));
 const children: ChildProcess[] = [];
@@ -62,7 +62,7 @@ beforeAll(async () => {
   ({ port } = new URL(gateway.url));
   start(
     "gpu-worker/src/main.ts",
-    ["--gateway", gateway.url, "--id", "only", "--model", "models/demo", "--threads", "1"],
+    ["--gateway", gateway.url, "--id", "only", "--model", "models/small", "--threads", "1"],
     { ANABRANCH_POOL_TOKEN: kept.ANABRANCH_POOL_TOKEN },
   ).stdout?.resume();
   const body = JSON.stringify({ tenant: "drained" });

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../local/bundle.ts";
 import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
 
-const model = "anabranch-demo";
+const model = "anabranch-small";
 const generation = JSON.parse(
   readFileSync(join(root, "models/demo/generation_config.json"), "utf8"),
 ) as { eos_token_id: number | number[] };

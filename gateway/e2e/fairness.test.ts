@@ -6,7 +6,7 @@ import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await openTestCluster();
-  const small = ["--model", "models/demo", "--threads", "1", "--max-running", "1"];
+  const small = ["--model", "models/small", "--threads", "1", "--max-running", "1"];
   await cluster.addWorker("small", [...small, "--max-queue", "25"]);
 }, 120_000);
 afterAll(() => cluster.close());
@@ -16,7 +16,7 @@ async function asking(tenant: string) {
   const openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
   return () =>
     openai.chat.completions.create({
-      ...{ model: "anabranch-demo", max_tokens: 40 },
+      ...{ model: "anabranch-small", max_tokens: 40 },
       messages: [{ role: "user", content: "Describe Mercury, Earth and Mars." }],
       ...({ anabranch: { mode: "serial", cache: "bypass" } } as object),
     });

@@ -78,7 +78,7 @@ export async function openTestCluster(): Promise<TestCluster> {
   return {
     url: gateway.url,
     pool,
-    async addWorker(id, options = ["--model", "models/demo", "--threads", "1"]) {
+    async addWorker(id, options = ["--model", "models/small", "--threads", "1"]) {
       const main = join(root, "gpu-worker/src/main.ts");
       const child = spawn(
         process.execPath,

@@ -8,7 +8,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 
 const repository = fileURLToPath(new URL("../../", import.meta.url));
-export const demoModel = `${repository}models/demo`;
+export const smallModel = `${repository}models/small`;
 const credential = "a credential for tests";
 
 export class WorkerProcess {
@@ -27,7 +27,7 @@ export class WorkerProcess {
   }
 
   /** Starts one and resolves when it serves. @throws Error with its last line if it ends first */
-  static async start(args: string[] = ["--model", demoModel]): Promise<WorkerProcess> {
+  static async start(args: string[] = ["--model", smallModel]): Promise<WorkerProcess> {
     const child = spawn(process.execPath, [`${repository}gpu-worker/src/main.ts`, ...args], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, ANABRANCH_WORKER_CREDENTIAL: credential },

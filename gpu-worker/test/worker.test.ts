@@ -19,7 +19,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { spellDialect } from "../src/model/spell.ts";
 import { TextModel } from "../src/model/text-model.ts";
-import { demoModel, WorkerProcess } from "./worker-process.ts";
+import { smallModel, WorkerProcess } from "./worker-process.ts";
 
 let worker: WorkerProcess;
 beforeAll(async () => {
@@ -46,7 +46,7 @@ const ask = (
 ) =>
   worker.client.generate(
     {
-      model: asked.model ?? "anabranch-demo",
+      model: asked.model ?? "anabranch-small",
       input: {
         case: "chat",
         value: { messages: [{ role: "user", content: asked.content ?? question }] },
@@ -182,7 +182,7 @@ describe("an answer", () => {
 
 it("several choices of one prompt that come together prefill it once", async () => {
   const asked = {
-    ...{ model: "anabranch-demo", mode: Mode.PARALLEL, maxTokens: 40, seed: 5n },
+    ...{ model: "anabranch-small", mode: Mode.PARALLEL, maxTokens: 40, seed: 5n },
     ...{ sampling: { temperature: 2 }, cacheSalt: new TextEncoder().encode("choices") },
     input: { case: "chat" as const, value: { messages: [{ role: "user", content: question }] } },
   };
@@ -203,7 +203,7 @@ describe("a second turn", () => {
     all(
       worker.client.generate(
         {
-          model: "anabranch-demo",
+          model: "anabranch-small",
           input: { case: "chat", value: { messages } },
           ...{ mode: Mode.PARALLEL, maxTokens: 400 },
           cacheSalt: new TextEncoder().encode(name),
@@ -214,7 +214,7 @@ describe("a second turn", () => {
 
   /** An answer with one stage: its segments' lengths as far as they were forwarded, and its parts. */
   function structureOf(events: Event["event"][]) {
-    const { dialect } = new TextModel(demoModel);
+    const { dialect } = new TextModel(smallModel);
     const opened = events.flatMap((event) => (event.case === "stageOpened" ? [event.value] : []));
     if (!dialect || opened.length !== 1) throw new Error("not one stage");
     const [trunk = [], ...branches] = resumeOf(events).lanes.map(({ tokenIds }) => tokenIds);
@@ -259,7 +259,7 @@ describe("a second turn", () => {
     const first = await conversation("a", [{ role: "user", content: question }]);
     const { parts } = structureOf(first);
     const asked = {
-      ...{ model: "anabranch-demo", mode: Mode.PARALLEL, maxTokens: 200 },
+      ...{ model: "anabranch-small", mode: Mode.PARALLEL, maxTokens: 200 },
       input: {
         case: "chat" as const,
         value: {
@@ -328,7 +328,7 @@ describe("what is refused", () => {
     for (const input of inputs) {
       const error = await refusal(
         worker.client.generate(
-          { model: "anabranch-demo", input, maxTokens: 4 },
+          { model: "anabranch-small", input, maxTokens: 4 },
           { headers: worker.headers },
         ),
       );
@@ -341,7 +341,7 @@ describe("what is refused", () => {
 
 describe("an answer begun elsewhere", () => {
   const request = (content: string, stop: string[]) => ({
-    model: "anabranch-demo",
+    model: "anabranch-small",
     input: { case: "chat" as const, value: { messages: [{ role: "user", content }] } },
     ...{ mode: Mode.PARALLEL, maxTokens: 400, stop, seed: 5n, sampling: { temperature: 0.8 } },
   });
@@ -436,7 +436,7 @@ function workerUnder(name: string, dialect: () => string | undefined) {
   const folder = mkdtempSync(join(tmpdir(), "anabranch-test-"));
   let other: WorkerProcess;
   beforeAll(async () => {
-    cpSync(demoModel, folder, { recursive: true });
+    cpSync(smallModel, folder, { recursive: true });
     const file = dialect();
     if (file) writeFileSync(join(folder, "aspd.json"), file);
     else rmSync(join(folder, "aspd.json"));
@@ -481,7 +481,7 @@ function workerUnder(name: string, dialect: () => string | undefined) {
 }
 
 describe("a dialect whose tags are pieces of ordinary text", () => {
-  const text = new TextModel(demoModel);
+  const text = new TextModel(smallModel);
   const { ask, begun } = workerUnder("npr", () => JSON.stringify(spellDialect("npr", text)));
   const tokens = (...pieces: string[]) => pieces.flatMap((piece) => text.tokens(piece));
   const branch = (n: number, ...body: string[]) => [
@@ -546,7 +546,7 @@ it("reports the model's sampling defaults, or neutral ones if it is told to", as
   const temperatureOf = async ({ client, headers }: WorkerProcess) =>
     (await client.describe({}, { headers })).models[0]?.samplingDefaults?.temperature;
   expect(await temperatureOf(worker)).toBe(0);
-  const other = await WorkerProcess.start(["--model", demoModel, "--sampling-defaults", "none"]);
+  const other = await WorkerProcess.start(["--model", smallModel, "--sampling-defaults", "none"]);
   try {
     expect(await temperatureOf(other)).toBe(1);
   } finally {
@@ -582,9 +582,9 @@ describe("processes", () => {
   it.each([
     [["--model", "/nowhere"], /\/nowhere: there is no such folder or file/],
     [["--model", ""], /--model is needed/],
-    [["--model", `${demoModel}/config.json`], /give the folder/],
-    [["--model", demoModel, "--port", "no"], /--port/],
-    [["--model", demoModel, "--gateway", "http://gateway.invalid"], /ANABRANCH_POOL_TOKEN/],
+    [["--model", `${smallModel}/config.json`], /give the folder/],
+    [["--model", smallModel, "--port", "no"], /--port/],
+    [["--model", smallModel, "--gateway", "http://gateway.invalid"], /ANABRANCH_POOL_TOKEN/],
     [["--bogus"], /--help/],
   ])("%j is refused with what to do", async (args, message) => {
     await expect(WorkerProcess.start(args)).rejects.toThrow(message);

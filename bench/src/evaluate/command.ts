@@ -1,5 +1,5 @@
 // What `npm run evaluate` takes, does and prints.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, dirname } from "node:path";
 import { modelHelp } from "@anabranch/gpu-worker/model/locate.ts";
@@ -18,7 +18,10 @@ import { answerPairs, type ServeOptions } from "./serve.ts";
 import { readSuite, suiteNames } from "./suites.ts";
 import { figuresText } from "./table.ts";
 
-const demo = "models/demo";
+/** The demo: a base and the adapter that branches. */
+const demo = JSON.parse(
+  readFileSync(new URL("../../../models/demo/demo.json", import.meta.url), "utf8"),
+) as { model: string; adapter: string };
 
 const help = `npm run evaluate -- [options]
 
@@ -28,7 +31,7 @@ repetition, and as far as it is known whether the answers are right, each as a m
 docs/evaluate.md says what each figure means.
 
   --model MODEL      ${modelHelp}
-                     (default ${demo})
+                     (default the demo's, with its adapter)
   --mode MODE        its anabranch.mode: ${modes.join(", ")} (default auto)
   --adapter PATH     a LoRA adapter for it, a folder or hf:OWNER/NAME
   --against MODEL    what it is compared with (default: the same model and adapter, in one process)
@@ -105,8 +108,9 @@ function sidesOf(values: Values): Record<Side, SideSettings> {
     ...(adapter !== undefined && { adapter }),
     mode: oneOf(name, mode, modes),
   });
-  const model = side("mode", values.mode, values.model ?? demo, values.adapter);
-  const adapter = values["against-adapter"] ?? (values.against ? undefined : values.adapter);
+  const own = values.model === undefined ? { adapter: demo.adapter, ...values } : values;
+  const model = side("mode", values.mode, values.model ?? demo.model, own.adapter);
+  const adapter = values["against-adapter"] ?? (values.against ? undefined : own.adapter);
   const other = values.against ?? model.model;
   return { model, against: side("against-mode", values["against-mode"], other, adapter) };
 }

@@ -107,7 +107,7 @@ it.each([
   [["shw"]],
   [["show"]],
   [["show", "a", "b"]],
-  [["fetch", "models/demo"]],
+  [["fetch", "models/small"]],
   [["show", "--x"]],
 ])("%j is refused in one line", (args) => {
   const { status, stdout, stderr } = models(...args);

@@ -9,7 +9,7 @@ import { idsOfRuns } from "./runs.ts";
 import { type Message, TextModel } from "./text-model.ts";
 
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
-const model = new TextModel(join(repository, "models/demo"));
+const model = new TextModel(join(repository, "models/small"));
 const markers = ["<|title|>", "<|/title|>", "<|para|>", "<|branch|>", "<|/branch|>", "<|/para|>"];
 
 interface Sample {
@@ -39,7 +39,7 @@ function otherModel(
   folders.push(folder);
   for (const name of ["tokenizer.json", "tokenizer_config.json", "aspd.json"]) {
     if (left.includes(name)) continue;
-    const text = readFileSync(join(repository, "models/demo", name), "utf8");
+    const text = readFileSync(join(repository, "models/small", name), "utf8");
     const json = JSON.parse(text);
     if (name === "tokenizer_config.json") change(json);
     writeFileSync(join(folder, name), JSON.stringify(json));
