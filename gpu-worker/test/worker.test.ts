@@ -391,11 +391,11 @@ describe("an answer begun elsewhere", () => {
 
 describe("the digest of a model", () => {
   it("is another with another chat template, and then no answer is continued", () => {
-    const text = new TextModel(demoModel);
+    const text = new TextModel(smallModel);
     const { files } = text;
     const edited = new TextModel({ ...files, chatTemplate: { text: "{{ 1 }}", origin: "edited" } });
     const digest = text.digestWith("weights");
-    expect(new TextModel(demoModel).digestWith("weights")).toBe(digest);
+    expect(new TextModel(smallModel).digestWith("weights")).toBe(digest);
     expect(text.engineDigest(digest)).toBe("weights");
     expect(edited.digestWith("weights")).not.toBe(digest);
     expect(edited.engineDigest(digest)).toBe("");

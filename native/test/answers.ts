@@ -229,7 +229,7 @@ export const aspd = {
 };
 
 /** The tiny random model with a dialect. It branches if a logit bias makes it. */
-export const branching = (change: Partial<Record<keyof typeof aspd, unknown>> = {}): string =>
+export const branching = (change: { [K in keyof typeof aspd | "index"]?: unknown } = {}): string =>
   folderLike(tiny, { "aspd.json": JSON.stringify({ ...aspd, ...change }) });
 
 /** Biases that open a plan at once and close each title after one token. */

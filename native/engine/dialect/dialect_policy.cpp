@@ -441,8 +441,8 @@ class DialectPolicy final : public DecodingPolicy {
     end_plan(request, lane, std::move(close), PlanDrop::kLongTitle, events);
   }
 
-  /// The last title is left out and ends the plan: `close`, what is missing of its end, and the fork
-  /// are forced. Where too few titles are left, the plan is dropped for `reason`.
+  /// The last title is left out and ends the plan: `close`, what is missing of its end, and the
+  /// fork are forced. Where too few titles are left, the plan is dropped for `reason`.
   void end_plan(Request& request, Lane& lane, std::vector<int> close, PlanDrop reason,
                 EventBuffer& events) {
     titles_.pop_back();
