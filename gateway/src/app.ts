@@ -46,6 +46,15 @@ export const routes: readonly Route[] = [
   drainGateway,
 ];
 
+function methodsByPattern(): Map<string, string[]> {
+  const methods = new Map<string, string[]>();
+  for (const { config, pattern } of routes) {
+    const known = methods.get(pattern) ?? [];
+    methods.set(pattern, [...known, config.method.toUpperCase()]);
+  }
+  return methods;
+}
+
 export function createApp() {
   const app = new OpenAPIHono<AppEnv>();
   app.use(accessLog);
@@ -56,6 +65,15 @@ export function createApp() {
     app.on(config.method, pattern, (c) => handle(contextOf(c), c.get("caller")));
     // Bodies are read by a bounded reader of ours, so routes are only described to the document.
     app.openAPIRegistry.registerPath(config);
+  }
+  for (const [pattern, methods] of methodsByPattern()) {
+    const allow = methods.join(", ");
+    app.all(pattern, (c) => {
+      throw new ApiError(405, `${c.req.path} takes ${allow}, not ${c.req.method}.`, {
+        code: "method_not_allowed",
+        headers: { allow },
+      });
+    });
   }
   app.all("/anabranch.v1.Pool/*", async (c) => {
     const served = await servePool(c.req.raw, c.env);
