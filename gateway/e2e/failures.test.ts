@@ -12,7 +12,7 @@ import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
 
 const model = "anabranch-small";
 const generation = JSON.parse(
-  readFileSync(join(root, "models/demo/generation_config.json"), "utf8"),
+  readFileSync(join(root, "models/small/generation_config.json"), "utf8"),
 ) as { eos_token_id: number | number[] };
 /** With its bias no answer ends by itself. */
 const question = {
