@@ -184,6 +184,11 @@ def load_model(
     causal = AutoModelForCausalLM.from_pretrained(
         **_hub_arguments(folder), dtype=dtype, attn_implementation=attention
     )
+    if is_gguf(folder):
+        # The weights are dequantized: what is saved is an ordinary checkpoint.
+        causal.hf_quantizer = None
+        if hasattr(causal.config, "quantization_config"):
+            del causal.config.quantization_config
     if causal.config.model_type not in KINDS:
         raise SystemExit(
             f"{causal.config.model_type} models can't be served: {', '.join(KINDS)} can"
