@@ -39,6 +39,8 @@ async function prepare() {
 }
 
 const { args, path, model, samplingDefaults, adapters, texts } = await prepare();
+// A GPU refuses adapters.
+const device = args.device === "auto" && adapters.length > 0 ? "cpu" : args.device;
 const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
 
 const engine = new EngineSupervisor(
@@ -50,7 +52,7 @@ const engine = new EngineSupervisor(
     engine: {
       model: path,
       adapters: adapters.map((each) => engineAdapter(each, texts.get(each.name) ?? model)),
-      device: args.device,
+      device,
       dtype: args.dtype,
       kvDtype: args.kvDtype,
       deterministic: args.deterministic,
@@ -103,6 +105,8 @@ if (process.connected === false) await close(0);
 
 if (args.device === "auto" && cudaDevices() === 0) {
   log.info("built with CUDA, but no driver answers: serving on the CPU");
+} else if (args.device !== device && cudaDevices() > 0) {
+  log.info("adapters run on a CPU only so far: serving there");
 }
 log.info(`loading ${path}`);
 const started = Date.now();
