@@ -379,10 +379,10 @@ class DialectPolicy final : public DecodingPolicy {
       fork(request, lane, events);
   }
 
-  /// A title without the number that counts it, if it begins with that.
+  /// A title without the number that counts it, if it is visible and begins with that.
   std::span<const int> unnumbered(size_t i) const {
     const std::span<const int> title(titles_[i]);
-    if (i >= dialect_->index.size()) return title;
+    if (!dialect_->opening_visible || i >= dialect_->index.size()) return title;
     const auto& number = dialect_->index[i];
     const bool counted = std::ranges::mismatch(number, title).in1 == number.end();
     return counted ? title.subspan(number.size()) : title;
