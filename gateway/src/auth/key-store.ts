@@ -74,13 +74,12 @@ export async function findCaller(
   key: string,
   waitUntil: (promise: Promise<unknown>) => void,
 ): Promise<Caller | null> {
-  const keyId = await keyIdOf(env.ANABRANCH_KEY_SECRET, key);
-  if (keyId === null) return null;
   const hash = hex(await keyedHash(env.ANABRANCH_KEY_SECRET, key));
   const known = cached.get(hash);
   const age = known ? Date.now() - known.at : Number.POSITIVE_INFINITY;
   if (known && age < (known.caller ? freshMs : unknownMs)) return known.caller;
-
+  const keyId = await keyIdOf(env.ANABRANCH_KEY_SECRET, key);
+  if (keyId === null) return null;
   const asked = lookUp(env, keyId, hash);
   const usable = known?.caller && age < staleMs ? known.caller : null;
   if (usable) waitUntil(asked.catch((error) => console.error("key look-up failed", error)));
