@@ -18,11 +18,7 @@ export const changeKey = operatorRoute({
     const given = await readBody(context.request, body);
     const store = new KeysStore(context);
     const key = await storedKey(store, context.params.id);
-    const settings = withFields(key, given);
-    await store.change(key, {
-      ...{ name: settings.name, rpm: settings.rpm, tpm: settings.tpm },
-      ...{ scopes: settings.scopes, models: settings.models, expiresAt: settings.expiresAt },
-    });
+    await store.change(key, withFields(key, given));
     return viewOf(await storedKey(store, key.keyId));
   },
 });
