@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { readQuery } from "../http/body.ts";
 import { operatorRoute } from "../http/route.ts";
-import { type Dimension, dimensionNames, reportUsage } from "../usage/usage-store.ts";
+import { type Dimension, dimensionNames, reportUsage } from "../usage/report-store.ts";
 
 const seconds = z.coerce.number().int().min(0);
 const intervals = { hour: 3_600, day: 86_400 } as const;
@@ -47,7 +47,7 @@ function csv(rows: readonly Record<string, unknown>[]): string {
 export const usageReport = operatorRoute({
   method: "get",
   path: "/admin/v1/usage",
-  summary: "What was used, over all tenants or part of them, refused requests included",
+  summary: "What was used, over all tenants or part of them, by how requests ended",
   request: { query },
   response: {
     description: `Rows, at most ${maxRows}; \`truncated\` says whether there are more`,
