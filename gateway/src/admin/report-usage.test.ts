@@ -36,7 +36,7 @@ describe("the operator's usage", () => {
   it("counts everything, by how it ended, with percentiles of whole answers", async () => {
     expect(await report("")).toEqual([
       {
-        ...{ requests: 200, succeeded: 180, abandoned: 8, limited: 8, failed: 4, cache_hits: 20 },
+        ...{ requests: 200, succeeded: 180, abandoned: 8, refused: 8, failed: 4, cache_hits: 20 },
         ...{ prompt_tokens: 2_000, cached_tokens: 400, completion_tokens: 1_100 },
         ...{ visible_tokens: 800, steps: 600, stages: 0, branches: 0 },
         ...{ first_text_ms_p50: 45, first_text_ms_p95: 86, first_text_ms_p99: 90 },

@@ -84,7 +84,7 @@ export async function reportUsage(
         sql.raw("count(*) AS requests"),
         sql.raw("sum(status = 200) AS succeeded"),
         sql.raw("sum(status = 499) AS abandoned"),
-        sql.raw("sum(status = 429) AS limited"),
+        sql.raw("sum(status BETWEEN 400 AND 498) AS refused"),
         sql.raw("sum(status >= 500) AS failed"),
         sql.raw("sum(cache = 'hit') AS cache_hits"),
         ...["prompt_tokens", "cached_tokens", "completion_tokens", "visible_tokens"].map(total),
