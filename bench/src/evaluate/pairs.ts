@@ -1,9 +1,7 @@
 // What is evaluated: prompts, and two answers to each. A pair is a line of a JSONL file, so that answers are
 // made once and can be judged again.
-import { existsSync, readFileSync, truncateSync } from "node:fs";
-import { appendFile, mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
-import { readRows } from "@anabranch/training/pipeline/jsonl.ts";
+import { appendFile } from "node:fs/promises";
+import { readRows, reopenRows } from "@anabranch/training/pipeline/jsonl.ts";
 import type { Claim } from "@anabranch/training/tasks/task.ts";
 import type { ChatAnswer, Mode } from "../chat-client.ts";
 import type { Instruction } from "../ifeval/instructions.ts";
@@ -131,13 +129,7 @@ export class PairFile {
   async open(): Promise<Map<string, Pair>> {
     const path = this.#path;
     if (path === undefined) return new Map();
-    await mkdir(dirname(path), { recursive: true });
-    if (!existsSync(path)) return new Map();
-    const text = readFileSync(path, "utf8");
-    // A run that was killed may have left half a line.
-    const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-    if (whole !== text) truncateSync(path, Buffer.byteLength(whole));
-    if (whole === "") return new Map();
+    if (!(await reopenRows(path))) return new Map();
     const pairs = await readEach(path, (row, line) => {
       if (JSON.stringify(row.settings) !== JSON.stringify(this.#settings)) {
         throw new Error(

@@ -1,12 +1,10 @@
 // npm run data -- answer: asks a served model for many answers.
 
-import { existsSync, readFileSync, truncateSync } from "node:fs";
-import { appendFile, mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { appendFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { decimal, integer, oneOf, required } from "@anabranch/shared/cli/options.ts";
 import OpenAI from "openai";
-import { readRows } from "../pipeline/jsonl.ts";
+import { readRows, reopenRows } from "../pipeline/jsonl.ts";
 import { fromRoot } from "./paths.ts";
 
 export const answerHelp = `npm run data -- answer --in FILE --out FILE --url URL --model NAME [options]
@@ -75,14 +73,10 @@ async function readQuestions(file: string): Promise<Question[]> {
 
 const keyOf = (prompt: unknown, sample: unknown): string => JSON.stringify([prompt, sample]);
 
-/** What an earlier run has written; a last line that it left unfinished is removed. */
+/** What an earlier run has written. */
 async function finishedAnswers(file: string, model: string): Promise<Set<string>> {
   const finished = new Set<string>();
-  if (!existsSync(file)) return finished;
-  const text = readFileSync(file, "utf8");
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-  if (whole !== text) truncateSync(file, Buffer.byteLength(whole));
-  if (whole === "") return finished;
+  if (!(await reopenRows(file))) return finished;
   for await (const { row, line } of readRows(file)) {
     if (row.model !== model) {
       throw new Error(
@@ -150,7 +144,6 @@ export async function answerCommand(argv: string[]) {
     apiKey: process.env[values["key-env"]] ?? "none",
     maxRetries: integer("retries", values.retries, 0, 100),
   });
-  await mkdir(dirname(out), { recursive: true });
   const finished = await finishedAnswers(out, model);
   const questions = (await readQuestions(input)).slice(0, integer("limit", values.limit, 1));
   const missing = questions.flatMap((question) =>

@@ -1,6 +1,6 @@
 // JSONL files of any size, read and written in constant memory.
-import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { type FileHandle, mkdir, open, readFile, rename, rm, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
@@ -40,6 +40,19 @@ function parseRow(text: string, file: string, line: number): Record<string, unkn
     throw new Error(`${file}, line ${line}: not a JSON object`);
   }
   return row as Record<string, unknown>;
+}
+
+/**
+ * Makes a file that a run appends to ready to go on: its folder is there, and half a line, which a run that was
+ * killed may have left, is gone. Returns whether it has rows.
+ */
+export async function reopenRows(file: string): Promise<boolean> {
+  await mkdir(dirname(file), { recursive: true });
+  if (!existsSync(file)) return false;
+  const text = await readFile(file, "utf8");
+  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  if (whole !== text) await truncate(file, Buffer.byteLength(whole));
+  return whole !== "";
 }
 
 const bufferedCharacters = 1 << 16;
