@@ -7,6 +7,7 @@ import { type AnswerPart, textUnderTitles } from "@anabranch/shared/parts.ts";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
+import { randomness } from "../test/randomness.ts";
 
 const model = "anabranch-small";
 /** 64 blocks of KV, so that branches preempt each other, and fewer running requests than branches. */
@@ -93,17 +94,6 @@ async function apart(
     out.push({ text: message.content ?? "", finish, logprobs });
   }
   return out;
-}
-
-/** Deterministic, so that a failure can be seen again: mulberry32. */
-function randomness(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
 }
 
 const words = readFileSync(new URL("../../docs/design.md", import.meta.url), "utf8").split(/\s+/);

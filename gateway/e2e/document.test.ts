@@ -17,6 +17,7 @@ import type { TextModel } from "../../gpu-worker/src/model/text-model.ts";
 import { LanesPresenter } from "../src/aggregation/lanes-presenter.ts";
 import { OrderedPresenter } from "../src/aggregation/ordered-presenter.ts";
 import type { Fragment } from "../src/aggregation/presenter.ts";
+import { randomness } from "../test/randomness.ts";
 
 type EventInit = NonNullable<MessageInitShape<typeof EngineEventSchema>["event"]>;
 const event = (init: EventInit): EngineEvent => create(EngineEventSchema, { event: init });
@@ -25,17 +26,6 @@ const event = (init: EventInit): EngineEvent => create(EngineEventSchema, { even
 const letters = {
   decode: (ids: readonly number[]) => String.fromCharCode(...ids),
 } as unknown as TextModel;
-
-/** Deterministic, so that a failure can be seen again: mulberry32. */
-function randomness(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 type Below = (below: number) => number;
 

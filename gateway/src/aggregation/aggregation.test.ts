@@ -8,6 +8,7 @@ import {
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
+import { randomness } from "../../test/randomness.ts";
 import { TokenTally } from "../usage/token-tally.ts";
 import { LanesPresenter } from "./lanes-presenter.ts";
 import { OrderedPresenter } from "./ordered-presenter.ts";
@@ -287,17 +288,6 @@ describe("the document", () => {
     expect(tally).toMatchObject({ completionTokens: 9, branches: 1, steps: 2 });
   });
 });
-
-/** Deterministic, so that a failure can be seen again: mulberry32. */
-function randomness(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 /** Some answer's events, and the text that its parts are known to make. */
 function randomAnswer(seed: number): { events: Event[]; text: string } {
