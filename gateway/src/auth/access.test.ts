@@ -10,9 +10,28 @@ const change = (id: string, body: object) =>
     ...{ method: "PATCH", headers: adminHeaders, body: JSON.stringify(body) },
   });
 
-const guarded = routes.filter(({ config }) => (config.security?.length ?? 0) > 0);
+/** Paths that need no credential. A new route is guarded unless listed here. */
+const publicPaths = ["/health"];
+
+const guarded = routes.filter(({ config }) => !publicPaths.includes(config.path));
 const isOperators = (path: string) => path.startsWith("/admin/");
 const cases = guarded.map(({ config }) => [config.method.toUpperCase(), config.path] as const);
+
+it("what needs no credential is listed, and the document says what needs which", async () => {
+  for (const path of publicPaths) expect((await call(path)).status).toBe(200);
+  const { paths } = await (await call("/openapi.json")).json<{
+    paths: Record<string, Record<string, { security?: object[] }>>;
+  }>();
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { security = [] }]) => {
+      const wanted = publicPaths.includes(path) ? [] : [isOperators(path) ? "admin" : "key"];
+      expect(security.flatMap(Object.keys), path).toEqual(wanted);
+      return `${method} ${path}`;
+    }),
+  );
+  const known = routes.map(({ config }) => `${config.method} ${config.path}`);
+  expect(described.sort()).toEqual(known.sort());
+});
 
 describe.each(cases)("%s %s", (method, path) => {
   const ask = async (headers: HeadersInit) => {
@@ -32,9 +51,13 @@ describe.each(cases)("%s %s", (method, path) => {
     }
   });
 
-  it("opens for no credential of another kind", async () => {
+  it("opens for its own kind of credential and for no other", async () => {
     const { key } = await makeKey("access");
-    expect(await ask(isOperators(path) ? bearer(key) : adminHeaders)).toBe(401);
+    const [own, other] = isOperators(path)
+      ? [adminHeaders, bearer(key)]
+      : [bearer(key), adminHeaders];
+    expect(await ask(other)).toBe(401);
+    expect(await ask(own)).not.toBe(401);
   });
 
   it("says what an under-scoped key is not for", async () => {
