@@ -1,6 +1,7 @@
 // Answers of both sides, made by the real server: the gateway and a worker for each model, over HTTP.
 import { openTestCluster, type TestCluster } from "@anabranch/gateway/local/test-cluster.ts";
 import { locateModel } from "@anabranch/gpu-worker/model/locate.ts";
+import { RunProgress } from "@anabranch/shared/cli/run-progress.ts";
 import { ChatClient } from "../chat-client.ts";
 import { say } from "../report.ts";
 import type { AnswerSettings, Pair, PairFile, Question, Side, SideSettings } from "./pairs.ts";
@@ -43,27 +44,6 @@ async function startWorkers(
   };
 }
 
-/** Says how far a run is and how long the rest may take, at most every five seconds. */
-class Progress {
-  readonly #total: number;
-  readonly #began = performance.now();
-  #done = 0;
-  #said = 0;
-
-  constructor(total: number) {
-    this.#total = total;
-  }
-
-  step(): void {
-    this.#done++;
-    const now = performance.now();
-    if (now - this.#said < 5000 && this.#done < this.#total) return;
-    this.#said = now;
-    const left = ((now - this.#began) / this.#done) * (this.#total - this.#done);
-    say(`  ${this.#done} of ${this.#total} pairs, ${Math.ceil(left / 1000)} s left`);
-  }
-}
-
 /**
  * Asks both sides each question, one directly after the other: first `model`, at the next question first
  * `against`. So whatever slows the machine for a while slows both. Each side is a tenant of its own, because
@@ -76,7 +56,7 @@ async function askAll(
   file: PairFile,
 ): Promise<Pair[]> {
   const pairs: Pair[] = [];
-  const progress = new Progress(questions.length);
+  const progress = new RunProgress(questions.length, "pairs");
   const queue = questions.entries();
   const worker = async () => {
     for (const [i, question] of queue) {

@@ -3,6 +3,7 @@
 import { appendFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { decimal, integer, oneOf, required } from "@anabranch/shared/cli/options.ts";
+import { RunProgress } from "@anabranch/shared/cli/run-progress.ts";
 import OpenAI from "openai";
 import { readRows, reopenRows } from "../pipeline/jsonl.ts";
 import { fromRoot } from "./paths.ts";
@@ -88,35 +89,6 @@ async function finishedAnswers(file: string, model: string): Promise<Set<string>
   return finished;
 }
 
-/** Says how far a run is, at most every five seconds. */
-class Progress {
-  readonly #start = performance.now();
-  readonly #total: number;
-  #printed = this.#start;
-  answers = 0;
-  cut = 0;
-  refused = 0;
-  tokens = 0;
-
-  constructor(total: number) {
-    this.#total = total;
-  }
-
-  get seconds(): number {
-    return (performance.now() - this.#start) / 1000;
-  }
-
-  say(): void {
-    const now = performance.now();
-    const done = this.answers + this.refused;
-    if (now - this.#printed < 5000 && done < this.#total) return;
-    this.#printed = now;
-    const left = Math.ceil((this.seconds / done) * (this.#total - done));
-    const rate = (this.tokens / this.seconds).toFixed(0);
-    process.stderr.write(`${done} of ${this.#total} answers, ${rate} tokens/s, ${left} s left\n`);
-  }
-}
-
 /** The server says that it will never answer this request, for example because it is too long. */
 const refuses = (error: unknown): boolean =>
   error instanceof OpenAI.APIError && [400, 413, 422].includes(error.status ?? 0);
@@ -151,7 +123,8 @@ export async function answerCommand(argv: string[]) {
       ({ sample }) => !finished.has(keyOf(question.prompt, sample)),
     ),
   );
-  const progress = new Progress(missing.length);
+  const progress = new RunProgress(missing.length, "answers");
+  const counts = { answers: 0, cut: 0, refused: 0, tokens: 0 };
   if (finished.size > 0) process.stderr.write(`${finished.size} answers are there already\n`);
 
   const ask = async ({ question, sample }: (typeof missing)[number]) => {
@@ -166,15 +139,15 @@ export async function answerCommand(argv: string[]) {
       const finish = choice?.finish_reason ?? "stop";
       const row = { id, model, category, sample, prompt, response, finish };
       await appendFile(out, `${JSON.stringify(row)}\n`);
-      progress.answers++;
-      progress.cut += finish === "length" ? 1 : 0;
-      progress.tokens += completion.usage?.completion_tokens ?? 0;
+      counts.answers++;
+      counts.cut += finish === "length" ? 1 : 0;
+      counts.tokens += completion.usage?.completion_tokens ?? 0;
     } catch (error) {
       if (!refuses(error)) throw error;
-      progress.refused++;
+      counts.refused++;
       process.stderr.write(`refused, ${id}: ${(error as Error).message}\n`);
     }
-    progress.say();
+    progress.step(`, ${(counts.tokens / progress.seconds).toFixed(0)} tokens/s`);
   };
   const queue = missing.values();
   const worker = async () => {
@@ -182,10 +155,10 @@ export async function answerCommand(argv: string[]) {
   };
   const concurrency = integer("concurrency", values.concurrency, 1, 1000);
   await Promise.all(Array.from({ length: concurrency }, worker));
-  const { answers, cut, refused, tokens, seconds } = progress;
+  const { answers, cut, refused } = counts;
   const rest = refused > 0 ? `, ${refused} refused` : "";
   return {
-    json: { answers, cut, refused, tokens, seconds },
+    json: { ...counts, seconds: progress.seconds },
     text: `${answers} answers, ${cut} of them cut by --max-tokens${rest}; written to ${out}\n`,
   };
 }
