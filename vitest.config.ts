@@ -31,6 +31,7 @@ export default defineConfig({
                 ANABRANCH_POOL_TOKEN: "pool-token-of-the-tests",
                 TEST_MIGRATIONS: await readD1Migrations("migrations"),
                 TEST_WORKERS: inject("fakeWorkers"),
+                TEST_UPSTREAM: inject("fakeUpstream"),
               },
             },
           })),

@@ -18,6 +18,12 @@ const help = `npm run admin -- COMMAND [options]
   usage [--by A,B] [--tenant T]      what was used in the last --days days (default 30), by hour or day, tenant, key,
                                      model, endpoint, mode, status, cache, worker; --csv for a table
   pool                               the workers, and how busy they are
+  upstreams list                     servers with OpenAI's API that belong to the pool
+  upstreams add ID URL               adds one; URL is what an OpenAI SDK takes, such as http://10.0.0.5:8000/v1. Its
+                                     credential, if it needs one, is taken from ANABRANCH_UPSTREAM_CREDENTIAL
+                                     --models A,B=NAME: the models to serve, B under the server's name NAME
+                                     --max-requests N: at once; --max-tokens N: for requests that name none
+  upstreams remove ID
 
 Settings; "none" takes a limit, an expiry or a list of models away:
   --name NAME
@@ -41,6 +47,8 @@ const options = {
   scopes: { type: "string" },
   models: { type: "string" },
   expires: { type: "string" },
+  "max-requests": { type: "string" },
+  "max-tokens": { type: "string" },
   by: { type: "string", default: "tenant,model" },
   days: { type: "string", default: "30" },
   csv: { type: "boolean", default: false },
@@ -169,12 +177,33 @@ interface Result {
 const one = (json: Json, text: (key: Json) => string): Result => ({ json, text: text(json) });
 const shown = (key: Json) => `${keyLine(key)}\n`;
 
-async function run([noun, verb, id]: string[]): Promise<Result> {
+const upstreamLine = (upstream: Json) =>
+  `${upstream.id}  ${upstream.error ?? "up"}  ${(upstream.models as string[]).join(", ")}  ${upstream.url}`;
+
+function newUpstream(id: string | undefined, url: string | undefined): Json {
+  if (!id || !url) throw new UsageError("upstreams add takes an id and a URL; see --help");
+  const credential = process.env.ANABRANCH_UPSTREAM_CREDENTIAL;
+  const { models, "max-requests": requests, "max-tokens": tokens } = values;
+  const named = (model: string) => {
+    const [id, name = id] = model.split("=");
+    return { id, name };
+  };
+  return {
+    id,
+    url,
+    ...(credential && { credential }),
+    ...(models !== undefined && { models: list(models).map(named) }),
+    ...(requests !== undefined && { max_requests: integer("max-requests", requests, 1) }),
+    ...(tokens !== undefined && { default_max_tokens: integer("max-tokens", tokens, 1) }),
+  };
+}
+
+async function run([noun, verb, id, url]: string[]): Promise<Result> {
   const path = () => {
     if (id) return `/keys/${encodeURIComponent(id)}`;
     throw new UsageError(`keys ${verb} takes a key's id; see keys list`);
   };
-  switch (noun === "keys" ? `keys ${verb}` : noun) {
+  switch (noun === "keys" || noun === "upstreams" ? `${noun} ${verb}` : noun) {
     case "keys list": {
       const keys = await pages("/keys", "keys", "after");
       return { json: { keys }, text: lines(keys.map(keyLine)) };
@@ -211,8 +240,21 @@ async function run([noun, verb, id]: string[]): Promise<Result> {
       const pool = await call("GET", "/pool");
       return { json: pool, text: lines((pool.workers as Json[]).map(workerLine)) };
     }
+    case "upstreams list": {
+      const all = await call("GET", "/upstreams");
+      return { json: all, text: lines((all.upstreams as Json[]).map(upstreamLine)) };
+    }
+    case "upstreams add": {
+      const added = await call("POST", "/upstreams", newUpstream(id, url));
+      return one(added, (upstream) => `${upstreamLine(upstream)}\n`);
+    }
+    case "upstreams remove": {
+      if (!id) throw new UsageError("upstreams remove takes an upstream's id; see upstreams list");
+      const gone = await call("DELETE", `/upstreams/${encodeURIComponent(id)}`);
+      return one(gone, () => `${id} is removed\n`);
+    }
     default:
-      throw new UsageError("say what to do: keys, audit, usage or pool; see --help");
+      throw new UsageError("say what to do: keys, audit, usage, pool or upstreams; see --help");
   }
 }
 

@@ -5,13 +5,14 @@ import { createHash } from "node:crypto";
 import {
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -74,8 +75,8 @@ export async function bundle(folder: string): Promise<Bundle> {
   if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== now) {
     process.stderr.write("· bundling the gateway\n");
     // Several gateways may start at once (tests do): each builds aside, and the last one stays.
-    const aside = `${folder}.${process.pid}`;
-    mkdirSync(aside, { recursive: true });
+    mkdirSync(dirname(folder), { recursive: true });
+    const aside = mkdtempSync(`${folder}.`);
     await build(aside);
     writeFileSync(join(aside, "stamp"), now);
     rmSync(folder, { recursive: true, force: true });

@@ -19,6 +19,8 @@ export interface PoolRow {
 
 export interface TestCluster {
   url: string;
+  /** The operator's credential. */
+  adminToken: string;
   /** A worker with the demo model on one thread; `options` go to it as they are. */
   addWorker(id: string, options?: readonly string[]): Promise<ChildProcess>;
   key(tenant: string, limits?: { rpm?: number; tpm?: number }): Promise<string>;
@@ -77,6 +79,7 @@ export async function openTestCluster(): Promise<TestCluster> {
 
   return {
     url: gateway.url,
+    adminToken: admin,
     pool,
     async addWorker(id, options = ["--model", "models/small", "--threads", "1"]) {
       const main = join(root, "gpu-worker/src/main.ts");

@@ -1,10 +1,13 @@
 // The gateway's app: guards for whole paths, then the routes. To add a route, write its file and list
 // it here.
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { addUpstream } from "./admin/add-upstream.ts";
 import { changeKey } from "./admin/change-key.ts";
 import { createKey } from "./admin/create-key.ts";
 import { drainGateway } from "./admin/drain-gateway.ts";
 import { listKeys } from "./admin/list-keys.ts";
+import { listUpstreams } from "./admin/list-upstreams.ts";
+import { removeUpstream } from "./admin/remove-upstream.ts";
 import { usageReport } from "./admin/report-usage.ts";
 import { revokeKey } from "./admin/revoke-key.ts";
 import { rotateKey } from "./admin/rotate-key.ts";
@@ -43,6 +46,9 @@ export const routes: readonly Route[] = [
   showAudit,
   usageReport,
   showPool,
+  addUpstream,
+  listUpstreams,
+  removeUpstream,
   drainGateway,
 ];
 

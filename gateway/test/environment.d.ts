@@ -6,6 +6,7 @@ declare namespace Cloudflare {
   interface Env extends GatewayEnvironment {
     TEST_MIGRATIONS: import("cloudflare:test").D1Migration[];
     TEST_WORKERS: { url: string; credential: string }[];
+    TEST_UPSTREAM: { url: string; credential: string };
   }
 }
 type GatewayEnvironment = import("../src/environment.ts").Environment;

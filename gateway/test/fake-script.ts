@@ -1,4 +1,4 @@
-// The fake worker's model, and the scripts that a prompt can give it.
+// The fake worker's model, and the scripts that a prompt can give it and the fake upstream.
 
 export const fakeModel = {
   id: "fake",
@@ -34,4 +34,25 @@ export interface Script {
   forgetful?: boolean;
   /** A stop string ended the answer in this lane. */
   stopLane?: number;
+}
+
+/** What a prompt may ask of the fake upstream, as JSON in the last message. */
+export interface UpstreamScript {
+  /** Each is a chunk, and two tokens. */
+  words?: string[];
+  finish?: "stop" | "length";
+  /** Answers with the request as it came. */
+  saysBody?: boolean;
+  /** Answers with the number of answers whose client left. */
+  saysCut?: boolean;
+  stepMs?: number;
+  /** Refuses so. */
+  status?: number;
+  error?: object;
+  headers?: Record<string, string>;
+  /** Breaks the connection off before this word, as often as `dies` says. */
+  dieAt?: number;
+  dies?: number;
+  /** Sends an error before this word. */
+  failAt?: number;
 }

@@ -21,6 +21,10 @@ export function closeReasonWord(reason: number | CloseReasonWord | null): CloseR
   return typeof reason === "number" ? (words[reason] ?? null) : reason;
 }
 
+/** The CloseReason of the wire for a word; 0 if there is none. */
+export const closeReasonOf = (word: CloseReasonWord | null): number =>
+  Math.max(0, words.indexOf(word));
+
 export type LaneEventName =
   | "delta"
   | "stage_opened"

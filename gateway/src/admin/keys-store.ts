@@ -1,10 +1,11 @@
 // Keys in D1, as an operator changes them. Each change and its line in the audit log are one transaction.
-import { and, asc, desc, eq, gt, lt } from "drizzle-orm";
+import { and, asc, eq, gt } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { hex, keyedHash, makeKey, type NewKey } from "../auth/api-key.ts";
 import { type KeySettings, scopes } from "../auth/key-settings.ts";
-import { audit, keys, tenants } from "../db/schema.ts";
+import { keys, tenants } from "../db/schema.ts";
 import type { RequestContext } from "../http/context.ts";
+import { type AuditAction, AuditStore } from "./audit-store.ts";
 
 export interface StoredKey extends KeySettings {
   keyId: string;
@@ -13,9 +14,6 @@ export interface StoredKey extends KeySettings {
   createdAt: number;
   revokedAt: number | null;
 }
-
-export type AuditAction = "key.create" | "key.change" | "key.rotate" | "key.revoke";
-export type AuditRow = typeof audit.$inferSelect;
 
 const keyOf = (row: typeof keys.$inferSelect): StoredKey => ({
   keyId: row.keyId,
@@ -102,21 +100,6 @@ export class KeysStore {
     return revokedAt;
   }
 
-  /** The newest entries first, from the one before `before` on. */
-  async audit(
-    tenantId: string | undefined,
-    limit: number,
-    before = Number.MAX_SAFE_INTEGER,
-  ): Promise<AuditRow[]> {
-    const mine = tenantId === undefined ? undefined : eq(audit.tenantId, tenantId);
-    return await this.#db
-      .select()
-      .from(audit)
-      .where(and(lt(audit.id, before), mine))
-      .orderBy(desc(audit.id))
-      .limit(limit);
-  }
-
   async #newKey(): Promise<{ made: NewKey; hash: string }> {
     const { ANABRANCH_KEY_SECRET: secret } = this.#context.env;
     const made = await makeKey(secret);
@@ -131,9 +114,6 @@ export class KeysStore {
   }
 
   #entry(action: AuditAction, tenantId: string, keyId: string, detail: Record<string, unknown>) {
-    const { requestId } = this.#context;
-    return this.#db
-      .insert(audit)
-      .values({ at: Date.now(), requestId, action, tenantId, keyId, detail });
+    return new AuditStore(this.#context).entry({ action, tenantId, keyId, detail });
   }
 }

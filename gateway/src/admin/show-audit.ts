@@ -2,8 +2,8 @@
 import { z } from "@hono/zod-openapi";
 import { readQuery } from "../http/body.ts";
 import { operatorRoute } from "../http/route.ts";
+import { type AuditRow, AuditStore } from "./audit-store.ts";
 import { tenantName } from "./key-view.ts";
-import { type AuditRow, KeysStore } from "./keys-store.ts";
 
 const query = z.object({
   tenant: tenantName.optional(),
@@ -22,8 +22,8 @@ const entry = z
     at: z.int().openapi({ description: "ms since the epoch" }),
     request_id: z.string(),
     action: z.string(),
-    tenant: z.string(),
-    key: z.string().openapi({ description: "The public id" }),
+    tenant: z.string().openapi({ description: "Empty if the change is no tenant's" }),
+    key: z.string().openapi({ description: "The public id; empty if it is no key's" }),
     detail: z.record(z.string(), z.unknown()),
   })
   .openapi("AuditEntry");
@@ -49,7 +49,7 @@ export const showAudit = operatorRoute({
   },
   async handle(context) {
     const { tenant, limit, before } = readQuery(context.request, query);
-    const rows = await new KeysStore(context).audit(tenant, limit, before);
+    const rows = await new AuditStore(context).list(tenant, limit, before);
     return {
       entries: rows.map(viewOf),
       next: rows.length === limit ? (rows.at(-1)?.id ?? null) : null,

@@ -9,6 +9,9 @@ import { credentials, workerClient } from "../routing/worker-client.ts";
 const worker = z
   .object({
     id: z.string(),
+    kind: z.enum(["worker", "upstream"]).openapi({
+      description: "upstream: a server with OpenAI's API, whose load is not known",
+    }),
     url: z.string(),
     healthy: z.boolean(),
     draining: z.boolean(),
@@ -23,7 +26,10 @@ const worker = z
 const askMs = 500;
 
 /** The load that the worker itself reports now; null if it does not answer. */
-async function loadNow({ url, credential }: PoolWorker): Promise<WorkerLoad | null> {
+async function loadNow(worker: PoolWorker): Promise<WorkerLoad | null> {
+  const { url, credential } = worker;
+  // An upstream reports none.
+  if (worker.upstream) return worker.load;
   try {
     const headers = credentials({ credential });
     const { load } = await workerClient(url).describe({}, { headers, timeoutMs: askMs });
@@ -46,6 +52,7 @@ export const showPool = operatorRoute({
         const load = now ?? each.load;
         return {
           id: each.id,
+          kind: each.upstream ? "upstream" : "worker",
           url: each.url,
           healthy: now !== null,
           draining: each.draining,

@@ -92,8 +92,10 @@ export class Replay {
     const tokenIds = value.tokenIds.slice(firstToken);
     const logprobs = value.logprobs.slice(newFrom(sent.logprobs, logprobsBefore));
     if (text === "" && tokenIds.length === 0 && logprobs.length === 0) return null;
-    const visibleTokens = tokenIds.length > 0 ? Math.min(value.visibleTokens, tokenIds.length) : 0;
-    const delta = { ...value, text, tokenIds, logprobs, visibleTokens };
+    const unnamedTokens = text === "" ? 0 : value.unnamedTokens;
+    const tokens = tokenIds.length + unnamedTokens;
+    const visibleTokens = Math.min(value.visibleTokens, tokens);
+    const delta = { ...value, text, tokenIds, logprobs, visibleTokens, unnamedTokens };
     return { ...each, event: { case: "delta", value: delta } };
   }
 }

@@ -14,12 +14,8 @@ import type { TenantContext } from "../http/context.ts";
 import type { Model, PoolView, PoolWorker } from "../pool/pool.ts";
 import { poolView } from "../pool/pool-view.ts";
 import { candidates } from "../routing/candidates.ts";
-import {
-  openStream,
-  type WorkerRequest,
-  type WorkerStream,
-  WorkersAwayError,
-} from "../routing/worker-stream.ts";
+import type { WorkerRequest } from "../routing/generate.ts";
+import { openStream, type WorkerStream, WorkersAwayError } from "../routing/worker-stream.ts";
 import { UsageRecorder } from "../usage/usage-recorder.ts";
 import { Answer, allOrStop, type Store } from "./answer.ts";
 import type { Reopen, Source } from "./choice.ts";
@@ -231,7 +227,8 @@ class Opening {
     const promptTokens = sources[0]?.stream.started.promptTokens ?? 0;
     this.#usage.started();
     const tokens = promptTokens + answersOf(this.#request) * this.#maxTokens;
-    this.#context.waitUntil(this.#usage.reservation.correct(tokens));
+    // An upstream tells its prompt's length at the end; the estimate stays until then.
+    if (promptTokens > 0) this.#context.waitUntil(this.#usage.reservation.correct(tokens));
     // Another build of the model answers differently from what the cache key promises.
     const { digest } = this.#model;
     const sameBuild = sources.every(({ stream }) => stream.started.modelDigest === digest);

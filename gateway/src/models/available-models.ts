@@ -26,6 +26,10 @@ export const model = z
         .openapi({ description: "Of a LoRA adapter: the model that it changes" }),
       dialect: z.string().nullable(),
       context_tokens: z.int(),
+      upstream: z.boolean().openapi({
+        description:
+          "Served by another server with OpenAI's API. Declared branches go to it as requests at once, and an answer that loses it is decoded again from its beginning",
+      }),
       sampling_defaults: samplingDefaults,
     }),
   })
@@ -55,6 +59,7 @@ export async function availableModels(
         base: base ?? null,
         dialect: dialect || null,
         context_tokens: contextTokens,
+        upstream: worker.upstream !== undefined,
         sampling_defaults: shown(its.samplingDefaults),
       };
       models.set(id, { id, object: "model", created, owned_by: "anabranch", anabranch });

@@ -1,6 +1,8 @@
 // The pool's single object: which workers there are, what they serve and how busy they are.
 import { DurableObject } from "cloudflare:workers";
+import type { UpstreamSettings } from "../upstreams/upstream.ts";
 import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool.ts";
+import { type UpstreamState, Upstreams } from "./upstreams.ts";
 
 /** How often workers report. */
 export const heartbeatMs = 500;
@@ -33,6 +35,7 @@ interface Entry {
 export class PoolObject extends DurableObject {
   readonly #entries = new Map<string, Entry>();
   readonly #sql: SqlStorage;
+  readonly #upstreams: Upstreams;
 
   constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env);
@@ -44,6 +47,7 @@ export class PoolObject extends DurableObject {
       const worker: Entry["worker"] = JSON.parse(row.worker);
       this.#entries.set(row.id, { worker, writtenAt: worker.seenAt, heard: false });
     }
+    this.#upstreams = new Upstreams(state.storage);
   }
 
   register({ id, url, credential, models, load }: Registration): { heartbeatMs: number } {
@@ -91,7 +95,25 @@ export class PoolObject extends DurableObject {
       const healthy = silence <= (heard ? heartbeatMs * (maxMissed + 0.5) : restartGraceMs);
       workers.push({ ...worker, healthy });
     }
-    return { workers };
+    return { workers: [...workers, ...this.#upstreams.workers()] };
+  }
+
+  /** Adds an upstream, or replaces the one with its id. Returns why it can't be used, or its models. */
+  addUpstream(settings: UpstreamSettings): Promise<{ error: string } | { models: Model[] }> {
+    return this.#upstreams.add(settings);
+  }
+
+  /** Returns false if there is none. */
+  removeUpstream(id: string): boolean {
+    return this.#upstreams.remove(id);
+  }
+
+  upstreams(): UpstreamState[] {
+    return this.#upstreams.states();
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#upstreams.check();
   }
 
   #write(id: string): void {

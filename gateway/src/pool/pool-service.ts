@@ -5,7 +5,7 @@ import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@c
 import { createFetchHandler } from "@connectrpc/connect/protocol";
 import { sameSecret } from "../auth/api-key.ts";
 import { type Environment, poolObject } from "../environment.ts";
-import type { Model, WorkerLoad } from "./pool.ts";
+import { idle, type Model, type WorkerLoad } from "./pool.ts";
 
 export function modelOf(info: ModelInfo): Model {
   const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;
@@ -25,14 +25,6 @@ export function loadOf(load: Load): WorkerLoad {
     kvBlocksTotal: Number(load.kvBlocksTotal),
   };
 }
-
-const idle: WorkerLoad = {
-  runningRequests: 0,
-  queuedRequests: 0,
-  liveLanes: 0,
-  kvBlocksFree: 0,
-  kvBlocksTotal: 0,
-};
 
 function required(name: string, value: string): string {
   if (value === "") throw new ConnectError(`${name} is missing`, Code.InvalidArgument);

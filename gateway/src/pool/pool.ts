@@ -1,5 +1,6 @@
 // The pool as plain values.
 import type { SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
+import type { UpstreamFacts } from "../upstreams/upstream.ts";
 
 export interface Model {
   id: string;
@@ -35,7 +36,17 @@ export interface PoolWorker {
   /** ms since the epoch. */
   registeredAt: number;
   seenAt: number;
+  /** Of a server that speaks OpenAI's API instead of our protocol. */
+  upstream?: UpstreamFacts;
 }
+
+export const idle: WorkerLoad = {
+  runningRequests: 0,
+  queuedRequests: 0,
+  liveLanes: 0,
+  kvBlocksFree: 0,
+  kvBlocksTotal: 0,
+};
 
 export interface PoolView {
   workers: PoolWorker[];

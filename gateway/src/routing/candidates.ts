@@ -37,8 +37,16 @@ export function begin(workerId: string): () => void {
   };
 }
 
+/** Requests of this isolate that run on a worker now. */
+export function runningOn(workerId: string): number {
+  const requests = [...(recent.get(workerId)?.requests ?? [])];
+  return requests.filter(({ ended }) => ended === null).length;
+}
+
 /** Requests on a worker now: its report, corrected by what was sent and ended since. */
 function inFlight(worker: PoolWorker): number {
+  // An upstream reports no load.
+  if (worker.upstream) return runningOn(worker.id);
   let count = worker.load.runningRequests + worker.load.queuedRequests;
   for (const { begun, ended } of recent.get(worker.id)?.requests ?? []) {
     if (begun >= worker.seenAt && ended === null) count++;

@@ -3,21 +3,17 @@ import type {
   GenerateResponse,
   Started,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
-import type { GenerateRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiError, badField } from "../api-error.ts";
 import type { PoolWorker } from "../pool/pool.ts";
 import { reportFailure, reportSuccess } from "./breaker.ts";
 import { begin } from "./candidates.ts";
-import { credentials, workerClient } from "./worker-client.ts";
+import { generate, type WorkerRequest } from "./generate.ts";
 
 /** How long a request may wait for `started`, over all workers. */
 const startMs = 30_000;
 /** How long a worker may stay silent, without even a heartbeat, while others could be tried. */
 const firstMessageMs = 5_000;
-
-export type WorkerRequest = MessageInitShape<typeof GenerateRequestSchema>;
 
 /** An answer that a worker has started. */
 export interface WorkerStream {
@@ -57,10 +53,7 @@ async function attempt(
   try {
     const left = deadline - Date.now();
     allow(hurry ? Math.min(firstMessageMs, left) : left);
-    const stream = workerClient(worker.url).generate(request, {
-      headers: credentials(worker),
-      signal: controller.signal,
-    });
+    const stream = generate(worker, request, controller.signal);
     const rest = stream[Symbol.asyncIterator]();
     const head: GenerateResponse[] = [];
     for (;;) {

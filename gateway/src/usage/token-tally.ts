@@ -37,7 +37,7 @@ export class TokenTally {
       // A lane that no stage opened writes titles beside the trunk.
       const lane = this.#lanes.get(event.value.lane) ?? { stage: null, tokens: 0 };
       this.#lanes.set(event.value.lane, lane);
-      lane.tokens += event.value.tokenIds.length;
+      lane.tokens += event.value.tokenIds.length + event.value.unnamedTokens;
       this.#visibleTokens += event.value.visibleTokens;
     } else if (event.case === "stageOpened") {
       const { lanes, outlined } = event.value;

@@ -153,6 +153,13 @@ export declare type Delta = Message<"anabranch.v1.Delta"> & {
    * @generated from field: uint32 visible_tokens = 5;
    */
   visibleTokens: number;
+
+  /**
+   * how many more tokens the lane has, of a server that tells no ids
+   *
+   * @generated from field: uint32 unnamed_tokens = 6;
+   */
+  unnamedTokens: number;
 };
 
 /**

@@ -1,0 +1,117 @@
+// A gateway whose only server is another gateway of ours: answers with their branches come through unchanged.
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { bodiesOf, collectLanes } from "@anabranch/shared/client.ts";
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../local/bundle.ts";
+import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
+
+const model = "anabranch-small";
+const run = promisify(execFile);
+
+let inner: TestCluster;
+let outer: TestCluster;
+let direct: OpenAI;
+let through: OpenAI;
+let key: string;
+beforeAll(async () => {
+  [inner, outer] = await Promise.all([openTestCluster(), openTestCluster()]);
+  await inner.addWorker("one");
+  const clientOf = (url: string, apiKey: string) =>
+    new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
+  const innerKey = await inner.key("outer");
+  key = await outer.key("people");
+  direct = clientOf(inner.url, innerKey);
+  through = clientOf(outer.url, key);
+  const added = await admin(["upstreams", "add", "inner", `${inner.url}/v1`], {
+    ANABRANCH_UPSTREAM_CREDENTIAL: innerKey,
+  });
+  expect(added).toMatchObject({ id: "inner", models: [model], error: null });
+}, 120_000);
+afterAll(() => Promise.all([inner.close(), outer.close()]));
+
+async function admin(args: readonly string[], env: Record<string, string> = {}): Promise<object> {
+  const file = join(root, "gateway/local/admin.ts");
+  const { stdout } = await run(process.execPath, [file, ...args, "--json"], {
+    env: {
+      ...process.env,
+      ...env,
+      ...{ ANABRANCH_GATEWAY: outer.url, ANABRANCH_ADMIN_TOKEN: outer.adminToken },
+    },
+  });
+  return JSON.parse(stdout);
+}
+
+const question = [{ role: "user" as const, content: "Compare Tokyo, Paris and Cairo." }];
+const ours = (anabranch: object) => ({ anabranch }) as object;
+const parallel = ours({ mode: "parallel", cache: "bypass" });
+
+const ask = (client: OpenAI, fields: object = parallel) =>
+  client.chat.completions.create({
+    ...{ model, messages: question, temperature: 0, max_tokens: 200 },
+    ...fields,
+  }) as Promise<OpenAI.ChatCompletion>;
+
+describe("another gateway of ours as an upstream", () => {
+  it("is shown as one, with what its models can do", async () => {
+    const { data } = await through.models.list();
+    expect(data).toMatchObject([{ id: model, anabranch: { upstream: true, dialect: "aspd" } }]);
+  });
+
+  it("gives the same answer in the same branches", async () => {
+    const [theirs, answer] = await Promise.all([ask(direct), ask(through)]);
+    expect(bodiesOf(answer.choices[0]?.message ?? {}).size).toBeGreaterThan(1);
+    expect(answer.choices).toEqual(theirs.choices);
+    expect(answer.usage?.completion_tokens).toBe(theirs.usage?.completion_tokens);
+    expect(Reflect.get(answer.usage ?? {}, "anabranch")).toMatchObject({
+      branches: Reflect.get(theirs.usage ?? {}, "anabranch").branches,
+      steps: Reflect.get(theirs.usage ?? {}, "anabranch").steps,
+    });
+  });
+
+  it("streams its lanes as they grow", async () => {
+    const stream = await through.chat.completions.create({
+      ...{ model, messages: question, temperature: 0, max_tokens: 200, stream: true },
+      ...ours({ mode: "parallel", cache: "bypass", stream: "lanes" }),
+    });
+    const answer = await collectLanes(stream);
+    const theirs = await ask(direct);
+    expect(answer.text).toBe(theirs.choices[0]?.message.content);
+    expect(answer.stages.length).toBeGreaterThan(0);
+  });
+
+  it("takes declared branches whole, and samples with the client's seed", async () => {
+    const branches = ["Tokyo", "Cairo", "Oslo"].map((title) => ({
+      title,
+      content: `And ${title}?`,
+    }));
+    const fields = {
+      ...ours({ branches, cache: "bypass" }),
+      ...{ temperature: 1, seed: 11, max_tokens: 20 },
+    };
+    const [theirs, answer] = await Promise.all([ask(direct, fields), ask(through, fields)]);
+    expect(answer.choices).toEqual(theirs.choices);
+    expect(answer.usage?.completion_tokens).toBe(theirs.usage?.completion_tokens);
+  });
+
+  it("passes the client's leaving on", async () => {
+    const stream = await through.chat.completions.create({
+      ...{ model, messages: question, max_tokens: 2_000, stream: true, ignore_eos: true },
+      ...ours({ mode: "serial" }),
+    });
+    for await (const _ of stream) break;
+    stream.controller.abort();
+    await expect.poll(() => inner.busy(), { timeout: 10_000 }).toEqual([]);
+    await expect
+      .poll(async () => (await outer.usage(key)).incomplete.requests, { timeout: 10_000 })
+      .toBe(1);
+  });
+
+  it("is gone once it is removed", async () => {
+    expect(await admin(["upstreams", "list"])).toMatchObject({ upstreams: [{ id: "inner" }] });
+    expect(await admin(["upstreams", "remove", "inner"])).toEqual({ id: "inner", removed: true });
+    await expect(ask(through)).rejects.toThrow(/does not exist/);
+  });
+});

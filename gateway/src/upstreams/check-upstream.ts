@@ -1,0 +1,93 @@
+// Asks an upstream for its models. An answer means that it is up.
+import { z } from "zod";
+import type { Model } from "../pool/pool.ts";
+import type { UpstreamFacts, UpstreamSettings } from "./upstream.ts";
+
+const timeoutMs = 4_000;
+
+/** Why an upstream can't be used, as a sentence for an operator. */
+export class UpstreamError extends Error {
+  override readonly name = "UpstreamError";
+}
+
+const listedModel = z.object({
+  id: z.string().min(1).max(500),
+  /** vLLM and SGLang */
+  max_model_len: z.int().min(1).nullish().catch(null),
+  /** llama.cpp's server */
+  meta: z
+    .object({ n_ctx: z.int().nullish(), n_ctx_train: z.int().nullish() })
+    .nullish()
+    .catch(null),
+  /** Another gateway of ours */
+  anabranch: z
+    .object({ dialect: z.string().nullish(), context_tokens: z.int() })
+    .nullish()
+    .catch(null),
+});
+const modelList = z.object({ data: z.array(listedModel).max(10_000) });
+type ListedModel = z.output<typeof listedModel>;
+
+export const authorization = (credential: string | null): Record<string, string> =>
+  credential === null ? {} : { authorization: `Bearer ${credential}` };
+
+async function listModels({ url, credential }: UpstreamSettings): Promise<ListedModel[]> {
+  const response = await fetch(`${url}/models`, {
+    headers: authorization(credential),
+    redirect: "manual",
+    signal: AbortSignal.timeout(timeoutMs),
+  }).catch((error: Error) => {
+    throw new UpstreamError(`${url}/models does not answer: ${error.message}`);
+  });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new UpstreamError(`${url}/models answers with status ${response.status}`);
+  }
+  const list = modelList.safeParse(await response.json().catch(() => null));
+  if (!list.success) throw new UpstreamError(`${url}/models does not list models as OpenAI does`);
+  return list.data.data;
+}
+
+/** One of its models, as the pool knows models. */
+function modelOf(
+  settings: UpstreamSettings,
+  id: string,
+  name: string,
+  listed: ListedModel | undefined,
+): Model {
+  const contextTokens =
+    listed?.anabranch?.context_tokens ??
+    listed?.max_model_len ??
+    listed?.meta?.n_ctx ??
+    listed?.meta?.n_ctx_train ??
+    0;
+  return {
+    id,
+    digest: `upstream ${settings.id} ${settings.addedAt} ${name}`,
+    backend: "upstream",
+    dialect: listed?.anabranch?.dialect ?? "",
+    contextTokens,
+    defaultMaxTokens: settings.defaultMaxTokens,
+  };
+}
+
+/** What the upstream serves now. Throws UpstreamError. */
+export async function checkUpstream(
+  settings: UpstreamSettings,
+): Promise<{ models: Model[]; facts: UpstreamFacts }> {
+  const listed = new Map((await listModels(settings)).map((each) => [each.id, each]));
+  const wanted = settings.models ?? [...listed.keys()].map((name) => ({ id: name, name }));
+  const missing = wanted.find(({ name }) => !listed.has(name));
+  if (missing) {
+    const names = [...listed.keys()].slice(0, 10).join(", ");
+    throw new UpstreamError(`${settings.url} has no model '${missing.name}'; it has ${names}`);
+  }
+  return {
+    models: wanted.map(({ id, name }) => modelOf(settings, id, name, listed.get(name))),
+    facts: {
+      names: Object.fromEntries(wanted.map(({ id, name }) => [id, name])),
+      lanes: [...listed.values()].some(({ anabranch }) => anabranch),
+      maxRequests: settings.maxRequests,
+    },
+  };
+}

@@ -1,0 +1,244 @@
+import { env } from "cloudflare:workers";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { UpstreamScript } from "../../test/fake-script.ts";
+import {
+  adminHeaders,
+  bearer,
+  call,
+  events,
+  type MadeKey,
+  makeKey,
+} from "../../test/gateway-client.ts";
+import { forgetPool } from "../pool/pool-view.ts";
+
+const admin = (path: string, method = "GET", body?: object) =>
+  call(`/admin/v1${path}`, {
+    ...{ method, headers: adminHeaders },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+
+const add = (fields: object = {}) =>
+  admin("/upstreams", "POST", {
+    ...{ id: "theirs", url: env.TEST_UPSTREAM.url, credential: env.TEST_UPSTREAM.credential },
+    ...{ models: [{ id: "big", name: "their/model" }], ...fields },
+  });
+
+let key: MadeKey;
+beforeEach(async () => {
+  key = await makeKey("upstreams");
+  expect((await add()).status).toBe(200);
+  forgetPool();
+});
+
+/** A chat request whose last message is the upstream's script. */
+function ask(script: UpstreamScript | string, fields: object = {}, path = "/v1/chat/completions") {
+  const content = typeof script === "string" ? script : JSON.stringify(script);
+  const prompt = path.endsWith("chat/completions")
+    ? { messages: [{ role: "user", content }] }
+    : { prompt: content };
+  const body = JSON.stringify({ model: "big", ...prompt, ...fields });
+  return call(path, { method: "POST", headers: bearer(key.key), body });
+}
+
+interface Completion {
+  choices: {
+    message: { content: string; anabranch: { parts: object[]; branches?: object[] } };
+    finish_reason: string;
+  }[];
+  usage: { prompt_tokens: number; completion_tokens: number; prompt_tokens_details: object };
+}
+const whole = async (script: UpstreamScript | string, fields?: object) => {
+  const response = await ask(script, fields);
+  expect(response.status).toBe(200);
+  return response.json<Completion>();
+};
+
+describe("an upstream", () => {
+  it("is listed, without its credential, and served under the operator's name of its model", async () => {
+    const shown = await (await admin("/upstreams")).text();
+    expect(shown).not.toContain(env.TEST_UPSTREAM.credential);
+    expect(JSON.parse(shown)).toMatchObject({
+      upstreams: [{ id: "theirs", models: ["big"], error: null }],
+    });
+    const pool = await (await admin("/pool")).json();
+    expect(pool).toMatchObject({
+      workers: expect.arrayContaining([
+        expect.objectContaining({ id: "theirs", kind: "upstream", healthy: true }),
+      ]),
+    });
+    const model = await (await call("/v1/models/big", { headers: bearer(key.key) })).json();
+    expect(model).toMatchObject({
+      anabranch: { upstream: true, dialect: null, context_tokens: 8_192 },
+    });
+    const audit = await (await admin("/audit?limit=1")).text();
+    expect(audit).toContain('"upstream.add"');
+    expect(audit).not.toContain(env.TEST_UPSTREAM.credential);
+  });
+
+  it("answers like a worker, and its usage is the tenant's", async () => {
+    const { choices, usage } = await whole("you");
+    expect(choices).toMatchObject([
+      { message: { content: "Answer to you" }, finish_reason: "stop" },
+    ]);
+    expect(usage).toMatchObject({
+      ...{ prompt_tokens: 7, completion_tokens: 6, prompt_tokens_details: { cached_tokens: 4 } },
+      anabranch: { steps: 6, branches: 0 },
+    });
+    const chunks = await events(
+      await ask({ words: ["a", "b"], finish: "length" }, { stream: true }),
+    );
+    const text = chunks.map(
+      (chunk) =>
+        (chunk as { choices: { delta: { content?: string } }[] }).choices[0]?.delta.content ?? "",
+    );
+    expect(text.join("")).toBe("ab");
+    expect(chunks.at(-1)).toMatchObject({ choices: [{ finish_reason: "length" }] });
+    const totals = await (await call("/v1/usage", { headers: bearer(key.key) })).json();
+    expect(totals).toMatchObject({ totals: { requests: 2, completion_tokens: 10 } });
+  });
+
+  it("is asked for what the client asked, in its own words", async () => {
+    const fields = {
+      ...{ temperature: 0.5, top_p: 0.9, top_k: 40, max_tokens: 11, stop: ["x"], seed: 3 },
+      ...{ presence_penalty: 0.5, logit_bias: { "5": 1 }, logprobs: true, top_logprobs: 2 },
+    };
+    const { choices } = await whole({ saysBody: true }, fields);
+    const body = JSON.parse(choices[0]?.message.content ?? "");
+    expect(body).toMatchObject({
+      ...{ model: "their/model", stream: true, stream_options: { include_usage: true } },
+      ...{ top_k: 40, max_tokens: 11, stop: ["x"], seed: 3, presence_penalty: 0.5 },
+      ...{ logit_bias: { "5": 1 }, logprobs: true, top_logprobs: 2 },
+    });
+    expect(body.temperature).toBeCloseTo(0.5);
+    expect(body.top_p).toBeCloseTo(0.9);
+    expect(body).not.toHaveProperty("anabranch");
+    expect(body).not.toHaveProperty("min_p");
+    const text = await ask({ saysBody: true }, {}, "/v1/completions");
+    const answer = await text.json<{ choices: { text: string }[] }>();
+    expect(JSON.parse(answer.choices[0]?.text ?? "")).toMatchObject({
+      prompt: '{"saysBody":true}',
+      max_tokens: 1_024,
+    });
+  });
+
+  it("takes declared branches as requests of their own", async () => {
+    const branches = [
+      { title: "One", content: "first" },
+      { title: "Two", content: JSON.stringify({ words: ["b", "c"], finish: "length" }) },
+    ];
+    const { choices, usage } = await whole("shared", { anabranch: { branches } });
+    expect(choices[0]?.message.anabranch).toMatchObject({
+      parts: [
+        {
+          parallel: [
+            { title: "One", body: "Answer to first" },
+            { title: "Two", body: "bc" },
+          ],
+        },
+      ],
+      branches: [{ finish_reason: "stop" }, { finish_reason: "length" }],
+    });
+    expect(usage).toMatchObject({
+      prompt_tokens: 14,
+      completion_tokens: 10,
+      anabranch: { branches: 2, steps: 6 },
+    });
+  });
+
+  it("is served from the cache, until it is added anew", async () => {
+    const fields = { temperature: 0 };
+    const state = async () => {
+      const response = await ask("cached", fields);
+      await response.text();
+      return response.headers.get("x-anabranch-cache");
+    };
+    expect([await state(), await state()]).toEqual(["miss", "hit"]);
+    await add();
+    forgetPool();
+    expect(await state()).toBe("miss");
+  });
+
+  it.each([
+    [400, { error: { message: "temperature is odd" } }, 400, "temperature is odd"],
+    [
+      400,
+      { error: { message: "This model's maximum context length is 5" } },
+      400,
+      "maximum context",
+    ],
+    [422, { detail: "unprocessable" }, 400, "unprocessable"],
+    [429, { error: { message: "slow down" } }, 503, "overloaded"],
+    [401, { error: { message: "their secret key abc is wrong" } }, 503, "can be reached"],
+  ])("refuses with %i %j: the client gets %i", async (status, error, expected, message) => {
+    const response = await ask({ status, error, headers: { "retry-after": "9" } });
+    expect(response.status).toBe(expected);
+    const text = await response.text();
+    expect(text).toContain(message);
+    expect(text).not.toContain("secret");
+    if (status === 429) expect(response.headers.get("retry-after")).toBe("9");
+  });
+
+  it("that breaks off is asked again, and what the client has is not sent twice", async () => {
+    const words = ["a ", "b ", "c"];
+    const { choices } = await whole({ words, dieAt: 2, dies: 2 });
+    expect(choices[0]?.message.content).toBe("a b c");
+    const failed = await ask({ words, failAt: 1 });
+    expect(failed.status).toBe(502);
+    const chunks = await events(await ask({ words, dieAt: 1, dies: 9 }, { stream: true }));
+    expect(chunks.at(-1)).toMatchObject({ error: { code: "worker_lost" } });
+  });
+
+  it("hears when its client leaves", async () => {
+    const cut = async () => Number((await whole({ saysCut: true })).choices[0]?.message.content);
+    const before = await cut();
+    const response = await ask({ words: Array(400).fill("x "), stepMs: 20 }, { stream: true });
+    const reader = response.body?.getReader();
+    await reader?.read();
+    await reader?.cancel();
+    await expect.poll(cut, { timeout: 10_000 }).toBe(before + 1);
+  });
+
+  it("takes no more requests at once than its operator says", async () => {
+    await add({ max_requests: 1 });
+    forgetPool();
+    const slow = await ask({ words: Array(100).fill("x "), stepMs: 20 }, { stream: true });
+    const reader = slow.body?.getReader();
+    await reader?.read();
+    const second = await ask("hi");
+    expect(second.status).toBe(503);
+    expect(await second.json()).toMatchObject({ error: { code: "overloaded" } });
+    await reader?.cancel();
+  });
+
+  it("that can't be used is not added, and says why", async () => {
+    const refused = async (fields: object) => {
+      const response = await add({ id: "other", ...fields });
+      return [
+        response.status,
+        (await response.json<{ error: { message: string } }>()).error.message,
+      ];
+    };
+    expect(await refused({ url: "http://127.0.0.1:1/v1" })).toEqual([
+      422,
+      expect.stringContaining("does not answer"),
+    ]);
+    expect(await refused({ credential: "wrong" })).toEqual([
+      422,
+      expect.stringContaining("status 401"),
+    ]);
+    const models = [{ id: "x", name: "missing" }];
+    expect(await refused({ models })).toEqual([422, expect.stringContaining("it has their/model")]);
+    expect(await refused({ url: "ftp://a" })).toEqual([400, expect.anything()]);
+    expect(await refused({ url: "http://me:secret@a/v1" })).toEqual([400, expect.anything()]);
+    expect(
+      (await (await admin("/upstreams")).json<{ upstreams: object[] }>()).upstreams,
+    ).toHaveLength(1);
+  });
+
+  it("is gone once it is removed", async () => {
+    expect((await admin("/upstreams/theirs", "DELETE")).status).toBe(200);
+    expect((await admin("/upstreams/theirs", "DELETE")).status).toBe(404);
+    forgetPool();
+    expect((await ask("hi")).status).toBe(404);
+  });
+});
