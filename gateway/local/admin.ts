@@ -14,6 +14,9 @@ const help = `npm run admin -- COMMAND [options]
   keys rotate ID [--overlap SECONDS] makes a key with the same settings; the old one works for SECONDS more (default
                                      3600)
   keys revoke ID                     within two seconds everywhere
+  tenants list
+  tenants show T                     its limits, and what it has spent this month
+  tenants change T [limits]          limits of all its keys together
   audit [--tenant T]                 what was changed, the newest first
   usage [--by A,B] [--tenant T]      what was used in the last --days days (default 30), by hour or day, tenant, key,
                                      model, endpoint, mode, status, cache, worker; --csv for a table
@@ -28,6 +31,7 @@ const help = `npm run admin -- COMMAND [options]
 Settings; "none" takes a limit, an expiry or a list of models away:
   --name NAME
   --rpm N, --tpm N                   requests and tokens per minute
+  --concurrent N, --monthly N        requests at once, tokens per calendar month
   --scopes A,B                       inference, usage
   --models A,B                       the models that the key may use
   --expires DATE                     such as 2027-01-31 or 2027-01-31T12:00:00Z
@@ -44,6 +48,8 @@ const options = {
   name: { type: "string" },
   rpm: { type: "string" },
   tpm: { type: "string" },
+  concurrent: { type: "string" },
+  monthly: { type: "string" },
   scopes: { type: "string" },
   models: { type: "string" },
   expires: { type: "string" },
@@ -120,12 +126,21 @@ function expiry(value: string): number | null {
   return Math.floor(ms / 1_000);
 }
 
-function settings(): Json {
-  const { name, rpm, tpm, scopes, models, expires } = values;
+function limits(): Json {
+  const { rpm, tpm, concurrent, monthly } = values;
   return {
-    ...(name !== undefined && { name }),
     ...(rpm !== undefined && { rpm: limit("rpm", rpm) }),
     ...(tpm !== undefined && { tpm: limit("tpm", tpm) }),
+    ...(concurrent !== undefined && { max_concurrent: limit("concurrent", concurrent) }),
+    ...(monthly !== undefined && { tokens_per_month: limit("monthly", monthly) }),
+  };
+}
+
+function settings(): Json {
+  const { name, scopes, models, expires } = values;
+  return {
+    ...limits(),
+    ...(name !== undefined && { name }),
     ...(scopes !== undefined && { scopes: list(scopes) }),
     ...(models !== undefined && { models: isNone(models) ? null : list(models) }),
     ...(expires !== undefined && { expires_at: expiry(expires) }),
@@ -135,11 +150,23 @@ function settings(): Json {
 const date = (seconds: unknown) =>
   typeof seconds === "number" ? new Date(seconds * 1_000).toISOString().slice(0, 16) : "never";
 
+const limitTexts = (holder: Json): string[] => [
+  `rpm ${holder.rpm ?? "–"}`,
+  `tpm ${holder.tpm ?? "–"}`,
+  `at once ${holder.max_concurrent ?? "–"}`,
+  `a month ${holder.tokens_per_month ?? "–"}`,
+];
+
+function tenantLine(tenant: Json): string {
+  const spent = tenant.month as { tokens: number } | undefined;
+  const month = spent ? [`spent this month ${spent.tokens}`] : [];
+  return [tenant.id, ...limitTexts(tenant), ...month].join("  ");
+}
+
 const keyLine = (key: Json): string =>
   [
     ...[key.id, key.tenant, key.status, key.name || "–"],
-    `rpm ${key.rpm ?? "–"}`,
-    `tpm ${key.tpm ?? "–"}`,
+    ...limitTexts(key),
     (key.scopes as string[]).join("+"),
     key.models === null ? "all models" : (key.models as string[]).join("+"),
     `expires ${date(key.expires_at)}`,
@@ -203,7 +230,12 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     if (id) return `/keys/${encodeURIComponent(id)}`;
     throw new UsageError(`keys ${verb} takes a key's id; see keys list`);
   };
-  switch (noun === "keys" || noun === "upstreams" ? `${noun} ${verb}` : noun) {
+  const tenantPath = () => {
+    if (id) return `/tenants/${encodeURIComponent(id)}`;
+    throw new UsageError(`tenants ${verb} takes a tenant's name; see tenants list`);
+  };
+  const verbs = ["keys", "tenants", "upstreams"];
+  switch (noun && verbs.includes(noun) ? `${noun} ${verb}` : noun) {
     case "keys list": {
       const keys = await pages("/keys", "keys", "after");
       return { json: { keys }, text: lines(keys.map(keyLine)) };
@@ -222,6 +254,16 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     }
     case "keys revoke":
       return one(await call("DELETE", path()), shown);
+    case "tenants list": {
+      const tenants = await pages("/tenants", "tenants", "after");
+      return { json: { tenants }, text: lines(tenants.map(tenantLine)) };
+    }
+    case "tenants show":
+      return one(await call("GET", tenantPath()), (tenant) => `${tenantLine(tenant)}\n`);
+    case "tenants change": {
+      const changed = await call("PATCH", tenantPath(), limits());
+      return one(changed, (tenant) => `${tenantLine(tenant)}\n`);
+    }
     case "audit": {
       const entries = await pages("/audit", "entries", "before");
       return { json: { entries }, text: lines(entries.map(auditLine)) };
@@ -254,7 +296,9 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
       return one(gone, () => `${id} is removed\n`);
     }
     default:
-      throw new UsageError("say what to do: keys, audit, usage, pool or upstreams; see --help");
+      throw new UsageError(
+        "say what to do: keys, tenants, audit, usage, pool or upstreams; see --help",
+      );
   }
 }
 

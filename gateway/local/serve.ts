@@ -24,6 +24,12 @@ export interface LocalGateway {
   close(drainSeconds?: number): Promise<void>;
 }
 
+/** The variables of wrangler.toml that the environment sets otherwise. */
+const variables = (): Record<string, string> => {
+  const { ANABRANCH_CORS_ORIGINS: origins } = process.env;
+  return origins === undefined ? {} : { ANABRANCH_CORS_ORIGINS: origins };
+};
+
 const urlHost = (host: string) => (host.includes(":") ? `[${host}]` : host);
 /** How much longer than its answers a gateway may take to end. */
 const graceMs = 5_000;
@@ -62,6 +68,7 @@ export async function serve({
         ...kept,
         ANABRANCH_LOCAL: "on",
         ...(accessLog ? {} : { ANABRANCH_ACCESS_LOG: "off" }),
+        ...variables(),
       },
       // workerd's own address; clients reach it through the front.
       port: 0,

@@ -3,9 +3,11 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { addUpstream } from "./admin/add-upstream.ts";
 import { changeKey } from "./admin/change-key.ts";
+import { changeTenant } from "./admin/change-tenant.ts";
 import { createKey } from "./admin/create-key.ts";
 import { drainGateway } from "./admin/drain-gateway.ts";
 import { listKeys } from "./admin/list-keys.ts";
+import { listTenants } from "./admin/list-tenants.ts";
 import { listUpstreams } from "./admin/list-upstreams.ts";
 import { removeUpstream } from "./admin/remove-upstream.ts";
 import { usageReport } from "./admin/report-usage.ts";
@@ -14,6 +16,7 @@ import { rotateKey } from "./admin/rotate-key.ts";
 import { showAudit } from "./admin/show-audit.ts";
 import { showKey } from "./admin/show-key.ts";
 import { showPool } from "./admin/show-pool.ts";
+import { showTenant } from "./admin/show-tenant.ts";
 import { ApiError, asApiError } from "./api-error.ts";
 import { requireKey, requireOperator } from "./auth/middleware.ts";
 import { classifyPrompts } from "./classifier/classify-prompts.ts";
@@ -22,6 +25,7 @@ import { textCompletions } from "./completions/text-completions.ts";
 import { health } from "./health.ts";
 import { accessLog } from "./http/access-log.ts";
 import { type AppEnv, contextOf } from "./http/context.ts";
+import { crossOrigin } from "./http/cross-origin.ts";
 import { guardedPaths } from "./http/guarded-paths.ts";
 import type { Route } from "./http/route.ts";
 import { listModels } from "./models/list-models.ts";
@@ -43,6 +47,9 @@ export const routes: readonly Route[] = [
   changeKey,
   rotateKey,
   revokeKey,
+  listTenants,
+  showTenant,
+  changeTenant,
   showAudit,
   usageReport,
   showPool,
@@ -64,6 +71,7 @@ function methodsByPattern(): Map<string, string[]> {
 export function createApp() {
   const app = new OpenAPIHono<AppEnv>();
   app.use(accessLog);
+  app.use(`${guardedPaths.tenant}*`, crossOrigin);
   app.use(`${guardedPaths.tenant}*`, requireKey);
   app.use(`${guardedPaths.operator}*`, requireOperator);
 

@@ -10,6 +10,8 @@ export interface Environment {
   ANSWERS: DurableObjectNamespace<AnswersObject>;
   /** "off": requests are not logged. */
   ANABRANCH_ACCESS_LOG?: string;
+  /** The origins whose web pages may call /v1, after commas; "*": all. Default: none. */
+  ANABRANCH_CORS_ORIGINS?: string;
   /** "on": one isolate serves everything, on a machine of its own, and may be drained. */
   ANABRANCH_LOCAL?: string;
   ANABRANCH_KEY_SECRET: string;

@@ -9,6 +9,7 @@ export type AuditAction =
   | "key.change"
   | "key.rotate"
   | "key.revoke"
+  | "tenant.change"
   | "upstream.add"
   | "upstream.remove";
 export type AuditRow = typeof audit.$inferSelect;

@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { ApiError } from "../api-error.ts";
 import { scopes } from "../auth/key-settings.ts";
+import { limitsView, shownLimits } from "../limits/limits.ts";
 import type { KeysStore, StoredKey } from "./keys-store.ts";
 
 export const tenantName = z
@@ -14,8 +15,7 @@ export const keyFields = {
   id: z.string().openapi({ description: "The key's public part" }),
   tenant: z.string(),
   name: z.string(),
-  rpm: z.int().nullable(),
-  tpm: z.int().nullable(),
+  ...shownLimits,
   scopes: z.array(z.enum(scopes)),
   models: z.array(z.string()).nullable(),
   created_at: seconds,
@@ -42,8 +42,7 @@ export function viewOf(key: StoredKey): z.output<typeof keyView> {
     id: key.keyId,
     tenant: key.tenantId,
     name: key.name,
-    rpm: key.rpm,
-    tpm: key.tpm,
+    ...limitsView(key),
     scopes: [...key.scopes],
     models: key.models && [...key.models],
     created_at: inSeconds(key.createdAt),

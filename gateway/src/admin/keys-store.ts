@@ -21,6 +21,8 @@ const keyOf = (row: typeof keys.$inferSelect): StoredKey => ({
   name: row.name,
   rpm: row.rpm,
   tpm: row.tpm,
+  maxConcurrent: row.maxConcurrent,
+  tokensPerMonth: row.tokensPerMonth,
   scopes: row.scopes ?? scopes,
   models: row.models,
   expiresAt: row.expiresAt,

@@ -1,15 +1,12 @@
 // What a key may do, and for how long.
 import { z } from "@hono/zod-openapi";
+import { type Limits, limitFields, noLimits, withLimits } from "../limits/limits.ts";
 
 export const scopes = ["inference", "usage"] as const;
 export type Scope = (typeof scopes)[number];
 
-export interface KeySettings {
+export interface KeySettings extends Limits {
   name: string;
-  /** Requests per minute; null: no limit. */
-  rpm: number | null;
-  /** Tokens per minute; null: no limit. */
-  tpm: number | null;
   scopes: readonly Scope[];
   /** The models it may use; null: all. */
   models: readonly string[] | null;
@@ -17,13 +14,10 @@ export interface KeySettings {
   expiresAt: number | null;
 }
 
-const limit = z.int().min(1).max(1_000_000_000).nullable();
-
 /** The fields of the admin API, all optional. */
 export const settingFields = {
   name: z.string().max(100).optional(),
-  rpm: limit.optional().openapi({ description: "Requests per minute; null: no limit" }),
-  tpm: limit.optional().openapi({ description: "Tokens per minute; null: no limit" }),
+  ...limitFields,
   scopes: z
     .array(z.enum(scopes))
     .min(1)
@@ -49,11 +43,10 @@ type Fields = { [K in keyof typeof settingFields]?: z.output<(typeof settingFiel
 
 /** `before` with the fields that are given. */
 export function withFields(before: KeySettings, given: Fields): KeySettings {
-  const { expires_at: expires, name, rpm, tpm, scopes, models } = given;
+  const { expires_at: expires, name, scopes, models } = given;
   return {
+    ...withLimits(before, given),
     name: name ?? before.name,
-    rpm: rpm === undefined ? before.rpm : rpm,
-    tpm: tpm === undefined ? before.tpm : tpm,
     scopes: scopes ?? before.scopes,
     models: models === undefined ? before.models : models,
     expiresAt: expires === undefined ? before.expiresAt : expires === null ? null : expires * 1_000,
@@ -61,9 +54,8 @@ export function withFields(before: KeySettings, given: Fields): KeySettings {
 }
 
 export const defaultSettings: KeySettings = {
+  ...noLimits,
   name: "",
-  rpm: null,
-  tpm: null,
   scopes,
   models: null,
   expiresAt: null,

@@ -3,16 +3,18 @@
 import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { ApiError } from "../api-error.ts";
-import { keys } from "../db/schema.ts";
+import { keys, tenants } from "../db/schema.ts";
 import type { Environment } from "../environment.ts";
+import type { Holder, Limits } from "../limits/limits.ts";
 import { hex, keyedHash, keyIdOf } from "./api-key.ts";
 import { type KeySettings, scopes } from "./key-settings.ts";
 
 /** A key that was made, with the settings that decide what it opens. */
-export interface Caller extends Omit<KeySettings, "name"> {
+export interface Caller extends Omit<KeySettings, "name" | keyof Limits> {
   tenantId: string;
   keyId: string;
   revoked: boolean;
+  limits: Record<Holder, Limits>;
 }
 
 interface CachedCaller {
@@ -44,11 +46,17 @@ function cacheCaller(hash: string, caller: Caller | null): void {
   }
 }
 
-const callerOf = (row: typeof keys.$inferSelect): Caller => ({
+const limitsOf = ({ rpm, tpm, maxConcurrent, tokensPerMonth }: Limits): Limits => ({
+  rpm,
+  tpm,
+  maxConcurrent,
+  tokensPerMonth,
+});
+
+const callerOf = (row: typeof keys.$inferSelect, tenant: Limits): Caller => ({
   tenantId: row.tenantId,
   keyId: row.keyId,
-  rpm: row.rpm,
-  tpm: row.tpm,
+  limits: { key: limitsOf(row), tenant: limitsOf(tenant) },
   scopes: row.scopes ?? scopes,
   models: row.models,
   expiresAt: row.expiresAt,
@@ -56,8 +64,13 @@ const callerOf = (row: typeof keys.$inferSelect): Caller => ({
 });
 
 async function lookUp(env: Environment, keyId: string, hash: string): Promise<Caller | null> {
-  const row = await drizzle(env.DB).select().from(keys).where(eq(keys.keyId, keyId)).get();
-  const caller = row && row.hash === hash ? callerOf(row) : null;
+  const row = await drizzle(env.DB)
+    .select()
+    .from(keys)
+    .innerJoin(tenants, eq(tenants.tenantId, keys.tenantId))
+    .where(eq(keys.keyId, keyId))
+    .get();
+  const caller = row && row.keys.hash === hash ? callerOf(row.keys, row.tenants) : null;
   cacheCaller(hash, caller);
   return caller;
 }

@@ -494,6 +494,8 @@ describe("the OpenAPI document", () => {
       "/admin/v1/keys/{id}",
       "/admin/v1/keys/{id}/rotate",
       "/admin/v1/pool",
+      "/admin/v1/tenants",
+      "/admin/v1/tenants/{id}",
       "/admin/v1/upstreams",
       "/admin/v1/upstreams/{id}",
       "/admin/v1/usage",

@@ -28,6 +28,7 @@ function answerHeaders(answer: Answer, contentType: string): Record<string, stri
     "cache-control": "no-cache",
     "x-anabranch-cache": answer.usage.cache,
     "x-anabranch-mode": answer.usage.mode,
+    ...answer.usage.reservation.headers,
   };
 }
 

@@ -3,9 +3,23 @@
 import { index, integer, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { Scope } from "../auth/key-settings.ts";
 
+/** null: no limit. */
+const limitColumns = () => ({
+  /** Requests per minute. */
+  rpm: integer("rpm"),
+  /** Tokens per minute. */
+  tpm: integer("tpm"),
+  /** Requests at once. */
+  maxConcurrent: integer("max_concurrent"),
+  /** Tokens per calendar month. */
+  tokensPerMonth: integer("tokens_per_month"),
+});
+
 export const tenants = sqliteTable("tenants", {
   tenantId: text("tenant_id").primaryKey(),
   createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+  /** Of all its keys together. */
+  ...limitColumns(),
 });
 
 export const keys = sqliteTable(
@@ -18,10 +32,7 @@ export const keys = sqliteTable(
       .references(() => tenants.tenantId),
     /** HMAC-SHA-256 of the whole key under the environment's secret, in hex. */
     hash: text("hash").notNull(),
-    /** Requests per minute; null: no limit. */
-    rpm: integer("rpm"),
-    /** Tokens per minute; null: no limit. */
-    tpm: integer("tpm"),
+    ...limitColumns(),
     createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
     /** For people. */
     name: text("name").notNull().default(""),

@@ -9,6 +9,7 @@ export const accessLog: MiddlewareHandler<AppEnv> = async (c, next) => {
   c.set("requestId", requestId);
   await next();
   c.res.headers.set("x-request-id", requestId);
+  c.res.headers.set("openai-processing-ms", String(Date.now() - at));
   if (c.env.ANABRANCH_ACCESS_LOG === "off") return;
   const caller = c.get("caller");
   console.log(

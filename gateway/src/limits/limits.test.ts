@@ -1,85 +1,143 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { chat, makeKey, register } from "../../test/gateway-client.ts";
+import { adminHeaders, call, chat, makeKey, register } from "../../test/gateway-client.ts";
+import { forgetKeys } from "../auth/key-store.ts";
 import { tenantObject } from "../environment.ts";
-import { LimitWindow } from "./window.ts";
+import { type Limits, noLimits } from "./limits.ts";
+import { SpendingWindow } from "./window.ts";
 
 // Workers fall silent soon, so each test has one that was just heard from.
 beforeEach(() => register(0));
 
 let names = 0;
 /** A window of its own for each test, with a clock in the test's hand. */
-async function inWindow(test: (window: LimitWindow) => void): Promise<void> {
+async function inWindow(test: (window: SpendingWindow) => void): Promise<void> {
   const stub = tenantObject(env, `window-${names++}`);
-  await runInDurableObject(stub, (_, state) => test(new LimitWindow(state.storage.sql)));
+  await runInDurableObject(stub, (_, state) => test(new SpendingWindow(state.storage.sql)));
 }
 
-const t0 = 1_700_000_000_000;
+const t0 = Date.UTC(2027, 0, 31, 12);
+const month = 24 * 3_600_000;
+
+/** Limits of the key alone, or of the tenant. */
+const ofKey = (limits: Partial<Limits>) => ({ key: { ...noLimits, ...limits }, tenant: noLimits });
+const ofTenant = (limits: Partial<Limits>) => ({
+  key: noLimits,
+  tenant: { ...noLimits, ...limits },
+});
 
 describe("the window", () => {
   it("lets rpm requests through in any minute", () =>
     inWindow((window) => {
-      const limits = { rpm: 2, tpm: null };
-      expect(window.reserve("a", "k", 1, limits, t0)).toBeNull();
-      expect(window.reserve("b", "k", 1, limits, t0 + 10_000)).toBeNull();
-      expect(window.reserve("c", "k", 1, limits, t0 + 20_000)).toMatchObject({
-        kind: "requests",
-        retryAfterMs: 40_000,
+      const limits = ofKey({ rpm: 2 });
+      const ask = (id: string, at: number, key = "k") =>
+        window.reserve(id, key, 1, limits, t0 + at);
+      expect(ask("a", 0)).toMatchObject({
+        refusal: null,
+        standing: { requests: { limit: 2, remaining: 1 }, tokens: null },
       });
-      expect(window.reserve("d", "other", 1, limits, t0 + 20_000)).toBeNull();
-      window.settle("a", 1, t0 + 30_000);
-      expect(window.reserve("e", "k", 1, limits, t0 + 60_000)).toBeNull();
-      expect(window.reserve("f", "k", 1, limits, t0 + 60_001)).toMatchObject({
-        retryAfterMs: 9_999,
+      expect(ask("b", 10_000)).toMatchObject({ standing: { requests: { remaining: 0 } } });
+      expect(ask("c", 20_000)).toMatchObject({
+        refusal: { kind: "requests", of: "key", retryAfterMs: 40_000 },
       });
+      expect(ask("d", 20_000, "other").refusal).toBeNull();
+      window.settle("a", "k", 1, t0 + 30_000);
+      expect(ask("e", 60_000).refusal).toBeNull();
+      expect(ask("f", 60_001)).toMatchObject({ refusal: { retryAfterMs: 9_999 } });
     }));
 
   it("counts a reservation in full until it is settled, and what was used for a minute after", () =>
     inWindow((window) => {
-      const limits = { rpm: null, tpm: 100 };
-      expect(window.reserve("a", "k", 80, limits, t0)).toBeNull();
-      expect(window.reserve("b", "k", 30, limits, t0 + 70_000)).toMatchObject({ kind: "tokens" });
-      window.settle("a", 50, t0 + 70_000);
-      expect(window.reserve("b", "k", 51, limits, t0 + 80_000)).toMatchObject({
-        used: 50,
-        retryAfterMs: 50_000,
-      });
-      expect(window.reserve("b", "k", 50, limits, t0 + 80_000)).toBeNull();
-      window.settle("b", 0, t0 + 81_000);
-      expect(window.reserve("c", "k", 100, limits, t0 + 130_000)).toBeNull();
+      const ask = (id: string, tokens: number, at: number) =>
+        window.reserve(id, "k", tokens, ofKey({ tpm: 100 }), t0 + at).refusal;
+      expect(ask("a", 80, 0)).toBeNull();
+      expect(ask("b", 30, 70_000)).toMatchObject({ kind: "tokens" });
+      window.settle("a", "k", 50, t0 + 70_000);
+      expect(ask("b", 51, 80_000)).toMatchObject({ used: 50, retryAfterMs: 50_000 });
+      expect(ask("b", 50, 80_000)).toBeNull();
+      window.settle("b", "k", 0, t0 + 81_000);
+      expect(ask("c", 100, 130_000)).toBeNull();
     }));
 
-  it("corrects a reservation while it runs", () =>
+  it("corrects a reservation while it runs, and releases what was refused", () =>
     inWindow((window) => {
-      const limits = { rpm: null, tpm: 100 };
+      const limits = ofKey({ rpm: 2, tpm: 100 });
       window.reserve("a", "k", 90, limits, t0);
       window.correct("a", 40, t0 + 1);
-      expect(window.reserve("b", "k", 60, limits, t0 + 2)).toBeNull();
-    }));
-
-  it("releases what was refused, request and tokens", () =>
-    inWindow((window) => {
-      const limits = { rpm: 1, tpm: 100 };
-      window.reserve("a", "k", 100, limits, t0);
-      window.release("a");
-      expect(window.reserve("b", "k", 100, limits, t0 + 1)).toBeNull();
+      expect(window.reserve("b", "k", 60, limits, t0 + 2).refusal).toBeNull();
+      window.release("b");
+      expect(window.reserve("c", "k", 60, limits, t0 + 3).refusal).toBeNull();
     }));
 
   it("reports that a request larger than the limit can never pass", () =>
     inWindow((window) => {
-      expect(window.reserve("a", "k", 101, { rpm: null, tpm: 100 }, t0)).toMatchObject({
-        retryAfterMs: null,
-      });
+      for (const limits of [ofKey({ tpm: 100 }), ofTenant({ tokensPerMonth: 100 })]) {
+        expect(window.reserve("a", "k", 101, limits, t0)).toMatchObject({
+          refusal: { retryAfterMs: null },
+        });
+      }
     }));
 
   it("takes a reservation that nobody settles as spent when its lease ends", () =>
     inWindow((window) => {
-      const limits = { rpm: null, tpm: 100 };
-      window.reserve("lost", "k", 100, limits, t0);
-      expect(window.reserve("b", "k", 1, limits, t0 + 179_000)).not.toBeNull();
-      expect(window.reserve("b", "k", 1, limits, t0 + 239_000)).not.toBeNull();
-      expect(window.reserve("b", "k", 1, limits, t0 + 240_001)).toBeNull();
+      const ask = (at: number) => window.reserve("b", "k", 1, ofKey({ tpm: 100 }), t0 + at).refusal;
+      window.reserve("lost", "k", 100, ofKey({ tpm: 100 }), t0);
+      expect(ask(179_000)).not.toBeNull();
+      expect(ask(239_000)).not.toBeNull();
+      expect(ask(240_001)).toBeNull();
+    }));
+
+  it("lets so many requests run at once", () =>
+    inWindow((window) => {
+      const ask = (id: string, at: number) =>
+        window.reserve(id, "k", 1, ofKey({ maxConcurrent: 2 }), t0 + at).refusal;
+      expect([ask("a", 0), ask("b", 0)]).toEqual([null, null]);
+      expect(ask("c", 1)).toMatchObject({ kind: "concurrent", limit: 2, used: 2 });
+      window.settle("a", "k", 1, t0 + 2);
+      expect(ask("c", 3)).toBeNull();
+      // Whoever is never heard of again runs no longer.
+      expect(ask("d", 180_002)).toBeNull();
+    }));
+
+  it("holds a month's tokens, what runs included, and begins anew with the next month", () =>
+    inWindow((window) => {
+      const ask = (id: string, tokens: number, at: number) =>
+        window.reserve(id, "k", tokens, ofKey({ tokensPerMonth: 100 }), t0 + at).refusal;
+      expect(ask("a", 60, 0)).toBeNull();
+      expect(ask("b", 41, 1)).toMatchObject({
+        ...{ kind: "monthly", used: 60 },
+        retryAfterMs: Date.UTC(2027, 1) - t0 - 1,
+      });
+      window.settle("a", "k", 70, t0 + 2);
+      // Told twice, booked once.
+      window.settle("a", "k", 70, t0 + 3);
+      expect(window.month(t0 + 4)).toEqual({ tenant: 70, keys: { k: 70 } });
+      expect(ask("b", 31, 3_600_000)).toMatchObject({ used: 70 });
+      expect(ask("b", 31, month)).toBeNull();
+    }));
+
+  it("books what needed no reservation", () =>
+    inWindow((window) => {
+      window.settle("a", "k", 30, t0);
+      window.settle("b", "other", 12, t0);
+      expect(window.month(t0)).toEqual({ tenant: 42, keys: { k: 30, other: 12 } });
+      expect(window.reserve("c", "k", 1, ofKey({ tpm: 30 }), t0 + 1).refusal).toMatchObject({
+        used: 30,
+      });
+    }));
+
+  it("bounds the keys of a tenant together", () =>
+    inWindow((window) => {
+      const ask = (id: string, key: string) =>
+        window.reserve(id, key, 40, ofTenant({ tpm: 100, rpm: 9 }), t0);
+      expect(ask("a", "one")).toMatchObject({
+        standing: { tokens: { limit: 100, remaining: 60 } },
+      });
+      expect(ask("b", "two").refusal).toBeNull();
+      expect(ask("c", "three")).toMatchObject({
+        refusal: { kind: "tokens", of: "tenant", used: 80 },
+      });
     }));
 });
 
@@ -156,5 +214,62 @@ describe("a key's limits", () => {
     expect(states).toEqual(["miss", "hit", "hit", "hit"]);
     expect((await chat(key, script, { max_tokens: 120 })).status).toBe(200);
     expect((await chat(key, script, { max_tokens: 120 })).status).toBe(429);
+  });
+
+  it("are told to the client, and so is what is left", async () => {
+    const { key } = await makeKey("limits-headers", { rpm: 5, tpm: 10_000 });
+    const { headers } = await chat(key, "hi", { max_tokens: 10 });
+    expect(headers.get("x-ratelimit-limit-requests")).toBe("5");
+    expect(headers.get("x-ratelimit-remaining-requests")).toBe("4");
+    expect(headers.get("x-ratelimit-limit-tokens")).toBe("10000");
+    expect(Number(headers.get("x-ratelimit-remaining-tokens"))).toBeLessThan(10_000);
+    expect(headers.get("openai-processing-ms")).toMatch(/^\d+$/);
+    const free = await makeKey("limits-headers");
+    expect((await chat(free.key, "hi")).headers.has("x-ratelimit-limit-requests")).toBe(false);
+  });
+});
+
+describe("a tenant's limits", () => {
+  const admin = (path: string, body?: object) =>
+    call(`/admin/v1/tenants${path}`, {
+      headers: adminHeaders,
+      ...(body && { method: "PATCH", body: JSON.stringify(body) }),
+    });
+
+  it("hold over all its keys, at once and in a month", async () => {
+    const [one, two] = [await makeKey("limits-tenant"), await makeKey("limits-tenant")];
+    expect((await admin("/limits-tenant", { max_concurrent: 1 })).status).toBe(200);
+    forgetKeys();
+    const slow = { serial: "word ".repeat(20), stepMs: 20 };
+    const running = chat(one.key, slow, { max_tokens: 30 });
+    await expect.poll(async () => (await chat(two.key, "hi")).status).toBe(429);
+    await (await running).text();
+    await expect.poll(async () => (await chat(two.key, "hi")).status).toBe(200);
+
+    const { month } = await (await admin("/limits-tenant")).json<{
+      month: { tokens: number; keys: Record<string, number> };
+    }>();
+    expect(month.keys[one.id]).toBeGreaterThanOrEqual(20);
+    expect(month.tokens).toBe((month.keys[one.id] ?? 0) + (month.keys[two.id] ?? 0));
+
+    const left = { max_concurrent: null, tokens_per_month: month.tokens + 5 };
+    await admin("/limits-tenant", left);
+    forgetKeys();
+    const refused = await chat(two.key, "hi", { max_tokens: 100 });
+    expect(refused.status).toBe(429);
+    expect(await refused.json()).toMatchObject({ error: { code: "insufficient_quota" } });
+  });
+
+  it("are listed and changed by the operator, and nothing else is", async () => {
+    await makeKey("limits-admin");
+    expect((await admin("/limits-admin", { rpm: 7 })).status).toBe(200);
+    expect(await (await admin("?limit=1000")).json()).toMatchObject({
+      tenants: expect.arrayContaining([
+        expect.objectContaining({ id: "limits-admin", rpm: 7, tpm: null }),
+      ]),
+    });
+    expect((await admin("/nobody")).status).toBe(404);
+    expect((await admin("/nobody", { rpm: 1 })).status).toBe(404);
+    expect((await admin("/limits-admin", { rmp: 1 })).status).toBe(400);
   });
 });

@@ -1,33 +1,53 @@
-// One request's share of its key's limits: reserved before anything runs, corrected once the prompt's
-// length is known, settled when the request ends.
+// One request's share of the limits of its key and tenant: reserved before anything runs, corrected once the
+// prompt's length is known, settled when the request ends.
 import { ApiError } from "../api-error.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { type Environment, tenantObject } from "../environment.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
-import type { Refusal, Settlement } from "./window.ts";
+import { isLimited } from "./limits.ts";
+import type { Left, Refusal, Settlement, Standing } from "./window.ts";
 
 /** A long answer renews its reservation this often. */
 const renewalMs = 60_000;
 
-function limitError({ kind, limit, used, requested, retryAfterMs }: Refusal): ApiError {
-  const unit = kind === "requests" ? "requests per min (RPM)" : "tokens per min (TPM)";
+const units: Record<Refusal["kind"], string> = {
+  requests: "requests per min (RPM)",
+  tokens: "tokens per min (TPM)",
+  concurrent: "requests at once",
+  monthly: "tokens per month",
+};
+
+function limitError({ kind, of, limit, used, requested, retryAfterMs }: Refusal): ApiError {
   const numbers = `Limit ${limit}, used ${used}, requested ${requested}`;
-  const options = { type: "rate_limit_error" as const, code: "rate_limit_exceeded" };
+  const code = kind === "monthly" ? "insufficient_quota" : "rate_limit_exceeded";
+  const type = "rate_limit_error" as const;
   if (retryAfterMs === null) {
     // Waiting does not help; SDKs would otherwise retry.
     return new ApiError(
       429,
-      `This request is larger than the key's limit on ${unit}: ${numbers}. Lower max_tokens or shorten the prompt.`,
-      { ...options, headers: { "x-should-retry": "false" } },
+      `This request is larger than the ${of}'s limit on ${units[kind]}: ${numbers}. Lower max_tokens or shorten the prompt.`,
+      { type, code, headers: { "x-should-retry": "false" } },
     );
   }
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
+  const headers: Record<string, string> = { "retry-after": String(seconds) };
+  if (kind === "monthly") headers["x-should-retry"] = "false";
+  if (kind === "requests" || kind === "tokens") {
+    Object.assign(headers, leftHeaders(kind, { limit, remaining: Math.max(0, limit - used) }));
+  }
   return new ApiError(
     429,
-    `Rate limit reached on ${unit}: ${numbers}. Please try again in ${seconds} s.`,
-    { ...options, headers: { "retry-after": String(seconds) } },
+    `Rate limit of the ${of} reached on ${units[kind]}: ${numbers}. Please try again in ${seconds} s.`,
+    { type, code, headers },
   );
 }
+
+const leftHeaders = (kind: "requests" | "tokens", { limit, remaining }: Left) => ({
+  [`x-ratelimit-limit-${kind}`]: String(limit),
+  [`x-ratelimit-remaining-${kind}`]: String(remaining),
+  // What is counted now has left the window then.
+  [`x-ratelimit-reset-${kind}`]: "1m0s",
+});
 
 /**
  * Keys that have spent their requests: the refusal, and until when it holds. In this isolate only; it keeps a
@@ -47,8 +67,9 @@ export class Reservation {
   readonly #env: Environment;
   readonly #caller: Caller;
   readonly #requestId: string;
-  /** When the tenant's object last heard of it; null: the key has no limits, nothing is reserved. */
+  /** When the tenant's object last heard of it; null: there are no limits, nothing is reserved. */
   #renewedAt: number | null = null;
+  #standing: Standing | null = null;
 
   constructor(env: Environment, caller: Caller, requestId: string) {
     this.#env = env;
@@ -56,13 +77,22 @@ export class Reservation {
     this.#requestId = requestId;
   }
 
+  /** OpenAI's headers about what is left; none if there are no limits. */
+  get headers(): Record<string, string> {
+    const { requests = null, tokens = null } = this.#standing ?? {};
+    return {
+      ...(requests && leftHeaders("requests", requests)),
+      ...(tokens && leftHeaders("tokens", tokens)),
+    };
+  }
+
   /** Throws a 429 ApiError if the key is known to have no requests left. Costs no call. */
   checkSpent(): void {
-    const { keyId, rpm } = this.#caller;
+    const { keyId, limits } = this.#caller;
     const known = spent.get(keyId);
     if (!known) return;
     const retryAfterMs = known.until - Date.now();
-    if (retryAfterMs > 0 && rpm === known.refusal.limit) {
+    if (retryAfterMs > 0 && limits[known.refusal.of].rpm === known.refusal.limit) {
       throw limitError({ ...known.refusal, retryAfterMs });
     }
     spent.delete(keyId);
@@ -70,23 +100,25 @@ export class Reservation {
 
   /**
    * Counts a request that was refused before it reserved anything: it costs a request and no tokens. Throws a
-   * 429 ApiError if the key has none left.
+   * 429 ApiError if there is none left.
    */
   async countRefused(): Promise<void> {
-    if (this.#renewedAt !== null || this.#caller.rpm === null) return;
+    const { key, tenant } = this.#caller.limits;
+    if (this.#renewedAt !== null || (key.rpm === null && tenant.rpm === null)) return;
     await this.reserve(0);
     await this.finish({ tokens: 0 }, null);
   }
 
-  /** Throws a 429 ApiError if the key has no room for `tokens` in this minute. */
+  /** Throws a 429 ApiError if the key or its tenant has no room for `tokens`. */
   async reserve(tokens: number): Promise<void> {
-    const { keyId, rpm, tpm } = this.#caller;
-    if (rpm === null && tpm === null) return;
-    const refusal = await this.#tenant.reserve(this.#requestId, keyId, tokens, { rpm, tpm });
-    if (refusal) {
-      markSpent(keyId, refusal);
-      throw limitError(refusal);
+    const { keyId, limits } = this.#caller;
+    if (!isLimited(limits.key) && !isLimited(limits.tenant)) return;
+    const reserved = await this.#tenant.reserve(this.#requestId, keyId, tokens, limits);
+    if (reserved.refusal) {
+      markSpent(keyId, reserved.refusal);
+      throw limitError(reserved.refusal);
     }
+    this.#standing = reserved.standing;
     this.#renewedAt = Date.now();
   }
 
@@ -106,8 +138,7 @@ export class Reservation {
 
   /** Ends it. The usage row, if there is one, is safe when this returns. */
   async finish(settlement: Settlement, row: UsageRow | null): Promise<void> {
-    const its = this.#renewedAt === null ? "unlimited" : settlement;
-    await this.#tenant.finish(this.#requestId, its, row);
+    await this.#tenant.finish(this.#requestId, this.#caller.keyId, settlement, row);
   }
 
   get #tenant() {

@@ -1,6 +1,7 @@
-// Requests and tokens per minute, exact: a sliding window over the object's own table. Tokens are
-// reserved before anything runs, so that concurrent requests can't spend the same ones, and settled to
-// what was used.
+// What a tenant's keys have spent and reserved, exact: a sliding window of a minute, and the calendar month, over
+// the object's own tables. Tokens are reserved before anything runs, so that concurrent requests can't spend the
+// same ones, and settled to what was used.
+import type { Holder, Limits } from "./limits.ts";
 
 const windowMs = 60_000;
 /** A reservation whose request never comes back (its isolate died) counts as spent after this. */
@@ -8,16 +9,12 @@ const leaseMs = 180_000;
 /** When to try again if running requests hold the tokens. */
 const soonMs = 2_000;
 
-export interface Limits {
-  rpm: number | null;
-  tpm: number | null;
-}
-
-/** How a reservation ends: with what the request cost, or as if it had never been made. */
-export type Settlement = { tokens: number } | "release" | "unlimited";
+/** How a request ends: with what it cost, or as if it had never been made. */
+export type Settlement = { tokens: number } | "release";
 
 export interface Refusal {
-  kind: "requests" | "tokens";
+  kind: "requests" | "tokens" | "concurrent" | "monthly";
+  of: Holder;
   limit: number;
   used: number;
   requested: number;
@@ -25,7 +22,40 @@ export interface Refusal {
   retryAfterMs: number | null;
 }
 
-export class LimitWindow {
+/** A limit of a minute, and what is left of it. */
+export interface Left {
+  limit: number;
+  remaining: number;
+}
+
+/** What is left after a request was let through; null: there is no such limit. Of key and tenant the tighter one. */
+export interface Standing {
+  requests: Left | null;
+  tokens: Left | null;
+}
+
+export type Reserved = { refusal: Refusal } | { refusal: null; standing: Standing };
+
+/** Of a key, or of the tenant. */
+interface Spent {
+  requests: number;
+  tokens: number;
+  running: number;
+  /** Tokens of this month, reserved ones included. */
+  month: number;
+}
+
+const monthOf = (now: number) => new Date(now).toISOString().slice(0, 7);
+
+function nextMonth(now: number): number {
+  const at = new Date(now);
+  return Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + 1);
+}
+
+/** The month's counter of the tenant; a key's is under its id. */
+const wholeTenant = "";
+
+export class SpendingWindow {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -36,60 +66,109 @@ export class LimitWindow {
       tokens INTEGER NOT NULL, settled INTEGER NOT NULL, open INTEGER NOT NULL)`);
     sql.exec("CREATE INDEX IF NOT EXISTS spending_by_key ON spending (key_id, at)");
     sql.exec("CREATE INDEX IF NOT EXISTS spending_by_settled ON spending (settled)");
+    sql.exec(`CREATE TABLE IF NOT EXISTS months (
+      key_id TEXT NOT NULL, month TEXT NOT NULL, tokens INTEGER NOT NULL,
+      PRIMARY KEY (key_id, month))`);
   }
 
-  /** Takes one request and `tokens` from the key's minute. Returns null on success. */
+  /** Takes one request and `tokens`, if neither the key's nor the tenant's limits refuse it. */
   reserve(
     requestId: string,
     keyId: string,
     tokens: number,
-    { rpm, tpm }: Limits,
+    limits: Record<Holder, Limits>,
     now = Date.now(),
-  ): Refusal | null {
-    const since = now - windowMs;
-    this.#sql.exec("DELETE FROM spending WHERE settled <= ? AND at <= ?", since, since);
-    const { requests, used } = this.#sql
-      .exec<{ requests: number; used: number }>(
-        `SELECT count(CASE WHEN at > ? THEN 1 END) AS requests,
-          coalesce(sum(CASE WHEN settled > ? THEN tokens END), 0) AS used
-        FROM spending WHERE key_id = ?`,
-        ...[since, since, keyId],
-      )
-      .one();
-    if (rpm !== null && requests >= rpm) {
-      const retryAfterMs = this.#requestFreed(keyId, since, requests - rpm) - since;
-      return { kind: "requests", limit: rpm, used: requests, requested: 1, retryAfterMs };
-    }
-    if (tpm !== null && used + tokens > tpm) {
-      const refusal = { kind: "tokens" as const, limit: tpm, used, requested: tokens };
-      if (tokens > tpm) return { ...refusal, retryAfterMs: null };
-      const retryAfterMs = this.#tokensFreed(keyId, now, used + tokens - tpm) - now;
-      return { ...refusal, retryAfterMs };
+  ): Reserved {
+    this.#prune(now);
+    const standing: Standing = { requests: null, tokens: null };
+    for (const of of ["tenant", "key"] as const) {
+      const its = limits[of];
+      const spent = this.#spent(of === "key" ? keyId : null, now);
+      const refusal = this.#refusal(its, spent, tokens, of === "key" ? keyId : null, now);
+      if (refusal) return { refusal: { ...refusal, of } };
+      standing.requests = tighter(standing.requests, its.rpm, spent.requests + 1);
+      standing.tokens = tighter(standing.tokens, its.tpm, spent.tokens + tokens);
     }
     this.#sql.exec(
       "INSERT OR REPLACE INTO spending VALUES (?, ?, ?, ?, ?, 1)",
       ...[requestId, keyId, now, tokens, now + leaseMs],
     );
+    return { refusal: null, standing };
+  }
+
+  /** `keyId` null: of the whole tenant. */
+  #spent(keyId: string | null, now: number): Spent {
+    const since = now - windowMs;
+    const minute = this.#sql
+      .exec<Omit<Spent, "month"> & { reserved: number }>(
+        `SELECT count(CASE WHEN at > ? THEN 1 END) AS requests,
+          coalesce(sum(CASE WHEN settled > ? THEN tokens END), 0) AS tokens,
+          count(CASE WHEN open = 1 AND settled > ? THEN 1 END) AS running,
+          coalesce(sum(CASE WHEN open = 1 THEN tokens END), 0) AS reserved
+        FROM spending WHERE ? IS NULL OR key_id = ?`,
+        ...[since, since, now, keyId, keyId],
+      )
+      .one();
+    const { requests, tokens, running, reserved } = minute;
+    return { requests, tokens, running, month: this.#monthTokens(keyId, now) + reserved };
+  }
+
+  #monthTokens(keyId: string | null, now: number): number {
+    const [row] = this.#sql.exec<{ tokens: number }>(
+      "SELECT tokens FROM months WHERE key_id = ? AND month = ?",
+      ...[keyId ?? wholeTenant, monthOf(now)],
+    );
+    return row?.tokens ?? 0;
+  }
+
+  #refusal(
+    { rpm, tpm, maxConcurrent, tokensPerMonth }: Limits,
+    spent: Spent,
+    tokens: number,
+    keyId: string | null,
+    now: number,
+  ): Omit<Refusal, "of"> | null {
+    if (maxConcurrent !== null && spent.running >= maxConcurrent) {
+      const facts = { limit: maxConcurrent, used: spent.running, requested: 1 };
+      return { kind: "concurrent", ...facts, retryAfterMs: soonMs };
+    }
+    if (rpm !== null && spent.requests >= rpm) {
+      const retryAfterMs = this.#requestFreed(keyId, now, spent.requests - rpm) - now;
+      return { kind: "requests", limit: rpm, used: spent.requests, requested: 1, retryAfterMs };
+    }
+    if (tokensPerMonth !== null && spent.month + tokens > tokensPerMonth) {
+      const facts = { limit: tokensPerMonth, used: spent.month, requested: tokens };
+      const retryAfterMs = tokens > tokensPerMonth ? null : nextMonth(now) - now;
+      return { kind: "monthly", ...facts, retryAfterMs };
+    }
+    if (tpm !== null && spent.tokens + tokens > tpm) {
+      const facts = { limit: tpm, used: spent.tokens, requested: tokens };
+      if (tokens > tpm) return { kind: "tokens", ...facts, retryAfterMs: null };
+      const retryAfterMs = this.#tokensFreed(keyId, now, spent.tokens + tokens - tpm) - now;
+      return { kind: "tokens", ...facts, retryAfterMs };
+    }
     return null;
   }
 
-  /** Arrival of the request that must leave the window before another one fits. */
-  #requestFreed(keyId: string, since: number, older: number): number {
+  /** When the request will have left the window that must before another one fits. */
+  #requestFreed(keyId: string | null, now: number, older: number): number {
     const { at } = this.#sql
       .exec<{ at: number }>(
-        "SELECT at FROM spending WHERE key_id = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?",
-        ...[keyId, since, older],
+        `SELECT at FROM spending WHERE (? IS NULL OR key_id = ?) AND at > ?
+        ORDER BY at LIMIT 1 OFFSET ?`,
+        ...[keyId, keyId, now - windowMs, older],
       )
       .one();
-    return at;
+    return at + windowMs;
   }
 
   /** When `tokens` of what is counted now will have left the window. */
-  #tokensFreed(keyId: string, now: number, tokens: number): number {
+  #tokensFreed(keyId: string | null, now: number, tokens: number): number {
     let left = tokens;
     const counted = this.#sql.exec<{ tokens: number; settled: number }>(
-      "SELECT tokens, settled FROM spending WHERE key_id = ? AND settled > ? ORDER BY settled",
-      ...[keyId, now - windowMs],
+      `SELECT tokens, settled FROM spending WHERE (? IS NULL OR key_id = ?) AND settled > ?
+      ORDER BY settled`,
+      ...[keyId, keyId, now - windowMs],
     );
     for (const row of counted) {
       // A running request may settle at any moment, and free most of what it reserved.
@@ -108,16 +187,49 @@ export class LimitWindow {
     );
   }
 
-  /** Books what the request cost. */
-  settle(requestId: string, tokens: number, now = Date.now()): void {
-    this.#sql.exec(
-      "UPDATE spending SET tokens = ?, settled = ?, open = 0 WHERE request_id = ? AND open = 1",
-      ...[tokens, now, requestId],
+  /** Books what the request cost, once: also of one that needed no reservation. */
+  settle(requestId: string, keyId: string, tokens: number, now = Date.now()): void {
+    this.#prune(now);
+    const booked = this.#sql.exec(
+      `INSERT INTO spending VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (request_id)
+      DO UPDATE SET tokens = excluded.tokens, settled = excluded.settled, open = 0 WHERE open = 1
+      RETURNING request_id`,
+      ...[requestId, keyId, now, tokens, now],
     );
+    if (booked.toArray().length === 0 || tokens === 0) return;
+    for (const each of [wholeTenant, keyId]) {
+      this.#sql.exec(
+        `INSERT INTO months VALUES (?, ?, ?) ON CONFLICT (key_id, month)
+        DO UPDATE SET tokens = tokens + excluded.tokens`,
+        ...[each, monthOf(now), tokens],
+      );
+    }
   }
 
   /** Removes the reservation of a request that was refused before anything ran. */
   release(requestId: string): void {
     this.#sql.exec("DELETE FROM spending WHERE request_id = ? AND open = 1", requestId);
   }
+
+  /** Tokens of this month: of the tenant, and of each key that spent any. */
+  month(now = Date.now()): { tenant: number; keys: Record<string, number> } {
+    const rows = this.#sql.exec<{ key_id: string; tokens: number }>(
+      "SELECT key_id, tokens FROM months WHERE month = ?",
+      monthOf(now),
+    );
+    const keys = Object.fromEntries([...rows].map(({ key_id, tokens }) => [key_id, tokens]));
+    const { [wholeTenant]: tenant = 0, ...others } = keys;
+    return { tenant, keys: others };
+  }
+
+  #prune(now: number): void {
+    const since = now - windowMs;
+    this.#sql.exec("DELETE FROM spending WHERE settled <= ? AND at <= ?", since, since);
+  }
+}
+
+function tighter(known: Left | null, limit: number | null, used: number): Left | null {
+  if (limit === null) return known;
+  const remaining = Math.max(0, limit - used);
+  return known && known.remaining <= remaining ? known : { limit, remaining };
 }

@@ -1,20 +1,26 @@
 // One object per tenant: the limits of its keys, and its usage rows on their way to D1.
 import { DurableObject } from "cloudflare:workers";
-import { type Limits, LimitWindow, type Refusal, type Settlement } from "../limits/window.ts";
+import type { Holder, Limits } from "../limits/limits.ts";
+import { type Reserved, type Settlement, SpendingWindow } from "../limits/window.ts";
 import { UsageOutbox } from "../usage/outbox.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
 
 export class TenantObject extends DurableObject<{ DB: D1Database }> {
-  readonly #window: LimitWindow;
+  readonly #window: SpendingWindow;
   readonly #outbox: UsageOutbox;
 
   constructor(state: DurableObjectState, env: { DB: D1Database }) {
     super(state, env);
-    this.#window = new LimitWindow(state.storage.sql);
+    this.#window = new SpendingWindow(state.storage.sql);
     this.#outbox = new UsageOutbox(state.storage, env.DB);
   }
 
-  reserve(requestId: string, keyId: string, tokens: number, limits: Limits): Refusal | null {
+  reserve(
+    requestId: string,
+    keyId: string,
+    tokens: number,
+    limits: Record<Holder, Limits>,
+  ): Reserved {
     return this.#window.reserve(requestId, keyId, tokens, limits);
   }
 
@@ -22,11 +28,21 @@ export class TenantObject extends DurableObject<{ DB: D1Database }> {
     this.#window.correct(requestId, tokens);
   }
 
-  /** Ends a request: settles its limits and takes its usage row. The row is safe when this returns. */
-  async finish(requestId: string, settlement: Settlement, row: UsageRow | null): Promise<void> {
+  /** Ends a request: settles what it spent and takes its usage row. The row is safe when this returns. */
+  async finish(
+    requestId: string,
+    keyId: string,
+    settlement: Settlement,
+    row: UsageRow | null,
+  ): Promise<void> {
     if (settlement === "release") this.#window.release(requestId);
-    else if (settlement !== "unlimited") this.#window.settle(requestId, settlement.tokens);
+    else this.#window.settle(requestId, keyId, settlement.tokens);
     if (row) await this.#outbox.put(row);
+  }
+
+  /** Tokens of this month: of the tenant, and of each key that spent any. */
+  month(): ReturnType<SpendingWindow["month"]> {
+    return this.#window.month();
   }
 
   /** Every row taken so far is in D1 when this returns. Throws if D1 can't be reached. */
