@@ -27,6 +27,8 @@ const help = `npm run admin -- COMMAND [options]
                                      --models A,B=NAME: the models to serve, B under the server's name NAME
                                      --max-requests N: at once; --max-tokens N: for requests that name none
   upstreams remove ID
+  cache purge [--tenant T] [--models M]
+                                     forgets cached answers: a tenant's, a model's, or all
 
 Settings; "none" takes a limit, an expiry or a list of models away:
   --name NAME
@@ -234,7 +236,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     if (id) return `/tenants/${encodeURIComponent(id)}`;
     throw new UsageError(`tenants ${verb} takes a tenant's name; see tenants list`);
   };
-  const verbs = ["keys", "tenants", "upstreams"];
+  const verbs = ["keys", "tenants", "upstreams", "cache"];
   switch (noun && verbs.includes(noun) ? `${noun} ${verb}` : noun) {
     case "keys list": {
       const keys = await pages("/keys", "keys", "after");
@@ -282,6 +284,12 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
       const pool = await call("GET", "/pool");
       return { json: pool, text: lines((pool.workers as Json[]).map(workerLine)) };
     }
+    case "cache purge": {
+      const { tenant, models: model } = values;
+      const query = new URLSearchParams({ ...(tenant && { tenant }), ...(model && { model }) });
+      const done = await call("DELETE", `/cache?${query}`);
+      return one(done, ({ purged }) => `${purged} answers are forgotten\n`);
+    }
     case "upstreams list": {
       const all = await call("GET", "/upstreams");
       return { json: all, text: lines((all.upstreams as Json[]).map(upstreamLine)) };
@@ -297,7 +305,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     }
     default:
       throw new UsageError(
-        "say what to do: keys, tenants, audit, usage, pool or upstreams; see --help",
+        "say what to do: keys, tenants, audit, usage, pool, upstreams or cache; see --help",
       );
   }
 }

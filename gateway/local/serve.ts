@@ -25,10 +25,13 @@ export interface LocalGateway {
 }
 
 /** The variables of wrangler.toml that the environment sets otherwise. */
-const variables = (): Record<string, string> => {
-  const { ANABRANCH_CORS_ORIGINS: origins } = process.env;
-  return origins === undefined ? {} : { ANABRANCH_CORS_ORIGINS: origins };
-};
+const variables = (): Record<string, string> =>
+  Object.fromEntries(
+    ["ANABRANCH_CORS_ORIGINS", "ANABRANCH_CACHE_HOURS", "ANABRANCH_CACHE_MB"].flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 
 const urlHost = (host: string) => (host.includes(":") ? `[${host}]` : host);
 /** How much longer than its answers a gateway may take to end. */

@@ -9,6 +9,7 @@ import { drainGateway } from "./admin/drain-gateway.ts";
 import { listKeys } from "./admin/list-keys.ts";
 import { listTenants } from "./admin/list-tenants.ts";
 import { listUpstreams } from "./admin/list-upstreams.ts";
+import { purgeCache } from "./admin/purge-cache.ts";
 import { removeUpstream } from "./admin/remove-upstream.ts";
 import { usageReport } from "./admin/report-usage.ts";
 import { revokeKey } from "./admin/revoke-key.ts";
@@ -56,6 +57,7 @@ export const routes: readonly Route[] = [
   addUpstream,
   listUpstreams,
   removeUpstream,
+  purgeCache,
   drainGateway,
 ];
 

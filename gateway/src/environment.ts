@@ -12,6 +12,9 @@ export interface Environment {
   ANABRANCH_ACCESS_LOG?: string;
   /** The origins whose web pages may call /v1, after commas; "*": all. Default: none. */
   ANABRANCH_CORS_ORIGINS?: string;
+  /** How long answers are cached, and how much of a tenant's: 24 and 64. */
+  ANABRANCH_CACHE_HOURS?: string;
+  ANABRANCH_CACHE_MB?: string;
   /** "on": one isolate serves everything, on a machine of its own, and may be drained. */
   ANABRANCH_LOCAL?: string;
   ANABRANCH_KEY_SECRET: string;

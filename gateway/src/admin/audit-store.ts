@@ -11,7 +11,8 @@ export type AuditAction =
   | "key.revoke"
   | "tenant.change"
   | "upstream.add"
-  | "upstream.remove";
+  | "upstream.remove"
+  | "cache.purge";
 export type AuditRow = typeof audit.$inferSelect;
 
 interface Change {

@@ -43,8 +43,11 @@ export interface AnswerKey {
   input: Canonical;
 }
 
-export async function answerKey(key: AnswerKey): Promise<string> {
-  const text = canonical({ ...key });
+export const answerKey = (key: AnswerKey): Promise<string> => hashOf({ ...key });
+
+/** In hex. */
+export async function hashOf(value: Canonical): Promise<string> {
+  const text = canonical(value);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return hex(new Uint8Array(digest));
 }

@@ -2,9 +2,19 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { fakeModel } from "../../test/fake-script.ts";
-import { chat, events, type MadeKey, makeKey, register } from "../../test/gateway-client.ts";
-import { answersObject } from "../environment.ts";
+import {
+  adminHeaders,
+  bearer,
+  call,
+  chat,
+  events,
+  type MadeKey,
+  makeKey,
+  register,
+} from "../../test/gateway-client.ts";
+import { answersObject, tenantObject } from "../environment.ts";
 import { type AnswerKey, answerKey } from "./answer-key.ts";
+import { messageStream } from "./frames.ts";
 
 // Workers fall silent soon, so each test has one that was just heard from.
 beforeEach(() => register(0));
@@ -136,23 +146,169 @@ describe("the answer cache", () => {
   });
 });
 
+describe("equal requests at the same time", () => {
+  const slow = { serial: "a b c d e f g h i j k l m n o p ", stepMs: 30 };
+  /** How many answers workers decoded for the tenant. */
+  const decoded = async ({ tenant }: MadeKey) => {
+    await tenantObject(env, tenant).flush();
+    const rows = env.DB.prepare(
+      "SELECT count(*) AS n FROM usage WHERE tenant_id = ? AND cache = 'miss'",
+    );
+    return (await rows.bind(tenant).first<{ n: number }>())?.n;
+  };
+  const textOf = async (response: Response) =>
+    (await response.json<{ choices: { message: { content: string } }[] }>()).choices[0]?.message
+      .content;
+
+  it("are decoded once, and each client gets the whole, streamed or not", async () => {
+    const streams = Array.from({ length: 5 }, () =>
+      chat(mine.key, slow, { ...fixed, stream: true }),
+    );
+    const wholes = Array.from({ length: 15 }, () => chat(mine.key, slow, fixed));
+    const texts = await Promise.all([
+      ...streams.map(async (stream) => {
+        const chunks = await events(await stream);
+        const pieces = chunks.map(
+          ({ choices }) => (choices as { delta: { content?: string } }[])[0]?.delta.content,
+        );
+        return pieces.join("");
+      }),
+      ...wholes.map(async (whole) => textOf(await whole)),
+    ]);
+    expect(new Set(texts)).toEqual(new Set([slow.serial]));
+    expect(await decoded(mine)).toBe(1);
+  });
+
+  it("of another tenant are decoded for it", async () => {
+    await Promise.all(
+      [chat(mine.key, slow, fixed), chat(theirs.key, slow, fixed)].map(async (each) =>
+        (await each).text(),
+      ),
+    );
+    expect([await decoded(mine), await decoded(theirs)]).toEqual([1, 1]);
+  });
+
+  it("go on if the one that led them leaves", async () => {
+    const leader = await chat(mine.key, slow, { ...fixed, stream: true });
+    const followers = Array.from({ length: 3 }, () => chat(mine.key, slow, fixed));
+    const reader = leader.body?.getReader();
+    await reader?.read();
+    await scheduler.wait(200);
+    await reader?.cancel();
+    const texts = await Promise.all(followers.map(async (each) => textOf(await each)));
+    expect(texts).toEqual([slow.serial, slow.serial, slow.serial]);
+    // The one that led, and the one that took its place.
+    await expect.poll(() => decoded(mine)).toBe(2);
+  });
+
+  it("go on if the one that led them is never heard of again", async () => {
+    const stub = answersObject(env, "silent");
+    const opened = await stub.open("key", "gone", "");
+    expect(opened.kind).toBe("lead");
+    await stub.tell("key", "gone", null);
+    const followed = await stub.open("key", "next", "");
+    if (followed.kind !== "follow") throw new Error(followed.kind);
+    const { messages } = messageStream(followed.stream);
+    await expect(messages.next()).rejects.toThrow(/lost/);
+    expect((await stub.open("key", "next", "")).kind).toBe("lead");
+    await stub.abandon("key", "next");
+  });
+});
+
+describe("Idempotency-Key", () => {
+  const ask = (key: string, idempotency: string, fields: object = {}) => {
+    const body = {
+      model: "fake",
+      messages: [{ role: "user", content: JSON.stringify(script) }],
+      ...fields,
+    };
+    return call("/v1/chat/completions", {
+      method: "POST",
+      headers: { ...bearer(key), "idempotency-key": idempotency },
+      body: JSON.stringify(body),
+    });
+  };
+
+  it("gets the same answer again, under the same id, also while it runs", async () => {
+    const both = await Promise.all([ask(mine.key, "once"), ask(mine.key, "once")]);
+    const bodies = await Promise.all(
+      [...both, await ask(mine.key, "once")].map((each) =>
+        each.json<{ id: string; choices: object }>(),
+      ),
+    );
+    const [first] = bodies;
+    for (const body of bodies)
+      expect(body).toMatchObject({ id: first?.id, choices: first?.choices });
+    const other = await (await ask(mine.key, "twice")).json<{ id: string }>();
+    expect(other.id).not.toBe(first?.id);
+  });
+
+  it("is refused for another request, and belongs to its API key", async () => {
+    await (await ask(mine.key, "mine")).text();
+    const refused = await ask(mine.key, "mine", { max_tokens: 5 });
+    expect(refused.status).toBe(409);
+    expect(await refused.json()).toMatchObject({ error: { code: "idempotency_key_reused" } });
+    const colleague = await makeKey(mine.tenant);
+    expect((await ask(colleague.key, "mine", { max_tokens: 5 })).status).toBe(200);
+    expect((await ask(mine.key, "x".repeat(256))).status).toBe(400);
+  });
+
+  it("does not keep a failure", async () => {
+    const dying = JSON.stringify({ serial: "a b", dieAt: 1 });
+    const messages = [{ role: "user", content: dying }];
+    expect((await ask(mine.key, "failing", { messages })).status).toBe(502);
+    expect((await ask(mine.key, "failing")).status).toBe(200);
+  });
+});
+
 describe("the cache's store", () => {
+  const entry = (bytes: number, model = "m") => ({
+    ...{ log: new ArrayBuffer(bytes), fingerprint: "", model },
+  });
+  const has = async (stub: ReturnType<typeof answersObject>, key: string) => {
+    const opened = await stub.open(key, "test", "");
+    if (opened.kind === "lead") await stub.abandon(key, "test");
+    return opened.kind === "hit";
+  };
+
   it("forgets the oldest when it is full, and what has expired", async () => {
     const stub = answersObject(env, "cache-store");
-    const big = new ArrayBuffer(900_000);
-    for (let index = 0; index < 75; index++) await stub.write(`key-${index}`, big);
-    expect(await stub.read("key-0")).toBeNull();
-    expect((await stub.read("key-74"))?.byteLength).toBe(900_000);
+    for (let index = 0; index < 75; index++) await stub.write(`key-${index}`, entry(900_000));
+    expect(await has(stub, "key-0")).toBe(false);
+    expect(await has(stub, "key-74")).toBe(true);
     await runInDurableObject(stub, (_, { storage }) =>
-      storage.sql.exec("UPDATE answers SET expires = 1 WHERE key = 'key-74'").toArray(),
+      storage.sql.exec("UPDATE entries SET expires = 1 WHERE key = 'key-74'").toArray(),
     );
-    expect(await stub.read("key-74")).toBeNull();
+    expect(await has(stub, "key-74")).toBe(false);
   });
 
   it("does not take what is too large", async () => {
     const stub = answersObject(env, "cache-large");
-    await stub.write("key", new ArrayBuffer(1_000_001));
-    expect(await stub.read("key")).toBeNull();
+    await stub.write("key", entry(1_000_001));
+    expect(await has(stub, "key")).toBe(false);
+  });
+
+  it("is purged by tenant and by model", async () => {
+    const purge = async (query: string) => {
+      const response = await call(`/admin/v1/cache?${query}`, {
+        method: "DELETE",
+        headers: adminHeaders,
+      });
+      return response.json();
+    };
+    await register(1, {}, "fake-1", { ...fakeModel, id: "other" });
+    const state = (key: string, model = "fake") => stateOf(chat(key, script, { ...fixed, model }));
+    for (const each of [mine, theirs]) await state(each.key);
+    await state(mine.key, "other");
+    expect(await purge(`tenant=${mine.tenant}&model=other`)).toEqual({ purged: 1 });
+    expect(await state(mine.key, "other")).toBe("miss");
+    expect(await state(mine.key)).toBe("hit");
+    expect(await purge(`tenant=${mine.tenant}`)).toEqual({ purged: 2 });
+    expect(await state(mine.key)).toBe("miss");
+    expect(await state(theirs.key)).toBe("hit");
+    await purge("model=fake");
+    expect(await state(theirs.key)).toBe("miss");
+    expect(await purge("tenant=nobody")).toMatchObject({ error: { code: "tenant_not_found" } });
   });
 });
 

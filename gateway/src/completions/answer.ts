@@ -1,12 +1,9 @@
 // An answer that has begun: its choices, decoded side by side.
-import type { GenerateResponse } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import type { ApiError } from "../api-error.ts";
+import type { SharedAnswer } from "../cache/shared-answer.ts";
 import { type Counts, sumOfChoices } from "../usage/counts.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import { Choice, type Source } from "./choice.ts";
-
-/** Keeps the logs of a complete answer's choices; never rejects. */
-export type Store = (logs: readonly (readonly GenerateResponse[])[]) => Promise<void>;
 
 export interface AnswerHead {
   /** Of the completion, as clients see it. */
@@ -20,7 +17,7 @@ export class Answer {
   readonly head: AnswerHead;
   readonly usage: UsageRecorder;
   readonly choices: readonly Choice[];
-  readonly #store: Store | null;
+  readonly #shared: SharedAnswer | null;
   #stored: Promise<void> = Promise.resolve();
   #cutBy: ApiError | null = null;
 
@@ -28,15 +25,15 @@ export class Answer {
     head: AnswerHead,
     usage: UsageRecorder,
     sources: readonly Source[],
-    store: Store | null,
+    shared: SharedAnswer | null,
   ) {
     this.head = head;
     this.usage = usage;
     this.choices = sources.map((source, index) => new Choice(head.id, index, source));
-    this.#store = store;
+    this.#shared = shared;
   }
 
-  /** Resolves when a complete answer is in the cache, if it belongs there. */
+  /** Resolves when a complete answer is in the cache, if it belongs there, and when an incomplete one has left it. */
   get stored(): Promise<void> {
     return this.#stored;
   }
@@ -51,8 +48,13 @@ export class Answer {
    * thrown when all have stopped.
    */
   async complete(task: (choice: Choice) => Promise<void>): Promise<void> {
-    await allOrStop(this.choices.map(task), () => this.cancel());
-    if (this.#store) this.#stored = this.#store(this.choices.map(({ log }) => log));
+    try {
+      await allOrStop(this.choices.map(task), () => this.cancel());
+    } catch (error) {
+      this.#stored = this.#shared?.abandon() ?? this.#stored;
+      throw error;
+    }
+    this.#stored = this.#shared?.keep(this.choices.map(({ log }) => log)) ?? this.#stored;
   }
 
   /** Why the gateway ended it early; null if it did not. */

@@ -8,11 +8,12 @@ import { list } from "../http/list.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 
 import { answerPart } from "./answer-part.ts";
+import type { AnswerRequest } from "./answer-request.ts";
 import { branchesOf, declaredBranches } from "./declared-branches.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { content, maxParts, textOf } from "./message-content.ts";
-import type { AnswerRequest } from "./open-answer.ts";
+
 import { options, parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { chatCompletion } from "./responses.ts";

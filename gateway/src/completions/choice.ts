@@ -11,17 +11,16 @@ import type {
 import type { AnswerChange } from "../aggregation/presenter.ts";
 import { Replay, ReplayError } from "../aggregation/replay.ts";
 import { ApiError } from "../api-error.ts";
-import { reportFailure } from "../routing/breaker.ts";
-import type { WorkerStream } from "../routing/worker-stream.ts";
+import type { AnswerStream } from "../routing/worker-stream.ts";
 import { type Counts, countsOf } from "../usage/counts.ts";
 import { TokenTally } from "../usage/token-tally.ts";
 
-/** Opens the same choice again, on any worker, to continue after `events`; rejects if none can. */
-export type Reopen = (events: readonly Event[], signal: AbortSignal) => Promise<WorkerStream>;
+/** Opens the same choice again, from wherever it can be had, to continue after `events`; rejects if it can't. */
+export type Reopen = (events: readonly Event[], signal: AbortSignal) => Promise<AnswerStream>;
 
-/** What a choice is read from: a worker's stream, or the log of a cached answer. */
+/** What a choice is read from: a stream, of a worker or of an equal request, or the log of a cached answer. */
 export type Source =
-  | { kind: "stream"; stream: WorkerStream; reopen: Reopen }
+  | { kind: "stream"; stream: AnswerStream; reopen: Reopen }
   | { kind: "log"; log: readonly GenerateResponse[] };
 
 /** How often one choice may lose its worker. */
@@ -42,7 +41,7 @@ export class Choice {
   #promptTokens = 0;
   #cachedTokens = 0;
   #finished: Finished | undefined;
-  #stream: WorkerStream | null;
+  #stream: AnswerStream | null;
 
   constructor(requestId: string, index: number, source: Source) {
     this.#requestId = requestId;
@@ -104,7 +103,7 @@ export class Choice {
       } catch (error) {
         if (!this.#stream || this.#cancelled.signal.aborted) throw error;
         if (error instanceof ReplayError || error instanceof LaneEventError) throw error;
-        reportFailure(this.#stream.worker);
+        this.#stream.failed();
         this.#stream.cancel();
         this.#stream.ended();
         if (++losses > maxLosses) throw error;
@@ -152,7 +151,7 @@ export class Choice {
   }
 }
 
-async function* messagesOf(stream: WorkerStream | null): AsyncGenerator<GenerateResponse> {
+async function* messagesOf(stream: AnswerStream | null): AsyncGenerator<GenerateResponse> {
   if (!stream) return;
   yield* stream.head;
   for (let next = await stream.rest.next(); !next.done; next = await stream.rest.next()) {

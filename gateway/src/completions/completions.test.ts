@@ -489,6 +489,7 @@ describe("the OpenAPI document", () => {
     });
     expect(Object.keys(document.paths).sort()).toEqual([
       "/admin/v1/audit",
+      "/admin/v1/cache",
       "/admin/v1/drain",
       "/admin/v1/keys",
       "/admin/v1/keys/{id}",

@@ -11,8 +11,9 @@ import { beginAnswer, drainError } from "../http/drain.ts";
 import { EventStream } from "../streams/event-stream.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Answer, AnswerHead } from "./answer.ts";
+import type { AnswerRequest } from "./answer-request.ts";
 import type { Choice } from "./choice.ts";
-import { type AnswerRequest, openAnswer } from "./open-answer.ts";
+import { openAnswer } from "./open-answer.ts";
 import type { Settings } from "./parameters.ts";
 import type { ChoiceRenderer, Renderer } from "./renderer.ts";
 

@@ -6,9 +6,10 @@ import { readBody } from "../http/body.ts";
 import { list } from "../http/list.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 
+import type { AnswerRequest } from "./answer-request.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { textLogprobs } from "./logprobs.ts";
-import type { AnswerRequest } from "./open-answer.ts";
+
 import { options, parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { textCompletion } from "./responses.ts";

@@ -15,20 +15,26 @@ const startMs = 30_000;
 /** How long a worker may stay silent, without even a heartbeat, while others could be tried. */
 const firstMessageMs = 5_000;
 
-/** An answer that a worker has started. */
-export interface WorkerStream {
-  worker: PoolWorker;
+/** An answer that has started. */
+export interface AnswerStream {
   started: Started;
   /** The messages so far. The last one holds `started`. */
   head: GenerateResponse[];
   rest: AsyncIterator<GenerateResponse>;
-  /** Aborts the call: the worker stops at its next step. */
+  /** Stops it: a worker stops at its next step. */
   cancel(): void;
+  /** Call it if the stream failed. */
+  failed(): void;
   /** Call it when the stream is over, however it ended. */
   ended(): void;
 }
 
-function startedIn(message: GenerateResponse): Started | null {
+/** One that a worker decodes. */
+export interface WorkerStream extends AnswerStream {
+  worker: PoolWorker;
+}
+
+export function startedIn(message: GenerateResponse): Started | null {
   for (const { event } of message.events) if (event.case === "started") return event.value;
   return null;
 }
@@ -61,7 +67,8 @@ async function attempt(
       if (next.done) throw new ConnectError("the stream ended before it began", Code.Unavailable);
       head.push(next.value);
       const started = startedIn(next.value);
-      if (started) return { worker, started, head, rest, cancel, ended };
+      const failed = () => reportFailure(worker);
+      if (started) return { worker, started, head, rest, cancel, failed, ended };
       allow(deadline - Date.now());
     }
   } catch (error) {

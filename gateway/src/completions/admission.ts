@@ -1,0 +1,81 @@
+// What is decided of a request before anything runs: its model, whether it can fit, how it is decoded.
+import type { Judgement } from "@anabranch/shared/classifier/judge.ts";
+import { outlineDialect } from "@anabranch/shared/outline.ts";
+import { badField, modelNotFound, requireModel } from "../api-error.ts";
+import type { TenantContext } from "../http/context.ts";
+import type { Model, PoolView } from "../pool/pool.ts";
+import { poolView } from "../pool/pool-view.ts";
+import { candidates } from "../routing/candidates.ts";
+import type { AnswerRequest } from "./answer-request.ts";
+import type { Settings } from "./parameters.ts";
+
+/**
+ * A prompt with more bytes than this per token of context can't fit. It is refused here: a worker would
+ * have to tokenize megabytes to say the same.
+ */
+const maxBytesPerToken = 64;
+
+/** The model as this isolate knows it, else as the pool knows it now: workers join at any moment. */
+export async function findModel(
+  id: string,
+  { env, waitUntil, caller }: TenantContext,
+): Promise<{ view: PoolView; model: Model }> {
+  requireModel(caller.models, id);
+  const known = await poolView(env, waitUntil);
+  const view = candidates(known, id).length > 0 ? known : await poolView(env, waitUntil, true);
+  const model = view.workers.flatMap(({ models }) => models).find((each) => each.id === id);
+  if (!model) throw modelNotFound(id);
+  return { view, model };
+}
+
+export function checkPromptSize(
+  { promptBytes, promptField, branchBytes }: AnswerRequest,
+  { contextTokens }: Model,
+): void {
+  if (contextTokens === 0) return;
+  const check = (field: string, bytes: number) => {
+    if (bytes <= contextTokens * maxBytesPerToken) return;
+    throw badField(
+      field,
+      `The prompt has ${bytes} bytes, which is more than fits into the model's context of ${contextTokens} tokens.`,
+      "context_length_exceeded",
+    );
+  };
+  check(promptField, promptBytes);
+  for (const [index, bytes] of branchBytes.entries()) {
+    check(`anabranch.branches[${index}]`, promptBytes + bytes);
+  }
+}
+
+export function maxTokensOf(
+  settings: Settings,
+  { contextTokens, defaultMaxTokens }: Model,
+): number {
+  const wanted = settings.maxTokens ?? defaultMaxTokens;
+  return contextTokens > 0 ? Math.min(wanted, contextTokens) : wanted;
+}
+
+export interface Decision {
+  mode: "serial" | "parallel";
+  /** Whether the classifier decided. */
+  classified: boolean;
+}
+
+export function decideMode(
+  request: AnswerRequest,
+  { dialect }: Model,
+  judgement: Judgement | null,
+): Decision {
+  const { settings, input, branchBytes } = request;
+  const decided = (mode: Decision["mode"]): Decision => ({ mode, classified: false });
+  // Each declared branch is decoded serially.
+  if (dialect === "" || branchBytes.length > 0) return decided("serial");
+  // An outline costs little where nothing comes of it. Plain text need not be an answer.
+  if (dialect === outlineDialect && settings.mode === "auto") {
+    return decided(input.case === "chat" ? "parallel" : "serial");
+  }
+  if (settings.mode === "auto" && judgement !== null) {
+    return { mode: judgement.mode, classified: true };
+  }
+  return decided(settings.mode === "serial" ? "serial" : "parallel");
+}

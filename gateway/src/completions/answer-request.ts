@@ -1,0 +1,26 @@
+// A validated request for an answer, of either endpoint.
+import type { WorkerRequest } from "../routing/generate.ts";
+import type { Settings } from "./parameters.ts";
+
+export interface AnswerRequest {
+  /** Of the completion, as clients see it. */
+  id: string;
+  endpoint: "chat.completions" | "completions";
+  model: string;
+  input: NonNullable<WorkerRequest["input"]>;
+  /** What the client calls its prompt: `messages` or `prompt`. */
+  promptField: string;
+  /** Bytes of the prompt in UTF-8 plus an allowance for its template: at least as many as its tokens. */
+  promptBytes: number;
+  /** The same of each declared branch, after the messages; empty if there are none. */
+  branchBytes: readonly number[];
+  /** The text that the classifier reads; null if there is none. */
+  question: string | null;
+  /** Of the chat: 1 for the first message of the user. */
+  turn: number;
+  settings: Settings;
+}
+
+/** How many answers `max_tokens` bounds: of choices, or of declared branches. */
+export const answersOf = ({ settings, branchBytes }: AnswerRequest): number =>
+  branchBytes.length > 0 ? branchBytes.length : settings.n;

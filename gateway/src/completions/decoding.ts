@@ -1,0 +1,164 @@
+// Has workers decode an answer: opens its choices, and opens them again when their worker is lost.
+import { Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import { resumeOf } from "../aggregation/resume.ts";
+import { ApiError } from "../api-error.ts";
+import { keyedHash } from "../auth/api-key.ts";
+import type { TenantContext } from "../http/context.ts";
+import type { Model, PoolView, PoolWorker } from "../pool/pool.ts";
+import { poolView } from "../pool/pool-view.ts";
+import { candidates } from "../routing/candidates.ts";
+import type { WorkerRequest } from "../routing/generate.ts";
+import { openStream, type WorkerStream, WorkersAwayError } from "../routing/worker-stream.ts";
+import type { UsageRecorder } from "../usage/usage-recorder.ts";
+import type { Decision } from "./admission.ts";
+import { allOrStop } from "./answer.ts";
+import type { AnswerRequest } from "./answer-request.ts";
+import type { Reopen } from "./choice.ts";
+import type { effectiveSampling } from "./parameters.ts";
+
+/** How long a choice without a worker, at its beginning or later, looks for one: an engine loads its model again. */
+const reopenMs = 20_000;
+const reopenPauseMs = 250;
+
+/** A choice that a worker decodes. */
+export interface Decoded {
+  kind: "stream";
+  stream: WorkerStream;
+  reopen: Reopen;
+}
+
+/** How the answer is to be decoded. */
+export interface DecodingPlan {
+  /** As it was when the request came. */
+  view: PoolView;
+  model: Model;
+  decision: Decision;
+  maxTokens: number;
+  sampling: ReturnType<typeof effectiveSampling>;
+  seed: bigint;
+}
+
+export class Decoding {
+  readonly #request: AnswerRequest;
+  readonly #context: TenantContext;
+  readonly #plan: DecodingPlan;
+  readonly #usage: UsageRecorder;
+
+  constructor(
+    request: AnswerRequest,
+    context: TenantContext,
+    plan: DecodingPlan,
+    usage: UsageRecorder,
+  ) {
+    this.#request = request;
+    this.#context = context;
+    this.#plan = plan;
+    this.#usage = usage;
+  }
+
+  /**
+   * Opens one stream per choice. They go to the same worker while it has room, which then prefills their
+   * prompt once. If one can't begin, none does.
+   */
+  async open(left: AbortSignal): Promise<Decoded[]> {
+    const request = await this.#workerRequest();
+    const workers = candidates(this.#plan.view, this.#plan.model.id);
+    const others = new AbortController();
+    const signal = AbortSignal.any([left, others.signal]);
+    const opened: WorkerStream[] = [];
+    const open = async (choice: number): Promise<Decoded> => {
+      const one = { ...request, choice };
+      const stream = await this.#openFirst(workers, one, signal);
+      opened.push(stream);
+      this.#usage.worker = stream.worker.id;
+      const { modelDigest } = stream.started;
+      const reopen: Reopen = (events, gone) => this.#reopen(one, modelDigest, events, gone);
+      return { kind: "stream", stream, reopen };
+    };
+    try {
+      const choices = Array.from({ length: this.#request.settings.n }, (_, choice) => open(choice));
+      return await allOrStop(choices, () => others.abort());
+    } catch (error) {
+      for (const stream of opened) {
+        stream.cancel();
+        stream.ended();
+      }
+      throw error;
+    }
+  }
+
+  async #workerRequest(): Promise<WorkerRequest> {
+    const { env, caller } = this.#context;
+    const { id, input, settings } = this.#request;
+    const salt = await keyedHash(env.ANABRANCH_KEY_SECRET, `cache-salt:${caller.tenantId}`);
+    return {
+      requestId: id,
+      model: this.#plan.model.id,
+      input,
+      sampling: this.#plan.sampling,
+      mode: this.#plan.decision.mode === "parallel" ? Mode.PARALLEL : Mode.SERIAL,
+      maxBranches: settings.maxBranches,
+      maxTokens: this.#plan.maxTokens,
+      seed: this.#plan.seed,
+      cacheSalt: salt.slice(0, 16),
+      tenant: caller.tenantId,
+      key: caller.keyId,
+      stop: settings.stop,
+    };
+  }
+
+  /** Opens a choice on one of `workers`. If none can be reached, it waits a while for one to come back. */
+  async #openFirst(
+    workers: readonly PoolWorker[],
+    request: WorkerRequest,
+    signal: AbortSignal,
+  ): Promise<WorkerStream> {
+    const { env, waitUntil } = this.#context;
+    const until = Date.now() + reopenMs;
+    for (let known = workers; ; ) {
+      try {
+        return await openStream(known, request, this.#request.promptField, signal);
+      } catch (error) {
+        const waits = error instanceof WorkersAwayError || known.length === 0;
+        if (signal.aborted || !waits || workers.length === 0 || Date.now() >= until) throw error;
+      }
+      await scheduler.wait(reopenPauseMs);
+      known = candidates(await poolView(env, waitUntil, true), this.#plan.model.id);
+    }
+  }
+
+  /**
+   * Opens the same choice on any worker with the same model build, the one that was lost included. It
+   * continues after `events`; if that is refused, it is decoded again with its seed.
+   */
+  async #reopen(
+    request: WorkerRequest,
+    digest: string,
+    events: readonly Event[],
+    signal: AbortSignal,
+  ): Promise<WorkerStream> {
+    const { env, waitUntil } = this.#context;
+    const until = Date.now() + reopenMs;
+    for (let resume = resumeOf(events); ; ) {
+      try {
+        const newest = await poolView(env, waitUntil, true);
+        const same = candidates(newest, this.#plan.model.id).filter(({ models }) =>
+          models.some((each) => each.id === this.#plan.model.id && each.digest === digest),
+        );
+        const again = resume ? { ...request, resume } : request;
+        const stream = await openStream(same, again, this.#request.promptField, signal);
+        this.#usage.worker = stream.worker.id;
+        return stream;
+      } catch (error) {
+        if (signal.aborted || Date.now() >= until) throw error;
+        if (resume && error instanceof ApiError && error.status === 400) {
+          console.warn(`request ${request.requestId} is decoded again: ${error.message}`);
+          resume = null;
+          continue;
+        }
+        await scheduler.wait(reopenPauseMs);
+      }
+    }
+  }
+}
