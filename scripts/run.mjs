@@ -39,6 +39,7 @@ const commands = {
     about: "Checks format, lint, import walls, words and types, as before each commit.",
     ...{ needs: [packages], exec: script("scripts/check.mjs") },
   },
+  sbom: { needs: [packages], exec: script("scripts/sbom.mjs") },
   fuzz: { needs: [packages], exec: script("scripts/fuzz.mjs") },
   sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
   test: { needs: [nativeChecks], exec: (node, args) => [node, [bin("vitest"), "run", ...args]] },

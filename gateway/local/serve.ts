@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { configurationFault } from "../src/configuration.ts";
 import { bundle, root } from "./bundle.ts";
 import { openFront } from "./front.ts";
 import { migrate } from "./migrations.ts";
@@ -60,6 +61,8 @@ export async function serve({
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { script, options } = await bundle(join(root, ".anabranch/gateway"));
   const kept = secrets(join(folder, "secrets.json"));
+  const fault = configurationFault({ ...kept, ...variables() });
+  if (fault) throw new Error(fault);
   const { bindings = {}, ...rest } = options;
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
