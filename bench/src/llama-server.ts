@@ -1,21 +1,11 @@
 // llama.cpp's own server beside ours, if the environment names its program.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./gateway/programs.ts";
 
 /** Names the program `llama-server`. */
 export const llamaServerVariable = "ANABRANCH_LLAMA_SERVER";
-
-/** A port that was free a moment ago: the program can't choose one and say which. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 export class LlamaServer {
   readonly url: string;

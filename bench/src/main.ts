@@ -14,6 +14,10 @@ const subjects: Record<string, Entry> = {
     about: "many questions about one text, in one request and in separate ones",
     load: () => import("./declared.ts"),
   },
+  gateway: {
+    about: "what a gateway costs its clients, ours and others",
+    load: () => import("./gateway.ts"),
+  },
   engine: { about: "decode and prefill speed of the engine", load: () => import("./engine.ts") },
   load: { about: "latency seen by clients of a busy engine", load: () => import("./load.ts") },
   memory: { about: "what serving a model takes of memory", load: () => import("./memory.ts") },

@@ -13,7 +13,7 @@ import {
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { EventSourceParserStream } from "eventsource-parser/stream";
+import { createParser } from "eventsource-parser";
 import type { PoolWorker } from "../pool/pool.ts";
 import { authorization } from "./check-upstream.ts";
 import { ChunkReader, type EventInit, type UsageInit } from "./chunk-reader.ts";
@@ -35,12 +35,12 @@ const message = (events: EventInit[]): GenerateResponse =>
 
 const heartbeat: EventInit = { event: { case: "heartbeat", value: {} } };
 
-/** Sends one request, and returns the data of its events. Throws ConnectError if the upstream refuses it. */
+/** Sends one request, and returns its stream. Throws ConnectError if the upstream refuses it. */
 async function post(
   { url, credential, upstream }: UpstreamWorker,
   request: GenerateRequest,
   signal: AbortSignal,
-): Promise<ReadableStream<{ data: string }>> {
+): Promise<ReadableStream<Uint8Array>> {
   const name = upstream.names[request.model];
   if (name === undefined) throw new ConnectError("it has no such model", Code.NotFound);
   const { path, body } = upstreamCall(request, name, upstream.lanes);
@@ -55,9 +55,7 @@ async function post(
   if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
     throw new ConnectError("the upstream does not stream", Code.Unavailable);
   }
-  return response.body
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream({ maxBufferSize: maxEvent }));
+  return response.body;
 }
 
 /** How one completion ended. */
@@ -67,15 +65,23 @@ interface End {
   stopLane: number | undefined;
 }
 
-/** The events of one completion. */
-async function* completion(
-  stream: ReadableStream<{ data: string }>,
-): AsyncGenerator<EventInit[], End> {
+/** The events of one completion; those that arrived together at once. */
+async function* completion(stream: ReadableStream<Uint8Array>): AsyncGenerator<EventInit[], End> {
   const reader = new ChunkReader();
-  for await (const { data } of stream) {
-    if (data === "[DONE]") break;
-    const events = reader.events(data);
+  const arrived: string[] = [];
+  const parser = createParser({
+    onEvent: ({ data }) => arrived.push(data),
+    maxBufferSize: maxEvent,
+  });
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    parser.feed(text);
+    const data = arrived.splice(0);
+    const done = data.indexOf("[DONE]");
+    const events = data
+      .slice(0, done < 0 ? data.length : done)
+      .flatMap((each) => reader.events(each));
     if (events.length > 0) yield events;
+    if (done >= 0) break;
   }
   const { reason, usage, stopLane } = reader;
   if (reason === null) throw new ConnectError("the upstream's stream broke off", Code.Unavailable);
