@@ -2,6 +2,7 @@ import { api, bodyOf } from "../api/client.ts";
 import { usePolled } from "../api/polled.ts";
 import { Empty, Shown } from "../parts/notes.tsx";
 import { when } from "../parts/numbers.ts";
+import { ScrollTable } from "../parts/scroll-table.tsx";
 import { query } from "../router.ts";
 import { Pager, TenantFilter } from "./keys-page.tsx";
 
@@ -41,36 +42,33 @@ export function AuditPage() {
             </Empty>
           ) : (
             <>
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
-              <section class="card table-scroll" tabIndex={0} aria-label="Changes">
-                <table>
-                  <thead>
-                    <tr>
-                      {["When", "What", "Tenant", "Key", "Detail", "Request"].map((label) => (
-                        <th key={label} scope="col">
-                          {label}
-                        </th>
-                      ))}
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {entries.map((entry) => (
-                      <tr key={entry.id}>
-                        <td>{when(entry.at)}</td>
-                        <th scope="row">{entry.action}</th>
-                        <td>{entry.tenant}</td>
-                        <td>
-                          <code>{entry.key}</code>
-                        </td>
-                        <td class="detail">{shown(entry.detail)}</td>
-                        <td>
-                          <code title={entry.request_id}>{entry.request_id.slice(0, 8)}</code>
-                        </td>
-                      </tr>
+              <ScrollTable class="card" label="Changes">
+                <thead>
+                  <tr>
+                    {["When", "What", "Tenant", "Key", "Detail", "Request"].map((label) => (
+                      <th key={label} scope="col">
+                        {label}
+                      </th>
                     ))}
-                  </tbody>
-                </table>
-              </section>
+                  </tr>
+                </thead>
+                <tbody>
+                  {entries.map((entry) => (
+                    <tr key={entry.id}>
+                      <td>{when(entry.at)}</td>
+                      <th scope="row">{entry.action}</th>
+                      <td>{entry.tenant}</td>
+                      <td>
+                        <code>{entry.key}</code>
+                      </td>
+                      <td class="detail">{shown(entry.detail)}</td>
+                      <td>
+                        <code title={entry.request_id}>{entry.request_id.slice(0, 8)}</code>
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </ScrollTable>
               <Pager next={next === null ? null : String(next)} name="before" />
             </>
           )

@@ -2,6 +2,7 @@ import { useSignal } from "@preact/signals";
 import { api, bodyOf, type Schemas } from "../api/client.ts";
 import { usePolled } from "../api/polled.ts";
 import { Empty, Shown } from "../parts/notes.tsx";
+import { ScrollTable } from "../parts/scroll-table.tsx";
 import { query, setQuery } from "../router.ts";
 import { KeyForm, Secret } from "./key-form.tsx";
 import { KeyRow } from "./key-row.tsx";
@@ -102,25 +103,22 @@ export function KeysPage() {
             </Empty>
           ) : (
             <>
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
-              <section class="card table-scroll" tabIndex={0} aria-label="Keys">
-                <table>
-                  <thead>
-                    <tr>
-                      {columns.map((label) => (
-                        <th key={label} scope="col">
-                          {label || <span class="sr-only">Actions</span>}
-                        </th>
-                      ))}
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {found.map((key) => (
-                      <KeyRow key={key.id} of={key} rotated={show} changed={changed} />
+              <ScrollTable class="card" label="Keys">
+                <thead>
+                  <tr>
+                    {columns.map((label) => (
+                      <th key={label} scope="col">
+                        {label || <span class="sr-only">Actions</span>}
+                      </th>
                     ))}
-                  </tbody>
-                </table>
-              </section>
+                  </tr>
+                </thead>
+                <tbody>
+                  {found.map((key) => (
+                    <KeyRow key={key.id} of={key} rotated={show} changed={changed} />
+                  ))}
+                </tbody>
+              </ScrollTable>
               <Pager next={next} name="after" />
             </>
           )

@@ -78,8 +78,8 @@ function Conversation() {
       <span class="grow" />
       {some && (
         <>
-          <button type="button" class="quiet" onClick={clear}>
-            New conversation
+          <button type="button" class="quiet" title="A new conversation" onClick={clear}>
+            New
           </button>
           <button type="button" class="quiet" onClick={save}>
             Save

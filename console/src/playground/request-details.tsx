@@ -1,6 +1,7 @@
 // What was sent and what came back, for those who build on it.
 import { useSignal } from "@preact/signals";
 import { CopyButton } from "../parts/copy-button.tsx";
+import { ScrollTable } from "../parts/scroll-table.tsx";
 import type { Run, RunEvent } from "./run.ts";
 import { languages, snippet } from "./snippets.ts";
 
@@ -56,9 +57,8 @@ function Events({ run }: { run: Run }) {
   const { events } = run;
   const hidden = Math.max(0, events.length - shownEvents);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard
-    <section class="events" tabIndex={0} aria-label="Events of the stream" data-frame={frame}>
-      <table>
+    <div class="events" data-frame={frame}>
+      <ScrollTable label="Events of the stream">
         <thead>
           <tr>
             <th scope="col">ms</th>
@@ -72,9 +72,9 @@ function Events({ run }: { run: Run }) {
             <EventRow key={hidden + index} event={event} />
           ))}
         </tbody>
-      </table>
+      </ScrollTable>
       {hidden > 0 && <p class="muted small">{hidden} earlier ones are in the saved file.</p>}
-    </section>
+    </div>
   );
 }
 

@@ -2,6 +2,7 @@ import { api, bodyOf, type Schemas } from "../api/client.ts";
 import { usePolled } from "../api/polled.ts";
 import { Empty, Shown } from "../parts/notes.tsx";
 import { ago, count, when } from "../parts/numbers.ts";
+import { ScrollTable } from "../parts/scroll-table.tsx";
 import { DrainButton } from "./drain-button.tsx";
 
 const everyMs = 1_000;
@@ -30,34 +31,32 @@ function Kv({ worker: { kv } }: { worker: Worker }) {
 
 function Served({ worker }: { worker: Worker }) {
   return (
-    <div class="table-scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Model</th>
-            <th scope="col">Runs on</th>
-            <th scope="col">Branches</th>
-            <th scope="col" class="number">
-              Context
-            </th>
-            <th scope="col">Version</th>
+    <ScrollTable label={`What ${worker.id} serves`}>
+      <thead>
+        <tr>
+          <th scope="col">Model</th>
+          <th scope="col">Runs on</th>
+          <th scope="col">Branches</th>
+          <th scope="col" class="number">
+            Context
+          </th>
+          <th scope="col">Version</th>
+        </tr>
+      </thead>
+      <tbody>
+        {worker.served.map(({ id, backend, dialect, context_tokens, digest }) => (
+          <tr key={id}>
+            <td>{id}</td>
+            <td>{backend}</td>
+            <td>{dialect ?? "declared ones"}</td>
+            <td class="number">{count(context_tokens)}</td>
+            <td>
+              <code title={digest}>{digest.slice(0, 12)}</code>
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {worker.served.map(({ id, backend, dialect, context_tokens, digest }) => (
-            <tr key={id}>
-              <td>{id}</td>
-              <td>{backend}</td>
-              <td>{dialect ?? "declared ones"}</td>
-              <td class="number">{count(context_tokens)}</td>
-              <td>
-                <code title={digest}>{digest.slice(0, 12)}</code>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </ScrollTable>
   );
 }
 

@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { ScrollTable } from "../parts/scroll-table.tsx";
 import { themeName } from "../theme.tsx";
 import type { Columns, Measure } from "./measures.ts";
 
@@ -67,32 +68,30 @@ interface Props {
 
 function Numbers({ measure, columns: [times, ...values], groups }: Props) {
   return (
-    <div class="table-scroll chart-numbers">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Time</th>
-            {groups.map((group) => (
-              <th key={group} scope="col" class="number">
-                {group}
-              </th>
+    <ScrollTable class="chart-numbers" label={`${measure.title} over time`}>
+      <thead>
+        <tr>
+          <th scope="col">Time</th>
+          {groups.map((group) => (
+            <th key={group} scope="col" class="number">
+              {group}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {times.map((start, index) => (
+          <tr key={start}>
+            <th scope="row">{time.format(1_000 * start)}</th>
+            {values.map((column, group) => (
+              <td key={groups[group]} class="number">
+                {shown(column[index], measure.digits)}
+              </td>
             ))}
           </tr>
-        </thead>
-        <tbody>
-          {times.map((start, index) => (
-            <tr key={start}>
-              <th scope="row">{time.format(1_000 * start)}</th>
-              {values.map((column, group) => (
-                <td key={groups[group]} class="number">
-                  {shown(column[index], measure.digits)}
-                </td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </ScrollTable>
   );
 }
 

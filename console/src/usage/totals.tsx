@@ -1,4 +1,5 @@
 import { count, decimals } from "../parts/numbers.ts";
+import { ScrollTable } from "../parts/scroll-table.tsx";
 import type { Percentile, Row } from "./measures.ts";
 
 const counted: [name: string, label: string][] = [
@@ -28,48 +29,45 @@ export function Totals({
   at: Percentile;
 }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard
-    <section class="card table-scroll" tabIndex={0} aria-label="Totals of the interval">
-      <table>
-        <thead>
-          <tr>
-            {by !== null && <th scope="col">{by}</th>}
-            {counted.map(([name, label]) => (
-              <th key={name} scope="col" class="number">
-                {label}
-              </th>
-            ))}
-            <th scope="col" class="number">
-              Tokens a step
+    <ScrollTable class="card" label="Totals">
+      <thead>
+        <tr>
+          {by !== null && <th scope="col">{by}</th>}
+          {counted.map(([name, label]) => (
+            <th key={name} scope="col" class="number">
+              {label}
             </th>
-            <th scope="col" class="number">
-              First text {at}, ms
-            </th>
-            <th scope="col" class="number">
-              Total {at}, ms
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row) => (
-            <tr key={by === null ? "all" : row[by]}>
-              {by !== null && <th scope="row">{row[by] ?? "none"}</th>}
-              {counted.map(([name]) => (
-                <td key={name} class="number" data-name={name}>
-                  {count(numberOf(row, name))}
-                </td>
-              ))}
-              <td class="number">
-                {numberOf(row, "steps") > 0
-                  ? decimals(numberOf(row, "visible_tokens") / numberOf(row, "steps"))
-                  : "–"}
-              </td>
-              <td class="number">{ms(row, `first_text_ms_${at}`)}</td>
-              <td class="number">{ms(row, `total_ms_${at}`)}</td>
-            </tr>
           ))}
-        </tbody>
-      </table>
-    </section>
+          <th scope="col" class="number">
+            Tokens a step
+          </th>
+          <th scope="col" class="number">
+            First text {at}, ms
+          </th>
+          <th scope="col" class="number">
+            Total {at}, ms
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={by === null ? "all" : row[by]}>
+            {by !== null && <th scope="row">{row[by] ?? "none"}</th>}
+            {counted.map(([name]) => (
+              <td key={name} class="number" data-name={name}>
+                {count(numberOf(row, name))}
+              </td>
+            ))}
+            <td class="number">
+              {numberOf(row, "steps") > 0
+                ? decimals(numberOf(row, "visible_tokens") / numberOf(row, "steps"))
+                : "–"}
+            </td>
+            <td class="number">{ms(row, `first_text_ms_${at}`)}</td>
+            <td class="number">{ms(row, `total_ms_${at}`)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </ScrollTable>
   );
 }
