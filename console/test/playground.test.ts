@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Page } from "playwright-core";
+import type { Page, Request } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { expectAccessible, expectFits, openSite, type Site } from "./site.ts";
 
@@ -41,7 +41,7 @@ async function ask(page: Page, text: string): Promise<void> {
 
 /** Until no answer is being written. */
 const ended = (page: Page) =>
-  page.getByRole("button", { name: "Send" }).waitFor({ timeout: 60_000 });
+  page.getByRole("button", { name: "Send" }).waitFor({ timeout: 110_000 });
 
 /** The text of the last answer as the page shows it, in document order. */
 const shownText = (page: Page): Promise<string> =>
@@ -145,6 +145,22 @@ describe("a race", () => {
     const columns = page.getByRole("region", { name: "In branches" }).locator(".branch");
     expect(await columns.count()).toBeGreaterThan(1);
   }, 120_000);
+
+  it("runs one side after the other where that is wanted", async () => {
+    const page = await playground(small);
+    await page.getByLabel("Race at the same time").uncheck();
+    const order: string[] = [];
+    const note = (what: string) => (request: Request) => {
+      if (!request.url().endsWith("/v1/chat/completions")) return;
+      order.push(`${what} ${request.postDataJSON().anabranch.mode}`);
+    };
+    page.on("request", note("sent"));
+    page.on("requestfinished", note("ended"));
+    await question(page).fill(comparison);
+    await page.getByRole("button", { name: "Race" }).click();
+    await page.locator(".ratio").waitFor();
+    expect(order).toEqual(["sent serial", "ended serial", "sent parallel", "ended parallel"]);
+  });
 });
 
 describe("declared branches", () => {

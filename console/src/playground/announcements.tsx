@@ -1,6 +1,6 @@
 // What a screen reader says of a growing answer: each part once, when it is whole, in document order.
 import type { Part } from "@anabranch/shared/client.ts";
-import type { Run } from "./run.ts";
+import { isOver, type Run } from "./run.ts";
 
 /** The parts that are whole and have only whole ones before them. */
 function wholeParts(parts: readonly Part[], over: boolean): string[] {
@@ -20,12 +20,16 @@ function wholeParts(parts: readonly Part[], over: boolean): string[] {
   return said;
 }
 
-const ends = { done: "The answer is complete.", stopped: "Stopped.", failed: "The answer failed." };
+const ends: Record<string, string> = {
+  done: "The answer is complete.",
+  stopped: "Stopped.",
+  failed: "The answer failed.",
+};
 
 export function Announcements({ run }: { run: Run }) {
   const frame = run.frame.value;
   const status = run.status.value;
-  const said = wholeParts(run.answer.parts, status !== "running");
+  const said = wholeParts(run.answer.parts, isOver(status));
   return (
     <div
       class="sr-only"
@@ -37,7 +41,7 @@ export function Announcements({ run }: { run: Run }) {
       {said.map((text, index) => (
         <p key={index}>{text}</p>
       ))}
-      {status !== "running" && <p>{ends[status]}</p>}
+      {isOver(status) && <p>{ends[status]}</p>}
     </div>
   );
 }

@@ -1,7 +1,7 @@
 // The turns of the conversation that the playground shows.
 import { computed, signal } from "@preact/signals";
 import { keep } from "../stored.ts";
-import { Run, type SavedRun } from "./run.ts";
+import { isOver, Run, type SavedRun } from "./run.ts";
 import { chatRequest, type Message, type Question, settings } from "./settings.ts";
 
 export interface Turn {
@@ -22,7 +22,7 @@ interface Transcript {
 export const turns = signal<readonly Turn[]>(opened(sessionStorage.getItem(name)));
 
 export const running = computed(() =>
-  turns.value.some(({ runs }) => runs.some(({ status }) => status.value === "running")),
+  turns.value.some(({ runs }) => runs.some(({ status }) => !isOver(status.value))),
 );
 
 /** What the file holds; null if it is not one of ours. */

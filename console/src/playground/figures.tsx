@@ -57,6 +57,7 @@ function badgesOf(run: Run): string[] {
 
 export function Figures({ run }: { run: Run }) {
   const frame = run.frame.value;
+  if (run.status.value === "waiting") return null;
   return (
     <div class="figures" data-frame={frame}>
       <dl>

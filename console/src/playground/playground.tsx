@@ -105,10 +105,9 @@ function Conversation() {
 }
 
 export function Playground() {
-  const end = useRef<HTMLDivElement>(null);
   const count = turns.value.length;
   useEffect(() => {
-    if (count > 1) end.current?.scrollIntoView({ block: "end" });
+    if (count > 1) document.querySelector(".turn:last-of-type")?.scrollIntoView();
   }, [count]);
   return (
     <div class="playground">
@@ -118,7 +117,6 @@ export function Playground() {
         {turns.value.map((turn, index) => (
           <TurnView key={turn.id} turn={turn} last={index === count - 1} />
         ))}
-        <div ref={end} />
         <Composer />
       </div>
       <aside>

@@ -3,7 +3,7 @@ import { decimals } from "../parts/numbers.ts";
 import { Announcements } from "./announcements.tsx";
 import { Figures, tokensPerSecond } from "./figures.tsx";
 import { River } from "./river.tsx";
-import type { Run } from "./run.ts";
+import { isOver, type Run } from "./run.ts";
 
 const titles = ["Serial", "In branches"];
 
@@ -19,9 +19,9 @@ function ratiosOf(serial: Run, branched: Run): { speed: number; steps: number } 
 function Verdict({ runs }: { runs: readonly Run[] }) {
   const [serial, branched] = runs;
   if (!serial || !branched) return null;
-  const over = runs.every(({ status }) => status.value !== "running");
+  const over = runs.every(({ status }) => isOver(status.value));
   const ratios = over ? ratiosOf(serial, branched) : null;
-  if (!over) return <p class="verdict muted">Both write …</p>;
+  if (!over) return <p class="verdict muted">Writing …</p>;
   if (!ratios) return <p class="verdict muted">Not both ended, so there is nothing to compare.</p>;
   const none = branched.usage?.anabranch.branches === 0;
   return (

@@ -85,6 +85,7 @@ export function River({ run }: { run: Run }) {
         ),
       )}
       {parts.length === 0 && isRunning && <p class="trunk muted">Reading the prompt …</p>}
+      {run.status.value === "waiting" && <p class="trunk muted">Waits for its turn.</p>}
     </div>
   );
 }

@@ -7,7 +7,9 @@ import { Failure } from "../api/failure.ts";
 import { key } from "../session.ts";
 import type { ChatRequest } from "./settings.ts";
 
-export type Status = "running" | "done" | "stopped" | "failed";
+/** `waiting`: it is not sent yet. */
+export type Status = "waiting" | "running" | "done" | "stopped" | "failed";
+export const isOver = (status: Status): boolean => status !== "waiting" && status !== "running";
 export type Usage = Schemas["CompletionUsage"];
 
 /** A chunk of the stream, as it came. */
@@ -40,7 +42,7 @@ export class Run {
   readonly events: RunEvent[] = [];
   /** Read by what is drawn anew with every change. */
   readonly frame = signal(0);
-  readonly status = signal<Status>("running");
+  readonly status = signal<Status>("waiting");
   problem: string | null = null;
   /** What was decided for mode `auto`. */
   mode: string | null = null;
@@ -50,8 +52,8 @@ export class Run {
   /** Of the whole answer, and to its first text; ms since the request was sent. */
   ms: number | null = null;
   firstTextMs: number | null = null;
-  /** When it was sent, on the clock of `performance`. */
-  began = performance.now();
+  /** When it was sent, on the clock of `performance`; null before. */
+  began: number | null = null;
 
   readonly #stop = new AbortController();
   #drawing = false;
@@ -66,7 +68,7 @@ export class Run {
     Object.assign(run, { problem: saved.problem, mode: saved.mode, cache: saved.cache });
     run.ms = saved.ms;
     // A reload ended what was running then.
-    run.status.value = saved.status === "running" ? "stopped" : saved.status;
+    run.status.value = isOver(saved.status) ? saved.status : "stopped";
     return run;
   }
 
@@ -78,12 +80,18 @@ export class Run {
 
   /** ms since the request was sent, or until its end. */
   get elapsed(): number {
-    return this.ms ?? performance.now() - this.began;
+    return this.ms ?? this.#now;
+  }
+
+  get #now(): number {
+    return this.began === null ? 0 : performance.now() - this.began;
   }
 
   /** Sends the request. Resolves when the answer has ended, however it ends. */
   async send(): Promise<void> {
+    if (this.status.value !== "waiting") return;
     this.began = performance.now();
+    this.status.value = "running";
     try {
       const response = await fetch("/v1/chat/completions", {
         method: "POST",
@@ -96,7 +104,7 @@ export class Run {
       this.cache = response.headers.get("x-anabranch-cache");
       for await (const data of serverSentData(response)) {
         const chunk = data as Chunk;
-        this.#take(chunk, performance.now() - this.began);
+        this.#take(chunk, this.#now);
         if (chunk.error) throw Failure.ofBody(502, chunk);
         this.#draw();
       }
@@ -112,6 +120,7 @@ export class Run {
 
   stop(): void {
     this.#stop.abort();
+    if (this.status.value === "waiting") this.#end("stopped");
   }
 
   #take(chunk: Chunk, at: number): void {
@@ -125,7 +134,7 @@ export class Run {
   }
 
   #end(status: Status): void {
-    this.ms = performance.now() - this.began;
+    this.ms = this.#now;
     this.status.value = status;
     this.frame.value++;
   }

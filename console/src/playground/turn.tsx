@@ -6,6 +6,7 @@ import { Figures } from "./figures.tsx";
 import { Race } from "./race.tsx";
 import { RequestDetails } from "./request-details.tsx";
 import { River } from "./river.tsx";
+import { isOver } from "./run.ts";
 import { settings } from "./settings.ts";
 
 function Asked({ turn: { question } }: { turn: Turn }) {
@@ -29,7 +30,7 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
   const [run] = turn.runs;
   if (!run) return null;
   const isRace = turn.runs.length > 1;
-  const over = turn.runs.every(({ status }) => status.value !== "running");
+  const over = turn.runs.every(({ status }) => isOver(status.value));
   return (
     <article class="turn" aria-label={`Question ${turn.id + 1}`}>
       <Asked turn={turn} />

@@ -25,7 +25,7 @@ export const measuresAt = (percentile: Percentile): Measure[] => [
   { title: "Requests", of: (row) => number(row, "requests"), none: 0, digits: 0 },
   {
     title: "Tokens",
-    hint: "of the prompts and written",
+    hint: "in and out",
     of: (row) => number(row, "prompt_tokens") + number(row, "completion_tokens"),
     none: 0,
     digits: 0,
@@ -46,7 +46,7 @@ export const measuresAt = (percentile: Percentile): Measure[] => [
   },
   {
     title: "Speed-up",
-    hint: "visible tokens a decode step",
+    hint: "tokens a step",
     of: (row) => share(number(row, "visible_tokens"), number(row, "steps")),
     none: null,
     digits: 2,

@@ -1,8 +1,9 @@
+import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { api, bodyOf } from "../api/client.ts";
 import { Failure } from "../api/failure.ts";
 import { usePolled } from "../api/polled.ts";
-import { Empty, Shown } from "../parts/notes.tsx";
+import { Empty, ErrorNote, Shown } from "../parts/notes.tsx";
 import { hrefOf, query, setQuery } from "../router.ts";
 import { admin } from "../session.ts";
 import { Chart } from "./chart.tsx";
@@ -95,6 +96,13 @@ function Choice(props: {
 
 function Controls() {
   const own = query.value.has("from");
+  const problem = useSignal<string | null>(null);
+  const save = async () => {
+    problem.value = await exportCsv().then(
+      () => null,
+      (error) => Failure.from(error).message,
+    );
+  };
   const today = new Date().toLocaleDateString("en-CA");
   const day = (name: "from" | "to", label: string) => (
     <label class="inline-field">
@@ -135,9 +143,10 @@ function Controls() {
         take={(value) => setQuery({ percentile: value })}
       />
       <span class="grow" />
-      <button type="button" class="quiet" onClick={() => void exportCsv()}>
+      <button type="button" class="quiet" onClick={() => void save()}>
         Export CSV
       </button>
+      {problem.value && <ErrorNote message={problem.value} />}
     </div>
   );
 }
