@@ -1,6 +1,7 @@
 // `node gateway/local/main.ts [--port N] [--host H] [--state DIR]`: the gateway in the foreground. One
 // JSON line on stdout when it listens; SIGINT or SIGTERM ends it and its workerd once the running answers have
-// ended, at most ANABRANCH_DRAIN_SECONDS (30) later. A second signal ends them at once. ANABRANCH_ACCESS_LOG=off: no line for each request.
+// ended, at most ANABRANCH_DRAIN_SECONDS (30) later. A second signal ends them at once.
+// ANABRANCH_ACCESS_LOG=off: no line for each request.
 import { parseArgs } from "node:util";
 import { serve } from "./serve.ts";
 

@@ -1061,6 +1061,248 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tenants, in pages */
+        get: {
+            parameters: {
+                query?: {
+                    limit?: number;
+                    /** @description The last id of the page before */
+                    after?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description A page of tenants; `next` is the `after` of the next page */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            tenants: components["schemas"]["Tenant"][];
+                            next: string | null;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/tenants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A tenant: its limits, and what it has spent this month */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The tenant */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TenantWithMonth"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes the limits of all keys of a tenant together; what is absent stays */
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["TenantChange"];
+                };
+            };
+            responses: {
+                /** @description The tenant */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TenantWithMonth"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        trace?: never;
+    };
     "/admin/v1/audit": {
         parameters: {
             query?: never;
@@ -1418,6 +1660,333 @@ export interface paths {
             };
         };
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/upstreams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The servers with OpenAI's API that belong to the pool */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description All */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            upstreams: components["schemas"]["Upstream"][];
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Adds a server with OpenAI's API to the pool, or replaces the one with its id */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewUpstreamRequest"];
+                };
+            };
+            responses: {
+                /** @description The upstream */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Upstream"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/upstreams/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes an upstream out of the pool; what it answers now goes on to its end */
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description It is gone */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            id: string;
+                            /** @enum {boolean} */
+                            removed: true;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/cache": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Forgets cached answers: of a tenant, of a model, or all */
+        delete: {
+            parameters: {
+                query?: {
+                    /** @description Default: all tenants */
+                    tenant?: string;
+                    /** @description Default: all models */
+                    model?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description How many answers were forgotten */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            purged: number;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
         options?: never;
         head?: never;
         patch?: never;
@@ -1927,6 +2496,8 @@ export interface components {
                 base: string | null;
                 dialect: string | null;
                 context_tokens: number;
+                /** @description Served by another server with OpenAI's API. Declared branches go to it as requests at once, and an answer that loses it is decoded again from its beginning */
+                upstream: boolean;
                 /** @description For what a request leaves open */
                 sampling_defaults: {
                     temperature: number;
@@ -1977,6 +2548,8 @@ export interface components {
             name: string;
             rpm: number | null;
             tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
             scopes: ("inference" | "usage")[];
             models: string[] | null;
             /** @description Seconds since the epoch */
@@ -1995,6 +2568,10 @@ export interface components {
             rpm?: number | null;
             /** @description Tokens per minute; null: no limit */
             tpm?: number | null;
+            /** @description Requests at once; null: no limit */
+            max_concurrent?: number | null;
+            /** @description Tokens per calendar month, UTC; null: no limit */
+            tokens_per_month?: number | null;
             /** @description Default: all */
             scopes?: ("inference" | "usage")[];
             /** @description The models that it may use; null: all */
@@ -2009,6 +2586,8 @@ export interface components {
             name: string;
             rpm: number | null;
             tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
             scopes: ("inference" | "usage")[];
             models: string[] | null;
             /** @description Seconds since the epoch */
@@ -2026,6 +2605,10 @@ export interface components {
             rpm?: number | null;
             /** @description Tokens per minute; null: no limit */
             tpm?: number | null;
+            /** @description Requests at once; null: no limit */
+            max_concurrent?: number | null;
+            /** @description Tokens per calendar month, UTC; null: no limit */
+            tokens_per_month?: number | null;
             /** @description Default: all */
             scopes?: ("inference" | "usage")[];
             /** @description The models that it may use; null: all */
@@ -2037,14 +2620,50 @@ export interface components {
             /** @description How long the old key still works */
             overlap_seconds: number;
         };
+        Tenant: {
+            id: string;
+            /** @description Seconds since the epoch */
+            created_at: number;
+            rpm: number | null;
+            tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
+        };
+        TenantWithMonth: {
+            id: string;
+            /** @description Seconds since the epoch */
+            created_at: number;
+            rpm: number | null;
+            tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
+            /** @description Tokens spent in this calendar month, UTC: of all keys, and of each */
+            month: {
+                tokens: number;
+                keys: {
+                    [key: string]: number;
+                };
+            };
+        };
+        TenantChange: {
+            /** @description Requests per minute; null: no limit */
+            rpm?: number | null;
+            /** @description Tokens per minute; null: no limit */
+            tpm?: number | null;
+            /** @description Requests at once; null: no limit */
+            max_concurrent?: number | null;
+            /** @description Tokens per calendar month, UTC; null: no limit */
+            tokens_per_month?: number | null;
+        };
         AuditEntry: {
             id: number;
             /** @description ms since the epoch */
             at: number;
             request_id: string;
             action: string;
+            /** @description Empty if the change is no tenant's */
             tenant: string;
-            /** @description The public id */
+            /** @description The public id; empty if it is no key's */
             key: string;
             detail: {
                 [key: string]: unknown;
@@ -2052,6 +2671,11 @@ export interface components {
         };
         PoolWorker: {
             id: string;
+            /**
+             * @description upstream: a server with OpenAI's API, whose load is not known
+             * @enum {string}
+             */
+            kind: "worker" | "upstream";
             url: string;
             healthy: boolean;
             draining: boolean;
@@ -2082,6 +2706,42 @@ export interface components {
             registered_at: number;
             /** @description ms since the epoch */
             seen_at: number;
+        };
+        Upstream: {
+            id: string;
+            url: string;
+            /** @description As the pool names them */
+            models: string[];
+            max_requests: number | null;
+            default_max_tokens: number;
+            /** @description ms since the epoch */
+            added_at: number;
+            /** @description ms since the epoch */
+            checked_at: number | null;
+            /** @description Why it is not used; null: it is */
+            error: string | null;
+        };
+        NewUpstreamRequest: {
+            id: string;
+            /**
+             * Format: uri
+             * @description What an OpenAI SDK takes as its base URL, such as http://10.0.0.5:8000/v1
+             */
+            url: string;
+            /** @description Sent to it as a bearer credential */
+            credential?: string | null;
+            /** @description Its models to serve: `id` here, `name` there. Default: all */
+            models?: {
+                id: string;
+                name?: string;
+            }[] | null;
+            /** @description Requests at once, of each of the gateway's isolates */
+            max_requests?: number | null;
+            /**
+             * @description For requests that name no max_tokens
+             * @default 1024
+             */
+            default_max_tokens: number;
         };
     };
     responses: never;

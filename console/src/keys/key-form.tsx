@@ -15,28 +15,36 @@ interface Given {
   name: string;
   rpm: string;
   tpm: string;
+  atOnce: string;
+  month: string;
   scopes: readonly (typeof scopes)[number][];
   models: string;
   expires: string;
 }
 
-const nothing: Given = { tenant: "", name: "", rpm: "", tpm: "", scopes, models: "", expires: "" };
+const nothing: Given = {
+  ...{ tenant: "", name: "", rpm: "", tpm: "", atOnce: "", month: "" },
+  ...{ scopes, models: "", expires: "" },
+};
 
 const numberOrNull = (text: string) => (text === "" ? null : Number(text));
 
 /** The end of a day of the calendar, here. */
 const endOf = (day: string) => Math.floor(new Date(`${day}T23:59:59`).getTime() / 1_000);
 
-function requestOf({ tenant, name, rpm, tpm, scopes, models, expires }: Given) {
+function requestOf({ tenant, name, scopes, models, expires, ...given }: Given) {
   const named = models.split(/[\s,]+/).filter((each) => each !== "");
   return {
-    ...{ tenant, name, scopes: [...scopes], rpm: numberOrNull(rpm), tpm: numberOrNull(tpm) },
+    ...{ tenant, name, scopes: [...scopes] },
+    ...{ rpm: numberOrNull(given.rpm), tpm: numberOrNull(given.tpm) },
+    max_concurrent: numberOrNull(given.atOnce),
+    tokens_per_month: numberOrNull(given.month),
     models: named.length > 0 ? named : null,
     expires_at: expires === "" ? null : endOf(expires),
   };
 }
 
-type TextField = "tenant" | "name" | "rpm" | "tpm" | "models" | "expires";
+type TextField = Exclude<keyof Given, "scopes">;
 
 const fields: [TextField, label: string, attributes: Record<string, string | number | boolean>][] =
   [
@@ -44,6 +52,8 @@ const fields: [TextField, label: string, attributes: Record<string, string | num
     ["name", "Name", { maxLength: 100, placeholder: "what it is for" }],
     ["rpm", "Requests a minute", { type: "number", min: 1, placeholder: "no limit" }],
     ["tpm", "Tokens a minute", { type: "number", min: 1, placeholder: "no limit" }],
+    ["atOnce", "Requests at once", { type: "number", min: 1, placeholder: "no limit" }],
+    ["month", "Tokens a month", { type: "number", min: 1, placeholder: "no limit" }],
     ["models", "Models", { placeholder: "all; else names, with commas" }],
     ["expires", "Ends after", { type: "date" }],
   ];

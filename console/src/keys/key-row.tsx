@@ -72,6 +72,8 @@ export function KeyRow(props: Props) {
       <td>{key.models?.join(", ") ?? "all"}</td>
       <td class="number">{limit(key.rpm)}</td>
       <td class="number">{limit(key.tpm)}</td>
+      <td class="number">{limit(key.max_concurrent)}</td>
+      <td class="number">{limit(key.tokens_per_month)}</td>
       <td>{when(1_000 * key.created_at)}</td>
       <td>{end === null ? "never" : when(1_000 * end)}</td>
       <td class="actions">{status === "active" && <Actions {...props} />}</td>

@@ -9,7 +9,20 @@ import { KeyRow } from "./key-row.tsx";
 
 const pageSize = 50;
 const columns = [
-  ...["Key", "Tenant", "State", "For", "Models", "Req./min", "Tokens/min", "Made", "Ends", ""],
+  ...[
+    "Key",
+    "Tenant",
+    "State",
+    "For",
+    "Models",
+    "Req./min",
+    "Tokens/min",
+    "At once",
+    "Tokens/month",
+    "Made",
+    "Ends",
+    "",
+  ],
 ];
 
 export function Pager({ next, name }: { next: string | null; name: "after" | "before" }) {

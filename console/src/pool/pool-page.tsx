@@ -63,37 +63,45 @@ function Served({ worker }: { worker: Worker }) {
 function WorkerCard({ worker, drained }: { worker: Worker; drained: () => void }) {
   const state = stateOf(worker);
   const { requests } = worker;
+  // What a server that is not ours does is not known here.
+  const ours = worker.kind === "worker";
   return (
     <li class={`card worker worker-${state}`}>
       <header>
         <h2>{worker.id}</h2>
         <span class={`status status-${state}`}>{state}</span>
       </header>
-      {advice[state] && <p class="small muted">{advice[state]}</p>}
-      <dl class="facts">
-        <div>
-          <dt>Running</dt>
-          <dd>{count(requests.running)}</dd>
-        </div>
-        <div>
-          <dt>Queued</dt>
-          <dd>{count(requests.queued)}</dd>
-        </div>
-        <div>
-          <dt>Lanes</dt>
-          <dd>{count(requests.lanes)}</dd>
-        </div>
-        <div>
-          <dt>Seen</dt>
-          <dd>{ago(Date.now() - worker.seen_at)}</dd>
-        </div>
-      </dl>
-      <Kv worker={worker} />
+      {ours && advice[state] && <p class="small muted">{advice[state]}</p>}
+      {ours ? (
+        <>
+          <dl class="facts">
+            <div>
+              <dt>Running</dt>
+              <dd>{count(requests.running)}</dd>
+            </div>
+            <div>
+              <dt>Queued</dt>
+              <dd>{count(requests.queued)}</dd>
+            </div>
+            <div>
+              <dt>Lanes</dt>
+              <dd>{count(requests.lanes)}</dd>
+            </div>
+            <div>
+              <dt>Seen</dt>
+              <dd>{ago(Date.now() - worker.seen_at)}</dd>
+            </div>
+          </dl>
+          <Kv worker={worker} />
+        </>
+      ) : (
+        <p class="small muted">A server with OpenAI's API. Its load is not known here.</p>
+      )}
       <Served worker={worker} />
       <p class="small muted">
         {worker.url} · registered {when(worker.registered_at)}
       </p>
-      {state === "healthy" && <DrainButton id={worker.id} done={drained} />}
+      {ours && state === "healthy" && <DrainButton id={worker.id} done={drained} />}
     </li>
   );
 }
