@@ -47,7 +47,7 @@ const commands = {
   console: {
     about:
       "Builds the console into console/dist, as start and test do by themselves; before `wrangler deploy`.",
-    ...{ needs: [consoleFiles], exec: (node) => [node, ["--eval", ""]] },
+    ...{ needs: [consoleFiles], exec: (node) => [node, ["--print", "'built into console/dist'"]] },
   },
   test: {
     needs: [nativeChecks, consoleFiles, browser],
