@@ -58,8 +58,8 @@ export function Race({ runs, together }: { runs: readonly Run[]; together: boole
       </div>
       {together && (
         <p class="muted small">
-          Both ran at the same time and shared the pool. For times without company, choose “one
-          after the other”.
+          Both run at the same time and share the pool. For times without company, uncheck “Race at
+          the same time”.
         </p>
       )}
     </div>
