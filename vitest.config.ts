@@ -2,7 +2,9 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
-const nodeFolders = ["examples", "shared", "native", "gpu-worker", "training", "bench", "scripts"];
+const nodeFolders = [
+  ...["examples", "shared", "native", "gpu-worker", "console", "training", "bench", "scripts"],
+];
 
 export default defineConfig({
   test: {

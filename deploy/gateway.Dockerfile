@@ -3,7 +3,7 @@
 FROM node:24-bookworm-slim
 WORKDIR /anabranch
 COPY . .
-RUN npm ci --no-audit --no-fund --loglevel error \
+RUN node scripts/run.mjs console \
   && node gateway/local/build.ts \
   && mkdir /state && chown node:node /state
 USER node

@@ -12,6 +12,7 @@ const checks = [
   ["words", ...script("words.mjs")],
   ["types", bin("tsc"), ["-p", "tsconfig.json"]],
   ["types of the gateway", bin("tsc"), ["-p", "gateway/tsconfig.json"]],
+  ["types of the console", bin("tsc"), ["-p", "console/tsconfig.json"]],
 ];
 let failed = 0;
 for (const [title, command, args] of checks) {

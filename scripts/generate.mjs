@@ -1,4 +1,4 @@
-// Code made from other files of the repository: protobuf types, D1 migrations.
+// Code made from other files of the repository: protobuf types, D1 migrations, the types of the API.
 import { spawnSync } from "node:child_process";
 import { delimiter, join } from "node:path";
 import { root } from "./setup.mjs";
@@ -8,6 +8,7 @@ const steps = [
   ["shared", "buf", ["lint"]],
   ["shared", "buf", ["generate"]],
   ["gateway", "drizzle-kit", ["generate"]],
+  ["console", "node", ["scripts/write-api-types.mjs"]],
 ];
 for (const [folder, command, args] of steps) {
   process.stderr.write(`· ${folder}: ${command} ${args.join(" ")}\n`);

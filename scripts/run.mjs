@@ -3,6 +3,8 @@
 import { spawn } from "node:child_process";
 import { delimiter, dirname, join } from "node:path";
 import {
+  browser,
+  consoleFiles,
   modernNode,
   native,
   nativeChecks,
@@ -21,18 +23,18 @@ const usesEngine = process.argv.includes("--likelihood");
 
 /** command → what it needs, and what to execute. One without options of its own says here what it does. */
 const commands = {
-  start: { needs: [native], exec: script("scripts/start.mjs") },
+  start: { needs: [native, consoleFiles], exec: script("scripts/start.mjs") },
   admin: { needs: [packages], exec: script("gateway/local/admin.ts") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
   models: { needs: [native], exec: script("gpu-worker/src/cli/models.ts") },
   dialect: { needs: [packages], exec: script("gpu-worker/src/cli/write-dialect.ts") },
   score: { needs: [native], exec: script("gpu-worker/src/cli/score.ts") },
-  bench: { needs: [native], exec: script("bench/src/main.ts") },
-  evaluate: { needs: [native], exec: script("bench/src/evaluate/main.ts") },
+  bench: { needs: [native, consoleFiles], exec: script("bench/src/main.ts") },
+  evaluate: { needs: [native, consoleFiles], exec: script("bench/src/evaluate/main.ts") },
   data: { needs: [usesEngine ? native : packages], exec: script("training/src/cli/data.ts") },
   classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },
   generate: {
-    about: "Writes the code that is made from other files: protobuf types, D1 migrations.",
+    about: "Writes the code that is made from other files: protobuf and API types, D1 migrations.",
     ...{ needs: [packages], exec: script("scripts/generate.mjs") },
   },
   check: {
@@ -42,7 +44,15 @@ const commands = {
   sbom: { needs: [packages], exec: script("scripts/sbom.mjs") },
   fuzz: { needs: [packages], exec: script("scripts/fuzz.mjs") },
   sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
-  test: { needs: [nativeChecks], exec: (node, args) => [node, [bin("vitest"), "run", ...args]] },
+  console: {
+    about:
+      "Builds the console into console/dist, as start and test do by themselves; before `wrangler deploy`.",
+    ...{ needs: [consoleFiles], exec: (node) => [node, ["--print", "'built into console/dist'"]] },
+  },
+  test: {
+    needs: [nativeChecks, consoleFiles, browser],
+    exec: (node, args) => [node, [bin("vitest"), "run", ...args]],
+  },
   "test:training": {
     needs: [native, python],
     exec: (_, args) => [venvPython, [join(root, "training/python/tests"), ...args]],

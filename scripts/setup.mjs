@@ -131,6 +131,38 @@ function isConfigured() {
   return false;
 }
 
+/** The console's files, which the gateway serves. */
+export function consoleFiles() {
+  packages();
+  once(
+    "console/dist/.anabranch-built",
+    [
+      ...["console/index.html", "console/vite.config.ts", "console/src"],
+      ...["shared/src", "package-lock.json"],
+    ],
+    () =>
+      run("building the console", modernNode(), [
+        ...[join(root, "node_modules/vite/bin/vite.js"), "build", "--config"],
+        ...["console/vite.config.ts", "--logLevel", "warn"],
+      ]),
+  );
+}
+
+/** The browser of the console's tests, unpacked from its npm package. */
+export function browser() {
+  packages();
+  const folder = join(root, ".anabranch/browser");
+  once(
+    ".anabranch/browser/.anabranch-unpacked",
+    ["console/test/unpack-browser.ts", "package-lock.json"],
+    () => {
+      rmSync(folder, { recursive: true, force: true });
+      mkdirSync(folder, { recursive: true });
+      run("unpacking a browser", modernNode(), ["console/test/unpack-browser.ts", folder]);
+    },
+  );
+}
+
 const venv = join(root, ".anabranch/venv");
 export const venvPython = join(venv, "bin/python");
 

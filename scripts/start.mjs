@@ -12,13 +12,14 @@ const help = `npm start [-- --help]
 
 Starts the gateway and one worker with a model, and prints one line on stdout when both serve:
   ready {"gateway": URL, "key": an API key, "admin": the operator's credential, "model": a name}
-Everything else goes to stderr. A worker that dies is started again. SIGINT or SIGTERM stops both, when the
+Everything else goes to stderr, also the address of the console, and a link that signs in to it once. A worker that dies is started again. SIGINT or SIGTERM stops both, when the
 answers that run have ended; a second signal stops them at once.
 
 Environment:
   ANABRANCH_PORT    the gateway's port (default 8787; 0: any free one)
   ANABRANCH_STATE   the folder of its database, cache, secrets and key (default .anabranch)
   ANABRANCH_MODEL   the model, as --model of npm run worker (default: the demo, models/demo/demo.json)
+  ANABRANCH_ACCESS_LOG      off: the gateway writes no line for each request
   ANABRANCH_DRAIN_SECONDS   how long running answers may take when it stops (default 30)
 `;
 
@@ -162,6 +163,14 @@ async function unlimitedKey(gateway, admin) {
   return made.body.key;
 }
 
+/** The console's address that signs in once, on this machine, within ten minutes. */
+async function signInLink(gateway, admin, key) {
+  const init = { method: "POST", body: JSON.stringify({ key }) };
+  const { status, body } = await ask(`${gateway}/admin/v1/sign-in`, admin, init);
+  if (status !== 200) throw new Error(`no link could be made: ${JSON.stringify(body)}`);
+  return `${gateway}/#sign-in=${body.token}`;
+}
+
 /**
  * The model to ask, once the worker has registered, which it does when its model is loaded: the demo's adapter,
  * or else the worker's own model.
@@ -175,7 +184,7 @@ async function registeredModel(gateway, admin) {
         worker.models.find((id) => id === `${demo.id}:${demo.adapterName}`) ?? worker.models[0]
       );
     }
-    await sleep(50);
+    await sleep(100);
   }
 }
 
@@ -194,6 +203,8 @@ try {
   const model = await registeredModel(gateway, admin);
   served = true;
   say(`  up after ${((Date.now() - began) / 1_000).toFixed(1)} s`);
+  say(`· the console is at ${gateway}/`);
+  say(`  sign in: ${await signInLink(gateway, admin, key)}  (once, within ten minutes)`);
   process.stdout.write(`ready ${JSON.stringify({ gateway, key, admin, model })}\n`);
 } catch (error) {
   if (!stopping) say(`start-up failed: ${error.stack ?? error}`);

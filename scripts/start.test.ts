@@ -19,17 +19,23 @@ interface Ready {
 }
 
 let started: ChildProcess;
+/** What it said beside its one line. */
+let said = "";
 let ready: Ready;
 
 beforeAll(async () => {
   started = spawn(process.execPath, [join(import.meta.dirname, "start.mjs")], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     env: {
       ...process.env,
       ...{ ANABRANCH_PORT: "0", ANABRANCH_STATE: state, ANABRANCH_ACCESS_LOG: "off" },
     },
   });
-  if (!started.stdout) throw new Error("no stdout");
+  if (!started.stdout || !started.stderr) throw new Error("no stdout");
+  started.stderr.on("data", (text) => {
+    said += text;
+    process.stderr.write(text);
+  });
   for await (const line of createInterface({ input: started.stdout })) {
     ready = JSON.parse(line.replace(/^ready /, ""));
     started.stdout.resume();
@@ -60,6 +66,16 @@ async function answered(): Promise<boolean> {
 }
 
 describe("npm start", () => {
+  it("prints a link that signs in to the console, once", async () => {
+    const [, address, token] = /sign in: (\S+)#sign-in=(\w+)/.exec(said) ?? [];
+    expect(address).toBe(`${ready.gateway}/`);
+    const exchange = () =>
+      fetch(`${ready.gateway}/sign-in`, { method: "POST", body: JSON.stringify({ token }) });
+    expect(await (await exchange()).json()).toEqual({ key: ready.key, admin: ready.admin });
+    expect((await exchange()).status).toBe(401);
+    expect(said.split(`${token}`)).toHaveLength(2);
+  });
+
   it("starts another worker when one is killed, again and again", async () => {
     for (let count = 0; count < 2; count++) {
       const worker = child("gpu-worker/src/main.ts");

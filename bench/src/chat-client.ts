@@ -1,5 +1,5 @@
 // A client of the gateway that streams chat answers of one model and measures them.
-import { serverSentData } from "./server-sent-data.ts";
+import { serverSentData } from "@anabranch/shared/server-sent-data.ts";
 
 export const modes = ["auto", "parallel", "serial"] as const;
 /** `anabranch.mode` of a request. */

@@ -1,7 +1,7 @@
 // Ways to have many questions about one text answered: what each asks of a server, and when answers came.
 import { setTimeout as sleep } from "node:timers/promises";
 import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
-import { serverSentData } from "./server-sent-data.ts";
+import { serverSentData } from "@anabranch/shared/server-sent-data.ts";
 
 /** Questions about one text. */
 export interface Task {

@@ -1,6 +1,7 @@
 // `node gateway/local/main.ts [--port N] [--host H] [--state DIR]`: the gateway in the foreground. One
 // JSON line on stdout when it listens; SIGINT or SIGTERM ends it and its workerd once the running answers have
 // ended, at most ANABRANCH_DRAIN_SECONDS (30) later. A second signal ends them at once.
+// ANABRANCH_ACCESS_LOG=off: no line for each request.
 import { parseArgs } from "node:util";
 import { serve } from "./serve.ts";
 
@@ -21,10 +22,13 @@ if (!(drainSeconds >= 0 && drainSeconds <= 3_600)) {
   process.exit(2);
 }
 const { host, state } = values;
-const gateway = await serve({ port: Number(values.port), host, state }).catch((error: Error) => {
-  process.stderr.write(`the gateway did not start: ${error.message}\n`);
-  process.exit(1);
-});
+const accessLog = process.env.ANABRANCH_ACCESS_LOG !== "off";
+const gateway = await serve({ port: Number(values.port), host, state, accessLog }).catch(
+  (error: Error) => {
+    process.stderr.write(`the gateway did not start: ${error.message}\n`);
+    process.exit(1);
+  },
+);
 process.stdout.write(`${JSON.stringify({ gateway: gateway.url })}\n`);
 
 let closing = false;

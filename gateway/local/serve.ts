@@ -1,5 +1,5 @@
 // Runs the gateway on this machine: the same Worker, on workerd, with its storage in a folder.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { configurationFault } from "../src/configuration.ts";
@@ -57,6 +57,9 @@ export async function serve({
   state,
   accessLog = true,
 }: ServeOptions): Promise<LocalGateway> {
+  if (!existsSync(join(root, "console/dist/index.html"))) {
+    throw new Error("the console is not built: npm run console");
+  }
   const folder = resolve(root, state ?? ".anabranch");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { script, options } = await bundle(join(root, ".anabranch/gateway"));

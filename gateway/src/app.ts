@@ -6,6 +6,7 @@ import { changeKey } from "./admin/change-key.ts";
 import { changeTenant } from "./admin/change-tenant.ts";
 import { createKey } from "./admin/create-key.ts";
 import { drainGateway } from "./admin/drain-gateway.ts";
+import { drainWorker } from "./admin/drain-worker.ts";
 import { listKeys } from "./admin/list-keys.ts";
 import { listTenants } from "./admin/list-tenants.ts";
 import { listUpstreams } from "./admin/list-upstreams.ts";
@@ -23,6 +24,9 @@ import { requireKey, requireOperator } from "./auth/middleware.ts";
 import { classifyPrompts } from "./classifier/classify-prompts.ts";
 import { chatCompletions } from "./completions/chat-completions.ts";
 import { textCompletions } from "./completions/text-completions.ts";
+import { consoleFile, consolePaths } from "./console/console-files.ts";
+import { offerSignIn } from "./console/offer-sign-in.ts";
+import { signIn } from "./console/sign-in.ts";
 import { health } from "./health.ts";
 import { accessLog } from "./http/access-log.ts";
 import { type AppEnv, contextOf } from "./http/context.ts";
@@ -54,11 +58,14 @@ export const routes: readonly Route[] = [
   showAudit,
   usageReport,
   showPool,
+  drainWorker,
   addUpstream,
   listUpstreams,
   removeUpstream,
   purgeCache,
   drainGateway,
+  offerSignIn,
+  signIn,
 ];
 
 function methodsByPattern(): Map<string, string[]> {
@@ -95,6 +102,8 @@ export function createApp() {
     const served = await servePool(c.req.raw, c.env);
     return served ?? c.notFound();
   });
+
+  for (const path of consolePaths) app.get(path, consoleFile);
 
   const bearer = { type: "http" as const, scheme: "bearer" };
   app.openAPIRegistry.registerComponent("securitySchemes", "key", bearer);

@@ -5,6 +5,8 @@ import type { TenantObject } from "./tenant/tenant-object.ts";
 
 export interface Environment {
   DB: D1Database;
+  /** The console's files. */
+  ASSETS: Fetcher;
   POOL: DurableObjectNamespace<PoolObject>;
   TENANT: DurableObjectNamespace<TenantObject>;
   ANSWERS: DurableObjectNamespace<AnswersObject>;

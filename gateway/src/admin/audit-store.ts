@@ -12,6 +12,7 @@ export type AuditAction =
   | "tenant.change"
   | "upstream.add"
   | "upstream.remove"
+  | "worker.drain"
   | "cache.purge";
 export type AuditRow = typeof audit.$inferSelect;
 

@@ -1,10 +1,19 @@
 // GET /admin/v1/pool
 import { z } from "@hono/zod-openapi";
 import { operatorRoute } from "../http/route.ts";
-import type { PoolWorker, WorkerLoad } from "../pool/pool.ts";
+import type { Model, PoolWorker, WorkerLoad } from "../pool/pool.ts";
 import { loadOf } from "../pool/pool-service.ts";
 import { poolView } from "../pool/pool-view.ts";
 import { credentials, workerClient } from "../routing/worker-client.ts";
+
+const served = z.object({
+  id: z.string(),
+  base: z.string().nullable().openapi({ description: "Of an adapter: the model that it changes" }),
+  digest: z.string().openapi({ description: "Of its weights, tokenizer and chat template" }),
+  backend: z.string().openapi({ description: "The device and the code path that it runs on" }),
+  dialect: z.string().nullable(),
+  context_tokens: z.int(),
+});
 
 const worker = z
   .object({
@@ -16,6 +25,7 @@ const worker = z
     healthy: z.boolean(),
     draining: z.boolean(),
     models: z.array(z.string()),
+    served: z.array(served).openapi({ description: "The same models, with what is known of each" }),
     kv: z.object({ free: z.int(), total: z.int() }).openapi({ description: "Blocks" }),
     requests: z.object({ running: z.int(), queued: z.int(), lanes: z.int() }),
     registered_at: z.int().openapi({ description: "ms since the epoch" }),
@@ -39,6 +49,11 @@ async function loadNow(worker: PoolWorker): Promise<WorkerLoad | null> {
   }
 }
 
+const viewOf = ({ id, base, digest, backend, dialect, contextTokens }: Model) => ({
+  ...{ id, base: base ?? null, digest, backend },
+  ...{ dialect: dialect || null, context_tokens: contextTokens },
+});
+
 export const showPool = operatorRoute({
   method: "get",
   path: "/admin/v1/pool",
@@ -57,6 +72,7 @@ export const showPool = operatorRoute({
           healthy: now !== null,
           draining: each.draining,
           models: each.models.map(({ id }) => id),
+          served: each.models.map(viewOf),
           kv: { free: load.kvBlocksFree, total: load.kvBlocksTotal },
           requests: {
             running: load.runningRequests,

@@ -1,6 +1,9 @@
-// Every request gets an id, which its response carries, and one structured log line without content.
+// Every request gets an id, which its response carries, and one structured log line without content. Workers report twice a
+// second: that is logged if it fails.
 import type { MiddlewareHandler } from "hono";
 import type { AppEnv } from "./context.ts";
+
+const heartbeat = "/anabranch.v1.Pool/Heartbeat";
 
 export const accessLog: MiddlewareHandler<AppEnv> = async (c, next) => {
   const at = Date.now();
@@ -11,6 +14,7 @@ export const accessLog: MiddlewareHandler<AppEnv> = async (c, next) => {
   c.res.headers.set("x-request-id", requestId);
   c.res.headers.set("openai-processing-ms", String(Date.now() - at));
   if (c.env.ANABRANCH_ACCESS_LOG === "off") return;
+  if (c.req.path === heartbeat && c.res.ok) return;
   const caller = c.get("caller");
   console.log(
     JSON.stringify({

@@ -76,11 +76,13 @@ export class PoolObject extends DurableObject {
     return true;
   }
 
-  drain(id: string): void {
+  /** Until it registers again. Returns false if the pool does not know this worker. */
+  drain(id: string): boolean {
     const entry = this.#entries.get(id);
-    if (!entry) return;
+    if (!entry) return false;
     entry.worker.draining = true;
     this.#write(id);
+    return true;
   }
 
   view(): PoolView {

@@ -71,6 +71,7 @@ describe("the pool", () => {
       healthy: true,
       draining: false,
       models: ["fake"],
+      served: [{ id: "fake", base: null, digest: fakeModel.digest, backend: fakeModel.backend }],
       kv: { free: 100, total: 100 },
     });
   });
@@ -101,6 +102,21 @@ describe("the pool", () => {
     await pool.drain({ workerId: "fake-1" }, { headers: poolHeaders });
     forgetPool();
     expect(await answeredBy(key)).toBe("fake-0");
+  });
+
+  it("lets the operator drain one, until it registers again", async () => {
+    await register(0, { runningRequests: 9 });
+    await register(1);
+    const drain = (id: string) =>
+      call(`/admin/v1/pool/${id}/drain`, { method: "POST", headers: adminHeaders });
+    expect((await drain("fake-1")).status).toBe(200);
+    await pool.heartbeat({ workerId: "fake-1" }, { headers: poolHeaders });
+    forgetPool();
+    expect(await answeredBy(key)).toBe("fake-0");
+    await register(1);
+    forgetPool();
+    expect(await answeredBy(key)).toBe("fake-1");
+    expect((await drain("nobody")).status).toBe(404);
   });
 
   it("tries another worker if one can't be reached", async () => {

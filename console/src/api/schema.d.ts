@@ -1,0 +1,2754 @@
+// Made by `npm run generate` from the gateway's routes.
+export interface paths {
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the gateway runs */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description It runs */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            /** @enum {string} */
+                            status: "ok";
+                        };
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answers a conversation, branching where the answer has independent parts */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ChatCompletionRequest"];
+                };
+            };
+            responses: {
+                /** @description A chat.completion, or with `stream` its chunks as server-sent events */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ChatCompletion"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Continues a text */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["CompletionRequest"];
+                };
+            };
+            responses: {
+                /** @description A text_completion, or with `stream` its chunks as server-sent events */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TextCompletion"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/classify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How parallel the answers to prompts will be */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": {
+                        input: string | string[];
+                    };
+                };
+            };
+            responses: {
+                /** @description One classification for each prompt, in order */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            /** @enum {string} */
+                            object: "list";
+                            version: string;
+                            /** @description From this probability on, `auto` is parallel */
+                            threshold: number;
+                            data: (components["schemas"]["Classification"] & {
+                                index: number;
+                            })[];
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The models that some healthy worker has, and that the key may use */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The models */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            /** @enum {string} */
+                            object: "list";
+                            data: components["schemas"]["Model"][];
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One model */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    model: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The model */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Model"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller's tenant used, by hour or day, model and key */
+        get: {
+            parameters: {
+                query?: {
+                    by?: "hour" | "day";
+                    /** @description Seconds since the epoch; from this time on */
+                    start?: number | null;
+                    /** @description Seconds since the epoch; before this time */
+                    end?: number | null;
+                    model?: string;
+                    /** @description A key's public id */
+                    key?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Usage */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            /** @enum {string} */
+                            object: "list";
+                            /** @enum {string} */
+                            by: "hour" | "day";
+                            data: components["schemas"]["UsageRow"][];
+                            totals: {
+                                requests: number;
+                                prompt_tokens: number;
+                                completion_tokens: number;
+                                total_tokens: number;
+                                visible_tokens: number;
+                                cached_tokens: number;
+                                steps: number;
+                                stages: number;
+                                branches: number;
+                                cache_hits: number;
+                                /** @description Of answers that were free to branch: how many the classifier expected to, and how many did; the steps that it expected for their visible tokens, and those that were taken */
+                                classification: {
+                                    requests: number;
+                                    expected_parallel: number;
+                                    parallel: number;
+                                    visible_tokens: number;
+                                    expected_steps: number;
+                                    steps: number;
+                                };
+                                incomplete: {
+                                    requests: number;
+                                    prompt_tokens: number;
+                                    completion_tokens: number;
+                                };
+                            };
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Keys, of all tenants or of one, in pages */
+        get: {
+            parameters: {
+                query?: {
+                    tenant?: string;
+                    limit?: number;
+                    /** @description The last id of the page before */
+                    after?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description A page of keys; `next` is the `after` of the next page */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            keys: components["schemas"]["Key"][];
+                            next: string | null;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Makes a key, and its tenant if that is new */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewKeyRequest"];
+                };
+            };
+            responses: {
+                /** @description The key */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["NewKey"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One key */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The key */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Key"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        /** Revokes a key, within two seconds everywhere; its usage and history stay */
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The key */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Key"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        /** Changes a key's name, limits, scopes, models or expiry; what is absent stays */
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["KeyChange"];
+                };
+            };
+            responses: {
+                /** @description The key */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Key"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        trace?: never;
+    };
+    "/admin/v1/keys/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a key with the same settings, and lets the old one end */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["KeyRotation"];
+                };
+            };
+            responses: {
+                /** @description The new key */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["NewKey"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tenants, in pages */
+        get: {
+            parameters: {
+                query?: {
+                    limit?: number;
+                    /** @description The last id of the page before */
+                    after?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description A page of tenants; `next` is the `after` of the next page */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            tenants: components["schemas"]["Tenant"][];
+                            next: string | null;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/tenants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A tenant: its limits, and what it has spent this month */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The tenant */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TenantWithMonth"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes the limits of all keys of a tenant together; what is absent stays */
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["TenantChange"];
+                };
+            };
+            responses: {
+                /** @description The tenant */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TenantWithMonth"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        trace?: never;
+    };
+    "/admin/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What operators changed, the newest first, in pages */
+        get: {
+            parameters: {
+                query?: {
+                    tenant?: string;
+                    limit?: number;
+                    /** @description The last id of the page before */
+                    before?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description A page; `next` is the `before` of the next page */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            entries: components["schemas"]["AuditEntry"][];
+                            next: number | null;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was used, over all tenants or part of them, by how requests ended */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description What rows differ in; absent: one row for everything */
+                    by?: string;
+                    /** @description Seconds since the epoch; from this time on */
+                    start?: number | null;
+                    /** @description Seconds since the epoch; before this time */
+                    end?: number | null;
+                    /** @description Minutes east of UTC: where days begin */
+                    utc_offset?: number | null;
+                    format?: "json" | "csv";
+                    tenant?: string;
+                    key?: string;
+                    model?: string;
+                    endpoint?: string;
+                    mode?: string;
+                    status?: string;
+                    cache?: string;
+                    worker?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Rows, at most 10000; `truncated` says whether there are more */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            rows: {
+                                [key: string]: string | number | null;
+                            }[];
+                            truncated: boolean;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/pool": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The workers, and how busy they are now */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description The pool */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            workers: components["schemas"]["PoolWorker"][];
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/pool/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives a worker no new requests until it registers again; what it runs goes on */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description It gets none */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            /** @enum {boolean} */
+                            draining: true;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/upstreams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The servers with OpenAI's API that belong to the pool */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description All */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            upstreams: components["schemas"]["Upstream"][];
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Adds a server with OpenAI's API to the pool, or replaces the one with its id */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewUpstreamRequest"];
+                };
+            };
+            responses: {
+                /** @description The upstream */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Upstream"];
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/upstreams/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes an upstream out of the pool; what it answers now goes on to its end */
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description It is gone */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            id: string;
+                            /** @enum {boolean} */
+                            removed: true;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/cache": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Forgets cached answers: of a tenant, of a model, or all */
+        delete: {
+            parameters: {
+                query?: {
+                    /** @description Default: all tenants */
+                    tenant?: string;
+                    /** @description Default: all models */
+                    model?: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description How many answers were forgotten */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            purged: number;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Before a local gateway ends: refuses new requests and answers when the running ones have ended */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": {
+                        /** @description How long running answers may take; then they end with an error event */
+                        seconds: number;
+                    };
+                };
+            };
+            responses: {
+                /** @description Nothing runs */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            /** @enum {boolean} */
+                            drained: true;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Of a local gateway: a token with which the console signs in once, in place of the one before */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": {
+                        /** @description The API key that the console gets */
+                        key: string;
+                    };
+                };
+            };
+            responses: {
+                /** @description The token, for the fragment of the console's address: `#sign-in=TOKEN` */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            token: string;
+                            /** @description Seconds */
+                            expires_in: number;
+                        };
+                    };
+                };
+                /** @description A field is missing, wrong or not supported; `param` names it */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The credential is missing or unknown */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key is not for this: its scopes say what it is for */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description The key's limit is reached; `Retry-After` says for how long */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description Nothing can answer now; `Retry-After` says when to try again */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Of a local gateway: the console's credentials for a token that works once */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": {
+                        token: string;
+                    };
+                };
+            };
+            responses: {
+                /** @description An API key, and the operator's credential */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            key: string;
+                            admin: string;
+                        };
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        ChatCompletion: {
+            id: string;
+            created: number;
+            model: string;
+            usage: components["schemas"]["CompletionUsage"];
+            /** @description If the request asks for it with `anabranch.classification` */
+            anabranch?: {
+                classification: components["schemas"]["Classification"];
+            };
+            /** @enum {string} */
+            object: "chat.completion";
+            choices: {
+                index: number;
+                /** @enum {string} */
+                finish_reason: "stop" | "length";
+                message: {
+                    /** @enum {string} */
+                    role: "assistant";
+                    content: string;
+                    refusal: null;
+                    anabranch: {
+                        parts: components["schemas"]["AnswerPart"][];
+                        /** @description Of an answer whose branches the request declared */
+                        branches?: {
+                            title: string;
+                            /** @enum {string} */
+                            finish_reason: "stop" | "length";
+                            logprobs: {
+                                content: {
+                                    token: string;
+                                    logprob: number;
+                                    bytes: number[];
+                                    top_logprobs: {
+                                        token: string;
+                                        logprob: number;
+                                        bytes: number[];
+                                    }[];
+                                }[];
+                                refusal: null;
+                            } | null;
+                        }[];
+                    };
+                };
+                logprobs: {
+                    content: {
+                        token: string;
+                        logprob: number;
+                        bytes: number[];
+                        top_logprobs: {
+                            token: string;
+                            logprob: number;
+                            bytes: number[];
+                        }[];
+                    }[];
+                    refusal: null;
+                } | null;
+            }[];
+        };
+        CompletionUsage: {
+            prompt_tokens: number;
+            completion_tokens: number;
+            total_tokens: number;
+            prompt_tokens_details: {
+                cached_tokens: number;
+            };
+            anabranch: {
+                steps: number;
+                stages: number;
+                branches: number;
+                visible_tokens: number;
+                cached_tokens: number;
+                outline_tokens: number;
+                dropped_tokens: number;
+                dropped_plans: ("few_titles" | "long_title")[];
+            };
+        };
+        Classification: {
+            /** @description The chance that a good answer is a list of independent points */
+            probability: number;
+            /** @description The expected speed-up in decode steps */
+            speedup: number;
+            /**
+             * @description What `auto` makes of it
+             * @enum {string}
+             */
+            mode: "serial" | "parallel";
+            /** @description The prompt's language is unknown to the classifier: the model may branch */
+            abstains: boolean;
+            /** @description What counts most, in log-odds, strongest first */
+            reasons: {
+                cue: string;
+                weight: number;
+            }[];
+            version: string;
+        };
+        AnswerPart: {
+            serial: string;
+        } | {
+            parallel: {
+                title: string;
+                body: string;
+            }[];
+        };
+        Error: {
+            error: {
+                message: string;
+                type: string;
+                param: string | null;
+                code: string | null;
+            };
+        };
+        ChatCompletionRequest: {
+            model: string;
+            temperature?: number | null;
+            top_p?: number | null;
+            /** @description -1 and 0: off */
+            top_k?: number | null;
+            min_p?: number | null;
+            presence_penalty?: number | null;
+            frequency_penalty?: number | null;
+            repetition_penalty?: number | null;
+            logit_bias?: {
+                [key: string]: number;
+            } | null;
+            seed?: number | null;
+            stop?: string | string[] | null;
+            n?: number | null;
+            max_tokens?: number | null;
+            stream?: boolean | null;
+            stream_options?: ({
+                include_usage?: boolean | null;
+            } & {
+                [key: string]: unknown;
+            }) | null;
+            user?: string | null;
+            anabranch?: components["schemas"]["AnabranchChatOptions"];
+            messages: ({
+                /** @enum {string} */
+                role: "system" | "developer" | "user";
+                content: string | {
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                }[];
+                name?: string | null;
+            } | {
+                /** @enum {string} */
+                role: "assistant";
+                content?: string | {
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                }[] | null;
+                name?: string | null;
+                /** @description As it came with the answer; its texts in order are `content` */
+                anabranch?: {
+                    parts?: components["schemas"]["AnswerPart"][] | null;
+                } | null;
+            })[];
+            max_completion_tokens?: number | null;
+            logprobs?: boolean | null;
+            top_logprobs?: number | null;
+            response_format?: ({
+                /** @enum {string} */
+                type: "text";
+            } & {
+                [key: string]: unknown;
+            }) | null;
+        } & {
+            [key: string]: unknown;
+        };
+        AnabranchChatOptions: {
+            /** @enum {string|null} */
+            mode?: "serial" | "parallel" | "auto" | null;
+            max_branches?: number | null;
+            /** @enum {string|null} */
+            cache?: "use" | "bypass" | null;
+            /** @enum {string|null} */
+            stream?: "ordered" | "lanes" | null;
+            /** @description Return what the classifier says of the prompt */
+            classification?: boolean | null;
+            /** @description User turns after `messages`. All are answered side by side, each as a request of its own would be; the answer has each under its title */
+            branches?: {
+                title: string;
+                content: string | {
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                }[];
+            }[] | null;
+        } | null;
+        TextCompletion: {
+            id: string;
+            created: number;
+            model: string;
+            usage: components["schemas"]["CompletionUsage"];
+            /** @description If the request asks for it with `anabranch.classification` */
+            anabranch?: {
+                classification: components["schemas"]["Classification"];
+            };
+            /** @enum {string} */
+            object: "text_completion";
+            choices: {
+                index: number;
+                /** @enum {string} */
+                finish_reason: "stop" | "length";
+                text: string;
+                logprobs: {
+                    tokens: string[];
+                    token_logprobs: number[];
+                    top_logprobs: {
+                        [key: string]: number;
+                    }[];
+                    text_offset: number[];
+                } | null;
+            }[];
+        };
+        CompletionRequest: {
+            model: string;
+            temperature?: number | null;
+            top_p?: number | null;
+            /** @description -1 and 0: off */
+            top_k?: number | null;
+            min_p?: number | null;
+            presence_penalty?: number | null;
+            frequency_penalty?: number | null;
+            repetition_penalty?: number | null;
+            logit_bias?: {
+                [key: string]: number;
+            } | null;
+            seed?: number | null;
+            stop?: string | string[] | null;
+            n?: number | null;
+            max_tokens?: number | null;
+            stream?: boolean | null;
+            stream_options?: ({
+                include_usage?: boolean | null;
+            } & {
+                [key: string]: unknown;
+            }) | null;
+            user?: string | null;
+            anabranch?: components["schemas"]["AnabranchOptions"];
+            prompt: string | string[] | number[] | number[][];
+            logprobs?: number | null;
+            /** @enum {number|null} */
+            best_of?: 1 | null;
+        } & {
+            [key: string]: unknown;
+        };
+        AnabranchOptions: {
+            /** @enum {string|null} */
+            mode?: "serial" | "parallel" | "auto" | null;
+            max_branches?: number | null;
+            /** @enum {string|null} */
+            cache?: "use" | "bypass" | null;
+            /** @enum {string|null} */
+            stream?: "ordered" | "lanes" | null;
+            /** @description Return what the classifier says of the prompt */
+            classification?: boolean | null;
+            branches?: null;
+        } | null;
+        Model: {
+            id: string;
+            /** @enum {string} */
+            object: "model";
+            created: number;
+            owned_by: string;
+            anabranch: {
+                /** @description Of a LoRA adapter: the model that it changes */
+                base: string | null;
+                dialect: string | null;
+                context_tokens: number;
+                /** @description Served by another server with OpenAI's API. Declared branches go to it as requests at once, and an answer that loses it is decoded again from its beginning */
+                upstream: boolean;
+                /** @description For what a request leaves open */
+                sampling_defaults: {
+                    temperature: number;
+                    top_p: number;
+                    top_k: number;
+                    min_p: number;
+                    repetition_penalty: number;
+                };
+            };
+        };
+        /** @description Answers that were delivered whole: the sum of their usage blocks. Those that were cut off, by the client or by a failure, are counted under `incomplete`. */
+        UsageRow: {
+            /** @description Start of the hour or day, seconds since the epoch */
+            start: number;
+            model: string;
+            key: string;
+            requests: number;
+            prompt_tokens: number;
+            completion_tokens: number;
+            total_tokens: number;
+            visible_tokens: number;
+            cached_tokens: number;
+            steps: number;
+            stages: number;
+            branches: number;
+            cache_hits: number;
+            /** @description Of answers that were free to branch: how many the classifier expected to, and how many did; the steps that it expected for their visible tokens, and those that were taken */
+            classification: {
+                requests: number;
+                expected_parallel: number;
+                parallel: number;
+                visible_tokens: number;
+                expected_steps: number;
+                steps: number;
+            };
+            incomplete: {
+                requests: number;
+                prompt_tokens: number;
+                completion_tokens: number;
+            };
+        };
+        NewKey: {
+            /** @description Shown this once: only a hash of it is kept */
+            key: string;
+            /** @description The key's public part */
+            id: string;
+            tenant: string;
+            name: string;
+            rpm: number | null;
+            tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
+            scopes: ("inference" | "usage")[];
+            models: string[] | null;
+            /** @description Seconds since the epoch */
+            created_at: number;
+            /** @description Seconds since the epoch */
+            expires_at: number | null;
+            /** @description Seconds since the epoch */
+            revoked_at: number | null;
+            /** @enum {string} */
+            status: "active" | "expired" | "revoked";
+        };
+        NewKeyRequest: {
+            tenant: string;
+            name?: string;
+            /** @description Requests per minute; null: no limit */
+            rpm?: number | null;
+            /** @description Tokens per minute; null: no limit */
+            tpm?: number | null;
+            /** @description Requests at once; null: no limit */
+            max_concurrent?: number | null;
+            /** @description Tokens per calendar month, UTC; null: no limit */
+            tokens_per_month?: number | null;
+            /** @description Default: all */
+            scopes?: ("inference" | "usage")[];
+            /** @description The models that it may use; null: all */
+            models?: string[] | null;
+            /** @description Seconds since the epoch; null: never */
+            expires_at?: number | null;
+        };
+        Key: {
+            /** @description The key's public part */
+            id: string;
+            tenant: string;
+            name: string;
+            rpm: number | null;
+            tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
+            scopes: ("inference" | "usage")[];
+            models: string[] | null;
+            /** @description Seconds since the epoch */
+            created_at: number;
+            /** @description Seconds since the epoch */
+            expires_at: number | null;
+            /** @description Seconds since the epoch */
+            revoked_at: number | null;
+            /** @enum {string} */
+            status: "active" | "expired" | "revoked";
+        };
+        KeyChange: {
+            name?: string;
+            /** @description Requests per minute; null: no limit */
+            rpm?: number | null;
+            /** @description Tokens per minute; null: no limit */
+            tpm?: number | null;
+            /** @description Requests at once; null: no limit */
+            max_concurrent?: number | null;
+            /** @description Tokens per calendar month, UTC; null: no limit */
+            tokens_per_month?: number | null;
+            /** @description Default: all */
+            scopes?: ("inference" | "usage")[];
+            /** @description The models that it may use; null: all */
+            models?: string[] | null;
+            /** @description Seconds since the epoch; null: never */
+            expires_at?: number | null;
+        };
+        KeyRotation: {
+            /** @description How long the old key still works */
+            overlap_seconds: number;
+        };
+        Tenant: {
+            id: string;
+            /** @description Seconds since the epoch */
+            created_at: number;
+            rpm: number | null;
+            tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
+        };
+        TenantWithMonth: {
+            id: string;
+            /** @description Seconds since the epoch */
+            created_at: number;
+            rpm: number | null;
+            tpm: number | null;
+            max_concurrent: number | null;
+            tokens_per_month: number | null;
+            /** @description Tokens spent in this calendar month, UTC: of all keys, and of each */
+            month: {
+                tokens: number;
+                keys: {
+                    [key: string]: number;
+                };
+            };
+        };
+        TenantChange: {
+            /** @description Requests per minute; null: no limit */
+            rpm?: number | null;
+            /** @description Tokens per minute; null: no limit */
+            tpm?: number | null;
+            /** @description Requests at once; null: no limit */
+            max_concurrent?: number | null;
+            /** @description Tokens per calendar month, UTC; null: no limit */
+            tokens_per_month?: number | null;
+        };
+        AuditEntry: {
+            id: number;
+            /** @description ms since the epoch */
+            at: number;
+            request_id: string;
+            action: string;
+            /** @description Empty if the change is no tenant's */
+            tenant: string;
+            /** @description The public id; empty if it is no key's */
+            key: string;
+            detail: {
+                [key: string]: unknown;
+            };
+        };
+        PoolWorker: {
+            id: string;
+            /**
+             * @description upstream: a server with OpenAI's API, whose load is not known
+             * @enum {string}
+             */
+            kind: "worker" | "upstream";
+            url: string;
+            healthy: boolean;
+            draining: boolean;
+            models: string[];
+            /** @description The same models, with what is known of each */
+            served: {
+                id: string;
+                /** @description Of an adapter: the model that it changes */
+                base: string | null;
+                /** @description Of its weights, tokenizer and chat template */
+                digest: string;
+                /** @description The device and the code path that it runs on */
+                backend: string;
+                dialect: string | null;
+                context_tokens: number;
+            }[];
+            /** @description Blocks */
+            kv: {
+                free: number;
+                total: number;
+            };
+            requests: {
+                running: number;
+                queued: number;
+                lanes: number;
+            };
+            /** @description ms since the epoch */
+            registered_at: number;
+            /** @description ms since the epoch */
+            seen_at: number;
+        };
+        Upstream: {
+            id: string;
+            url: string;
+            /** @description As the pool names them */
+            models: string[];
+            max_requests: number | null;
+            default_max_tokens: number;
+            /** @description ms since the epoch */
+            added_at: number;
+            /** @description ms since the epoch */
+            checked_at: number | null;
+            /** @description Why it is not used; null: it is */
+            error: string | null;
+        };
+        NewUpstreamRequest: {
+            id: string;
+            /**
+             * Format: uri
+             * @description What an OpenAI SDK takes as its base URL, such as http://10.0.0.5:8000/v1
+             */
+            url: string;
+            /** @description Sent to it as a bearer credential */
+            credential?: string | null;
+            /** @description Its models to serve: `id` here, `name` there. Default: all */
+            models?: {
+                id: string;
+                name?: string;
+            }[] | null;
+            /** @description Requests at once, of each of the gateway's isolates */
+            max_requests?: number | null;
+            /**
+             * @description For requests that name no max_tokens
+             * @default 1024
+             */
+            default_max_tokens: number;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export type operations = Record<string, never>;

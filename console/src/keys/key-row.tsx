@@ -1,0 +1,82 @@
+import { useSignal } from "@preact/signals";
+import { api, bodyOf, type Schemas } from "../api/client.ts";
+import { Failure } from "../api/failure.ts";
+import { Confirm } from "../parts/confirm.tsx";
+import { count, when } from "../parts/numbers.ts";
+
+type Key = Schemas["Key"];
+
+/** How long the old key still works beside the one that takes its place. */
+const overlapSeconds = 86_400;
+
+interface Props {
+  of: Key;
+  /** A key took the place of this one. */
+  rotated: (made: Schemas["NewKey"]) => void;
+  changed: () => void;
+}
+
+function Actions({ of: { id }, rotated, changed }: Props) {
+  const problem = useSignal<string | null>(null);
+  const params = { path: { id } };
+  const act = (what: () => Promise<void>) => async () => {
+    try {
+      problem.value = null;
+      await what();
+    } catch (error) {
+      problem.value = Failure.from(error).message;
+    }
+  };
+  const body = { overlap_seconds: overlapSeconds };
+  return (
+    <>
+      <Confirm
+        label="Rotate"
+        of={id}
+        question="A new key with the same settings. This one works for another day."
+        act={act(async () =>
+          rotated(await bodyOf(api.POST("/admin/v1/keys/{id}/rotate", { params, body }))),
+        )}
+      />
+      <Confirm
+        label="Revoke"
+        of={id}
+        question="It stops working within two seconds, for good."
+        act={act(async () => {
+          await bodyOf(api.DELETE("/admin/v1/keys/{id}", { params }));
+          changed();
+        })}
+      />
+      {problem.value && <p role="alert">{problem.value}</p>}
+    </>
+  );
+}
+
+const limit = (value: number | null) => (value === null ? "–" : count(value));
+
+export function KeyRow(props: Props) {
+  const { of: key } = props;
+  const { status, expires_at: expires, revoked_at: revoked } = key;
+  const end = revoked ?? expires;
+  return (
+    <tr class={status === "active" ? "" : "ended"}>
+      <th scope="row">
+        <code>{key.id}</code>
+        {key.name !== "" && <div class="small muted">{key.name}</div>}
+      </th>
+      <td>{key.tenant}</td>
+      <td>
+        <span class={`status status-${status}`}>{status}</span>
+      </td>
+      <td>{key.scopes.join(", ")}</td>
+      <td>{key.models?.join(", ") ?? "all"}</td>
+      <td class="number">{limit(key.rpm)}</td>
+      <td class="number">{limit(key.tpm)}</td>
+      <td class="number">{limit(key.max_concurrent)}</td>
+      <td class="number">{limit(key.tokens_per_month)}</td>
+      <td>{when(1_000 * key.created_at)}</td>
+      <td>{end === null ? "never" : when(1_000 * end)}</td>
+      <td class="actions">{status === "active" && <Actions {...props} />}</td>
+    </tr>
+  );
+}

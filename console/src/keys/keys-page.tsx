@@ -1,0 +1,142 @@
+import { useSignal } from "@preact/signals";
+import { api, bodyOf, type Schemas } from "../api/client.ts";
+import { usePolled } from "../api/polled.ts";
+import { Empty, Shown } from "../parts/notes.tsx";
+import { ScrollTable } from "../parts/scroll-table.tsx";
+import { query, setQuery } from "../router.ts";
+import { KeyForm, Secret } from "./key-form.tsx";
+import { KeyRow } from "./key-row.tsx";
+
+const pageSize = 50;
+const columns = [
+  ...[
+    "Key",
+    "Tenant",
+    "State",
+    "For",
+    "Models",
+    "Req./min",
+    "Tokens/min",
+    "At once",
+    "Tokens/month",
+    "Made",
+    "Ends",
+    "",
+  ],
+];
+
+export function Pager({ next, name }: { next: string | null; name: "after" | "before" }) {
+  return (
+    <div class="toolbar">
+      {query.value.has(name) && (
+        <button type="button" onClick={() => setQuery({ [name]: null })}>
+          First page
+        </button>
+      )}
+      {next !== null && (
+        <button type="button" onClick={() => setQuery({ [name]: next })}>
+          Next page
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function TenantFilter() {
+  return (
+    <label class="inline-field">
+      <span>Tenant</span>
+      <input
+        placeholder="all"
+        value={query.value.get("tenant") ?? ""}
+        onChange={(event) =>
+          setQuery({ tenant: event.currentTarget.value.trim() || null, after: null, before: null })
+        }
+      />
+    </label>
+  );
+}
+
+/** The page of the list that the address names. */
+function look() {
+  const [tenant, after] = [query.value.get("tenant"), query.value.get("after")];
+  const given = { limit: pageSize, ...(tenant && { tenant }), ...(after && { after }) };
+  return bodyOf(api.GET("/admin/v1/keys", { params: { query: given } }));
+}
+
+export function KeysPage() {
+  const keys = usePolled(look, query.value.toString());
+  const creating = useSignal(false);
+  const made = useSignal<Schemas["NewKey"] | null>(null);
+  const changed = () => {
+    keys.refresh.value++;
+  };
+  const show = (key: Schemas["NewKey"]) => {
+    made.value = key;
+    creating.value = false;
+    changed();
+  };
+  return (
+    <>
+      <div class="toolbar">
+        <h1>Keys</h1>
+        <span class="grow" />
+        <TenantFilter />
+        <button
+          type="button"
+          class="primary"
+          onClick={() => {
+            creating.value = true;
+          }}
+        >
+          New key
+        </button>
+      </div>
+      {made.value && (
+        <Secret
+          made={made.value}
+          close={() => {
+            made.value = null;
+          }}
+        />
+      )}
+      {creating.value && (
+        <KeyForm
+          made={show}
+          cancel={() => {
+            creating.value = false;
+          }}
+        />
+      )}
+      <Shown of={keys}>
+        {({ keys: found, next }) =>
+          found.length === 0 ? (
+            <Empty title="No keys">
+              <p>Make one with “New key”: whoever asks the API needs one.</p>
+            </Empty>
+          ) : (
+            <>
+              <ScrollTable class="card" label="Keys">
+                <thead>
+                  <tr>
+                    {columns.map((label) => (
+                      <th key={label} scope="col">
+                        {label || <span class="sr-only">Actions</span>}
+                      </th>
+                    ))}
+                  </tr>
+                </thead>
+                <tbody>
+                  {found.map((key) => (
+                    <KeyRow key={key.id} of={key} rotated={show} changed={changed} />
+                  ))}
+                </tbody>
+              </ScrollTable>
+              <Pager next={next} name="after" />
+            </>
+          )
+        }
+      </Shown>
+    </>
+  );
+}

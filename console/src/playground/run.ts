@@ -1,0 +1,150 @@
+// One request of the playground and its answer as it grows. What changes is drawn once per frame of the screen.
+import { LaneAnswer, type LaneChunk, type LaneMark } from "@anabranch/shared/client.ts";
+import { serverSentData } from "@anabranch/shared/server-sent-data.ts";
+import { signal } from "@preact/signals";
+import type { Schemas } from "../api/client.ts";
+import { Failure } from "../api/failure.ts";
+import { key } from "../session.ts";
+import type { ChatRequest } from "./settings.ts";
+
+/** `waiting`: it is not sent yet. */
+export type Status = "waiting" | "running" | "done" | "stopped" | "failed";
+export const isOver = (status: Status): boolean => status !== "waiting" && status !== "running";
+export type Usage = Schemas["CompletionUsage"];
+
+/** A chunk of the stream, as it came. */
+export type Chunk = LaneChunk & {
+  anabranch?: LaneMark;
+  usage?: Usage | null;
+  error?: { message?: string };
+};
+
+export interface RunEvent {
+  /** ms since the request was sent */
+  at: number;
+  chunk: Chunk;
+}
+
+/** A run as files and the tab's storage keep it. */
+export interface SavedRun {
+  request: ChatRequest;
+  events: RunEvent[];
+  status: Status;
+  problem: string | null;
+  mode: string | null;
+  cache: string | null;
+  ms: number;
+}
+
+export class Run {
+  readonly request: ChatRequest;
+  readonly answer = new LaneAnswer();
+  readonly events: RunEvent[] = [];
+  /** Read by what is drawn anew with every change. */
+  readonly frame = signal(0);
+  readonly status = signal<Status>("waiting");
+  problem: string | null = null;
+  /** What was decided for mode `auto`. */
+  mode: string | null = null;
+  /** "hit": the answer had been given before. */
+  cache: string | null = null;
+  usage: Usage | null = null;
+  /** Of the whole answer, and to its first text; ms since the request was sent. */
+  ms: number | null = null;
+  firstTextMs: number | null = null;
+  /** When it was sent, on the clock of `performance`; null before. */
+  began: number | null = null;
+
+  readonly #stop = new AbortController();
+  #drawing = false;
+
+  constructor(request: ChatRequest) {
+    this.request = request;
+  }
+
+  static opened(saved: SavedRun): Run {
+    const run = new Run(saved.request);
+    for (const { at, chunk } of saved.events) run.#take(chunk, at);
+    Object.assign(run, { problem: saved.problem, mode: saved.mode, cache: saved.cache });
+    run.ms = saved.ms;
+    // A reload ended what was running then.
+    run.status.value = isOver(saved.status) ? saved.status : "stopped";
+    return run;
+  }
+
+  get saved(): SavedRun {
+    const { request, events, problem, mode, cache } = this;
+    const [status, ms] = [this.status.peek(), this.ms ?? this.elapsed];
+    return { request, events, status, problem, mode, cache, ms };
+  }
+
+  /** ms since the request was sent, or until its end. */
+  get elapsed(): number {
+    return this.ms ?? this.#now;
+  }
+
+  get #now(): number {
+    return this.began === null ? 0 : performance.now() - this.began;
+  }
+
+  /** Sends the request. Resolves when the answer has ended, however it ends. */
+  async send(): Promise<void> {
+    if (this.status.value !== "waiting") return;
+    this.began = performance.now();
+    this.status.value = "running";
+    try {
+      const response = await fetch("/v1/chat/completions", {
+        method: "POST",
+        headers: { authorization: `Bearer ${key.value}`, "content-type": "application/json" },
+        body: JSON.stringify(this.request),
+        signal: this.#stop.signal,
+      });
+      if (!response.ok) throw await Failure.of(response);
+      this.mode = response.headers.get("x-anabranch-mode");
+      this.cache = response.headers.get("x-anabranch-cache");
+      for await (const data of serverSentData(response)) {
+        const chunk = data as Chunk;
+        this.#take(chunk, this.#now);
+        if (chunk.error) throw Failure.ofBody(502, chunk);
+        this.#draw();
+      }
+      if (this.answer.finishReason === null) {
+        throw new Failure(0, "The answer broke off: the gateway has ended. Try again.");
+      }
+      this.#end("done");
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.problem = Failure.from(error).message;
+      this.#end(this.#stop.signal.aborted ? "stopped" : "failed");
+    }
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    if (this.status.value === "waiting") this.#end("stopped");
+  }
+
+  #take(chunk: Chunk, at: number): void {
+    this.events.push({ at, chunk });
+    if (chunk.error) return;
+    const mark = this.answer.push(chunk);
+    if (chunk.usage) this.usage = chunk.usage;
+    if (mark && this.firstTextMs === null && chunk.choices[0]?.delta?.content) {
+      this.firstTextMs = at;
+    }
+  }
+
+  #end(status: Status): void {
+    this.ms = this.#now;
+    this.status.value = status;
+    this.frame.value++;
+  }
+
+  #draw(): void {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      this.frame.value++;
+    });
+  }
+}

@@ -1,0 +1,91 @@
+import { useSignal } from "@preact/signals";
+import { ErrorNote } from "./parts/notes.tsx";
+import { admin, key, signInProblem } from "./session.ts";
+
+function Credential(props: {
+  label: string;
+  hint: string;
+  value: string;
+  take: (value: string) => void;
+}) {
+  return (
+    <label class="field">
+      <span>{props.label}</span>
+      <input
+        type="password"
+        autocomplete="off"
+        spellcheck={false}
+        value={props.value}
+        onInput={(event) => props.take(event.currentTarget.value.trim())}
+      />
+      <small>{props.hint}</small>
+    </label>
+  );
+}
+
+/** Takes the credentials that are not there yet. */
+function Credentials() {
+  const givenKey = useSignal(key.peek());
+  const givenAdmin = useSignal(admin.peek());
+  return (
+    <form
+      class="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        key.value = givenKey.value;
+        admin.value = givenAdmin.value;
+      }}
+    >
+      <Credential
+        label="API key"
+        hint="For the playground. It begins with sk-ab-."
+        value={givenKey.value}
+        take={(value) => {
+          givenKey.value = value;
+        }}
+      />
+      <Credential
+        label="Operator's credential"
+        hint="For pool, usage, keys and audit."
+        value={givenAdmin.value}
+        take={(value) => {
+          givenAdmin.value = value;
+        }}
+      />
+      <div>
+        <button type="submit" class="primary" disabled={!givenKey.value && !givenAdmin.value}>
+          Sign in
+        </button>
+      </div>
+      <p class="muted small">Both stay in this tab and are gone when it closes.</p>
+    </form>
+  );
+}
+
+export function SignIn() {
+  return (
+    <section class="narrow stack">
+      <h1>Sign in</h1>
+      <p>
+        <code>npm start</code> prints a link that signs in on this machine, and both credentials in
+        its line <code>ready</code>. Either will do.
+      </p>
+      {signInProblem.value && <ErrorNote message={signInProblem.value} />}
+      <Credentials />
+    </section>
+  );
+}
+
+export function NeedsCredential({ operator }: { operator: boolean }) {
+  return (
+    <section class="narrow stack">
+      <h1>{operator ? "This page is the operator's" : "The playground needs an API key"}</h1>
+      <p>
+        {operator
+          ? "Give the operator's credential: ANABRANCH_ADMIN_TOKEN of the gateway, “admin” in the line that npm start prints."
+          : "Make one on the page Keys, or give one that you have."}
+      </p>
+      <Credentials />
+    </section>
+  );
+}
