@@ -40,9 +40,6 @@ const body = z
     max_completion_tokens: parameters.max_tokens,
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),
-    response_format: z
-      .looseObject({ type: z.literal("text", "only the type text is supported") })
-      .nullish(),
     anabranch: options
       .extend({ branches: declaredBranches })
       .nullish()

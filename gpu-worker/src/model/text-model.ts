@@ -10,7 +10,7 @@ import { type AnswerIds, answerIds } from "./history.ts";
 import type { LocatedModel } from "./locate.ts";
 import { type Json, type ModelFiles, readFolder } from "./model-files.ts";
 import { RunBuilder } from "./runs.ts";
-import { tokenTexts } from "./token-texts.ts";
+import { tokenBytes, tokenTexts } from "./token-texts.ts";
 
 export interface Message {
   role: string;
@@ -133,8 +133,13 @@ export class TextModel {
 
   /** What each token says by itself, by id; empty for added tokens. */
   get tokenTexts(): string[] {
-    const added = new Set<number>(this.#tokenizer.get_added_tokens_decoder().keys());
-    return tokenTexts(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
+    return tokenTexts(this.tokenBytes, this.#tokenizer.get_added_tokens_decoder());
+  }
+
+  /** What each token writes, by id; empty for special tokens. */
+  get tokenBytes(): Uint8Array[] {
+    const added = this.#tokenizer.get_added_tokens_decoder();
+    return tokenBytes(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
   }
 
   /** A token of this model that `other` has not, or has with another id; undefined if there is none. */

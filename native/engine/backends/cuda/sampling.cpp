@@ -7,9 +7,9 @@
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
-/// Longer lists than the kernel takes are sampled on the host.
+/// Longer lists than the kernel takes, and masks, are sampled on the host.
 bool fits_device(const SamplingInput& input) {
-  return input.constraint.allowed.size() <= kMaxAllowed &&
+  return !input.constraint.mask && input.constraint.allowed.size() <= kMaxAllowed &&
          input.params->top_logprobs <= kMaxTopLogprobs;
 }
 

@@ -128,6 +128,13 @@ export declare type DeclaredBranch = Message<"anabranch.v1.DeclaredBranch"> & {
    * @generated from field: string content = 2;
    */
   content: string;
+
+  /**
+   * absent: the request's
+   *
+   * @generated from field: anabranch.v1.Constraint constraint = 3;
+   */
+  constraint?: Constraint | undefined;
 };
 
 /**
@@ -135,6 +142,70 @@ export declare type DeclaredBranch = Message<"anabranch.v1.DeclaredBranch"> & {
  * Use `create(DeclaredBranchSchema)` to create a new message.
  */
 export declare const DeclaredBranchSchema: GenMessage<DeclaredBranch>;
+
+/**
+ * What an answer may say; it is then one serial document.
+ *
+ * @generated from message anabranch.v1.Constraint
+ */
+export declare type Constraint = Message<"anabranch.v1.Constraint"> & {
+  /**
+   * @generated from oneof anabranch.v1.Constraint.kind
+   */
+  kind: {
+    /**
+     * as JSON
+     *
+     * @generated from field: string json_schema = 1;
+     */
+    value: string;
+    case: "jsonSchema";
+  } | {
+    /**
+     * any JSON object
+     *
+     * @generated from field: bool json_object = 2;
+     */
+    value: boolean;
+    case: "jsonObject";
+  } | {
+    /**
+     * that all of the answer matches, in JavaScript's syntax
+     *
+     * @generated from field: string regex = 3;
+     */
+    value: string;
+    case: "regex";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.Choices choice = 4;
+     */
+    value: Choices;
+    case: "choice";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message anabranch.v1.Constraint.
+ * Use `create(ConstraintSchema)` to create a new message.
+ */
+export declare const ConstraintSchema: GenMessage<Constraint>;
+
+/**
+ * @generated from message anabranch.v1.Choices
+ */
+export declare type Choices = Message<"anabranch.v1.Choices"> & {
+  /**
+   * @generated from field: repeated string texts = 1;
+   */
+  texts: string[];
+};
+
+/**
+ * Describes the message anabranch.v1.Choices.
+ * Use `create(ChoicesSchema)` to create a new message.
+ */
+export declare const ChoicesSchema: GenMessage<Choices>;
 
 /**
  * @generated from message anabranch.v1.GenerateRequest
@@ -254,6 +325,13 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: string key = 19;
    */
   key: string;
+
+  /**
+   * absent: the answer may say anything
+   *
+   * @generated from field: anabranch.v1.Constraint constraint = 20;
+   */
+  constraint?: Constraint | undefined;
 };
 
 /**

@@ -10,7 +10,7 @@ import { file_anabranch_v1_lane_events } from "./lane_events_pb.js";
  * Describes the file anabranch/v1/worker.proto.
  */
 export const file_anabranch_v1_worker = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEiYwoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEgwKBG5hbWUYAyABKAkSJwoFcGFydHMYBCADKAsyGC5hbmFicmFuY2gudjEuQW5zd2VyUGFydCJICgpBbnN3ZXJQYXJ0Eg4KBnNlcmlhbBgBIAEoCRIqCghwYXJhbGxlbBgCIAMoCzIYLmFuYWJyYW5jaC52MS5CcmFuY2hQYXJ0IikKCkJyYW5jaFBhcnQSDQoFdGl0bGUYASABKAkSDAoEYm9keRgCIAEoCSJoCglDaGF0SW5wdXQSKwoIbWVzc2FnZXMYASADKAsyGS5hbmFicmFuY2gudjEuQ2hhdE1lc3NhZ2USLgoIYnJhbmNoZXMYAiADKAsyHC5hbmFicmFuY2gudjEuRGVjbGFyZWRCcmFuY2giMAoORGVjbGFyZWRCcmFuY2gSDQoFdGl0bGUYASABKAkSDwoHY29udGVudBgCIAEoCSLUAwoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoFbW9kZWwYAiABKAkSJwoEY2hhdBgDIAEoCzIXLmFuYWJyYW5jaC52MS5DaGF0SW5wdXRIABIOCgR0ZXh0GAQgASgJSAASKAoGdG9rZW5zGAUgASgLMhYuYW5hYnJhbmNoLnYxLlRva2VuSWRzSAASKAoIc2FtcGxpbmcYBiABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgHIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgIIAEoDRISCgptYXhfdG9rZW5zGAkgASgNEgwKBHNlZWQYCiABKAQSDgoGY2hvaWNlGAsgASgNEhIKCmNhY2hlX3NhbHQYDCABKAwSDAoEc3RvcBgNIAMoCRISCgppZ25vcmVfZW9zGA4gASgIEhMKC2RlYWRsaW5lX21zGA8gASgNEiQKBnJlc3VtZRgQIAEoCzIULmFuYWJyYW5jaC52MS5SZXN1bWUSEAoIcHJpb3JpdHkYESABKBESDgoGdGVuYW50GBIgASgJEgsKA2tleRgTIAEoCUIHCgVpbnB1dCJeCgZSZXN1bWUSGAoQcHJvbXB0X3Rva2VuX2lkcxgBIAMoDRIkCgVsYW5lcxgCIAMoCzIVLmFuYWJyYW5jaC52MS5MYW5lTG9nEhQKDG1vZGVsX2RpZ2VzdBgDIAEoCSLGAQoJTW9kZWxJbmZvEgoKAmlkGAEgASgJEg4KBmRpZ2VzdBgCIAEoCRIPCgdiYWNrZW5kGAMgASgJEg8KB2RpYWxlY3QYBCABKAkSFgoOY29udGV4dF90b2tlbnMYBSABKA0SGgoSZGVmYXVsdF9tYXhfdG9rZW5zGAYgASgNEjkKEXNhbXBsaW5nX2RlZmF1bHRzGAcgASgLMh4uYW5hYnJhbmNoLnYxLlNhbXBsaW5nRGVmYXVsdHMSDAoEYmFzZRgIIAEoCSJwChBTYW1wbGluZ0RlZmF1bHRzEhMKC3RlbXBlcmF0dXJlGAEgASgBEg0KBXRvcF9wGAIgASgBEg0KBXRvcF9rGAMgASgNEg0KBW1pbl9wGAQgASgBEhoKEnJlcGV0aXRpb25fcGVuYWx0eRgFIAEoASJ+CgRMb2FkEhgKEHJ1bm5pbmdfcmVxdWVzdHMYASABKA0SFwoPcXVldWVkX3JlcXVlc3RzGAIgASgNEhIKCmxpdmVfbGFuZXMYAyABKA0SFgoOa3ZfYmxvY2tzX2ZyZWUYBCABKAQSFwoPa3ZfYmxvY2tzX3RvdGFsGAUgASgEIhEKD0Rlc2NyaWJlUmVxdWVzdCJvChBEZXNjcmliZVJlc3BvbnNlEicKBm1vZGVscxgBIAMoCzIXLmFuYWJyYW5jaC52MS5Nb2RlbEluZm8SIAoEbG9hZBgCIAEoCzISLmFuYWJyYW5jaC52MS5Mb2FkEhAKCGRyYWluaW5nGAMgASgIIjIKEkxvYWRBZGFwdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnNvdXJjZRgCIAEoCSI9ChNMb2FkQWRhcHRlclJlc3BvbnNlEiYKBW1vZGVsGAEgASgLMhcuYW5hYnJhbmNoLnYxLk1vZGVsSW5mbyIkChRVbmxvYWRBZGFwdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhcKFVVubG9hZEFkYXB0ZXJSZXNwb25zZTLOAgoGV29ya2VyEksKCEdlbmVyYXRlEh0uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVxdWVzdBoeLmFuYWJyYW5jaC52MS5HZW5lcmF0ZVJlc3BvbnNlMAESSQoIRGVzY3JpYmUSHS5hbmFicmFuY2gudjEuRGVzY3JpYmVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkRlc2NyaWJlUmVzcG9uc2USUgoLTG9hZEFkYXB0ZXISIC5hbmFicmFuY2gudjEuTG9hZEFkYXB0ZXJSZXF1ZXN0GiEuYW5hYnJhbmNoLnYxLkxvYWRBZGFwdGVyUmVzcG9uc2USWAoNVW5sb2FkQWRhcHRlchIiLmFuYWJyYW5jaC52MS5VbmxvYWRBZGFwdGVyUmVxdWVzdBojLmFuYWJyYW5jaC52MS5VbmxvYWRBZGFwdGVyUmVzcG9uc2ViBnByb3RvMw", [file_anabranch_v1_answer, file_anabranch_v1_lane_events]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEiYwoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEgwKBG5hbWUYAyABKAkSJwoFcGFydHMYBCADKAsyGC5hbmFicmFuY2gudjEuQW5zd2VyUGFydCJICgpBbnN3ZXJQYXJ0Eg4KBnNlcmlhbBgBIAEoCRIqCghwYXJhbGxlbBgCIAMoCzIYLmFuYWJyYW5jaC52MS5CcmFuY2hQYXJ0IikKCkJyYW5jaFBhcnQSDQoFdGl0bGUYASABKAkSDAoEYm9keRgCIAEoCSJoCglDaGF0SW5wdXQSKwoIbWVzc2FnZXMYASADKAsyGS5hbmFicmFuY2gudjEuQ2hhdE1lc3NhZ2USLgoIYnJhbmNoZXMYAiADKAsyHC5hbmFicmFuY2gudjEuRGVjbGFyZWRCcmFuY2giXgoORGVjbGFyZWRCcmFuY2gSDQoFdGl0bGUYASABKAkSDwoHY29udGVudBgCIAEoCRIsCgpjb25zdHJhaW50GAMgASgLMhguYW5hYnJhbmNoLnYxLkNvbnN0cmFpbnQifAoKQ29uc3RyYWludBIVCgtqc29uX3NjaGVtYRgBIAEoCUgAEhUKC2pzb25fb2JqZWN0GAIgASgISAASDwoFcmVnZXgYAyABKAlIABInCgZjaG9pY2UYBCABKAsyFS5hbmFicmFuY2gudjEuQ2hvaWNlc0gAQgYKBGtpbmQiGAoHQ2hvaWNlcxINCgV0ZXh0cxgBIAMoCSKCBAoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoFbW9kZWwYAiABKAkSJwoEY2hhdBgDIAEoCzIXLmFuYWJyYW5jaC52MS5DaGF0SW5wdXRIABIOCgR0ZXh0GAQgASgJSAASKAoGdG9rZW5zGAUgASgLMhYuYW5hYnJhbmNoLnYxLlRva2VuSWRzSAASKAoIc2FtcGxpbmcYBiABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgHIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgIIAEoDRISCgptYXhfdG9rZW5zGAkgASgNEgwKBHNlZWQYCiABKAQSDgoGY2hvaWNlGAsgASgNEhIKCmNhY2hlX3NhbHQYDCABKAwSDAoEc3RvcBgNIAMoCRISCgppZ25vcmVfZW9zGA4gASgIEhMKC2RlYWRsaW5lX21zGA8gASgNEiQKBnJlc3VtZRgQIAEoCzIULmFuYWJyYW5jaC52MS5SZXN1bWUSEAoIcHJpb3JpdHkYESABKBESDgoGdGVuYW50GBIgASgJEgsKA2tleRgTIAEoCRIsCgpjb25zdHJhaW50GBQgASgLMhguYW5hYnJhbmNoLnYxLkNvbnN0cmFpbnRCBwoFaW5wdXQiXgoGUmVzdW1lEhgKEHByb21wdF90b2tlbl9pZHMYASADKA0SJAoFbGFuZXMYAiADKAsyFS5hbmFicmFuY2gudjEuTGFuZUxvZxIUCgxtb2RlbF9kaWdlc3QYAyABKAkixgEKCU1vZGVsSW5mbxIKCgJpZBgBIAEoCRIOCgZkaWdlc3QYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIPCgdkaWFsZWN0GAQgASgJEhYKDmNvbnRleHRfdG9rZW5zGAUgASgNEhoKEmRlZmF1bHRfbWF4X3Rva2VucxgGIAEoDRI5ChFzYW1wbGluZ19kZWZhdWx0cxgHIAEoCzIeLmFuYWJyYW5jaC52MS5TYW1wbGluZ0RlZmF1bHRzEgwKBGJhc2UYCCABKAkicAoQU2FtcGxpbmdEZWZhdWx0cxITCgt0ZW1wZXJhdHVyZRgBIAEoARINCgV0b3BfcBgCIAEoARINCgV0b3BfaxgDIAEoDRINCgVtaW5fcBgEIAEoARIaChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAEifgoETG9hZBIYChBydW5uaW5nX3JlcXVlc3RzGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRISCgpsaXZlX2xhbmVzGAMgASgNEhYKDmt2X2Jsb2Nrc19mcmVlGAQgASgEEhcKD2t2X2Jsb2Nrc190b3RhbBgFIAEoBCIRCg9EZXNjcmliZVJlcXVlc3QibwoQRGVzY3JpYmVSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvEiAKBGxvYWQYAiABKAsyEi5hbmFicmFuY2gudjEuTG9hZBIQCghkcmFpbmluZxgDIAEoCCIyChJMb2FkQWRhcHRlclJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZzb3VyY2UYAiABKAkiPQoTTG9hZEFkYXB0ZXJSZXNwb25zZRImCgVtb2RlbBgBIAEoCzIXLmFuYWJyYW5jaC52MS5Nb2RlbEluZm8iJAoUVW5sb2FkQWRhcHRlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVVbmxvYWRBZGFwdGVyUmVzcG9uc2UyzgIKBldvcmtlchJLCghHZW5lcmF0ZRIdLmFuYWJyYW5jaC52MS5HZW5lcmF0ZVJlcXVlc3QaHi5hbmFicmFuY2gudjEuR2VuZXJhdGVSZXNwb25zZTABEkkKCERlc2NyaWJlEh0uYW5hYnJhbmNoLnYxLkRlc2NyaWJlUmVxdWVzdBoeLmFuYWJyYW5jaC52MS5EZXNjcmliZVJlc3BvbnNlElIKC0xvYWRBZGFwdGVyEiAuYW5hYnJhbmNoLnYxLkxvYWRBZGFwdGVyUmVxdWVzdBohLmFuYWJyYW5jaC52MS5Mb2FkQWRhcHRlclJlc3BvbnNlElgKDVVubG9hZEFkYXB0ZXISIi5hbmFicmFuY2gudjEuVW5sb2FkQWRhcHRlclJlcXVlc3QaIy5hbmFicmFuY2gudjEuVW5sb2FkQWRhcHRlclJlc3BvbnNlYgZwcm90bzM", [file_anabranch_v1_answer, file_anabranch_v1_lane_events]);
 
 /**
  * Describes the message anabranch.v1.ChatMessage.
@@ -48,81 +48,95 @@ export const DeclaredBranchSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_worker, 4);
 
 /**
+ * Describes the message anabranch.v1.Constraint.
+ * Use `create(ConstraintSchema)` to create a new message.
+ */
+export const ConstraintSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 5);
+
+/**
+ * Describes the message anabranch.v1.Choices.
+ * Use `create(ChoicesSchema)` to create a new message.
+ */
+export const ChoicesSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 6);
+
+/**
  * Describes the message anabranch.v1.GenerateRequest.
  * Use `create(GenerateRequestSchema)` to create a new message.
  */
 export const GenerateRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 5);
+  messageDesc(file_anabranch_v1_worker, 7);
 
 /**
  * Describes the message anabranch.v1.Resume.
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 6);
+  messageDesc(file_anabranch_v1_worker, 8);
 
 /**
  * Describes the message anabranch.v1.ModelInfo.
  * Use `create(ModelInfoSchema)` to create a new message.
  */
 export const ModelInfoSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 7);
+  messageDesc(file_anabranch_v1_worker, 9);
 
 /**
  * Describes the message anabranch.v1.SamplingDefaults.
  * Use `create(SamplingDefaultsSchema)` to create a new message.
  */
 export const SamplingDefaultsSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 8);
+  messageDesc(file_anabranch_v1_worker, 10);
 
 /**
  * Describes the message anabranch.v1.Load.
  * Use `create(LoadSchema)` to create a new message.
  */
 export const LoadSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 9);
+  messageDesc(file_anabranch_v1_worker, 11);
 
 /**
  * Describes the message anabranch.v1.DescribeRequest.
  * Use `create(DescribeRequestSchema)` to create a new message.
  */
 export const DescribeRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 10);
+  messageDesc(file_anabranch_v1_worker, 12);
 
 /**
  * Describes the message anabranch.v1.DescribeResponse.
  * Use `create(DescribeResponseSchema)` to create a new message.
  */
 export const DescribeResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 11);
+  messageDesc(file_anabranch_v1_worker, 13);
 
 /**
  * Describes the message anabranch.v1.LoadAdapterRequest.
  * Use `create(LoadAdapterRequestSchema)` to create a new message.
  */
 export const LoadAdapterRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 12);
+  messageDesc(file_anabranch_v1_worker, 14);
 
 /**
  * Describes the message anabranch.v1.LoadAdapterResponse.
  * Use `create(LoadAdapterResponseSchema)` to create a new message.
  */
 export const LoadAdapterResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 13);
+  messageDesc(file_anabranch_v1_worker, 15);
 
 /**
  * Describes the message anabranch.v1.UnloadAdapterRequest.
  * Use `create(UnloadAdapterRequestSchema)` to create a new message.
  */
 export const UnloadAdapterRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 14);
+  messageDesc(file_anabranch_v1_worker, 16);
 
 /**
  * Describes the message anabranch.v1.UnloadAdapterResponse.
  * Use `create(UnloadAdapterResponseSchema)` to create a new message.
  */
 export const UnloadAdapterResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 15);
+  messageDesc(file_anabranch_v1_worker, 17);
 
 /**
  * A machine of the pool, called in text: by the edge over Connect (server streaming over fetch) and by

@@ -1,0 +1,488 @@
+// JSON Schema as an automaton. Every value that it reads is valid; not every valid value can be written: objects
+// have their properties in the order of the schema, and none that it does not name, unless it says how they are.
+import { formats, numberFormats } from "./formats.ts";
+import { JsonText } from "./json-text.ts";
+import { constraintsOf, isSchema, keywordsOf, merged, type Schema } from "./keywords.ts";
+import { GrammarError, type Network, type NodeId } from "./network.ts";
+import { readNumber } from "./numbers.ts";
+import { ObjectText } from "./objects.ts";
+import { Patterns, readPattern } from "./patterns.ts";
+
+const MAX_DEPTH = 64;
+const MAX_ALTERNATIVES = 1_000;
+const MAX_STEPS = 20_000;
+const types = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
+type Type = (typeof types)[number];
+
+/** Where a schema stands, for errors; and which references led here without anything read. */
+interface Place {
+  path: string;
+  depth: number;
+  through: readonly string[];
+}
+
+const within = ({ path, depth }: Place, ...steps: (string | number)[]): Place => ({
+  path: [path, ...steps].join("/"),
+  depth: depth + 1,
+  through: [],
+});
+const beside = (place: Place, ...steps: (string | number)[]): Place => ({
+  ...within(place, ...steps),
+  through: place.through,
+});
+
+/** Reads the values of a schema. @throws GrammarError naming what can't be held, and where */
+export function readSchema(network: Network, from: NodeId, schema: unknown): NodeId {
+  return new SchemaText(network, schema).read(from);
+}
+
+class SchemaText {
+  readonly #network: Network;
+  readonly #json: JsonText;
+  readonly #patterns = new Patterns();
+  readonly #root: unknown;
+  #steps = 0;
+
+  constructor(network: Network, root: unknown) {
+    this.#network = network;
+    this.#json = new JsonText(network);
+    this.#root = root;
+  }
+
+  read(from: NodeId): NodeId {
+    return this.#value(from, this.#root, { path: "#", depth: 0, through: [] });
+  }
+
+  #value(from: NodeId, schema: unknown, place: Place): NodeId {
+    const to = this.#network.node();
+    for (const { schema: each, place: its } of this.#alternatives(schema, place)) {
+      this.#plain(from, each, its, to);
+    }
+    return to;
+  }
+
+  /** Schemas without anyOf, oneOf, allOf and $ref, one of which holds for a value of `schema`. */
+  #alternatives(schema: unknown, place: Place): { schema: Schema; place: Place }[] {
+    if (++this.#steps > MAX_STEPS) throw new GrammarError("the schema is too large to be held");
+    if (place.depth > MAX_DEPTH) {
+      throw new GrammarError(`${place.path}: more than ${MAX_DEPTH} schemas within each other`);
+    }
+    if (schema === true) return [{ schema: {}, place }];
+    if (schema === false) return [];
+    if (!isSchema(schema)) throw new GrammarError(`${place.path}: a schema must be an object`);
+    const { anyOf, oneOf, allOf, $ref, ...rest } = constraintsOf(schema, place.path);
+    const isAlone = Object.keys(rest).length === 0;
+    if ($ref !== undefined && isAlone && anyOf === undefined && oneOf === undefined && !allOf) {
+      return [{ schema: { $ref }, place }];
+    }
+    let out = [{ schema: rest as Schema, place }];
+    const meet = (others: { schema: Schema; place: Place }[]) => {
+      if (out.length * others.length > MAX_ALTERNATIVES) {
+        throw new GrammarError(`${place.path}: more than ${MAX_ALTERNATIVES} alternatives`);
+      }
+      out = out.flatMap((one) =>
+        others.map((other) => ({
+          schema: merged(this.#resolved(one), this.#resolved(other), place.path),
+          place: Object.keys(one.schema).length === 0 ? other.place : one.place,
+        })),
+      );
+    };
+    for (const [index, each] of this.#list(allOf, place, "allOf").entries()) {
+      meet(this.#expanded(each, beside(place, "allOf", index)));
+    }
+    if ($ref !== undefined) meet(this.#target($ref, place));
+    for (const [keyword, listed] of Object.entries({ anyOf, oneOf })) {
+      if (listed === undefined) continue;
+      const found = this.#list(listed, place, keyword).map((each, index) =>
+        isAlone && out.length === 1 && !allOf && $ref === undefined
+          ? this.#alternatives(each, beside(place, keyword, index))
+          : this.#expanded(each, beside(place, keyword, index)),
+      );
+      if (keyword === "oneOf") this.#refuseUnlessApart(found, place);
+      if (isAlone && out.length === 1 && Object.keys(out[0]?.schema ?? {}).length === 0) {
+        out = found.flat();
+      } else meet(found.flat());
+    }
+    return out;
+  }
+
+  /** The same, with references followed. */
+  #expanded(schema: unknown, place: Place): { schema: Schema; place: Place }[] {
+    return this.#alternatives(schema, place).flatMap((each) =>
+      each.schema.$ref === undefined ? [each] : this.#target(each.schema.$ref, each.place),
+    );
+  }
+
+  #resolved({ schema, place }: { schema: Schema; place: Place }): Schema {
+    if (schema.$ref === undefined) return schema;
+    throw new GrammarError(`${place.path}: '$ref' beside other schemas is not supported here`);
+  }
+
+  #target(ref: unknown, place: Place): { schema: Schema; place: Place }[] {
+    const path = this.#pathOf(ref, place);
+    return this.#expanded(this.#at(path, place), {
+      ...{ path, depth: place.depth + 1 },
+      through: [...place.through, path],
+    });
+  }
+
+  #pathOf(ref: unknown, place: Place): string {
+    if (typeof ref !== "string" || !/^#(\/|$)/.test(ref)) {
+      throw new GrammarError(`${place.path}: '$ref' must point into the schema, as "#/$defs/name"`);
+    }
+    if (place.through.includes(ref)) {
+      throw new GrammarError(`${place.path}: '$ref' to ${ref} leads back to itself`);
+    }
+    return ref;
+  }
+
+  /** The schema that a JSON pointer names. */
+  #at(ref: string, place: Place): unknown {
+    let at: unknown = this.#root;
+    for (const step of ref.split("/").slice(1)) {
+      const name = decoded(step);
+      const inside = typeof at === "object" && at !== null && Object.hasOwn(at, name);
+      if (!inside) throw new GrammarError(`${place.path}: '$ref' names ${ref}, which is not there`);
+      at = Reflect.get(at as object, name);
+    }
+    return at;
+  }
+
+  #list(value: unknown, place: Place, keyword: string): unknown[] {
+    if (value === undefined) return [];
+    if (Array.isArray(value) && value.length > 0 && value.length <= MAX_ALTERNATIVES) return value;
+    throw new GrammarError(
+      `${place.path}: '${keyword}' must be a list of 1 to ${MAX_ALTERNATIVES} schemas`,
+    );
+  }
+
+  /** Values of oneOf must be valid for one schema only. */
+  #refuseUnlessApart(found: { schema: Schema; place: Place }[][], place: Place): void {
+    const sets = found.map((each) =>
+      each.flatMap((one) =>
+        one.schema.$ref === undefined ? [one] : this.#target(one.schema.$ref, one.place),
+      ),
+    );
+    for (const [i, left] of sets.entries()) {
+      for (const right of sets.slice(i + 1)) {
+        if (left.every((a) => right.every((b) => areApart(a.schema, b.schema)))) continue;
+        throw new GrammarError(
+          `${place.path}: a value could be valid for two schemas of 'oneOf'; tell them apart by type or by a required property with 'const', or use 'anyOf'`,
+        );
+      }
+    }
+  }
+
+  #plain(from: NodeId, schema: Schema, place: Place, to: NodeId): void {
+    const network = this.#network;
+    if (schema.$ref !== undefined) {
+      const path = this.#pathOf(schema.$ref, place);
+      const target = this.#at(path, place);
+      const through = [...place.through, path];
+      // Also looks for circles that read nothing.
+      this.#alternatives(target, { path, depth: place.depth, through }).forEach((each) => {
+        if (each.schema.$ref !== undefined) this.#target(each.schema.$ref, each.place);
+      });
+      const rule = this.#json.rule(`$ref ${path}`, (start) =>
+        this.#value(start, target, { path, depth: place.depth + 1, through }),
+      );
+      network.call(from, rule, to);
+      return;
+    }
+    const given = typesOf(schema, place.path);
+    if (schema.const !== undefined || schema.enum !== undefined) {
+      network.oneOf(from, this.#literals(schema, given, place), to);
+      return;
+    }
+    if (Object.keys(schema).length === 0) {
+      network.empty(this.#json.any(from), to);
+      return;
+    }
+    for (const type of given) network.empty(this.#typed(from, type, schema, place), to);
+  }
+
+  #literals(schema: Schema, given: readonly Type[], { path }: Place): string[] {
+    const listed = schema.enum === undefined ? [schema.const] : schema.enum;
+    if (!Array.isArray(listed)) throw new GrammarError(`${path}: 'enum' must be a list`);
+    const beyond = Object.keys(schema).find((each) => !["type", "enum", "const"].includes(each));
+    if (beyond !== undefined) {
+      throw new GrammarError(`${path}: '${beyond}' beside 'enum' or 'const' is not supported`);
+    }
+    const texts = listed
+      .filter((value) => schema.type === undefined || given.some((type) => isOf(value, type)))
+      .map((value) => this.#json.literal(value));
+    if (schema.enum === undefined || schema.const === undefined) return texts;
+    return texts.filter((text) => text === this.#json.literal(schema.const));
+  }
+
+  #typed(from: NodeId, type: Type, schema: Schema, place: Place): NodeId {
+    const network = this.#network;
+    switch (type) {
+      case "null":
+        return network.text(from, "null");
+      case "boolean":
+        return network.oneOf(from, ["true", "false"]);
+      case "integer":
+      case "number":
+        return this.#number(from, type === "integer", schema, place);
+      case "string":
+        return this.#string(from, schema, place);
+      case "array":
+        return this.#array(from, schema, place);
+      case "object":
+        return this.#object(from, schema, place);
+    }
+  }
+
+  #number(from: NodeId, integer: boolean, schema: Schema, place: Place): NodeId {
+    const bound = (keyword: string) => {
+      const value = schema[keyword];
+      if (value === undefined) return {};
+      if (typeof value === "number") return { [keyword]: value };
+      throw new GrammarError(`${place.path}: '${keyword}' must be a number`);
+    };
+    const given: Record<string, number> = Object.assign({}, ...keywordsOf.number.map(bound));
+    if (Object.keys(given).length === 0) return this.#json.number(from, integer);
+    return located(place, () =>
+      readNumber(
+        this.#network,
+        from,
+        {
+          ...(given.minimum !== undefined && { min: given.minimum }),
+          ...(given.maximum !== undefined && { max: given.maximum }),
+          ...(given.exclusiveMinimum !== undefined && { above: given.exclusiveMinimum }),
+          ...(given.exclusiveMaximum !== undefined && { below: given.exclusiveMaximum }),
+          ...(given.multipleOf !== undefined && { multipleOf: given.multipleOf }),
+        },
+        integer,
+      ),
+    );
+  }
+
+  #string(from: NodeId, schema: Schema, place: Place): NodeId {
+    const { pattern, format } = schema;
+    const { min, max } = limits(schema, "minLength", "maxLength", place.path);
+    const source = pattern ?? this.#formatOf(format, place);
+    if (source === undefined) return this.#json.string(from, min, max);
+    if (typeof source !== "string") throw new GrammarError(`${place.path}: 'pattern' must be text`);
+    if (pattern !== undefined && format !== undefined) {
+      throw new GrammarError(`${place.path}: 'format' beside 'pattern' is not supported`);
+    }
+    return located(place, () => {
+      const isFormat = pattern === undefined;
+      let dfa = isFormat ? this.#patterns.format(source) : this.#patterns.parse(source, true);
+      const bounded = min > 0 || max < Number.POSITIVE_INFINITY;
+      if (bounded) dfa = this.#patterns.withLength(dfa, min, max);
+      const opened = this.#network.text(from, '"');
+      return this.#network.text(readPattern(this.#network, opened, dfa, true), '"');
+    });
+  }
+
+  #formatOf(format: unknown, { path }: Place): string | undefined {
+    if (format === undefined || numberFormats.has(String(format))) return undefined;
+    const source = formats.get(String(format));
+    if (source === undefined) {
+      throw new GrammarError(
+        `${path}: the format ${JSON.stringify(format)} is not supported; there are ${[...formats.keys()].join(", ")}`,
+      );
+    }
+    return source;
+  }
+
+  #array(from: NodeId, schema: Schema, place: Place): NodeId {
+    const { prefixItems, items } = schema;
+    const { min, max } = limits(schema, "minItems", "maxItems", place.path);
+    if (Array.isArray(items)) {
+      throw new GrammarError(`${place.path}: 'items' must be a schema; lists are 'prefixItems'`);
+    }
+    if (prefixItems !== undefined) return this.#tuple(from, schema, { min, max }, place);
+    if (items === false) return this.#network.text(from, min > 0 ? "" : "[]");
+    const item = this.#item(items, within(place, "items"));
+    return this.#json.list(from, "[", "]", item, { min, max });
+  }
+
+  /** An automaton of its own, because a list may read it at many places. */
+  #item(schema: unknown, place: Place): (from: NodeId) => NodeId {
+    if (schema === undefined || schema === true) return (from) => this.#json.any(from);
+    const rule = this.#json.rule(`item ${place.path} ${this.#steps}`, (start) =>
+      this.#value(start, schema, place),
+    );
+    return (from) => this.#network.call(from, rule);
+  }
+
+  /** Items with a schema each. None is left out, and those after them come only where `minItems` asks. */
+  #tuple(
+    from: NodeId,
+    schema: Schema,
+    { min, max }: { min: number; max: number },
+    place: Place,
+  ): NodeId {
+    const { prefixItems, items } = schema;
+    const listed = this.#list(prefixItems, place, "prefixItems");
+    const rest = items === undefined ? false : items;
+    const readers = listed
+      .slice(0, max)
+      .map((each, index) => this.#item(each, within(place, "prefixItems", index)));
+    const readRest = this.#item(rest === false ? true : rest, within(place, "items"));
+    if (rest === false && items === false && min > listed.length) {
+      throw new GrammarError(`${place.path}: 'minItems' asks for more than 'prefixItems' has`);
+    }
+    let index = 0;
+    const read = (at: NodeId) => (readers[index++] ?? readRest)(at);
+    const least = Math.max(min, readers.length);
+    return this.#json.list(from, "[", "]", read, {
+      min: least,
+      max: rest === false ? least : max,
+    });
+  }
+
+  #object(from: NodeId, schema: Schema, place: Place): NodeId {
+    const { min, max } = limits(schema, "minProperties", "maxProperties", place.path);
+    const { properties = {}, required = [], additionalProperties, patternProperties } = schema;
+    if (!isSchema(properties)) {
+      throw new GrammarError(`${place.path}: 'properties' must be an object`);
+    }
+    if (!Array.isArray(required) || required.some((each) => typeof each !== "string")) {
+      throw new GrammarError(`${place.path}: 'required' must be a list of names`);
+    }
+    const needed = new Set<string>(required);
+    const named = Object.entries(properties).map(([name, each]) => ({
+      name,
+      required: needed.has(name),
+      read: (at: NodeId) => this.#value(at, each, within(place, "properties", name)),
+    }));
+    // What must be there and has no schema of its own is like any other property.
+    const strangers = [...needed].filter((name) => !Object.hasOwn(properties, name));
+    const readRest = (at: NodeId) =>
+      this.#value(at, additionalProperties ?? true, within(place, "additionalProperties"));
+    if (strangers.length > 0 && patternProperties !== undefined) {
+      throw new GrammarError(
+        `${place.path}: 'required' names ${JSON.stringify(strangers[0])}, which is not in 'properties'`,
+      );
+    }
+    named.push(...strangers.map((name) => ({ name, required: true, read: readRest })));
+    const isMap = named.length === 0;
+    const rest = this.#restOf(schema, isMap, readRest, place);
+    return located(place, () =>
+      new ObjectText(this.#json, this.#patterns).read(from, { named, rest, min, max }),
+    );
+  }
+
+  /** How properties without a name in the schema look; undefined if there are none. */
+  #restOf(schema: Schema, isMap: boolean, readRest: (at: NodeId) => NodeId, place: Place) {
+    const { additionalProperties, patternProperties, propertyNames } = schema;
+    if (patternProperties === undefined) {
+      const open = isMap ? additionalProperties !== false : isSchema(additionalProperties);
+      if (!open) return undefined;
+      return { keys: this.#keysOf(propertyNames, place), read: readRest };
+    }
+    const entries = isSchema(patternProperties) ? Object.entries(patternProperties) : [];
+    const [only] = entries;
+    if (entries.length !== 1 || !only || propertyNames !== undefined) {
+      throw new GrammarError(
+        `${place.path}: 'patternProperties' must have one pattern, and no 'propertyNames' beside it`,
+      );
+    }
+    if (!isMap) {
+      throw new GrammarError(
+        `${place.path}: 'patternProperties' beside 'properties' is not supported`,
+      );
+    }
+    const [pattern, value] = only;
+    const read = (at: NodeId) =>
+      this.#value(at, value, within(place, "patternProperties", pattern));
+    return { keys: pattern, read };
+  }
+
+  #keysOf(names: unknown, place: Place): string | undefined {
+    if (names === undefined || names === true) return undefined;
+    const { pattern, type, ...others } = isSchema(names) ? constraintsOf(names, place.path) : {};
+    if (typeof pattern === "string" && Object.keys(others).length === 0) {
+      return pattern;
+    }
+    throw new GrammarError(`${place.path}: of 'propertyNames' only 'pattern' is supported`);
+  }
+}
+
+/** Adds to an error where it is. */
+function located<Result>({ path }: Place, act: () => Result): Result {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof GrammarError) || error.message.startsWith("#")) throw error;
+    throw new GrammarError(`${path}: ${error.message}`);
+  }
+}
+
+function decoded(step: string): string {
+  const plain = step.replaceAll("~1", "/").replaceAll("~0", "~");
+  try {
+    return decodeURIComponent(plain);
+  } catch {
+    return plain;
+  }
+}
+
+function limits(schema: Schema, least: string, most: string, path: string) {
+  const bound = (keyword: string, otherwise: number) => {
+    const value = schema[keyword];
+    if (value === undefined) return otherwise;
+    if (Number.isInteger(value) && Number(value) >= 0) return Number(value);
+    throw new GrammarError(`${path}: '${keyword}' must be a whole number`);
+  };
+  const [min, max] = [bound(least, 0), bound(most, Number.POSITIVE_INFINITY)];
+  if (min > max) throw new GrammarError(`${path}: '${least}' is above '${most}'`);
+  return { min, max };
+}
+
+/** The types that a value may have: those named, or those that the other keywords are about. */
+function typesOf(schema: Schema, path: string): Type[] {
+  const { type } = schema;
+  if (type !== undefined) {
+    const given: unknown[] = Array.isArray(type) ? type : [type];
+    const unknown = given.find((each) => !types.some((known) => known === each));
+    if (unknown !== undefined) {
+      throw new GrammarError(`${path}: 'type' has ${JSON.stringify(unknown)}, which is no type`);
+    }
+    return given as Type[];
+  }
+  const about = Object.entries(keywordsOf).flatMap(([name, keywords]) =>
+    keywords.some((keyword) => schema[keyword] !== undefined) ? [name as Type] : [],
+  );
+  return about;
+}
+
+function isOf(value: unknown, type: Type): boolean {
+  if (type === "null") return value === null;
+  if (type === "array") return Array.isArray(value);
+  if (type === "object") return isSchema(value);
+  if (type === "integer") return Number.isInteger(value);
+  return typeof value === type;
+}
+
+/** Whether no value can be valid for both, as far as that is easily seen. */
+function areApart(a: Schema, b: Schema): boolean {
+  const [left, right] = [knownTypes(a), knownTypes(b)];
+  if (left && right && !left.some((type) => right.includes(type))) return true;
+  const [one, other] = [valuesOf(a), valuesOf(b)];
+  if (one && other) return !one.some((value) => other.includes(value));
+  const [mine, theirs] = [a, b].map((each) => (isSchema(each.properties) ? each.properties : {}));
+  const required = [a, b].map((each) => (Array.isArray(each.required) ? each.required : []));
+  return Object.keys(mine ?? {}).some((name) => {
+    if (!required.every((list) => list.includes(name))) return false;
+    const [x, y] = [mine?.[name], theirs?.[name]];
+    const [first, second] = [isSchema(x) && valuesOf(x), isSchema(y) && valuesOf(y)];
+    return first && second && !first.some((value) => second.includes(value));
+  });
+}
+
+const knownTypes = ({ type }: Schema): unknown[] | undefined => {
+  if (type === undefined) return undefined;
+  const list: unknown[] = Array.isArray(type) ? type : [type];
+  return list.map((each) => (each === "integer" ? "number" : each));
+};
+
+const valuesOf = ({ enum: listed, const: only }: Schema): string[] | undefined => {
+  if (only !== undefined) return [JSON.stringify(only)];
+  return Array.isArray(listed) ? listed.map((each) => JSON.stringify(each)) : undefined;
+};
