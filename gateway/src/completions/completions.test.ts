@@ -91,7 +91,7 @@ describe("bad input", () => {
     [{ logprobs: true, top_logprobs: 21 }, "top_logprobs"],
     [{ logit_bias: { x: 1 } }, "logit_bias.x"],
     [{ logit_bias: { 1: 101 } }, "logit_bias.1"],
-    [{ response_format: { type: "json_object" } }, "response_format.type"],
+    [{ response_format: { type: "yaml" } }, "response_format.type"],
     [{ tools: [{ type: "function" }] }, "tools"],
     [{ anabranch: "parallel" }, "anabranch"],
     [{ anabranch: { mode: "fast" } }, "anabranch.mode"],

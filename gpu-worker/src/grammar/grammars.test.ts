@@ -90,6 +90,8 @@ describe("a grammar of JSON Schema", () => {
     expect(takes(short, ['"a"', '"é\\n"', '"\\u00e9🙂"', '""', '"abc"', '"\\ud800"'])).toHaveLength(
       3,
     );
+    const article = { type: "string", maxLength: 1_000_000 };
+    expect(takes(article, [`"${"a".repeat(8_000)}"`, `"${"a".repeat(9_000)}"`])).toHaveLength(1);
     const code = { type: "string", pattern: "^[A-Z]{2}-\\d+$", maxLength: 5 };
     expect(takes(code, ['"AB-1"', '"AB-12"', '"AB-123"', '"xAB-1"'])).toEqual([
       '"AB-1"',

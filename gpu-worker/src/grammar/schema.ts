@@ -11,6 +11,8 @@ import { Patterns, readPattern } from "./patterns.ts";
 const MAX_DEPTH = 64;
 const MAX_ALTERNATIVES = 1_000;
 const MAX_STEPS = 20_000;
+/** A larger maximum counts as this: each character and item takes a place of its own. */
+const MOST = { maxLength: 8_192, maxItems: 4_096, maxProperties: Number.POSITIVE_INFINITY };
 const types = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
 type Type = (typeof types)[number];
 
@@ -423,7 +425,7 @@ function decoded(step: string): string {
   }
 }
 
-function limits(schema: Schema, least: string, most: string, path: string) {
+function limits(schema: Schema, least: string, most: keyof typeof MOST, path: string) {
   const bound = (keyword: string, otherwise: number) => {
     const value = schema[keyword];
     if (value === undefined) return otherwise;
@@ -432,7 +434,10 @@ function limits(schema: Schema, least: string, most: string, path: string) {
   };
   const [min, max] = [bound(least, 0), bound(most, Number.POSITIVE_INFINITY)];
   if (min > max) throw new GrammarError(`${path}: '${least}' is above '${most}'`);
-  return { min, max };
+  return {
+    min,
+    max: max > MOST[most] && max < Number.POSITIVE_INFINITY ? Math.max(min, MOST[most]) : max,
+  };
 }
 
 /** The types that a value may have: those named, or those that the other keywords are about. */

@@ -29,17 +29,24 @@ bool is_in(const TokenMask& mask, size_t token) {
   return token / 32 < mask.size() && (mask[token / 32] >> (token % 32) & 1) != 0;
 }
 
+/// Keeps the logits of the tokens in `mask`.
+void keep(std::span<float> logits, const TokenMask& mask) {
+  for (size_t begin = 0; begin < logits.size(); begin += 32) {
+    const std::uint32_t word = begin / 32 < mask.size() ? mask[begin / 32] : 0;
+    if (word == 0xffffffffu) continue;
+    const auto part = logits.subspan(begin, std::min<size_t>(32, logits.size() - begin));
+    for (size_t i = 0; i < part.size(); ++i) {
+      if ((word >> i & 1) == 0) part[i] = kNever;
+    }
+  }
+}
+
 void apply_mask(std::span<float> logits, const TokenConstraint& constraint) {
   if (!constraint.allowed.empty() || constraint.mask) {
     std::vector<float> kept;
     for (int token : constraint.allowed) kept.push_back(logits[token]);
-    if (constraint.mask) {
-      for (size_t token = 0; token < logits.size(); ++token) {
-        if (!is_in(*constraint.mask, token)) logits[token] = kNever;
-      }
-    } else {
-      std::fill(logits.begin(), logits.end(), kNever);
-    }
+    const TokenMask none;
+    keep(logits, constraint.mask ? *constraint.mask : none);
     for (size_t i = 0; i < kept.size(); ++i) logits[constraint.allowed[i]] = kept[i];
   }
   for (int token : constraint.banned) logits[token] = kNever;
