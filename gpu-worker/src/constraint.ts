@@ -1,8 +1,15 @@
 // What a request asks of its answer's form, for the engine.
-import type { Constraint } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import {
+  type Constraint,
+  type GenerateRequest,
+  ToolChoice,
+} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { grammarOf } from "./grammar/grammars.ts";
+import { type Constraint as Form, grammarOf } from "./grammar/grammars.ts";
 import { GrammarError } from "./grammar/network.ts";
+import type { AskedTools, Tool } from "./grammar/tool-calls.ts";
+import type { TextModel } from "./model/text-model.ts";
+import { toolsOf } from "./prompt.ts";
 
 /** What clients call each kind. */
 const fields = {
@@ -13,16 +20,39 @@ const fields = {
 } as const;
 
 /** The engine's field for a constraint. Throws a refusal that names the client's field, after `where`. */
-export function grammarField(
-  constraint: Constraint | undefined,
-  where = "",
-): { grammar?: number[] } {
+export function grammarField(constraint: Constraint | undefined, where = ""): GrammarField {
   const kind = constraint?.kind;
-  if (!kind?.case) return {};
+  return kind?.case ? fieldOf(kind, `${where}${fields[kind.case]}: `) : {};
+}
+
+/** The same for an answer that may call tools. */
+export const toolGrammarField = (asked: AskedTools): GrammarField =>
+  fieldOf({ case: "tools", value: asked }, "tools");
+
+interface GrammarField {
+  grammar?: number[];
+}
+
+function fieldOf(form: Form, where: string): GrammarField {
   try {
-    return { grammar: [...grammarOf(kind)] };
+    return { grammar: [...grammarOf(form)] };
   } catch (error) {
     if (!(error instanceof GrammarError)) throw error;
-    throw new ConnectError(`${where}${fields[kind.case]}: ${error.message}`, Code.InvalidArgument);
+    throw new ConnectError(`${where}${error.message}`, Code.InvalidArgument);
   }
+}
+
+/** The tools that the answer may call, if there are any and the model can. */
+export function askedTools(model: TextModel, request: GenerateRequest): AskedTools | undefined {
+  const { input } = request;
+  const format = model.toolFormat;
+  const offered = toolsOf(request).map((tool) => tool.function as Tool);
+  if (input.case !== "chat" || !format || offered.length === 0) return undefined;
+  const { toolChoice, toolName, oneToolCall } = input.value;
+  return {
+    format,
+    tools: toolName === "" ? offered : offered.filter(({ name }) => name === toolName),
+    required: toolChoice === ToolChoice.REQUIRED,
+    parallel: !oneToolCall,
+  };
 }

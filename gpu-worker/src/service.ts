@@ -27,7 +27,7 @@ import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
 import { DeclaredAnswer, tokensOnce } from "./answer/declared-answer.ts";
 import { Outbox } from "./answer/outbox.ts";
-import { grammarField } from "./constraint.ts";
+import { askedTools, grammarField, toolGrammarField } from "./constraint.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { ENGINE_RESTARTING, RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
@@ -39,6 +39,7 @@ import {
   declaredBranches,
   promptOf,
   refuseHugeText,
+  toolsOf,
 } from "./prompt.ts";
 import type { ServedModels } from "./served-models.ts";
 
@@ -96,11 +97,13 @@ function askOne(text: TextModel, request: GenerateRequest): Asked {
   const prompt = promptOf(text, request);
   const promptTokenIds = idsOfRuns(prompt);
   if (resume) checkResume(resume, promptTokenIds);
-  const answer = new Answer(text, stop, { seed, promptTokenIds });
+  const tools = askedTools(text, request);
+  const toolFormat = tools?.format ?? "";
+  const answer = new Answer(text, stop, { seed, promptTokenIds, toolFormat });
   return {
     input: {
       prompt: prompt.map(toEngine),
-      ...grammarField(request.constraint),
+      ...(tools ? toolGrammarField(tools) : grammarField(request.constraint)),
       ...(resume && { resume: resume.lanes }),
     },
     reader: {
@@ -149,7 +152,7 @@ async function* generate(
   const requestId = randomUUID();
   const { text, adapter } = served;
   const declared = declaredBranches(request).length > 0;
-  const serial = declared || request.constraint !== undefined;
+  const serial = declared || request.constraint !== undefined || toolsOf(request).length > 0;
   const { input, reader } = declared ? await askBranches(text, request) : askOne(text, request);
   const asked = create(EngineGenerateRequestSchema, {
     ...{ requestId, adapter },

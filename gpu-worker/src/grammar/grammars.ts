@@ -4,13 +4,15 @@ import { JsonText } from "./json-text.ts";
 import { GrammarError, Network } from "./network.ts";
 import { Patterns, readPattern } from "./patterns.ts";
 import { readSchema } from "./schema.ts";
+import { type AskedTools, readToolAnswer } from "./tool-calls.ts";
 
 /** What an answer may say. */
 export type Constraint =
   | { case: "jsonSchema"; value: string }
   | { case: "jsonObject"; value: boolean }
   | { case: "regex"; value: string }
-  | { case: "choice"; value: { texts: readonly string[] } };
+  | { case: "choice"; value: { texts: readonly string[] } }
+  | { case: "tools"; value: AskedTools };
 
 const MAX_BYTES = 256 << 10;
 const MAX_CHOICES = 10_000;
@@ -59,6 +61,8 @@ function read(network: Network, from: number, constraint: Constraint): number {
       return readSchema(network, from, JSON.parse(constraint.value));
     case "regex":
       return readPattern(network, from, new Patterns().parse(constraint.value, false), false);
+    case "tools":
+      return readToolAnswer(network, from, constraint.value);
     case "choice": {
       const { texts } = constraint.value;
       if (texts.length === 0 || texts.length > MAX_CHOICES || texts.includes("")) {
