@@ -190,7 +190,7 @@ const chatRenderer: RendererOf = (
             const delta = mark && mark.event !== "delta" ? {} : { content: text };
             return [chunk(delta, block, null, mark)];
           }
-          reader ??= new ToolCallReader(format);
+          reader ??= new ToolCallReader(format, `${id} ${index}`);
           const [first = {}, ...others] = reader.push(text).map(deltaOf);
           return [
             chunk(first, block, null, mark),
@@ -204,7 +204,7 @@ const chatRenderer: RendererOf = (
         whole: ({ text, parts, logprobs, stages }, reason) => {
           const format = toolFormat();
           if (format) {
-            const { content, calls } = readToolCalls(text, format);
+            const { content, calls } = readToolCalls(text, format, `${id} ${index}`);
             return {
               index,
               message: {

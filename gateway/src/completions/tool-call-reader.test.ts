@@ -10,7 +10,7 @@ function streamed(
   format: (typeof toolFormats)[keyof typeof toolFormats],
   size: number,
 ) {
-  const reader = new ToolCallReader(format);
+  const reader = new ToolCallReader(format, "a");
   const bits = [];
   for (let at = 0; at < text.length; at += size)
     bits.push(...reader.push(text.slice(at, at + size)));
@@ -49,7 +49,7 @@ describe("a stream with calls", () => {
       expect(said, `in pieces of ${size}`).toBe(content);
       expect(calls).toEqual(names.map((name) => [name, given]));
     }
-    const whole = readToolCalls(text, format);
+    const whole = readToolCalls(text, format, "a");
     expect(whole.content).toBe(content);
     expect(whole.calls.map((call) => call.function)).toEqual(
       names.map((name) => ({ name, arguments: given })),

@@ -1,4 +1,5 @@
 // An answer's text, read as what it says and as the tools that it calls.
+import { hash } from "@anabranch/shared/hash.ts";
 import type { ToolFormat } from "@anabranch/shared/tool-formats.ts";
 
 /** One bit of an answer. */
@@ -10,14 +11,16 @@ export type ToolBit =
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /** Nine letters and digits: some models' templates take no other ids. */
-function newCallId(): string {
-  const random = crypto.getRandomValues(new Uint32Array(9));
-  return Array.from(random, (each) => alphabet[each % alphabet.length]).join("");
-}
+const callIdOf = (answer: string, call: number): string =>
+  Array.from(
+    { length: 9 },
+    (_, at) => alphabet[hash(`${answer} ${call} ${at}`) % alphabet.length],
+  ).join("");
 
 /** Reads text that a grammar holds to the format, bit by bit. */
 export class ToolCallReader {
   readonly #format: ToolFormat;
+  readonly #answer: string;
   #state: "text" | "name" | "arguments" | "after" = "text";
   #rest = "";
   #begun = false;
@@ -27,8 +30,10 @@ export class ToolCallReader {
   #inString = false;
   #escaped = false;
 
-  constructor(format: ToolFormat) {
+  /** @param answer names the answer: equal names give equal ids of calls */
+  constructor(format: ToolFormat, answer: string) {
     this.#format = format;
+    this.#answer = answer;
   }
 
   /** Calls so far. */
@@ -101,7 +106,8 @@ export class ToolCallReader {
     const { middle } = this.#format;
     const end = this.#rest.indexOf('"');
     if (end < 0 || this.#rest.length < end + middle.length) return false;
-    out.push({ call: this.#calls++, id: newCallId(), name: this.#rest.slice(0, end) });
+    const id = callIdOf(this.#answer, this.#calls);
+    out.push({ call: this.#calls++, id, name: this.#rest.slice(0, end) });
     this.#rest = this.#rest.slice(end + middle.length);
     this.#state = "arguments";
     return true;
@@ -142,8 +148,8 @@ export class ToolCallReader {
 }
 
 /** A whole answer: its text, and its calls as OpenAI has them. */
-export function readToolCalls(text: string, format: ToolFormat) {
-  const reader = new ToolCallReader(format);
+export function readToolCalls(text: string, format: ToolFormat, answer: string) {
+  const reader = new ToolCallReader(format, answer);
   let content = "";
   const calls: { id: string; type: "function"; function: { name: string; arguments: string } }[] =
     [];
