@@ -1,4 +1,6 @@
 // Answers of a given form through the whole system: chats, plain texts and declared branches.
+import type { ChildProcess } from "node:child_process";
+import { childProcesses } from "@anabranch/shared/child-processes.ts";
 import { bodiesOf } from "@anabranch/shared/client.ts";
 import { Ajv } from "ajv";
 import OpenAI from "openai";
@@ -14,9 +16,10 @@ const messages: OpenAI.ChatCompletionMessageParam[] = [
 
 let cluster: TestCluster;
 let openai: OpenAI;
+let worker: ChildProcess;
 beforeAll(async () => {
   cluster = await openTestCluster();
-  await cluster.addWorker("structured", ["--model", "models/small", "--threads", "1"]);
+  worker = await cluster.addWorker("structured", ["--model", "models/small", "--threads", "1"]);
   const apiKey = await cluster.key("structured");
   openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
 }, 120_000);
@@ -38,6 +41,8 @@ const format = (given: Record<string, unknown>) => ({
 });
 const isValid = (text: string | null | undefined, given: object = schema) =>
   new Ajv().validate(given, JSON.parse(text ?? ""));
+
+const bypass: object = { anabranch: { cache: "bypass" } };
 
 type Fields = Partial<OpenAI.ChatCompletionCreateParamsNonStreaming> & Record<string, unknown>;
 const ask = (fields: Fields) =>
@@ -107,6 +112,21 @@ describe("a chat", () => {
     expect(await cached(["one"])).toEqual(["one", "miss"]);
     expect(await cached(["two"])).toEqual(["two", "miss"]);
     expect(await cached(["one"])).toEqual(["one", "hit"]);
+  });
+
+  it("goes on in its form when its engine dies", async () => {
+    const long = { guided_regex: "([a-z]{3}[0-9] ){150}", seed: 4, max_tokens: 700 };
+    const fields = { ...{ model, messages, temperature: 1 }, ...long };
+    const undisturbed = await openai.chat.completions.create({ ...fields, ...bypass });
+    const stream = await openai.chat.completions.create({ ...fields, ...bypass, stream: true });
+    let text = "";
+    let chunks = 0;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      if (++chunks === 3) process.kill(childProcesses(worker.pid ?? 0)[0] ?? 0, "SIGKILL");
+    }
+    expect(text).toBe(textOf(undisturbed));
+    expect(text).toMatch(/^([a-z]{3}[0-9] ){150}$/);
   });
 
   it("is refused by name where its form can't be held", async () => {

@@ -29,6 +29,18 @@ export function grammarField(constraint: Constraint | undefined, where = ""): Gr
 export const toolGrammarField = (asked: AskedTools): GrammarField =>
   fieldOf({ case: "tools", value: asked }, "tools");
 
+/** Words of all grammars that one request sends to the engine: a few megabytes. */
+const MAX_WORDS = 2_000_000;
+
+/** Throws if the forms of declared branches are too large together. */
+export function refuseHugeGrammars(sizes: readonly number[]): void {
+  if (sizes.reduce((sum, size) => sum + size, 0) <= MAX_WORDS) return;
+  throw new ConnectError(
+    "anabranch.branches[0].response_format: the forms of all branches are too large together",
+    Code.InvalidArgument,
+  );
+}
+
 interface GrammarField {
   grammar?: number[];
 }

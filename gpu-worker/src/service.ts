@@ -27,7 +27,7 @@ import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
 import { DeclaredAnswer, tokensOnce } from "./answer/declared-answer.ts";
 import { Outbox } from "./answer/outbox.ts";
-import { askedTools, grammarField, toolGrammarField } from "./constraint.ts";
+import { askedTools, grammarField, refuseHugeGrammars, toolGrammarField } from "./constraint.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { ENGINE_RESTARTING, RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
@@ -131,6 +131,7 @@ async function askBranches(text: TextModel, request: GenerateRequest): Promise<A
       ...grammarField(declared[index]?.constraint, `${branchField(index)}.`),
     };
   });
+  refuseHugeGrammars(branches.map(({ grammar = [] }) => grammar.length));
   return {
     input: { branches, ...grammarField(request.constraint) },
     reader: new DeclaredAnswer(text, { seed, titles, stops, prompts }),

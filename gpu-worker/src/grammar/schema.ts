@@ -1,37 +1,18 @@
 // JSON Schema as an automaton. Every value that it reads is valid; not every valid value can be written: objects
 // have their properties in the order of the schema, and none that it does not name, unless it says how they are.
+import { Alternatives, type Place, within } from "./alternatives.ts";
 import { formats, numberFormats } from "./formats.ts";
 import { JsonText } from "./json-text.ts";
-import { constraintsOf, isSchema, keywordsOf, merged, type Schema } from "./keywords.ts";
+import { constraintsOf, isSchema, keywordsOf, type Schema } from "./keywords.ts";
 import { GrammarError, type Network, type NodeId } from "./network.ts";
 import { readNumber } from "./numbers.ts";
 import { ObjectText } from "./objects.ts";
 import { Patterns, readPattern } from "./patterns.ts";
 
-const MAX_DEPTH = 64;
-const MAX_ALTERNATIVES = 1_000;
-const MAX_STEPS = 20_000;
 /** A larger maximum counts as this: each character and item takes a place of its own. */
 const MOST = { maxLength: 8_192, maxItems: 4_096, maxProperties: Number.POSITIVE_INFINITY };
 const types = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
 type Type = (typeof types)[number];
-
-/** Where a schema stands, for errors; and which references led here without anything read. */
-interface Place {
-  path: string;
-  depth: number;
-  through: readonly string[];
-}
-
-const within = ({ path, depth }: Place, ...steps: (string | number)[]): Place => ({
-  path: [path, ...steps].join("/"),
-  depth: depth + 1,
-  through: [],
-});
-const beside = (place: Place, ...steps: (string | number)[]): Place => ({
-  ...within(place, ...steps),
-  through: place.through,
-});
 
 /** Reads the values of a schema. @throws GrammarError naming what can't be held, and where */
 export function readSchema(network: Network, from: NodeId, schema: unknown): NodeId {
@@ -43,12 +24,13 @@ class SchemaText {
   readonly #json: JsonText;
   readonly #patterns = new Patterns();
   readonly #root: unknown;
-  #steps = 0;
+  readonly #alternatives: Alternatives;
 
   constructor(network: Network, root: unknown) {
     this.#network = network;
     this.#json = new JsonText(network);
     this.#root = root;
+    this.#alternatives = new Alternatives(root);
   }
 
   read(from: NodeId): NodeId {
@@ -57,133 +39,21 @@ class SchemaText {
 
   #value(from: NodeId, schema: unknown, place: Place): NodeId {
     const to = this.#network.node();
-    for (const { schema: each, place: its } of this.#alternatives(schema, place)) {
+    for (const { schema: each, place: its } of this.#alternatives.of(schema, place)) {
       this.#plain(from, each, its, to);
     }
     return to;
   }
 
-  /** Schemas without anyOf, oneOf, allOf and $ref, one of which holds for a value of `schema`. */
-  #alternatives(schema: unknown, place: Place): { schema: Schema; place: Place }[] {
-    if (++this.#steps > MAX_STEPS) throw new GrammarError("the schema is too large to be held");
-    if (place.depth > MAX_DEPTH) {
-      throw new GrammarError(`${place.path}: more than ${MAX_DEPTH} schemas within each other`);
-    }
-    if (schema === true) return [{ schema: {}, place }];
-    if (schema === false) return [];
-    if (!isSchema(schema)) throw new GrammarError(`${place.path}: a schema must be an object`);
-    const { anyOf, oneOf, allOf, $ref, ...rest } = constraintsOf(schema, place.path);
-    const isAlone = Object.keys(rest).length === 0;
-    if ($ref !== undefined && isAlone && anyOf === undefined && oneOf === undefined && !allOf) {
-      return [{ schema: { $ref }, place }];
-    }
-    let out = [{ schema: rest as Schema, place }];
-    const meet = (others: { schema: Schema; place: Place }[]) => {
-      if (out.length * others.length > MAX_ALTERNATIVES) {
-        throw new GrammarError(`${place.path}: more than ${MAX_ALTERNATIVES} alternatives`);
-      }
-      out = out.flatMap((one) =>
-        others.map((other) => ({
-          schema: merged(this.#resolved(one), this.#resolved(other), place.path),
-          place: Object.keys(one.schema).length === 0 ? other.place : one.place,
-        })),
-      );
-    };
-    for (const [index, each] of this.#list(allOf, place, "allOf").entries()) {
-      meet(this.#expanded(each, beside(place, "allOf", index)));
-    }
-    if ($ref !== undefined) meet(this.#target($ref, place));
-    for (const [keyword, listed] of Object.entries({ anyOf, oneOf })) {
-      if (listed === undefined) continue;
-      const found = this.#list(listed, place, keyword).map((each, index) =>
-        isAlone && out.length === 1 && !allOf && $ref === undefined
-          ? this.#alternatives(each, beside(place, keyword, index))
-          : this.#expanded(each, beside(place, keyword, index)),
-      );
-      if (keyword === "oneOf") this.#refuseUnlessApart(found, place);
-      if (isAlone && out.length === 1 && Object.keys(out[0]?.schema ?? {}).length === 0) {
-        out = found.flat();
-      } else meet(found.flat());
-    }
-    return out;
-  }
-
-  /** The same, with references followed. */
-  #expanded(schema: unknown, place: Place): { schema: Schema; place: Place }[] {
-    return this.#alternatives(schema, place).flatMap((each) =>
-      each.schema.$ref === undefined ? [each] : this.#target(each.schema.$ref, each.place),
-    );
-  }
-
-  #resolved({ schema, place }: { schema: Schema; place: Place }): Schema {
-    if (schema.$ref === undefined) return schema;
-    throw new GrammarError(`${place.path}: '$ref' beside other schemas is not supported here`);
-  }
-
-  #target(ref: unknown, place: Place): { schema: Schema; place: Place }[] {
-    const path = this.#pathOf(ref, place);
-    return this.#expanded(this.#at(path, place), {
-      ...{ path, depth: place.depth + 1 },
-      through: [...place.through, path],
-    });
-  }
-
-  #pathOf(ref: unknown, place: Place): string {
-    if (typeof ref !== "string" || !/^#(\/|$)/.test(ref)) {
-      throw new GrammarError(`${place.path}: '$ref' must point into the schema, as "#/$defs/name"`);
-    }
-    if (place.through.includes(ref)) {
-      throw new GrammarError(`${place.path}: '$ref' to ${ref} leads back to itself`);
-    }
-    return ref;
-  }
-
-  /** The schema that a JSON pointer names. */
-  #at(ref: string, place: Place): unknown {
-    let at: unknown = this.#root;
-    for (const step of ref.split("/").slice(1)) {
-      const name = decoded(step);
-      const inside = typeof at === "object" && at !== null && Object.hasOwn(at, name);
-      if (!inside) throw new GrammarError(`${place.path}: '$ref' names ${ref}, which is not there`);
-      at = Reflect.get(at as object, name);
-    }
-    return at;
-  }
-
-  #list(value: unknown, place: Place, keyword: string): unknown[] {
-    if (value === undefined) return [];
-    if (Array.isArray(value) && value.length > 0 && value.length <= MAX_ALTERNATIVES) return value;
-    throw new GrammarError(
-      `${place.path}: '${keyword}' must be a list of 1 to ${MAX_ALTERNATIVES} schemas`,
-    );
-  }
-
-  /** Values of oneOf must be valid for one schema only. */
-  #refuseUnlessApart(found: { schema: Schema; place: Place }[][], place: Place): void {
-    const sets = found.map((each) =>
-      each.flatMap((one) =>
-        one.schema.$ref === undefined ? [one] : this.#target(one.schema.$ref, one.place),
-      ),
-    );
-    for (const [i, left] of sets.entries()) {
-      for (const right of sets.slice(i + 1)) {
-        if (left.every((a) => right.every((b) => areApart(a.schema, b.schema)))) continue;
-        throw new GrammarError(
-          `${place.path}: a value could be valid for two schemas of 'oneOf'; tell them apart by type or by a required property with 'const', or use 'anyOf'`,
-        );
-      }
-    }
-  }
-
   #plain(from: NodeId, schema: Schema, place: Place, to: NodeId): void {
     const network = this.#network;
     if (schema.$ref !== undefined) {
-      const path = this.#pathOf(schema.$ref, place);
-      const target = this.#at(path, place);
+      const path = this.#alternatives.pathOf(schema.$ref, place);
+      const target = this.#alternatives.at(path, place);
       const through = [...place.through, path];
       // Also looks for circles that read nothing.
-      this.#alternatives(target, { path, depth: place.depth, through }).forEach((each) => {
-        if (each.schema.$ref !== undefined) this.#target(each.schema.$ref, each.place);
+      this.#alternatives.of(target, { path, depth: place.depth, through }).forEach((each) => {
+        if (each.schema.$ref !== undefined) this.#alternatives.target(each.schema.$ref, each.place);
       });
       const rule = this.#json.rule(`$ref ${path}`, (start) =>
         this.#value(start, target, { path, depth: place.depth + 1, through }),
@@ -306,9 +176,8 @@ class SchemaText {
   /** An automaton of its own, because a list may read it at many places. */
   #item(schema: unknown, place: Place): (from: NodeId) => NodeId {
     if (schema === undefined || schema === true) return (from) => this.#json.any(from);
-    const rule = this.#json.rule(`item ${place.path} ${this.#steps}`, (start) =>
-      this.#value(start, schema, place),
-    );
+    const rule = this.#network.node();
+    this.#network.end(this.#value(rule, schema, place));
     return (from) => this.#network.call(from, rule);
   }
 
@@ -320,7 +189,7 @@ class SchemaText {
     place: Place,
   ): NodeId {
     const { prefixItems, items } = schema;
-    const listed = this.#list(prefixItems, place, "prefixItems");
+    const listed = this.#alternatives.list(prefixItems, place, "prefixItems");
     const rest = items === undefined ? false : items;
     const readers = listed
       .slice(0, max)
@@ -416,15 +285,6 @@ function located<Result>({ path }: Place, act: () => Result): Result {
   }
 }
 
-function decoded(step: string): string {
-  const plain = step.replaceAll("~1", "/").replaceAll("~0", "~");
-  try {
-    return decodeURIComponent(plain);
-  } catch {
-    return plain;
-  }
-}
-
 function limits(schema: Schema, least: string, most: keyof typeof MOST, path: string) {
   const bound = (keyword: string, otherwise: number) => {
     const value = schema[keyword];
@@ -464,30 +324,3 @@ function isOf(value: unknown, type: Type): boolean {
   if (type === "integer") return Number.isInteger(value);
   return typeof value === type;
 }
-
-/** Whether no value can be valid for both, as far as that is easily seen. */
-function areApart(a: Schema, b: Schema): boolean {
-  const [left, right] = [knownTypes(a), knownTypes(b)];
-  if (left && right && !left.some((type) => right.includes(type))) return true;
-  const [one, other] = [valuesOf(a), valuesOf(b)];
-  if (one && other) return !one.some((value) => other.includes(value));
-  const [mine, theirs] = [a, b].map((each) => (isSchema(each.properties) ? each.properties : {}));
-  const required = [a, b].map((each) => (Array.isArray(each.required) ? each.required : []));
-  return Object.keys(mine ?? {}).some((name) => {
-    if (!required.every((list) => list.includes(name))) return false;
-    const [x, y] = [mine?.[name], theirs?.[name]];
-    const [first, second] = [isSchema(x) && valuesOf(x), isSchema(y) && valuesOf(y)];
-    return first && second && !first.some((value) => second.includes(value));
-  });
-}
-
-const knownTypes = ({ type }: Schema): unknown[] | undefined => {
-  if (type === undefined) return undefined;
-  const list: unknown[] = Array.isArray(type) ? type : [type];
-  return list.map((each) => (each === "integer" ? "number" : each));
-};
-
-const valuesOf = ({ enum: listed, const: only }: Schema): string[] | undefined => {
-  if (only !== undefined) return [JSON.stringify(only)];
-  return Array.isArray(listed) ? listed.map((each) => JSON.stringify(each)) : undefined;
-};

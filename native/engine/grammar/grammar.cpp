@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kMaxNodes = 1 << 17, kMaxEdges = 1 << 20;
 constexpr size_t kMaxPlaces = 1 << 23;   // of one grammar: about 300 MiB with their states
-constexpr size_t kWornPlaces = 1 << 20;  // later answers begin with a new one
+constexpr size_t kWornPlaces = 1 << 19;  // later answers begin with a new one
 constexpr size_t kMaxMasks = 512;        // kept of one grammar: 10 MiB at 150,000 tokens
 constexpr size_t kMaxGrammars = 32;
 constexpr int kRoot = -1;     // the frame of the automaton that nothing called
@@ -327,10 +327,10 @@ std::shared_ptr<Grammar> Grammars::get(const GrammarWords& words) {
                 "this engine was started without the bytes of its tokens: it can't hold a grammar");
   }
   std::lock_guard lock(mutex_);
+  std::erase_if(kept_, [](const auto& each) { return each.second->is_worn(); });
   const auto found = std::ranges::find(kept_, words, &decltype(kept_)::value_type::first);
   if (found != kept_.end()) {
     kept_.splice(kept_.begin(), kept_, found);
-    if (found->second->is_worn()) found->second = std::make_shared<Grammar>(words, trie_);
     return found->second;
   }
   kept_.emplace_front(words, std::make_shared<Grammar>(words, trie_));
