@@ -15,6 +15,7 @@ import { locateModel } from "./model/locate.ts";
 import { outlineRulesOf } from "./model/outline.ts";
 import { samplingDefaultsOf } from "./model/sampling-defaults.ts";
 import { TextModel } from "./model/text-model.ts";
+import { packedTokens } from "./model/token-texts.ts";
 import { PoolMembership } from "./pool.ts";
 import { ServedModels } from "./served-models.ts";
 import { routes, type WorkerState } from "./service.ts";
@@ -49,6 +50,7 @@ const engine = new EngineSupervisor(
     defaultMaxTokens: args.defaultMaxTokens,
     samplingDefaults,
     ...(model.dialect ? {} : { outline: outlineRulesOf(model) }),
+    tokenBytes: packedTokens(model.tokenBytes),
     engine: {
       model: path,
       adapters: adapters.map((each) => engineAdapter(each, texts.get(each.name) ?? model)),

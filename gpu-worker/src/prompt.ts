@@ -8,6 +8,7 @@ import type {
   GenerateRequest,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Json } from "./model/model-files.ts";
 import { type Message, PromptError, type TextModel } from "./model/text-model.ts";
 
 /**
@@ -33,10 +34,14 @@ export function refuseHugeText(request: GenerateRequest, contextTokens: number):
   const { input } = request;
   const texts =
     input.case === "chat"
-      ? input.value.messages.flatMap(({ content, name, parts }) => [
-          ...[content, name],
-          ...titlesOf(parts.map(answerPart)),
-        ])
+      ? [
+          ...input.value.tools.map(({ definition }) => definition),
+          ...input.value.messages.flatMap(({ content, name, parts, toolCalls }) => [
+            ...[content, name],
+            ...toolCalls.map((call) => call.arguments),
+            ...titlesOf(parts.map(answerPart)),
+          ]),
+        ]
       : input.case === "text"
         ? [input.value]
         : [];
@@ -56,11 +61,16 @@ export function refuseHugeText(request: GenerateRequest, contextTokens: number):
 
 const messagesOf = ({ input }: GenerateRequest): Message[] =>
   input.case === "chat"
-    ? input.value.messages.map(({ role, content, name, parts }) => ({
-        ...{ role, content, parts: parts.map(answerPart) },
+    ? input.value.messages.map(({ role, content, name, parts, toolCalls, toolCallId }) => ({
+        ...{ role, content, parts: parts.map(answerPart), toolCalls },
         ...(name === "" ? {} : { name }),
+        ...(toolCallId === "" ? {} : { toolCallId }),
       }))
     : [];
+
+/** The tools that a request offers, as templates see them. */
+export const toolsOf = ({ input }: GenerateRequest): Json[] =>
+  input.case === "chat" ? input.value.tools.map(({ definition }) => JSON.parse(definition)) : [];
 
 function refuseUnlessRendered(error: unknown, where = ""): never {
   if (!(error instanceof PromptError)) throw error;
@@ -73,7 +83,7 @@ export function promptOf(model: TextModel, request: GenerateRequest): StructureR
     switch (request.input.case) {
       case "chat":
         if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
-        return model.conversation(messagesOf(request));
+        return model.conversation(messagesOf(request), toolsOf(request));
       case "text":
         return [{ serial: model.text(request.input.value) }];
       case "tokens":

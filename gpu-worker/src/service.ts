@@ -27,12 +27,20 @@ import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
 import { DeclaredAnswer, tokensOnce } from "./answer/declared-answer.ts";
 import { Outbox } from "./answer/outbox.ts";
+import { askedTools, grammarField, refuseHugeGrammars, toolGrammarField } from "./constraint.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import { ENGINE_RESTARTING, RETRY_AFTER } from "./grpc.ts";
 import type { AnswerClock, Metrics } from "./metrics.ts";
 import { idsOfRuns } from "./model/runs.ts";
 import type { TextModel } from "./model/text-model.ts";
-import { branchPrompts, declaredBranches, promptOf, refuseHugeText } from "./prompt.ts";
+import {
+  branchField,
+  branchPrompts,
+  declaredBranches,
+  promptOf,
+  refuseHugeText,
+  toolsOf,
+} from "./prompt.ts";
 import type { ServedModels } from "./served-models.ts";
 
 export interface WorkerState {
@@ -89,9 +97,15 @@ function askOne(text: TextModel, request: GenerateRequest): Asked {
   const prompt = promptOf(text, request);
   const promptTokenIds = idsOfRuns(prompt);
   if (resume) checkResume(resume, promptTokenIds);
-  const answer = new Answer(text, stop, { seed, promptTokenIds });
+  const tools = askedTools(text, request);
+  const toolFormat = tools?.format ?? "";
+  const answer = new Answer(text, stop, { seed, promptTokenIds, toolFormat });
   return {
-    input: { prompt: prompt.map(toEngine), ...(resume && { resume: resume.lanes }) },
+    input: {
+      prompt: prompt.map(toEngine),
+      ...(tools ? toolGrammarField(tools) : grammarField(request.constraint)),
+      ...(resume && { resume: resume.lanes }),
+    },
     reader: {
       events: (_, engineEvents) => answer.events(engineEvents),
       isStopped: () => answer.stopped,
@@ -104,7 +118,8 @@ async function askBranches(text: TextModel, request: GenerateRequest): Promise<A
   const runs = await branchPrompts(text, request);
   const prompts = runs.map(idsOfRuns);
   if (resume) checkResume(resume, tokensOnce(prompts));
-  const titles = declaredBranches(request).map(({ title }) => title);
+  const declared = declaredBranches(request);
+  const titles = declared.map(({ title }) => title);
   const branches = runs.map((prompt, index) => {
     const log = resume?.lanes.find(({ lane }) => lane === index + 1);
     const tokenIds = log?.tokenIds ?? [];
@@ -113,10 +128,12 @@ async function askBranches(text: TextModel, request: GenerateRequest): Promise<A
       // A branch that has ended is read again, and not continued.
       maxTokens: log?.closed ? tokenIds.length : maxTokens,
       resume: tokenIds.length > 0 ? [{ lane: 0, tokenIds }] : [],
+      ...grammarField(declared[index]?.constraint, `${branchField(index)}.`),
     };
   });
+  refuseHugeGrammars(branches.map(({ grammar = [] }) => grammar.length));
   return {
-    input: { branches },
+    input: { branches, ...grammarField(request.constraint) },
     reader: new DeclaredAnswer(text, { seed, titles, stops, prompts }),
   };
 }
@@ -136,11 +153,12 @@ async function* generate(
   const requestId = randomUUID();
   const { text, adapter } = served;
   const declared = declaredBranches(request).length > 0;
+  const serial = declared || request.constraint !== undefined || toolsOf(request).length > 0;
   const { input, reader } = declared ? await askBranches(text, request) : askOne(text, request);
   const asked = create(EngineGenerateRequestSchema, {
     ...{ requestId, adapter },
     ...(request.sampling && { sampling: request.sampling }),
-    mode: declared ? Mode.SERIAL : request.mode,
+    mode: serial ? Mode.SERIAL : request.mode,
     maxBranches: request.maxBranches,
     maxTokens: request.maxTokens,
     seed: request.seed,

@@ -5,7 +5,6 @@
 namespace anabranch {
 namespace {
 
-constexpr size_t kMaxBytes = 256;            // of one Uint8Array
 constexpr std::uint32_t kMaxList = 1 << 24;  // tokens, runs or pairs in one list
 
 }  // namespace
@@ -96,16 +95,27 @@ std::vector<int> token_ids(const Napi::Value& value, const char* what) {
   return out;
 }
 
-std::vector<std::uint8_t> bytes(const Napi::Object& object, const char* key) {
+std::vector<std::uint8_t> bytes(const Napi::Object& object, const char* key, size_t max) {
   const Napi::Value value = object.Get(key);
   if (absent(value)) return {};
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     throw bad_argument(std::string(key) + " must be a Uint8Array");
   }
   const auto typed = value.As<Napi::Uint8Array>();
-  if (typed.ElementLength() > kMaxBytes) {
+  if (typed.ElementLength() > max) {
     throw bad_argument(std::string(key) + " is too long");
   }
+  return {typed.Data(), typed.Data() + typed.ElementLength()};
+}
+
+std::vector<std::uint32_t> words(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (absent(value)) return {};
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
+    throw bad_argument(std::string(key) + " must be a Uint32Array");
+  }
+  const auto typed = value.As<Napi::Uint32Array>();
+  if (typed.ElementLength() > kMaxList) throw bad_argument(std::string(key) + " is too long");
   return {typed.Data(), typed.Data() + typed.ElementLength()};
 }
 

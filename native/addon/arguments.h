@@ -27,7 +27,10 @@ double whole_number(const Napi::Object& object, const char* key, double otherwis
 int integer(const Napi::Object& object, const char* key, int otherwise, int min, int max);
 bool boolean(const Napi::Object& object, const char* key);
 std::string text(const Napi::Object& object, const char* key);
-std::vector<std::uint8_t> bytes(const Napi::Object& object, const char* key);
+/// A Uint8Array of at most `max` bytes.
+std::vector<std::uint8_t> bytes(const Napi::Object& object, const char* key, size_t max = 256);
+/// A Uint32Array.
+std::vector<std::uint32_t> words(const Napi::Object& object, const char* key);
 
 /// The length of a list of tokens, runs or pairs. `what` names the list in errors.
 std::uint32_t length_of(const Napi::Array& list, const char* what);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kMaxPriority = 1000;
 constexpr std::uint32_t kMaxBranches = 4096;  // of one parallel run
+constexpr size_t kMaxTokenTable = 1 << 28;    // bytes of all tokens
 
 }  // namespace
 
@@ -53,6 +54,22 @@ std::shared_ptr<const OutlineRules> outline_rules(const Napi::Value& value) {
   return rules;
 }
 
+/// tokenBytes: for each token by id, the number of its bytes in two bytes, little-endian, and they.
+std::shared_ptr<const TokenTrie> token_trie(const Napi::Object& o) {
+  if (absent(o.Get("tokenBytes"))) return nullptr;
+  const auto packed = bytes(o, "tokenBytes", kMaxTokenTable);
+  std::vector<std::string> out;
+  for (size_t at = 0; at < packed.size();) {
+    const size_t begin = at + 2;
+    const size_t size = begin <= packed.size() ? packed[at] + 256u * packed[at + 1] : 0;
+    if (begin + size > packed.size()) throw bad_argument("tokenBytes ends within a token");
+    out.emplace_back(packed.begin() + static_cast<std::ptrdiff_t>(begin),
+                     packed.begin() + static_cast<std::ptrdiff_t>(begin + size));
+    at = begin + size;
+  }
+  return std::make_shared<TokenTrie>(std::move(out));
+}
+
 }  // namespace
 
 EngineOptions engine_options(const Napi::Object& o) {
@@ -60,6 +77,7 @@ EngineOptions engine_options(const Napi::Object& o) {
   options.model = text(o, "model");
   options.dialect = text(o, "dialect");
   options.outline = outline_rules(o.Get("outline"));
+  options.trie = token_trie(o);
   options.max_context = integer(o, "maxContext", 0, 0, 1 << 24);
   const std::string dtype = text(o, "dtype");
   options.backend.stored_weight_type = dtype.empty() || dtype == "auto";
@@ -216,6 +234,7 @@ RequestSpec request_spec(const Napi::Object& o) {
   const Napi::Value stops = o.Get("stopTokens");
   if (!absent(stops)) spec.stop_tokens = token_ids(stops, "stopTokens");
   spec.ignore_eos = boolean(o, "ignoreEos");
+  spec.grammar = words(o, "grammar");
   spec.deadline = std::chrono::milliseconds(integer(o, "deadlineMs", 0, 0, 1 << 30));
   spec.sequential = boolean(o, "sequential");
   spec.return_logits = boolean(o, "returnLogits");

@@ -30,6 +30,11 @@ export interface EngineOptions {
   dialect?: string;
   /** For a model without a dialect: answers that may branch do so at their lists. */
   outline?: OutlineRules;
+  /**
+   * For each token by id, the number of its bytes in two bytes, little-endian, and they; none for tokens
+   * that write no text. Without it no request can have a grammar.
+   */
+  tokenBytes?: Uint8Array;
   /** Maximum number of positions, below the model's own; 0 or absent: the model's own. */
   maxContext?: number;
   /** LoRA adapters that are loaded with the model. */
@@ -132,6 +137,8 @@ export interface EngineRequest {
   choice?: number;
   stopTokens?: readonly number[];
   ignoreEos?: boolean;
+  /** What the answer may say (layout: native/engine/grammar/grammar.h); it is then serial. */
+  grammar?: Uint32Array;
   deadlineMs?: number;
   /** Higher goes first, and keeps its KV if there is too little; -1000 to 1000, default 0. */
   priority?: number;

@@ -324,6 +324,7 @@ describe("the cache key", () => {
     n: 1,
     seed: "1",
     stop: [],
+    constraint: null,
     sampling: { temperature: 1, topP: 1 },
     input: { case: "text", value: "x" },
   };

@@ -68,8 +68,10 @@ export function decideMode(
 ): Decision {
   const { settings, input, branchBytes } = request;
   const decided = (mode: Decision["mode"]): Decision => ({ mode, classified: false });
-  // Each declared branch is decoded serially.
-  if (dialect === "" || branchBytes.length > 0) return decided("serial");
+  // Each declared branch is decoded serially, and so is an answer of a given form, or one that may call tools.
+  const hasTools = input.case === "chat" && (input.value.tools ?? []).length > 0;
+  const isOne = branchBytes.length > 0 || settings.constraint !== undefined || hasTools;
+  if (dialect === "" || isOne) return decided("serial");
   // An outline costs little where nothing comes of it. Plain text need not be an answer.
   if (dialect === outlineDialect && settings.mode === "auto") {
     return decided(input.case === "chat" ? "parallel" : "serial");

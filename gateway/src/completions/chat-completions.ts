@@ -17,6 +17,8 @@ import { content, maxParts, textOf } from "./message-content.ts";
 import { options, parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { chatCompletion } from "./responses.ts";
+import { readToolCalls, type ToolBit, ToolCallReader } from "./tool-call-reader.ts";
+import { toolCalls, toolFields, toolInput } from "./tools.ts";
 
 const maxMessages = 10_000;
 
@@ -26,11 +28,13 @@ const message = z.discriminatedUnion("role", [
     role: z.literal("assistant"),
     content: content.nullish(),
     name: z.string().nullish(),
+    tool_calls: toolCalls.nullish(),
     anabranch: z
       .object({ parts: list(answerPart, maxParts).nullish() })
       .nullish()
       .openapi({ description: "As it came with the answer; its texts in order are `content`" }),
   }),
+  z.object({ role: z.literal("tool"), content, tool_call_id: z.string().min(1) }),
 ]);
 
 const body = z
@@ -40,9 +44,7 @@ const body = z
     max_completion_tokens: parameters.max_tokens,
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),
-    response_format: z
-      .looseObject({ type: z.literal("text", "only the type text is supported") })
-      .nullish(),
+    ...toolFields,
     anabranch: options
       .extend({ branches: declaredBranches })
       .nullish()
@@ -50,7 +52,7 @@ const body = z
   })
   .openapi("ChatCompletionRequest");
 
-const unsupported = ["tools", "functions", "audio", "prediction", "web_search_options"];
+const unsupported = ["functions", "audio", "prediction", "web_search_options"];
 
 type Body = z.output<typeof body>;
 type Message = Body["messages"][number];
@@ -77,6 +79,7 @@ const bytesIn = (text: string) => encoder.encode(text).byteLength;
 /** What a chat template may add: in total, and around each message. */
 const templateTokens = 64;
 const messageTokens = 16;
+const toolTokens = 512;
 /** What markers may add to a stage, and to each of its branches beside its title (written twice). */
 const markerTokens = 16;
 
@@ -89,6 +92,18 @@ function structureBytes(parts: readonly AnswerPart[]): number {
   );
 }
 
+/** The calls of an earlier answer. */
+const callsOf = (message: Message) =>
+  (message.role === "assistant" ? (message.tool_calls ?? []) : []).map(
+    ({ id, function: call }) => ({
+      ...{ id, name: call.name, arguments: call.arguments },
+    }),
+  );
+
+/** What tools, or calls of them, add to a prompt: their JSON, spaced out, and what explains them. */
+const toolBytes = (given: readonly object[]): number =>
+  given.length === 0 ? 0 : 2 * bytesIn(JSON.stringify(given)) + toolTokens;
+
 function answerRequest(fields: Body, id: string): AnswerRequest {
   const logprobs = fields.logprobs ?? false;
   const topLogprobs = fields.top_logprobs ?? 0;
@@ -100,29 +115,47 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
     // "developer" is OpenAI's newer name of "system"; chat templates know the older one.
     role: each.role === "developer" ? "system" : each.role,
     content: textOf(each.content),
-    name: each.name ?? "",
+    name: ("name" in each ? each.name : null) ?? "",
     parts: partsOf(each, index),
+    toolCalls: callsOf(each),
+    toolCallId: each.role === "tool" ? each.tool_call_id : "",
   }));
   const promptBytes = messages.reduce(
-    (sum, { role, content, name, parts }) =>
-      sum + bytesIn(role + content + name) + structureBytes(parts) + messageTokens,
+    (sum, { role, content, name, parts, toolCalls }) =>
+      sum +
+      bytesIn(role + content + name) +
+      structureBytes(parts) +
+      toolBytes(toolCalls) +
+      messageTokens,
     templateTokens,
   );
   const settings = settingsOf(fields, maxTokens, { logprobs, topLogprobs });
   const branches = branchesOf(fields.anabranch?.branches, settings);
+  const tools = toolInput(fields, settings, branches.length > 0);
   return {
     id,
     endpoint: "chat.completions",
     model: fields.model,
-    input: { case: "chat", value: { messages, branches } },
+    input: { case: "chat", value: { messages, branches, ...tools } },
     promptField: "messages",
-    promptBytes,
+    promptBytes: promptBytes + toolBytes(tools.tools ?? []),
     // Each has its own turn and its own beginning of an answer.
     branchBytes: branches.map(({ content }) => bytesIn(content) + 2 * messageTokens),
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,
     turn: Math.max(1, messages.filter(({ role }) => role === "user").length),
     settings,
   };
+}
+
+/** A bit of an answer as a chunk's delta. */
+function deltaOf(bit: ToolBit): object {
+  if ("content" in bit) return bit;
+  const { call: index } = bit;
+  const call =
+    "name" in bit
+      ? { index, id: bit.id, type: "function", function: { name: bit.name, arguments: "" } }
+      : { index, function: { arguments: bit.arguments } };
+  return { tool_calls: [call] };
 }
 
 const chatRenderer: RendererOf = (
@@ -135,7 +168,8 @@ const chatRenderer: RendererOf = (
   const shown = (logprobs: readonly TokenLogprob[]) =>
     withLogprobs ? chatLogprobs(logprobs) : null;
   return {
-    choice(index) {
+    choice(index, toolFormat) {
+      let reader: ToolCallReader | undefined;
       const chunk = (
         delta: object,
         logprobs: object | null,
@@ -149,15 +183,39 @@ const chatRenderer: RendererOf = (
       });
       return {
         opening: (mark) => chunk({ role: "assistant", content: "" }, null, null, mark),
-        fragment: ({ text, logprobs, mark }) =>
-          chunk(
-            mark && mark.event !== "delta" ? {} : { content: text },
-            logprobs.length > 0 ? shown(logprobs) : null,
-            null,
-            mark,
-          ),
-        closing: (reason, mark) => chunk({}, null, finishWord(reason), mark),
+        fragment: ({ text, logprobs, mark }) => {
+          const block = logprobs.length > 0 ? shown(logprobs) : null;
+          const format = toolFormat();
+          if (!format) {
+            const delta = mark && mark.event !== "delta" ? {} : { content: text };
+            return [chunk(delta, block, null, mark)];
+          }
+          reader ??= new ToolCallReader(format, `${id} ${index}`);
+          const [first = {}, ...others] = reader.push(text).map(deltaOf);
+          return [
+            chunk(first, block, null, mark),
+            ...others.map((each) => chunk(each, null, null, mark)),
+          ];
+        },
+        closing: (reason, mark) => [
+          ...(reader?.end() ?? []).map((bit) => chunk(deltaOf(bit), null, null, mark)),
+          chunk({}, null, finishWord(reason, reader?.calls), mark),
+        ],
         whole: ({ text, parts, logprobs, stages }, reason) => {
+          const format = toolFormat();
+          if (format) {
+            const { content, calls } = readToolCalls(text, format, `${id} ${index}`);
+            return {
+              index,
+              message: {
+                ...{ role: "assistant", content: content || null, refusal: null },
+                ...(calls.length > 0 && { tool_calls: calls }),
+                anabranch: { parts: content === "" ? [] : [{ serial: content }] },
+              },
+              logprobs: shown(logprobs),
+              finish_reason: finishWord(reason, calls.length),
+            };
+          }
           const declared = stages.filter((stage) => stage.declared);
           const branches = declared
             .flatMap((stage) => stage.branches)

@@ -8,6 +8,7 @@ import type {
   GenerateResponse,
   TokenLogprob,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import { type ToolFormat, toolFormatOf } from "@anabranch/shared/tool-formats.ts";
 import type { AnswerChange } from "../aggregation/presenter.ts";
 import { Replay, ReplayError } from "../aggregation/replay.ts";
 import { ApiError } from "../api-error.ts";
@@ -40,6 +41,7 @@ export class Choice {
   readonly #cancelled = new AbortController();
   #promptTokens = 0;
   #cachedTokens = 0;
+  #toolFormat = "";
   #finished: Finished | undefined;
   #stream: AnswerStream | null;
 
@@ -53,6 +55,11 @@ export class Choice {
   /** Every message so far but heartbeats. */
   get log(): readonly GenerateResponse[] {
     return this.#log;
+  }
+
+  /** How its calls of tools are written; undefined if it has none. */
+  get toolFormat(): ToolFormat | undefined {
+    return toolFormatOf(this.#toolFormat);
   }
 
   /** Why it ended. */
@@ -128,6 +135,7 @@ export class Choice {
       if (event.case === "started") {
         this.#promptTokens = event.value.promptTokens;
         this.#cachedTokens = event.value.cachedTokens;
+        this.#toolFormat = event.value.toolFormat;
       }
       this.#tally.add(each);
       const change = this.document.apply(event);

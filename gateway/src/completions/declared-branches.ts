@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { list } from "../http/list.ts";
+import { type Constraint, formatConstraint, responseFormat } from "./constraint.ts";
 import { content, textOf } from "./message-content.ts";
 import type { Settings } from "./parameters.ts";
 
@@ -15,6 +16,7 @@ const branch = z.object({
     .max(200, "at most 200 characters")
     .regex(/^[^\r\n]*$/, "a title is one line"),
   content,
+  response_format: responseFormat.openapi({ description: "Absent: the request's" }),
 });
 
 export const declaredBranches = list(branch, most)
@@ -29,6 +31,8 @@ export const declaredBranches = list(branch, most)
 export interface DeclaredBranch {
   title: string;
   content: string;
+  /** What its answer may say; undefined: what the request says. */
+  constraint: Constraint | undefined;
 }
 
 /** The branches that a request declares; none if it does not. Throws what can't go with them. */
@@ -51,5 +55,9 @@ export function branchesOf(
     }
     titles.add(title);
   }
-  return declared.map((each) => ({ title: each.title, content: textOf(each.content) }));
+  return declared.map((each) => ({
+    title: each.title,
+    content: textOf(each.content),
+    constraint: formatConstraint(each.response_format),
+  }));
 }

@@ -105,6 +105,7 @@ export class Decoding {
       tenant: caller.tenantId,
       key: caller.keyId,
       stop: settings.stop,
+      ...(settings.constraint && { constraint: settings.constraint }),
     };
   }
 

@@ -78,7 +78,7 @@ async function pump(
   events.left.addEventListener("abort", () => answer.cancel());
   try {
     await answer.complete((choice) =>
-      pumpChoice(choice, answer, renderer.choice(choice.index), settings, events),
+      pumpChoice(choice, answer, rendererFor(choice, renderer), settings, events),
     );
     if (events.left.aborted) return record(answer, 499, context);
     record(answer, 200, context);
@@ -94,6 +94,9 @@ async function pump(
     await events.close();
   }
 }
+
+const rendererFor = (choice: Choice, renderer: Renderer): ChoiceRenderer =>
+  renderer.choice(choice.index, () => choice.toolFormat);
 
 /** Sends one choice's chunks, from its opening to its finish reason. */
 async function pumpChoice(
@@ -113,14 +116,16 @@ async function pumpChoice(
     if (events.left.aborted) return;
     const fragments = changes.flatMap((change) => presenter.push(change));
     if (fragments.length > 0) usage.firstText();
-    await events.send(fragments.map((fragment) => renderer.fragment(fragment)));
+    await events.send(fragments.flatMap((fragment) => renderer.fragment(fragment)));
     await usage.reservation.renew();
     for (const change of changes) {
       if (change.kind === "finished") stoppedIn = change.stoppedIn;
     }
   }
   const closing = renderer.closing(choice.reason, presenter.closingMark?.(stoppedIn));
-  await events.send([choice.index === 0 ? withClassification(closing, usage, settings) : closing]);
+  const last = closing.pop() ?? {};
+  closing.push(choice.index === 0 ? withClassification(last, usage, settings) : last);
+  await events.send(closing);
 }
 
 async function deliverWhole(
@@ -177,8 +182,8 @@ async function collect(
       }
     });
     record(answer, 200, context);
-    const choices = answer.choices.map(({ index, document, reason }) =>
-      renderer.choice(index).whole(document, reason),
+    const choices = answer.choices.map((choice) =>
+      rendererFor(choice, renderer).whole(choice.document, choice.reason),
     );
     const body = withClassification(renderer.whole(choices, answer.counts), answer.usage, settings);
     return { text: JSON.stringify(body), failure: null };

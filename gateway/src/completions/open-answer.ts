@@ -122,6 +122,7 @@ class Opening {
       n: settings.n,
       seed,
       stop: settings.stop,
+      constraint: JSON.parse(JSON.stringify(settings.constraint ?? null)),
       sampling: JSON.parse(JSON.stringify(sampling)),
       input: JSON.parse(JSON.stringify(input)),
     });

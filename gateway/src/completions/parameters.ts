@@ -7,6 +7,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { list } from "../http/list.ts";
+import { type Constraint, constraintFields, constraintOf, responseFormat } from "./constraint.ts";
 
 /** Our own fields, on both endpoints. */
 export const options = z.object({
@@ -41,6 +42,8 @@ export const parameters = {
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   user: z.string().nullish(),
+  response_format: responseFormat,
+  ...constraintFields,
   anabranch: options.nullish(),
 };
 
@@ -72,6 +75,8 @@ export interface Settings {
   includeUsage: boolean;
   /** The answer carries what the classifier says of the prompt. */
   classification: boolean;
+  /** What the answer may say; undefined: anything. */
+  constraint: Constraint | undefined;
 }
 
 export interface Logprobs {
@@ -92,6 +97,13 @@ export function settingsOf(
   const seed = fields.seed ?? null;
   const stop = fields.stop ?? [];
   const options = fields.anabranch ?? {};
+  const constraint = constraintOf(fields);
+  if (constraint && options.mode === "parallel") {
+    throw badField(
+      "anabranch.mode",
+      "'anabranch.mode' can't be 'parallel' for an answer with a given form: it is one document.",
+    );
+  }
   return {
     sampling: {
       open: {
@@ -120,6 +132,7 @@ export function settingsOf(
     lanes: options.stream === "lanes",
     includeUsage: fields.stream_options?.include_usage ?? false,
     classification: options.classification ?? false,
+    constraint,
   };
 }
 

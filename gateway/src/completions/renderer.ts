@@ -4,12 +4,14 @@ import {
   PlanDrop,
   FinishReason as Reason,
 } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { ToolFormat } from "@anabranch/shared/tool-formats.ts";
 import type { ChoiceDocument, Fragment } from "../aggregation/presenter.ts";
 import type { Counts } from "../usage/counts.ts";
 
 /** How one endpoint renders an answer. */
 export interface Renderer {
-  choice(index: number): ChoiceRenderer;
+  /** @param toolFormat how the choice's calls of tools are written, once it has begun */
+  choice(index: number, toolFormat: () => ToolFormat | undefined): ChoiceRenderer;
   usage(counts: Counts): object;
   /** The body of an answer that is not streamed, from the `whole` of its choices. */
   whole(choices: readonly object[], counts: Counts): object;
@@ -19,14 +21,16 @@ export interface Renderer {
 export interface ChoiceRenderer {
   /** The first chunk of a stream; null if there is none. */
   opening(mark: LaneMark | undefined): object | null;
-  fragment(fragment: Fragment): object;
-  /** The chunk that carries the finish reason. */
-  closing(reason: FinishReason, mark: LaneMark | undefined): object;
+  fragment(fragment: Fragment): object[];
+  /** Text that was held back, and the chunk that carries the finish reason. */
+  closing(reason: FinishReason, mark: LaneMark | undefined): object[];
   whole(document: ChoiceDocument, reason: FinishReason): object;
 }
 
-export function finishWord(reason: FinishReason): "stop" | "length" {
-  return reason === Reason.STOP ? "stop" : "length";
+/** @param calls of tools, with which the answer ends if it has any */
+export function finishWord(reason: FinishReason, calls = 0): "stop" | "length" | "tool_calls" {
+  if (reason !== Reason.STOP) return "length";
+  return calls > 0 ? "tool_calls" : "stop";
 }
 
 export const planDropWords = ["few_titles", "long_title"] as const;

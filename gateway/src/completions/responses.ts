@@ -27,6 +27,15 @@ const token = { token: z.string(), logprob: z.number(), bytes: z.array(z.int()) 
 
 const finishReason = z.enum(["stop", "length"]);
 const choice = { index: z.int(), finish_reason: finishReason };
+
+const toolCall = z.object({
+  id: z.string(),
+  type: z.literal("function"),
+  function: z.object({
+    name: z.string(),
+    arguments: z.string().openapi({ description: "JSON, valid for the tool's parameters" }),
+  }),
+});
 const head = {
   id: z.string(),
   created: z.int(),
@@ -58,11 +67,13 @@ export const chatCompletion = z
     object: z.literal("chat.completion"),
     choices: z.array(
       z.object({
-        ...choice,
+        index: z.int(),
+        finish_reason: z.enum(["stop", "length", "tool_calls"]),
         message: z.object({
           role: z.literal("assistant"),
-          content: z.string(),
+          content: z.string().nullable().openapi({ description: "null if there are only calls" }),
           refusal: z.null(),
+          tool_calls: z.array(toolCall).optional(),
           anabranch: z.object({
             parts: z.array(answerPart),
             branches: z

@@ -100,9 +100,10 @@ const textRenderer: RendererOf = (
       });
       return {
         opening: () => null,
-        fragment: ({ text, logprobs, mark }) =>
+        fragment: ({ text, logprobs, mark }) => [
           chunk(text, logprobs.length > 0 ? shown(logprobs) : null, null, mark),
-        closing: (reason, mark) => chunk("", null, finishWord(reason), mark),
+        ],
+        closing: (reason, mark) => [chunk("", null, finishWord(reason), mark)],
         whole: ({ text, logprobs }, reason) => {
           const finish_reason = finishWord(reason);
           return { index, text, logprobs: shown(logprobs), finish_reason };

@@ -82,7 +82,10 @@ async function attempt(
 }
 
 /** Request fields that only a worker can check, because it knows the model. */
-const workerFields = ["logit_bias", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"];
+const workerFields = [
+  ...["logit_bias", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"],
+  ...["response_format", "guided_regex", "guided_choice", "tools"],
+];
 
 /** What an error about one declared branch begins with. */
 const branchField = /^anabranch\.branches\[\d+\]/;

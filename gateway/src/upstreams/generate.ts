@@ -124,7 +124,8 @@ function branchRequest(request: GenerateRequest, branch: DeclaredBranch): Genera
   const before = request.input.case === "chat" ? request.input.value.messages : [];
   const messages = [...before, { role: "user", content: branch.content }];
   const value = create(ChatInputSchema, { messages });
-  return { ...request, input: { case: "chat", value } };
+  const constraint = branch.constraint ?? request.constraint;
+  return { ...request, input: { case: "chat", value }, ...(constraint && { constraint }) };
 }
 
 /** What several completions of one answer used. Each has a prompt of its own. */

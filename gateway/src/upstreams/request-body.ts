@@ -5,6 +5,7 @@ import type {
   DeclaredBranch,
   GenerateRequest,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { constraintFields, refuseTools } from "./constraint.ts";
 
 export interface UpstreamCall {
   path: "/chat/completions" | "/completions";
@@ -56,7 +57,10 @@ function options(request: GenerateRequest, branches: readonly DeclaredBranch[]) 
     mode: request.mode === Mode.PARALLEL ? "parallel" : "serial",
     ...given({ max_branches: request.maxBranches }, 0),
     ...(branches.length > 0 && {
-      branches: branches.map(({ title, content }) => ({ title, content })),
+      branches: branches.map(({ title, content, constraint }) => ({
+        ...{ title, content },
+        ...constraintFields(constraint, { isOurs: true, isChat: true }),
+      })),
     }),
   };
 }
@@ -72,6 +76,7 @@ function chatCall(
     path: "/chat/completions" as const,
     body: {
       ...common(request, name),
+      ...constraintFields(request.constraint, { isOurs: lanes, isChat: true }),
       messages: messages.map(({ role, content, name: speaker }) => ({
         ...{ role, content },
         ...(speaker !== "" && { name: speaker }),
@@ -82,14 +87,19 @@ function chatCall(
   };
 }
 
-/** `name` is the model's name there; `lanes`: the server is a gateway of ours. */
+/**
+ * `name` is the model's name there; `lanes`: the server is a gateway of ours. Throws ConnectError for what that
+ * server could not do.
+ */
 export function upstreamCall(request: GenerateRequest, name: string, lanes: boolean): UpstreamCall {
   const { input, sampling } = request;
+  refuseTools(request);
   if (input.case === "chat") return chatCall(request, input.value, name, lanes);
   return {
     path: "/completions",
     body: {
       ...common(request, name),
+      ...constraintFields(request.constraint, { isOurs: lanes, isChat: false }),
       prompt: input.case === "tokens" ? input.value.ids : (input.value ?? ""),
       ...(sampling?.logprobs && { logprobs: sampling.topLogprobs }),
       ...(lanes && { anabranch: options(request, []) }),

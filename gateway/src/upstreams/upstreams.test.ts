@@ -121,6 +121,27 @@ describe("an upstream", () => {
     });
   });
 
+  it("is asked for a form where it knows it, and never without one that the client wants", async () => {
+    const schema = { type: "object", properties: { a: { type: "null" } } };
+    const response_format = { type: "json_schema", json_schema: { name: "x", schema } };
+    const { choices } = await whole({ saysBody: true }, { response_format });
+    expect(JSON.parse(choices[0]?.message.content ?? "")).toMatchObject({
+      response_format: { type: "json_schema", json_schema: { schema } },
+    });
+    const tool = { type: "function", function: { name: "f" } };
+    const refused: [object, string, string?][] = [
+      [{ guided_regex: "a" }, "guided_regex"],
+      [{ guided_choice: ["a"] }, "guided_choice"],
+      [{ tools: [tool] }, "tools"],
+      [{ response_format }, "response_format", "/v1/completions"],
+    ];
+    for (const [fields, param, path] of refused) {
+      const response = await ask("x", fields, path);
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { param } });
+    }
+  });
+
   it("takes declared branches as requests of their own", async () => {
     const branches = [
       { title: "One", content: "first" },

@@ -33,6 +33,8 @@ const utf8 = new TextEncoder();
 export interface RequestFacts {
   seed: bigint;
   promptTokenIds: number[];
+  /** How its calls of tools are written; absent: it has none. */
+  toolFormat?: string;
 }
 
 export class Answer {

@@ -10,6 +10,8 @@ export interface EngineProcessOptions {
   samplingDefaults: SamplingDefaults;
   /** A JSON file with OutlineRules, too large for a command line; absent: answers are not outlined. */
   outlinePath?: string;
+  /** A file with the engine's `tokenBytes`; absent: no request can have a grammar. */
+  tokenBytesPath?: string;
   engine: EngineOptions;
 }
 

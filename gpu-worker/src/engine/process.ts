@@ -59,7 +59,7 @@ let nextId = 1;
 
 const engine = (() => {
   try {
-    const { outlinePath } = options;
+    const { outlinePath, tokenBytesPath } = options;
     const outline: OutlineRules | undefined =
       outlinePath === undefined ? undefined : JSON.parse(readFileSync(outlinePath, "utf8"));
     return openEngine(
@@ -67,6 +67,7 @@ const engine = (() => {
         ...options.engine,
         flushIntervalMs: FLUSH_INTERVAL_MS,
         ...(outline && { outline }),
+        ...(tokenBytesPath !== undefined && { tokenBytes: readFileSync(tokenBytesPath) }),
       },
       deliver,
       (message) => {

@@ -28,15 +28,17 @@ function samplingOf(message: SamplingMessage | undefined): Sampling {
   };
 }
 
-/** A request, or one branch of it, which has a prompt, a budget and a log of its own. */
+/** A request, or one branch of it, which has a prompt, a budget, a log and maybe a grammar of its own. */
 export function requestOf(
   id: number,
-  { prompt, maxTokens, resume }: EngineGenerateRequest | EngineBranch,
+  { prompt, maxTokens, resume, grammar }: EngineGenerateRequest | EngineBranch,
   request: EngineGenerateRequest,
   defaultMaxTokens: number,
 ): EngineRequest {
+  const words = grammar.length > 0 ? grammar : request.grammar;
   return {
     ...{ id, prompt: promptOf(prompt) },
+    ...(words.length > 0 && { grammar: Uint32Array.from(words) }),
     sampling: samplingOf(request.sampling),
     ...(request.adapter !== "" && { adapter: request.adapter }),
     parallel: request.mode === Mode.PARALLEL,

@@ -32,8 +32,12 @@ import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 
 const Client = makeGenericClientConstructor(grpcService(EngineService), "Engine");
 
-export type SupervisorOptions = Omit<EngineProcessOptions, "socket" | "outlinePath"> & {
+export type SupervisorOptions = Omit<
+  EngineProcessOptions,
+  "socket" | "outlinePath" | "tokenBytesPath"
+> & {
   outline?: OutlineRules;
+  tokenBytes?: Uint8Array;
 };
 
 /** The engine's own, of native/engine/serving/scheduler.h. */
@@ -77,13 +81,17 @@ export class EngineSupervisor {
   /** @param textOf the text files of a served model, by the name that clients ask for */
   constructor(options: SupervisorOptions, textOf: (model: string) => TextModel | undefined) {
     this.#textOf = textOf;
-    const { outline, ...others } = options;
+    const { outline, tokenBytes, ...others } = options;
     const { maxRunning = MAX_RUNNING, maxQueue = MAX_QUEUE } = options.engine;
     this.queue = new FairQueue(maxRunning, maxQueue);
     this.#options = others;
     if (outline) {
       this.#options.outlinePath = join(this.#folder, "outline.json");
       writeFileSync(this.#options.outlinePath, JSON.stringify(outline));
+    }
+    if (tokenBytes) {
+      this.#options.tokenBytesPath = join(this.#folder, "token-bytes");
+      writeFileSync(this.#options.tokenBytesPath, tokenBytes);
     }
     this.#adapters = new Map((options.engine.adapters ?? []).map((each) => [each.name, each]));
   }

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
+import { type ToolFormatName, toolFormats } from "@anabranch/shared/tool-formats.ts";
 import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
 import type { Dialect } from "./dialect.ts";
@@ -10,7 +11,8 @@ import { type AnswerIds, answerIds } from "./history.ts";
 import type { LocatedModel } from "./locate.ts";
 import { type Json, type ModelFiles, readFolder } from "./model-files.ts";
 import { RunBuilder } from "./runs.ts";
-import { tokenTexts } from "./token-texts.ts";
+import { tokenBytes, tokenTexts } from "./token-texts.ts";
+import { templateToolFormat } from "./tool-format.ts";
 
 export interface Message {
   role: string;
@@ -18,6 +20,17 @@ export interface Message {
   name?: string;
   /** The structure of an earlier answer: texts and bodies in order are `content`. */
   parts?: readonly AnswerPart[];
+  toolCalls?: readonly ToolCall[];
+  /** Of a message with a tool's result. */
+  toolCallId?: string;
+}
+
+/** A call of a tool that an earlier answer made. */
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** JSON. */
+  arguments: string;
 }
 
 /** Input that can't become a prompt. The message is for the client. */
@@ -50,6 +63,8 @@ export class TextModel {
   readonly generationConfig: Json;
   readonly #tokenizer: Tokenizer;
   readonly #template: Template | undefined;
+  /** How the model calls tools; absent: its template has none. */
+  readonly toolFormat: ToolFormatName | undefined;
   readonly #specials: Json;
   readonly #added: string[];
   #digest: string | undefined;
@@ -69,6 +84,7 @@ export class TextModel {
     }
     this.#template =
       files.chatTemplate === undefined ? undefined : new Template(files.chatTemplate.text);
+    this.toolFormat = templateToolFormat(files.chatTemplate?.text ?? "");
     this.#specials = Object.fromEntries(
       Object.entries(config)
         .filter(([key]) => key.endsWith("_token"))
@@ -90,23 +106,27 @@ export class TextModel {
    * client can forge a marker.
    * @throws PromptError if the template refuses the messages
    */
-  chat(messages: readonly Message[]): number[] {
-    const quoted = new Quoted(this.#added, textIn(messages));
-    return this.#encodeQuoted(this.#render(quoted.hideIn(messages)), quoted, false);
+  chat(messages: readonly Message[], tools: readonly Json[] = []): number[] {
+    const quoted = new Quoted(this.#added, textIn(messages) + JSON.stringify(tools));
+    const prompt = this.#render(quoted.hideIn(messages), quoted.hideAll(tools));
+    return this.#encodeQuoted(prompt, quoted, false);
   }
 
   /**
    * The same prompt as runs: an earlier answer with parts keeps the tokens and the structure that decoding
    * it produced. An answer that can't be structured is plain text.
+   * @param tools as templates see them
    * @throws PromptError as chat does
    */
-  conversation(messages: readonly Message[]): StructureRun[] {
-    const quoted = new Quoted(this.#added, textIn(messages));
+  conversation(messages: readonly Message[], tools: readonly Json[] = []): StructureRun[] {
+    if (this.toolFormat === undefined) refuseTools(messages, tools);
+    const quoted = new Quoted(this.#added, textIn(messages) + JSON.stringify(tools));
     const plain = quoted.hideIn(messages);
-    const prompt = this.#render(plain);
+    const shown = quoted.hideAll(tools);
+    const prompt = this.#render(plain, shown);
     const answers = messages.map(({ parts }) => this.#answerIds(parts ?? [], quoted));
     const builder = new RunBuilder();
-    for (const { text, answer } of this.#around(prompt, plain, answers, quoted)) {
+    for (const { text, answer } of this.#around(prompt, plain, shown, answers, quoted)) {
       builder.serial(this.#encodeQuoted(text, quoted, false));
       for (const part of answer) {
         if ("serial" in part) builder.serial(part.serial);
@@ -133,8 +153,19 @@ export class TextModel {
 
   /** What each token says by itself, by id; empty for added tokens. */
   get tokenTexts(): string[] {
-    const added = new Set<number>(this.#tokenizer.get_added_tokens_decoder().keys());
-    return tokenTexts(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
+    return tokenTexts(this.tokenBytes, this.#tokenizer.get_added_tokens_decoder());
+  }
+
+  /** What each token writes, by id; empty for special tokens, but for the one that begins calls of tools. */
+  get tokenBytes(): Uint8Array[] {
+    const trigger = this.toolFormat && toolFormats[this.toolFormat].trigger;
+    const added = new Map(
+      [...this.#tokenizer.get_added_tokens_decoder()].map(([id, { content, special }]) => [
+        id,
+        { content, special: special && content !== trigger },
+      ]),
+    );
+    return tokenBytes(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
   }
 
   /** A token of this model that `other` has not, or has with another id; undefined if there is none. */
@@ -182,7 +213,7 @@ export class TextModel {
     });
   }
 
-  #render(messages: readonly Rendered[]): string {
+  #render(messages: readonly Rendered[], tools: unknown): string {
     if (!this.#template) {
       throw new PromptError("this model has no chat template; use /v1/completions");
     }
@@ -191,7 +222,7 @@ export class TextModel {
         messages,
         add_generation_prompt: true,
         // As transformers does: templates ask whether they are none.
-        ...{ tools: null, documents: null },
+        ...{ tools, documents: null },
         ...this.#specials,
       });
     } catch (error) {
@@ -216,6 +247,7 @@ export class TextModel {
   #around(
     prompt: string,
     plain: readonly Rendered[],
+    tools: unknown,
     answers: readonly (AnswerIds[] | null)[],
     quoted: Quoted,
   ): { text: string; answer: AnswerIds[] }[] {
@@ -225,6 +257,7 @@ export class TextModel {
     try {
       withSlots = this.#render(
         plain.map((each, i) => (answers[i] ? { ...each, content: quoted.slot(i) } : each)),
+        tools,
       );
     } catch {
       return whole;
@@ -265,13 +298,49 @@ export class TextModel {
 }
 
 /** A message as a template sees it. */
-type Rendered = Omit<Message, "parts">;
+interface Rendered {
+  role: string;
+  content: string;
+  name?: string;
+  tool_calls?: unknown;
+  tool_call_id?: string;
+}
+
+/** Throws if a template without tools would leave some out. */
+function refuseTools(messages: readonly Message[], tools: readonly Json[]): void {
+  if (tools.length > 0) {
+    throw new PromptError("tools: this model's chat template has no tools that could be called");
+  }
+  if (messages.some(({ role, toolCalls = [] }) => role === "tool" || toolCalls.length > 0)) {
+    throw new PromptError("this model's chat template has no calls of tools, nor their results");
+  }
+}
 
 /** All text that clients wrote. */
 const textIn = (messages: readonly Message[]): string =>
   messages
-    .flatMap(({ content, name = "", parts = [] }) => [content, name, ...titlesOf(parts)])
+    .flatMap(({ content, name = "", parts = [], toolCalls = [], toolCallId = "" }) => [
+      ...[content, name, toolCallId],
+      ...toolCalls.flatMap((call) => [call.id, call.name, call.arguments]),
+      ...titlesOf(parts),
+    ])
     .join("");
+
+/** Calls as templates know them: arguments as an object. */
+const callsOf = (calls: readonly ToolCall[]) =>
+  calls.map(({ id, name, arguments: text }) => ({
+    ...{ id, type: "function" },
+    function: { name, arguments: parsed(text) },
+  }));
+
+/** Arguments that are no JSON stay text. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
 
 /**
  * Takes added tokens out of user text before rendering and puts them back after it. Slots mark the places
@@ -309,11 +378,28 @@ class Quoted {
   }
 
   hideIn(messages: readonly Message[]): Rendered[] {
-    return messages.map(({ role, content, name }) => ({
+    return messages.map(({ role, content, name, toolCalls = [], toolCallId }) => ({
       role,
       content: this.hide(content),
       ...(name === undefined ? {} : { name: this.hide(name) }),
+      ...(toolCalls.length > 0 && { tool_calls: this.#hideWithin(callsOf(toolCalls)) }),
+      ...(toolCallId === undefined ? {} : { tool_call_id: this.hide(toolCallId) }),
     }));
+  }
+
+  /** As a template sees them: null if there are none. */
+  hideAll(tools: readonly Json[]): unknown {
+    return tools.length === 0 ? null : this.#hideWithin(tools);
+  }
+
+  /** Hides in all texts of a JSON value. */
+  #hideWithin(value: unknown): unknown {
+    if (typeof value === "string") return this.hide(value);
+    if (Array.isArray(value)) return value.map((each) => this.#hideWithin(each));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, each]) => [this.hide(name), this.#hideWithin(each)]),
+    );
   }
 
   slot(index: number): string {

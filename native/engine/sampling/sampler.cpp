@@ -25,11 +25,28 @@ void apply_penalties(std::span<float> logits, const SamplingParams& params,
   for (const auto& [token, bias] : params.logit_bias) logits[token] += bias;
 }
 
+bool is_in(const TokenMask& mask, size_t token) {
+  return token / 32 < mask.size() && (mask[token / 32] >> (token % 32) & 1) != 0;
+}
+
+/// Keeps the logits of the tokens in `mask`.
+void keep(std::span<float> logits, const TokenMask& mask) {
+  for (size_t begin = 0; begin < logits.size(); begin += 32) {
+    const std::uint32_t word = begin / 32 < mask.size() ? mask[begin / 32] : 0;
+    if (word == 0xffffffffu) continue;
+    const auto part = logits.subspan(begin, std::min<size_t>(32, logits.size() - begin));
+    for (size_t i = 0; i < part.size(); ++i) {
+      if ((word >> i & 1) == 0) part[i] = kNever;
+    }
+  }
+}
+
 void apply_mask(std::span<float> logits, const TokenConstraint& constraint) {
-  if (!constraint.allowed.empty()) {
+  if (!constraint.allowed.empty() || constraint.mask) {
     std::vector<float> kept;
     for (int token : constraint.allowed) kept.push_back(logits[token]);
-    std::fill(logits.begin(), logits.end(), kNever);
+    const TokenMask none;
+    keep(logits, constraint.mask ? *constraint.mask : none);
     for (size_t i = 0; i < kept.size(); ++i) logits[constraint.allowed[i]] = kept[i];
   }
   for (int token : constraint.banned) logits[token] = kNever;
@@ -43,11 +60,8 @@ int greedy(std::span<const float> logits, const TokenConstraint& constraint) {
     if (best < 0 || logits[token] > logits[best]) best = static_cast<int>(token);
   }
   if (best >= 0) return best;
-  if (!constraint.allowed.empty()) return constraint.allowed.front();
   for (int token = 0; token < static_cast<int>(logits.size()); ++token) {
-    if (std::find(constraint.banned.begin(), constraint.banned.end(), token) ==
-        constraint.banned.end())
-      return token;
+    if (allows(constraint, token)) return token;
   }
   return 0;
 }
@@ -186,9 +200,13 @@ int sample_token(std::span<float> logits, const SamplingInput& input) {
 }  // namespace
 
 bool allows(const TokenConstraint& constraint, int token) {
-  const auto& named = constraint.allowed.empty() ? constraint.banned : constraint.allowed;
-  const bool found = std::find(named.begin(), named.end(), token) != named.end();
-  return found != constraint.allowed.empty();
+  const auto names = [&](const std::vector<int>& list) {
+    return std::find(list.begin(), list.end(), token) != list.end();
+  };
+  if (names(constraint.banned)) return false;
+  if (constraint.allowed.empty() && !constraint.mask) return true;
+  return names(constraint.allowed) ||
+         (constraint.mask && is_in(*constraint.mask, static_cast<size_t>(token)));
 }
 
 SampledToken sample(std::span<float> logits, const SamplingInput& input) {

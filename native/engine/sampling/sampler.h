@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -26,10 +27,15 @@ struct SamplingParams {
 /// penalties.
 using TokenCounts = std::unordered_map<int, int>;
 
-/// Which tokens may come next: those in `allowed` or, if that is empty, all except `banned`.
+/// A set of token ids: bit id % 32 of word id / 32. Ids beyond its words are not in it.
+using TokenMask = std::vector<std::uint32_t>;
+
+/// Which tokens may come next: those in `allowed` and in `mask` or, without both, all; never those
+/// that are `banned`.
 struct TokenConstraint {
   std::vector<int> allowed;
   std::vector<int> banned;
+  std::shared_ptr<const TokenMask> mask;
 };
 
 bool allows(const TokenConstraint& constraint, int token);

@@ -64,8 +64,8 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   info_.context = config.context;
   info_.weight_bytes = backend_->weight_bytes();
   max_queue_ = options.scheduler.max_queue;
-  scheduler_ =
-      std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler, outline);
+  scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler,
+                                           outline, options.trie);
   load_ = scheduler_->load();
   for (const AdapterSource& source : options.adapters) load_adapter(source);
   thread_ = std::thread([this] { run(); });

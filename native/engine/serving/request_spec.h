@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "grammar/grammar.h"
 #include "kv/structure.h"
 #include "sampling/sampler.h"
 #include "serving/events.h"
@@ -35,6 +36,7 @@ struct RequestSpec {
   std::vector<std::uint8_t> cache_salt;  // KV is shared within one salt; empty: not shared
   std::vector<int> stop_tokens;          // besides the model's own
   bool ignore_eos = false;
+  GrammarWords grammar;                   // what the answer may say; empty: anything
   std::chrono::milliseconds deadline{0};  // from submission; 0: none
   bool sequential = false;                // debugging: siblings one after another, no draft tokens
   bool return_logits = false;             // debugging: raw logits of every sampled token, as events

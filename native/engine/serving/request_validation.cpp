@@ -75,6 +75,9 @@ class RequestValidator {
                                               std::to_string(limits_.context));
     }
     if (spec_.max_tokens < 1) throw bad_argument("max_tokens must be at least 1");
+    if (!spec_.grammar.empty() && spec_.parallel) {
+      throw bad_argument("an answer with a grammar is one document: it can't branch");
+    }
     spec_.max_tokens = std::min(spec_.max_tokens, room);
     // Each segment may fill its last block only in part.
     const int segments = dialect_ && spec_.parallel ? dialect_->max_segments(spec_.max_tokens) : 1;

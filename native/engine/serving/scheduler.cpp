@@ -6,6 +6,7 @@
 
 #include "dialect/dialect_policy.h"
 #include "dialect/script_policy.h"
+#include "grammar/grammar_policy.h"
 #include "error.h"
 #include "outline/outline_policy.h"
 #include "serving/invariants.h"
@@ -26,10 +27,12 @@ constexpr int kLargeVocabulary = 8192;
 }  // namespace
 
 Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options,
-                     std::shared_ptr<const OutlineRules> outline)
+                     std::shared_ptr<const OutlineRules> outline,
+                     std::shared_ptr<const TokenTrie> trie)
     : backend_(backend),
       dialect_(std::move(dialect)),
       outline_(std::move(outline)),
+      grammars_(std::move(trie)),
       options_(options),
       pool_(backend.total_blocks()) {
   if (options_.prefill_rows == 0) options_.prefill_rows = backend.prefill_rows();
@@ -54,8 +57,11 @@ std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
 }
 
 std::unique_ptr<DecodingPolicy> Scheduler::policy_of(const RequestSpec& spec,
-                                                     const Dialect* dialect) const {
+                                                     const Dialect* dialect) {
   if (!spec.script.empty()) return make_script_policy(spec);
+  if (!spec.grammar.empty()) {
+    return make_grammar_policy(spec, grammars_.get(spec.grammar), backend_.config().eos);
+  }
   const bool outlined = !dialect && outline_ && spec.parallel && spec.max_branches != 1 &&
                         outlined_blocks(spec, *outline_) <= static_cast<size_t>(pool_.total());
   const ModelConfig& config = backend_.config();

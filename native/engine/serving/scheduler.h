@@ -10,6 +10,7 @@
 
 #include "backends/backend.h"
 #include "dialect/dialect.h"
+#include "grammar/grammar.h"
 #include "kv/blocks.h"
 #include "serving/events.h"
 #include "outline/outline_rules.h"
@@ -50,9 +51,11 @@ struct LoadSnapshot {
 
 class Scheduler {
  public:
-  /// Without a dialect, requests that may branch do so by `outline`, if it is given.
+  /// Without a dialect, requests that may branch do so by `outline`, if it is given. Without
+  /// `trie`, none can have a grammar.
   Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options,
-            std::shared_ptr<const OutlineRules> outline = nullptr);
+            std::shared_ptr<const OutlineRules> outline = nullptr,
+            std::shared_ptr<const TokenTrie> trie = nullptr);
 
   /// A request ready to be queued. Throws Error if it can't ever be served. May be called from any
   /// thread.
@@ -78,7 +81,7 @@ class Scheduler {
 
  private:
   RequestLimits limits_of(const ServedAdapterPtr& adapter) const;
-  std::unique_ptr<DecodingPolicy> policy_of(const RequestSpec& spec, const Dialect* dialect) const;
+  std::unique_ptr<DecodingPolicy> policy_of(const RequestSpec& spec, const Dialect* dialect);
   void enqueue(std::shared_ptr<Request> request);
   void emit_finished(Request& request, EventBuffer& events);
   void expire(EventBuffer& events);
@@ -97,6 +100,7 @@ class Scheduler {
   Backend& backend_;
   std::optional<Dialect> dialect_;
   std::shared_ptr<const OutlineRules> outline_;
+  Grammars grammars_;
   SchedulerOptions options_;
   BlockPool pool_;
   std::deque<std::shared_ptr<Request>> waiting_;   // in scheduling order

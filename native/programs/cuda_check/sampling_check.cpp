@@ -1,6 +1,7 @@
 // The sampling kernel against known answers and against the CPU's sampler.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <span>
 
@@ -20,6 +21,8 @@ struct SamplingCase {
   std::vector<SamplingInput> inputs;
   std::vector<DeviceSamplingRow> device_rows;
   std::vector<LogitAdjustment> adjustments;
+  std::vector<int> allowed;
+  std::vector<std::uint32_t> masks;
 
   SamplingCase(std::mt19937& random, std::normal_distribution<float>& normal, int rows,
                int vocabulary)
@@ -47,10 +50,25 @@ struct SamplingCase {
     const int first_adjustment = static_cast<int>(adjustments.size());
     if (random() % 2 == 0) add_adjustments(random, row);
     const double uniform = (static_cast<double>(random()) + 0.5) / 4294967296.0;
+    const int first_allowed = static_cast<int>(allowed.size());
+    const int first_word = static_cast<int>(masks.size());
     inputs[row] = {&p, &counts[row], {}, uniform};
+    if (random() % 3 == 0) add_mask(random, row);
     device_rows.push_back(
-        {row, first_adjustment, static_cast<int>(adjustments.size()) - first_adjustment, 0, 0,
-         p.logprobs ? p.top_logprobs : -1, p.temperature, p.top_p, p.top_k, p.min_p, uniform});
+        {row, first_adjustment, static_cast<int>(adjustments.size()) - first_adjustment,
+         first_allowed, static_cast<int>(allowed.size()) - first_allowed, first_word,
+         static_cast<int>(masks.size()) - first_word, p.logprobs ? p.top_logprobs : -1,
+         p.temperature, p.top_p, p.top_k, p.min_p, uniform});
+  }
+
+  /// A mask of a part of the vocabulary, and a token beside it.
+  void add_mask(std::mt19937& random, int row) {
+    auto mask = std::make_shared<TokenMask>(1 + random() % ((vocabulary + 31) / 32));
+    for (std::uint32_t& word : *mask) word = random() % 2 ? random() : random() & random();
+    masks.insert(masks.end(), mask->begin(), mask->end());
+    const int token = static_cast<int>(random() % vocabulary);
+    inputs[row].constraint = {{token}, {}, std::move(mask)};
+    allowed.push_back(token);
   }
 
   /// Penalties and a bias, of the most likely token and of another one; one token has two
@@ -79,10 +97,12 @@ struct SamplingCase {
     const auto device_logits = to_device(logits);
     const auto rows = to_device(device_rows);
     const auto device_adjustments = to_device(adjustments);
+    const auto device_allowed = to_device(allowed);
+    const auto device_masks = to_device(masks);
     const Array<DeviceSampledToken> out(device_rows.size(), "a check");
     ANABRANCH_CUDA::sample(device_logits.data(), vocabulary, rows.data(),
-                           static_cast<int>(device_rows.size()), device_adjustments.data(), nullptr,
-                           out.data(), cudaStream_t{});
+                           static_cast<int>(device_rows.size()), device_adjustments.data(),
+                           device_allowed.data(), device_masks.data(), out.data(), cudaStream_t{});
     check(cudaGetLastError(), "sample");
     return to_host(out);
   }
@@ -124,7 +144,7 @@ void check_greedy_sampling(Report report) {
   const std::vector<LogitAdjustment> adjustments = {
       {2, 40, 1, -20, 0}, {2, 40, 1, banned, 0}, {2, 41, 2, -30, 0}};
   const std::vector<int> allowed = {7, 3, 2999};
-  std::vector<DeviceSamplingRow> rows(5, DeviceSamplingRow{0, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0});
+  std::vector<DeviceSamplingRow> rows(5, DeviceSamplingRow{0, 0, 0, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0});
   rows[1].row = 1;
   rows[2].row = 2;
   rows[2].num_adjustments = 3;
@@ -142,7 +162,7 @@ void check_greedy_sampling(Report report) {
   const auto device_allowed = to_device(allowed);
   const Array<DeviceSampledToken> out(rows.size(), "a check");
   sample(device_logits.data(), kVocabulary, device_rows.data(), static_cast<int>(rows.size()),
-         device_adjustments.data(), device_allowed.data(), out.data(), cudaStream_t{});
+         device_adjustments.data(), device_allowed.data(), nullptr, out.data(), cudaStream_t{});
   check(cudaGetLastError(), "sample");
   const std::vector<DeviceSampledToken> got = to_host(out);
   std::string wrong;

@@ -317,7 +317,8 @@ constexpr int kMaxTopLogprobs = 20;
 struct DeviceSamplingRow {
   int row;
   int first_adjustment, num_adjustments;
-  int first_allowed, num_allowed;  // the only allowed tokens; none: all are allowed
+  int first_allowed, num_allowed;  // with the mask, the only allowed tokens; neither: all are
+  int first_word, num_words;       // of the mask, a bit for each token; those beyond are not in it
   int top_logprobs;                // length of the list; -1: no log-probabilities at all
   float temperature;
   float top_p;
@@ -336,7 +337,7 @@ struct DeviceSampledToken {
 
 /// Samples one token per row. `out` may be pinned host memory. Changes the logits.
 void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
-            LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* out,
-            cudaStream_t stream);
+            LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
+            DeviceSampledToken* out, cudaStream_t stream);
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -95,7 +95,8 @@ __device__ double log_sum_exp(const float* row, int vocabulary, float max_logit)
 // ---- penalties, bias and mask ------------------------------------------------------------------
 
 __device__ void adjust_logits(float* row, const DeviceSamplingRow& input,
-                              LogitAdjustment* adjustments, const int* allowed, int vocabulary) {
+                              LogitAdjustment* adjustments, const int* allowed,
+                              const std::uint32_t* masks, int vocabulary) {
   __shared__ float kept[kMaxAllowed];
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) {  // one after another, because a token may have several adjustments
@@ -109,10 +110,14 @@ __device__ void adjust_logits(float* row, const DeviceSamplingRow& input,
     }
   }
   __syncthreads();
-  if (input.num_allowed == 0) return;
+  if (input.num_allowed == 0 && input.num_words == 0) return;
   if (thread < input.num_allowed) kept[thread] = row[allowed[input.first_allowed + thread]];
   __syncthreads();
-  for (int i = thread; i < vocabulary; i += kThreads) row[i] = minus_infinity();
+  const std::uint32_t* mask = masks + input.first_word;
+  for (int i = thread; i < vocabulary; i += kThreads) {
+    const bool in = i / 32 < input.num_words && (mask[i / 32] >> (i % 32) & 1) != 0;
+    if (!in) row[i] = minus_infinity();
+  }
   __syncthreads();
   if (thread < input.num_allowed) row[allowed[input.first_allowed + thread]] = kept[thread];
   __syncthreads();
@@ -385,7 +390,8 @@ __device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow&
 /// entry of the list of top log-probabilities.
 __global__ void __launch_bounds__(kThreads, 1)
     sample_kernel(float* logits, int vocabulary, const DeviceSamplingRow* rows,
-                  LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* results) {
+                  LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
+                  DeviceSampledToken* results) {
   wait_on_previous_kernel();
   const DeviceSamplingRow input = rows[blockIdx.x];
   float* row = logits + static_cast<size_t>(input.row) * vocabulary;
@@ -410,7 +416,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 
   // The token.
-  adjust_logits(row, input, adjustments, allowed, vocabulary);
+  adjust_logits(row, input, adjustments, allowed, masks, vocabulary);
   const Candidate best = most_likely(row, vocabulary);
   int token = best.token;
   if (token >= 0 && input.temperature > 0 && input.top_k != 1)
@@ -431,10 +437,10 @@ __global__ void __launch_bounds__(kThreads, 1)
 }  // namespace
 
 void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
-            LogitAdjustment* adjustments, const int* allowed, DeviceSampledToken* out,
-            cudaStream_t stream) {
+            LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
+            DeviceSampledToken* out, cudaStream_t stream) {
   launch(sample_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, logits,
-         vocabulary, rows, adjustments, allowed, out);
+         vocabulary, rows, adjustments, allowed, masks, out);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -18,6 +18,7 @@ struct DeviceSamplingInputs {
   std::vector<DeviceSamplingRow> rows;
   std::vector<LogitAdjustment> adjustments;
   std::vector<int> allowed;
+  std::vector<std::uint32_t> masks;
 
   void add(const SamplingRow& sampling_row) {
     constexpr float kBanned = std::numeric_limits<float>::infinity();
@@ -34,15 +35,20 @@ struct DeviceSamplingInputs {
     for (const auto& [token, bias] : params.logit_bias)
       adjustments.push_back({row, token, 1, -bias, 0});
     for (int token : input.constraint.banned) adjustments.push_back({row, token, 1, kBanned, 0});
+    const int first_word = static_cast<int>(masks.size());
+    if (const auto& mask = input.constraint.mask) {
+      masks.insert(masks.end(), mask->begin(), mask->end());
+    }
     allowed.insert(allowed.end(), input.constraint.allowed.begin(), input.constraint.allowed.end());
     rows.push_back({row, first_adjustment, static_cast<int>(adjustments.size()) - first_adjustment,
-                    first_allowed, static_cast<int>(allowed.size()) - first_allowed,
+                    first_allowed, static_cast<int>(allowed.size()) - first_allowed, first_word,
+                    static_cast<int>(masks.size()) - first_word,
                     params.logprobs ? std::max(0, params.top_logprobs) : -1, params.temperature,
                     std::max(0.0f, params.top_p), params.top_k, params.min_p, input.uniform});
   }
   size_t bytes() const {
     return rows.size() * sizeof(DeviceSamplingRow) + adjustments.size() * sizeof(LogitAdjustment) +
-           allowed.size() * sizeof(int) + 64;
+           allowed.size() * sizeof(int) + masks.size() * sizeof(std::uint32_t) + 80;
   }
 };
 
@@ -99,9 +105,10 @@ void CudaBackend::sample_on_device(std::span<const SamplingRow> rows,
   const DeviceSamplingRow* const device_rows = sampling_inputs_.append(inputs.rows);
   LogitAdjustment* const adjustments = sampling_inputs_.append(inputs.adjustments);
   const int* const allowed = sampling_inputs_.append(inputs.allowed);
+  const std::uint32_t* const masks = sampling_inputs_.append(inputs.masks);
   sampling_inputs_.send(stream_);
   ANABRANCH_CUDA::sample(logits_.data(), config_.vocabulary, device_rows,
-                         static_cast<int>(inputs.rows.size()), adjustments, allowed,
+                         static_cast<int>(inputs.rows.size()), adjustments, allowed, masks,
                          sampled_.data(), stream_);
   check(cudaGetLastError(), "sampling tokens");
   check(cudaStreamSynchronize(stream_), "running a step");

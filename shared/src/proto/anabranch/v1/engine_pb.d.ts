@@ -57,6 +57,13 @@ export declare type EngineBranch = Message<"anabranch.v1.EngineBranch"> & {
    * @generated from field: repeated anabranch.v1.LaneLog resume = 3;
    */
   resume: LaneLog[];
+
+  /**
+   * empty: the request's
+   *
+   * @generated from field: repeated uint32 grammar = 4;
+   */
+  grammar: number[];
 };
 
 /**
@@ -165,6 +172,13 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
    * @generated from field: repeated anabranch.v1.EngineBranch branches = 16;
    */
   branches: EngineBranch[];
+
+  /**
+   * What the answer may say; empty: anything. Layout: native/engine/grammar/grammar.h
+   *
+   * @generated from field: repeated uint32 grammar = 17;
+   */
+  grammar: number[];
 };
 
 /**

@@ -46,6 +46,13 @@ export declare type Started = Message<"anabranch.v1.Started"> & {
    * @generated from field: repeated uint32 prompt_token_ids = 6;
    */
   promptTokenIds: number[];
+
+  /**
+   * How calls of tools are written (shared/src/tool-formats.ts); empty: the answer has none.
+   *
+   * @generated from field: string tool_format = 7;
+   */
+  toolFormat: string;
 };
 
 /**

@@ -2,7 +2,7 @@
 // @generated from file anabranch/v1/worker.proto (package anabranch.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { LaneLog, Mode, Sampling, TokenIds } from "./answer_pb.js";
 import type { GenerateResponseSchema } from "./lane_events_pb.js";
@@ -37,6 +37,20 @@ export declare type ChatMessage = Message<"anabranch.v1.ChatMessage"> & {
    * @generated from field: repeated anabranch.v1.AnswerPart parts = 4;
    */
   parts: AnswerPart[];
+
+  /**
+   * of the assistant
+   *
+   * @generated from field: repeated anabranch.v1.ToolCall tool_calls = 5;
+   */
+  toolCalls: ToolCall[];
+
+  /**
+   * of a tool's result
+   *
+   * @generated from field: string tool_call_id = 6;
+   */
+  toolCallId: string;
 };
 
 /**
@@ -44,6 +58,52 @@ export declare type ChatMessage = Message<"anabranch.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export declare const ChatMessageSchema: GenMessage<ChatMessage>;
+
+/**
+ * @generated from message anabranch.v1.ToolCall
+ */
+export declare type ToolCall = Message<"anabranch.v1.ToolCall"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * JSON
+   *
+   * @generated from field: string arguments = 3;
+   */
+  arguments: string;
+};
+
+/**
+ * Describes the message anabranch.v1.ToolCall.
+ * Use `create(ToolCallSchema)` to create a new message.
+ */
+export declare const ToolCallSchema: GenMessage<ToolCall>;
+
+/**
+ * @generated from message anabranch.v1.Tool
+ */
+export declare type Tool = Message<"anabranch.v1.Tool"> & {
+  /**
+   * {"type": "function", "function": {…}} as JSON, as templates see it
+   *
+   * @generated from field: string definition = 1;
+   */
+  definition: string;
+};
+
+/**
+ * Describes the message anabranch.v1.Tool.
+ * Use `create(ToolSchema)` to create a new message.
+ */
+export declare const ToolSchema: GenMessage<Tool>;
 
 /**
  * A run of serial text, or a stage with its branches in title order.
@@ -107,6 +167,32 @@ export declare type ChatInput = Message<"anabranch.v1.ChatInput"> & {
    * @generated from field: repeated anabranch.v1.DeclaredBranch branches = 2;
    */
   branches: DeclaredBranch[];
+
+  /**
+   * that the answer may call
+   *
+   * @generated from field: repeated anabranch.v1.Tool tools = 3;
+   */
+  tools: Tool[];
+
+  /**
+   * @generated from field: anabranch.v1.ToolChoice tool_choice = 4;
+   */
+  toolChoice: ToolChoice;
+
+  /**
+   * the only one that may be called; empty: all of them
+   *
+   * @generated from field: string tool_name = 5;
+   */
+  toolName: string;
+
+  /**
+   * not several
+   *
+   * @generated from field: bool one_tool_call = 6;
+   */
+  oneToolCall: boolean;
 };
 
 /**
@@ -128,6 +214,13 @@ export declare type DeclaredBranch = Message<"anabranch.v1.DeclaredBranch"> & {
    * @generated from field: string content = 2;
    */
   content: string;
+
+  /**
+   * absent: the request's
+   *
+   * @generated from field: anabranch.v1.Constraint constraint = 3;
+   */
+  constraint?: Constraint | undefined;
 };
 
 /**
@@ -135,6 +228,70 @@ export declare type DeclaredBranch = Message<"anabranch.v1.DeclaredBranch"> & {
  * Use `create(DeclaredBranchSchema)` to create a new message.
  */
 export declare const DeclaredBranchSchema: GenMessage<DeclaredBranch>;
+
+/**
+ * What an answer may say; it is then one serial document.
+ *
+ * @generated from message anabranch.v1.Constraint
+ */
+export declare type Constraint = Message<"anabranch.v1.Constraint"> & {
+  /**
+   * @generated from oneof anabranch.v1.Constraint.kind
+   */
+  kind: {
+    /**
+     * as JSON
+     *
+     * @generated from field: string json_schema = 1;
+     */
+    value: string;
+    case: "jsonSchema";
+  } | {
+    /**
+     * any JSON object
+     *
+     * @generated from field: bool json_object = 2;
+     */
+    value: boolean;
+    case: "jsonObject";
+  } | {
+    /**
+     * that all of the answer matches, in JavaScript's syntax
+     *
+     * @generated from field: string regex = 3;
+     */
+    value: string;
+    case: "regex";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.Choices choice = 4;
+     */
+    value: Choices;
+    case: "choice";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message anabranch.v1.Constraint.
+ * Use `create(ConstraintSchema)` to create a new message.
+ */
+export declare const ConstraintSchema: GenMessage<Constraint>;
+
+/**
+ * @generated from message anabranch.v1.Choices
+ */
+export declare type Choices = Message<"anabranch.v1.Choices"> & {
+  /**
+   * @generated from field: repeated string texts = 1;
+   */
+  texts: string[];
+};
+
+/**
+ * Describes the message anabranch.v1.Choices.
+ * Use `create(ChoicesSchema)` to create a new message.
+ */
+export declare const ChoicesSchema: GenMessage<Choices>;
 
 /**
  * @generated from message anabranch.v1.GenerateRequest
@@ -254,6 +411,13 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: string key = 19;
    */
   key: string;
+
+  /**
+   * absent: the answer may say anything
+   *
+   * @generated from field: anabranch.v1.Constraint constraint = 20;
+   */
+  constraint?: Constraint | undefined;
 };
 
 /**
@@ -533,6 +697,30 @@ export declare type UnloadAdapterResponse = Message<"anabranch.v1.UnloadAdapterR
  * Use `create(UnloadAdapterResponseSchema)` to create a new message.
  */
 export declare const UnloadAdapterResponseSchema: GenMessage<UnloadAdapterResponse>;
+
+/**
+ * @generated from enum anabranch.v1.ToolChoice
+ */
+export enum ToolChoice {
+  /**
+   * the model may call tools
+   *
+   * @generated from enum value: TOOL_CHOICE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * the answer is a call
+   *
+   * @generated from enum value: TOOL_CHOICE_REQUIRED = 1;
+   */
+  REQUIRED = 1,
+}
+
+/**
+ * Describes the enum anabranch.v1.ToolChoice.
+ */
+export declare const ToolChoiceSchema: GenEnum<ToolChoice>;
 
 /**
  * A machine of the pool, called in text: by the edge over Connect (server streaming over fetch) and by

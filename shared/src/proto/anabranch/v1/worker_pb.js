@@ -2,7 +2,7 @@
 // @generated from file anabranch/v1/worker.proto (package anabranch.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_anabranch_v1_answer } from "./answer_pb.js";
 import { file_anabranch_v1_lane_events } from "./lane_events_pb.js";
 
@@ -10,7 +10,7 @@ import { file_anabranch_v1_lane_events } from "./lane_events_pb.js";
  * Describes the file anabranch/v1/worker.proto.
  */
 export const file_anabranch_v1_worker = /*@__PURE__*/
-  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEiYwoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEgwKBG5hbWUYAyABKAkSJwoFcGFydHMYBCADKAsyGC5hbmFicmFuY2gudjEuQW5zd2VyUGFydCJICgpBbnN3ZXJQYXJ0Eg4KBnNlcmlhbBgBIAEoCRIqCghwYXJhbGxlbBgCIAMoCzIYLmFuYWJyYW5jaC52MS5CcmFuY2hQYXJ0IikKCkJyYW5jaFBhcnQSDQoFdGl0bGUYASABKAkSDAoEYm9keRgCIAEoCSJoCglDaGF0SW5wdXQSKwoIbWVzc2FnZXMYASADKAsyGS5hbmFicmFuY2gudjEuQ2hhdE1lc3NhZ2USLgoIYnJhbmNoZXMYAiADKAsyHC5hbmFicmFuY2gudjEuRGVjbGFyZWRCcmFuY2giMAoORGVjbGFyZWRCcmFuY2gSDQoFdGl0bGUYASABKAkSDwoHY29udGVudBgCIAEoCSLUAwoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoFbW9kZWwYAiABKAkSJwoEY2hhdBgDIAEoCzIXLmFuYWJyYW5jaC52MS5DaGF0SW5wdXRIABIOCgR0ZXh0GAQgASgJSAASKAoGdG9rZW5zGAUgASgLMhYuYW5hYnJhbmNoLnYxLlRva2VuSWRzSAASKAoIc2FtcGxpbmcYBiABKAsyFi5hbmFicmFuY2gudjEuU2FtcGxpbmcSIAoEbW9kZRgHIAEoDjISLmFuYWJyYW5jaC52MS5Nb2RlEhQKDG1heF9icmFuY2hlcxgIIAEoDRISCgptYXhfdG9rZW5zGAkgASgNEgwKBHNlZWQYCiABKAQSDgoGY2hvaWNlGAsgASgNEhIKCmNhY2hlX3NhbHQYDCABKAwSDAoEc3RvcBgNIAMoCRISCgppZ25vcmVfZW9zGA4gASgIEhMKC2RlYWRsaW5lX21zGA8gASgNEiQKBnJlc3VtZRgQIAEoCzIULmFuYWJyYW5jaC52MS5SZXN1bWUSEAoIcHJpb3JpdHkYESABKBESDgoGdGVuYW50GBIgASgJEgsKA2tleRgTIAEoCUIHCgVpbnB1dCJeCgZSZXN1bWUSGAoQcHJvbXB0X3Rva2VuX2lkcxgBIAMoDRIkCgVsYW5lcxgCIAMoCzIVLmFuYWJyYW5jaC52MS5MYW5lTG9nEhQKDG1vZGVsX2RpZ2VzdBgDIAEoCSLGAQoJTW9kZWxJbmZvEgoKAmlkGAEgASgJEg4KBmRpZ2VzdBgCIAEoCRIPCgdiYWNrZW5kGAMgASgJEg8KB2RpYWxlY3QYBCABKAkSFgoOY29udGV4dF90b2tlbnMYBSABKA0SGgoSZGVmYXVsdF9tYXhfdG9rZW5zGAYgASgNEjkKEXNhbXBsaW5nX2RlZmF1bHRzGAcgASgLMh4uYW5hYnJhbmNoLnYxLlNhbXBsaW5nRGVmYXVsdHMSDAoEYmFzZRgIIAEoCSJwChBTYW1wbGluZ0RlZmF1bHRzEhMKC3RlbXBlcmF0dXJlGAEgASgBEg0KBXRvcF9wGAIgASgBEg0KBXRvcF9rGAMgASgNEg0KBW1pbl9wGAQgASgBEhoKEnJlcGV0aXRpb25fcGVuYWx0eRgFIAEoASJ+CgRMb2FkEhgKEHJ1bm5pbmdfcmVxdWVzdHMYASABKA0SFwoPcXVldWVkX3JlcXVlc3RzGAIgASgNEhIKCmxpdmVfbGFuZXMYAyABKA0SFgoOa3ZfYmxvY2tzX2ZyZWUYBCABKAQSFwoPa3ZfYmxvY2tzX3RvdGFsGAUgASgEIhEKD0Rlc2NyaWJlUmVxdWVzdCJvChBEZXNjcmliZVJlc3BvbnNlEicKBm1vZGVscxgBIAMoCzIXLmFuYWJyYW5jaC52MS5Nb2RlbEluZm8SIAoEbG9hZBgCIAEoCzISLmFuYWJyYW5jaC52MS5Mb2FkEhAKCGRyYWluaW5nGAMgASgIIjIKEkxvYWRBZGFwdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnNvdXJjZRgCIAEoCSI9ChNMb2FkQWRhcHRlclJlc3BvbnNlEiYKBW1vZGVsGAEgASgLMhcuYW5hYnJhbmNoLnYxLk1vZGVsSW5mbyIkChRVbmxvYWRBZGFwdGVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhcKFVVubG9hZEFkYXB0ZXJSZXNwb25zZTLOAgoGV29ya2VyEksKCEdlbmVyYXRlEh0uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVxdWVzdBoeLmFuYWJyYW5jaC52MS5HZW5lcmF0ZVJlc3BvbnNlMAESSQoIRGVzY3JpYmUSHS5hbmFicmFuY2gudjEuRGVzY3JpYmVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkRlc2NyaWJlUmVzcG9uc2USUgoLTG9hZEFkYXB0ZXISIC5hbmFicmFuY2gudjEuTG9hZEFkYXB0ZXJSZXF1ZXN0GiEuYW5hYnJhbmNoLnYxLkxvYWRBZGFwdGVyUmVzcG9uc2USWAoNVW5sb2FkQWRhcHRlchIiLmFuYWJyYW5jaC52MS5VbmxvYWRBZGFwdGVyUmVxdWVzdBojLmFuYWJyYW5jaC52MS5VbmxvYWRBZGFwdGVyUmVzcG9uc2ViBnByb3RvMw", [file_anabranch_v1_answer, file_anabranch_v1_lane_events]);
+  fileDesc("ChlhbmFicmFuY2gvdjEvd29ya2VyLnByb3RvEgxhbmFicmFuY2gudjEipQEKC0NoYXRNZXNzYWdlEgwKBHJvbGUYASABKAkSDwoHY29udGVudBgCIAEoCRIMCgRuYW1lGAMgASgJEicKBXBhcnRzGAQgAygLMhguYW5hYnJhbmNoLnYxLkFuc3dlclBhcnQSKgoKdG9vbF9jYWxscxgFIAMoCzIWLmFuYWJyYW5jaC52MS5Ub29sQ2FsbBIUCgx0b29sX2NhbGxfaWQYBiABKAkiNwoIVG9vbENhbGwSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhcmd1bWVudHMYAyABKAkiGgoEVG9vbBISCgpkZWZpbml0aW9uGAEgASgJIkgKCkFuc3dlclBhcnQSDgoGc2VyaWFsGAEgASgJEioKCHBhcmFsbGVsGAIgAygLMhguYW5hYnJhbmNoLnYxLkJyYW5jaFBhcnQiKQoKQnJhbmNoUGFydBINCgV0aXRsZRgBIAEoCRIMCgRib2R5GAIgASgJIuQBCglDaGF0SW5wdXQSKwoIbWVzc2FnZXMYASADKAsyGS5hbmFicmFuY2gudjEuQ2hhdE1lc3NhZ2USLgoIYnJhbmNoZXMYAiADKAsyHC5hbmFicmFuY2gudjEuRGVjbGFyZWRCcmFuY2gSIQoFdG9vbHMYAyADKAsyEi5hbmFicmFuY2gudjEuVG9vbBItCgt0b29sX2Nob2ljZRgEIAEoDjIYLmFuYWJyYW5jaC52MS5Ub29sQ2hvaWNlEhEKCXRvb2xfbmFtZRgFIAEoCRIVCg1vbmVfdG9vbF9jYWxsGAYgASgIIl4KDkRlY2xhcmVkQnJhbmNoEg0KBXRpdGxlGAEgASgJEg8KB2NvbnRlbnQYAiABKAkSLAoKY29uc3RyYWludBgDIAEoCzIYLmFuYWJyYW5jaC52MS5Db25zdHJhaW50InwKCkNvbnN0cmFpbnQSFQoLanNvbl9zY2hlbWEYASABKAlIABIVCgtqc29uX29iamVjdBgCIAEoCEgAEg8KBXJlZ2V4GAMgASgJSAASJwoGY2hvaWNlGAQgASgLMhUuYW5hYnJhbmNoLnYxLkNob2ljZXNIAEIGCgRraW5kIhgKB0Nob2ljZXMSDQoFdGV4dHMYASADKAkiggQKD0dlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEicKBGNoYXQYAyABKAsyFy5hbmFicmFuY2gudjEuQ2hhdElucHV0SAASDgoEdGV4dBgEIAEoCUgAEigKBnRva2VucxgFIAEoCzIWLmFuYWJyYW5jaC52MS5Ub2tlbklkc0gAEigKCHNhbXBsaW5nGAYgASgLMhYuYW5hYnJhbmNoLnYxLlNhbXBsaW5nEiAKBG1vZGUYByABKA4yEi5hbmFicmFuY2gudjEuTW9kZRIUCgxtYXhfYnJhbmNoZXMYCCABKA0SEgoKbWF4X3Rva2VucxgJIAEoDRIMCgRzZWVkGAogASgEEg4KBmNob2ljZRgLIAEoDRISCgpjYWNoZV9zYWx0GAwgASgMEgwKBHN0b3AYDSADKAkSEgoKaWdub3JlX2VvcxgOIAEoCBITCgtkZWFkbGluZV9tcxgPIAEoDRIkCgZyZXN1bWUYECABKAsyFC5hbmFicmFuY2gudjEuUmVzdW1lEhAKCHByaW9yaXR5GBEgASgREg4KBnRlbmFudBgSIAEoCRILCgNrZXkYEyABKAkSLAoKY29uc3RyYWludBgUIAEoCzIYLmFuYWJyYW5jaC52MS5Db25zdHJhaW50QgcKBWlucHV0Il4KBlJlc3VtZRIYChBwcm9tcHRfdG9rZW5faWRzGAEgAygNEiQKBWxhbmVzGAIgAygLMhUuYW5hYnJhbmNoLnYxLkxhbmVMb2cSFAoMbW9kZWxfZGlnZXN0GAMgASgJIsYBCglNb2RlbEluZm8SCgoCaWQYASABKAkSDgoGZGlnZXN0GAIgASgJEg8KB2JhY2tlbmQYAyABKAkSDwoHZGlhbGVjdBgEIAEoCRIWCg5jb250ZXh0X3Rva2VucxgFIAEoDRIaChJkZWZhdWx0X21heF90b2tlbnMYBiABKA0SOQoRc2FtcGxpbmdfZGVmYXVsdHMYByABKAsyHi5hbmFicmFuY2gudjEuU2FtcGxpbmdEZWZhdWx0cxIMCgRiYXNlGAggASgJInAKEFNhbXBsaW5nRGVmYXVsdHMSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX3AYAiABKAESDQoFdG9wX2sYAyABKA0SDQoFbWluX3AYBCABKAESGgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBIn4KBExvYWQSGAoQcnVubmluZ19yZXF1ZXN0cxgBIAEoDRIXCg9xdWV1ZWRfcmVxdWVzdHMYAiABKA0SEgoKbGl2ZV9sYW5lcxgDIAEoDRIWCg5rdl9ibG9ja3NfZnJlZRgEIAEoBBIXCg9rdl9ibG9ja3NfdG90YWwYBSABKAQiEQoPRGVzY3JpYmVSZXF1ZXN0Im8KEERlc2NyaWJlUmVzcG9uc2USJwoGbW9kZWxzGAEgAygLMhcuYW5hYnJhbmNoLnYxLk1vZGVsSW5mbxIgCgRsb2FkGAIgASgLMhIuYW5hYnJhbmNoLnYxLkxvYWQSEAoIZHJhaW5pbmcYAyABKAgiMgoSTG9hZEFkYXB0ZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGc291cmNlGAIgASgJIj0KE0xvYWRBZGFwdGVyUmVzcG9uc2USJgoFbW9kZWwYASABKAsyFy5hbmFicmFuY2gudjEuTW9kZWxJbmZvIiQKFFVubG9hZEFkYXB0ZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkiFwoVVW5sb2FkQWRhcHRlclJlc3BvbnNlKkMKClRvb2xDaG9pY2USGwoXVE9PTF9DSE9JQ0VfVU5TUEVDSUZJRUQQABIYChRUT09MX0NIT0lDRV9SRVFVSVJFRBABMs4CCgZXb3JrZXISSwoIR2VuZXJhdGUSHS5hbmFicmFuY2gudjEuR2VuZXJhdGVSZXF1ZXN0Gh4uYW5hYnJhbmNoLnYxLkdlbmVyYXRlUmVzcG9uc2UwARJJCghEZXNjcmliZRIdLmFuYWJyYW5jaC52MS5EZXNjcmliZVJlcXVlc3QaHi5hbmFicmFuY2gudjEuRGVzY3JpYmVSZXNwb25zZRJSCgtMb2FkQWRhcHRlchIgLmFuYWJyYW5jaC52MS5Mb2FkQWRhcHRlclJlcXVlc3QaIS5hbmFicmFuY2gudjEuTG9hZEFkYXB0ZXJSZXNwb25zZRJYCg1VbmxvYWRBZGFwdGVyEiIuYW5hYnJhbmNoLnYxLlVubG9hZEFkYXB0ZXJSZXF1ZXN0GiMuYW5hYnJhbmNoLnYxLlVubG9hZEFkYXB0ZXJSZXNwb25zZWIGcHJvdG8z", [file_anabranch_v1_answer, file_anabranch_v1_lane_events]);
 
 /**
  * Describes the message anabranch.v1.ChatMessage.
@@ -20,109 +20,149 @@ export const ChatMessageSchema = /*@__PURE__*/
   messageDesc(file_anabranch_v1_worker, 0);
 
 /**
+ * Describes the message anabranch.v1.ToolCall.
+ * Use `create(ToolCallSchema)` to create a new message.
+ */
+export const ToolCallSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 1);
+
+/**
+ * Describes the message anabranch.v1.Tool.
+ * Use `create(ToolSchema)` to create a new message.
+ */
+export const ToolSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 2);
+
+/**
  * Describes the message anabranch.v1.AnswerPart.
  * Use `create(AnswerPartSchema)` to create a new message.
  */
 export const AnswerPartSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 1);
+  messageDesc(file_anabranch_v1_worker, 3);
 
 /**
  * Describes the message anabranch.v1.BranchPart.
  * Use `create(BranchPartSchema)` to create a new message.
  */
 export const BranchPartSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 2);
+  messageDesc(file_anabranch_v1_worker, 4);
 
 /**
  * Describes the message anabranch.v1.ChatInput.
  * Use `create(ChatInputSchema)` to create a new message.
  */
 export const ChatInputSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 3);
+  messageDesc(file_anabranch_v1_worker, 5);
 
 /**
  * Describes the message anabranch.v1.DeclaredBranch.
  * Use `create(DeclaredBranchSchema)` to create a new message.
  */
 export const DeclaredBranchSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 4);
+  messageDesc(file_anabranch_v1_worker, 6);
+
+/**
+ * Describes the message anabranch.v1.Constraint.
+ * Use `create(ConstraintSchema)` to create a new message.
+ */
+export const ConstraintSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 7);
+
+/**
+ * Describes the message anabranch.v1.Choices.
+ * Use `create(ChoicesSchema)` to create a new message.
+ */
+export const ChoicesSchema = /*@__PURE__*/
+  messageDesc(file_anabranch_v1_worker, 8);
 
 /**
  * Describes the message anabranch.v1.GenerateRequest.
  * Use `create(GenerateRequestSchema)` to create a new message.
  */
 export const GenerateRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 5);
+  messageDesc(file_anabranch_v1_worker, 9);
 
 /**
  * Describes the message anabranch.v1.Resume.
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 6);
+  messageDesc(file_anabranch_v1_worker, 10);
 
 /**
  * Describes the message anabranch.v1.ModelInfo.
  * Use `create(ModelInfoSchema)` to create a new message.
  */
 export const ModelInfoSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 7);
+  messageDesc(file_anabranch_v1_worker, 11);
 
 /**
  * Describes the message anabranch.v1.SamplingDefaults.
  * Use `create(SamplingDefaultsSchema)` to create a new message.
  */
 export const SamplingDefaultsSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 8);
+  messageDesc(file_anabranch_v1_worker, 12);
 
 /**
  * Describes the message anabranch.v1.Load.
  * Use `create(LoadSchema)` to create a new message.
  */
 export const LoadSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 9);
+  messageDesc(file_anabranch_v1_worker, 13);
 
 /**
  * Describes the message anabranch.v1.DescribeRequest.
  * Use `create(DescribeRequestSchema)` to create a new message.
  */
 export const DescribeRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 10);
+  messageDesc(file_anabranch_v1_worker, 14);
 
 /**
  * Describes the message anabranch.v1.DescribeResponse.
  * Use `create(DescribeResponseSchema)` to create a new message.
  */
 export const DescribeResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 11);
+  messageDesc(file_anabranch_v1_worker, 15);
 
 /**
  * Describes the message anabranch.v1.LoadAdapterRequest.
  * Use `create(LoadAdapterRequestSchema)` to create a new message.
  */
 export const LoadAdapterRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 12);
+  messageDesc(file_anabranch_v1_worker, 16);
 
 /**
  * Describes the message anabranch.v1.LoadAdapterResponse.
  * Use `create(LoadAdapterResponseSchema)` to create a new message.
  */
 export const LoadAdapterResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 13);
+  messageDesc(file_anabranch_v1_worker, 17);
 
 /**
  * Describes the message anabranch.v1.UnloadAdapterRequest.
  * Use `create(UnloadAdapterRequestSchema)` to create a new message.
  */
 export const UnloadAdapterRequestSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 14);
+  messageDesc(file_anabranch_v1_worker, 18);
 
 /**
  * Describes the message anabranch.v1.UnloadAdapterResponse.
  * Use `create(UnloadAdapterResponseSchema)` to create a new message.
  */
 export const UnloadAdapterResponseSchema = /*@__PURE__*/
-  messageDesc(file_anabranch_v1_worker, 15);
+  messageDesc(file_anabranch_v1_worker, 19);
+
+/**
+ * Describes the enum anabranch.v1.ToolChoice.
+ */
+export const ToolChoiceSchema = /*@__PURE__*/
+  enumDesc(file_anabranch_v1_worker, 0);
+
+/**
+ * @generated from enum anabranch.v1.ToolChoice
+ */
+export const ToolChoice = /*@__PURE__*/
+  tsEnum(ToolChoiceSchema);
 
 /**
  * A machine of the pool, called in text: by the edge over Connect (server streaming over fetch) and by

@@ -1,0 +1,167 @@
+// An answer's text, read as what it says and as the tools that it calls.
+import { hash } from "@anabranch/shared/hash.ts";
+import type { ToolFormat } from "@anabranch/shared/tool-formats.ts";
+
+/** One bit of an answer. */
+export type ToolBit =
+  | { content: string }
+  | { call: number; id: string; name: string }
+  | { call: number; arguments: string };
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** Nine letters and digits: some models' templates take no other ids. */
+const callIdOf = (answer: string, call: number): string =>
+  Array.from(
+    { length: 9 },
+    (_, at) => alphabet[hash(`${answer} ${call} ${at}`) % alphabet.length],
+  ).join("");
+
+/** Reads text that a grammar holds to the format, bit by bit. */
+export class ToolCallReader {
+  readonly #format: ToolFormat;
+  readonly #answer: string;
+  #state: "text" | "name" | "arguments" | "after" = "text";
+  #rest = "";
+  #begun = false;
+  #calls = 0;
+  /** Within arguments: open brackets, and whether the scan is in a string or after a backslash. */
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+
+  /** @param answer names the answer: equal names give equal ids of calls */
+  constructor(format: ToolFormat, answer: string) {
+    this.#format = format;
+    this.#answer = answer;
+  }
+
+  /** Calls so far. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  push(text: string): ToolBit[] {
+    this.#rest += text;
+    const out: ToolBit[] = [];
+    while (this.#read(out)) {}
+    return out;
+  }
+
+  /** The answer has ended: what might have become a call is text. */
+  end(): ToolBit[] {
+    const { trigger } = this.#format;
+    const rest = this.#rest;
+    this.#rest = "";
+    return this.#state === "text" && rest !== "" && !rest.includes(trigger)
+      ? [{ content: rest }]
+      : [];
+  }
+
+  /** Reads on; false once it needs more text. */
+  #read(out: ToolBit[]): boolean {
+    switch (this.#state) {
+      case "text":
+        return this.#readText(out);
+      case "name":
+        return this.#readName(out);
+      case "arguments":
+        return this.#readArguments(out);
+      case "after":
+        return this.#readAfter();
+    }
+  }
+
+  #readText(out: ToolBit[]): boolean {
+    const { trigger, first, onlyFirst } = this.#format;
+    const isText = onlyFirst && this.#begun;
+    const at = isText ? -1 : this.#rest.indexOf(trigger);
+    if (at === 0 || (at > 0 && !onlyFirst)) {
+      const content = this.#rest.slice(0, at).trimEnd();
+      if (content !== "") out.push({ content });
+      this.#rest = this.#rest.slice(at);
+      if (this.#rest.length < first.length) return false;
+      this.#rest = this.#rest.slice(first.length);
+      this.#state = "name";
+      return true;
+    }
+    const held = isText ? 0 : this.#heldBack(trigger, onlyFirst);
+    const content = this.#rest.slice(0, this.#rest.length - held);
+    this.#rest = this.#rest.slice(content.length);
+    if (content === "") return false;
+    this.#begun = true;
+    out.push({ content });
+    return false;
+  }
+
+  /** How much of the end may be the space before a call, and the beginning of its trigger. */
+  #heldBack(trigger: string, onlyFirst: boolean): number {
+    if (onlyFirst) return trigger.startsWith(this.#rest) ? this.#rest.length : 0;
+    let partial = Math.min(trigger.length - 1, this.#rest.length);
+    while (partial > 0 && !this.#rest.endsWith(trigger.slice(0, partial))) partial--;
+    return this.#rest.length - this.#rest.slice(0, this.#rest.length - partial).trimEnd().length;
+  }
+
+  #readName(out: ToolBit[]): boolean {
+    const { middle } = this.#format;
+    const end = this.#rest.indexOf('"');
+    if (end < 0 || this.#rest.length < end + middle.length) return false;
+    const id = callIdOf(this.#answer, this.#calls);
+    out.push({ call: this.#calls++, id, name: this.#rest.slice(0, end) });
+    this.#rest = this.#rest.slice(end + middle.length);
+    this.#state = "arguments";
+    return true;
+  }
+
+  #readArguments(out: ToolBit[]): boolean {
+    let at = 0;
+    do {
+      const character = this.#rest[at];
+      if (character === undefined) break;
+      at++;
+      this.#scan(character);
+    } while (this.#depth > 0);
+    if (at > 0) out.push({ call: this.#calls - 1, arguments: this.#rest.slice(0, at) });
+    this.#rest = this.#rest.slice(at);
+    if (at === 0 || this.#depth > 0) return false;
+    this.#state = "after";
+    return true;
+  }
+
+  #scan(character: string): void {
+    if (this.#inString) {
+      if (this.#escaped) this.#escaped = false;
+      else if (character === "\\") this.#escaped = true;
+      else if (character === '"') this.#inString = false;
+    } else if (character === '"') this.#inString = true;
+    else if (character === "{" || character === "[") this.#depth++;
+    else if (character === "}" || character === "]") this.#depth--;
+  }
+
+  #readAfter(): boolean {
+    const { next } = this.#format;
+    if (next === undefined || !this.#rest.startsWith(next)) return false;
+    this.#rest = this.#rest.slice(next.length);
+    this.#state = "name";
+    return true;
+  }
+}
+
+/** A whole answer: its text, and its calls as OpenAI has them. */
+export function readToolCalls(text: string, format: ToolFormat, answer: string) {
+  const reader = new ToolCallReader(format, answer);
+  let content = "";
+  const calls: { id: string; type: "function"; function: { name: string; arguments: string } }[] =
+    [];
+  for (const bit of [...reader.push(text), ...reader.end()]) {
+    if ("content" in bit) content += bit.content;
+    else if ("name" in bit) {
+      const { id, name } = bit;
+      calls.push({ id, type: "function", function: { name, arguments: "" } });
+    } else {
+      const call = calls[bit.call];
+      if (call) call.function.arguments += bit.arguments;
+    }
+  }
+  return { content, calls };
+}

@@ -1,0 +1,46 @@
+// What a request asks of its answer's form, as an upstream takes it. Fields that a server does not know it ignores, so
+// it is asked only for what OpenAI's API has, unless it is a gateway of ours.
+import type {
+  Constraint,
+  GenerateRequest,
+} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { Code, ConnectError } from "@connectrpc/connect";
+
+const refuse = (why: string) => {
+  throw new ConnectError(`${why} on the server of this model`, Code.InvalidArgument);
+};
+
+const formatOf = (schema: string) => ({
+  type: "json_schema",
+  json_schema: { name: "answer", schema: JSON.parse(schema) as object, strict: true },
+});
+
+/** The fields of a chat, a plain completion or, of a gateway of ours, a declared branch. */
+export function constraintFields(
+  constraint: Constraint | undefined,
+  { isOurs, isChat }: { isOurs: boolean; isChat: boolean },
+): object {
+  const kind = constraint?.kind;
+  if (!kind?.case) return {};
+  if (!isOurs && !isChat) refuse("response_format: it is known of chats only");
+  switch (kind.case) {
+    case "jsonSchema":
+      return { response_format: formatOf(kind.value) };
+    case "jsonObject":
+      return { response_format: { type: "json_object" } };
+    case "regex":
+      return isOurs ? { guided_regex: kind.value } : refuse("guided_regex: it is not known");
+    case "choice":
+      return isOurs
+        ? { guided_choice: kind.value.texts }
+        : refuse("guided_choice: it is not known");
+  }
+}
+
+/** Throws if a chat has tools, or what came of them: calls of an upstream are not read yet. */
+export function refuseTools({ input }: GenerateRequest): void {
+  if (input.case !== "chat") return;
+  const { tools, messages } = input.value;
+  const met = messages.some(({ role, toolCalls }) => role === "tool" || toolCalls.length > 0);
+  if (tools.length > 0 || met) refuse("tools: they are not supported");
+}

@@ -1,0 +1,50 @@
+// How models write calls of tools: what is around the names and arguments, to the character. A worker holds answers
+// to it, and the gateway reads it.
+
+export interface ToolFormat {
+  /** The beginning of `first` that tells a call from text. */
+  trigger: string;
+  /** Whether a call can only be the beginning of an answer. */
+  onlyFirst: boolean;
+  /** Before the name of the first call. */
+  first: string;
+  /** Between a name and its arguments, which are a JSON object. */
+  middle: string;
+  /** Between the arguments of a call and the name of the next one; absent: an answer has one call. */
+  next?: string;
+  /** After the arguments of the last call. */
+  last: string;
+}
+
+export const toolFormats = {
+  /** Qwen's and Hermes'. */
+  hermes: {
+    trigger: "<tool_call>",
+    onlyFirst: false,
+    first: '<tool_call>\n{"name": "',
+    middle: '", "arguments": ',
+    next: '}\n</tool_call>\n<tool_call>\n{"name": "',
+    last: "}\n</tool_call>",
+  },
+  llama3: {
+    trigger: '{"name": "',
+    onlyFirst: true,
+    first: '{"name": "',
+    middle: '", "parameters": ',
+    last: "}",
+  },
+  mistral: {
+    trigger: "[TOOL_CALLS]",
+    onlyFirst: false,
+    first: '[TOOL_CALLS][{"name": "',
+    middle: '", "arguments": ',
+    next: '}, {"name": "',
+    last: "}]",
+  },
+} as const satisfies Record<string, ToolFormat>;
+
+export type ToolFormatName = keyof typeof toolFormats;
+
+/** The format of this name; undefined if there is none. */
+export const toolFormatOf = (name: string): ToolFormat | undefined =>
+  new Map<string, ToolFormat>(Object.entries(toolFormats)).get(name);
