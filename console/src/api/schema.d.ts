@@ -2238,12 +2238,23 @@ export interface components {
             choices: {
                 index: number;
                 /** @enum {string} */
-                finish_reason: "stop" | "length";
+                finish_reason: "stop" | "length" | "tool_calls";
                 message: {
                     /** @enum {string} */
                     role: "assistant";
-                    content: string;
+                    /** @description null if there are only calls */
+                    content: string | null;
                     refusal: null;
+                    tool_calls?: {
+                        id: string;
+                        /** @enum {string} */
+                        type: "function";
+                        function: {
+                            name: string;
+                            /** @description JSON, valid for the tool's parameters */
+                            arguments: string;
+                        };
+                    }[];
                     anabranch: {
                         parts: components["schemas"]["AnswerPart"][];
                         /** @description Of an answer whose branches the request declared */
@@ -2359,6 +2370,42 @@ export interface components {
                 [key: string]: unknown;
             }) | null;
             user?: string | null;
+            response_format?: {
+                /** @enum {string} */
+                type: "text";
+            } | {
+                /** @enum {string} */
+                type: "json_object";
+            } | {
+                /** @enum {string} */
+                type: "json_schema";
+                json_schema: {
+                    name: string;
+                    description?: string | null;
+                    schema: {
+                        [key: string]: unknown;
+                    };
+                    /** @description The schema is held in any case */
+                    strict?: boolean | null;
+                };
+            } | null;
+            /** @description All of the answer matches it */
+            guided_regex?: string | null;
+            /** @description The answer is one of these */
+            guided_choice?: string[] | null;
+            /** @description A JSON Schema, as in `response_format` */
+            guided_json?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description vLLM's newer name for the same */
+            structured_outputs?: {
+                regex?: string | null;
+                choice?: string[] | null;
+                json?: {
+                    [key: string]: unknown;
+                } | null;
+                json_object?: boolean | null;
+            } | null;
             anabranch?: components["schemas"]["AnabranchChatOptions"];
             messages: ({
                 /** @enum {string} */
@@ -2378,20 +2425,53 @@ export interface components {
                     text: string;
                 }[] | null;
                 name?: string | null;
+                tool_calls?: {
+                    id: string;
+                    /** @enum {string|null} */
+                    type?: "function" | null;
+                    function: {
+                        name: string;
+                        arguments: string;
+                    };
+                }[] | null;
                 /** @description As it came with the answer; its texts in order are `content` */
                 anabranch?: {
                     parts?: components["schemas"]["AnswerPart"][] | null;
                 } | null;
+            } | {
+                /** @enum {string} */
+                role: "tool";
+                content: string | {
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                }[];
+                tool_call_id: string;
             })[];
             max_completion_tokens?: number | null;
             logprobs?: boolean | null;
             top_logprobs?: number | null;
-            response_format?: ({
+            tools?: {
                 /** @enum {string} */
-                type: "text";
-            } & {
-                [key: string]: unknown;
-            }) | null;
+                type: "function";
+                function: {
+                    name: string;
+                    description?: string | null;
+                    /** @description A JSON Schema of an object; every call is valid for it */
+                    parameters?: {
+                        [key: string]: unknown;
+                    } | null;
+                    strict?: boolean | null;
+                };
+            }[] | null;
+            tool_choice?: ("none" | "auto" | "required") | {
+                /** @enum {string} */
+                type: "function";
+                function: {
+                    name: string;
+                };
+            } | null;
+            parallel_tool_calls?: boolean | null;
         } & {
             [key: string]: unknown;
         };
@@ -2413,6 +2493,26 @@ export interface components {
                     type: "text";
                     text: string;
                 }[];
+                /** @description Absent: the request's */
+                response_format?: {
+                    /** @enum {string} */
+                    type: "text";
+                } | {
+                    /** @enum {string} */
+                    type: "json_object";
+                } | {
+                    /** @enum {string} */
+                    type: "json_schema";
+                    json_schema: {
+                        name: string;
+                        description?: string | null;
+                        schema: {
+                            [key: string]: unknown;
+                        };
+                        /** @description The schema is held in any case */
+                        strict?: boolean | null;
+                    };
+                } | null;
             }[] | null;
         } | null;
         TextCompletion: {
@@ -2465,6 +2565,42 @@ export interface components {
                 [key: string]: unknown;
             }) | null;
             user?: string | null;
+            response_format?: {
+                /** @enum {string} */
+                type: "text";
+            } | {
+                /** @enum {string} */
+                type: "json_object";
+            } | {
+                /** @enum {string} */
+                type: "json_schema";
+                json_schema: {
+                    name: string;
+                    description?: string | null;
+                    schema: {
+                        [key: string]: unknown;
+                    };
+                    /** @description The schema is held in any case */
+                    strict?: boolean | null;
+                };
+            } | null;
+            /** @description All of the answer matches it */
+            guided_regex?: string | null;
+            /** @description The answer is one of these */
+            guided_choice?: string[] | null;
+            /** @description A JSON Schema, as in `response_format` */
+            guided_json?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description vLLM's newer name for the same */
+            structured_outputs?: {
+                regex?: string | null;
+                choice?: string[] | null;
+                json?: {
+                    [key: string]: unknown;
+                } | null;
+                json_object?: boolean | null;
+            } | null;
             anabranch?: components["schemas"]["AnabranchOptions"];
             prompt: string | string[] | number[] | number[][];
             logprobs?: number | null;
