@@ -10,6 +10,7 @@ const checks = [
   ["format, lint and walls", bin("biome"), ["ci", "--error-on-warnings"]],
   ["format of C++ and Python", ...script("style.mjs")],
   ["words", ...script("words.mjs")],
+  ["the API's document", ...script("lint-api.mjs")],
   ["types", bin("tsc"), ["-p", "tsconfig.json"]],
   ["types of the gateway", bin("tsc"), ["-p", "gateway/tsconfig.json"]],
   ["types of the console", bin("tsc"), ["-p", "console/tsconfig.json"]],

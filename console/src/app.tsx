@@ -5,6 +5,7 @@ import { KeysPage } from "./keys/keys-page.tsx";
 import { Mark } from "./parts/mark.tsx";
 import { Playground } from "./playground/playground.tsx";
 import { PoolPage } from "./pool/pool-page.tsx";
+import { ReferencePage } from "./reference/reference-page.tsx";
 import { hrefOf, type Page, page } from "./router.ts";
 import { admin, key, signedIn, signOut } from "./session.ts";
 import { NeedsCredential, SignIn } from "./sign-in.tsx";
@@ -13,18 +14,23 @@ import { UsagePage } from "./usage/usage-page.tsx";
 
 interface Place {
   title: string;
-  /** The operator's credential opens it; else an API key does. */
-  operator: boolean;
+  /** What opens it; null: everybody sees it. */
+  opens: "key" | "operator" | null;
   show: FunctionComponent;
 }
 
 const places: Record<Page, Place> = {
-  playground: { title: "Playground", operator: false, show: Playground },
-  pool: { title: "Pool", operator: true, show: PoolPage },
-  usage: { title: "Usage", operator: true, show: UsagePage },
-  keys: { title: "Keys", operator: true, show: KeysPage },
-  audit: { title: "Audit", operator: true, show: AuditPage },
+  playground: { title: "Playground", opens: "key", show: Playground },
+  pool: { title: "Pool", opens: "operator", show: PoolPage },
+  usage: { title: "Usage", opens: "operator", show: UsagePage },
+  keys: { title: "Keys", opens: "operator", show: KeysPage },
+  audit: { title: "Audit", opens: "operator", show: AuditPage },
+  api: { title: "API", opens: null, show: ReferencePage },
 };
+
+/** Those that whoever is here may see. */
+const shownPlaces = () =>
+  Object.entries(places).filter(([, { opens }]) => signedIn.value || opens === null);
 
 function Header() {
   return (
@@ -33,19 +39,17 @@ function Header() {
         <Mark />
         <span>Anabranch</span>
       </a>
-      {signedIn.value && (
-        <nav aria-label="Pages">
-          {Object.entries(places).map(([name, { title }]) => (
-            <a
-              key={name}
-              href={hrefOf(name as Page)}
-              aria-current={page.value === name ? "page" : undefined}
-            >
-              {title}
-            </a>
-          ))}
-        </nav>
-      )}
+      <nav aria-label="Pages">
+        {shownPlaces().map(([name, { title }]) => (
+          <a
+            key={name}
+            href={hrefOf(name as Page)}
+            aria-current={page.value === name ? "page" : undefined}
+          >
+            {title}
+          </a>
+        ))}
+      </nav>
       <div class="bar-end">
         <ThemeSwitch />
         {signedIn.value && (
@@ -59,9 +63,11 @@ function Header() {
 }
 
 export function App() {
-  const { title, operator, show: Show } = places[page.value];
-  const open = operator ? admin.value !== "" : key.value !== "";
-  document.title = `${signedIn.value ? title : "Sign in"} · Anabranch`;
+  const { title, opens, show: Show } = places[page.value];
+  const operator = opens === "operator";
+  const open = opens === null || (operator ? admin.value !== "" : key.value !== "");
+  const shown = signedIn.value || opens === null;
+  document.title = `${shown ? title : "Sign in"} · Anabranch`;
   return (
     <>
       <button type="button" class="skip" onClick={() => document.getElementById("main")?.focus()}>
@@ -69,7 +75,7 @@ export function App() {
       </button>
       <Header />
       <main id="main" tabIndex={-1} class={`page page-${page.value}`}>
-        {!signedIn.value ? <SignIn /> : open ? <Show /> : <NeedsCredential operator={operator} />}
+        {!shown ? <SignIn /> : open ? <Show /> : <NeedsCredential operator={operator} />}
       </main>
     </>
   );

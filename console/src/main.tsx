@@ -8,6 +8,7 @@ import "./styles/layout.css";
 import "./styles/river.css";
 import "./styles/playground.css";
 import "./styles/operator.css";
+import "./styles/reference.css";
 
 const at = document.getElementById("console");
 if (!at) throw new Error("the page has no place for the console");

@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { ErrorNote } from "./parts/notes.tsx";
+import { hrefOf } from "./router.ts";
 import { admin, key, signInProblem } from "./session.ts";
 
 function Credential(props: {
@@ -72,6 +73,9 @@ export function SignIn() {
       </p>
       {signInProblem.value && <ErrorNote message={signInProblem.value} />}
       <Credentials />
+      <p class="small">
+        Without either you can read the <a href={hrefOf("api")}>reference of the API</a>.
+      </p>
     </section>
   );
 }

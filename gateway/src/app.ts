@@ -104,13 +104,25 @@ export function createApp() {
   });
 
   for (const path of consolePaths) app.get(path, consoleFile);
+  app.get("/docs", (c) => c.redirect("/#/api"));
 
   const bearer = { type: "http" as const, scheme: "bearer" };
   app.openAPIRegistry.registerComponent("securitySchemes", "key", bearer);
   app.openAPIRegistry.registerComponent("securitySchemes", "admin", bearer);
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
-    info: { title: "Anabranch", version: "0.1.0" },
+    info: {
+      title: "Anabranch",
+      version: "0.1.0",
+      description:
+        "OpenAI's API, for answers that branch, are decoded in parallel, and join again; and the API of those who operate the gateway.",
+      license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
+    },
+    tags: [
+      { name: "Clients", description: "What an API key opens" },
+      { name: "Operators", description: "What the admin credential opens" },
+      { name: "Gateway", description: "What anybody may ask" },
+    ],
   });
 
   app.notFound((c) =>

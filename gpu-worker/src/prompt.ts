@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
+import { Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type {
   AnswerPart as AnswerPartMessage,
   DeclaredBranch,
@@ -59,14 +60,21 @@ export function refuseHugeText(request: GenerateRequest, contextTokens: number):
   }
 }
 
-const messagesOf = ({ input }: GenerateRequest): Message[] =>
-  input.case === "chat"
-    ? input.value.messages.map(({ role, content, name, parts, toolCalls, toolCallId }) => ({
-        ...{ role, content, parts: parts.map(answerPart), toolCalls },
-        ...(name === "" ? {} : { name }),
-        ...(toolCallId === "" ? {} : { toolCallId }),
-      }))
-    : [];
+/** Whether the answer is written by the model without its adapter, which then does not know its markers. */
+const isOfBase = ({ dialect }: TextModel, request: GenerateRequest): boolean =>
+  dialect?.serialFromBase === true &&
+  (request.mode === Mode.SERIAL || declaredBranches(request).length > 0);
+
+function messagesOf(model: TextModel, request: GenerateRequest): Message[] {
+  const { input } = request;
+  if (input.case !== "chat") return [];
+  const plain = isOfBase(model, request);
+  return input.value.messages.map(({ role, content, name, parts, toolCalls, toolCallId }) => ({
+    ...{ role, content, parts: plain ? [] : parts.map(answerPart), toolCalls },
+    ...(name === "" ? {} : { name }),
+    ...(toolCallId === "" ? {} : { toolCallId }),
+  }));
+}
 
 /** The tools that a request offers, as templates see them. */
 export const toolsOf = ({ input }: GenerateRequest): Json[] =>
@@ -83,7 +91,7 @@ export function promptOf(model: TextModel, request: GenerateRequest): StructureR
     switch (request.input.case) {
       case "chat":
         if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
-        return model.conversation(messagesOf(request), toolsOf(request));
+        return model.conversation(messagesOf(model, request), toolsOf(request));
       case "text":
         return [{ serial: model.text(request.input.value) }];
       case "tokens":
@@ -104,7 +112,7 @@ export async function branchPrompts(
   model: TextModel,
   request: GenerateRequest,
 ): Promise<StructureRun[][]> {
-  const shared = messagesOf(request);
+  const shared = messagesOf(model, request);
   const prompts: StructureRun[][] = [];
   for (const [index, { content }] of declaredBranches(request).entries()) {
     try {

@@ -12,7 +12,7 @@ export const createKey = operatorRoute({
   method: "post",
   path: "/admin/v1/keys",
   summary: "Makes a key, and its tenant if that is new",
-  request: jsonBody(body),
+  request: jsonBody(body, { tenant: "acme", name: "app", rpm: 600, tpm: 200_000 }),
   response: { description: "The key", schema: newKeyView },
   async handle(context) {
     const { tenant, ...given } = await readBody(context.request, body);

@@ -21,7 +21,7 @@ export const classifyPrompts = tenantRoute({
   method: "post",
   path: "/v1/classify",
   summary: "How parallel the answers to prompts will be",
-  request: jsonBody(body),
+  request: jsonBody(body, { input: ["List five uses of salt.", "Why is the sky blue?"] }),
   response: {
     description: "One classification for each prompt, in order",
     schema: z.object({

@@ -247,9 +247,13 @@ export const chatCompletions = tenantRoute({
   method: "post",
   path: "/v1/chat/completions",
   summary: "Answers a conversation, branching where the answer has independent parts",
-  request: jsonBody(body),
+  request: jsonBody(body, {
+    model: "smollm2:branching",
+    messages: [{ role: "user", content: "What are three tips for staying healthy?" }],
+  }),
   response: {
     description: "A chat.completion, or with `stream` its chunks as server-sent events",
+    stream: "`data: ` and a chunk as JSON, event by event; at the end `data: [DONE]`",
     schema: chatCompletion,
   },
   async handle(context) {

@@ -119,9 +119,10 @@ export const textCompletions = tenantRoute({
   method: "post",
   path: "/v1/completions",
   summary: "Continues a text",
-  request: jsonBody(body),
+  request: jsonBody(body, { model: "smollm2", prompt: "The capital of Norway is", max_tokens: 8 }),
   response: {
     description: "A text_completion, or with `stream` its chunks as server-sent events",
+    stream: "`data: ` and a chunk as JSON, event by event; at the end `data: [DONE]`",
     schema: textCompletion,
   },
   async handle(context) {

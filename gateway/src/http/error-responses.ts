@@ -16,8 +16,14 @@ const response = (description: string) => ({
   content: { "application/json": { schema: error } },
 });
 
-/** The errors that any guarded route may return, for the OpenAPI document. */
+/** The errors that any route may return, for the OpenAPI document. */
+export const publicErrors = {
+  405: response("The path takes other methods; `Allow` lists them"),
+};
+
+/** The same of guarded routes. */
 export const errorResponses = {
+  ...publicErrors,
   400: response("A field is missing, wrong or not supported; `param` names it"),
   401: response("The credential is missing or unknown"),
   403: response("The key is not for this: its scopes say what it is for"),

@@ -1,19 +1,25 @@
 // A route: its place in the OpenAPI document, the type of its answer, and its handler, all in one
 // file each. Who may call it follows from its path, and app.ts guards whole paths.
-import { createRoute, type RouteConfig, type z } from "@hono/zod-openapi";
+import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import { ApiError } from "../api-error.ts";
 import type { Scope } from "../auth/key-settings.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { Reservation } from "../limits/reservation.ts";
 import type { RequestContext, TenantContext } from "./context.ts";
 import { drainError, isDraining } from "./drain.ts";
-import { errorResponses } from "./error-responses.ts";
+import { errorResponses, publicErrors } from "./error-responses.ts";
 import { type Access, guardedPaths } from "./guarded-paths.ts";
 
 const security: Record<Access, { [scheme: string]: string[] }[]> = {
   public: [],
   tenant: [{ key: [] }],
   operator: [{ admin: [] }],
+};
+
+const tags: Record<Access, string> = {
+  public: "Gateway",
+  tenant: "Clients",
+  operator: "Operators",
 };
 
 export interface Route {
@@ -33,7 +39,12 @@ interface Definition<Schema extends z.ZodType, Context> {
   /** What a tenant's key must be for; null: any key will do. Default: inference. */
   scope?: Scope | null;
   request?: RouteConfig["request"];
-  response: { description: string; schema: Schema };
+  response: {
+    description: string;
+    schema: Schema;
+    /** What server-sent events hold, if the request can ask for a stream. */
+    stream?: string;
+  };
   /** Returns the body, which has the type of `response.schema`, or a whole response, such as a stream. */
   handle(context: Context): Promise<z.input<Schema> | Response>;
 }
@@ -44,6 +55,9 @@ function define<Schema extends z.ZodType, Context extends RequestContext>(
   widen: (context: RequestContext, caller: Caller | undefined) => Context,
 ): Route {
   const { method, path, summary, request, response } = definition;
+  const streamed = response.stream
+    ? { "text/event-stream": { schema: z.string().openapi({ description: response.stream }) } }
+    : {};
   const guard = access === "public" ? "/" : guardedPaths[access];
   if (!path.startsWith(guard)) throw new Error(`${path} is not under ${guard}`);
   const pattern = definition.pattern ?? path.replaceAll(/\{(\w+)\}/g, ":$1");
@@ -51,14 +65,15 @@ function define<Schema extends z.ZodType, Context extends RequestContext>(
   if (pattern.endsWith("*")) throw new Error(`${pattern}: a route can't match everything`);
   return {
     config: createRoute({
-      ...{ method, path, summary, security: security[access] },
+      ...{ method, path, summary, security: security[access], tags: [tags[access]] },
+      operationId: `${method}${path.replaceAll(/[^A-Za-z0-9]+/g, "_")}`.replace(/_$/, ""),
       ...(request ? { request } : {}),
       responses: {
         200: {
           description: response.description,
-          content: { "application/json": { schema: response.schema } },
+          content: { "application/json": { schema: response.schema }, ...streamed },
         },
-        ...(access === "public" ? {} : errorResponses),
+        ...(access === "public" ? publicErrors : errorResponses),
       },
     }),
     pattern,
@@ -124,6 +139,9 @@ export function operatorRoute<Schema extends z.ZodType>(
 }
 
 /** A required JSON body, for the OpenAPI document. Handlers read it with `readBody`. */
-export const jsonBody = (schema: z.ZodType) => ({
-  body: { required: true, content: { "application/json": { schema } } },
+export const jsonBody = (schema: z.ZodType, example?: object) => ({
+  body: {
+    required: true,
+    content: { "application/json": { schema, ...(example && { example }) } },
+  },
 });

@@ -21,6 +21,7 @@ interface DialectFile {
   index?: { ids: number[] }[];
   visible?: ("serial" | "opening" | "body" | "branch_close" | "tail")[];
   caps?: Partial<DialectCaps>;
+  serial?: "adapter" | "base";
 }
 
 export interface Caps {
@@ -45,6 +46,8 @@ export class Dialect {
   readonly isFullyVisible: boolean;
   /** A branch's text begins with its title. */
   readonly showsOpening: boolean;
+  /** Of an adapter: answers that can't branch are written without it. */
+  readonly serialFromBase: boolean;
   readonly #file: DialectFile;
 
   constructor(file: DialectFile, caps: Partial<Caps> = {}) {
@@ -69,6 +72,7 @@ export class Dialect {
     this.isFullyVisible =
       tail_close === undefined && visible.includes("serial") && visible.includes("body");
     this.showsOpening = visible.includes("opening");
+    this.serialFromBase = file.serial === "base";
   }
 
   /** The same dialect with other caps. */

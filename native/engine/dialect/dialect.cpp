@@ -212,6 +212,13 @@ std::optional<Dialect> read_dialect(const std::string& given, const std::string&
   const std::string resume = file.at("resume").string();
   if (resume != "sum" && resume != "max") file.at("resume").fail("must be \"sum\" or \"max\"");
   out.resume = resume == "sum" ? ResumeRule::kSum : ResumeRule::kMax;
+  if (file.has("serial")) {
+    const std::string serial = file.at("serial").string();
+    if (serial != "base" && serial != "adapter") {
+      file.at("serial").fail("must be \"base\" or \"adapter\"");
+    }
+    out.serial_from_base = serial == "base";
+  }
   read_visible(file, out);
   read_caps(file, out);
   read_index(file, read, numbered, out);

@@ -43,6 +43,7 @@ struct Dialect {
   bool branch_close_visible = false;
   bool tail_visible = true;
   ResumeRule resume = ResumeRule::kSum;
+  bool serial_from_base = false;  // of an adapter: it has no part in answers that can't branch
   int min_branches = 2;
   int max_branches = 10;
   int max_title_tokens = 16;

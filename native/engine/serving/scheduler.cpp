@@ -45,7 +45,19 @@ RequestLimits Scheduler::limits_of(const ServedAdapterPtr& adapter) const {
   return {adapter ? adapter->weights.vocabulary : config.vocabulary, config.context, pool_.total()};
 }
 
+namespace {
+
+/// Whether the answer is the base's: its adapter teaches to branch, and it can't.
+bool is_of_base(const RequestSpec& spec) {
+  const auto& adapter = spec.adapter;
+  return adapter && adapter->dialect && adapter->dialect->serial_from_base && !spec.parallel &&
+         spec.script.empty();
+}
+
+}  // namespace
+
 std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
+  if (is_of_base(spec)) spec.adapter = nullptr;
   // An adapter's own dialect, or the model's; the request keeps the adapter.
   const auto& chosen = spec.adapter && spec.adapter->dialect ? spec.adapter->dialect : dialect_;
   const Dialect* dialect = chosen ? &*chosen : nullptr;

@@ -220,6 +220,27 @@ describe("dialect", () => {
     serving.expectAllFree();
   });
 
+  it("may leave answers that can't branch to the base, to the bit", async () => {
+    const dialect = JSON.stringify({ ...aspd, serial: "base" });
+    const path = folderLike(fixture("every-module"), { "aspd.json": dialect });
+    const serving = new Serving({
+      ...{
+        model: tiny,
+        adapters: [
+          { name: "own", path: branchy },
+          { name: "lent", path },
+        ],
+      },
+    });
+    const serial = { ...request, parallel: false };
+    const of = async (adapter: string | undefined, asked = serial) =>
+      written(await serving.answer({ ...asked, ...(adapter && { adapter }) }));
+    expect(await of("lent")).toEqual(await of(undefined));
+    expect(await of("own")).not.toEqual(await of(undefined));
+    expect(await of("lent", request)).toEqual(await of("own", request));
+    serving.expectAllFree();
+  });
+
   it("of the model holds where an adapter has none", async () => {
     const model = folderLike(tiny, { "aspd.json": JSON.stringify(aspd) });
     const serving = new Serving({ model, adapters: trioSources });
