@@ -78,10 +78,11 @@ afterAll(() => {
   rmSync(state, { recursive: true, force: true });
 });
 
-/** Begins an answer of some seconds. */
+/** Begins an answer that is larger than what waits on its way, so that it lasts until its client has read it. */
 const begin = () =>
   client().chat.completions.create({
     ...{ model, stream: true, max_tokens: 800, n: 8, temperature: 1, seed: 5 },
+    ...{ logprobs: true, top_logprobs: 20 },
     messages: [{ role: "user", content: "Describe Mercury, Earth and Mars." }],
     ...({ anabranch: { mode: "serial", cache: "bypass" } } as object),
   });

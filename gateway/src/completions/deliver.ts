@@ -80,6 +80,7 @@ async function pump(
     await answer.complete((choice) =>
       pumpChoice(choice, answer, rendererFor(choice, renderer), settings, events),
     );
+    await events.flush();
     if (events.left.aborted) return record(answer, 499, context);
     record(answer, 200, context);
     if (settings.includeUsage) await events.send([renderer.usage(answer.counts)]);

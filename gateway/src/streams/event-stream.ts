@@ -3,6 +3,8 @@
 
 /** A client that leaves is noticed only at the next write, so a silent stream writes comments. */
 const keepAliveMs = 250;
+/** Characters that may wait for a client that reads slowly. Whoever writes more waits with them. */
+const mostWaiting = 65_536;
 const encoder = new TextEncoder();
 
 export class EventStream {
@@ -10,23 +12,25 @@ export class EventStream {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #left = new AbortController();
   readonly #timer: ReturnType<typeof setInterval>;
-  readonly #keepAlive: Uint8Array;
+  readonly #keepAlive: string;
   #lastWrite = Date.now();
-  #writing = 0;
+  /** What is written together once the write before has been taken. */
+  #waiting = "";
+  #flushing: Promise<void> | null = null;
   #closed = false;
 
   /** `signal` is the request's; `keepAlive` is written during silence. */
   constructor(signal: AbortSignal, keepAlive = ": keep-alive\n\n") {
     const { readable, writable } = new IdentityTransformStream();
     this.body = readable;
-    this.#keepAlive = encoder.encode(keepAlive);
+    this.#keepAlive = keepAlive;
     this.#writer = writable.getWriter();
     const leave = () => this.#leave();
     this.#writer.closed.catch(leave);
     signal.addEventListener("abort", leave);
     this.#timer = setInterval(() => {
-      if (this.#writing > 0 || Date.now() - this.#lastWrite < keepAliveMs - 10) return;
-      this.#write(this.#keepAlive);
+      if (this.#flushing || Date.now() - this.#lastWrite < keepAliveMs - 10) return;
+      void this.sendText(this.#keepAlive);
     }, keepAliveMs / 2);
   }
 
@@ -35,17 +39,26 @@ export class EventStream {
     return this.#left.signal;
   }
 
-  /** Writes one event per chunk, in a single write. */
+  /** Writes one event per chunk, in a single write. Resolves when there is room for more. */
   async send(chunks: readonly object[]): Promise<void> {
     if (chunks.length === 0) return;
     await this.sendText(chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join(""));
   }
 
   async sendText(text: string): Promise<void> {
-    await this.#write(encoder.encode(text));
+    if (this.#left.signal.aborted) return;
+    this.#waiting += text;
+    this.#flushing ??= this.#flush();
+    if (this.#waiting.length > mostWaiting) await this.#flushing;
+  }
+
+  /** Resolves when the client has taken everything, or has left. */
+  async flush(): Promise<void> {
+    await this.#flushing;
   }
 
   async close(): Promise<void> {
+    await this.flush();
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#writer.close().catch(() => this.#leave());
@@ -59,16 +72,18 @@ export class EventStream {
   }
 
   /** Never rejects: `left` reports a client that is gone. */
-  async #write(bytes: Uint8Array): Promise<void> {
-    if (this.#left.signal.aborted) return;
-    this.#writing++;
+  async #flush(): Promise<void> {
     try {
-      await this.#writer.write(bytes);
-      this.#lastWrite = Date.now();
+      while (this.#waiting !== "" && !this.#left.signal.aborted) {
+        const bytes = encoder.encode(this.#waiting);
+        this.#waiting = "";
+        await this.#writer.write(bytes);
+        this.#lastWrite = Date.now();
+      }
     } catch {
       this.#leave();
     } finally {
-      this.#writing--;
+      this.#flushing = null;
     }
   }
 

@@ -73,8 +73,9 @@ async function* completion(stream: ReadableStream<Uint8Array>): AsyncGenerator<E
     onEvent: ({ data }) => arrived.push(data),
     maxBufferSize: maxEvent,
   });
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    parser.feed(text);
+  const decoder = new TextDecoder();
+  for await (const bytes of stream) {
+    parser.feed(decoder.decode(bytes, { stream: true }));
     const data = arrived.splice(0);
     const done = data.indexOf("[DONE]");
     const events = data
