@@ -168,12 +168,13 @@ function draw(serial: Asked, parallel: Asked): string {
   });
   const barsTop = rest.bottom + 18;
   const longest = Math.max(serial.endMs, parallel.endMs);
-  const bar = (label: string, y: number, endMs: number, kind: string) => {
-    const whole = (inner - 190) * (endMs / longest);
+  const bar = (label: string, y: number, { endMs, answer }: Asked, kind: string) => {
+    const whole = (inner - 290) * (endMs / longest);
+    const said = `${(endMs / 1_000).toFixed(1)} s, ${answer.text.length} characters`;
     const end = (endMs / totalMs).toFixed(4);
     return `<text class="label" x="${margin}" y="${y + 10}">${label}</text>
 <rect class="${kind}" x="${margin + 90}" y="${y}" width="${whole.toFixed(1)}" height="12" rx="3"><animate attributeName="width" values="0;${whole.toFixed(1)};${whole.toFixed(1)}" keyTimes="0;${end};1" dur="${(totalMs / 1_000).toFixed(2)}s" repeatCount="indefinite"/></rect>
-<text class="label" x="${(margin + 98 + whole).toFixed(1)}" y="${y + 10}">${(endMs / 1_000).toFixed(1)} s${appears(endMs)}</text>`;
+<text class="label" x="${(margin + 98 + whole).toFixed(1)}" y="${y + 10}">${said}${appears(endMs)}</text>`;
   };
   const height = Math.ceil(barsTop + 62);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="t">
@@ -193,8 +194,8 @@ path { fill: none; stroke: #7fb3b5; stroke-width: 2; opacity: .7; }
 <text class="question" x="${margin}" y="${questionY}">${escaped(values.prompt)}</text>
 ${rivers.join("\n")}
 ${texts.join("\n")}
-${bar("branches", barsTop, parallel.endMs, "fast")}
-${bar("serial", barsTop + 22, serial.endMs, "slow")}
+${bar("branches", barsTop, parallel, "fast")}
+${bar("serial", barsTop + 22, serial, "slow")}
 </svg>
 `;
 }
