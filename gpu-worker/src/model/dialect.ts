@@ -48,6 +48,8 @@ export class Dialect {
   readonly showsOpening: boolean;
   /** Of an adapter: answers that can't branch are written without it. */
   readonly serialFromBase: boolean;
+  /** All ids of its markers. */
+  readonly markers: ReadonlySet<number>;
   readonly #file: DialectFile;
 
   constructor(file: DialectFile, caps: Partial<Caps> = {}) {
@@ -73,6 +75,17 @@ export class Dialect {
       tail_close === undefined && visible.includes("serial") && visible.includes("body");
     this.showsOpening = visible.includes("opening");
     this.serialFromBase = file.serial === "base";
+    const {
+      plan_open: plan = [],
+      title_open: open,
+      title_close: close,
+      tail_close: tail = [],
+    } = file;
+    this.markers = new Set(
+      [plan, open, close, file.fork, file.opening, file.branch_close, file.join, tail].flatMap(
+        (markup) => this.#ids(markup),
+      ),
+    );
   }
 
   /** The same dialect with other caps. */

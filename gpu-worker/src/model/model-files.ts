@@ -9,6 +9,8 @@ export type Json = Record<string, unknown>;
 export interface ChatTemplate {
   /** Jinja. */
   text: string;
+  /** Another one, for requests that offer tools. */
+  forTools?: string;
   /** The file, or the key of the metadata, that holds it. */
   origin: string;
 }
@@ -50,9 +52,30 @@ export function readFolder(folder: string): ModelFiles {
 function readChatTemplate(folder: string, tokenizerConfig: Json): ChatTemplate | undefined {
   const origin = "chat_template.jinja";
   const path = join(folder, origin);
-  if (existsSync(path)) return { text: readFileSync(path, "utf8"), origin };
-  const { chat_template: text } = tokenizerConfig;
-  return typeof text === "string" ? { text, origin: "tokenizer_config.json" } : undefined;
+  if (existsSync(path)) {
+    const forTools = join(folder, "additional_chat_templates", "tool_use.jinja");
+    return {
+      ...{ text: readFileSync(path, "utf8"), origin },
+      ...(existsSync(forTools) && { forTools: readFileSync(forTools, "utf8") }),
+    };
+  }
+  return templateIn(tokenizerConfig);
+}
+
+/** The template in tokenizer_config.json: a text, or a list of named ones. */
+function templateIn({ chat_template: given }: Json): ChatTemplate | undefined {
+  const origin = "tokenizer_config.json";
+  if (typeof given === "string") return { text: given, origin };
+  if (!Array.isArray(given)) return undefined;
+  const named = new Map(
+    (given as { name?: unknown; template?: unknown }[])
+      .filter(({ template }) => typeof template === "string")
+      .map(({ name, template }) => [name, String(template)]),
+  );
+  const forTools = named.get("tool_use");
+  const text = named.get("default") ?? forTools;
+  if (text === undefined) return undefined;
+  return { text, origin, ...(forTools !== undefined && { forTools }) };
 }
 
 /** @throws Error naming the file */

@@ -191,6 +191,64 @@ it("a plain prompt's added tokens are ordinary text too", () => {
   expect(model.text("a<|branch|>b").some(isAdded)).toBe(false);
 });
 
+describe("an added token that controls nothing", () => {
+  /** A tokenizer to which these were added. */
+  const withTokens = (texts: string[]) => {
+    const folder = mkdtempSync(join(tmpdir(), "anabranch-test-"));
+    folders.push(folder);
+    const of = (name: string) =>
+      JSON.parse(readFileSync(join(repository, "models/small", name), "utf8"));
+    const tokenizer = of("tokenizer.json");
+    const first = 1 + Math.max(...Object.values<number>(tokenizer.model.vocab));
+    const facts = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+    tokenizer.added_tokens.push(
+      ...texts.map((content, i) => ({ id: first + i, content, special: false, ...facts })),
+    );
+    const config = of("tokenizer_config.json");
+    // As Qwen3's: an earlier answer is shown without its thoughts.
+    config.chat_template = config.chat_template.replace(
+      "message['content']",
+      "message['content'].split('</think>')[-1]",
+    );
+    writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(tokenizer));
+    writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify(config));
+    return new TextModel(folder);
+  };
+
+  it("is seen by the template, and kept in a client's text", () => {
+    const thinking = withTokens(["<think>", "</think>", "\u00fc"]);
+    const asked = (content: string) =>
+      thinking.decode(
+        thinking.chat([
+          { role: "user", content: "f\u00fcr A" },
+          { role: "assistant", content },
+          { role: "user", content: "C" },
+        ]),
+      );
+    expect(asked("<think>plan</think>B")).toBe(asked("B"));
+    expect(asked("B")).toContain("f\u00fcr A");
+  });
+});
+
+describe("named templates", () => {
+  const named = (templates: Record<string, string>) =>
+    otherModel((config) => {
+      const list = Object.entries(templates).map(([name, template]) => ({ name, template }));
+      Object.assign(config, { chat_template: list });
+    });
+  const own = JSON.parse(
+    readFileSync(join(repository, "models/small/tokenizer_config.json"), "utf8"),
+  ).chat_template as string;
+
+  it("are chosen by what a request needs", () => {
+    const tools = `TOOLS {{ tools | length }} ${own}`;
+    const both = named({ default: own, tool_use: tools });
+    expect(both.chat(user("Hello"))).toEqual(model.chat(user("Hello")));
+    expect(both.decode(both.chat(user("Hello"), [{ type: "function" }]))).toContain("TOOLS 1");
+    expect(() => named({ rag: own }).chat(user("Hello"))).toThrow(/no chat template/);
+  });
+});
+
 it("a missing tokenizer is refused by name", () => {
   const folder = mkdtempSync(join(tmpdir(), "anabranch-test-"));
   writeFileSync(join(folder, "tokenizer.json"), "{");

@@ -63,6 +63,8 @@ export class TextModel {
   readonly generationConfig: Json;
   readonly #tokenizer: Tokenizer;
   readonly #template: Template | undefined;
+  /** Of requests that offer tools. */
+  readonly #toolTemplate: Template | undefined;
   /** How the model calls tools; absent: its template has none. */
   readonly toolFormat: ToolFormatName | undefined;
   readonly #specials: Json;
@@ -82,17 +84,22 @@ export class TextModel {
     } catch (error) {
       throw new Error(`${files.tokenizerPath}: ${error instanceof Error ? error.message : error}`);
     }
-    this.#template =
-      files.chatTemplate === undefined ? undefined : new Template(files.chatTemplate.text);
-    this.toolFormat = templateToolFormat(files.chatTemplate?.text ?? "");
+    const { text, forTools = text } = files.chatTemplate ?? {};
+    this.#template = text === undefined ? undefined : new Template(text);
+    this.#toolTemplate = forTools === text ? this.#template : new Template(forTools ?? "");
+    this.toolFormat = templateToolFormat(forTools ?? "");
     this.#specials = Object.fromEntries(
       Object.entries(config)
         .filter(([key]) => key.endsWith("_token"))
         .map(([key, value]) => [key, tokenText(value)]),
     );
+    // What no client's text may become: control tokens and markers. Other added tokens, such as those around
+    // thoughts, are text, as in Hugging Face's own use; templates look for them in earlier answers.
+    const { markers = new Set<number>() } = files.dialect ?? {};
     // Longest first: of two tokens that begin alike, the tokenizer takes the longer one.
-    this.#added = [...this.#tokenizer.get_added_tokens_decoder().values()]
-      .map(({ content }) => content)
+    this.#added = [...this.#tokenizer.get_added_tokens_decoder()]
+      .filter(([id, { special }]) => special || markers.has(id))
+      .map(([, { content }]) => content)
       .filter((content) => content.length > 0)
       .sort((a, b) => b.length - a.length);
     this.dialect = files.dialect;
@@ -192,7 +199,12 @@ export class TextModel {
   #textDigest(): string {
     const { tokenizer, tokenizerConfig, chatTemplate } = this.files;
     this.#digest ??= createHash("sha256")
-      .update(JSON.stringify([tokenizer, tokenizerConfig, chatTemplate?.text ?? null]))
+      .update(
+        JSON.stringify([
+          ...[tokenizer, tokenizerConfig, chatTemplate?.text ?? null],
+          ...(chatTemplate?.forTools === undefined ? [] : [chatTemplate.forTools]),
+        ]),
+      )
       .digest("hex")
       .slice(0, 16);
     return this.#digest;
@@ -214,11 +226,12 @@ export class TextModel {
   }
 
   #render(messages: readonly Rendered[], tools: unknown): string {
-    if (!this.#template) {
+    const template = tools ? this.#toolTemplate : this.#template;
+    if (!template) {
       throw new PromptError("this model has no chat template; use /v1/completions");
     }
     try {
-      return this.#template.render({
+      return template.render({
         messages,
         add_generation_prompt: true,
         // As transformers does: templates ask whether they are none.
