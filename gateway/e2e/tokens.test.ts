@@ -106,22 +106,17 @@ describe("a chat", () => {
 
   it("has seeds of 64 bits, read exactly", async () => {
     const text = async (seed: string) => {
-      const body = JSON.stringify({
-        model,
-        messages,
-        max_tokens: 30,
-        temperature: 1,
-        seed: "SEED",
-      });
-      const response = await fetch(`${cluster.url}/v1/chat/completions`, {
+      const prompt = "zq 7 xw";
+      const body = JSON.stringify({ model, prompt, max_tokens: 40, temperature: 2, seed: "SEED" });
+      const response = await fetch(`${cluster.url}/v1/completions`, {
         method: "POST",
         headers: { authorization: `Bearer ${apiKey}` },
         body: body.replace('"SEED"', seed),
       });
-      const { choices, error } = (await response.json()) as OpenAI.ChatCompletion & {
+      const { choices, error } = (await response.json()) as OpenAI.Completion & {
         error?: { param: string };
       };
-      return error?.param ?? choices[0]?.message.content;
+      return error?.param ?? choices[0]?.text;
     };
     const largest = await text("9223372036854775807");
     expect(await text("9223372036854775807")).toBe(largest);

@@ -39,6 +39,9 @@ import { messageError, messagesPath } from "./messages/message-error.ts";
 import { listModels } from "./models/list-models.ts";
 import { showModel } from "./models/show-model.ts";
 import { servePool } from "./pool/pool-service.ts";
+import { createResponse } from "./responses/create-response.ts";
+import { deleteResponse } from "./responses/delete-response.ts";
+import { showResponse } from "./responses/show-response.ts";
 import { detokenize } from "./tokens/detokenize.ts";
 import { tokenize } from "./tokens/tokenize.ts";
 import { showUsage } from "./usage/show-usage.ts";
@@ -49,6 +52,9 @@ export const routes: readonly Route[] = [
   textCompletions,
   createMessage,
   countTokens,
+  createResponse,
+  showResponse,
+  deleteResponse,
   tokenize,
   detokenize,
   classifyPrompts,

@@ -514,6 +514,8 @@ describe("the OpenAPI document", () => {
       "/v1/messages/count_tokens",
       "/v1/models",
       "/v1/models/{model}",
+      "/v1/responses",
+      "/v1/responses/{id}",
       "/v1/tokenize",
       "/v1/usage",
     ]);

@@ -94,7 +94,7 @@ async function pump(
     if (events.left.aborted) return record(answer, 499, context);
     const failure = answer.cutBy ?? asApiError(error);
     record(answer, failure.status, context);
-    await events.send([renderer.failure(failure)]);
+    await events.send([renderer.failure(failure, true)]);
     if (!renderer.named) await events.sendText(done);
   } finally {
     await events.close();
@@ -156,7 +156,7 @@ async function deliverWhole(
     context.signal.removeEventListener("abort", leave);
     if (first.failure) {
       const { status, headers } = first.failure;
-      return Response.json(renderer.failure(first.failure), { status, headers });
+      return Response.json(renderer.failure(first.failure, false), { status, headers });
     }
     return new Response(first.text, { headers });
   }

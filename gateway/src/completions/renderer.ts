@@ -14,6 +14,7 @@ import type { AnswerForm } from "./answer-reader.ts";
 /** What is known of a choice, once it has begun or, at the end, of all of it. */
 export interface ChoiceFacts extends AnswerForm {
   readonly counts: Counts;
+  readonly document: ChoiceDocument;
   /** The stop string that ended it; empty: none did. */
   readonly stopString: string;
 }
@@ -26,7 +27,7 @@ export interface Renderer {
   /** Whether a stream's events are named by their `type`. If not, it closes with `[DONE]`. */
   readonly named: boolean;
   /** The body, or the last event of a stream, of an answer that fails. */
-  failure(error: ApiError): object;
+  failure(error: ApiError, streamed: boolean): object;
   /** Called before the end is sent. */
   keep?(): Promise<void>;
   /** The body of an answer that is not streamed, from the `whole` of its choices. */
