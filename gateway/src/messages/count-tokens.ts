@@ -14,7 +14,9 @@ export const countTokens = tenantRoute({
   method: "post",
   path: "/v1/messages/count_tokens",
   summary: "How many tokens the prompt of a message has",
-  request: jsonBody(body),
+  request: jsonBody(body, {
+    ...{ model: "smollm2", messages: [{ role: "user", content: "What is a river?" }] },
+  }),
   response: {
     description: "The tokens, as an answer's usage will count them",
     schema: z.object({ input_tokens: z.int() }),

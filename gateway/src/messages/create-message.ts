@@ -44,9 +44,13 @@ export const createMessage = tenantRoute({
   method: "post",
   path: "/v1/messages",
   summary: "Answers a conversation, as Anthropic's API does",
-  request: jsonBody(messageBody),
+  request: jsonBody(messageBody, {
+    ...{ model: "smollm2:branching", max_tokens: 500 },
+    messages: [{ role: "user", content: "What are three tips for staying healthy?" }],
+  }),
   response: {
     description: "A message, or with `stream` its events as server-sent events",
+    stream: "`event: ` and its type, `data: ` and the event as JSON, event by event",
     schema: answer,
   },
   async handle(context) {

@@ -31,9 +31,12 @@ export const createResponse = tenantRoute({
   method: "post",
   path: "/v1/responses",
   summary: "Answers an input, and keeps the response for others to follow",
-  request: jsonBody(responseBody),
+  request: jsonBody(responseBody, {
+    ...{ model: "smollm2:branching", input: "What are three tips for staying healthy?" },
+  }),
   response: {
     description: "A response, or with `stream` its events as server-sent events",
+    stream: "`event: ` and its type, `data: ` and the event as JSON, event by event",
     schema: responseSchema,
   },
   async handle(context) {

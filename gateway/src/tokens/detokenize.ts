@@ -19,7 +19,7 @@ export const detokenize = tenantRoute({
   method: "post",
   path: "/v1/detokenize",
   summary: "The text of tokens",
-  request: jsonBody(body),
+  request: jsonBody(body, { model: "smollm2", tokens: [504, 3575] }),
   response: {
     description: "The text, special tokens included",
     schema: z.object({ prompt: z.string() }),

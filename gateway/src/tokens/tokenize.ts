@@ -60,7 +60,7 @@ export const tokenize = tenantRoute({
   method: "post",
   path: "/v1/tokenize",
   summary: "The tokens of a prompt",
-  request: jsonBody(body),
+  request: jsonBody(body, { model: "smollm2", prompt: "The capital of Norway is" }),
   response: {
     description: "Their ids, as an answer to the prompt has them",
     schema: z.object({
