@@ -82,6 +82,10 @@ describe("tokens", () => {
     expect(await post("detokenize", { tokens: [4_000_000] }, 400)).toMatchObject({
       error: { param: "tokens" },
     });
+    const tokens = Array.from({ length: 200_000 }, () => 1);
+    expect(await post("detokenize", { tokens }, 400)).toMatchObject({
+      error: { param: "tokens", code: "context_length_exceeded" },
+    });
     expect(await post("tokenize", { prompt: "a", messages }, 400)).toMatchObject({
       error: { param: "messages" },
     });

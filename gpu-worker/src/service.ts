@@ -292,8 +292,7 @@ export function routes(state: WorkerState): (router: ConnectRouter) => void {
         const { text } = served(state, request.model);
         refuseHugeText(request, state.contextTokens);
         const tokenIds = idsOfRuns(promptOf(text, request, request.bare));
-        const bytes = request.texts ? text.tokenBytes : [];
-        const texts = request.texts ? tokenIds.map((id) => bytes[id] ?? new Uint8Array()) : [];
+        const texts = request.texts ? tokenIds.map((id) => text.decode([id])) : [];
         return create(TokenizeResponseSchema, { tokenIds, texts });
       },
       detokenize({ model, tokenIds }, context) {

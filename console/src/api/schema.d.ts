@@ -515,6 +515,8 @@ export interface components {
                     /** @description null if there are only calls */
                     content: string | null;
                     refusal: null;
+                    /** @description What the model thinks first, as its template marks it */
+                    reasoning_content?: string;
                     tool_calls?: {
                         id: string;
                         /** @enum {string} */

@@ -1,5 +1,6 @@
 // POST /v1/detokenize
 import { z } from "@hono/zod-openapi";
+import { badField } from "../api-error.ts";
 import { findModel } from "../completions/admission.ts";
 import { readBody } from "../http/body.ts";
 import { list } from "../http/list.ts";
@@ -27,6 +28,13 @@ export const detokenize = tenantRoute({
   async handle(context) {
     const { model: id, tokens: tokenIds } = await readBody(context.request, body);
     const { view, model } = await findModel(id, context);
+    if (model.contextTokens > 0 && tokenIds.length > model.contextTokens) {
+      throw badField(
+        "tokens",
+        `'tokens' has ${tokenIds.length} ids, more than the model's context of ${model.contextTokens}.`,
+        "context_length_exceeded",
+      );
+    }
     const { text } = await askWorker(view, model.id, "tokens", (worker, call) =>
       worker.detokenize({ model: model.id, tokenIds }, call),
     );

@@ -30,7 +30,6 @@ const body = z
 type Body = z.output<typeof body>;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 function promptOf(fields: Body): { prompt: Prompt; bare: boolean } {
   const { model, prompt: text, messages } = fields;
@@ -79,8 +78,8 @@ export const tokenize = tenantRoute({
       count: tokenIds.length,
       max_model_len: model.contextTokens,
       tokens: tokenIds,
-      // Part of a character decodes to a replacement character.
-      token_strs: asked.texts ? texts.map((text) => decoder.decode(text)) : null,
+      // Part of a character is a replacement character.
+      token_strs: asked.texts ? texts : null,
     };
   },
 });

@@ -641,7 +641,7 @@ export declare type TokenizeRequest = Message<"anabranch.v1.TokenizeRequest"> & 
   bare: boolean;
 
   /**
-   * each token's bytes, too
+   * what each token says by itself, too
    *
    * @generated from field: bool texts = 5;
    */
@@ -664,9 +664,9 @@ export declare type TokenizeResponse = Message<"anabranch.v1.TokenizeResponse"> 
   tokenIds: number[];
 
   /**
-   * @generated from field: repeated bytes texts = 2;
+   * @generated from field: repeated string texts = 2;
    */
-  texts: Uint8Array[];
+  texts: string[];
 };
 
 /**
