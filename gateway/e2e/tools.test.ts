@@ -1,17 +1,13 @@
 // Tools through the whole system, in the format of each kind of model: the small model with their chat templates.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Ajv } from "ajv";
 import OpenAI from "openai";
 import { zodFunction } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
+import { knownTemplate, TemplateModels } from "./model-with-template.ts";
 
-const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "anabranch-tools-"));
+const models = new TemplateModels();
 const templates = {
   hermes: "qwen2.5.jinja",
   llama3: "tools-llama3.jinja",
@@ -19,23 +15,12 @@ const templates = {
 } as const;
 const formats = Object.keys(templates) as (keyof typeof templates)[];
 
-/** The small model with another chat template. */
-function modelWith(name: string, template: string): string {
-  const model = join(folder, name);
-  cpSync(path("../../models/small"), model, { recursive: true });
-  const config = JSON.parse(readFileSync(join(model, "tokenizer_config.json"), "utf8"));
-  const text = readFileSync(path(`../../gpu-worker/test/chat-templates/${template}`), "utf8");
-  const given = { ...config, chat_template: text, bos_token: "<|endoftext|>" };
-  writeFileSync(join(model, "tokenizer_config.json"), JSON.stringify(given));
-  return model;
-}
-
 let cluster: TestCluster;
 let openai: OpenAI;
 beforeAll(async () => {
   cluster = await openTestCluster();
   for (const format of formats) {
-    const model = modelWith(format, templates[format]);
+    const model = models.make(format, knownTemplate(templates[format]));
     await cluster.addWorker(format, ["--model", model, "--model-id", format, "--threads", "1"]);
   }
   await cluster.addWorker("none", ["--model", "models/small", "--threads", "1"]);
@@ -44,7 +29,7 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(async () => {
   await cluster.close();
-  rmSync(folder, { recursive: true });
+  models.remove();
 });
 
 const user: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "Weather in Oslo?" }];

@@ -46,6 +46,16 @@ export class ApiError extends Error {
   }
 }
 
+/** `error` with fields that a surface of the API calls otherwise, `names`, named as it does. */
+export function withNames(error: unknown, names: readonly (readonly [string, string])[]): ApiError {
+  const known = asApiError(error);
+  const rename = (text: string) =>
+    names.reduce((all, [from, to]) => all.replaceAll(from, to), text);
+  const { status, message, type, param, code, headers } = known;
+  const options = { type, code, headers, param: param === null ? null : rename(param) };
+  return new ApiError(status, rename(message), options);
+}
+
 /** A request whose field `param` is missing or wrong. */
 export function badField(param: string, message: string, code: string | null = null): ApiError {
   return new ApiError(400, message, { param, code });

@@ -33,15 +33,30 @@ import { type AppEnv, contextOf } from "./http/context.ts";
 import { crossOrigin } from "./http/cross-origin.ts";
 import { guardedPaths } from "./http/guarded-paths.ts";
 import type { Route } from "./http/route.ts";
+import { countTokens } from "./messages/count-tokens.ts";
+import { createMessage } from "./messages/create-message.ts";
+import { messageError, messagesPath } from "./messages/message-error.ts";
 import { listModels } from "./models/list-models.ts";
 import { showModel } from "./models/show-model.ts";
 import { servePool } from "./pool/pool-service.ts";
+import { createResponse } from "./responses/create-response.ts";
+import { deleteResponse } from "./responses/delete-response.ts";
+import { showResponse } from "./responses/show-response.ts";
+import { detokenize } from "./tokens/detokenize.ts";
+import { tokenize } from "./tokens/tokenize.ts";
 import { showUsage } from "./usage/show-usage.ts";
 
 export const routes: readonly Route[] = [
   health,
   chatCompletions,
   textCompletions,
+  createMessage,
+  countTokens,
+  createResponse,
+  showResponse,
+  deleteResponse,
+  tokenize,
+  detokenize,
   classifyPrompts,
   listModels,
   showModel,
@@ -125,11 +140,15 @@ export function createApp() {
     ],
   });
 
-  app.notFound((c) =>
-    new ApiError(404, `Unknown request URL: ${c.req.method} ${c.req.path}.`, {
-      code: "unknown_url",
-    }).toResponse(),
-  );
-  app.onError((error) => asApiError(error).toResponse());
+  const respond = (path: string, error: ApiError) => {
+    if (!path.startsWith(messagesPath)) return error.toResponse();
+    const { status, headers } = error;
+    return Response.json(messageError(error), { status, headers });
+  };
+  app.notFound((c) => {
+    const message = `Unknown request URL: ${c.req.method} ${c.req.path}.`;
+    return respond(c.req.path, new ApiError(404, message, { code: "unknown_url" }));
+  });
+  app.onError((error, c) => respond(c.req.path, asApiError(error)));
   return app;
 }

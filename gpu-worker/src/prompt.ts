@@ -7,6 +7,7 @@ import type {
   AnswerPart as AnswerPartMessage,
   DeclaredBranch,
   GenerateRequest,
+  TokenizeRequest,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Json } from "./model/model-files.ts";
@@ -23,19 +24,23 @@ const answerPart = ({ serial, parallel }: AnswerPartMessage): AnswerPart =>
     ? { parallel: parallel.map(({ title, body }) => ({ title, body })) }
     : { serial };
 
+/** A request with a prompt. */
+type AskedPrompt = GenerateRequest | TokenizeRequest;
+
 /** What an error about one declared branch begins with. */
 export const branchField = (index: number): string => `anabranch.branches[${index}]`;
 
 /** The declared branches of a request; empty if it has none. */
-export const declaredBranches = ({ input }: GenerateRequest): readonly DeclaredBranch[] =>
+export const declaredBranches = ({ input }: AskedPrompt): readonly DeclaredBranch[] =>
   input.case === "chat" ? input.value.branches : [];
 
 /** Throws if a prompt can't fit the context, before it is tokenized. */
-export function refuseHugeText(request: GenerateRequest, contextTokens: number): void {
+export function refuseHugeText(request: AskedPrompt, contextTokens: number): void {
   const { input } = request;
   const texts =
     input.case === "chat"
       ? [
+          input.value.templateArguments,
           ...input.value.tools.map(({ definition }) => definition),
           ...input.value.messages.flatMap(({ content, name, parts, toolCalls }) => [
             ...[content, name],
@@ -61,11 +66,11 @@ export function refuseHugeText(request: GenerateRequest, contextTokens: number):
 }
 
 /** Whether the answer is written by the model without its adapter, which then does not know its markers. */
-const isOfBase = ({ dialect }: TextModel, request: GenerateRequest): boolean =>
+const isOfBase = ({ dialect }: TextModel, request: AskedPrompt): boolean =>
   dialect?.serialFromBase === true &&
-  (request.mode === Mode.SERIAL || declaredBranches(request).length > 0);
+  (("mode" in request && request.mode === Mode.SERIAL) || declaredBranches(request).length > 0);
 
-function messagesOf(model: TextModel, request: GenerateRequest): Message[] {
+function messagesOf(model: TextModel, request: AskedPrompt): Message[] {
   const { input } = request;
   if (input.case !== "chat") return [];
   const plain = isOfBase(model, request);
@@ -76,8 +81,16 @@ function messagesOf(model: TextModel, request: GenerateRequest): Message[] {
   }));
 }
 
+/** What the request gives the template, beside what it has from us. */
+function templateArguments({ input }: AskedPrompt): Json {
+  const text = input.case === "chat" ? input.value.templateArguments : "";
+  if (text === "") return {};
+  const { add_generation_prompt: _, ...given } = JSON.parse(text);
+  return given;
+}
+
 /** The tools that a request offers, as templates see them. */
-export const toolsOf = ({ input }: GenerateRequest): Json[] =>
+export const toolsOf = ({ input }: AskedPrompt): Json[] =>
   input.case === "chat" ? input.value.tools.map(({ definition }) => JSON.parse(definition)) : [];
 
 function refuseUnlessRendered(error: unknown, where = ""): never {
@@ -85,15 +98,21 @@ function refuseUnlessRendered(error: unknown, where = ""): never {
   throw new ConnectError(`${where}${error.message}`, Code.InvalidArgument);
 }
 
-/** The prompt as token runs, rendered by the model's own template. */
-export function promptOf(model: TextModel, request: GenerateRequest): StructureRun[] {
+/**
+ * The prompt as token runs, rendered by the model's own template.
+ * @param bare a text has no start tokens of the model, a chat no beginning of an answer
+ */
+export function promptOf(model: TextModel, request: AskedPrompt, bare = false): StructureRun[] {
   try {
     switch (request.input.case) {
       case "chat":
         if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
-        return model.conversation(messagesOf(model, request), toolsOf(request));
+        return model.conversation(messagesOf(model, request), toolsOf(request), {
+          ...templateArguments(request),
+          ...(bare && { add_generation_prompt: false }),
+        });
       case "text":
-        return [{ serial: model.text(request.input.value) }];
+        return [{ serial: model.text(request.input.value, bare) }];
       case "tokens":
         return [{ serial: request.input.value.ids }];
       default:
@@ -113,10 +132,11 @@ export async function branchPrompts(
   request: GenerateRequest,
 ): Promise<StructureRun[][]> {
   const shared = messagesOf(model, request);
+  const given = templateArguments(request);
   const prompts: StructureRun[][] = [];
   for (const [index, { content }] of declaredBranches(request).entries()) {
     try {
-      prompts.push(model.conversation([...shared, { role: "user", content }]));
+      prompts.push(model.conversation([...shared, { role: "user", content }], [], given));
     } catch (error) {
       refuseUnlessRendered(error, `${branchField(index)}: `);
     }

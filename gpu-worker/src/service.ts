@@ -12,12 +12,15 @@ import {
   type Event,
   type GenerateResponse,
   GenerateResponseSchema,
+  Thinking,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import {
   DescribeResponseSchema,
+  DetokenizeResponseSchema,
   type GenerateRequest,
   LoadAdapterResponseSchema,
   type Resume,
+  TokenizeResponseSchema,
   UnloadAdapterResponseSchema,
   Worker,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
@@ -41,7 +44,7 @@ import {
   refuseHugeText,
   toolsOf,
 } from "./prompt.ts";
-import type { ServedModels } from "./served-models.ts";
+import type { ServedModel, ServedModels } from "./served-models.ts";
 
 export interface WorkerState {
   models: ServedModels;
@@ -62,6 +65,13 @@ function authenticate(state: WorkerState, context: HandlerContext): void {
   if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
     throw new ConnectError("this worker takes work from its gateway only", Code.Unauthenticated);
   }
+}
+
+/** The model that a request names. */
+function served({ models }: WorkerState, model: string): ServedModel {
+  const found = models.find(model);
+  if (!found) throw new ConnectError(`this worker has no model "${model}"`, Code.NotFound);
+  return found;
 }
 
 /** A run in the engine's terms. */
@@ -99,7 +109,11 @@ function askOne(text: TextModel, request: GenerateRequest): Asked {
   if (resume) checkResume(resume, promptTokenIds);
   const tools = askedTools(text, request);
   const toolFormat = tools?.format ?? "";
-  const answer = new Answer(text, stop, { seed, promptTokenIds, toolFormat });
+  // An answer that is held to a form from its first token does not think.
+  const held = request.constraint !== undefined || tools?.required;
+  const isChat = request.input.case === "chat";
+  const thinking = held || !isChat ? Thinking.UNSPECIFIED : text.thinkingAfter(promptTokenIds);
+  const answer = new Answer(text, stop, { seed, promptTokenIds, toolFormat, thinking });
   return {
     input: {
       prompt: prompt.map(toEngine),
@@ -145,13 +159,9 @@ async function* generate(
 ): AsyncGenerator<GenerateResponse> {
   authenticate(state, context);
   if (state.draining) throw new ConnectError("this worker is draining", Code.Unavailable);
-  const served = state.models.find(request.model);
-  if (!served) {
-    throw new ConnectError(`this worker has no model "${request.model}"`, Code.NotFound);
-  }
+  const { text, adapter } = served(state, request.model);
   refuseHugeText(request, state.contextTokens);
   const requestId = randomUUID();
-  const { text, adapter } = served;
   const declared = declaredBranches(request).length > 0;
   const serial = declared || request.constraint !== undefined || toolsOf(request).length > 0;
   const { input, reader } = declared ? await askBranches(text, request) : askOne(text, request);
@@ -164,6 +174,7 @@ async function* generate(
     seed: request.seed,
     choice: request.choice,
     cacheSalt: request.cacheSalt,
+    stopTokenIds: request.stopTokenIds,
     ignoreEos: request.ignoreEos,
     priority: request.priority,
     ...(request.resume && { modelDigest: text.engineDigest(request.resume.modelDigest) }),
@@ -275,6 +286,23 @@ export function routes(state: WorkerState): (router: ConnectRouter) => void {
           ...(status.load && { load: status.load }),
           draining: state.draining,
         });
+      },
+      tokenize(request, context) {
+        authenticate(state, context);
+        const { text } = served(state, request.model);
+        refuseHugeText(request, state.contextTokens);
+        const tokenIds = idsOfRuns(promptOf(text, request, request.bare));
+        const texts = request.texts ? tokenIds.map((id) => text.decode([id])) : [];
+        return create(TokenizeResponseSchema, { tokenIds, texts });
+      },
+      detokenize({ model, tokenIds }, context) {
+        authenticate(state, context);
+        const { text } = served(state, model);
+        const unknown = tokenIds.find((id) => id >= text.tokenLimit);
+        if (unknown !== undefined) {
+          throw new ConnectError(`tokens: the model has no token ${unknown}`, Code.InvalidArgument);
+        }
+        return create(DetokenizeResponseSchema, { text: text.decode(tokenIds) });
       },
       async loadAdapter({ name, source }, context) {
         authenticate(state, context);

@@ -51,6 +51,109 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answers a conversation, as Anthropic's API does */
+        post: operations["post_v1_messages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/count_tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How many tokens the prompt of a message has */
+        post: operations["post_v1_messages_count_tokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answers an input, and keeps the response for others to follow */
+        post: operations["post_v1_responses"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/responses/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A response that was kept */
+        get: operations["get_v1_responses_id"];
+        put?: never;
+        post?: never;
+        /** Forgets a response */
+        delete: operations["delete_v1_responses_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tokenize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The tokens of a prompt */
+        post: operations["post_v1_tokenize"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/detokenize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The text of tokens */
+        post: operations["post_v1_detokenize"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/classify": {
         parameters: {
             query?: never;
@@ -412,6 +515,8 @@ export interface components {
                     /** @description null if there are only calls */
                     content: string | null;
                     refusal: null;
+                    /** @description What the model thinks first, as its template marks it */
+                    reasoning_content?: string;
                     tool_calls?: {
                         id: string;
                         /** @enum {string} */
@@ -518,8 +623,13 @@ export interface components {
             logit_bias?: {
                 [key: string]: number;
             } | null;
-            seed?: number | null;
+            /** Format: int64 */
+            seed?: number;
             stop?: string | string[] | null;
+            /** @description End the answer, besides the model's own */
+            stop_token_ids?: number[] | null;
+            /** @description The model's own end tokens are not sampled */
+            ignore_eos?: boolean | null;
             n?: number | null;
             max_tokens?: number | null;
             stream?: boolean | null;
@@ -593,7 +703,7 @@ export interface components {
                         arguments: string;
                     };
                 }[] | null;
-                /** @description As it came with the answer; its texts in order are `content` */
+                /** @description As it came with the answer; its texts in order are its content */
                 anabranch?: {
                     parts?: components["schemas"]["AnswerPart"][] | null;
                 } | null;
@@ -610,6 +720,10 @@ export interface components {
             max_completion_tokens?: number | null;
             logprobs?: boolean | null;
             top_logprobs?: number | null;
+            /** @description More of what the model's chat template is given */
+            chat_template_kwargs?: {
+                [key: string]: unknown;
+            } | null;
             tools?: {
                 /** @enum {string} */
                 type: "function";
@@ -713,8 +827,13 @@ export interface components {
             logit_bias?: {
                 [key: string]: number;
             } | null;
-            seed?: number | null;
+            /** Format: int64 */
+            seed?: number;
             stop?: string | string[] | null;
+            /** @description End the answer, besides the model's own */
+            stop_token_ids?: number[] | null;
+            /** @description The model's own end tokens are not sampled */
+            ignore_eos?: boolean | null;
             n?: number | null;
             max_tokens?: number | null;
             stream?: boolean | null;
@@ -780,6 +899,441 @@ export interface components {
             classification?: boolean | null;
             branches?: null;
         } | null;
+        Message: {
+            id: string;
+            /** @enum {string} */
+            type: "message";
+            /** @enum {string} */
+            role: "assistant";
+            model: string;
+            content: ({
+                /** @enum {string} */
+                type: "text";
+                text: string;
+                citations: null;
+            } | {
+                /** @enum {string} */
+                type: "thinking";
+                thinking: string;
+                signature: string;
+            } | {
+                /** @enum {string} */
+                type: "tool_use";
+                id: string;
+                name: string;
+                input: {
+                    [key: string]: unknown;
+                };
+            })[];
+            /** @enum {string} */
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use";
+            stop_sequence: string | null;
+            usage: {
+                input_tokens: number;
+                output_tokens: number;
+                cache_creation_input_tokens: number;
+                cache_read_input_tokens: number;
+            };
+            anabranch: {
+                parts: components["schemas"]["AnswerPart"][];
+            };
+        };
+        MessageRequest: {
+            model: string;
+            system?: string | {
+                /** @enum {string} */
+                type: "text";
+                text: string;
+            }[] | null;
+            messages: ({
+                /** @enum {string} */
+                role: "user";
+                content: string | ({
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                } | {
+                    /** @enum {string} */
+                    type: "tool_result";
+                    tool_use_id: string;
+                    content?: string | {
+                        /** @enum {string} */
+                        type: "text";
+                        text: string;
+                    }[] | null;
+                    is_error?: boolean | null;
+                })[];
+            } | {
+                /** @enum {string} */
+                role: "assistant";
+                content: string | ({
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                } | {
+                    /** @enum {string} */
+                    type: "tool_use";
+                    id: string;
+                    name: string;
+                    input: {
+                        [key: string]: unknown;
+                    };
+                } | {
+                    /** @enum {string} */
+                    type: "thinking" | "redacted_thinking";
+                })[];
+                /** @description As it came with the answer; its texts in order are its content */
+                anabranch?: {
+                    parts?: components["schemas"]["AnswerPart"][] | null;
+                } | null;
+            })[];
+            tools?: {
+                /** @enum {string|null} */
+                type?: "custom" | null;
+                name: string;
+                description?: string | null;
+                /** @description A JSON Schema of an object; every call is valid for it */
+                input_schema: {
+                    [key: string]: unknown;
+                };
+            }[] | null;
+            tool_choice?: {
+                /** @enum {string} */
+                type: "auto" | "any";
+                disable_parallel_tool_use?: boolean | null;
+            } | {
+                /** @enum {string} */
+                type: "tool";
+                name: string;
+                disable_parallel_tool_use?: boolean | null;
+            } | {
+                /** @enum {string} */
+                type: "none";
+            } | null;
+            /** @description `enable_thinking` of the model's chat template */
+            thinking?: {
+                /** @enum {string} */
+                type: "enabled" | "disabled" | "adaptive";
+            } | null;
+            max_tokens: number;
+            stop_sequences?: string[] | null;
+            temperature?: number | null;
+            top_p?: number | null;
+            /** @description -1 and 0: off */
+            top_k?: number | null;
+            output_config?: {
+                format?: {
+                    /** @enum {string} */
+                    type: "json_schema";
+                    schema: {
+                        [key: string]: unknown;
+                    };
+                } | null;
+            } | null;
+            stream?: boolean | null;
+            anabranch?: components["schemas"]["AnabranchChatOptions"];
+        } & {
+            [key: string]: unknown;
+        };
+        MessageCountRequest: {
+            model: string;
+            system?: string | {
+                /** @enum {string} */
+                type: "text";
+                text: string;
+            }[] | null;
+            messages: ({
+                /** @enum {string} */
+                role: "user";
+                content: string | ({
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                } | {
+                    /** @enum {string} */
+                    type: "tool_result";
+                    tool_use_id: string;
+                    content?: string | {
+                        /** @enum {string} */
+                        type: "text";
+                        text: string;
+                    }[] | null;
+                    is_error?: boolean | null;
+                })[];
+            } | {
+                /** @enum {string} */
+                role: "assistant";
+                content: string | ({
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                } | {
+                    /** @enum {string} */
+                    type: "tool_use";
+                    id: string;
+                    name: string;
+                    input: {
+                        [key: string]: unknown;
+                    };
+                } | {
+                    /** @enum {string} */
+                    type: "thinking" | "redacted_thinking";
+                })[];
+                /** @description As it came with the answer; its texts in order are its content */
+                anabranch?: {
+                    parts?: components["schemas"]["AnswerPart"][] | null;
+                } | null;
+            })[];
+            tools?: {
+                /** @enum {string|null} */
+                type?: "custom" | null;
+                name: string;
+                description?: string | null;
+                /** @description A JSON Schema of an object; every call is valid for it */
+                input_schema: {
+                    [key: string]: unknown;
+                };
+            }[] | null;
+            tool_choice?: {
+                /** @enum {string} */
+                type: "auto" | "any";
+                disable_parallel_tool_use?: boolean | null;
+            } | {
+                /** @enum {string} */
+                type: "tool";
+                name: string;
+                disable_parallel_tool_use?: boolean | null;
+            } | {
+                /** @enum {string} */
+                type: "none";
+            } | null;
+            /** @description `enable_thinking` of the model's chat template */
+            thinking?: {
+                /** @enum {string} */
+                type: "enabled" | "disabled" | "adaptive";
+            } | null;
+        } & {
+            [key: string]: unknown;
+        };
+        Response: {
+            id: string;
+            /** @enum {string} */
+            object: "response";
+            created_at: number;
+            model: string;
+            /** @enum {string} */
+            status: "completed" | "incomplete";
+            incomplete_details: {
+                /** @enum {string} */
+                reason: "max_output_tokens";
+            } | null;
+            output: ({
+                id: string;
+                /** @enum {string} */
+                type: "message";
+                /** @enum {string} */
+                role: "assistant";
+                /** @enum {string} */
+                status: "completed" | "incomplete";
+                content: ({
+                    /** @enum {string} */
+                    type: "output_text";
+                    text: string;
+                } & {
+                    [key: string]: unknown;
+                })[];
+            } | {
+                id: string;
+                /** @enum {string} */
+                type: "function_call";
+                /** @enum {string} */
+                status: "completed" | "incomplete";
+                call_id: string;
+                name: string;
+                arguments: string;
+            } | {
+                id: string;
+                /** @enum {string} */
+                type: "reasoning";
+                content: {
+                    /** @enum {string} */
+                    type: "reasoning_text";
+                    text: string;
+                }[];
+            })[];
+            usage: {
+                input_tokens: number;
+                output_tokens: number;
+                total_tokens: number;
+            } & {
+                [key: string]: unknown;
+            };
+        } & {
+            [key: string]: unknown;
+        };
+        ResponseRequest: {
+            model: string;
+            input: string | ({
+                /** @enum {string|null} */
+                type?: "message" | null;
+                /** @enum {string} */
+                role: "user" | "system" | "developer" | "assistant";
+                content: string | {
+                    /** @enum {string} */
+                    type: "input_text" | "output_text" | "text";
+                    text: string;
+                }[];
+            } | {
+                /** @enum {string} */
+                type: "function_call";
+                call_id: string;
+                name: string;
+                arguments: string;
+            } | {
+                /** @enum {string} */
+                type: "function_call_output";
+                call_id: string;
+                output: string | {
+                    /** @enum {string} */
+                    type: "input_text" | "output_text" | "text";
+                    text: string;
+                }[];
+            } | {
+                /** @enum {string} */
+                type: "reasoning";
+            })[];
+            instructions?: string | null;
+            previous_response_id?: string | null;
+            /** @description Default: true */
+            store?: boolean | null;
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            max_output_tokens?: number | null;
+            temperature?: number | null;
+            top_p?: number | null;
+            top_logprobs?: number | null;
+            include?: "message.output_text.logprobs"[] | null;
+            text?: {
+                format?: {
+                    /** @enum {string} */
+                    type: "text";
+                } | {
+                    /** @enum {string} */
+                    type: "json_object";
+                } | {
+                    /** @enum {string} */
+                    type: "json_schema";
+                    name: string;
+                    schema: {
+                        [key: string]: unknown;
+                    };
+                    description?: string | null;
+                    strict?: boolean | null;
+                } | null;
+                verbosity?: null;
+            } | null;
+            tools?: {
+                /** @enum {string} */
+                type: "function";
+                name: string;
+                description?: string | null;
+                parameters?: {
+                    [key: string]: unknown;
+                } | null;
+                strict?: boolean | null;
+            }[] | null;
+            tool_choice?: ("none" | "auto" | "required") | {
+                /** @enum {string} */
+                type: "function";
+                name: string;
+            } | null;
+            parallel_tool_calls?: boolean | null;
+            /** @enum {string|null} */
+            truncation?: "disabled" | null;
+            chat_template_kwargs?: {
+                [key: string]: unknown;
+            } | null;
+            stream?: boolean | null;
+            anabranch?: components["schemas"]["AnabranchChatOptions"];
+        } & {
+            [key: string]: unknown;
+        };
+        TokenizeRequest: {
+            model: string;
+            prompt?: string | null;
+            /** @description Of a prompt. Default: true */
+            add_special_tokens?: boolean | null;
+            messages?: ({
+                /** @enum {string} */
+                role: "system" | "developer" | "user";
+                content: string | {
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                }[];
+                name?: string | null;
+            } | {
+                /** @enum {string} */
+                role: "assistant";
+                content?: string | {
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                }[] | null;
+                name?: string | null;
+                tool_calls?: {
+                    id: string;
+                    /** @enum {string|null} */
+                    type?: "function" | null;
+                    function: {
+                        name: string;
+                        arguments: string;
+                    };
+                }[] | null;
+                /** @description As it came with the answer; its texts in order are its content */
+                anabranch?: {
+                    parts?: components["schemas"]["AnswerPart"][] | null;
+                } | null;
+            } | {
+                /** @enum {string} */
+                role: "tool";
+                content: string | {
+                    /** @enum {string} */
+                    type: "text";
+                    text: string;
+                }[];
+                tool_call_id: string;
+            })[] | null;
+            tools?: {
+                /** @enum {string} */
+                type: "function";
+                function: {
+                    name: string;
+                    description?: string | null;
+                    /** @description A JSON Schema of an object; every call is valid for it */
+                    parameters?: {
+                        [key: string]: unknown;
+                    } | null;
+                    strict?: boolean | null;
+                };
+            }[] | null;
+            /** @description More of what the model's chat template is given */
+            chat_template_kwargs?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description Of messages. Default: true */
+            add_generation_prompt?: boolean | null;
+            return_token_strs?: boolean | null;
+        } & {
+            [key: string]: unknown;
+        };
+        DetokenizeRequest: {
+            model: string;
+            tokens: number[];
+        } & {
+            [key: string]: unknown;
+        };
         Model: {
             id: string;
             /** @enum {string} */
@@ -1197,6 +1751,609 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["TextCompletion"];
                     "text/event-stream": string;
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    post_v1_messages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model": "smollm2:branching",
+                 *       "max_tokens": 500,
+                 *       "messages": [
+                 *         {
+                 *           "role": "user",
+                 *           "content": "What are three tips for staying healthy?"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            /** @description A message, or with `stream` its events as server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    post_v1_messages_count_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model": "smollm2",
+                 *       "messages": [
+                 *         {
+                 *           "role": "user",
+                 *           "content": "What is a river?"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MessageCountRequest"];
+            };
+        };
+        responses: {
+            /** @description The tokens, as an answer's usage will count them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        input_tokens: number;
+                    };
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    post_v1_responses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model": "smollm2:branching",
+                 *       "input": "What are three tips for staying healthy?"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ResponseRequest"];
+            };
+        };
+        responses: {
+            /** @description A response, or with `stream` its events as server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_v1_responses_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it was given */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    delete_v1_responses_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone; responses that follow it stay */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        id: string;
+                        /** @enum {string} */
+                        object: "response";
+                        /** @enum {boolean} */
+                        deleted: true;
+                    };
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    post_v1_tokenize: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model": "smollm2",
+                 *       "prompt": "The capital of Norway is"
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenizeRequest"];
+            };
+        };
+        responses: {
+            /** @description Their ids, as an answer to the prompt has them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        count: number;
+                        max_model_len: number;
+                        tokens: number[];
+                        token_strs: string[] | null;
+                    };
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    post_v1_detokenize: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model": "smollm2",
+                 *       "tokens": [
+                 *         504,
+                 *         3575
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["DetokenizeRequest"];
+            };
+        };
+        responses: {
+            /** @description The text, special tokens included */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        prompt: string;
+                    };
                 };
             };
             /** @description A field is missing, wrong or not supported; `param` names it */

@@ -62,7 +62,7 @@ describe.each(cases)("%s %s", (method, path) => {
 
   it("says what an under-scoped key is not for", async () => {
     const { id, key } = await makeKey("access");
-    const inference = method === "POST";
+    const inference = method === "POST" || path.startsWith("/v1/responses");
     await change(id, { scopes: [inference ? "usage" : "inference"] });
     const status = await ask(bearer(key));
     if (isOperators(path)) expect(status).toBe(401);

@@ -39,6 +39,8 @@ export interface AnswerKey {
   /** null if temperature 0 makes it irrelevant. */
   seed: string | null;
   stop: readonly string[];
+  stopTokenIds: readonly number[];
+  ignoreEos: boolean;
   /** What the answer may say. */
   constraint: Canonical;
   sampling: { readonly [name: string]: Canonical };

@@ -323,6 +323,8 @@ describe("the cache key", () => {
     maxTokens: 10,
     n: 1,
     seed: "1",
+    stopTokenIds: [],
+    ignoreEos: false,
     stop: [],
     constraint: null,
     sampling: { temperature: 1, topP: 1 },

@@ -29,7 +29,11 @@ export async function findModel(
 }
 
 export function checkPromptSize(
-  { promptBytes, promptField, branchBytes }: AnswerRequest,
+  {
+    promptBytes,
+    promptField,
+    branchBytes,
+  }: Pick<AnswerRequest, "promptBytes" | "promptField" | "branchBytes">,
   { contextTokens }: Model,
 ): void {
   if (contextTokens === 0) return;

@@ -5,7 +5,7 @@ import type { Settings } from "./parameters.ts";
 export interface AnswerRequest {
   /** Of the completion, as clients see it. */
   id: string;
-  endpoint: "chat.completions" | "completions";
+  endpoint: "chat.completions" | "completions" | "messages" | "responses";
   model: string;
   input: NonNullable<WorkerRequest["input"]>;
   /** What the client calls its prompt: `messages` or `prompt`. */

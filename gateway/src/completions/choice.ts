@@ -2,11 +2,12 @@
 
 import { AnswerDocument, LaneEventError } from "@anabranch/shared/answer-document.ts";
 import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
-import type {
-  Event,
-  Finished,
-  GenerateResponse,
-  TokenLogprob,
+import {
+  type Event,
+  type Finished,
+  type GenerateResponse,
+  Thinking,
+  type TokenLogprob,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { type ToolFormat, toolFormatOf } from "@anabranch/shared/tool-formats.ts";
 import type { AnswerChange } from "../aggregation/presenter.ts";
@@ -39,9 +40,11 @@ export class Choice {
   readonly #source: Source;
   readonly #log: GenerateResponse[] = [];
   readonly #cancelled = new AbortController();
+  #begun = false;
   #promptTokens = 0;
   #cachedTokens = 0;
   #toolFormat = "";
+  #thinking = Thinking.UNSPECIFIED;
   #finished: Finished | undefined;
   #stream: AnswerStream | null;
 
@@ -60,6 +63,21 @@ export class Choice {
   /** How its calls of tools are written; undefined if it has none. */
   get toolFormat(): ToolFormat | undefined {
     return toolFormatOf(this.#toolFormat);
+  }
+
+  /** Whether its text may begin with what the model thinks. */
+  get thinking(): Thinking {
+    return this.#thinking;
+  }
+
+  /** Whether the facts of its beginning are known. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** The stop string that ended it; empty if none did. */
+  get stopString(): string {
+    return this.#finished?.stopString ?? "";
   }
 
   /** Why it ended. */
@@ -136,6 +154,8 @@ export class Choice {
         this.#promptTokens = event.value.promptTokens;
         this.#cachedTokens = event.value.cachedTokens;
         this.#toolFormat = event.value.toolFormat;
+        this.#thinking = event.value.thinking;
+        this.#begun = true;
       }
       this.#tally.add(each);
       const change = this.document.apply(event);

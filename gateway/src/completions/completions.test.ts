@@ -509,8 +509,14 @@ describe("the OpenAPI document", () => {
       "/v1/chat/completions",
       "/v1/classify",
       "/v1/completions",
+      "/v1/detokenize",
+      "/v1/messages",
+      "/v1/messages/count_tokens",
       "/v1/models",
       "/v1/models/{model}",
+      "/v1/responses",
+      "/v1/responses/{id}",
+      "/v1/tokenize",
       "/v1/usage",
     ]);
   });

@@ -105,6 +105,8 @@ export class Decoding {
       tenant: caller.tenantId,
       key: caller.keyId,
       stop: settings.stop,
+      stopTokenIds: settings.stopTokenIds,
+      ignoreEos: settings.ignoreEos,
       ...(settings.constraint && { constraint: settings.constraint }),
     };
   }

@@ -15,7 +15,7 @@ import type { AnswerRequest } from "./answer-request.ts";
 import type { Choice } from "./choice.ts";
 import { openAnswer } from "./open-answer.ts";
 import type { Settings } from "./parameters.ts";
-import type { ChoiceRenderer, Renderer } from "./renderer.ts";
+import type { Renderer } from "./renderer.ts";
 
 /**
  * A whole answer that takes longer than this sends its head and then blanks, so that no proxy gives up on the
@@ -32,6 +32,8 @@ function answerHeaders(answer: Answer, contentType: string): Record<string, stri
     ...answer.usage.reservation.headers,
   };
 }
+
+const done = "data: [DONE]\n\n";
 
 const late = Symbol("late");
 const after = (ms: number) => scheduler.wait(ms).then((): typeof late => late);
@@ -62,7 +64,7 @@ function deliverStream(
   context: TenantContext,
   ended: () => Promise<void>,
 ): Response {
-  const events = new EventStream(context.signal);
+  const events = new EventStream(context.signal, { named: renderer.named });
   context.waitUntil(pump(answer, renderer, settings, context, events).finally(ended));
   const headers = answerHeaders(answer, "text/event-stream; charset=utf-8");
   return new Response(events.body, { headers: { ...headers, "x-accel-buffering": "no" } });
@@ -77,44 +79,46 @@ async function pump(
 ): Promise<void> {
   events.left.addEventListener("abort", () => answer.cancel());
   try {
-    await answer.complete((choice) =>
-      pumpChoice(choice, answer, rendererFor(choice, renderer), settings, events),
-    );
+    await answer.complete((choice) => pumpChoice(choice, answer, renderer, settings, events));
     await events.flush();
     if (events.left.aborted) return record(answer, 499, context);
     record(answer, 200, context);
-    if (settings.includeUsage) await events.send([renderer.usage(answer.counts)]);
-    await events.sendText("data: [DONE]\n\n");
+    const ending = renderer.ending(answer.counts);
+    await renderer.keep?.();
+    if (renderer.named && ending[0]) {
+      ending[0] = withClassification(ending[0], answer.usage, settings);
+    }
+    await events.send(ending);
+    if (!renderer.named) await events.sendText(done);
   } catch (error) {
     if (events.left.aborted) return record(answer, 499, context);
     const failure = answer.cutBy ?? asApiError(error);
     record(answer, failure.status, context);
-    await events.send([failure.body]);
-    await events.sendText("data: [DONE]\n\n");
+    await events.send([renderer.failure(failure, true)]);
+    if (!renderer.named) await events.sendText(done);
   } finally {
     await events.close();
   }
 }
 
-const rendererFor = (choice: Choice, renderer: Renderer): ChoiceRenderer =>
-  renderer.choice(choice.index, () => choice.toolFormat);
-
 /** Sends one choice's chunks, from its opening to its finish reason. */
 async function pumpChoice(
   choice: Choice,
   { usage }: Answer,
-  renderer: ChoiceRenderer,
+  { named, choice: rendererOf }: Renderer,
   settings: Settings,
   events: EventStream,
 ): Promise<void> {
   const presenter: Presenter = settings.lanes
     ? new LanesPresenter()
     : new OrderedPresenter(choice.document);
-  const opening = renderer.opening(presenter.openingMark);
-  if (opening) await events.send([opening]);
+  const renderer = rendererOf(choice.index, choice);
+  let opened = false;
   let stoppedIn: AnswerRun | null = null;
   for await (const changes of choice.steps()) {
     if (events.left.aborted) return;
+    if (choice.begun && !opened) await events.send(renderer.opening(presenter.openingMark));
+    opened ||= choice.begun;
     const fragments = changes.flatMap((change) => presenter.push(change));
     if (fragments.length > 0) usage.firstText();
     await events.send(fragments.flatMap((fragment) => renderer.fragment(fragment)));
@@ -124,8 +128,10 @@ async function pumpChoice(
     }
   }
   const closing = renderer.closing(choice.reason, presenter.closingMark?.(stoppedIn));
-  const last = closing.pop() ?? {};
-  closing.push(choice.index === 0 ? withClassification(last, usage, settings) : last);
+  const last = closing.at(-1);
+  if (last && choice.index === 0 && !named) {
+    closing[closing.length - 1] = withClassification(last, usage, settings);
+  }
   await events.send(closing);
 }
 
@@ -148,10 +154,13 @@ async function deliverWhole(
   if (first !== late) {
     context.waitUntil(ended());
     context.signal.removeEventListener("abort", leave);
-    if (first.failure) return first.failure.toResponse();
+    if (first.failure) {
+      const { status, headers } = first.failure;
+      return Response.json(renderer.failure(first.failure, false), { status, headers });
+    }
     return new Response(first.text, { headers });
   }
-  const body = new EventStream(context.signal, " ");
+  const body = new EventStream(context.signal, { keepAlive: " " });
   body.left.addEventListener("abort", leave);
   context.waitUntil(
     whole
@@ -184,9 +193,11 @@ async function collect(
     });
     record(answer, 200, context);
     const choices = answer.choices.map((choice) =>
-      rendererFor(choice, renderer).whole(choice.document, choice.reason),
+      renderer.choice(choice.index, choice).whole(choice.document, choice.reason),
     );
-    const body = withClassification(renderer.whole(choices, answer.counts), answer.usage, settings);
+    const whole = renderer.whole(choices, answer.counts);
+    await renderer.keep?.();
+    const body = withClassification(whole, answer.usage, settings);
     return { text: JSON.stringify(body), failure: null };
   } catch (error) {
     const failure = answer.cutBy ?? asApiError(error);

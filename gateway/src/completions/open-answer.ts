@@ -86,7 +86,7 @@ class Opening {
     if (idempotent) {
       const fingerprint = await this.#answerKey();
       // Every retry gets the answer under the same id.
-      const sameId = `${id.slice(0, id.indexOf("-"))}-${idempotent.slice(0, 32)}`;
+      const sameId = id.slice(0, id.search(/[-_]/) + 1) + idempotent.slice(0, 32);
       return this.#share(idempotent, fingerprint, sameId);
     }
     const { settings } = this.#request;
@@ -122,6 +122,8 @@ class Opening {
       n: settings.n,
       seed,
       stop: settings.stop,
+      stopTokenIds: settings.stopTokenIds,
+      ignoreEos: settings.ignoreEos,
       constraint: JSON.parse(JSON.stringify(settings.constraint ?? null)),
       sampling: JSON.parse(JSON.stringify(sampling)),
       input: JSON.parse(JSON.stringify(input)),

@@ -22,6 +22,8 @@ export const options = z.object({
 });
 
 const maxChoices = 8;
+const maxStopTokens = 64;
+const longestSeed = 2n ** 63n;
 
 export const parameters = {
   model: z.string().min(1),
@@ -35,8 +37,24 @@ export const parameters = {
   logit_bias: z
     .record(z.string().regex(/^\d{1,9}$/, "keys are token ids"), z.number().min(-100).max(100))
     .nullish(),
-  seed: z.int().nullish(),
+  seed: z
+    .union([
+      z.int(),
+      z
+        .bigint()
+        .min(-longestSeed)
+        .max(longestSeed - 1n),
+    ])
+    .nullish()
+    .openapi({ type: "integer", format: "int64" }),
   stop: z.union([z.string().min(1), list(z.string().min(1), 4)]).nullish(),
+  stop_token_ids: list(z.int().min(0).max(4_294_967_295), maxStopTokens)
+    .nullish()
+    .openapi({ description: "End the answer, besides the model's own" }),
+  ignore_eos: z
+    .boolean()
+    .nullish()
+    .openapi({ description: "The model's own end tokens are not sampled" }),
   n: z.int().min(1).max(maxChoices, `at most ${maxChoices} choices are supported`).nullish(),
   max_tokens: z.int().min(1).max(2_147_483_647).nullish(),
   stream: z.boolean().nullish(),
@@ -66,6 +84,8 @@ export interface Settings {
   n: number;
   seed: bigint | null;
   stop: string[];
+  stopTokenIds: number[];
+  ignoreEos: boolean;
   mode: "serial" | "parallel" | "auto";
   /** 0: the dialect's cap. */
   maxBranches: number;
@@ -125,6 +145,8 @@ export function settingsOf(
     n: fields.n ?? 1,
     seed: seed === null ? null : BigInt.asUintN(64, BigInt(seed)),
     stop: typeof stop === "string" ? [stop] : stop,
+    stopTokenIds: fields.stop_token_ids ?? [],
+    ignoreEos: fields.ignore_eos ?? false,
     mode: options.mode ?? "auto",
     maxBranches: options.max_branches ?? 0,
     cache: options.cache ?? "use",
@@ -151,6 +173,9 @@ export function effectiveSampling(
   };
 }
 
+/** Fields of either endpoint that would change the answer but are not implemented. */
+export const unsupportedParameters = ["min_tokens", "use_beam_search"];
+
 /** Refuses fields of OpenAI's API that would change the answer but are not implemented. */
 export function refuseUnsupported(fields: object, names: readonly string[]): void {
   for (const name of names) {
@@ -159,6 +184,7 @@ export function refuseUnsupported(fields: object, names: readonly string[]): voi
       value === undefined ||
       value === null ||
       value === false ||
+      value === 0 ||
       (Array.isArray(value) && value.length === 0);
     if (!unset) throw badField(name, `'${name}' is not supported.`, "unsupported_parameter");
   }

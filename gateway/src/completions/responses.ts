@@ -73,6 +73,10 @@ export const chatCompletion = z
           role: z.literal("assistant"),
           content: z.string().nullable().openapi({ description: "null if there are only calls" }),
           refusal: z.null(),
+          reasoning_content: z
+            .string()
+            .optional()
+            .openapi({ description: "What the model thinks first, as its template marks it" }),
           tool_calls: z.array(toolCall).optional(),
           anabranch: z.object({
             parts: z.array(answerPart),

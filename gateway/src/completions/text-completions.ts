@@ -10,7 +10,13 @@ import type { AnswerRequest } from "./answer-request.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { textLogprobs } from "./logprobs.ts";
 
-import { options, parameters, refuseUnsupported, settingsOf } from "./parameters.ts";
+import {
+  options,
+  parameters,
+  refuseUnsupported,
+  settingsOf,
+  unsupportedParameters,
+} from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { textCompletion } from "./responses.ts";
 
@@ -36,7 +42,7 @@ const body = z
   })
   .openapi("CompletionRequest");
 
-const unsupported = ["echo", "suffix"];
+const unsupported = [...unsupportedParameters, "suffix", "echo", "prompt_logprobs"];
 
 type Body = z.output<typeof body>;
 
@@ -99,7 +105,7 @@ const textRenderer: RendererOf = (
         ...(mark ? { anabranch: mark } : {}),
       });
       return {
-        opening: () => null,
+        opening: () => [],
         fragment: ({ text, logprobs, mark }) => [
           chunk(text, logprobs.length > 0 ? shown(logprobs) : null, null, mark),
         ],
@@ -110,7 +116,9 @@ const textRenderer: RendererOf = (
         },
       };
     },
-    usage: (counts) => ({ ...head, choices: [], usage: usageBlock(counts) }),
+    named: false,
+    ending: (counts) => (includeUsage ? [{ ...head, choices: [], usage: usageBlock(counts) }] : []),
+    failure: (error) => error.body,
     whole: (choices, counts) => ({ ...head, choices, usage: usageBlock(counts) }),
   };
 };

@@ -1,6 +1,8 @@
+import { Thinking } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { toolFormats } from "@anabranch/shared/tool-formats.ts";
 import { describe, expect, it } from "vitest";
-import { readToolCalls, ToolCallReader } from "./tool-call-reader.ts";
+import { readAnswer } from "./answer-reader.ts";
+import { ToolCallReader } from "./tool-call-reader.ts";
 
 const { hermes, llama3, mistral } = toolFormats;
 
@@ -49,11 +51,9 @@ describe("a stream with calls", () => {
       expect(said, `in pieces of ${size}`).toBe(content);
       expect(calls).toEqual(names.map((name) => [name, given]));
     }
-    const whole = readToolCalls(text, format, "a");
+    const whole = readAnswer(text, { toolFormat: format, thinking: Thinking.UNSPECIFIED }, "a");
     expect(whole.content).toBe(content);
-    expect(whole.calls.map((call) => call.function)).toEqual(
-      names.map((name) => ({ name, arguments: given })),
-    );
+    expect(whole.calls).toMatchObject(names.map((name) => ({ name, arguments: given })));
   });
 
   it("that is cut says what it has", () => {

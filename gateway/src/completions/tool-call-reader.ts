@@ -2,7 +2,7 @@
 import { hash } from "@anabranch/shared/hash.ts";
 import type { ToolFormat } from "@anabranch/shared/tool-formats.ts";
 
-/** One bit of an answer. */
+/** One bit of what an answer says and calls. */
 export type ToolBit =
   | { content: string }
   | { call: number; id: string; name: string }
@@ -145,23 +145,4 @@ export class ToolCallReader {
     this.#state = "name";
     return true;
   }
-}
-
-/** A whole answer: its text, and its calls as OpenAI has them. */
-export function readToolCalls(text: string, format: ToolFormat, answer: string) {
-  const reader = new ToolCallReader(format, answer);
-  let content = "";
-  const calls: { id: string; type: "function"; function: { name: string; arguments: string } }[] =
-    [];
-  for (const bit of [...reader.push(text), ...reader.end()]) {
-    if ("content" in bit) content += bit.content;
-    else if ("name" in bit) {
-      const { id, name } = bit;
-      calls.push({ id, type: "function", function: { name, arguments: "" } });
-    } else {
-      const call = calls[bit.call];
-      if (call) call.function.arguments += bit.arguments;
-    }
-  }
-  return { content, calls };
 }

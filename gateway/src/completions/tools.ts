@@ -9,8 +9,8 @@ import { badField } from "../api-error.ts";
 import { list } from "../http/list.ts";
 import type { Settings } from "./parameters.ts";
 
-const maxTools = 128;
-const toolName = z.string().regex(/^[\w-]{1,64}$/, "1 to 64 letters, digits, - and _");
+export const maxTools = 128;
+export const toolName = z.string().regex(/^[\w-]{1,64}$/, "1 to 64 letters, digits, - and _");
 
 const tool = z.object({
   type: z.literal("function", "only functions"),

@@ -75,6 +75,23 @@ function refuseEncoded(request: Request): void {
   );
 }
 
+/** A seed that may be no exact number of JavaScript. */
+const longSeed = /"seed"\s*:\s*-?\d{16}/;
+
+/** The JSON value of `text`, with its own `seed` as a bigint if it is an integer that a number can't hold. */
+function parseWithSeed(text: string): unknown {
+  const seeds = new Map<unknown, bigint>();
+  const value: unknown = JSON.parse(text, function (key, found, context?: { source: string }) {
+    const source = context?.source ?? "";
+    if (key === "seed" && !Number.isSafeInteger(found) && /^-?\d{1,30}$/.test(source)) {
+      seeds.set(this, BigInt(source));
+    }
+    return found;
+  });
+  const seed = seeds.get(value);
+  return seed === undefined ? value : { ...(value as object), seed };
+}
+
 async function readJson(request: Request): Promise<unknown> {
   refuseEncoded(request);
   const bytes = await readBytes(request);
@@ -86,7 +103,7 @@ async function readJson(request: Request): Promise<unknown> {
     throw new ApiError(400, "The request body is not valid UTF-8.", { code: "invalid_utf8" });
   }
   try {
-    return JSON.parse(text);
+    return longSeed.test(text) ? parseWithSeed(text) : JSON.parse(text);
   } catch {
     throw new ApiError(400, "We could not parse the JSON body of your request.", {
       code: "invalid_json",

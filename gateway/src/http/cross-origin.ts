@@ -26,7 +26,7 @@ export const crossOrigin: MiddlewareHandler<AppEnv> = async (c, next) => {
   if (!origins) return await next();
   return await cors({
     origin: (origin) => allowed(origins, origin),
-    allowMethods: ["GET", "POST"],
+    allowMethods: ["GET", "POST", "DELETE"],
     exposeHeaders: exposed,
     maxAge: maxAgeSeconds,
   })(c, next);

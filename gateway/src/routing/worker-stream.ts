@@ -83,7 +83,7 @@ async function attempt(
 
 /** Request fields that only a worker can check, because it knows the model. */
 const workerFields = [
-  ...["logit_bias", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"],
+  ...["logit_bias", "stop_token_ids", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"],
   ...["response_format", "guided_regex", "guided_choice", "tools"],
 ];
 
@@ -91,7 +91,7 @@ const workerFields = [
 const branchField = /^anabranch\.branches\[\d+\]/;
 
 /** A refusal that every other worker would repeat; null for any other error. */
-function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiError | null {
+export function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiError | null {
   const [branch] = branchField.exec(rawMessage) ?? [];
   if (code === Code.OutOfRange) {
     return badField(branch ?? promptField, rawMessage, "context_length_exceeded");

@@ -13,14 +13,22 @@ export class EventStream {
   readonly #left = new AbortController();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #keepAlive: string;
+  readonly #named: boolean;
   #lastWrite = Date.now();
   /** What is written together once the write before has been taken. */
   #waiting = "";
   #flushing: Promise<void> | null = null;
   #closed = false;
 
-  /** `signal` is the request's; `keepAlive` is written during silence. */
-  constructor(signal: AbortSignal, keepAlive = ": keep-alive\n\n") {
+  /**
+   * `signal` is the request's; `keepAlive` is written during silence; `named`: an event's name is the `type` of its
+   * data.
+   */
+  constructor(
+    signal: AbortSignal,
+    { keepAlive = ": keep-alive\n\n", named = false }: { keepAlive?: string; named?: boolean } = {},
+  ) {
+    this.#named = named;
     const { readable, writable } = new IdentityTransformStream();
     this.body = readable;
     this.#keepAlive = keepAlive;
@@ -42,7 +50,11 @@ export class EventStream {
   /** Writes one event per chunk, in a single write. Resolves when there is room for more. */
   async send(chunks: readonly object[]): Promise<void> {
     if (chunks.length === 0) return;
-    await this.sendText(chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join(""));
+    const lines = chunks.map((chunk) => {
+      const name = this.#named && "type" in chunk ? `event: ${chunk.type}\n` : "";
+      return `${name}data: ${JSON.stringify(chunk)}\n\n`;
+    });
+    await this.sendText(lines.join(""));
   }
 
   async sendText(text: string): Promise<void> {

@@ -1,18 +1,21 @@
-// One object per tenant: the limits of its keys, and its usage rows on their way to D1.
+// One object per tenant: the limits of its keys, its usage rows on their way to D1, and the responses that it keeps.
 import { DurableObject } from "cloudflare:workers";
 import type { Holder, Limits } from "../limits/limits.ts";
 import { type Reserved, type Settlement, SpendingWindow } from "../limits/window.ts";
+import { type KeptResponse, ResponseStore } from "../responses/response-store.ts";
 import { UsageOutbox } from "../usage/outbox.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
 
 export class TenantObject extends DurableObject<{ DB: D1Database }> {
   readonly #window: SpendingWindow;
   readonly #outbox: UsageOutbox;
+  readonly #responses: ResponseStore;
 
   constructor(state: DurableObjectState, env: { DB: D1Database }) {
     super(state, env);
     this.#window = new SpendingWindow(state.storage.sql);
     this.#outbox = new UsageOutbox(state.storage, env.DB);
+    this.#responses = new ResponseStore(state.storage.sql);
   }
 
   reserve(
@@ -50,7 +53,26 @@ export class TenantObject extends DurableObject<{ DB: D1Database }> {
     await this.#outbox.flush();
   }
 
+  /** False if it is too large to keep. Its request's usage sets the alarm that expires it. */
+  keepResponse(id: string, kept: KeptResponse): boolean {
+    return this.#responses.put(id, kept);
+  }
+
+  /** Null if there is none. */
+  keptResponse(id: string): KeptResponse | null {
+    return this.#responses.get(id);
+  }
+
+  /** False if there is none. */
+  removeResponse(id: string): boolean {
+    return this.#responses.remove(id);
+  }
+
   override async alarm(): Promise<void> {
     await this.#outbox.onAlarm();
+    this.#responses.expire();
+    const next = this.#responses.nextExpiry;
+    const { storage } = this.ctx;
+    if (next && (await storage.getAlarm()) === null) await storage.setAlarm(next);
   }
 }

@@ -29,6 +29,7 @@ function common(request: GenerateRequest, name: string) {
     max_tokens: request.maxTokens,
     seed: seedOf(request),
     ...(stop.length > 0 && { stop }),
+    ...(request.stopTokenIds.length > 0 && { stop_token_ids: request.stopTokenIds }),
     ...given({ ignore_eos: request.ignoreEos }, false),
     ...(sampling && {
       temperature: sampling.temperature,
@@ -67,7 +68,7 @@ function options(request: GenerateRequest, branches: readonly DeclaredBranch[]) 
 
 function chatCall(
   request: GenerateRequest,
-  { messages, branches }: ChatInput,
+  { messages, branches, templateArguments }: ChatInput,
   name: string,
   lanes: boolean,
 ) {
@@ -81,6 +82,7 @@ function chatCall(
         ...{ role, content },
         ...(speaker !== "" && { name: speaker }),
       })),
+      ...(templateArguments !== "" && { chat_template_kwargs: JSON.parse(templateArguments) }),
       ...(sampling?.logprobs && { logprobs: true, top_logprobs: sampling.topLogprobs }),
       ...(lanes && { anabranch: options(request, branches) }),
     },

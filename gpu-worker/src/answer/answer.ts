@@ -19,6 +19,7 @@ import {
   type StageOpened,
   StageOpenedSchema,
   StartedSchema,
+  type Thinking,
   type TokenLogprob,
   TokenLogprobSchema,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
@@ -35,6 +36,8 @@ export interface RequestFacts {
   promptTokenIds: number[];
   /** How its calls of tools are written; absent: it has none. */
   toolFormat?: string;
+  /** Absent: it does not begin with the model's thinking. */
+  thinking?: Thinking;
 }
 
 export class Answer {
@@ -183,9 +186,9 @@ export class Answer {
     if (stopLane === undefined) {
       return create(FinishedSchema, { reason, ...(usage && { usage }) });
     }
-    const { visibleTokens } = this.#filter;
+    const { visibleTokens, stopString } = this.#filter;
     return create(FinishedSchema, {
-      ...{ reason: FinishReason.STOP, stopLane },
+      ...{ reason: FinishReason.STOP, stopLane, stopString },
       ...(usage && { usage: { ...usage, visibleTokens } }),
     });
   }

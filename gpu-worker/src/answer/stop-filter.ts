@@ -38,18 +38,22 @@ function pendingSuffix(text: string, stops: readonly string[]): number {
 }
 
 /**
- * Start of the first stop string to be complete in `text`, among those that end after `after`, or -1.
+ * The first stop string to be complete in `text`, and its start, among those that end after `after`, or null.
  * Of two that end together the longer one counts, so the result does not depend on token boundaries.
  */
-function firstStop(text: string, stops: readonly string[], after: number): number {
-  let first = -1;
+function firstStop(
+  text: string,
+  stops: readonly string[],
+  after: number,
+): { at: number; stop: string } | null {
+  let first: { at: number; stop: string } | null = null;
   let firstEnd = Number.POSITIVE_INFINITY;
   for (const stop of stops) {
     const at = text.indexOf(stop, Math.max(0, after - stop.length + 1));
     if (at < 0) continue;
     const end = at + stop.length;
-    if (end < firstEnd || (end === firstEnd && at < first)) {
-      first = at;
+    if (end < firstEnd || (end === firstEnd && first && at < first.at)) {
+      first = { at, stop };
       firstEnd = end;
     }
   }
@@ -65,6 +69,7 @@ export class StopFilter {
   #before = ""; // the end of the text before the frontier, as far as a stop string can reach back
   /** The run in which a stop string ended the answer. */
   #stopRun: TextRun | undefined;
+  #stopString = "";
 
   /** Watches the text of `document`, which the caller drives. */
   constructor(document: AnswerDocument, stops: readonly string[]) {
@@ -76,6 +81,11 @@ export class StopFilter {
   /** The lane in which a stop string ended the answer. Known once every earlier lane is closed. */
   get stopLane(): number | undefined {
     return this.#stopRun?.lane;
+  }
+
+  /** The stop string that ended the answer; empty if none did. */
+  get stopString(): string {
+    return this.#stopString;
   }
 
   /** Appends the text that a visible token completes: its own, or also that of tokens before it. */
@@ -116,9 +126,10 @@ export class StopFilter {
       if (!run || !(run.accepted || run.void)) break;
       if (run.void) continue;
       const text = this.#before + run.text;
-      const stop = firstStop(text, this.#stops, this.#before.length);
-      if (stop >= 0) {
-        this.#stopRun = this.#releaseUpTo(stop - this.#before.length, out);
+      const first = firstStop(text, this.#stops, this.#before.length);
+      if (first) {
+        this.#stopString = first.stop;
+        this.#stopRun = this.#releaseUpTo(first.at - this.#before.length, out);
         return out;
       }
       this.#releaseUpTo(run.text.length - pendingSuffix(text, this.#stops), out);
@@ -128,8 +139,8 @@ export class StopFilter {
     // Later lanes run ahead. Each holds back what a stop string inside it could cut.
     for (const run of runs.slice(this.#frontier)) {
       if (run.void || (run === runs[this.#frontier] && run.accepted)) continue;
-      const stop = firstStop(run.text, this.#stops, 0);
-      const end = stop >= 0 ? stop : run.text.length - pendingSuffix(run.text, this.#stops);
+      const first = firstStop(run.text, this.#stops, 0);
+      const end = first?.at ?? run.text.length - pendingSuffix(run.text, this.#stops);
       this.#releaseRun(run, end, out);
     }
     return out;

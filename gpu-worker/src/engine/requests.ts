@@ -48,6 +48,7 @@ export function requestOf(
     choice: request.choice,
     priority: request.priority,
     cacheSalt: request.cacheSalt,
+    ...(request.stopTokenIds.length > 0 && { stopTokens: request.stopTokenIds }),
     ignoreEos: request.ignoreEos,
     deadlineMs: request.deadlineMs,
     ...(resume.length > 0 && {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
+import { Thinking } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { type ToolFormatName, toolFormats } from "@anabranch/shared/tool-formats.ts";
 import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
@@ -32,6 +33,9 @@ export interface ToolCall {
   /** JSON. */
   arguments: string;
 }
+
+/** More of what a chat template is given. `add_generation_prompt` is true unless it says otherwise. */
+export type TemplateArguments = Json;
 
 /** Input that can't become a prompt. The message is for the client. */
 export class PromptError extends Error {}
@@ -115,7 +119,7 @@ export class TextModel {
    */
   chat(messages: readonly Message[], tools: readonly Json[] = []): number[] {
     const quoted = new Quoted(this.#added, textIn(messages) + JSON.stringify(tools));
-    const prompt = this.#render(quoted.hideIn(messages), quoted.hideAll(tools));
+    const prompt = this.#render(quoted.hideIn(messages), { tools: quoted.hideAll(tools) });
     return this.#encodeQuoted(prompt, quoted, false);
   }
 
@@ -123,13 +127,18 @@ export class TextModel {
    * The same prompt as runs: an earlier answer with parts keeps the tokens and the structure that decoding
    * it produced. An answer that can't be structured is plain text.
    * @param tools as templates see them
+   * @param more of what the template is given
    * @throws PromptError as chat does
    */
-  conversation(messages: readonly Message[], tools: readonly Json[] = []): StructureRun[] {
+  conversation(
+    messages: readonly Message[],
+    tools: readonly Json[] = [],
+    more: TemplateArguments = {},
+  ): StructureRun[] {
     if (this.toolFormat === undefined) refuseTools(messages, tools);
-    const quoted = new Quoted(this.#added, textIn(messages) + JSON.stringify(tools));
+    const quoted = new Quoted(this.#added, textIn(messages) + JSON.stringify([tools, more]));
     const plain = quoted.hideIn(messages);
-    const shown = quoted.hideAll(tools);
+    const shown = { ...quoted.hideInside(more), tools: quoted.hideAll(tools) };
     const prompt = this.#render(plain, shown);
     const answers = messages.map(({ parts }) => this.#answerIds(parts ?? [], quoted));
     const builder = new RunBuilder();
@@ -147,10 +156,10 @@ export class TextModel {
     return [{ serial: this.#encodeQuoted(prompt, quoted, false) }];
   }
 
-  /** The ids of a plain text prompt, with the model's own start tokens. */
-  text(prompt: string): number[] {
+  /** The ids of a plain text prompt, with the model's own start tokens unless it is `bare`. */
+  text(prompt: string, bare = false): number[] {
     const quoted = new Quoted(this.#added, prompt);
-    return this.#encodeQuoted(quoted.hide(prompt), quoted, true);
+    return this.#encodeQuoted(quoted.hide(prompt), quoted, !bare);
   }
 
   /** The ids of trusted text: added tokens in it stay added tokens. */
@@ -182,6 +191,15 @@ export class TextModel {
       if (theirs.get(token) !== id) return token;
     }
     return undefined;
+  }
+
+  /** Whether an answer to this prompt may begin with the model's thinking, as its template marks it. */
+  thinkingAfter(prompt: readonly number[]): Thinking {
+    if (!this.files.chatTemplate?.text.includes("</think>")) return Thinking.UNSPECIFIED;
+    const end = this.decode(prompt.slice(-16)).trimEnd();
+    if (end.endsWith("<think>")) return Thinking.OPEN;
+    // It was told not to.
+    return end.endsWith("</think>") ? Thinking.UNSPECIFIED : Thinking.MARKED;
   }
 
   /** The digest of the model: the engine's, of weights and dialect, and that of the text files. */
@@ -225,17 +243,18 @@ export class TextModel {
     });
   }
 
-  #render(messages: readonly Rendered[], tools: unknown): string {
-    const template = tools ? this.#toolTemplate : this.#template;
+  #render(messages: readonly Rendered[], given: Json): string {
+    const template = given.tools ? this.#toolTemplate : this.#template;
     if (!template) {
       throw new PromptError("this model has no chat template; use /v1/completions");
     }
     try {
       return template.render({
-        messages,
         add_generation_prompt: true,
+        ...given,
+        messages,
         // As transformers does: templates ask whether they are none.
-        ...{ tools, documents: null },
+        documents: null,
         ...this.#specials,
       });
     } catch (error) {
@@ -260,7 +279,7 @@ export class TextModel {
   #around(
     prompt: string,
     plain: readonly Rendered[],
-    tools: unknown,
+    given: Json,
     answers: readonly (AnswerIds[] | null)[],
     quoted: Quoted,
   ): { text: string; answer: AnswerIds[] }[] {
@@ -270,7 +289,7 @@ export class TextModel {
     try {
       withSlots = this.#render(
         plain.map((each, i) => (answers[i] ? { ...each, content: quoted.slot(i) } : each)),
-        tools,
+        given,
       );
     } catch {
       return whole;
@@ -403,6 +422,10 @@ class Quoted {
   /** As a template sees them: null if there are none. */
   hideAll(tools: readonly Json[]): unknown {
     return tools.length === 0 ? null : this.#hideWithin(tools);
+  }
+
+  hideInside(given: Json): Json {
+    return this.#hideWithin(given) as Json;
   }
 
   /** Hides in all texts of a JSON value. */

@@ -179,6 +179,13 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
    * @generated from field: repeated uint32 grammar = 17;
    */
   grammar: number[];
+
+  /**
+   * end the answer, besides the model's own
+   *
+   * @generated from field: repeated uint32 stop_token_ids = 18;
+   */
+  stopTokenIds: number[];
 };
 
 /**

@@ -2,7 +2,7 @@
 // @generated from file anabranch/v1/lane_events.proto (package anabranch.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { CloseReason, FinishReason, Usage } from "./answer_pb.js";
 
@@ -53,6 +53,11 @@ export declare type Started = Message<"anabranch.v1.Started"> & {
    * @generated from field: string tool_format = 7;
    */
   toolFormat: string;
+
+  /**
+   * @generated from field: anabranch.v1.Thinking thinking = 8;
+   */
+  thinking: Thinking;
 };
 
 /**
@@ -299,6 +304,13 @@ export declare type Finished = Message<"anabranch.v1.Finished"> & {
    * @generated from field: optional uint32 stop_lane = 3;
    */
   stopLane?: number | undefined;
+
+  /**
+   * the one that ended the answer; empty: none did, or it is not known
+   *
+   * @generated from field: string stop_string = 4;
+   */
+  stopString: string;
 };
 
 /**
@@ -400,4 +412,37 @@ export declare type GenerateResponse = Message<"anabranch.v1.GenerateResponse"> 
  * Use `create(GenerateResponseSchema)` to create a new message.
  */
 export declare const GenerateResponseSchema: GenMessage<GenerateResponse>;
+
+/**
+ * Whether the answer may begin with the model's thinking, which `</think>` ends.
+ *
+ * @generated from enum anabranch.v1.Thinking
+ */
+export enum Thinking {
+  /**
+   * not as this model and prompt have it
+   *
+   * @generated from enum value: THINKING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * if its text begins with `<think>`
+   *
+   * @generated from enum value: THINKING_MARKED = 1;
+   */
+  MARKED = 1,
+
+  /**
+   * it does: the prompt ends with `<think>`
+   *
+   * @generated from enum value: THINKING_OPEN = 2;
+   */
+  OPEN = 2,
+}
+
+/**
+ * Describes the enum anabranch.v1.Thinking.
+ */
+export declare const ThinkingSchema: GenEnum<Thinking>;
 

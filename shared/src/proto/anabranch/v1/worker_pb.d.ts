@@ -193,6 +193,13 @@ export declare type ChatInput = Message<"anabranch.v1.ChatInput"> & {
    * @generated from field: bool one_tool_call = 6;
    */
   oneToolCall: boolean;
+
+  /**
+   * more of what the template is given: a JSON object, or empty
+   *
+   * @generated from field: string template_arguments = 7;
+   */
+  templateArguments: string;
 };
 
 /**
@@ -418,6 +425,13 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: anabranch.v1.Constraint constraint = 20;
    */
   constraint?: Constraint | undefined;
+
+  /**
+   * end the answer, besides the model's own
+   *
+   * @generated from field: repeated uint32 stop_token_ids = 21;
+   */
+  stopTokenIds: number[];
 };
 
 /**
@@ -594,6 +608,111 @@ export declare type Load = Message<"anabranch.v1.Load"> & {
 export declare const LoadSchema: GenMessage<Load>;
 
 /**
+ * @generated from message anabranch.v1.TokenizeRequest
+ */
+export declare type TokenizeRequest = Message<"anabranch.v1.TokenizeRequest"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * @generated from oneof anabranch.v1.TokenizeRequest.input
+   */
+  input: {
+    /**
+     * @generated from field: anabranch.v1.ChatInput chat = 2;
+     */
+    value: ChatInput;
+    case: "chat";
+  } | {
+    /**
+     * @generated from field: string text = 3;
+     */
+    value: string;
+    case: "text";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * a text without the model's start tokens; a chat without the beginning of an answer
+   *
+   * @generated from field: bool bare = 4;
+   */
+  bare: boolean;
+
+  /**
+   * what each token says by itself, too
+   *
+   * @generated from field: bool texts = 5;
+   */
+  texts: boolean;
+};
+
+/**
+ * Describes the message anabranch.v1.TokenizeRequest.
+ * Use `create(TokenizeRequestSchema)` to create a new message.
+ */
+export declare const TokenizeRequestSchema: GenMessage<TokenizeRequest>;
+
+/**
+ * @generated from message anabranch.v1.TokenizeResponse
+ */
+export declare type TokenizeResponse = Message<"anabranch.v1.TokenizeResponse"> & {
+  /**
+   * @generated from field: repeated uint32 token_ids = 1;
+   */
+  tokenIds: number[];
+
+  /**
+   * @generated from field: repeated string texts = 2;
+   */
+  texts: string[];
+};
+
+/**
+ * Describes the message anabranch.v1.TokenizeResponse.
+ * Use `create(TokenizeResponseSchema)` to create a new message.
+ */
+export declare const TokenizeResponseSchema: GenMessage<TokenizeResponse>;
+
+/**
+ * @generated from message anabranch.v1.DetokenizeRequest
+ */
+export declare type DetokenizeRequest = Message<"anabranch.v1.DetokenizeRequest"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * @generated from field: repeated uint32 token_ids = 2;
+   */
+  tokenIds: number[];
+};
+
+/**
+ * Describes the message anabranch.v1.DetokenizeRequest.
+ * Use `create(DetokenizeRequestSchema)` to create a new message.
+ */
+export declare const DetokenizeRequestSchema: GenMessage<DetokenizeRequest>;
+
+/**
+ * @generated from message anabranch.v1.DetokenizeResponse
+ */
+export declare type DetokenizeResponse = Message<"anabranch.v1.DetokenizeResponse"> & {
+  /**
+   * @generated from field: string text = 1;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message anabranch.v1.DetokenizeResponse.
+ * Use `create(DetokenizeResponseSchema)` to create a new message.
+ */
+export declare const DetokenizeResponseSchema: GenMessage<DetokenizeResponse>;
+
+/**
  * @generated from message anabranch.v1.DescribeRequest
  */
 export declare type DescribeRequest = Message<"anabranch.v1.DescribeRequest"> & {
@@ -744,6 +863,24 @@ export declare const Worker: GenService<{
     methodKind: "unary";
     input: typeof DescribeRequestSchema;
     output: typeof DescribeResponseSchema;
+  },
+  /**
+   * The ids that a prompt has, rendered as for an answer, and the text of ids. Nothing is decoded.
+   *
+   * @generated from rpc anabranch.v1.Worker.Tokenize
+   */
+  tokenize: {
+    methodKind: "unary";
+    input: typeof TokenizeRequestSchema;
+    output: typeof TokenizeResponseSchema;
+  },
+  /**
+   * @generated from rpc anabranch.v1.Worker.Detokenize
+   */
+  detokenize: {
+    methodKind: "unary";
+    input: typeof DetokenizeRequestSchema;
+    output: typeof DetokenizeResponseSchema;
   },
   /**
    * Serves another LoRA adapter, as the model "MODEL:NAME", while requests run.

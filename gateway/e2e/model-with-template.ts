@@ -1,0 +1,29 @@
+// The small model with another chat template, in a folder of its own.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+/** The text of a template of gpu-worker/test/chat-templates. */
+export const knownTemplate = (file: string): string =>
+  readFileSync(path(`../../gpu-worker/test/chat-templates/${file}`), "utf8");
+
+export class TemplateModels {
+  readonly #folder = mkdtempSync(join(tmpdir(), "anabranch-templates-"));
+
+  /** Its folder. */
+  make(name: string, template: string): string {
+    const model = join(this.#folder, name);
+    cpSync(path("../../models/small"), model, { recursive: true });
+    const config = JSON.parse(readFileSync(join(model, "tokenizer_config.json"), "utf8"));
+    const given = { ...config, chat_template: template, bos_token: "<|endoftext|>" };
+    writeFileSync(join(model, "tokenizer_config.json"), JSON.stringify(given));
+    return model;
+  }
+
+  remove(): void {
+    rmSync(this.#folder, { recursive: true });
+  }
+}

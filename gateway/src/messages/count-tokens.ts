@@ -1,0 +1,36 @@
+// POST /v1/messages/count_tokens
+import { z } from "@hono/zod-openapi";
+import { withNames } from "../api-error.ts";
+import { chatRequest } from "../completions/chat-request.ts";
+import { refuseUnsupported } from "../completions/parameters.ts";
+import { readBody } from "../http/body.ts";
+import { jsonBody, tenantRoute } from "../http/route.ts";
+import { tokensOf } from "../tokens/tokens-of.ts";
+import { fieldNames, promptChat, promptFields, unsupported } from "./message-body.ts";
+
+const body = z.looseObject(promptFields).openapi("MessageCountRequest");
+
+export const countTokens = tenantRoute({
+  method: "post",
+  path: "/v1/messages/count_tokens",
+  summary: "How many tokens the prompt of a message has",
+  request: jsonBody(body, {
+    ...{ model: "smollm2", messages: [{ role: "user", content: "What is a river?" }] },
+  }),
+  response: {
+    description: "The tokens, as an answer's usage will count them",
+    schema: z.object({ input_tokens: z.int() }),
+  },
+  async handle(context) {
+    const fields = await readBody(context.request, body);
+    refuseUnsupported(fields, unsupported);
+    const origin = { id: "", endpoint: "messages", promptField: "messages" } as const;
+    try {
+      const request = chatRequest(promptChat(fields), origin);
+      const { tokenIds } = await tokensOf(request, {}, context);
+      return { input_tokens: tokenIds.length };
+    } catch (error) {
+      throw withNames(error, fieldNames);
+    }
+  },
+});

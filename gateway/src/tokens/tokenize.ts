@@ -1,0 +1,85 @@
+// POST /v1/tokenize
+import { z } from "@hono/zod-openapi";
+import { badField } from "../api-error.ts";
+import { chatBody, chatRequest } from "../completions/chat-request.ts";
+import { readBody } from "../http/body.ts";
+import { jsonBody, tenantRoute } from "../http/route.ts";
+import { type Prompt, tokensOf } from "./tokens-of.ts";
+
+const { messages, tools, chat_template_kwargs } = chatBody.shape;
+
+const body = z
+  .looseObject({
+    model: z.string().min(1),
+    prompt: z.string().nullish(),
+    add_special_tokens: z
+      .boolean()
+      .nullish()
+      .openapi({ description: "Of a prompt. Default: true" }),
+    messages: messages.nullish(),
+    tools,
+    chat_template_kwargs,
+    add_generation_prompt: z
+      .boolean()
+      .nullish()
+      .openapi({ description: "Of messages. Default: true" }),
+    return_token_strs: z.boolean().nullish(),
+  })
+  .openapi("TokenizeRequest");
+
+type Body = z.output<typeof body>;
+
+const encoder = new TextEncoder();
+
+function promptOf(fields: Body): { prompt: Prompt; bare: boolean } {
+  const { model, prompt: text, messages } = fields;
+  if (typeof text === "string" && messages) {
+    throw badField("messages", "'messages' can't be used with 'prompt'.");
+  }
+  if (messages) {
+    const origin = { id: "", endpoint: "chat.completions", promptField: "messages" } as const;
+    const { tools, chat_template_kwargs } = fields;
+    const prompt = chatRequest({ model, messages, tools, chat_template_kwargs }, origin);
+    return { prompt, bare: fields.add_generation_prompt === false };
+  }
+  if (typeof text !== "string") {
+    throw badField("prompt", "'prompt' or 'messages' is needed.", "missing_required_parameter");
+  }
+  return {
+    prompt: {
+      ...{ model, promptField: "prompt", branchBytes: [] },
+      input: { case: "text", value: text },
+      promptBytes: encoder.encode(text).byteLength,
+    },
+    bare: fields.add_special_tokens === false,
+  };
+}
+
+export const tokenize = tenantRoute({
+  method: "post",
+  path: "/v1/tokenize",
+  summary: "The tokens of a prompt",
+  request: jsonBody(body, { model: "smollm2", prompt: "The capital of Norway is" }),
+  response: {
+    description: "Their ids, as an answer to the prompt has them",
+    schema: z.object({
+      count: z.int(),
+      max_model_len: z.int(),
+      tokens: z.array(z.int()),
+      token_strs: z.array(z.string()).nullable(),
+    }),
+  },
+  async handle(context) {
+    const fields = await readBody(context.request, body);
+    const { prompt, bare } = promptOf(fields);
+    const asked = { bare, texts: fields.return_token_strs ?? false };
+    const { tokenIds, texts, model } = await tokensOf(prompt, asked, context);
+    return {
+      count: tokenIds.length,
+      max_model_len: model.contextTokens,
+      tokens: tokenIds,
+      // Part of a character is a replacement character.
+      token_strs: asked.texts ? texts : null,
+    };
+  },
+});
