@@ -166,6 +166,7 @@ async function* generate(
     cacheSalt: request.cacheSalt,
     ignoreEos: request.ignoreEos,
     priority: request.priority,
+    maxTimePerTokenMs: request.maxTimePerTokenMs,
     ...(request.resume && { modelDigest: text.engineDigest(request.resume.modelDigest) }),
     ...input,
   });

@@ -50,6 +50,7 @@ export function requestOf(
     cacheSalt: request.cacheSalt,
     ignoreEos: request.ignoreEos,
     deadlineMs: request.deadlineMs,
+    maxTimePerTokenMs: request.maxTimePerTokenMs,
     ...(resume.length > 0 && {
       log: resume.map(({ lane, tokenIds, closed, accepted }) => ({
         ...{ lane, closed, accepted },

@@ -418,6 +418,13 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: anabranch.v1.Constraint constraint = 20;
    */
   constraint?: Constraint | undefined;
+
+  /**
+   * How long a step should take at most, where branches are scheduled by slack; 0: as the worker says.
+   *
+   * @generated from field: double max_time_per_token_ms = 21;
+   */
+  maxTimePerTokenMs: number;
 };
 
 /**
