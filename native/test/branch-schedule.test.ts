@@ -106,7 +106,7 @@ describe("the branch schedule", () => {
       }
       for (const schedule of schedules) {
         // With KV for few of them, so that requests are preempted.
-        for (const kvMib of [32, 0.06]) {
+        for (const kvMib of [32, 0.125]) {
           const { answers, load } = await answersOf(
             { model, kvMib, prefillRows: 7, ...schedule },
             requests,
@@ -131,7 +131,7 @@ describe("the branch schedule", () => {
     const requests = asks(7, 30);
     const whole = await answersOf({ model }, requests);
     for (const schedule of schedules) {
-      const serving = new Serving({ model, kvMib: 0.06, ...schedule });
+      const serving = new Serving({ model, kvMib: 0.125, ...schedule });
       let cancelled = 0;
       const answers = await Promise.all(
         requests.map((request, i) => {
@@ -166,7 +166,9 @@ describe("the branch schedule", () => {
         const resumed = steps.slice(0, -1).map(async (_, at) => {
           const before = steps.slice(0, at + 1).flat();
           if (!before.some(({ kind }) => kind === "token")) return;
-          const lengths = byLane(before).slice(1).map(({ length }) => length);
+          const lengths = byLane(before)
+            .slice(1)
+            .map(({ length }) => length);
           uneven += Number(Math.max(...lengths) > Math.min(...lengths) + 3);
           const serving = others[at % others.length] as Serving;
           const again = await serving.answer({ ...request, log: logOf(before) });

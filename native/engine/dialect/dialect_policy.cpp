@@ -67,8 +67,8 @@ class DialectPolicy final : public DecodingPolicy {
       if (request.finished()) return;
     }
     join_if_closed(request, events);
-    const bool ends = request.tree().in_stage() ? independent_lanes(request).empty()
-                                                : request.remaining() < 1;
+    const bool ends =
+        request.tree().in_stage() ? independent_lanes(request).empty() : request.remaining() < 1;
     if (ends) request.finish(FinishReason::kLength);
   }
 

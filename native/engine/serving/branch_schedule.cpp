@@ -90,9 +90,9 @@ std::vector<BranchSchedule::Candidate> BranchSchedule::candidates_of(
   return out;
 }
 
-BranchSchedule::Chosen BranchSchedule::choose(
-    const std::vector<std::shared_ptr<Request>>& requests, int max_rows, int prefill,
-    int max_prefill, const StepTimeModel& model) {
+BranchSchedule::Chosen BranchSchedule::choose(const std::vector<std::shared_ptr<Request>>& requests,
+                                              int max_rows, int prefill, int max_prefill,
+                                              const StepTimeModel& model) {
   ++steps_;
   std::vector<Candidate> candidates = candidates_of(requests);
   Chosen out;

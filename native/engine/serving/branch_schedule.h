@@ -23,8 +23,8 @@ struct BranchScheduleOptions {
   double max_time_per_token = 0;  // seconds, for requests without a limit of their own; 0: none
 };
 
-/// Of "eager", "off" (one lane of an answer), "cap:N" or "slack"; empty is "eager". Throws Error for
-/// another text.
+/// Of "eager", "off" (one lane of an answer), "cap:N" or "slack"; empty is "eager". Throws Error
+/// for another text.
 BranchScheduleOptions branch_schedule_of(const std::string& text);
 
 class BranchSchedule {
@@ -56,8 +56,7 @@ class BranchSchedule {
     bool leads = false;  // its answer
     bool chosen = false;
   };
-  std::vector<Candidate> candidates_of(
-      const std::vector<std::shared_ptr<Request>>& requests) const;
+  std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<Request>>& requests) const;
   void add_candidates(const std::shared_ptr<Request>& request, bool leads,
                       std::vector<Candidate>& out) const;
   double limit_of(const Request& request) const;

@@ -290,8 +290,7 @@ StepWork Scheduler::build_batch() {
       branches_.choose(order, max_rows, pending, options_.prefill_rows, step_time_);
   int room = max_rows;
   for (const auto& request : chosen) {
-    if (request->running() && free_blocks_for(*request, room))
-      room -= add_to_batch(*request, room);
+    if (request->running() && free_blocks_for(*request, room)) room -= add_to_batch(*request, room);
   }
   work.decode_rows = max_rows - room;
   counters_.decode_rows += static_cast<std::uint64_t>(work.decode_rows);

@@ -23,9 +23,9 @@
 namespace anabranch {
 
 struct SchedulerOptions {
-  int max_running = 64;   // requests decoded at once
-  int max_queue = 256;    // requests waiting to be admitted
-  int prefill_rows = 0;   // maximum prompt tokens per step; 0: the backend's default
+  int max_running = 64;  // requests decoded at once
+  int max_queue = 256;   // requests waiting to be admitted
+  int prefill_rows = 0;  // maximum prompt tokens per step; 0: the backend's default
   BranchScheduleOptions branches;
   bool validate = false;  // check the invariants after every step
 };
@@ -39,13 +39,13 @@ struct LoadSnapshot {
   int kv_total = 0;
   std::uint64_t steps = 0;
   std::uint64_t decode_rows = 0;
-  std::uint64_t prefill_rows = 0;  // of prompts, and of preempted requests
-  std::uint64_t decode_steps = 0;  // steps without prefill rows,
-  double decode_seconds = 0;       // and their time
-  double prefill_seconds = 0;      // time of steps with prefill rows
-  double bytes_read = 0;           // weights and KV, each once per step
-  std::uint64_t held_lanes = 0;    // lanes that waited while siblings decoded, summed over steps
-  double predicted_seconds = 0;    // of steps, as predicted before each,
+  std::uint64_t prefill_rows = 0;    // of prompts, and of preempted requests
+  std::uint64_t decode_steps = 0;    // steps without prefill rows,
+  double decode_seconds = 0;         // and their time
+  double prefill_seconds = 0;        // time of steps with prefill rows
+  double bytes_read = 0;             // weights and KV, each once per step
+  std::uint64_t held_lanes = 0;      // lanes that waited while siblings decoded, summed over steps
+  double predicted_seconds = 0;      // of steps, as predicted before each,
   double misprediction_seconds = 0;  // and by how much their times differed from that
   double scheduling_seconds = 0;     // of steps, neither in the forward pass nor in sampling
   std::uint64_t preemptions = 0;
