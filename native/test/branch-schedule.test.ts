@@ -1,8 +1,7 @@
-// Which lanes decode in a step: whatever is chosen, answers are the same to the bit.
+// Which lanes decode in a step: whichever do, answers are the same to the bit.
 import { describe, expect, it } from "vitest";
 import type { EngineEvent, EngineOptions, EngineRequest } from "../src/index.ts";
 import {
-  type Answer,
   branching,
   byLane,
   eager,
@@ -62,7 +61,7 @@ const models = [
     caps: { branches: 4, title_tokens: 3, branch_tokens: 20, stages: 3 },
     resume: "max",
   }),
-];
+] as const;
 
 /** Requests whose stages, branches and budgets differ. */
 function asks(seed: number, count: number): Ask[] {
@@ -127,7 +126,7 @@ describe("the branch schedule", () => {
   });
 
   it("a cancelled answer is the beginning of the whole one, and leaves no block", async () => {
-    const model = models[0] as string;
+    const [model] = models;
     const requests = asks(7, 30);
     const whole = await answersOf({ model }, requests);
     for (const schedule of schedules) {
@@ -240,7 +239,7 @@ describe("the branch schedule", () => {
 });
 
 /** Replay gives no log-probabilities. */
-function withoutLogprobs({ events }: Pick<Answer, "events">) {
+function withoutLogprobs({ events }: { events: readonly EngineEvent[] }) {
   return told(
     events.map((event) => {
       if (event.kind === "token") {

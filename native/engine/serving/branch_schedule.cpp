@@ -90,17 +90,17 @@ std::vector<BranchSchedule::Candidate> BranchSchedule::candidates_of(
   return out;
 }
 
-BranchSchedule::Chosen BranchSchedule::choose(const std::vector<std::shared_ptr<Request>>& requests,
-                                              int max_rows, int prefill, int max_prefill,
-                                              const StepTimeModel& model) {
+BranchSchedule::Selection BranchSchedule::select(
+    const std::vector<std::shared_ptr<Request>>& requests, int max_rows, int prefill,
+    int max_prefill, const StepTimeModel& model) {
   ++steps_;
   std::vector<Candidate> candidates = candidates_of(requests);
-  Chosen out;
+  Selection out;
   int room = max_rows;
   double limit = std::numeric_limits<double>::infinity();
-  std::unordered_map<std::uint64_t, int> lanes;  // chosen, by group
-  const auto choose = [&](Candidate& candidate) {
-    candidate.chosen = true;
+  std::unordered_map<std::uint64_t, int> lanes;  // selected, by group
+  const auto select = [&](Candidate& candidate) {
+    candidate.selected = true;
     room -= std::min(room, candidate.rows);
     out.work.decode_rows = max_rows - room;
     out.work.kv_tokens += candidate.kv_tokens;
@@ -110,14 +110,15 @@ BranchSchedule::Chosen BranchSchedule::choose(const std::vector<std::shared_ptr<
   for (Candidate& candidate : candidates) {
     // The exception: a fork may have more opening tokens than a whole batch holds.
     const bool fits = candidate.rows <= room || (candidate.rows > max_rows && room == max_rows);
-    if (candidate.leads && fits) choose(candidate);
+    if (candidate.leads && fits) select(candidate);
   }
   prefill = std::min({prefill, max_prefill, room});
   if (out.work.decode_rows > 0) prefill = model.max_prefill_rows(out.work, prefill);
 
   std::vector<Candidate*> others;
   for (Candidate& candidate : candidates) {
-    if (!candidate.chosen && lanes.contains(candidate.request->group)) others.push_back(&candidate);
+    if (!candidate.selected && lanes.contains(candidate.request->group))
+      others.push_back(&candidate);
   }
   std::ranges::stable_sort(others, std::ranges::greater{}, [](const Candidate* candidate) {
     return lane_of(*candidate->request, candidate->lane).waited;
@@ -138,15 +139,15 @@ BranchSchedule::Chosen BranchSchedule::choose(const std::vector<std::shared_ptr<
                          (model.seconds(more) > 0 && model.seconds(more) <= allowed);
       if (!slack && trials-- <= 0) continue;
     }
-    choose(*candidate);
+    select(*candidate);
   }
   for (Candidate& candidate : candidates) {
     Lane& lane = lane_of(*candidate.request, candidate.lane);
-    lane.held = !candidate.chosen && !candidate.whole;
-    lane.waited = candidate.chosen ? 0 : lane.waited + 1;
-    held_lanes_ += candidate.chosen ? 0 : 1;
+    lane.held = !candidate.selected && !candidate.whole;
+    lane.waited = candidate.selected ? 0 : lane.waited + 1;
+    held_lanes_ += candidate.selected ? 0 : 1;
     const bool listed = !out.requests.empty() && out.requests.back() == candidate.request;
-    if (candidate.chosen && !listed) out.requests.push_back(candidate.request);
+    if (candidate.selected && !listed) out.requests.push_back(candidate.request);
   }
   return out;
 }

@@ -31,16 +31,16 @@ class BranchSchedule {
  public:
   explicit BranchSchedule(const BranchScheduleOptions& options) : options_(options) {}
 
-  struct Chosen {
+  struct Selection {
     std::vector<std::shared_ptr<Request>> requests;  // that decode, in the order given
     StepWork work;
   };
-  /// Chooses among the lanes of `requests`, in the order in which they are to be served, that have
-  /// nothing to prefill; sets Lane::held of the others. The lanes chosen need at most `room` rows,
-  /// or one request needs more than `max_rows` and is alone. `prefill` are tokens to be prefilled
-  /// besides, in steps of at most `max_prefill`.
-  Chosen choose(const std::vector<std::shared_ptr<Request>>& requests, int max_rows, int prefill,
-                int max_prefill, const StepTimeModel& model);
+  /// Selects among the lanes of `requests`, in the order in which they are to be served, that have
+  /// nothing to prefill; sets Lane::held of the others. The selected lanes need at most `room`
+  /// rows, or one request needs more than `max_rows` and is alone. `prefill` are tokens to be
+  /// prefilled besides, in steps of at most `max_prefill`.
+  Selection select(const std::vector<std::shared_ptr<Request>>& requests, int max_rows, int prefill,
+                   int max_prefill, const StepTimeModel& model);
 
   /// Lanes that were held back, summed over steps.
   std::uint64_t held_lanes() const { return held_lanes_; }
@@ -54,7 +54,7 @@ class BranchSchedule {
     int rows = 0;
     double kv_tokens = 0;
     bool leads = false;  // its answer
-    bool chosen = false;
+    bool selected = false;
   };
   std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<Request>>& requests) const;
   void add_candidates(const std::shared_ptr<Request>& request, bool leads,

@@ -286,10 +286,10 @@ StepWork Scheduler::build_batch() {
                    [](const auto& a, const auto& b) { return a->last_step < b->last_step; });
   int pending = 0;
   for (const auto& request : order) pending += request->tree().pending_prefill();
-  auto [chosen, work] =
-      branches_.choose(order, max_rows, pending, options_.prefill_rows, step_time_);
+  auto [selected, work] =
+      branches_.select(order, max_rows, pending, options_.prefill_rows, step_time_);
   int room = max_rows;
-  for (const auto& request : chosen) {
+  for (const auto& request : selected) {
     if (request->running() && free_blocks_for(*request, room)) room -= add_to_batch(*request, room);
   }
   work.decode_rows = max_rows - room;
