@@ -13,7 +13,8 @@ double true_seconds(const StepWork& work) {
   return 0.03 + 0.001 * work.decode_rows + 0.0004 * work.prefill_rows + 2e-7 * work.kv_tokens;
 }
 
-/// Steps with 1 to 12 decode rows, some beside prefill; every 17th takes `disturbance` times as long.
+/// Steps with 1 to 12 decode rows, some beside prefill; every 17th takes `disturbance` times as
+/// long.
 StepTimeModel fitted(int steps, double disturbance) {
   StepTimeModel model;
   for (int i = 0; i < steps; ++i) {
