@@ -1,16 +1,12 @@
 // npm run bench -- load: the latency that clients of a busy engine see.
 import { availableParallelism } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
-import {
-  type Dtype,
-  dtypes,
-  type EngineEvent,
-  type EngineRequest,
-  type StructureRun,
-} from "@anabranch/native";
-import { integer, integers, oneOf } from "@anabranch/shared/cli/options.ts";
+import { type Dtype, dtypes, type EngineEvent } from "@anabranch/native";
+import { decimal, integer, integers, oneOf } from "@anabranch/shared/cli/options.ts";
 import { Random } from "@anabranch/training/random.ts";
-import { EngineClient, tokenCount } from "./engine-client.ts";
+import { EngineClient } from "./engine-client.ts";
+import { type GoodputFigures, goodputTable, measureGoodput } from "./goodput.ts";
+import { kvTokens, type Request, randomRequest } from "./load-requests.ts";
 import { type Quantiles, quantiles } from "./quantiles.ts";
 import { randomCheckpoint } from "./random-checkpoint.ts";
 import { columns, type Machine, round, say, thisMachine } from "./report.ts";
@@ -29,13 +25,24 @@ seed decides all sizes.
    p99 beside the prompt over the p50 alone (the project requires at most 3).
 3. Delay of timers on Node's event loop with an idle engine, a busy engine, and a busy engine while
    JavaScript computes half of the time; and the time of an engine step meanwhile.
+4. Goodput of branch schedules: requests arrive at random, and each meets a limit or does not: on its time
+   per token, from its first to its last, in multiples of that of one serial stream alone. Goodput is the
+   tokens of requests that met it, a second. All schedules get the same requests at the same times; slack
+   knows the limit. The defaults are a trial. A measurement:
+   --parts goodput --loads 0.25,0.5,1,2,4,8 --arrivals 200 --answer-scale 1
 
+  --parts LIST     which of loops, prompt, delay and goodput (default: all)
   --shape NAME     ${shapeNames.join(", ")} (default qwen2.5-0.5b)
   --dtype TYPE     ${dtypes.join(", ")} (default bf16)
   --clients LIST   numbers of concurrent clients (default 1,4,16,64)
   --requests N     requests per client (default 2)
   --streams N      streams of part 2 (default 4)
   --prompt N       tokens of the long prompt (default 4000)
+  --loads LIST     of part 4: arrivals in the time that the mean request takes alone (default 1,4)
+  --arrivals N     of part 4: requests of each run (default 6)
+  --limits LIST    of part 4: limits in quiet times per token (default 1.5,2,3)
+  --cap N          of part 4: lanes of an answer in the schedule cap (default 2)
+  --answer-scale X of part 4: lengths of prompts and answers, 1 as in part 1 (default 0.15)
   --threads N      engine threads (default: all cores but one, as in a worker)
   --seed N         decides all sizes (default 1)
   --json           print one JSON value to stdout
@@ -72,32 +79,14 @@ interface LoopDelay {
 export interface LoadFigures {
   machine: Machine;
   model: { shape: string; dtype: string; backend: string };
-  closed_loop: ClosedLoop[];
-  long_prompt: LongPromptFigures;
-  event_loop: { idle: LoopDelay; engine_busy: LoopDelay; both_busy: LoopDelay };
+  closed_loop?: ClosedLoop[];
+  long_prompt?: LongPromptFigures;
+  event_loop?: { idle: LoopDelay; engine_busy: LoopDelay; both_busy: LoopDelay };
+  goodput?: GoodputFigures;
 }
 
-type Request = Omit<EngineRequest, "id">;
-
-/** A length from `min` to `max`, uniform in its logarithm. */
-const logUniform = (random: Random, min: number, max: number): number =>
-  Math.round(min * (max / min) ** random.float());
-
-/** A prompt and the structure of its answer, in sizes typical of chat. */
-function randomRequest(random: Random, vocabulary: number): Request {
-  const tokens = (n: number) => Array.from({ length: n }, () => random.int(0, vocabulary - 1));
-  const prompt = tokens(logUniform(random, 64, 512));
-  const script: StructureRun[] = [{ serial: [...prompt, ...tokens(logUniform(random, 16, 96))] }];
-  if (random.chance(0.6)) {
-    const branches = random.int(2, 6);
-    script.push(
-      { serial: tokens(5 * branches + 1) },
-      { parallel: Array.from({ length: branches }, () => tokens(logUniform(random, 24, 128))) },
-      { serial: tokens(logUniform(random, 8, 48)) },
-    );
-  }
-  return { prompt, script };
-}
+const parts = ["loops", "prompt", "delay", "goodput"] as const;
+type Part = (typeof parts)[number];
 
 /** When the steps of one answer brought tokens, in milliseconds. */
 class TokenTimes {
@@ -259,7 +248,7 @@ function startComputing(): () => void {
 async function measureEventLoop(
   client: EngineClient,
   { streams, shape }: Settings,
-): Promise<LoadFigures["event_loop"]> {
+): Promise<NonNullable<LoadFigures["event_loop"]>> {
   const idle = await loopDelay(
     client,
     () => new Promise<void>((resolve) => setTimeout(resolve, 2000)),
@@ -285,6 +274,12 @@ interface Settings {
   prompt: number;
   threads: number;
   seed: number;
+  parts: Part[];
+  loads: number[];
+  arrivals: number;
+  limits: number[];
+  cap: number;
+  answerScale: number;
 }
 
 export const subject = defineSubject({
@@ -296,6 +291,12 @@ export const subject = defineSubject({
     requests: { type: "string", default: "2" },
     streams: { type: "string", default: "4" },
     prompt: { type: "string", default: "4000" },
+    parts: { type: "string", default: parts.join(",") },
+    loads: { type: "string", default: "1,4" },
+    arrivals: { type: "string", default: "6" },
+    limits: { type: "string", default: "1.5,2,3" },
+    cap: { type: "string", default: "2" },
+    "answer-scale": { type: "string", default: "0.15" },
     threads: { type: "string", default: String(Math.max(1, availableParallelism() - 1)) },
     seed: { type: "string", default: "1" },
   },
@@ -311,41 +312,63 @@ export const subject = defineSubject({
       prompt: integer("prompt", values.prompt, 1, shape.max_position_embeddings - 1),
       threads: integer("threads", values.threads, 1, 1024),
       seed: integer("seed", values.seed, 0, 2 ** 32 - 1),
+      parts: values.parts.split(",").map((part) => oneOf("parts", part, parts)),
+      loads: values.loads.split(",").map((load) => decimal("loads", load, 0.001, 1000)),
+      arrivals: integer("arrivals", values.arrivals, 1, 100_000),
+      limits: values.limits.split(",").map((limit) => decimal("limits", limit, 1, 1000)),
+      cap: integer("cap", values.cap, 1, 999),
+      answerScale: decimal("answer-scale", values["answer-scale"], 0.05, 10),
     });
   },
   table,
 });
 
 async function measureLoad(settings: Settings): Promise<LoadFigures> {
-  const client = openClient(settings);
-  try {
-    return await measureAll(client, settings);
-  } finally {
-    client.engine.close();
+  const { parts, shapeName, dtype, threads } = settings;
+  const figures: LoadFigures = {
+    machine: thisMachine(threads),
+    model: { shape: shapeName, dtype, backend: "" },
+  };
+  if (parts.some((part) => part !== "goodput")) {
+    const client = openClient(settings);
+    try {
+      await measureOneEngine(client, settings, figures);
+    } finally {
+      client.engine.close();
+    }
   }
+  if (parts.includes("goodput")) {
+    figures.goodput = await measureGoodput(settings);
+    figures.model.backend = figures.goodput.backend;
+  }
+  return figures;
 }
 
-async function measureAll(client: EngineClient, settings: Settings): Promise<LoadFigures> {
-  const { shapeName, dtype, streams, prompt, threads } = settings;
-  const { backend } = client.engine.info();
-  say(`serving on ${backend}`);
-  const loops: ClosedLoop[] = [];
-  for (const count of settings.clients) {
-    const figures = await closedLoop(client, requestsOf(settings, count), count);
-    say(`  ${count} clients: ${figures.tokens_s.toFixed(1)} tokens/s`);
-    loops.push(figures);
+/** Parts 1 to 3. */
+async function measureOneEngine(
+  client: EngineClient,
+  settings: Settings,
+  figures: LoadFigures,
+): Promise<void> {
+  const { parts, streams, prompt } = settings;
+  figures.model.backend = client.engine.info().backend;
+  say(`serving on ${figures.model.backend}`);
+  if (parts.includes("loops")) {
+    figures.closed_loop = [];
+    for (const count of settings.clients) {
+      const loop = await closedLoop(client, requestsOf(settings, count), count);
+      say(`  ${count} clients: ${loop.tokens_s.toFixed(1)} tokens/s`);
+      figures.closed_loop.push(loop);
+    }
   }
-  say(`prefilling ${prompt} tokens beside ${streams} streams`);
-  const longPrompt = await measureLongPrompt(client, settings);
-  say("watching the event loop");
-  const eventLoop = await measureEventLoop(client, settings);
-  return {
-    machine: thisMachine(threads),
-    model: { shape: shapeName, dtype, backend },
-    closed_loop: loops,
-    long_prompt: longPrompt,
-    event_loop: eventLoop,
-  };
+  if (parts.includes("prompt")) {
+    say(`prefilling ${prompt} tokens beside ${streams} streams`);
+    figures.long_prompt = await measureLongPrompt(client, settings);
+  }
+  if (parts.includes("delay")) {
+    say("watching the event loop");
+    figures.event_loop = await measureEventLoop(client, settings);
+  }
 }
 
 /** The requests of `clients` clients; those of fewer clients are the first of them. */
@@ -359,11 +382,7 @@ function requestsOf({ seed, requestsPerClient, shape }: Settings, clients: numbe
 function openClient(settings: Settings): EngineClient {
   const { shapeName, shape, dtype, threads, streams, prompt } = settings;
   const maxClients = Math.max(...settings.clients);
-  const largest = requestsOf(settings, maxClients)
-    .map(({ script }) => tokenCount(script ?? []) + 9 * 16)
-    .sort((a, b) => b - a)
-    .slice(0, Math.min(maxClients, 64))
-    .reduce((sum, n) => sum + n, 0);
+  const largest = kvTokens(requestsOf(settings, maxClients), maxClients);
   const tokens = Math.max(largest, streams * (streamLength(prompt) + 128) + prompt + 64);
   const folder = randomCheckpoint(shapeName);
   say(`loading ${folder} in ${dtype}`);
@@ -378,27 +397,29 @@ function openClient(settings: Settings): EngineClient {
 
 function table(f: LoadFigures): string {
   const ms = ({ p50, p99 }: Quantiles) => [p50.toFixed(1), p99.toFixed(1)];
-  const rows = f.closed_loop.map((row) => [
+  const rows = (f.closed_loop ?? []).map((row) => [
     String(row.clients),
     row.tokens_s.toFixed(1),
     ...ms(row.ttft_ms),
     ...ms(row.itl_ms),
   ]);
   const head = ["clients", "tokens/s", "ttft p50", "p99", "itl p50", "p99 ms"];
-  const lines = columns([head, ...rows]);
   const { long_prompt: long, event_loop: loop } = f;
   const delay = (name: string, { delay_ms, step_ms }: LoopDelay) =>
     `  ${name.padEnd(22)}p50 ${delay_ms.p50.toFixed(2)} ms, p99 ${delay_ms.p99.toFixed(2)} ms${step_ms === null ? "" : `; ${step_ms.toFixed(1)} ms per step`}`;
-  return `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads of ${f.machine.cores}
-${lines.join("\n")}
-
-${long.streams} streams, itl alone: p50 ${long.quiet_ms.p50.toFixed(1)} ms, p99 ${long.quiet_ms.p99.toFixed(1)} ms
+  const texts = [
+    `${f.model.shape} on ${f.model.backend}, ${f.machine.threads} threads of ${f.machine.cores}`,
+    f.closed_loop && columns([head, ...rows]).join("\n"),
+    long &&
+      `${long.streams} streams, itl alone: p50 ${long.quiet_ms.p50.toFixed(1)} ms, p99 ${long.quiet_ms.p99.toFixed(1)} ms
   beside a prompt of ${long.prompt_tokens} tokens: p50 ${long.beside_ms.p50.toFixed(1)} ms, p99 ${long.beside_ms.p99.toFixed(1)} ms, ${long.p99_over_quiet_p50.toFixed(2)} × the quiet p50
-  its own first token after ${(long.prompt_ttft_ms / 1000).toFixed(1)} s
-
-the event loop's delay
+  its own first token after ${(long.prompt_ttft_ms / 1000).toFixed(1)} s`,
+    loop &&
+      `the event loop's delay
 ${delay("idle engine", loop.idle)}
 ${delay("busy engine", loop.engine_busy)}
-${delay("busy engine, busy loop", loop.both_busy)}
-`;
+${delay("busy engine, busy loop", loop.both_busy)}`,
+    f.goodput && goodputTable(f.goodput),
+  ];
+  return `${texts.filter(Boolean).join("\n\n")}\n`;
 }

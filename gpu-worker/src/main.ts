@@ -43,6 +43,7 @@ const { args, path, model, samplingDefaults, adapters, texts } = await prepare()
 // A GPU refuses adapters.
 const device = args.device === "auto" && adapters.length > 0 ? "cpu" : args.device;
 const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
+const { branchSchedule, maxTimePerTokenMs } = args;
 
 const engine = new EngineSupervisor(
   {
@@ -63,6 +64,7 @@ const engine = new EngineSupervisor(
       ...(maxContext === undefined ? {} : { maxContext }),
       ...(maxRunning === undefined ? {} : { maxRunning }),
       ...(maxQueue === undefined ? {} : { maxQueue }),
+      ...{ branchSchedule, maxTimePerTokenMs },
     },
   },
   (model) => state.models.find(model)?.text,

@@ -54,6 +54,26 @@ const counters: readonly [name: string, help: string, read: Read][] = [
     ({ counters }) => counters?.bytesRead,
   ],
   [
+    "held_lanes_total",
+    "Lanes that waited while others of their answer decoded, summed over steps",
+    ({ counters }) => counters?.heldLanes,
+  ],
+  [
+    "predicted_seconds_total",
+    "Time of steps as predicted before each",
+    ({ counters }) => counters?.predictedSeconds,
+  ],
+  [
+    "misprediction_seconds_total",
+    "By how much the times of steps differed from the predicted ones",
+    ({ counters }) => counters?.mispredictionSeconds,
+  ],
+  [
+    "scheduling_seconds_total",
+    "Time of steps outside of the forward pass and sampling",
+    ({ counters }) => counters?.schedulingSeconds,
+  ],
+  [
     "preemptions_total",
     "Requests preempted because KV cache blocks ran out",
     ({ counters }) => counters?.preemptions,

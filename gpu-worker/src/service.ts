@@ -177,6 +177,7 @@ async function* generate(
     stopTokenIds: request.stopTokenIds,
     ignoreEos: request.ignoreEos,
     priority: request.priority,
+    maxTimePerTokenMs: request.maxTimePerTokenMs,
     ...(request.resume && { modelDigest: text.engineDigest(request.resume.modelDigest) }),
     ...input,
   });

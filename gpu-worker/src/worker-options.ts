@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { type Dtype, dtypes } from "@anabranch/native";
 import { readCommandLine } from "@anabranch/shared/cli/command.ts";
-import { integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
 import { type AdapterSource, parseAdapter } from "./model/adapter-source.ts";
 import { modelHelp } from "./model/locate.ts";
 import { poolToken } from "./pool-token.ts";
@@ -33,6 +33,10 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --max-context N     longest prompt and answer together (default: the model's context)
   --max-running N     requests decoded at once (default 64)
   --max-queue N       requests waiting (default 256)
+  --branch-schedule MODE   which lanes of an answer decode in a step: eager (all), off (one), cap:N (at most N)
+                      or slack (those that keep the step within --max-time-per-token-ms, or what a request
+                      asks for) (default eager)
+  --max-time-per-token-ms N   how long a step should take at most, for slack (default: no limit)
   --default-max-tokens N   completion tokens if a request names no limit (default 1024)
   --sampling-defaults FROM   temperature, top_p, top_k, min_p and repetition_penalty of requests that name
                       none: model (its generation_config.json or GGUF metadata) or none (default model)
@@ -66,6 +70,8 @@ export interface WorkerOptions {
   maxContext: number | undefined;
   maxRunning: number | undefined;
   maxQueue: number | undefined;
+  branchSchedule: string;
+  maxTimePerTokenMs: number;
   defaultMaxTokens: number;
   samplingDefaults: "model" | "none";
 }
@@ -88,9 +94,17 @@ const options = {
   "max-context": { type: "string" },
   "max-running": { type: "string" },
   "max-queue": { type: "string" },
+  "branch-schedule": { type: "string", default: "eager" },
+  "max-time-per-token-ms": { type: "string", default: "0" },
   "default-max-tokens": { type: "string", default: "1024" },
   "sampling-defaults": { type: "string", default: "model" },
 } as const;
+
+/** @throws UsageError for what the engine does not know */
+function branchScheduleOf(text: string): string {
+  if (/^(eager|off|slack|cap:[1-9]\d{0,2})$/.test(text)) return text;
+  throw new UsageError("--branch-schedule is eager, off, cap:N (N from 1 to 999) or slack");
+}
 
 /** @throws UsageError for another form than NAME=PATH, or a name that appears twice */
 function adaptersOf(texts: readonly string[]): AdapterSource[] {
@@ -139,6 +153,8 @@ export function readWorkerOptions(): WorkerOptions {
     maxContext: whole("max-context", 1 << 24),
     maxRunning: whole("max-running", 65536),
     maxQueue: whole("max-queue", 1 << 20),
+    branchSchedule: branchScheduleOf(args["branch-schedule"]),
+    maxTimePerTokenMs: decimal("max-time-per-token-ms", args["max-time-per-token-ms"], 0, 1e6),
     defaultMaxTokens: integer("default-max-tokens", args["default-max-tokens"], 1, 1 << 24),
     samplingDefaults: oneOf("sampling-defaults", args["sampling-defaults"], ["model", "none"]),
   };

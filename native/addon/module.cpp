@@ -162,6 +162,10 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("decodeSeconds", load.decode_seconds);
     out.Set("prefillSeconds", load.prefill_seconds);
     out.Set("bytesRead", load.bytes_read);
+    out.Set("heldLanes", static_cast<double>(load.held_lanes));
+    out.Set("predictedSeconds", load.predicted_seconds);
+    out.Set("mispredictionSeconds", load.misprediction_seconds);
+    out.Set("schedulingSeconds", load.scheduling_seconds);
     out.Set("preemptions", static_cast<double>(load.preemptions));
     out.Set("promptTokens", static_cast<double>(load.prompt_tokens));
     out.Set("cachedTokens", static_cast<double>(load.cached_tokens));

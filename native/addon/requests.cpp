@@ -9,6 +9,7 @@ namespace anabranch {
 namespace {
 
 constexpr int kMaxPriority = 1000;
+constexpr double kMaxTimePerTokenMs = 1e6;
 constexpr std::uint32_t kMaxBranches = 4096;  // of one parallel run
 constexpr size_t kMaxTokenTable = 1 << 28;    // bytes of all tokens
 
@@ -97,6 +98,9 @@ EngineOptions engine_options(const Napi::Object& o) {
   options.scheduler.max_running = integer(o, "maxRunning", 64, 1, 65536);
   options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);
   options.scheduler.prefill_rows = integer(o, "prefillRows", 0, 0, 65536);
+  options.scheduler.branches = branch_schedule_of(text(o, "branchSchedule"));
+  options.scheduler.branches.max_time_per_token =
+      number(o, "maxTimePerTokenMs", 0, 0, kMaxTimePerTokenMs) / 1e3;
   options.scheduler.validate = boolean(o, "validate");
   const Napi::Value adapters = o.Get("adapters");
   if (!absent(adapters)) {
@@ -236,6 +240,7 @@ RequestSpec request_spec(const Napi::Object& o) {
   spec.ignore_eos = boolean(o, "ignoreEos");
   spec.grammar = words(o, "grammar");
   spec.deadline = std::chrono::milliseconds(integer(o, "deadlineMs", 0, 0, 1 << 30));
+  spec.max_time_per_token = number(o, "maxTimePerTokenMs", 0, 0, kMaxTimePerTokenMs) / 1e3;
   spec.sequential = boolean(o, "sequential");
   spec.return_logits = boolean(o, "returnLogits");
   const Napi::Value seed = o.Get("seed");

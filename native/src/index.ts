@@ -63,6 +63,13 @@ export interface EngineOptions {
   /** Maximum prompt tokens per step; 0 or absent: the backend's default. */
   prefillRows?: number;
   /**
+   * Which lanes of an answer decode in a step: "eager" (default): all; "off": one; "cap:N": at most N;
+   * "slack": those that keep the step within the tightest maxTimePerTokenMs. Answers don't depend on it.
+   */
+  branchSchedule?: string;
+  /** Of requests that name none; 0 or absent: none. */
+  maxTimePerTokenMs?: number;
+  /**
    * Minimum time between two deliveries of tokens; starts and ends are delivered at once. 0 or absent:
    * every step delivers. For small models a delivery costs more than a step.
    */
@@ -146,6 +153,8 @@ export interface EngineRequest {
   cacheSalt?: Uint8Array;
   /** An answer that another engine began, up to the end of a step: it is emitted again and continues. */
   log?: readonly LoggedLane[];
+  /** For the branch schedule "slack": how long a step should take at most; 0 or absent: the engine's. */
+  maxTimePerTokenMs?: number;
   /** Debugging: siblings are decoded one after another, and there are no draft tokens. */
   sequential?: boolean;
   /** Debugging: raw logits of every sampled token. */
@@ -197,6 +206,13 @@ export interface EngineLoad {
   prefillSeconds: number;
   /** Weights and KV, each counted once per step. */
   bytesRead: number;
+  /** Lanes that waited while others of their answer decoded, summed over steps. */
+  heldLanes: number;
+  /** Time of steps as predicted before each, and by how much it was wrong. */
+  predictedSeconds: number;
+  mispredictionSeconds: number;
+  /** Time of steps outside of the forward pass and sampling. */
+  schedulingSeconds: number;
   preemptions: number;
   /** Prompt tokens of admitted requests, and those of them found in the prefix cache. */
   promptTokens: number;

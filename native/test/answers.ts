@@ -110,10 +110,13 @@ export class Serving {
   }
 
   /** Submits requests that arrive together. */
-  askGroup(requests: readonly Omit<EngineRequest, "id">[]): Asked[] {
+  askGroup(
+    requests: readonly Omit<EngineRequest, "id">[],
+    onEvents?: (events: EngineEvent[], id: number) => void,
+  ): Asked[] {
     const group = requests.map((request) => ({ ...request, id: this.#next++ }));
     this.engine.submitGroup(group);
-    return group.map(({ id }) => this.#follow(id));
+    return group.map(({ id }) => this.#follow(id, onEvents));
   }
 
   #follow(id: number, onEvents?: (events: EngineEvent[], id: number) => void): Asked {

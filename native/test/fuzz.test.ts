@@ -64,7 +64,7 @@ function survives(act: () => unknown): void {
 const fields: (keyof EngineRequest)[] = [
   ...(["id", "prompt", "sampling", "parallel", "maxBranches", "maxTokens", "seed"] as const),
   ...(["choice", "stopTokens", "ignoreEos", "deadlineMs", "sequential", "returnLogits"] as const),
-  ...(["script", "scriptTitles", "resume"] as const),
+  ...(["script", "scriptTitles", "resume", "maxTimePerTokenMs"] as const),
 ];
 const samplingFields = [
   ...["temperature", "topP", "topK", "minP", "presencePenalty", "frequencyPenalty"],

@@ -443,6 +443,7 @@ describe("bad arguments", () => {
     const fields = [
       "id", "prompt", "sampling", "parallel", "maxBranches", "maxTokens", "seed", "choice",
       "stopTokens", "ignoreEos", "deadlineMs", "sequential", "returnLogits", "script", "resume",
+      "maxTimePerTokenMs",
     ];
     // biome-ignore format: a list
     const knobs = [
@@ -486,6 +487,8 @@ describe("bad arguments", () => {
       [{ kvMib: 0.001 }, "KV"],
       [{ maxRows: 1 }, "maxRows"],
       [{ maxQueue: 0 }, "maxQueue"],
+      [{ branchSchedule: "lazy" }, "branch schedule"],
+      [{ maxTimePerTokenMs: -1 }, "maxTimePerTokenMs"],
       [{ model: "/nowhere" }, "/nowhere"],
       [{ model: 7 }, "model"],
       [{ validate: "yes" }, "validate"],

@@ -752,6 +752,8 @@ export interface components {
             /** @enum {string|null} */
             mode?: "serial" | "parallel" | "auto" | null;
             max_branches?: number | null;
+            /** @description How long a step should take at most, where the worker schedules branches by slack */
+            max_time_per_token_ms?: number | null;
             /** @enum {string|null} */
             cache?: "use" | "bypass" | null;
             /** @enum {string|null} */
@@ -891,6 +893,8 @@ export interface components {
             /** @enum {string|null} */
             mode?: "serial" | "parallel" | "auto" | null;
             max_branches?: number | null;
+            /** @description How long a step should take at most, where the worker schedules branches by slack */
+            max_time_per_token_ms?: number | null;
             /** @enum {string|null} */
             cache?: "use" | "bypass" | null;
             /** @enum {string|null} */

@@ -100,6 +100,7 @@ describe("bad input", () => {
     [{ anabranch: { cache: "no" } }, "anabranch.cache"],
     [{ anabranch: { stream: "tree" } }, "anabranch.stream"],
     [{ anabranch: { max_branches: 0 } }, "anabranch.max_branches"],
+    [{ anabranch: { max_time_per_token_ms: 0 } }, "anabranch.max_time_per_token_ms"],
   ])("answers %j with 400, naming the field", async (fields, param) => {
     const response = await chat(key, "hi", fields);
     expect(response.status).toBe(400);

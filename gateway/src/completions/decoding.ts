@@ -99,6 +99,7 @@ export class Decoding {
       sampling: this.#plan.sampling,
       mode: this.#plan.decision.mode === "parallel" ? Mode.PARALLEL : Mode.SERIAL,
       maxBranches: settings.maxBranches,
+      maxTimePerTokenMs: settings.maxTimePerTokenMs,
       maxTokens: this.#plan.maxTokens,
       seed: this.#plan.seed,
       cacheSalt: salt.slice(0, 16),

@@ -13,6 +13,10 @@ import { type Constraint, constraintFields, constraintOf, responseFormat } from 
 export const options = z.object({
   mode: z.enum(["serial", "parallel", "auto"]).nullish(),
   max_branches: z.int().min(1).max(256).nullish(),
+  max_time_per_token_ms: z.number().gt(0).max(1_000_000).nullish().openapi({
+    description:
+      "How long a step should take at most, where the worker schedules branches by slack",
+  }),
   cache: z.enum(["use", "bypass"]).nullish(),
   stream: z.enum(["ordered", "lanes"]).nullish(),
   classification: z
@@ -89,6 +93,8 @@ export interface Settings {
   mode: "serial" | "parallel" | "auto";
   /** 0: the dialect's cap. */
   maxBranches: number;
+  /** 0: as the worker says. Changes when tokens come, never which. */
+  maxTimePerTokenMs: number;
   cache: "use" | "bypass";
   stream: boolean;
   lanes: boolean;
@@ -149,6 +155,7 @@ export function settingsOf(
     ignoreEos: fields.ignore_eos ?? false,
     mode: options.mode ?? "auto",
     maxBranches: options.max_branches ?? 0,
+    maxTimePerTokenMs: options.max_time_per_token_ms ?? 0,
     cache: options.cache ?? "use",
     stream,
     lanes: options.stream === "lanes",

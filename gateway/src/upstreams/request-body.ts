@@ -56,7 +56,13 @@ function options(request: GenerateRequest, branches: readonly DeclaredBranch[]) 
   return {
     stream: "lanes",
     mode: request.mode === Mode.PARALLEL ? "parallel" : "serial",
-    ...given({ max_branches: request.maxBranches }, 0),
+    ...given(
+      {
+        max_branches: request.maxBranches,
+        max_time_per_token_ms: request.maxTimePerTokenMs,
+      },
+      0,
+    ),
     ...(branches.length > 0 && {
       branches: branches.map(({ title, content, constraint }) => ({
         ...{ title, content },

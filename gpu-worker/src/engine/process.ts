@@ -235,6 +235,10 @@ function status(
         promptTokens: BigInt(load.promptTokens),
         cachedTokens: BigInt(load.cachedTokens),
         finished: BigInt(load.finished),
+        heldLanes: BigInt(load.heldLanes),
+        predictedSeconds: load.predictedSeconds,
+        mispredictionSeconds: load.mispredictionSeconds,
+        schedulingSeconds: load.schedulingSeconds,
       },
     }),
   );

@@ -51,6 +51,7 @@ export function requestOf(
     ...(request.stopTokenIds.length > 0 && { stopTokens: request.stopTokenIds }),
     ignoreEos: request.ignoreEos,
     deadlineMs: request.deadlineMs,
+    maxTimePerTokenMs: request.maxTimePerTokenMs,
     ...(resume.length > 0 && {
       log: resume.map(({ lane, tokenIds, closed, accepted }) => ({
         ...{ lane, closed, accepted },

@@ -39,6 +39,11 @@ class DecodingPolicy {
   /// forwarded before they are sampled; accepted ones take no further step.
   virtual std::vector<int> draft(const Request&) const { return {}; }
 
+  /// Lanes of the open stage, in order of creation, that may take their next step whatever their
+  /// siblings do: what is written, and where the answer ends, is as if all had stepped together.
+  /// Empty: all live lanes of the request step together.
+  virtual std::vector<int> independent_lanes(const Request&) const { return {}; }
+
   /// Called once per step with every lane of the request that had logits, and again for each
   /// accepted draft token.
   virtual void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) = 0;

@@ -67,12 +67,28 @@ class DialectPolicy final : public DecodingPolicy {
       if (request.finished()) return;
     }
     join_if_closed(request, events);
-    // Live lanes advance together or not at all, and a branch may write its whole close in one
-    // step.
-    const size_t tokens_per_lane = request.tree().in_stage() ? branch_close_.size() : 1;
-    if (request.remaining() < request.tree().live_lanes() * static_cast<int>(tokens_per_lane)) {
-      request.finish(FinishReason::kLength);
+    const bool ends =
+        request.tree().in_stage() ? independent_lanes(request).empty() : request.remaining() < 1;
+    if (ends) request.finish(FinishReason::kLength);
+  }
+
+  /// The branches share what is left of max_tokens. Stepping together, they end the answer before
+  /// the first round in which they might not all have room, and a branch may write its whole close
+  /// in one step. So a branch goes further than every other only if all could still come as far,
+  /// and close. Behind the furthest there is always room.
+  std::vector<int> independent_lanes(const Request& request) const override {
+    const auto branches = request.tree().branches();
+    int furthest = 0, needed = 0;
+    for (const Lane& lane : branches) furthest = std::max(furthest, lane.rounds);
+    for (const Lane& lane : branches) {
+      if (lane.live) needed += furthest - lane.rounds + static_cast<int>(branch_close_.size());
     }
+    std::vector<int> out;
+    for (const Lane& lane : branches) {
+      const bool room = lane.rounds < furthest || needed <= request.remaining();
+      if (lane.live && room) out.push_back(lane.id);
+    }
+    return out;
   }
 
   int forced_close_tokens() const override { return static_cast<int>(branch_close_.size()); }

@@ -33,6 +33,14 @@ class ScriptPolicy final : public DecodingPolicy {
     return draft.size() > kMaxDraftTokens ? std::vector<int>{} : draft;
   }
 
+  std::vector<int> independent_lanes(const Request& request) const override {
+    std::vector<int> out;
+    for (const Lane& lane : request.tree().branches()) {
+      if (lane.live) out.push_back(lane.id);
+    }
+    return out;
+  }
+
   void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
     for (const LaneToken& next : lanes) {
       Lane& lane = request.tree().lanes()[next.lane];

@@ -49,6 +49,10 @@ std::span<Lane> LaneTree::branches() {
   return std::span<Lane>(lanes_).subspan(lanes_.size() - branches_);
 }
 
+std::span<const Lane> LaneTree::branches() const {
+  return std::span<const Lane>(lanes_).subspan(lanes_.size() - branches_);
+}
+
 void LaneTree::write_prompt(const std::vector<StructureRun>& runs, ResumeRule rule) {
   Lane& lane = trunk();
   bool first = true;
@@ -146,7 +150,7 @@ void LaneTree::join(ResumeRule rule) {
 
 void LaneTree::mark_for_prefill() {
   for (const SegmentPtr& segment : segments_) {
-    if (!waits_for_sibling(lanes_[segment->lane()])) segment->mark_for_prefill();
+    if (!is_held(*segment)) segment->mark_for_prefill();
   }
 }
 
@@ -156,19 +160,8 @@ int LaneTree::pending_prefill() const {
   return tokens;
 }
 
-bool LaneTree::waits_for_sibling(const Lane& lane) const {
-  if (!sequential_ || lane.id == 0) return false;
-  for (size_t i = lanes_.size() - branches_; i < lanes_.size(); ++i) {
-    if (lanes_[i].id >= lane.id) return false;
-    if (lanes_[i].live) return true;
-  }
-  return false;
-}
-
 int LaneTree::live_lanes() const {
-  int live = 0;
-  for (const Lane& lane : lanes_) live += decodes(lane);
-  return live;
+  return static_cast<int>(std::ranges::count(lanes_, true, &Lane::live));
 }
 
 bool LaneTree::needs_logits(const Segment& segment) const {
@@ -176,9 +169,13 @@ bool LaneTree::needs_logits(const Segment& segment) const {
   return lane.live && lane.segment.get() == &segment;
 }
 
+bool LaneTree::is_held(const Segment& segment) const {
+  return lanes_[segment.lane()].held && needs_logits(segment);
+}
+
 int LaneTree::rows_of(const Segment& segment, bool prefilling) const {
   if (prefilling) return segment.pending_prefill();
-  return waits_for_sibling(lanes_[segment.lane()]) ? 0 : segment.num_uncomputed();
+  return is_held(segment) ? 0 : segment.num_uncomputed();
 }
 
 int LaneTree::draft_rows_of(const Segment& segment, bool prefilling) const {

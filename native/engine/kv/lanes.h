@@ -19,6 +19,9 @@ struct Lane {
   SegmentPtr segment;  // where it writes; its context is segment->before(), then the segment
   bool live = true;    // will get more tokens (written ones may still be uncomputed)
   int probe_at = -1;   // index in the segment of a token whose logits are wanted, too; -1: none
+  int rounds = 0;      // of a branch: steps of its stage that it has taken
+  bool held = false;   // has no rows in the next step, unless it must be prefilled
+  int waited = 0;      // steps since it was last forwarded, in which siblings were
 
   void write(int token) { segment->write(token); }
   void write(std::span<const int> tokens) {
@@ -54,6 +57,7 @@ class LaneTree {
   const std::vector<SegmentPtr>& segments() const { return segments_; }
   /// The branches of the open stage, in title order; empty outside a stage.
   std::span<Lane> branches();
+  std::span<const Lane> branches() const;
   bool in_stage() const { return branches_ > 0; }
   int stages() const { return stages_; }
 
@@ -95,7 +99,7 @@ class LaneTree {
   /// Ends the draft after its step: the KV of tokens that were not accepted is freed.
   void commit_draft();
 
-  /// All tokens written so far must be computed before decoding continues.
+  /// All tokens written so far, except in held lanes, must be computed before decoding continues.
   void mark_for_prefill();
   /// Tokens still to be prefilled. While there are any, steps compute only those.
   int pending_prefill() const;
@@ -114,19 +118,14 @@ class LaneTree {
   std::optional<PrefixKey> next_key() const;
   bool will_publish(const PrefixKey& key) const;
 
-  /// Whether the lane gets a token in the next decode step.
-  bool decodes(const Lane& lane) const { return lane.live && !waits_for_sibling(lane); }
-  /// The number of lanes that decode.
+  /// The number of lanes that will get more tokens.
   int live_lanes() const;
-
-  /// Debugging: siblings are decoded one after another, so only the first live branch decodes.
-  void set_sequential(bool sequential) { sequential_ = sequential; }
 
  private:
   const SegmentPtr& open_segment(int lane, int start, Context before);
   void open_branches(int start, const Context& seen, const std::optional<PrefixKey>& root,
                      const std::vector<std::vector<int>>& openings);
-  bool waits_for_sibling(const Lane& lane) const;
+  bool is_held(const Segment& segment) const;
   bool needs_logits(const Segment& segment) const;  // of its last token
   int rows_of(const Segment& segment, bool prefilling) const;
   int draft_rows_of(const Segment& segment, bool prefilling) const;
@@ -137,7 +136,6 @@ class LaneTree {
   std::vector<SegmentPtr> segments_;  // in order of creation: each sees only earlier ones
   int branches_ = 0;                  // of the open stage: the last ones in lanes_
   int stages_ = 0;
-  bool sequential_ = false;
   struct {
     std::vector<int> tokens;
     SegmentPtr segment;      // the trunk's, when the draft was set

@@ -35,7 +35,7 @@ using TokenMask = std::vector<std::uint32_t>;
 struct TokenConstraint {
   std::vector<int> allowed;
   std::vector<int> banned;
-  std::shared_ptr<const TokenMask> mask;
+  std::shared_ptr<const TokenMask> mask = nullptr;
 };
 
 bool allows(const TokenConstraint& constraint, int token);

@@ -159,7 +159,7 @@ void Engine::enqueue(Make make) {
   arriving_ += static_cast<int>(requests.size());
   // The scheduler alone keeps them: whoever else did would keep their blocks.
   commands_.push_back([this, requests = std::move(requests)]() mutable {
-    for (auto& request : requests) scheduler_->submit(std::move(request));
+    scheduler_->submit(std::move(requests));
   });
   wake_.notify_one();
 }

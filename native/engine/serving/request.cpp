@@ -28,7 +28,6 @@ Request::Request(RequestSpec spec, BlockPool& pool)
       counts_(1) {
   const ResumeRule rule = spec_.resume.value_or(ResumeRule::kSum);
   usage_.prompt_tokens = static_cast<int>(tokens_of(spec_.prompt));
-  tree_.set_sequential(spec_.sequential);
   tree_.write_prompt(spec_.prompt, rule);
 }
 
@@ -55,32 +54,46 @@ std::optional<int> Request::logged(const Lane& lane) const {
   return log->tokens[written(lane)];
 }
 
+/// The lanes that step next, and their logged tokens; none if the log ends here.
+std::vector<LaneToken> Request::replayed_lanes() const {
+  const std::vector<int> independent = policy->independent_lanes(*this);
+  std::vector<LaneToken> lanes;
+  for (const Lane& lane : tree_.lanes()) {
+    if (!lane.live) continue;
+    if (!independent.empty() && !std::ranges::binary_search(independent, lane.id)) continue;
+    const auto replayed = policy->replayed(*this, lane);
+    if (!replayed) {
+      if (independent.empty()) return {};
+      continue;
+    }
+    LaneToken& next = lanes.emplace_back(*replayed);
+    const LoggedLane* log = log_of(lane.id);
+    if (!log || !log->closed || *log->closed == CloseReason::kMarker) continue;
+    const auto left = log->tokens.size() - written(lane);
+    if (left == static_cast<size_t>(policy->forced_close_tokens())) next.closed = log->closed;
+  }
+  return lanes;
+}
+
 void Request::replay() {
   while (!finished()) {
-    std::vector<LaneToken> lanes;
-    bool complete = true;
-    for (const Lane& lane : tree_.lanes()) {
-      if (!tree_.decodes(lane)) continue;
-      const auto replayed = policy->replayed(*this, lane);
-      complete = complete && replayed;
-      LaneToken& next = lanes.emplace_back(replayed.value_or(LaneToken{lane.id, {}}));
-      const LoggedLane* log = log_of(lane.id);
-      if (!log || !log->closed || *log->closed == CloseReason::kMarker) continue;
-      const auto left = log->tokens.size() - written(lane);
-      if (left == static_cast<size_t>(policy->forced_close_tokens())) next.closed = log->closed;
-    }
-    if (!complete || lanes.empty()) break;
+    const std::vector<LaneToken> lanes = replayed_lanes();
+    if (lanes.empty()) break;
     for (const LaneToken& next : lanes) {
       const auto input = policy->sampling_input(*this, tree_.lanes()[next.lane]);
       if (!input || next.closed || allows(input->constraint, next.sampled.token)) continue;
       throw bad_argument("resume: lane " + std::to_string(next.lane) + " holds token " +
                          std::to_string(next.sampled.token) + " where it is not allowed");
     }
+    // The last token of a lane whose log has ended gives the logits of its next one.
+    for (Lane& lane : tree_.lanes()) lane.held = true;
+    for (const LaneToken& next : lanes) tree_.lanes()[next.lane].held = false;
     tree_.mark_for_prefill();
     // Prefill sampled the first token, and what follows an outlined stage. Accepted draft tokens
     // took no step of their own either; every other token did.
-    if (!std::exchange(step_counted_, false)) ++usage_.steps;
-    policy->step(*this, lanes, replayed_);
+    if (!std::exchange(step_counted_, false)) count_step();
+    for (Lane& lane : tree_.lanes()) lane.held = false;
+    step_lanes(lanes, replayed_);
     if (tree_.num_accepted() > 0)
       step_counted_ = true;
     else
@@ -118,6 +131,24 @@ void Request::preempt() {
   status_ = RequestStatus::kWaiting;
 }
 
+/// Counts a step of the lanes that are not held. Where lanes step apart, rounds count: the steps of
+/// the lane that took most.
+void Request::count_step() {
+  int rounds = 0;
+  for (const int id : policy->independent_lanes(*this)) {
+    const Lane& lane = tree_.lanes()[id];
+    if (!lane.held) rounds = std::max(rounds, lane.rounds + 1);
+  }
+  if (rounds > 0 && rounds <= rounds_counted_) return;
+  ++usage_.steps;
+  rounds_counted_ = std::max(rounds, rounds_counted_);
+}
+
+void Request::step_lanes(const std::vector<LaneToken>& lanes, EventBuffer& events) {
+  for (const LaneToken& next : lanes) ++tree_.lanes()[next.lane].rounds;
+  policy->step(*this, lanes, events);
+}
+
 int Request::add_rows(Batch& batch, int allowance) {
   const auto before = batch.rows.size();
   const bool prefilling = tree_.pending_prefill() > 0;
@@ -128,7 +159,7 @@ int Request::add_rows(Batch& batch, int allowance) {
   for (auto at = before; spec_.adapter && at < batch.rows.size(); ++at) {
     batch.rows[at].adapter = &spec_.adapter->weights;
   }
-  if (!prefilling && added > 0) ++usage_.steps;
+  if (!prefilling && added > 0) count_step();
   return added;
 }
 
@@ -184,7 +215,7 @@ bool Request::advance(const std::vector<SampledToken>& sampled, EventBuffer& eve
   for (const auto& [lane, row, probed] : sampled_lanes_) {
     lanes.push_back({lane, row < 0 ? SampledToken{} : sampled[row], std::nullopt, probed});
   }
-  policy->step(*this, lanes, events);
+  step_lanes(lanes, events);
   const int accepted = finished() ? 0 : tree_.num_accepted();
   if (accepted > 0 && !draft_logits_rows_.empty()) {
     logits_rows_ = {draft_logits_rows_[accepted - 1]};
@@ -236,6 +267,7 @@ void Request::add_lane(const TokenCounts& seen) {
 void Request::begin_stage(const std::vector<std::vector<int>>& titles, bool outlined,
                           EventBuffer& events) {
   counts_before_stage_ = counts_[0];
+  rounds_counted_ = 0;
   ++usage_.stages;
   usage_.branches += static_cast<int>(titles.size());
   std::vector<std::uint32_t> payload = {static_cast<std::uint32_t>(tree_.stages()), outlined,

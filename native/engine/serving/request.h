@@ -48,8 +48,8 @@ class Request : public std::enable_shared_from_this<Request> {
 
   // ---- for the scheduler -----------------------------------------------------------------------
 
-  /// Writes the logged tokens, to be prefilled. Throws Error if the log can't be the beginning of
-  /// an answer to this request.
+  /// Writes the logged tokens, to be prefilled. Lanes of a stage may have got differently far.
+  /// Throws Error if the log can't be the beginning of an answer to this request.
   void replay();
   /// Changes from waiting to running. `cached` tokens came from the prefix cache. On the first
   /// admission it emits `started` and what was replayed, and returns true.
@@ -60,7 +60,8 @@ class Request : public std::enable_shared_from_this<Request> {
   /// Frees its KV and changes from running to waiting. Written tokens stay; their KV is computed
   /// again after readmission.
   void preempt();
-  /// Adds the rows of the next step to the batch. Returns their number.
+  /// Adds the rows of the next step to the batch, without those of held lanes. Returns their
+  /// number.
   int add_rows(Batch& batch, int allowance);
   /// After the forward pass: adds the rows to sample from. A scorer takes its logits here instead.
   void add_sampling_rows(Backend& backend, std::vector<SamplingRow>& rows, EventBuffer& events);
@@ -111,9 +112,13 @@ class Request : public std::enable_shared_from_this<Request> {
   std::unique_ptr<DecodingPolicy> policy;
   std::unique_ptr<Scorer> scorer;
   std::uint64_t arrival = 0;    // order of submission
+  std::uint64_t group = 0;      // arrival of the first request of its group
   std::uint64_t last_step = 0;  // the last step that had rows of this request
 
  private:
+  std::vector<LaneToken> replayed_lanes() const;
+  void count_step();
+  void step_lanes(const std::vector<LaneToken>& lanes, EventBuffer& events);
   void add_lane(const TokenCounts& seen);
   void begin_stage(const std::vector<std::vector<int>>& titles, bool outlined, EventBuffer& events);
   void emit_openings(const std::vector<std::vector<EmittedToken>>& openings, EventBuffer& events);
@@ -130,6 +135,7 @@ class Request : public std::enable_shared_from_this<Request> {
   EventBuffer replayed_;
   bool step_counted_ = true;  // replay: the next tokens came from prefill or from a counted step
   Usage usage_;
+  int rounds_counted_ = 0;                     // of the open stage, in usage_.steps
   std::vector<std::uint32_t> written_;         // [lanes]
   std::vector<int> visible_;                   // [lanes]: visible tokens of them
   std::vector<TokenCounts> counts_;            // [lanes]

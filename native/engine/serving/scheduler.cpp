@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <cmath>
 #include <utility>
 
 #include "dialect/dialect_policy.h"
@@ -24,6 +25,12 @@ bool goes_before(const Request& a, const Request& b) {
 constexpr int kMaxScoreRows = 64;
 constexpr int kLargeVocabulary = 8192;
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
 }  // namespace
 
 Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options,
@@ -34,7 +41,8 @@ Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, Scheduler
       outline_(std::move(outline)),
       grammars_(std::move(trie)),
       options_(options),
-      pool_(backend.total_blocks()) {
+      pool_(backend.total_blocks()),
+      branches_(options.branches) {
   if (options_.prefill_rows == 0) options_.prefill_rows = backend.prefill_rows();
 }
 
@@ -101,9 +109,13 @@ std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, R
   return request;
 }
 
-void Scheduler::submit(std::shared_ptr<Request> request) {
-  request->arrival = ++arrivals_;
-  enqueue(std::move(request));
+void Scheduler::submit(std::vector<std::shared_ptr<Request>> group) {
+  const std::uint64_t first = arrivals_ + 1;
+  for (auto& request : group) {
+    request->arrival = ++arrivals_;
+    request->group = first;
+    enqueue(std::move(request));
+  }
 }
 
 void Scheduler::enqueue(std::shared_ptr<Request> request) {
@@ -150,7 +162,7 @@ void Scheduler::emit_finished(Request& request, EventBuffer& events) {
 }
 
 void Scheduler::expire(EventBuffer& events) {
-  const auto now = StepTimeEstimator::Clock::now();
+  const auto now = QueueWait::Clock::now();
   for (auto& request : running_) {
     if (request->expired(now)) request->finish(FinishReason::kDeadline);
   }
@@ -167,7 +179,7 @@ void Scheduler::retire(EventBuffer& events) {
     if (!request->finished()) return false;
     emit_finished(*request, events);
     const auto left = running_.size() + waiting_.size() - 1;
-    step_time_.record_finish(StepTimeEstimator::Clock::now(), static_cast<int>(left));
+    queue_wait_.record_finish(QueueWait::Clock::now(), static_cast<int>(left));
     return true;
   });
 }
@@ -262,7 +274,8 @@ int Scheduler::add_to_batch(Request& request, int allowance) {
   return added;
 }
 
-void Scheduler::build_batch() {
+/// Returns the work of the batch.
+StepWork Scheduler::build_batch() {
   batch_.clear();
   in_batch_.clear();
   const int max_rows = backend_.max_rows();
@@ -271,19 +284,18 @@ void Scheduler::build_batch() {
   auto order = running_;
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a->last_step < b->last_step; });
-  // A request's live lanes decode together or not at all. The exception: if a fork has more opening
-  // tokens than a whole batch holds, they take several steps.
+  int pending = 0;
+  for (const auto& request : order) pending += request->tree().pending_prefill();
+  auto [selected, work] =
+      branches_.select(order, max_rows, pending, options_.prefill_rows, step_time_);
   int room = max_rows;
-  for (auto& request : order) {
-    if (!request->running() || request->tree().pending_prefill() > 0) continue;
-    const int needed = request->tree().rows_needed();
-    if (needed > room && (needed <= max_rows || room < max_rows)) continue;
-    if (free_blocks_for(*request, room)) room -= add_to_batch(*request, room);
+  for (const auto& request : selected) {
+    if (request->running() && free_blocks_for(*request, room)) room -= add_to_batch(*request, room);
   }
-  const int decode_rows = max_rows - room;
-  counters_.decode_rows += static_cast<std::uint64_t>(decode_rows);
+  work.decode_rows = max_rows - room;
+  counters_.decode_rows += static_cast<std::uint64_t>(work.decode_rows);
   int prefill = std::min(room, options_.prefill_rows);
-  if (decode_rows > 0) prefill = step_time_.max_prefill_rows_with_decode(prefill);
+  if (work.decode_rows > 0) prefill = step_time_.max_prefill_rows(work, prefill);
   const int max_score_rows =
       backend_.config().vocabulary > kLargeVocabulary ? kMaxScoreRows : max_rows;
   for (auto& request : order) {
@@ -293,47 +305,56 @@ void Scheduler::build_batch() {
     if (!free_blocks_for(*request, allowance)) continue;
     const int added = add_to_batch(*request, allowance);
     counters_.prefill_rows += static_cast<std::uint64_t>(added);
+    work.prefill_rows += added;
     prefill -= added;
   }
+  return work;
 }
 
 void Scheduler::step(EventBuffer& events) {
-  const auto began = StepTimeEstimator::Clock::now();
-  const std::uint64_t decoded = counters_.decode_rows;
-  const std::uint64_t prefilled = counters_.prefill_rows;
+  const auto began = Clock::now();
   expire(events);
   retire(events);
   admit(events);
-  build_batch();
+  const StepWork work = build_batch();
   if (!batch_.rows.empty()) {
-    run_batch(events);
+    const double computing = run_batch(events);
     retire(events);
-    const double seconds =
-        std::chrono::duration<double>(StepTimeEstimator::Clock::now() - began).count();
-    count_step(static_cast<int>(counters_.decode_rows - decoded),
-               static_cast<int>(counters_.prefill_rows - prefilled), seconds);
+    const double seconds = seconds_since(began);
+    counters_.scheduling_seconds += seconds - computing;
+    count_step(work, seconds);
   }
   if (options_.validate) check_invariants();
 }
 
 /// Runs the forward pass, then samples and advances the requests, once more for each accepted draft
-/// token.
-void Scheduler::run_batch(EventBuffer& events) {
+/// token. Returns the seconds that the backend took.
+double Scheduler::run_batch(EventBuffer& events) {
+  auto began = Clock::now();
   backend_.forward(batch_);
+  double computing = seconds_since(began);
   ++counters_.steps;
   counters_.bytes_read += static_cast<double>(backend_.weight_bytes() + backend_.kv_bytes());
   while (!in_batch_.empty()) {
     std::vector<SamplingRow> rows;
     for (const auto& request : in_batch_) request->add_sampling_rows(backend_, rows, events);
+    began = Clock::now();
     const std::vector<SampledToken> sampled = backend_.sample(rows);
+    computing += seconds_since(began);
     std::erase_if(in_batch_,
                   [&](const auto& request) { return !request->advance(sampled, events); });
   }
+  return computing;
 }
 
-void Scheduler::count_step(int decode_rows, int prefill_rows, double seconds) {
-  step_time_.record_step(decode_rows, prefill_rows, seconds);
-  if (prefill_rows == 0) {
+void Scheduler::count_step(const StepWork& work, double seconds) {
+  const double predicted = step_time_.seconds(work);
+  if (predicted > 0) {
+    counters_.predicted_seconds += predicted;
+    counters_.misprediction_seconds += std::abs(seconds - predicted);
+  }
+  step_time_.record(work, seconds);
+  if (work.prefill_rows == 0) {
     ++counters_.decode_steps;
     counters_.decode_seconds += seconds;
   } else {
@@ -358,7 +379,8 @@ LoadSnapshot Scheduler::load() const {
   load.kv_free = pool_.free();
   load.kv_cached = pool_.cached();
   load.kv_total = pool_.total();
-  load.queue_wait_seconds = step_time_.queue_wait_seconds(load.queued + 1);
+  load.held_lanes = branches_.held_lanes();
+  load.queue_wait_seconds = queue_wait_.seconds(load.queued + 1);
   return load;
 }
 

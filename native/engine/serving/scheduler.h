@@ -14,6 +14,7 @@
 #include "kv/blocks.h"
 #include "serving/events.h"
 #include "outline/outline_rules.h"
+#include "serving/branch_schedule.h"
 #include "serving/request.h"
 #include "serving/request_validation.h"
 #include "serving/score.h"
@@ -22,9 +23,10 @@
 namespace anabranch {
 
 struct SchedulerOptions {
-  int max_running = 64;   // requests decoded at once
-  int max_queue = 256;    // requests waiting to be admitted
-  int prefill_rows = 0;   // maximum prompt tokens per step; 0: the backend's default
+  int max_running = 64;  // requests decoded at once
+  int max_queue = 256;   // requests waiting to be admitted
+  int prefill_rows = 0;  // maximum prompt tokens per step; 0: the backend's default
+  BranchScheduleOptions branches;
   bool validate = false;  // check the invariants after every step
 };
 
@@ -37,11 +39,15 @@ struct LoadSnapshot {
   int kv_total = 0;
   std::uint64_t steps = 0;
   std::uint64_t decode_rows = 0;
-  std::uint64_t prefill_rows = 0;  // of prompts, and of preempted requests
-  std::uint64_t decode_steps = 0;  // steps without prefill rows,
-  double decode_seconds = 0;       // and their time
-  double prefill_seconds = 0;      // time of steps with prefill rows
-  double bytes_read = 0;           // weights and KV, each once per step
+  std::uint64_t prefill_rows = 0;    // of prompts, and of preempted requests
+  std::uint64_t decode_steps = 0;    // steps without prefill rows,
+  double decode_seconds = 0;         // and their time
+  double prefill_seconds = 0;        // time of steps with prefill rows
+  double bytes_read = 0;             // weights and KV, each once per step
+  std::uint64_t held_lanes = 0;      // lanes that waited while siblings decoded, summed over steps
+  double predicted_seconds = 0;      // of steps, as predicted before each,
+  double misprediction_seconds = 0;  // and by how much their times differed from that
+  double scheduling_seconds = 0;     // of steps, neither in the forward pass nor in sampling
   std::uint64_t preemptions = 0;
   std::uint64_t prompt_tokens = 0;  // of admitted requests,
   std::uint64_t cached_tokens = 0;  // and those of them found in the prefix cache
@@ -65,8 +71,8 @@ class Scheduler {
                                       bool want_logits, ServedAdapterPtr adapter,
                                       std::promise<Score> promise);
 
-  /// Queues a request. The caller enforces max_queue.
-  void submit(std::shared_ptr<Request> request);
+  /// Queues requests that arrived together. The caller enforces max_queue.
+  void submit(std::vector<std::shared_ptr<Request>> group);
   /// Finishes a request in the next step. Ignores unknown ids: the request may just have finished.
   void cancel(std::uint32_t id);
   void cancel_all();
@@ -92,9 +98,9 @@ class Scheduler {
   void preempt(Request& request);
   bool free_blocks_for(Request& request, int allowance);
   int add_to_batch(Request& request, int allowance);
-  void build_batch();
-  void run_batch(EventBuffer& events);
-  void count_step(int decode_rows, int prefill_rows, double seconds);
+  StepWork build_batch();
+  double run_batch(EventBuffer& events);
+  void count_step(const StepWork& work, double seconds);
   void check_invariants() const;
 
   Backend& backend_;
@@ -107,7 +113,9 @@ class Scheduler {
   std::vector<std::shared_ptr<Request>> running_;  // in order of admission
   Batch batch_;
   std::vector<std::shared_ptr<Request>> in_batch_;
-  StepTimeEstimator step_time_;
+  BranchSchedule branches_;
+  StepTimeModel step_time_;
+  QueueWait queue_wait_;
   std::uint64_t arrivals_ = 0;
   LoadSnapshot counters_;
 };

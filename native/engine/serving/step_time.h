@@ -1,58 +1,62 @@
-// Measured step times, and what follows from them. They decide when rows are computed, never what.
+// Measured times, and what follows from them. They decide when rows are computed, never what.
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <chrono>
 
 namespace anabranch {
 
-class StepTimeEstimator {
+/// What a step computes.
+struct StepWork {
+  int decode_rows = 0;
+  int prefill_rows = 0;
+  double kv_tokens = 0;  // that the decode rows read; what rows of one request share counts once
+};
+
+/// The time of a step as a linear function of its work, fitted while serving: least squares of the
+/// relative error, so that a step that was disturbed weighs little, with coefficients that are not
+/// negative. Older steps count less and less.
+class StepTimeModel {
+ public:
+  /// Predicted seconds; 0 before a step of decode rows alone is measured. Until steps of different
+  /// numbers of decode rows were seen, each row is taken to cost its share of a whole step.
+  double seconds(const StepWork& work) const;
+  void record(const StepWork& work, double seconds);
+
+  /// Whether steps of different numbers of decode rows were seen.
+  bool knows_rows() const { return knows_rows_; }
+
+  /// The prefill rows, at most `limit`, that a step with these decode rows may have: the step takes
+  /// at most kMaxStretch times as long as without them.
+  int max_prefill_rows(StepWork decode, int limit) const;
+
+ private:
+  static constexpr int kTerms = 4;
+  using Terms = std::array<double, kTerms>;  // a step, its decode rows, prefill rows and KV tokens
+
+  static Terms terms_of(const StepWork& work);
+  double row_seconds() const;
+
+  std::array<Terms, kTerms> products_{};  // sums over past steps, for the normal equations
+  Terms targets_{};
+  Terms coefficients_{};  // seconds
+  bool knows_rows_ = false;
+  // Weighted sums over steps with decode rows alone: 1, rows, rows², seconds.
+  double steps_ = 0, rows_ = 0, squared_rows_ = 0, step_seconds_ = 0;
+};
+
+/// The wait of a queue, from the times between the ends of requests.
+class QueueWait {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// The prefill rows, at most `limit`, that a step with decode rows may have: the step takes at
-  /// most kMaxStretch times as long as without them.
-  int max_prefill_rows_with_decode(int limit) const {
-    if (decode_seconds_ == 0 || row_seconds_ == 0) return std::min(limit, kUnmeasuredRows);
-    const double rows = (kMaxStretch - 1) * decode_seconds_ / row_seconds_;
-    return rows >= limit ? limit : std::clamp(static_cast<int>(rows), 1, limit);
-  }
-
-  void record_step(int decode_rows, int prefill_rows, double seconds) {
-    if (prefill_rows == 0)
-      blend(decode_seconds_, seconds);
-    else if (decode_rows == 0)
-      blend(row_seconds_, seconds / prefill_rows);
-    else if (decode_seconds_ > 0) {
-      // A decode step reads the weights anyway, so prefill rows add less than they cost alone.
-      blend(row_seconds_, std::max(seconds - decode_seconds_, 0.0) / prefill_rows);
-    }
-  }
-
   /// A request finished and `left` are still running or waiting.
-  void record_finish(Clock::time_point now, int left) {
-    if (busy_) {
-      blend(finish_seconds_, std::chrono::duration<double>(now - last_finish_).count());
-    }
-    last_finish_ = now;
-    busy_ = left > 0;
-  }
-
+  void record_finish(Clock::time_point now, int left);
   /// Estimated wait for the last of `queued` requests.
-  double queue_wait_seconds(int queued) const { return queued * finish_seconds_; }
+  double seconds(int queued) const { return queued * between_finishes_; }
 
  private:
-  static constexpr double kMaxStretch = 2.5;
-  static constexpr int kUnmeasuredRows = 8;  // before anything is measured
-
-  /// Exponential moving average; 0 means that nothing is measured yet.
-  static void blend(double& mean, double value) {
-    mean = mean == 0 ? value : mean + 0.2 * (value - mean);
-  }
-
-  double decode_seconds_ = 0;  // of a step without prefill rows
-  double row_seconds_ = 0;     // of one prefill row
-  double finish_seconds_ = 0;  // between two finished requests, while busy
+  double between_finishes_ = 0;  // while busy; 0: nothing is measured yet
   Clock::time_point last_finish_;
   bool busy_ = false;
 };

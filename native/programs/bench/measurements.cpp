@@ -36,7 +36,7 @@ Measurements::Decode Measurements::decode(int prefix, int lanes, int tokens) {
   spec.prompt = {{false, {random_tokens(prefix)}}};
   spec.script = {{false, {spec.prompt[0].tokens[0]}}, {true, {}}, {false, {random_tokens(8)}}};
   for (int lane = 0; lane < lanes; ++lane) spec.script[1].tokens.push_back(random_tokens(tokens));
-  scheduler.submit(scheduler.make(std::move(spec)));
+  scheduler.submit({scheduler.make(std::move(spec))});
   std::vector<double> steps;
   Decode out;
   for (;;) {
@@ -69,7 +69,7 @@ double Measurements::sample(int prefix, int tokens, const SamplingParams& sampli
   spec.max_tokens = tokens;
   spec.ignore_eos = true;
   spec.sampling = sampling;
-  scheduler.submit(scheduler.make(std::move(spec)));
+  scheduler.submit({scheduler.make(std::move(spec))});
   std::vector<double> steps;
   while (scheduler.load().finished == 0) {
     const std::uint64_t prefilled = scheduler.load().prefill_rows;
@@ -89,7 +89,7 @@ double Measurements::prefill(int prompt) {
   spec.id = 1;
   spec.prompt = {{false, {random_tokens(prompt)}}};
   spec.max_tokens = 1;
-  scheduler.submit(scheduler.make(std::move(spec)));
+  scheduler.submit({scheduler.make(std::move(spec))});
   const auto began = std::chrono::steady_clock::now();
   while (scheduler.load().finished == 0) {
     EventBuffer events;
@@ -117,7 +117,7 @@ Measurements::Serving Measurements::serve(int requests, bool abort) {
       spec.script[2].tokens.push_back(random_tokens(24 + static_cast<int>(random_() % 104)));
     }
     if (abort) cancel_after[i] = static_cast<int>(random_() % 160);
-    scheduler.submit(scheduler.make(std::move(spec)));
+    scheduler.submit({scheduler.make(std::move(spec))});
   }
   Serving out;
   const auto began = std::chrono::steady_clock::now();

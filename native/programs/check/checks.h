@@ -28,6 +28,9 @@ void check_attention_plan();
 void check_window_plan();
 void check_plan_balance();
 
+/// The prediction of step times.
+void check_step_time();
+
 /// Serves the model in `folder` from several threads, calling every member of Engine concurrently.
 void check_serving(const std::string& folder);
 

@@ -109,6 +109,7 @@ int main(int count, char** arguments) {
   check_attention_plan();
   check_window_plan();
   check_plan_balance();
+  check_step_time();
   check_kernels();
   check_models(folders, options);
   std::printf("%s\n", failures == 0 ? "all checks passed" : "checks failed");

@@ -21,6 +21,8 @@ void check_serving(const std::string& folder) {
   options.backend.kv_bytes = 8 << 20;
   options.scheduler.validate = true;
   options.scheduler.max_running = 16;
+  options.scheduler.branches = branch_schedule_of("slack");
+  options.scheduler.branches.max_time_per_token = 1e-3;
   const auto on_events = [&](std::vector<std::uint32_t> words) {
     std::lock_guard lock(mutex);
     for (size_t i = 0; i + 2 < words.size(); i += 3 + words[i + 2]) {

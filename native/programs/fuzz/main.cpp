@@ -61,6 +61,9 @@ EngineOptions random_options(const std::filesystem::path& folder, const ModelSha
   out.scheduler.max_running = dice.pick<int>({1, 2, 5, 64});
   out.scheduler.max_queue = dice.pick<int>({1, 3, 256});
   out.scheduler.prefill_rows = dice.pick<int>({1, 7, 16, 128});
+  out.scheduler.branches = branch_schedule_of(
+      dice.pick<std::string>({"eager", "eager", "off", "cap:2", "cap:3", "slack"}));
+  out.scheduler.branches.max_time_per_token = dice.pick<double>({0, 1e-6, 1e-4, 1e-3});
   out.scheduler.validate = true;
   if (dice.chance(80)) out.outline = random_outline(s, dice);
   return out;

@@ -97,6 +97,7 @@ RequestSpec random_request(std::uint32_t id, const ModelShape& s, Dice& dice) {
   spec.ignore_eos = dice.chance(50);
   if (dice.chance(3)) spec.deadline = std::chrono::milliseconds(dice.between(0, 2));
   spec.sequential = dice.chance(5);
+  if (dice.chance(20)) spec.max_time_per_token = dice.pick<double>({1e-6, 1e-4, 1});
   spec.return_logits = dice.chance(3);
   if (dice.chance(20)) {
     spec.script = random_structure(s, dice);

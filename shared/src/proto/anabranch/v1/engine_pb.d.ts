@@ -186,6 +186,13 @@ export declare type EngineGenerateRequest = Message<"anabranch.v1.EngineGenerate
    * @generated from field: repeated uint32 stop_token_ids = 18;
    */
   stopTokenIds: number[];
+
+  /**
+   * for scheduling branches by slack; 0: the engine's option
+   *
+   * @generated from field: double max_time_per_token_ms = 19;
+   */
+  maxTimePerTokenMs: number;
 };
 
 /**
@@ -735,6 +742,34 @@ export declare type EngineCounters = Message<"anabranch.v1.EngineCounters"> & {
    * @generated from field: uint64 finished = 13;
    */
   finished: bigint;
+
+  /**
+   * that waited while others of their answer decoded, summed over steps
+   *
+   * @generated from field: uint64 held_lanes = 14;
+   */
+  heldLanes: bigint;
+
+  /**
+   * of steps, as predicted before each,
+   *
+   * @generated from field: double predicted_seconds = 15;
+   */
+  predictedSeconds: number;
+
+  /**
+   * and by how much their times differed from that
+   *
+   * @generated from field: double misprediction_seconds = 16;
+   */
+  mispredictionSeconds: number;
+
+  /**
+   * of steps, outside of the forward pass and sampling
+   *
+   * @generated from field: double scheduling_seconds = 17;
+   */
+  schedulingSeconds: number;
 };
 
 /**

@@ -432,6 +432,13 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: repeated uint32 stop_token_ids = 21;
    */
   stopTokenIds: number[];
+
+  /**
+   * How long a step should take at most, where branches are scheduled by slack; 0: as the worker says.
+   *
+   * @generated from field: double max_time_per_token_ms = 22;
+   */
+  maxTimePerTokenMs: number;
 };
 
 /**

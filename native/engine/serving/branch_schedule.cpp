@@ -1,0 +1,155 @@
+#include "serving/branch_schedule.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+#include "error.h"
+
+namespace anabranch {
+namespace {
+
+constexpr int kMaxCap = 4096;
+/// Until the model knows what a row costs, slack mode tries one more row in every such step.
+constexpr std::uint64_t kTrialSteps = 8;
+
+using Mode = BranchScheduleOptions::Mode;
+
+Lane& lane_of(Request& request, int lane) { return request.tree().lanes()[lane]; }
+
+}  // namespace
+
+BranchScheduleOptions branch_schedule_of(const std::string& text) {
+  BranchScheduleOptions out;
+  if (text.empty() || text == "eager") return out;
+  if (text == "slack") {
+    out.mode = Mode::kSlack;
+    return out;
+  }
+  out.mode = Mode::kCap;
+  if (text == "off") return out;
+  const std::string prefix = "cap:";
+  const char* end = text.data() + text.size();
+  if (text.starts_with(prefix)) {
+    const auto read = std::from_chars(text.data() + prefix.size(), end, out.cap);
+    if (read.ec == std::errc() && read.ptr == end && out.cap >= 1 && out.cap <= kMaxCap) return out;
+  }
+  throw bad_argument("the branch schedule must be eager, off, slack or cap:N with N from 1 to " +
+                     std::to_string(kMaxCap) + ", not \"" + text + "\"");
+}
+
+double BranchSchedule::limit_of(const Request& request) const {
+  const double own = request.spec().max_time_per_token;
+  const double limit = own > 0 ? own : options_.max_time_per_token;
+  return limit > 0 ? limit : std::numeric_limits<double>::infinity();
+}
+
+void BranchSchedule::add_candidates(const std::shared_ptr<Request>& request, bool leads,
+                                    std::vector<Candidate>& out) const {
+  LaneTree& tree = request->tree();
+  const std::vector<int> lanes = request->policy->independent_lanes(*request);
+  for (Lane& lane : tree.lanes()) lane.held = !lanes.empty();
+  int rows = tree.rows_needed();
+  if (lanes.empty()) {
+    double kv_tokens = tree.trunk().segment->next_position();
+    for (const Lane& branch : tree.branches()) kv_tokens += branch.live ? branch.length() : 0;
+    out.push_back({request, 0, true, rows, kv_tokens, leads});
+    return;
+  }
+  // The first one's rows are with those of lanes that have ended, and it reads what all share.
+  bool first = true;
+  for (const int id : lanes) {
+    const Segment& segment = *tree.lanes()[id].segment;
+    const int kv_tokens = first ? segment.next_position() : segment.length();
+    out.push_back({request, id, false, segment.num_uncomputed() + std::exchange(rows, 0),
+                   static_cast<double>(kv_tokens), leads && first});
+    first = false;
+  }
+}
+
+std::vector<BranchSchedule::Candidate> BranchSchedule::candidates_of(
+    const std::vector<std::shared_ptr<Request>>& requests) const {
+  // The first request of a group that decodes leads it.
+  std::unordered_map<std::uint64_t, std::uint64_t> leader;  // by group: its order of arrival
+  const auto decodes = [](const Request& request) {
+    return request.running() && !request.scorer && request.tree().pending_prefill() == 0;
+  };
+  for (const auto& request : requests) {
+    if (!decodes(*request)) continue;
+    const auto [known, added] = leader.try_emplace(request->group, request->arrival);
+    if (!added) known->second = std::min(known->second, request->arrival);
+  }
+  std::vector<Candidate> out;
+  for (const auto& request : requests) {
+    if (decodes(*request)) {
+      add_candidates(request, leader.at(request->group) == request->arrival, out);
+    }
+  }
+  return out;
+}
+
+BranchSchedule::Selection BranchSchedule::select(
+    const std::vector<std::shared_ptr<Request>>& requests, int max_rows, int prefill,
+    int max_prefill, const StepTimeModel& model) {
+  ++steps_;
+  std::vector<Candidate> candidates = candidates_of(requests);
+  Selection out;
+  int room = max_rows;
+  double limit = std::numeric_limits<double>::infinity();
+  std::unordered_map<std::uint64_t, int> lanes;  // selected, by group
+  const auto select = [&](Candidate& candidate) {
+    candidate.selected = true;
+    room -= std::min(room, candidate.rows);
+    out.work.decode_rows = max_rows - room;
+    out.work.kv_tokens += candidate.kv_tokens;
+    ++lanes[candidate.request->group];
+    limit = std::min(limit, limit_of(*candidate.request));
+  };
+  for (Candidate& candidate : candidates) {
+    // The exception: a fork may have more opening tokens than a whole batch holds.
+    const bool fits = candidate.rows <= room || (candidate.rows > max_rows && room == max_rows);
+    if (candidate.leads && fits) select(candidate);
+  }
+  prefill = std::min({prefill, max_prefill, room});
+  if (out.work.decode_rows > 0) prefill = model.max_prefill_rows(out.work, prefill);
+
+  std::vector<Candidate*> others;
+  for (Candidate& candidate : candidates) {
+    if (!candidate.selected && lanes.contains(candidate.request->group))
+      others.push_back(&candidate);
+  }
+  std::ranges::stable_sort(others, std::ranges::greater{}, [](const Candidate* candidate) {
+    return lane_of(*candidate->request, candidate->lane).waited;
+  });
+  int trials = model.knows_rows() || steps_ % kTrialSteps != 0 ? 0 : 1;
+  for (Candidate* candidate : others) {
+    if (candidate->rows > room) continue;
+    const int answer_lanes = lanes[candidate->request->group];
+    if (options_.mode == Mode::kCap && answer_lanes >= options_.cap) continue;
+    if (candidate->request->spec().sequential && !candidate->whole) continue;
+    if (options_.mode == Mode::kSlack) {
+      StepWork more = out.work;
+      more.decode_rows += candidate->rows;
+      more.prefill_rows = prefill;
+      more.kv_tokens += candidate->kv_tokens;
+      const double allowed = std::min(limit, limit_of(*candidate->request));
+      const bool slack = allowed == std::numeric_limits<double>::infinity() ||
+                         (model.seconds(more) > 0 && model.seconds(more) <= allowed);
+      if (!slack && trials-- <= 0) continue;
+    }
+    select(*candidate);
+  }
+  for (Candidate& candidate : candidates) {
+    Lane& lane = lane_of(*candidate.request, candidate.lane);
+    lane.held = !candidate.selected && !candidate.whole;
+    lane.waited = candidate.selected ? 0 : lane.waited + 1;
+    held_lanes_ += candidate.selected ? 0 : 1;
+    const bool listed = !out.requests.empty() && out.requests.back() == candidate.request;
+    if (candidate.selected && !listed) out.requests.push_back(candidate.request);
+  }
+  return out;
+}
+
+}  // namespace anabranch
