@@ -186,7 +186,8 @@ describe("with one worker", () => {
       ...{ model, max_tokens: 900, messages: user(parallelPrompt), stream: true as const },
       // Left alone, these would take several seconds.
       logit_bias: endless,
-      ...ours({ mode: "serial" }),
+      // Equal requests would share one answer.
+      ...ours({ mode: "serial", cache: "bypass" }),
     };
     const streams = await Promise.all(
       Array.from({ length: 8 }, () => openai.chat.completions.create(request)),
@@ -419,7 +420,10 @@ describe("with one worker", () => {
 describe("with two workers", () => {
   it("spreads requests over both", async () => {
     const openai = await client("two");
-    const request = { model, max_tokens: 200, messages: user(parallelPrompt) };
+    const request = {
+      ...{ model, max_tokens: 200, messages: user(parallelPrompt) },
+      ...ours({ cache: "bypass" }),
+    };
     await addWorker("second");
     const before = await cluster.answered();
     const answers = await Promise.all(
