@@ -41,7 +41,7 @@ const commands = {
     about: "Checks format, lint, import walls, words and types, as before each commit.",
     ...{ needs: [packages], exec: script("scripts/check.mjs") },
   },
-  picture: { needs: [native], exec: script("scripts/picture.ts") },
+  picture: { needs: [native, consoleFiles], exec: script("scripts/picture.ts") },
   sbom: { needs: [packages], exec: script("scripts/sbom.mjs") },
   fuzz: { needs: [packages], exec: script("scripts/fuzz.mjs") },
   sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
