@@ -180,7 +180,7 @@ export function effectiveSampling(
   };
 }
 
-/** Fields of either endpoint that would change the answer but are not implemented. */
+/** Those of either endpoint, for `refuseUnsupported`. */
 export const unsupportedParameters = ["min_tokens", "use_beam_search"];
 
 /** Refuses fields of OpenAI's API that would change the answer but are not implemented. */

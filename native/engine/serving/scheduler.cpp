@@ -31,6 +31,13 @@ double seconds_since(Clock::time_point began) {
   return std::chrono::duration<double>(Clock::now() - began).count();
 }
 
+/// Whether the answer is the base's: its adapter teaches to branch, and it can't.
+bool is_of_base(const RequestSpec& spec) {
+  const auto& adapter = spec.adapter;
+  return adapter && adapter->dialect && adapter->dialect->serial_from_base && !spec.parallel &&
+         spec.script.empty();
+}
+
 }  // namespace
 
 Scheduler::Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options,
@@ -52,17 +59,6 @@ RequestLimits Scheduler::limits_of(const ServedAdapterPtr& adapter) const {
   const ModelConfig& config = backend_.config();
   return {adapter ? adapter->weights.vocabulary : config.vocabulary, config.context, pool_.total()};
 }
-
-namespace {
-
-/// Whether the answer is the base's: its adapter teaches to branch, and it can't.
-bool is_of_base(const RequestSpec& spec) {
-  const auto& adapter = spec.adapter;
-  return adapter && adapter->dialect && adapter->dialect->serial_from_base && !spec.parallel &&
-         spec.script.empty();
-}
-
-}  // namespace
 
 std::shared_ptr<Request> Scheduler::make(RequestSpec spec) {
   if (is_of_base(spec)) spec.adapter = nullptr;
