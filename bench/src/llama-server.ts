@@ -1,19 +1,16 @@
 // llama.cpp's own server beside ours, if the environment names its program.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "./gateway/programs.ts";
+import { freePort, Program } from "./programs.ts";
 
 /** Names the program `llama-server`. */
 export const llamaServerVariable = "ANABRANCH_LLAMA_SERVER";
 
 export class LlamaServer {
   readonly url: string;
-  readonly #child: ChildProcess;
+  readonly #program: Program;
 
-  private constructor(url: string, child: ChildProcess) {
+  private constructor(url: string, program: Program) {
     this.url = url;
-    this.#child = child;
+    this.#program = program;
   }
 
   /**
@@ -27,39 +24,20 @@ export class LlamaServer {
     { slots, context, threads }: { slots: number; context: number; threads: number },
   ): Promise<LlamaServer> {
     const port = await freePort();
-    const child = spawn(
-      program,
-      [
-        ...["-m", model, "--host", "127.0.0.1", "--port", String(port)],
-        ...["-c", String(context), "-np", String(slots), "--kv-unified", "-fa", "on"],
-        ...["-t", String(threads), "-tb", String(threads), "--jinja"],
-      ],
-      { stdio: ["ignore", "ignore", "pipe"] },
-    );
-    let said = "";
-    child.stderr.on("data", (text) => {
-      said = (said + text).slice(-2000);
-    });
+    const started = Program.start(program, [
+      ...["-m", model, "--host", "127.0.0.1", "--port", String(port)],
+      ...["-c", String(context), "-np", String(slots), "--kv-unified", "-fa", "on"],
+      ...["-t", String(threads), "-tb", String(threads), "--jinja"],
+    ]);
     const url = `http://127.0.0.1:${port}`;
-    while (!(await isReady(url))) {
-      if (child.exitCode !== null) throw new Error(`${program} ended while starting:\n${said}`);
-      await sleep(100);
-    }
-    return new LlamaServer(url, child);
+    await started.answersAt(`${url}/health`);
+    return new LlamaServer(url, started);
   }
 
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    this.#child.kill("SIGTERM");
-    await once(this.#child, "exit");
+  stop(): Promise<void> {
+    return this.#program.stop();
   }
 }
-
-const isReady = (url: string): Promise<boolean> =>
-  fetch(`${url}/health`).then(
-    ({ ok }) => ok,
-    () => false,
-  );
 
 /** Prompt tokens that it computed for an answer: its `timings` are beside OpenAI's fields. */
 export function computedTokens(completion: object): number {

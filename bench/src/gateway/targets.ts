@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "@anabranch/gateway/local/bundle.ts";
-import { freePort, Program } from "./programs.ts";
+import { freePort, Program } from "../programs.ts";
 
 /** Where chat requests go. */
 export interface Target {

@@ -40,9 +40,14 @@ export class Program {
   readonly #timer: ReturnType<typeof setInterval>;
   /** The most memory that it and its children had at once. */
   peakMiB = 0;
+  /** The end of what it said on stderr. */
+  #said = "";
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    child.stderr?.on("data", (text) => {
+      this.#said = (this.#said + text).slice(-2_000);
+    });
     this.#timer = setInterval(() => {
       if (child.pid) this.peakMiB = Math.max(this.peakMiB, residentMiB(child.pid));
     }, sampleMs);
@@ -50,7 +55,7 @@ export class Program {
 
   static start(file: string, args: readonly string[], env: Record<string, string> = {}): Program {
     const child = spawn(file, args, {
-      stdio: ["ignore", "pipe", "ignore"],
+      stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...env },
     });
     return new Program(child);
@@ -63,24 +68,26 @@ export class Program {
       this.#child.stdout.resume();
       return JSON.parse(line) as T;
     }
-    throw new Error(`${this.#child.spawnargs.join(" ")} ended before it was ready`);
+    throw this.#failure("ended before it was ready");
   }
 
-  /** Waits until something answers at `url`. */
+  /** Waits until `url` is answered with a status of success. */
   async answersAt(url: string): Promise<void> {
     this.#child.stdout?.resume();
     for (const until = Date.now() + readyMs; ; await sleep(50)) {
-      if (
-        await fetch(url).then(
-          () => true,
-          () => false,
-        )
-      )
-        return;
+      const isReady = await fetch(url).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      if (isReady) return;
       if (this.#child.exitCode !== null || Date.now() > until) {
-        throw new Error(`${this.#child.spawnargs.join(" ")} does not answer at ${url}`);
+        throw this.#failure(`does not answer at ${url}`);
       }
     }
+  }
+
+  #failure(what: string): Error {
+    return new Error(`${this.#child.spawnargs.join(" ")} ${what}\n${this.#said}`);
   }
 
   async stop(): Promise<void> {
