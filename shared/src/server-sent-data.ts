@@ -1,21 +1,40 @@
-/** The JSON values of a stream of server-sent events; its `[DONE]` is left out. */
-export async function* serverSentData(response: Response): AsyncGenerator<unknown> {
-  const reader = response.body?.getReader();
-  if (!reader) return;
+// Server-sent events, as OpenAI's API sends them.
+import { createParser } from "eventsource-parser";
+
+/** Characters that one event may have. */
+const maxEvent = 8_000_000;
+const done = "[DONE]";
+
+/** Their data, those that arrived together at once. Ends at `[DONE]`, or with the stream. */
+export async function* eventData(stream: ReadableStream<Uint8Array>): AsyncGenerator<string[]> {
+  const arrived: string[] = [];
+  const parser = createParser({
+    onEvent: ({ data }) => arrived.push(data),
+    maxBufferSize: maxEvent,
+  });
   const decoder = new TextDecoder();
-  let rest = "";
+  const reader = stream.getReader();
   try {
     // Not every browser iterates over streams.
     for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        if (line.startsWith("data: {")) yield JSON.parse(line.slice("data: ".length));
-      }
+      const { done: ended, value } = await reader.read();
+      if (ended) return;
+      parser.feed(decoder.decode(value, { stream: true }));
+      const data = arrived.splice(0);
+      const end = data.indexOf(done);
+      const before = end < 0 ? data : data.slice(0, end);
+      if (before.length > 0) yield before;
+      if (end >= 0) return;
     }
   } finally {
     await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** The JSON values of a stream of server-sent events. */
+export async function* serverSentData(response: Response): AsyncGenerator<unknown> {
+  if (!response.body) return;
+  for await (const data of eventData(response.body)) {
+    for (const each of data) yield JSON.parse(each);
   }
 }

@@ -11,9 +11,9 @@ import {
   type GenerateRequest,
   GenerateRequestSchema,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { eventData } from "@anabranch/shared/server-sent-data.ts";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { createParser } from "eventsource-parser";
 import type { PoolWorker } from "../pool/pool.ts";
 import { authorization } from "./check-upstream.ts";
 import { ChunkReader, type EventInit, type UsageInit } from "./chunk-reader.ts";
@@ -21,9 +21,6 @@ import { merge } from "./merge.ts";
 import { connectErrorOf } from "./refusal.ts";
 import { upstreamCall } from "./request-body.ts";
 import type { UpstreamFacts } from "./upstream.ts";
-
-/** Characters that one event of an upstream may have. */
-const maxEvent = 8_000_000;
 
 export type UpstreamWorker = PoolWorker & { upstream: UpstreamFacts };
 
@@ -68,21 +65,9 @@ interface End {
 /** The events of one completion; those that arrived together at once. */
 async function* completion(stream: ReadableStream<Uint8Array>): AsyncGenerator<EventInit[], End> {
   const reader = new ChunkReader();
-  const arrived: string[] = [];
-  const parser = createParser({
-    onEvent: ({ data }) => arrived.push(data),
-    maxBufferSize: maxEvent,
-  });
-  const decoder = new TextDecoder();
-  for await (const bytes of stream) {
-    parser.feed(decoder.decode(bytes, { stream: true }));
-    const data = arrived.splice(0);
-    const done = data.indexOf("[DONE]");
-    const events = data
-      .slice(0, done < 0 ? data.length : done)
-      .flatMap((each) => reader.events(each));
+  for await (const data of eventData(stream)) {
+    const events = data.flatMap((each) => reader.events(each));
     if (events.length > 0) yield events;
-    if (done >= 0) break;
   }
   const { reason, usage, stopLane } = reader;
   if (reason === null) throw new ConnectError("the upstream's stream broke off", Code.Unavailable);
