@@ -3,9 +3,9 @@ import { createParser } from "eventsource-parser";
 
 /** Characters that one event may have. */
 const maxEvent = 8_000_000;
-const done = "[DONE]";
+const lastData = "[DONE]";
 
-/** Their data, those that arrived together at once. Ends at `[DONE]`, or with the stream. */
+/** Their data but `[DONE]`, those that arrived together at once. It is read to its end: its connection is then free. */
 export async function* eventData(stream: ReadableStream<Uint8Array>): AsyncGenerator<string[]> {
   const arrived: string[] = [];
   const parser = createParser({
@@ -17,14 +17,11 @@ export async function* eventData(stream: ReadableStream<Uint8Array>): AsyncGener
   try {
     // Not every browser iterates over streams.
     for (;;) {
-      const { done: ended, value } = await reader.read();
-      if (ended) return;
+      const { done, value } = await reader.read();
+      if (done) return;
       parser.feed(decoder.decode(value, { stream: true }));
-      const data = arrived.splice(0);
-      const end = data.indexOf(done);
-      const before = end < 0 ? data : data.slice(0, end);
-      if (before.length > 0) yield before;
-      if (end >= 0) return;
+      const data = arrived.splice(0).filter((each) => each !== lastData);
+      if (data.length > 0) yield data;
     }
   } finally {
     await reader.cancel().catch(() => undefined);
