@@ -13,9 +13,11 @@ function Models() {
   const chosen = settings.value.model;
   // An adapter is named for what was taught: it goes before its base.
   const first = found?.find(({ anabranch }) => anabranch.base !== null) ?? found?.[0];
-  const known = found?.some(({ id }) => id === chosen) ?? true;
+  const isServed = (model: string) => found?.some(({ id }) => id === model) ?? true;
+  const known = isServed(chosen);
   useEffect(() => {
-    if (!known && first) set({ model: first.id });
+    // Effects run late: somebody may have chosen since.
+    if (first && !isServed(settings.peek().model)) set({ model: first.id });
   }, [known, first]);
   const shown = found?.find(({ id }) => id === chosen)?.anabranch;
   return (
