@@ -45,6 +45,11 @@ const commands = {
   sbom: { needs: [packages], exec: script("scripts/sbom.mjs") },
   fuzz: { needs: [packages], exec: script("scripts/fuzz.mjs") },
   sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
+  "gpu-bundle": {
+    needs: [packages],
+    exec: (_, args) => [join(root, "scripts/gpu-bundle"), args],
+  },
+  "kernel-report": { needs: [packages], exec: script("scripts/kernel-report.mjs") },
   console: {
     about:
       "Builds the console into console/dist, as start and test do by themselves; before `wrangler deploy`.",

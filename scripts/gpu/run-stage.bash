@@ -4,7 +4,7 @@
 run_stage() {
   local name=$1 needs=$2 began=$SECONDS failed status=ok
   [[ -z $only || $only == "$name" || $name == facts || $name == build ]] || return 0
-  [[ $dry || ($name == build && $build) ]] && needs=1  # the list's seconds are a device's
+  [[ $name == build && $build ]] && needs=1
   left_out='' stage_end=$end
   ((SECONDS + 3 * needs + 60 < end)) && stage_end=$((SECONDS + 3 * needs + 60))
   failed=$(grep -c '^FAIL' "$work/checks")
