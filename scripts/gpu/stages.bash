@@ -42,13 +42,12 @@ stage_build() {
   local options=(-DCMAKE_BUILD_TYPE=Release) status
   if [[ -z $build ]]; then
     if [[ $dry ]]; then build=native/build-dry options+=(-DANABRANCH_CUDA=OFF); else
-      build=native/build-gpu options+=(-DCMAKE_CUDA_ARCHITECTURES=native -DANABRANCH_CUBLAS="$cublas")
+      build=native/build-gpu
+      options+=(-DCMAKE_CUDA_ARCHITECTURES=native -DANABRANCH_CUBLAS="$cublas" -DANABRANCH_EMULATION=OFF)
     fi
     [[ ! -f $build/CMakeCache.txt ]] && command -v ninja >/dev/null && options+=(-G Ninja)
     bounded cmake -S native -B "$build" "${options[@]}" || { fail "cmake: $(reason $?)"; return; }
-    # engine-check's emulated kernels are not needed here, but compile beside the slow ones of the GPU.
-    bounded cmake --build "$build" --parallel "$(nproc)" --target engine-bench cuda_emulated ||
-      { fail "engine-bench: $(reason $?)"; return; }
+    bounded cmake --build "$build" --parallel "$(nproc)" --target engine-bench || { fail "engine-bench: $(reason $?)"; return; }
     [[ -z $only ]] && start_weights "$large"
     bounded cmake --build "$build" --parallel "$(nproc)" --target engine-check || fail "engine-check: $(reason $?)"
   elif [[ -z $only ]]; then
