@@ -80,7 +80,7 @@ describe("gpu-bundle", () => {
 
 describe("gpu-check", () => {
   it("runs every stage on the CPU, and says that it was the CPU", async () => {
-    const options = ["--dry", "--minutes", "4", "--build", programs];
+    const options = ["--dry", "--minutes", "8", "--build", programs];
     const { stdout } = await promisify(execFile)(...check("dry", ...options));
     const { name, result } = resultIn(join(state, "dry"));
     expect(name).toMatch(/^cpu-dry-run-/);
@@ -109,7 +109,7 @@ describe("gpu-check", () => {
       expect(met).toBeNull();
     }
     expect(stdout).toContain("wrote ");
-  }, 300_000);
+  }, 500_000);
 
   it("ends with 1 where a check fails, and with the file", () => {
     const broken = join(state, "broken");

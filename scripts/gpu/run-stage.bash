@@ -97,7 +97,8 @@ start_weights() {
   for folder in /dev/shm "${TMPDIR:-/tmp}"; do
     (($(df --output=avail -B1G "$folder" 2>/dev/null | tail -n 1) >= gigabytes)) || continue
     folders[$shape]=$(mktemp -d "$folder/anabranch-$shape-XXXXXX")
-    "$build/engine-bench" --shape "$shape" --folder "${folders[$shape]}" --write-only </dev/null >>"$log" 2>&1 &
+    timeout $((end - SECONDS)) "$build/engine-bench" --shape "$shape" --folder "${folders[$shape]}" --write-only \
+      </dev/null >>"$log" 2>&1 &
     writers[$shape]=$!
     return
   done
