@@ -39,7 +39,7 @@ print(*sorted(f"{each.name} {each.version}" for each in distributions() if each.
 }
 
 stage_build() {
-  local options=(-DCMAKE_BUILD_TYPE=Release) status
+  local options=(-DCMAKE_BUILD_TYPE=Release)
   if [[ -z $build ]]; then
     if [[ $dry ]]; then build=native/build-dry options+=(-DANABRANCH_CUDA=OFF); else
       build=native/build-gpu
@@ -141,7 +141,7 @@ stage_fp8-kv() {
 python_has() { python3 -c "import sys, importlib.util as i; sys.exit(not all(map(i.find_spec, sys.argv[1:])))" "$@"; }
 
 stage_prefill() {
-  local rate='' ours
+  local rate='' ours less
   if [[ -z $dry ]] && python_has torch; then
     figure "product of 4096 x 8192 x 8192" python3 bench/peers/library_gemm.py && rate=$(value_of tflop_s <"$work/output")
   fi
