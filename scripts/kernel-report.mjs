@@ -42,16 +42,17 @@ const launches = {
     const stages = panels === 4 ? 3 : 5;
     const warpBytes = stages * panels * (1024 + (byteFormat(name) ? 32 : 0));
     // Matrices of many, fewer and few panels; see launch_skinny.
-    const warps = { "1,1": [4, 8, 16], "2,1": [16], "4,1": [16], "4,4": [4], "4,2": [8] };
-    return (warps[`${tiles},${panels}`] ?? [4, 8]).map((count) => [
-      count * warp,
-      count * warpBytes,
-    ]);
+    const warps = { "4,1": [16], "4,2": [8], "4,4": [4] }[`${tiles},${panels}`] ?? [4, 8, 16];
+    return warps.map((count) => [count * warp, count * warpBytes]);
   },
   tiled_gemm_kernel: (name) => [[128, 4 * 128 * (64 + (byteFormat(name) ? 32 : 64))]],
   split_k_reduce_kernel: () => [[256, 0]],
-  chunk_attention_kernel: () => [[8 * warp, 0]],
+  chunk_attention_kernel(name) {
+    const width = Math.min(128, numbers(name)[0] * 32); // WarpResults
+    return [[8 * warp, 4 * (8 * 16 * (2 + width + 4) + 8 * 16 * 4 + 16)]];
+  },
   merge_partials_kernel: () => [64, 128, 256].map((dim) => [dim, 0]),
+  probe_kernel: () => [[1, 0]],
   prefill_attention_kernel: () => [[4 * warp, 0]],
   sample_kernel: () => [[512, 0]],
   quantize_kernel: () => [[warp, 0]],

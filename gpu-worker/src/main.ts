@@ -59,6 +59,8 @@ const engine = new EngineSupervisor(
       dtype: args.dtype,
       kvDtype: args.kvDtype,
       deterministic: args.deterministic,
+      noOverlap: args.noOverlap,
+      noLibrary: args.noLibrary,
       threads: args.threads,
       ...(kvMib === undefined ? {} : { kvMib }),
       ...(maxContext === undefined ? {} : { maxContext }),

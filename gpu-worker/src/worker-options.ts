@@ -27,6 +27,8 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --kv-dtype TYPE     of K and V: auto (bf16, beside fp32 weights fp32) or fp8 (GPU) (default auto)
   --deterministic     on a GPU: results do not depend on the batch, bit for bit; prompts are slower
                       (a CPU is always deterministic)
+  --no-overlap        on a GPU: each kernel starts only after the previous one has ended
+  --no-library        on a GPU: the engine's own kernels for prompts, even if cuBLASLt is built in
   --threads N         engine threads (default: all cores but one, at least one)
   --kv-mib N          memory for KV (default: 90% of a GPU's free memory; on a CPU a quarter of free
                       memory, at most 1 GiB)
@@ -65,6 +67,8 @@ export interface WorkerOptions {
   dtype: Dtype;
   kvDtype: "auto" | "fp8";
   deterministic: boolean;
+  noOverlap: boolean;
+  noLibrary: boolean;
   threads: number;
   kvMib: number | undefined;
   maxContext: number | undefined;
@@ -89,6 +93,8 @@ const options = {
   dtype: { type: "string", default: "auto" },
   "kv-dtype": { type: "string", default: "auto" },
   deterministic: { type: "boolean", default: false },
+  "no-overlap": { type: "boolean", default: false },
+  "no-library": { type: "boolean", default: false },
   threads: { type: "string" },
   "kv-mib": { type: "string" },
   "max-context": { type: "string" },
@@ -147,6 +153,8 @@ export function readWorkerOptions(): WorkerOptions {
     dtype: oneOf("dtype", args.dtype, dtypes),
     kvDtype: oneOf("kv-dtype", args["kv-dtype"], ["auto", "fp8"]),
     deterministic: args.deterministic,
+    noOverlap: args["no-overlap"],
+    noLibrary: args["no-library"],
     // One core stays free for Node, which would otherwise delay the engine's barriers.
     threads: whole("threads", 1024) ?? Math.max(1, availableParallelism() - 1),
     kvMib: whole("kv-mib", 1 << 24),

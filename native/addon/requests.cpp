@@ -94,6 +94,8 @@ EngineOptions engine_options(const Napi::Object& o) {
     throw bad_argument("maxRows must be 0 or at least 256");
   }
   options.backend.deterministic = boolean(o, "deterministic");
+  options.backend.overlap_kernels = !boolean(o, "noOverlap");
+  options.backend.cublaslt = !boolean(o, "noLibrary");
   options.backend.code_path = text(o, "codePath");
   options.scheduler.max_running = integer(o, "maxRunning", 64, 1, 65536);
   options.scheduler.max_queue = integer(o, "maxQueue", 256, 1, 1 << 20);

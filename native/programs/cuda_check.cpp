@@ -5,12 +5,22 @@
 
 namespace anabranch::ANABRANCH_CUDA {
 
-void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
-                   Report report) {
+namespace {
+
+void check_kernels(Report report) {
   for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8})
     check_gemm(type, report);
   check_greedy_sampling(report);
   check_sampling(report);
+}
+
+}  // namespace
+
+void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
+                   const std::set<std::string>& only, Report report) {
+  if (only.contains("kernels")) check_kernels(report);
+  if (only.contains("wide")) check_wide_model(report);
+  if (!only.contains("models")) return;
   for (const std::string& folder : folders) check_model(folder, options, report);
 }
 

@@ -1,6 +1,7 @@
 // Checks of the CUDA backend. Compiled twice: for a GPU, and with the kernels emulated on the CPU.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,13 +13,14 @@ namespace anabranch {
 using Report = void (*)(const std::string& name, const std::string& wrong);
 
 namespace cuda {
-/// Checks the kernels, and the logits of the model in each folder against the CPU backend's.
+/// Runs those of the checks that `only` names: "kernels", "wide" and "models", the logits of the
+/// model in each folder against the CPU backend's.
 void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
-                   Report report);
+                   const std::set<std::string>& only, Report report);
 }  // namespace cuda
 namespace emulated {
 void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
-                   Report report);
+                   const std::set<std::string>& only, Report report);
 }
 
 }  // namespace anabranch

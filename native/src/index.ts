@@ -56,6 +56,10 @@ export interface EngineOptions {
   maxRows?: number;
   /** GPU: results don't depend on the batch, to the bit, but are slower. The CPU is always so. */
   deterministic?: boolean;
+  /** GPU: each kernel starts only after the previous one has ended. */
+  noOverlap?: boolean;
+  /** GPU: the engine's own kernels for prompts, even if cuBLASLt is built in. */
+  noLibrary?: boolean;
   /** One of codePaths(); default: the best. */
   codePath?: string;
   maxRunning?: number;

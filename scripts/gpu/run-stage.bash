@@ -3,7 +3,7 @@
 # run_stage NAME SECONDS: none starts that would not fit. With --only, facts and build run as well.
 run_stage() {
   local name=$1 needs=$2 began=$SECONDS failed status=ok
-  [[ -z $only || $only == "$name" || $name == facts || $name == build ]] || return 0
+  [[ -z $only || ,$only, == *",$name,"* || $name == facts || $name == build ]] || return 0
   [[ $name == build && $build ]] && needs=1
   left_out='' stage_end=$end
   ((SECONDS + 3 * needs + 60 < end)) && stage_end=$((SECONDS + 3 * needs + 60))

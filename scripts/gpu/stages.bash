@@ -48,9 +48,9 @@ stage_build() {
     [[ ! -f $build/CMakeCache.txt ]] && command -v ninja >/dev/null && options+=(-G Ninja)
     bounded cmake -S native -B "$build" "${options[@]}" || { fail "cmake: $(reason $?)"; return; }
     bounded cmake --build "$build" --parallel "$(nproc)" --target engine-bench || { fail "engine-bench: $(reason $?)"; return; }
-    [[ -z $only ]] && start_weights "$large"
+    [[ -z $only || $only == *7b* ]] && start_weights "$large"
     bounded cmake --build "$build" --parallel "$(nproc)" --target engine-check || fail "engine-check: $(reason $?)"
-  elif [[ -z $only ]]; then
+  elif [[ -z $only || $only == *7b* ]]; then
     start_weights "$large"
   fi
 }
@@ -61,7 +61,7 @@ stage_checks() {
   for less in "" "--no-overlap" "--no-overlap --no-library"; do
     read -ra how <<<"$less"
     status=0
-    bounded "$build/engine-check" --backend-only "${how[@]}" "${models[@]}" || status=$?
+    bounded "$build/engine-check" --only kernels,wide,models "${how[@]}" "${models[@]}" || status=$?
     sed -nE "s/^(ok   |FAIL )/&${less:+$less: }/p" "$work/output" >>"$work/checks"
     ((status == 0)) && break
     fail "engine-check${less:+ $less}: $(reason "$status")"
@@ -103,9 +103,9 @@ stage_ncu() {
   weights "$large" || return
   for lanes in 1 32; do
     # What is skipped is the warm-up, some 14 steps of 170 kernels, and the prompt.
-    bounded ncu --metrics "$metrics" --launch-skip 4000 --launch-count 24 "$build/engine-bench" --shape "$large" \
-      --folder "${folders[$large]}" --device "$device" "${how[@]}" --no-overlap --parts decode --lanes "$lanes" \
-      --prefix "${prefixes[0]}" --repeat 1 || { fail "ncu: $(reason $?)"; return; }
+    bounded ncu --metrics "$metrics" --launch-skip 4000 --launch-count 30 "$build/engine-bench" --shape "$large" \
+      --folder "${folders[$large]}" --device "$device" "${how[@]}" --no-overlap --kv-mib 400 --parts decode \
+      --lanes "$lanes" --prefix "${prefixes[0]}" --repeat 1 || { fail "ncu: $(reason $?)"; return; }
     awk -v lanes="$lanes" -f scripts/gpu/ncu-layer.awk "$work/output" >"$work/rows"
     if [[ -s $work/rows ]]; then cat "$work/rows" >>"$work/layer"; else fail "ncu saw no kernel of attention"; fi
   done
@@ -114,7 +114,7 @@ stage_ncu() {
 sanitized() {
   command -v compute-sanitizer >/dev/null || { skip "compute-sanitizer is missing"; return; }
   check "compute-sanitizer $1" compute-sanitizer --tool "$1" --error-exitcode 9 \
-    "$build/engine-check" --backend-only "${how[@]}" "$smallest"
+    "$build/engine-check" --only models "${how[@]}" "$smallest"
 }
 stage_memcheck() { sanitized memcheck; }
 stage_synccheck() { sanitized synccheck; }

@@ -1,6 +1,9 @@
 #include "backends/backend.h"
 
 #include <charconv>
+#include <cstdio>
+#include <mutex>
+#include <optional>
 
 #if defined(ANABRANCH_WITH_CUDA)
 #include "backends/cuda/backend.h"
@@ -35,11 +38,30 @@ WeightType stored_weight_type(const ModelConfig& config, const Checkpoint& weigh
   return out;
 }
 
+/// Why the first GPU can't be used, or "" if it can; asked once. Null: there is none.
+const std::string* first_gpu_problem() {
+#if defined(ANABRANCH_WITH_CUDA)
+  static const std::optional<std::string> problem =
+      cuda::devices() > 0 ? std::optional(cuda::problem_of(0)) : std::nullopt;
+  return problem ? &*problem : nullptr;
+#else
+  return nullptr;
+#endif
+}
+
 /// Whether `device` "auto" means a GPU: a code path asks for the CPU, and only the CPU computes
 /// with fp32 and int4 weights.
 bool prefers_gpu(const BackendOptions& options) {
-  return options.weight_type != WeightType::kF32 && options.weight_type != WeightType::kInt4 &&
-         options.code_path.empty() && cuda_devices() > 0;
+  if (options.weight_type == WeightType::kF32 || options.weight_type == WeightType::kInt4 ||
+      !options.code_path.empty() || !first_gpu_problem())
+    return false;
+  static std::once_flag told;
+  if (!first_gpu_problem()->empty()) {
+    std::call_once(told, [] {
+      std::fprintf(stderr, "%s; running on the CPU\n", first_gpu_problem()->c_str());
+    });
+  }
+  return first_gpu_problem()->empty();
 }
 
 }  // namespace
@@ -75,7 +97,12 @@ namespace {
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Checkpoint& weights,
                                            const BackendOptions& options, int device) {
 #if defined(ANABRANCH_WITH_CUDA)
-  if (device < cuda_devices()) return cuda::make_backend(config, weights, options, device);
+  if (device < cuda_devices()) {
+    if (const std::string problem = cuda::problem_of(device); !problem.empty()) {
+      throw Error(ErrorCode::kFailedPrecondition, problem + "; or give --device cpu");
+    }
+    return cuda::make_backend(config, weights, options, device);
+  }
   throw Error(ErrorCode::kFailedPrecondition,
               cuda_devices() == 0
                   ? "no CUDA driver responds on this machine; give --device cpu"

@@ -67,6 +67,7 @@ class Backend {
   virtual int max_rows() const = 0;  // of one forward()
   /// The number of prefill rows from which on a step runs at full efficiency.
   virtual int prefill_rows() const = 0;
+  virtual int max_logits_rows() const { return max_rows(); }  // of one forward()
 
   /// Whether rows may have an adapter.
   virtual bool takes_adapters() const { return false; }
@@ -77,7 +78,8 @@ class Backend {
   /// Raw logits of one row, [vocabulary] of the model or of the row's adapter. Invalid after
   /// sample() has used the row.
   virtual std::span<const float> logits(int row) = 0;
-  /// Samples a token for each of `rows`, in their order. Each logits row may appear once.
+  /// Samples a token for each of `rows`, in their order. Each logits row may appear once. Waits for
+  /// the forward pass, even if there are no rows.
   virtual std::vector<SampledToken> sample(std::span<const SamplingRow> rows) = 0;
 
   /// Bytes of weights that one step reads, for bandwidth reports.
@@ -102,8 +104,10 @@ struct BackendOptions {
   int max_rows = 0;             // 0: the backend's default
   bool deterministic = false;   // GPU: bits don't depend on the batch; on a CPU they never do
   bool overlap_kernels = true;  // GPU: programmatic dependent launch
-  bool cublaslt = true;         // GPU: cuBLASLt for bf16 prefill GEMMs, if the build has it
-  std::string code_path;        // CPU instruction set; empty: the best available
+  /// GPU, with overlap: bytes of a product's weights to fetch ahead of the previous kernel's end.
+  std::uint64_t prefetch_bytes = std::uint64_t{4} << 20;
+  bool cublaslt = true;   // GPU: cuBLASLt for bf16 prefill GEMMs, if the build has it
+  std::string code_path;  // CPU instruction set; empty: the best available
 };
 
 /// options.weight_type, or with stored_weight_type the one that suits the checkpoint's tensors:

@@ -274,7 +274,9 @@ int Scheduler::add_to_batch(Request& request, int allowance) {
 StepWork Scheduler::build_batch() {
   batch_.clear();
   in_batch_.clear();
-  const int max_rows = backend_.max_rows();
+  // Every decode row needs logits.
+  const int max_logits_rows = backend_.max_logits_rows();
+  const int max_decode_rows = std::min(backend_.max_rows(), max_logits_rows);
   // Requests that had no rows in the last step go first. This copy also keeps preempted requests
   // alive.
   auto order = running_;
@@ -283,21 +285,23 @@ StepWork Scheduler::build_batch() {
   int pending = 0;
   for (const auto& request : order) pending += request->tree().pending_prefill();
   auto [selected, work] =
-      branches_.select(order, max_rows, pending, options_.prefill_rows, step_time_);
-  int room = max_rows;
+      branches_.select(order, max_decode_rows, pending, options_.prefill_rows, step_time_);
+  int room = max_decode_rows;
   for (const auto& request : selected) {
     if (request->running() && free_blocks_for(*request, room)) room -= add_to_batch(*request, room);
   }
-  work.decode_rows = max_rows - room;
+  work.decode_rows = max_decode_rows - room;
   counters_.decode_rows += static_cast<std::uint64_t>(work.decode_rows);
-  int prefill = std::min(room, options_.prefill_rows);
+  int prefill = std::min(backend_.max_rows() - work.decode_rows, options_.prefill_rows);
   if (work.decode_rows > 0) prefill = step_time_.max_prefill_rows(work, prefill);
   const int max_score_rows =
-      backend_.config().vocabulary > kLargeVocabulary ? kMaxScoreRows : max_rows;
+      backend_.config().vocabulary > kLargeVocabulary ? kMaxScoreRows : max_logits_rows;
   for (auto& request : order) {
-    if (prefill <= 0) break;
+    const int logits_room = max_logits_rows - batch_.logits_rows;
+    if (prefill <= 0 || logits_room <= 0) break;
     if (!request->running() || request->tree().pending_prefill() == 0) continue;
-    const int allowance = request->scorer ? std::min(prefill, max_score_rows) : prefill;
+    const int allowance =
+        request->scorer ? std::min({prefill, max_score_rows, logits_room}) : prefill;
     if (!free_blocks_for(*request, allowance)) continue;
     const int added = add_to_batch(*request, allowance);
     counters_.prefill_rows += static_cast<std::uint64_t>(added);

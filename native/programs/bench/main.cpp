@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,10 +34,14 @@ const char kHelp[] =
     "  --kv-dtype TYPE K and V: auto (follows the weights) or fp8 (GPU) (default auto)\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n"
+    "  --prefetch-mib N  GPU, with overlap: weights of a product that are fetched into L2 ahead of the\n"
+    "                  previous kernel's end (default 4)\n"
+    "  --kv-mib N      memory for KV (default: 90% of a GPU's free memory, else as the worker's)\n"
     "  --folder DIR    where the weights are written once (default /dev/shm/anabranch-SHAPE)\n"
     "  --write-only    write the weights and exit\n"
+    "  --parts LIST    what to measure (default decode,sampling,prefill,serving)\n"
     "  --lanes LIST    numbers of lanes to decode (default 1,8,32)\n"
-    "  --prefix N      tokens before the fork (default 512)\n"
+    "  --prefix LIST   numbers of tokens before the fork (default 512)\n"
     "  --tokens N      tokens per lane (default 64)\n"
     "  --repeat N      runs; the median counts (default 3)\n"
     "  --prompt N      tokens of the timed prefill (default 4096)\n"
@@ -46,8 +52,9 @@ const char kHelp[] =
 struct Options {
   std::string shape = "tiny", folder;
   BackendOptions backend;
-  std::vector<int> lanes = {1, 8, 32};
-  int prefix = 512, tokens = 64, repeat = 3, prompt = 4096, requests = 64, aborts = 0;
+  std::vector<int> lanes = {1, 8, 32}, prefixes = {512};
+  std::set<std::string> parts = {"decode", "sampling", "prefill", "serving"};
+  int tokens = 64, repeat = 3, prompt = 4096, requests = 64, aborts = 0;
   bool write_only = false, help = false;
 };
 
@@ -60,14 +67,29 @@ int whole_number(const std::string& name, const std::string& value, int min) {
   return static_cast<int>(number);
 }
 
-std::vector<int> lane_list(const std::string& value) {
+std::vector<std::string> list(const std::string& value) {
+  std::vector<std::string> out;
+  std::istringstream in(value);
+  for (std::string item; std::getline(in, item, ',');) out.push_back(item);
+  return out;
+}
+
+std::vector<int> numbers(const std::string& name, const std::string& value, int max) {
   std::vector<int> out;
-  for (const char* at = value.c_str(); *at;) {
-    char* end = nullptr;
-    const long number = std::strtol(at, &end, 10);
-    if (end == at || number < 1 || number > 256) throw bad_argument("--lanes is a list of numbers");
-    out.push_back(static_cast<int>(number));
-    at = *end == ',' ? end + 1 : end;
+  for (const std::string& item : list(value)) {
+    out.push_back(whole_number(name, item, 1));
+    if (out.back() > max) throw bad_argument(name + " takes numbers up to " + std::to_string(max));
+  }
+  if (out.empty()) throw bad_argument(name + " is a list of numbers, such as 1,8,32");
+  return out;
+}
+
+std::set<std::string> parts_of(const std::string& value) {
+  const std::set<std::string> all = Options().parts;
+  std::set<std::string> out;
+  for (const std::string& part : list(value)) {
+    if (!all.contains(part)) throw bad_argument("--parts has no " + part + "; see --help");
+    out.insert(part);
   }
   return out;
 }
@@ -98,8 +120,14 @@ Options parse(int count, char** arguments) {
         out.backend.kv_type = kv_type_of(value);
       else if (name == "--folder")
         out.folder = value;
+      else if (name == "--kv-mib")
+        out.backend.kv_bytes = static_cast<std::uint64_t>(whole_number(name, value, 1)) << 20;
+      else if (name == "--prefetch-mib")
+        out.backend.prefetch_bytes = static_cast<std::uint64_t>(whole_number(name, value, 0)) << 20;
+      else if (name == "--parts")
+        out.parts = parts_of(value);
       else if (name == "--prefix")
-        out.prefix = whole_number(name, value, 1);
+        out.prefixes = numbers(name, value, 1 << 20);
       else if (name == "--tokens")
         out.tokens = whole_number(name, value, 2);
       else if (name == "--repeat")
@@ -111,7 +139,7 @@ Options parse(int count, char** arguments) {
       else if (name == "--aborts")
         out.aborts = whole_number(name, value, 0);
       else if (name == "--lanes")
-        out.lanes = lane_list(value);
+        out.lanes = numbers(name, value, 256);
       else
         throw bad_argument("unknown option " + name + "; see --help");
     }
@@ -133,7 +161,7 @@ double bandwidth_of(const Backend& backend) {
   const std::string name = backend.name();
   if (name.starts_with("cuda")) {
     const int device = std::atoi(name.c_str() + 5);
-    if (const double rate = cuda::copy_bandwidth(device, std::uint64_t{2} << 30, 10)) return rate;
+    if (const double rate = cuda::copy_bandwidth(device)) return rate;
   }
 #else
   (void)backend;
@@ -142,17 +170,16 @@ double bandwidth_of(const Backend& backend) {
   return read_bandwidth(threads, std::uint64_t{1} << 30, 3);
 }
 
-/// The "decode" list of the report.
-std::string measure_decode(Measurements& measurements, const Backend& backend, double bandwidth,
-                           const Options& options) {
+/// Entries of the "decode" list of the report: one for each number of lanes.
+std::string measure_lanes(Measurements& measurements, const Backend& backend, double bandwidth,
+                          int prefix, const Options& options) {
   std::string out;
   double one_lane = NAN;
-  measurements.decode(64, 2, 4);  // warms up graphs and caches
   for (int n : options.lanes) {
     std::vector<double> steps, forks, joins;
     double kv_bytes = 0;
     for (int i = -2; i < options.repeat; ++i) {
-      const Measurements::Decode run = measurements.decode(options.prefix, n, options.tokens);
+      const Measurements::Decode run = measurements.decode(prefix, n, options.tokens);
       if (i < 0) continue;  // CUDA graphs for this many rows are captured in the second run
       steps.push_back(run.step);
       forks.push_back(run.fork);
@@ -162,15 +189,27 @@ std::string measure_decode(Measurements& measurements, const Backend& backend, d
     const double step = median(steps);
     if (n == 1) one_lane = step;
     const double bytes = static_cast<double>(backend.weight_bytes()) + kv_bytes;
-    out += std::string(out.empty() ? "" : ",") + "{\"lanes\":" + std::to_string(n) +
-           ",\"tokens_s\":" + number(n / step) + ",\"step_ms\":" + number(step * 1e3) +
-           ",\"gb_s\":" + number(bytes / step / 1e9) +
+    out += std::string(out.empty() ? "" : ",") + "{\"prefix\":" + std::to_string(prefix) +
+           ",\"lanes\":" + std::to_string(n) + ",\"tokens_s\":" + number(n / step) +
+           ",\"step_ms\":" + number(step * 1e3) + ",\"gb_s\":" + number(bytes / step / 1e9) +
            ",\"of_bandwidth\":" + number(bytes / step / bandwidth) +
            ",\"over_one_lane\":" + number(n * one_lane / step) +
            ",\"fork_steps\":" + number(median(forks) / step) +
            ",\"join_steps\":" + number(median(joins) / step) + "}";
-    std::fprintf(stderr, "%d lanes: %.3f ms per step, %.0f GB/s\n", n, step * 1e3,
+    std::fprintf(stderr, "prefix %d, %d lanes: %.3f ms per step, %.0f GB/s\n", prefix, n, step * 1e3,
                  bytes / step / 1e9);
+  }
+  return out;
+}
+
+/// The "decode" list of the report.
+std::string measure_decode(Measurements& measurements, const Backend& backend, double bandwidth,
+                           const Options& options) {
+  std::string out;
+  measurements.decode(64, 2, 4);  // warms up graphs and caches
+  for (int prefix : options.prefixes) {
+    out += (out.empty() ? "" : ",") +
+           measure_lanes(measurements, backend, bandwidth, prefix, options);
   }
   return out;
 }
@@ -189,7 +228,7 @@ std::string measure_sampling(Measurements& measurements, const Options& options)
                                      {"top_k_top_p", top_k},
                                      {"logprobs", logprobs}}) {
     out += std::string(out.empty() ? "" : ",") + "\"" + name +
-           "\":" + number(measurements.sample(options.prefix, options.tokens, params) * 1e3);
+           "\":" + number(measurements.sample(options.prefixes[0], options.tokens, params) * 1e3);
   }
   std::fprintf(stderr, "steps with sampled tokens, ms: %s\n", out.c_str());
   return out;
@@ -248,22 +287,27 @@ int run(const Options& options) {
   const double bandwidth = bandwidth_of(*backend);
 
   Measurements measurements(*backend, shape.vocabulary);
-  const std::string decode = measure_decode(measurements, *backend, bandwidth, options);
-  const std::string sampling = measure_sampling(measurements, options);
-  const std::string prefill = measure_prefill(measurements, config, options);
+  std::string parts;
   int missing = 0, aborted = 0;
-  const std::string serving = measure_serving(measurements, options, missing);
+  const auto measure = [&](const char* name, const char* key, auto measured) {
+    if (options.parts.contains(name)) parts += std::string(",\"") + key + "\":" + measured();
+  };
+  measure("decode", "decode", [&] {
+    return "[" + measure_decode(measurements, *backend, bandwidth, options) + "]";
+  });
+  measure("sampling", "chosen_step_ms",
+          [&] { return "{" + measure_sampling(measurements, options) + "}"; });
+  measure("prefill", "prefill", [&] { return measure_prefill(measurements, config, options); });
+  measure("serving", "serving", [&] { return measure_serving(measurements, options, missing); });
   for (; aborted < options.aborts; aborted += options.requests) {
     missing += measurements.serve(options.requests, true).missing;
   }
   std::printf(
       "{\"shape\":\"%s\",\"backend\":\"%s\",\"overlap\":%s,\"weight_bytes\":%llu,\"load_s\":%s,"
-      "\"bandwidth_gb_s\":%s,\"prefix\":%d,\"tokens\":%d,\"decode\":[%s],\"chosen_step_ms\":{%s},"
-      "\"prefill\":%s,\"serving\":%s,\"aborted\":%d,\"blocks_missing\":%d}\n",
+      "\"bandwidth_gb_s\":%s,\"tokens\":%d%s,\"aborted\":%d,\"blocks_missing\":%d}\n",
       shape.name, backend->name().c_str(), options.backend.overlap_kernels ? "true" : "false",
       static_cast<unsigned long long>(backend->weight_bytes()), number(load_seconds).c_str(),
-      number(bandwidth / 1e9).c_str(), options.prefix, options.tokens, decode.c_str(),
-      sampling.c_str(), prefill.c_str(), serving.c_str(), aborted, missing);
+      number(bandwidth / 1e9).c_str(), options.tokens, parts.c_str(), aborted, missing);
   return missing == 0 ? 0 : 1;
 }
 

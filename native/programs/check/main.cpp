@@ -2,6 +2,8 @@
 // and that a row's result does not depend on other rows. Then the CUDA backend's kernels and whole
 // models, on a GPU or emulated. Needs no Node.
 #include <cstdio>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,7 @@ const char kHelp[] =
     "fails. Given model folders, it compares the CUDA backend's logits with fp32 weights on the "
     "CPU (on a\n"
     "GPU, or emulated if there is none) and serves the first model from several threads.\n\n"
+    "  --only LIST     of host (the CPU's kernels), kernels, wide, models (the CUDA backend) and serving\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n";
 
@@ -64,20 +67,41 @@ void check_kernels() {
   }
 }
 
-void check_models(const std::vector<std::string>& folders, const BackendOptions& options) {
+/// Everything that runs on the CPU in any case.
+void check_host() {
+  check_philox();
+  check_sampler();
+  check_truncation();
+  check_attention_plan();
+  check_window_plan();
+  check_plan_balance();
+  check_step_time();
+  check_kernels();
+}
+
+/// The CUDA backend, on a GPU or emulated.
+void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
+                   const std::set<std::string>& only) {
   try {
 #if defined(ANABRANCH_WITH_CUDA)
     const bool device = cuda_devices() > 0;
-    if (device) cuda::check_backend(folders, options, report);
+    if (device) cuda::check_backend(folders, options, only, report);
 #else
     const bool device = false;
 #endif
 #if defined(ANABRANCH_WITH_EMULATION)
-    if (!device) emulated::check_backend(folders, options, report);
+    if (!device) emulated::check_backend(folders, options, only, report);
 #else
-    (void)options, (void)device;
+    (void)options, (void)only, (void)device;
 #endif
-    if (!folders.empty()) check_serving(folders[0]);
+  } catch (const std::exception& error) {
+    report("CUDA backend", error.what());
+  }
+}
+
+void check_server(const std::string& folder) {
+  try {
+    check_serving(folder);
   } catch (const std::exception& error) {
     report("serving", error.what());
   }
@@ -91,10 +115,20 @@ int main(int count, char** arguments) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // earlier results are shown even if the GPU aborts us
   std::vector<std::string> folders;
   BackendOptions options;
+  std::set<std::string> only = {"host", "kernels", "wide", "models", "serving"};
   for (int i = 1; i < count; ++i) {
     const std::string argument = arguments[i];
     if (argument == "--help") return std::fputs(kHelp, stdout), 0;
-    if (argument == "--no-overlap")
+    if (argument == "--only" && i + 1 < count) {
+      std::istringstream list(arguments[++i]);
+      std::set<std::string> chosen;
+      for (std::string item; std::getline(list, item, ',');) {
+        if (!only.contains(item))
+          return std::fprintf(stderr, "--only has no %s; see --help\n", item.c_str()), 2;
+        chosen.insert(item);
+      }
+      only = chosen;
+    } else if (argument == "--no-overlap")
       options.overlap_kernels = false;
     else if (argument == "--no-library")
       options.cublaslt = false;
@@ -103,15 +137,9 @@ int main(int count, char** arguments) {
     else
       folders.push_back(argument);
   }
-  check_philox();
-  check_sampler();
-  check_truncation();
-  check_attention_plan();
-  check_window_plan();
-  check_plan_balance();
-  check_step_time();
-  check_kernels();
-  check_models(folders, options);
+  if (only.contains("host")) check_host();
+  check_backend(folders, options, only);
+  if (only.contains("serving") && !folders.empty()) check_server(folders[0]);
   std::printf("%s\n", failures == 0 ? "all checks passed" : "checks failed");
   return failures == 0 ? 0 : 1;
 }

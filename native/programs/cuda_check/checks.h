@@ -1,12 +1,14 @@
 // The checks of the CUDA backend, and arrays on the device that they use.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
 #include "backends/cuda/memory.h"
 #include "cuda_check.h"
 #include "model/weight_types.h"
+#include "serving/scheduler.h"
 
 namespace anabranch::ANABRANCH_CUDA {
 
@@ -25,8 +27,21 @@ void check_greedy_sampling(Report report);
 /// All sampling parameters and log-probabilities against the CPU's sampler on the same logits, many
 /// of them equal. Tokens may differ if a rounding error moves a threshold, which is rare.
 void check_sampling(Report report);
+/// Products and attention of many rows at a real model's width against those of few rows; on a GPU
+/// only.
+void check_wide_model(Report report);
 /// The logits of the model in `folder` against fp32 weights on the CPU, under both resume rules.
 void check_model(const std::string& folder, const BackendOptions& options, Report report);
+
+/// "0.00012" and the like.
+std::string short_number(double value);
+/// Normalised mean squared error; infinite if the sizes differ.
+double nmse(const std::vector<float>& got, const std::vector<float>& want);
+/// Serial text of sizes[0] tokens, three branches up to sizes[1], and a joined part of sizes[2].
+std::vector<StructureRun> random_text(int vocabulary, const std::array<int, 3>& sizes);
+/// Logits of all tokens of a text, in steps of at most `prefill_rows`.
+std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& runs,
+                             ResumeRule resume, int prefill_rows);
 
 template <class T>
 Array<T> to_device(const std::vector<T>& values) {

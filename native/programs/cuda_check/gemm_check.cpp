@@ -14,18 +14,22 @@ namespace {
 
 /// The e4m3 number nearest to a value, the even one of two; beyond the range, the largest.
 float nearest_e4m3(float value) {
-  float best = 0;
-  double min_distance = INFINITY;
-  for (int code = 0; code < 0x7f; ++code) {
-    const int exponent = code >> 3, fraction = code & 7;
-    const float number = exponent == 0
-                             ? std::ldexp(static_cast<float>(fraction), -9)
-                             : std::ldexp(static_cast<float>(8 + fraction), exponent - 10);
-    const double distance = std::abs(std::abs(double{value}) - number);
-    if (distance < min_distance || (distance == min_distance && code % 2 == 0)) best = number;
-    min_distance = std::min(min_distance, distance);
-  }
-  return std::copysign(best, value);
+  static const std::vector<float> numbers = [] {  // by code, which is also by size
+    std::vector<float> out;
+    for (int code = 0; code < 0x7f; ++code) {
+      const int exponent = code >> 3, fraction = code & 7;
+      out.push_back(exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                                  : std::ldexp(static_cast<float>(8 + fraction), exponent - 10));
+    }
+    return out;
+  }();
+  const float magnitude = std::abs(value);
+  const auto above = std::lower_bound(numbers.begin(), numbers.end(), magnitude);
+  if (above == numbers.begin()) return std::copysign(0.0f, value);
+  if (above == numbers.end()) return std::copysign(numbers.back(), value);
+  const double up = double{*above} - magnitude, down = double{magnitude} - above[-1];
+  const bool even_above = (above - numbers.begin()) % 2 == 0;
+  return std::copysign(up < down || (up == down && even_above) ? *above : above[-1], value);
 }
 
 /// Replaces a row of k values by what weights of a type store of it.
@@ -111,7 +115,7 @@ struct GemmCase {
            {std::pair{0, half}, {half, static_cast<int>(rows) - half}}) {
         quantize({type, exact_weights.data() + first * depth, count, first, static_cast<int>(depth),
                   byte_weights.data(), scales.data()},
-                 cudaStream_t{});
+                 Queue{});
       }
       check(cudaStreamSynchronize(cudaStream_t{}), "quantizing");
       weights.values = byte_weights.data();
@@ -131,7 +135,7 @@ struct GemmCase {
   }
 
   std::vector<float> product() const {
-    gemm(args, cudaStream_t{});
+    gemm(args, Queue{});
     check(cudaGetLastError(), "gemm");
     return to_host(device_out);
   }
@@ -172,9 +176,9 @@ std::string gated_output_wrong(GemmCase& c, const std::vector<float>& got) {
   const auto device_fused = to_device(std::vector<Bf16>(c.m * width));
   const auto device_separate = to_device(std::vector<Bf16>(c.m * width));
   c.args.gated_out = device_fused.data();
-  gemm(c.args, cudaStream_t{});
+  gemm(c.args, Queue{});
   activate_and_mul(Activation::kSilu, device_rounded.data(), c.m, c.n, device_separate.data(),
-                   cudaStream_t{});
+                   Queue{});
   check(cudaGetLastError(), "gated output");
   const auto fused = to_host(device_fused), separate = to_host(device_separate);
   const auto differs = [&](Bf16 value, float gate, float up) {

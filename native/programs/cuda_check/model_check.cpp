@@ -13,23 +13,12 @@
 #include "serving/scheduler.h"
 
 namespace anabranch::ANABRANCH_CUDA {
-namespace {
 
 std::string short_number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2g", value);
   return text;
 }
-
-/// Accepted normalised mean squared errors of logits, against fp32 weights on the CPU. Activations
-/// and KV are bf16.
-double accepted_nmse(WeightType type) {
-  return type == WeightType::kBF16 ? 1e-3 : type == WeightType::kInt8 ? 3e-3 : 3e-2;
-}
-constexpr double kFp8KvNmse = 2e-2;  // with bf16 weights
-/// Between two backends with fp8 KV. Their bf16 roundings differ, so some values of K and V are
-/// quantized to the neighbouring fp8 number.
-constexpr double kBetweenFp8KvNmse = 5e-3;
 
 double nmse(const std::vector<float>& got, const std::vector<float>& want) {
   if (got.size() != want.size() || got.empty()) return INFINITY;
@@ -40,6 +29,45 @@ double nmse(const std::vector<float>& got, const std::vector<float>& want) {
   }
   return error / power;
 }
+
+std::vector<StructureRun> random_text(int vocabulary, const std::array<int, 3>& sizes) {
+  std::mt19937 random(11);
+  const auto tokens = [&](int n) {
+    std::vector<int> out(n);
+    for (int& token : out) token = static_cast<int>(random() % static_cast<unsigned>(vocabulary));
+    return out;
+  };
+  return {{false, {tokens(sizes[0])}},
+          {true, {tokens(sizes[1]), tokens(1), tokens(sizes[1] / 2)}},
+          {false, {tokens(sizes[2])}}};
+}
+
+std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& runs,
+                             ResumeRule resume, int prefill_rows) {
+  SchedulerOptions options;
+  options.prefill_rows = prefill_rows;
+  options.validate = true;
+  Scheduler scheduler(backend, std::nullopt, options);
+  std::promise<Score> promise;
+  auto score = promise.get_future();
+  scheduler.submit({scheduler.make_score(runs, resume, true, nullptr, std::move(promise))});
+  EventBuffer events;
+  while (score.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    scheduler.step(events);
+  return score.get().logits;
+}
+
+namespace {
+
+/// Accepted normalised mean squared errors of logits, against fp32 weights on the CPU. Activations
+/// and KV are bf16.
+double accepted_nmse(WeightType type) {
+  return type == WeightType::kBF16 ? 1e-3 : type == WeightType::kInt8 ? 3e-3 : 3e-2;
+}
+constexpr double kFp8KvNmse = 2e-2;  // with bf16 weights
+/// Between two backends with fp8 KV. Their bf16 roundings differ, so some values of K and V are
+/// quantized to the neighbouring fp8 number.
+constexpr double kBetweenFp8KvNmse = 5e-3;
 
 /// Serial text, forks and joins of odd lengths, some longer than a block or, if the context allows
 /// it, a KV chunk.
@@ -57,21 +85,6 @@ std::vector<StructureRun> structured_text(int vocabulary, int context) {
                                     {false, {tokens(9)}}};
   if (context >= 1024) runs[0].tokens[0] = tokens(290);
   return runs;
-}
-
-std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& runs,
-                             ResumeRule resume, int prefill_rows) {
-  SchedulerOptions options;
-  options.prefill_rows = prefill_rows;
-  options.validate = true;
-  Scheduler scheduler(backend, std::nullopt, options);
-  std::promise<Score> promise;
-  auto score = promise.get_future();
-  scheduler.submit({scheduler.make_score(runs, resume, true, nullptr, std::move(promise))});
-  EventBuffer events;
-  while (score.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
-    scheduler.step(events);
-  return score.get().logits;
 }
 
 /// Checks of one model's logits under both resume rules.

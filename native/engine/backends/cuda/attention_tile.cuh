@@ -9,8 +9,6 @@
 
 namespace anabranch::ANABRANCH_CUDA {
 
-constexpr int kTileQueries = 16;  // query heads that a warp multiplies together: M of the mma
-
 /// Max and sum over the four lanes that hold the tokens of one query.
 __device__ inline float quad_max(float value) {
   value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
@@ -58,6 +56,15 @@ struct Fp8Kv {
 
 // ---- a warp's tile: sixteen queries by one block of sixteen tokens -----------------------------
 
+/// What a warp has accumulated of its tile so far: softmax-weighted V and the sum of the weights,
+/// relative to the max score. Lane 4·g + t holds queries g and g + 8; its weight sums are those of
+/// its own tokens.
+template <int Chunks>
+struct TileSums {
+  float out[Chunks * kWarpK / 8][4] = {};
+  float max_score[2] = {minus_infinity(), minus_infinity()}, weight_sum[2] = {0, 0};
+};
+
 /// One warp's queries, and their products with single KV blocks of one KV head. A padded head has
 /// Chunks · kWarpK values.
 ///
@@ -89,6 +96,14 @@ struct WarpTile {
   /// Index of this head's part of a block.
   __device__ size_t head_index(int block) const {
     return static_cast<size_t>(block) * p.kv_heads + kv_head;
+  }
+
+  /// Fetches a block's K and V into L2.
+  __device__ void prefetch(int block) const {
+    for (const void* cache : {p.kv.k, p.kv.v}) {
+      prefetch_l2(static_cast<const Element*>(cache) + head_index(block) * kBlockSize,
+                  kBlockSize * sizeof(Element));
+    }
   }
 
   /// This lane's fragments of a block's K, for the two products.
@@ -126,6 +141,13 @@ struct WarpTile {
     }
   }
 
+  /// Adds `Blocks` blocks to the sums: those of tokens first_token, first_token + step, … of a
+  /// range that is stored in `blocks`. The tile's queries see tokens [earliest, longest) of it at
+  /// most; query half h sees a token if visible(h, token).
+  template <int Blocks, class Visible>
+  __device__ void attend(TileSums<Chunks>& sums, int first_token, int step, int earliest,
+                         int longest, const int* blocks, Visible visible) const;
+
   /// out += weights · V of the block's first `valid_tokens` tokens. V of the others is masked: it
   /// may be uninitialised, and a weight of 0 times NaN is NaN.
   __device__ void add_values(int block, float (&weights)[2][4], int valid_tokens,
@@ -153,6 +175,68 @@ struct WarpTile {
         (token + 2 < valid_tokens ? 0xffffu : 0) | (token + 3 < valid_tokens ? 0xffff0000u : 0));
   }
 };
+
+template <int Chunks, class Format>
+template <int Blocks, class Visible>
+__device__ void WarpTile<Chunks, Format>::attend(TileSums<Chunks>& sums, int first_token, int step,
+                                                 int earliest, int longest, const int* blocks,
+                                                 Visible visible) const {
+  const auto token_of = [&](int b) { return first_token + b * step; };
+  const auto seen = [&](int b) {
+    return token_of(b) < longest && token_of(b) + kBlockTokens > earliest;
+  };
+  float scores[Blocks][2][4];  // [block][query half][token]
+  float new_max[2] = {sums.max_score[0], sums.max_score[1]};
+#pragma unroll
+  for (int b = 0; b < Blocks; ++b) {
+    // For a block that no query sees, the first seen one is a valid substitute.
+    const int block = blocks[(seen(b) ? token_of(b) : earliest) / kBlockTokens];
+    float block_scores[2][4];
+    compute_scores(block, load_keys(block), block_scores);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        scores[b][half][i] =
+            visible(half, token_of(b) + 4 * t + i) ? block_scores[half][i] : minus_infinity();
+        new_max[half] = fmaxf(new_max[half], scores[b][half][i]);
+      }
+    }
+  }
+
+  // Online softmax: rescale what is accumulated to the new max. Until a query has seen a token, its
+  // max is that of nothing, and 0 takes its place.
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    new_max[half] = quad_max(new_max[half]);
+    const float base = new_max[half] == minus_infinity() ? 0.0f : new_max[half];
+    const float rescale = expf(sums.max_score[half] - base);
+    sums.max_score[half] = new_max[half];
+    sums.weight_sum[half] *= rescale;
+#pragma unroll
+    for (int d = 0; d < kDim / 8; ++d) {
+      sums.out[d][2 * half] *= rescale;
+      sums.out[d][2 * half + 1] *= rescale;
+    }
+#pragma unroll
+    for (int b = 0; b < Blocks; ++b) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        float& score = scores[b][half][i];
+        score = fast_exp(score - base);
+        sums.weight_sum[half] += score;
+      }
+    }
+  }
+
+  // Weighted V.
+#pragma unroll
+  for (int b = 0; b < Blocks; ++b) {
+    if (seen(b)) {
+      add_values(blocks[token_of(b) / kBlockTokens], scores[b], longest - token_of(b), sums.out);
+    }
+  }
+}
 
 /// The max, and the min, of both values over the lanes that hold a tile's queries.
 __device__ inline int tile_max(const int (&values)[2]) {

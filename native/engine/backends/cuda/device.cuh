@@ -12,36 +12,31 @@ constexpr int kWarp = 32;
 
 // ---- launching ---------------------------------------------------------------------------------
 
-/// Allows launches of `kernel` to use up to `bytes` of dynamic shared memory. To be called once per
-/// kernel. If the device has less, later launches fail and the next check() reports it.
-template <class... Parameters>
-bool allow_dynamic_shared(void (*kernel)(Parameters...), size_t bytes) {
-#if defined(ANABRANCH_EMULATE)
-  return (void)kernel, bytes > 0;
-#else
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              static_cast<int>(bytes)) == cudaSuccess;
-#endif
-}
-
-/// Launches `kernel`, which must call wait_on_previous_kernel(). Errors show at the next check().
+/// Launches `kernel`, which must call wait_on_previous_kernel(), with `shared` bytes of dynamic
+/// shared memory. Errors show at the next check(), as that of a device that has less of it.
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
-            cudaStream_t stream, Arguments... arguments) {
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared, const Queue& queue,
+            Arguments... arguments) {
 #if defined(ANABRANCH_EMULATE)
-  (void)stream;
+  (void)queue;
   emulate::run(grid, block, shared, [=] { kernel(arguments...); });
 #else
+  constexpr size_t kFree = size_t{32} << 10;  // that no kernel has to ask for, static memory beside
+  // Each time, because a process may use several devices. Steps of few rows are replayed as graphs.
+  if (shared > kFree) {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         static_cast<int>(shared));
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;
   config.dynamicSmemBytes = shared;
-  config.stream = stream;
+  config.stream = queue.stream;
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &attribute;
-  config.numAttrs = use_dependent_launch ? 1 : 0;
+  config.numAttrs = queue.overlap ? 1 : 0;
   cudaLaunchKernelEx(&config, kernel, arguments...);
 #endif
 }
@@ -228,6 +223,15 @@ __device__ inline Words2 load8(const void* address) {
   emulate::require(aligned(address, 8), "an 8-byte load is not aligned");
 #endif
   return *static_cast<const Words2*>(address);
+}
+
+/// A value that another block of this kernel wrote before it counted itself done, past L1.
+__device__ inline float load_l2(const float* address) {
+#if defined(ANABRANCH_EMULATE)
+  return *address;
+#else
+  return __ldcg(address);
+#endif
 }
 
 /// The dynamic shared memory of this launch.

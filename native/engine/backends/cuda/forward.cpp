@@ -8,14 +8,15 @@ namespace anabranch::ANABRANCH_CUDA {
 
 void CudaBackend::forward(const Batch& batch) {
   if (batch.rows.empty()) return;
+  select_device();
   if (static_cast<int>(batch.rows.size()) > max_rows_) {
     throw Error(ErrorCode::kInternal, "a batch is larger than the backend takes");
   }
   // The previous step may still read the staging buffer, if nobody has asked for its results.
-  check(cudaStreamSynchronize(stream_), "running a step");
+  check(cudaStreamSynchronize(queue_.stream), "running a step");
   steps_.plan(batch);
   if (steps_.reserve(batch)) drop_graphs();
-  run(steps_.stage(batch, stream_));
+  run(steps_.stage(batch, queue_.stream));
   check(cudaGetLastError(), "starting a step");
 }
 
@@ -51,7 +52,7 @@ void CudaBackend::embed(const Step& step) {
   args.inverse_frequency = weights_.inverse_frequency.data();
   args.rope_magnitude = weights_.rope_magnitude.data();
   args.rope_tables = rope_tables_.data();
-  ANABRANCH_CUDA::embed(args, stream_);
+  ANABRANCH_CUDA::embed(args, queue_);
 }
 
 /// q, and K and V in the cache, from the normed x.
@@ -80,7 +81,7 @@ void CudaBackend::project_qkv(const Step& step, const Layer& layer) {
   } else {
     qkv.out = qkv_.data();
     multiply(qkv);
-    apply_qkv_epilogue(epilogue, stream_);
+    apply_qkv_epilogue(epilogue, queue_);
   }
 }
 
@@ -101,14 +102,14 @@ void CudaBackend::attend(const Step& step, const Layer& layer) {
     if (wave.max_items == 0) continue;
     args.plan = wave.plan;
     args.items = wave.items;
-    attend_chunks(args, wave.max_items, stream_);
+    attend_chunks(args, wave.max_items, queue_);
     merge_partials(attention.row_partials + wave.first_row, wave.rows, partials_.data(), c.heads,
-                   c.head_dim, attended_.data() + width * wave.first_row, stream_);
+                   c.head_dim, attended_.data() + width * wave.first_row, queue_);
   }
   if (step.num_prefill_tiles == 0) return;
   PrefillAttention prefill = step.prefill;
   prefill.out = attended_.data();
-  attend_prefill(args, prefill, step.num_prefill_tiles, stream_);
+  attend_prefill(args, prefill, step.num_prefill_tiles, queue_);
 }
 
 /// x += down · (activation(gate) · up) of the normed x. next_norm follows.
@@ -153,7 +154,7 @@ Gemm CudaBackend::normed_product_of(const Step& step, const PackedLinear& w,
     args.source_rows = source_rows;
   } else {
     rms_norm(x_.data(), source_rows, rows, norm.data(), config_.hidden, config_.norm_epsilon,
-             normed_.data(), stream_);
+             normed_.data(), queue_);
   }
   return args;
 }
@@ -162,14 +163,14 @@ void CudaBackend::multiply(const Gemm& args) {
 #if defined(ANABRANCH_WITH_CUBLASLT)
   const bool gated = args.gated_out != nullptr;
   // cuBLASLt takes a bias in the type of its output, and ours is fp32: not for bf16 gates and ups.
-  if (cublaslt_ && args.m > kMaxSkinnyRows && !(gated && args.bias) &&
-      cublaslt_->multiply(args, gated ? gate_up_.data() : nullptr, stream_)) {
+  if (cublaslt_ && args.m > skinny_rows_ && !(gated && args.bias) &&
+      cublaslt_->multiply(args, gated ? gate_up_.data() : nullptr, queue_.stream)) {
     if (gated)
-      activate_and_mul(args.activation, gate_up_.data(), args.m, args.w.n, args.gated_out, stream_);
+      activate_and_mul(args.activation, gate_up_.data(), args.m, args.w.n, args.gated_out, queue_);
     return;
   }
 #endif
-  gemm(args, stream_);
+  gemm(args, queue_);
 }
 
 /// x_ += w · x, after the norm and with the factor that the model has there. The norm that follows
@@ -194,7 +195,7 @@ void CudaBackend::add_to_residual(const Step& step, const PackedLinear& w, const
   add.scale = config_.residual_scale;
   add.x = x_.data();
   add.norm_output = norm_output(step, next_norm);
-  ANABRANCH_CUDA::add_to_residual(add, stream_);
+  ANABRANCH_CUDA::add_to_residual(add, queue_);
 }
 
 FusedNormOutput CudaBackend::norm_output(const Step& step, const Array<float>& norm) const {
@@ -237,13 +238,13 @@ void CudaBackend::run(const Step& step) {
     if (attention.waves.size() != 1) return launch_step(step);
     key.push_back(attention.waves[0].max_items);
   }
-  if (step.rows > kMaxSkinnyRows) return launch_step(step);
+  if (step.rows > kMaxGraphRows || step.num_prefill_tiles > 0) return launch_step(step);
   const auto [entry, first] = graphs_.try_emplace(std::move(key), nullptr);
   if (first) return launch_step(step);
   if (!entry->second) {
-    entry->second = captured(stream_, [&] { launch_step(step); });
+    entry->second = captured(queue_.stream, [&] { launch_step(step); });
   }
-  check(cudaGraphLaunch(entry->second, stream_), "launching a step's graph");
+  check(cudaGraphLaunch(entry->second, queue_.stream), "launching a step's graph");
 }
 
 void CudaBackend::drop_graphs() {

@@ -1,5 +1,5 @@
 // The CUDA kernels as the host calls them. All pointers are device pointers unless stated
-// otherwise; all calls are queued on `stream` and return immediately.
+// otherwise; all calls are queued on `queue` and return immediately.
 //
 // Up to kMaxSkinnyRows rows, or with `batch_invariant`, the result of a row is the same bits
 // whatever other rows share the batch: every sum runs in one fixed order.
@@ -37,9 +37,21 @@ __host__ __device__ inline int panels_of(int n) { return (n + kPanel - 1) / kPan
 /// the even and the odd bytes of a word are two pairs of neighbours and widen to two bf16 pairs.
 __host__ __device__ inline int interleaved(int i) { return (i & ~3) | (i & 1) << 1 | (i >> 1 & 1); }
 
-/// Whether a kernel may be launched while the previous one still runs (programmatic dependent
-/// launch, sm_90 and later). The backend sets it before its first step.
-inline bool use_dependent_launch = false;
+/// Where a backend's kernels run, and how they are started.
+struct Queue {
+  cudaStream_t stream{};
+  /// Programmatic dependent launch (sm_90 and later): a kernel may start while the previous one
+  /// still runs.
+  bool overlap = false;
+  /// With it, bytes of a product's weights that are fetched into L2 ahead of the previous kernel's
+  /// end, beside those that wait in shared memory.
+  size_t prefetch_bytes = 0;
+  int multiprocessors = 1;
+};
+
+/// Writes kProbeAnswer to `out`, which may be pinned host memory.
+constexpr int kProbeAnswer = 0x5a5a;
+void probe(int* out, const Queue& queue);
 
 // ---- one step's rows ---------------------------------------------------------------------------
 
@@ -77,7 +89,7 @@ struct QuantizeArgs {
   std::uint8_t* values = nullptr;  // as PackedWeights::values
   Bf16* scales = nullptr;          // as PackedWeights::scales
 };
-void quantize(const QuantizeArgs& args, cudaStream_t stream);
+void quantize(const QuantizeArgs& args, const Queue& queue);
 
 // ---- embedding and norms -----------------------------------------------------------------------
 
@@ -106,7 +118,7 @@ struct EmbedArgs {
   const float* rope_magnitude = nullptr;     // [ropes, half_dim], of cosine and sine
   float* rope_tables = nullptr;              // [ropes, count, half_dim, 2]: cosine, sine
 };
-void embed(const EmbedArgs& args, cudaStream_t stream);
+void embed(const EmbedArgs& args, const Queue& queue);
 
 /// x[row] += scale · added[row], after RMS norm of added[row] if there is a weight, with the norm
 /// that follows if it is fused. For models that do this between a product and its addition.
@@ -120,13 +132,13 @@ struct AddArgs {
   float* x = nullptr;  // [count, n]
   FusedNormOutput norm_output;
 };
-void add_to_residual(const AddArgs& args, cudaStream_t stream);
+void add_to_residual(const AddArgs& args, const Queue& queue);
 
 /// out[i] = x[r] / rms(x[r]) · weight with r = source_rows[i], or r = i if source_rows is null; or
 /// out[i] = x[r] if weight is null.
 /// x is [rows, n], out is [count, round_up(n, kQuantGroup)] with zeros in the padding.
 void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n,
-              float epsilon, Bf16* out, cudaStream_t stream);
+              float epsilon, Bf16* out, const Queue& queue);
 
 // ---- KV cache ----------------------------------------------------------------------------------
 
@@ -158,7 +170,7 @@ struct QkvEpilogue {
   KvCacheLayer kv;
 };
 /// The epilogue as a kernel of its own. gemm() can fuse it instead: Gemm::qkv_epilogue.
-void apply_qkv_epilogue(const QkvEpilogue& args, cudaStream_t stream);
+void apply_qkv_epilogue(const QkvEpilogue& args, const Queue& queue);
 
 // ---- matrix products ---------------------------------------------------------------------------
 
@@ -194,29 +206,35 @@ struct Gemm {
   /// Used if its q is set. Requires halves_interleaved, bf16 KV and no q/k norm; skinny only.
   QkvEpilogue qkv_epilogue;
 };
-void skinny_gemm(const Gemm& args, cudaStream_t stream);
-void tiled_gemm(const Gemm& args, cudaStream_t stream);
-inline void gemm(const Gemm& args, cudaStream_t stream) {
+void skinny_gemm(const Gemm& args, const Queue& queue);
+void tiled_gemm(const Gemm& args, const Queue& queue);
+inline void gemm(const Gemm& args, const Queue& queue) {
   if (args.m <= kMaxSkinnyRows || args.batch_invariant)
-    skinny_gemm(args, stream);
+    skinny_gemm(args, queue);
   else
-    tiled_gemm(args, stream);
+    tiled_gemm(args, queue);
 }
 
 /// Gemm::gated_out computed from a finished product gate_up [count, n] in bf16.
 void activate_and_mul(Activation activation, const Bf16* gate_up, int count, int n, Bf16* out,
-                      cudaStream_t stream);
+                      const Queue& queue);
 
 // ---- attention ---------------------------------------------------------------------------------
 
-/// Rows that read one KV chunk together (AttentionPlan::WorkItem, with device indices).
+/// Query heads that one thread block computes together. Rows that read the same KV chunk
+/// (AttentionPlan::WorkItem) have heads / kv_heads queries each: query i belongs to the chunk's
+/// read i / (heads / kv_heads).
 struct WorkItem {
   int first_block;  // in DeviceAttentionPlan::blocks
   int skip_blocks;  // blocks at the chunk's start that no read sees
   int num_blocks;   // with those
-  int first_read;   // in DeviceAttentionPlan::reads
-  int num_reads;
+  int first_read;   // of the chunk, in DeviceAttentionPlan::reads
+  int first_query;  // queries [first_query, end_query), from a multiple of kTileQueries on
+  int end_query;
+  int tiles;  // that the block's warps take side by side: 1, 2, 4 or 8
 };
+/// Query heads that a warp multiplies together: M of the mma.
+constexpr int kTileQueries = 16;
 
 /// One row's read of a chunk.
 struct QueryRead {
@@ -253,12 +271,12 @@ struct Attention {
 };
 /// Split-KV attention: partial results of rows over chunks of their context. The grid has max_items
 /// items; those from plan->num_items on return at once.
-void attend_chunks(const Attention& args, int max_items, cudaStream_t stream);
+void attend_chunks(const Attention& args, int max_items, const Queue& queue);
 
 /// out[row] = the partials of a row, merged in context order; rows without partials are skipped.
 /// out is [count, round_up(heads · dim, kQuantGroup)].
 void merge_partials(const RowPartials* rows, int count, const float* partials, int heads, int dim,
-                    Bf16* out, cudaStream_t stream);
+                    Bf16* out, const Queue& queue);
 
 /// Consecutive rows of one segment: a prefill chunk. Every row sees all KV ranges whole except the
 /// last one; of that, each row sees one token more than the row before it (causal). With a window
@@ -294,18 +312,20 @@ struct PrefillAttention {
 /// Causal attention of whole prefill spans. Not batch-invariant: the order of sums follows the
 /// span.
 void attend_prefill(const Attention& args, const PrefillAttention& prefill, int num_tiles,
-                    cudaStream_t stream);
+                    const Queue& queue);
 
 // ---- sampling ----------------------------------------------------------------------------------
 
 /// A change of one logit before sampling. The repetition penalty divides positive logits and
-/// multiplies the others; then `subtract` is subtracted.
+/// multiplies the others; then `subtract` is subtracted. A row's adjustments of one token follow
+/// each other and are applied in their order.
 struct LogitAdjustment {
   int row;
   int token;
   float repetition_penalty;
-  float subtract;   // infinity: banned
-  float raw_logit;  // output: the logit before the change, if log-probabilities are requested
+  float subtract;  // infinity: banned
+  float
+      raw_logit;  // output of a token's first: the logit before, if log-probabilities are requested
 };
 
 /// Allowed tokens that one row may list.
@@ -338,6 +358,6 @@ struct DeviceSampledToken {
 /// Samples one token per row. `out` may be pinned host memory. Changes the logits.
 void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
             LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
-            DeviceSampledToken* out, cudaStream_t stream);
+            DeviceSampledToken* out, const Queue& queue);
 
 }  // namespace anabranch::ANABRANCH_CUDA

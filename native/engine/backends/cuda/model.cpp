@@ -9,6 +9,8 @@ namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
 constexpr int kDefaultMaxRows = 2048;  // enough to keep the tensor cores busy
+/// From here on cuBLASLt is faster, although norms and epilogues are then kernels of their own.
+constexpr int kMaxSkinnyRowsBesideLibrary = 16;
 
 std::uint64_t free_memory() {
 #if defined(ANABRANCH_EMULATE)
@@ -17,6 +19,16 @@ std::uint64_t free_memory() {
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "reading free memory");
   return free;
+#endif
+}
+
+std::uint64_t total_memory() {
+#if defined(ANABRANCH_EMULATE)
+  return std::uint64_t{4} << 30;
+#else
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "reading the memory's size");
+  return total;
 #endif
 }
 
@@ -39,29 +51,41 @@ CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint
     throw Error(ErrorCode::kFailedPrecondition, "the CUDA backend has no kernel for heads of " +
                                                     std::to_string(config.head_dim) + " values");
   }
+  select_device();
 #if !defined(ANABRANCH_EMULATE)
-  check(cudaSetDevice(device), "selecting the device");
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, device), "reading the device's properties");
   device_name_ = properties.name;
-  use_dependent_launch = options.overlap_kernels && properties.major >= 9;
+  queue_.overlap = options.overlap_kernels && properties.major >= 9;
+  queue_.multiprocessors = properties.multiProcessorCount;
 #else
   device_name_ = "emulated";
 #endif
-  check(cudaStreamCreate(&stream_), "creating a stream");
+  queue_.prefetch_bytes = options.prefetch_bytes;
+  check(cudaStreamCreate(&queue_.stream), "creating a stream");
 #if defined(ANABRANCH_WITH_CUBLASLT)
   // Not with `deterministic`: cuBLASLt's order of sums depends on the number of rows.
   if (type_ == WeightType::kBF16 && !deterministic_ && options.cublaslt)
     cublaslt_ = std::make_unique<CublasLt>();
+  if (cublaslt_) skinny_rows_ = kMaxSkinnyRowsBesideLibrary;
 #endif
   weights_ = load_weights(config_, checkpoint, type_, fuses_qkv_epilogue());
-  allocate_scratch();
-  allocate_kv(options.kv_bytes);
+  allocate_scratch(kv_blocks(options.kv_bytes));
+  allocate_kv(kv_blocks(options.kv_bytes));
 }
 
 CudaBackend::~CudaBackend() {
+#if !defined(ANABRANCH_EMULATE)
+  cudaSetDevice(device_);
+#endif
   drop_graphs();
-  cudaStreamDestroy(stream_);
+  cudaStreamDestroy(queue_.stream);
+}
+
+void CudaBackend::select_device() const {
+#if !defined(ANABRANCH_EMULATE)
+  check(cudaSetDevice(device_), "selecting the device");
+#endif
 }
 
 std::string CudaBackend::name() const {
@@ -101,18 +125,21 @@ std::uint64_t CudaBackend::kv_bytes() const {
   return tokens * kv_token_bytes() / static_cast<std::uint64_t>(config_.layers);
 }
 
-void CudaBackend::allocate_kv(std::uint64_t bytes) {
+/// Blocks that a budget holds; 0 bytes: nine tenths of what is free now.
+int CudaBackend::kv_blocks(std::uint64_t bytes) const {
   const size_t block = kBlockTokens * kv_token_bytes();
   if (bytes == 0) bytes = free_memory() / 10 * 9;
-  total_blocks_ = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
-  if (total_blocks_ < 8) {
-    throw Error(ErrorCode::kResourceExhausted, "the KV budget of " + std::to_string(bytes >> 20) +
-                                                   " MiB holds fewer than 8 "
-                                                   "blocks of " +
-                                                   std::to_string(block) +
-                                                   " bytes; give --kv-mib more, or a device "
-                                                   "with more memory");
-  }
+  const auto blocks = static_cast<int>(std::min<std::uint64_t>(bytes / block, 1 << 24));
+  if (blocks >= 8) return blocks;
+  throw Error(ErrorCode::kResourceExhausted,
+              "the KV budget of " + std::to_string(bytes >> 20) +
+                  " MiB holds fewer than 8 blocks of " + std::to_string(block) +
+                  " bytes; give --kv-mib more, or a device with more memory");
+}
+
+void CudaBackend::allocate_kv(int count) {
+  const size_t block = kBlockTokens * kv_token_bytes();
+  total_blocks_ = count;
   // One spare block, which padding rows write to.
   const auto blocks = static_cast<size_t>(total_blocks_) + 1;
   kv_ = Array<std::byte>(block * blocks, "KV");
@@ -133,7 +160,16 @@ void CudaBackend::allocate_kv(std::uint64_t bytes) {
 
 // ---- scratch -----------------------------------------------------------------------------------
 
-void CudaBackend::allocate_scratch() {
+/// Logits rows of one step: what half a gigabyte holds, on small devices a thirty-second of all.
+int CudaBackend::logits_rows_that_fit() const {
+  const std::uint64_t bytes =
+      std::min<std::uint64_t>(std::uint64_t{512} << 20, total_memory() / 32);
+  const auto rows = static_cast<int>(std::min<std::uint64_t>(
+      bytes / (sizeof(float) * static_cast<std::uint64_t>(config_.vocabulary)), 1 << 20));
+  return std::min(max_rows_, std::max(rows, kMaxSkinnyRows));
+}
+
+void CudaBackend::allocate_scratch(int kv_blocks) {
   const ModelConfig& c = config_;
   const auto rows = static_cast<size_t>(max_rows_);
   const int q = c.heads * c.head_dim;
@@ -159,15 +195,17 @@ void CudaBackend::allocate_scratch() {
   for (const Array<Bf16>* array : {&normed_, &q_, &attended_, &gated_}) {
     check(cudaMemset(array->data(), 0, array->count() * sizeof(Bf16)), "clearing scratch");
   }
-  // The partials of one row must fit. Each chunk holds at least one token of its context.
-  const int max_partials = std::max(c.context, 4096);
+  // The partials of one row must fit: each is of a chunk that holds at least one token of its
+  // context, and one block.
+  const int max_partials = std::max(std::min(c.context, kv_blocks), 4096);
   partials_ =
       Array<float>(static_cast<size_t>(max_partials) * c.heads * (c.head_dim + 2), "scratch");
-  steps_ = StepBuilder(config_, max_rows_, max_partials, deterministic_);
+  steps_ = StepBuilder(config_, max_rows_, max_partials, deterministic_, queue_.multiprocessors);
   sampling_inputs_ = StagingBuffer(1 << 22);
   logits_row_ = Pinned<float>(c.vocabulary);
-  sampled_ = Pinned<DeviceSampledToken>(rows);
-  logits_ = fp32(c.vocabulary);
+  max_logits_rows_ = logits_rows_that_fit();
+  sampled_ = Pinned<DeviceSampledToken>(static_cast<size_t>(max_logits_rows_));
+  logits_ = Array<float>(static_cast<size_t>(max_logits_rows_) * c.vocabulary, "logits");
 }
 
 // ---- backend.h ---------------------------------------------------------------------------------
@@ -176,12 +214,5 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
                                       const BackendOptions& options, int device) {
   return std::make_unique<CudaBackend>(config, checkpoint, options, device);
 }
-
-#if !defined(ANABRANCH_EMULATE)
-int devices() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
-}
-#endif
 
 }  // namespace anabranch::ANABRANCH_CUDA

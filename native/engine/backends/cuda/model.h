@@ -35,6 +35,7 @@ class CudaBackend final : public Backend {
   int total_blocks() const override { return total_blocks_; }
   int max_rows() const override { return max_rows_; }
   int prefill_rows() const override { return max_rows_; }
+  int max_logits_rows() const override { return max_logits_rows_; }
   std::uint64_t weight_bytes() const override { return weights_.bytes_per_step; }
   std::uint64_t kv_bytes() const override;
 
@@ -44,14 +45,18 @@ class CudaBackend final : public Backend {
 
  private:
   // ---- what the device holds: model.cpp
+  /// CUDA's current device belongs to the calling thread, so each call from outside sets it.
+  void select_device() const;
   int padded_dim() const { return static_cast<int>(round_up(config_.head_dim, kWarpK)); }
   bool fp8_kv() const { return kv_type_ == KvType::kFp8; }
   bool fuses_qkv_epilogue() const;
   size_t kv_value_bytes() const;
   size_t kv_head_bytes() const;
   size_t kv_token_bytes() const;
-  void allocate_scratch();
-  void allocate_kv(std::uint64_t bytes);
+  int kv_blocks(std::uint64_t bytes) const;
+  int logits_rows_that_fit() const;
+  void allocate_scratch(int kv_blocks);
+  void allocate_kv(int count);
 
   // ---- one forward pass: forward.cpp
   void run(const Step& step);
@@ -70,7 +75,7 @@ class CudaBackend final : public Backend {
   void add_to_residual(const Step& step, const PackedLinear& w, const Bf16* x,
                        const Array<float>& post_norm, const Array<float>& next_norm);
 
-  bool fuses_norms(const Step& step) const { return step.rows <= kMaxSkinnyRows || deterministic_; }
+  bool fuses_norms(const Step& step) const { return step.rows <= skinny_rows_ || deterministic_; }
   FusedNormOutput norm_output(const Step& step, const Array<float>& norm) const;
   void drop_graphs();
 
@@ -85,8 +90,10 @@ class CudaBackend final : public Backend {
   int device_;
   bool deterministic_;
   int max_rows_;
+  int max_logits_rows_ = 0;
+  int skinny_rows_ = kMaxSkinnyRows;  // up to which products are those for few rows
   std::string device_name_;
-  cudaStream_t stream_{};
+  Queue queue_;
 #if defined(ANABRANCH_WITH_CUBLASLT)
   std::unique_ptr<CublasLt> cublaslt_;  // null: not used
 #endif
@@ -116,10 +123,10 @@ class CudaBackend final : public Backend {
   std::map<std::vector<int>, cudaGraphExec_t> graphs_;
 #endif
 
-  Array<float> logits_;       // [max_rows, vocabulary], of the last forward pass
+  Array<float> logits_;       // [max_logits_rows, vocabulary], of the last forward pass
   Pinned<float> logits_row_;  // [vocabulary], one row of them
   StagingBuffer sampling_inputs_;
-  Pinned<DeviceSampledToken> sampled_;  // [max_rows], written by the device
+  Pinned<DeviceSampledToken> sampled_;  // [max_logits_rows], written by the device
 };
 
 }  // namespace anabranch::ANABRANCH_CUDA

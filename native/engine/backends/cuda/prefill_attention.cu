@@ -50,73 +50,22 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
   }
   const int longest = tile_max(last_range_tokens);
 
-  float out[kDim / 8][4] = {};
-  float max_score[2] = {minus_infinity(), minus_infinity()}, weight_sum[2] = {0, 0};
+  TileSums<Chunks> sums;
   for (int s = 0; s < span.num_ranges; ++s) {
     const PrefillKvRange range = r.ranges[span.first_range + s];
+    // The causal mask in the last range, and the window's.
     const bool last = s + 1 == span.num_ranges;
     const int tokens = last ? longest : range.tokens;
     const int first_visible[2] = {first_position[0] - range.start, first_position[1] - range.start};
     const int earliest = p.window == 0 ? 0 : tile_min(first_visible) / kBlockTokens * kBlockTokens;
+    const auto visible = [&](int half, int token) {
+      return token < (last ? last_range_tokens[half] : tokens) &&
+             (p.window == 0 || token >= first_visible[half]);
+    };
     for (int begin = earliest > 0 ? earliest : 0; begin < tokens;
          begin += kBlocksInFlight<Chunks> * kBlockTokens) {
-      // Scores, with the causal mask in the last range, and the window's.
-      float scores[kBlocksInFlight<Chunks>][2][4];  // [block][query half][token]
-      float new_max[2] = {max_score[0], max_score[1]};
-#pragma unroll
-      for (int b = 0; b < kBlocksInFlight<Chunks>; ++b) {
-        const int first_token = begin + b * kBlockTokens;
-        float block_scores[2][4] = {};
-        if (first_token < tokens) {
-          const int block = r.blocks[range.first_block + first_token / kBlockTokens];
-          tile.compute_scores(block, tile.load_keys(block), block_scores);
-        }
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const int visible = last ? last_range_tokens[half] : tokens;
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            const int token = first_token + 4 * tile.t + i;
-            const bool seen = token < visible && (p.window == 0 || token >= first_visible[half]);
-            scores[b][half][i] = seen ? block_scores[half][i] : minus_infinity();
-            new_max[half] = fmaxf(new_max[half], scores[b][half][i]);
-          }
-        }
-      }
-
-      // Online softmax: rescale what is accumulated to the new max. Until a query has seen a token,
-      // its max is that of nothing, and 0 takes its place.
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        new_max[half] = quad_max(new_max[half]);
-        const float base = new_max[half] == minus_infinity() ? 0.0f : new_max[half];
-        const float rescale = expf(max_score[half] - base);
-        max_score[half] = new_max[half];
-        weight_sum[half] *= rescale;
-#pragma unroll
-        for (int d = 0; d < kDim / 8; ++d) {
-          out[d][2 * half] *= rescale;
-          out[d][2 * half + 1] *= rescale;
-        }
-#pragma unroll
-        for (int b = 0; b < kBlocksInFlight<Chunks>; ++b) {
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            float& score = scores[b][half][i];
-            score = fast_exp(score - base);
-            weight_sum[half] += score;
-          }
-        }
-      }
-
-      // Weighted V.
-#pragma unroll
-      for (int b = 0; b < kBlocksInFlight<Chunks>; ++b) {
-        const int first_token = begin + b * kBlockTokens;
-        if (first_token >= tokens) continue;
-        tile.add_values(r.blocks[range.first_block + first_token / kBlockTokens], scores[b],
-                        tokens - first_token, out);
-      }
+      tile.template attend<kBlocksInFlight<Chunks>>(sums, begin, kBlockTokens, 0, tokens,
+                                                    r.blocks + range.first_block, visible);
     }
   }
 
@@ -124,7 +73,7 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
   const size_t width = round_up(static_cast<size_t>(p.heads) * p.dim, kQuantGroup);
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const float scale = 1.0f / quad_sum(weight_sum[half]);
+    const float scale = 1.0f / quad_sum(sums.weight_sum[half]);
     if (first_query + tile.g + 8 * half >= queries) continue;
     Bf16* to =
         r.out + row[half] * width + static_cast<size_t>(kv_head * group + head[half]) * p.dim;
@@ -133,7 +82,7 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int column = d * 8 + 2 * tile.t + i;
-        if (column < p.dim) to[column] = narrow(out[d][2 * half + i] * scale);
+        if (column < p.dim) to[column] = narrow(sums.out[d][2 * half + i] * scale);
       }
     }
   }
@@ -141,18 +90,18 @@ __global__ void __launch_bounds__(kPrefillWarps* kWarp)
 
 template <int Chunks, class Format>
 void launch_prefill_attention(const Attention& p, const PrefillAttention& r, int num_tiles,
-                              cudaStream_t stream) {
+                              const Queue& queue) {
   const dim3 grid(static_cast<unsigned>(num_tiles), static_cast<unsigned>(p.kv_heads));
-  launch(prefill_attention_kernel<Chunks, Format>, grid, dim3(kPrefillWarps * kWarp), 0, stream, p,
+  launch(prefill_attention_kernel<Chunks, Format>, grid, dim3(kPrefillWarps * kWarp), 0, queue, p,
          r);
 }
 
 }  // namespace
 
 void attend_prefill(const Attention& p, const PrefillAttention& prefill, int num_tiles,
-                    cudaStream_t stream) {
+                    const Queue& queue) {
   dispatch(p, [&](auto chunks, auto format) {
-    launch_prefill_attention<chunks(), decltype(format)>(p, prefill, num_tiles, stream);
+    launch_prefill_attention<chunks(), decltype(format)>(p, prefill, num_tiles, queue);
   });
 }
 

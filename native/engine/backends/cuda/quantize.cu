@@ -36,10 +36,10 @@ __global__ void quantize_kernel(QuantizeArgs p) {
 
 }  // namespace
 
-void quantize(const QuantizeArgs& p, cudaStream_t stream) {
+void quantize(const QuantizeArgs& p, const Queue& queue) {
   const dim3 grid(static_cast<unsigned>(p.count), static_cast<unsigned>(p.k / kQuantGroup));
   launch(p.type == WeightType::kInt8 ? quantize_kernel<Int8> : quantize_kernel<Fp8>, grid,
-         dim3(kWarp), 0, stream, p);
+         dim3(kWarp), 0, queue, p);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

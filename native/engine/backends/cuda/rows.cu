@@ -31,6 +31,7 @@ __device__ void store_fused_norm(const FusedNormOutput& to, bool valid, int row,
 /// 1/rms of n values, for all threads of a block.
 __device__ float block_inverse_rms(const float* values, int n, float epsilon, float* shared) {
   float squares = 0;
+#pragma unroll 8
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads)
     squares += values[i] * values[i];
   return 1.0f / sqrtf(block_sum(squares, shared) / static_cast<float>(n) + epsilon);
@@ -48,6 +49,7 @@ __global__ void embed_kernel(EmbedArgs p) {
   const int width = static_cast<int>(round_up(p.hidden, kQuantGroup));
   const Bf16* from = p.table + static_cast<size_t>(p.rows[row].token) * width;
   float* to = p.x + static_cast<size_t>(row) * p.hidden;
+#pragma unroll 4
   for (int i = thread; i < width; i += kThreads) {
     const bool valid = i < p.hidden;
     const float value = valid ? widen(from[i]) * p.scale : 0.0f;
@@ -58,8 +60,10 @@ __global__ void embed_kernel(EmbedArgs p) {
     const float angle = p.inverse_frequency[i] * static_cast<float>(p.rows[row].position);
     const int rope = i / p.half_dim, pair = i % p.half_dim;
     const size_t at = (static_cast<size_t>(rope) * p.count + row) * p.half_dim + pair;
-    p.rope_tables[at * 2] = cosf(angle) * p.rope_magnitude[i];
-    p.rope_tables[at * 2 + 1] = sinf(angle) * p.rope_magnitude[i];
+    float sine, cosine;
+    sincosf(angle, &sine, &cosine);
+    p.rope_tables[at * 2] = cosine * p.rope_magnitude[i];
+    p.rope_tables[at * 2 + 1] = sine * p.rope_magnitude[i];
   }
 }
 
@@ -76,6 +80,7 @@ __global__ void rms_norm_kernel(const float* x, const int* source_rows, const fl
   const float scale = weight ? block_inverse_rms(in, n, epsilon, shared) : 1.0f;
   const int width = static_cast<int>(round_up(n, kQuantGroup));
   Bf16* to = out + static_cast<size_t>(blockIdx.x) * width;
+#pragma unroll 8
   for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
     to[i] = i < n ? narrow(in[i] * scale * (weight ? weight[i] : 1.0f)) : Bf16{0};
   }
@@ -253,32 +258,31 @@ __global__ void activate_and_mul_kernel(Activation activation, const Bf16* gate_
 
 }  // namespace
 
-void embed(const EmbedArgs& p, cudaStream_t stream) {
-  launch(embed_kernel, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream, p);
+void embed(const EmbedArgs& p, const Queue& queue) {
+  launch(embed_kernel, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, queue, p);
 }
 
-void add_to_residual(const AddArgs& p, cudaStream_t stream) {
-  launch(add_to_residual_kernel, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream,
-         p);
+void add_to_residual(const AddArgs& p, const Queue& queue) {
+  launch(add_to_residual_kernel, dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, queue, p);
 }
 
 void rms_norm(const float* x, const int* source_rows, int count, const float* weight, int n,
-              float epsilon, Bf16* out, cudaStream_t stream) {
-  launch(rms_norm_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, x,
+              float epsilon, Bf16* out, const Queue& queue) {
+  launch(rms_norm_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, queue, x,
          source_rows, weight, n, epsilon, out);
 }
 
-void apply_qkv_epilogue(const QkvEpilogue& p, cudaStream_t stream) {
+void apply_qkv_epilogue(const QkvEpilogue& p, const Queue& queue) {
   launch(p.kv.k_scales ? qkv_epilogue_kernel<Fp8KvStore> : qkv_epilogue_kernel<Bf16KvStore>,
-         dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, stream, p);
+         dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, queue, p);
 }
 
 void activate_and_mul(Activation activation, const Bf16* gate_up, int count, int n, Bf16* out,
-                      cudaStream_t stream) {
+                      const Queue& queue) {
   launch(
       activate_and_mul_kernel,
       dim3(static_cast<unsigned>((n / 2 + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
-      dim3(kThreads), 0, stream, activation, gate_up, n, out);
+      dim3(kThreads), 0, queue, activation, gate_up, n, out);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -22,6 +22,35 @@ __device__ inline FixedPoint to_fixed_point(float weight) {
   return static_cast<FixedPoint>(weight * 0x1p40f);
 }
 
+/// visit(i, value) for all values of a row, by all threads of the block, in any order. Each thread
+/// has 128 bytes in flight.
+template <class Visit>
+__device__ void for_each_in_row(const float* row, int vocabulary, Visit visit) {
+  constexpr int kLoads = 8;
+  const int thread = static_cast<int>(threadIdx.x);
+  // Rows begin at multiples of the vocabulary, which need not be one of four.
+  const int offset = static_cast<int>(reinterpret_cast<std::uintptr_t>(row) / sizeof(float) % 4);
+  const int head = offset == 0 ? 0 : 4 - offset < vocabulary ? 4 - offset : vocabulary;
+  const int fours = (vocabulary - head) / 4, tail = head + fours * 4;
+  if (thread < head) visit(thread, row[thread]);
+  for (int at = thread; at < fours; at += kThreads * kLoads) {
+    Words4 values[kLoads];
+#pragma unroll
+    for (int i = 0; i < kLoads; ++i) {
+      const int four = at + i * kThreads;
+      if (four < fours) values[i] = load16(row + head + four * 4);
+    }
+#pragma unroll
+    for (int i = 0; i < kLoads; ++i) {
+      const int four = at + i * kThreads;
+      if (four >= fours) continue;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) visit(head + four * 4 + j, as_float(values[i].word[j]));
+    }
+  }
+  if (tail + thread < vocabulary) visit(tail + thread, row[tail + thread]);
+}
+
 /// visit(i, value) for the values begin + first, begin + first + step, … of a row. Several loads
 /// are in flight at once.
 template <class Visit>
@@ -58,7 +87,7 @@ __device__ Candidate most_likely(const float* row, int vocabulary, Candidate pre
   __shared__ Candidate warp_best[kWarps];
   const int thread = static_cast<int>(threadIdx.x);
   Candidate best = {0, -1};
-  for_each(row, 0, vocabulary, thread, kThreads, [&](int i, float logit) {
+  for_each_in_row(row, vocabulary, [&](int i, float logit) {
     if (previous.token >= 0 &&
         !(logit < previous.logit || (logit == previous.logit && i > previous.token)))
       return;
@@ -99,15 +128,19 @@ __device__ void adjust_logits(float* row, const DeviceSamplingRow& input,
                               const std::uint32_t* masks, int vocabulary) {
   __shared__ float kept[kMaxAllowed];
   const int thread = static_cast<int>(threadIdx.x);
-  if (thread == 0) {  // one after another, because a token may have several adjustments
-    for (int i = 0; i < input.num_adjustments; ++i) {
-      LogitAdjustment& adjustment = adjustments[input.first_adjustment + i];
-      float& logit = row[adjustment.token];
-      if (input.top_logprobs >= 0) adjustment.raw_logit = logit;
-      const float penalty = adjustment.repetition_penalty;
+  // A thread takes all adjustments of a token, which follow each other.
+  LogitAdjustment* const all = adjustments + input.first_adjustment;
+  for (int first = thread; first < input.num_adjustments; first += kThreads) {
+    const int token = all[first].token;
+    if (first > 0 && all[first - 1].token == token) continue;
+    float logit = row[token];
+    if (input.top_logprobs >= 0) all[first].raw_logit = logit;
+    for (int i = first; i < input.num_adjustments && all[i].token == token; ++i) {
+      const float penalty = all[i].repetition_penalty;
       if (penalty != 1) logit = logit > 0 ? logit / penalty : logit * penalty;
-      logit -= adjustment.subtract;
+      logit -= all[i].subtract;
     }
+    row[token] = logit;
   }
   __syncthreads();
   if (input.num_allowed == 0 && input.num_words == 0) return;
@@ -135,6 +168,12 @@ struct TokenWeights {
   __device__ float weight_of(float value) const {
     if (stored) return value;
     return value > minus_infinity() ? expf((value - max_logit) * inverse_temperature) : 0.0f;
+  }
+  /// visit(token, weight), as for_each_in_row() does it.
+  template <class Visit>
+  __device__ void for_each_in_row(Visit visit) const {
+    ANABRANCH_CUDA::for_each_in_row(row, vocabulary,
+                                    [&](int i, float value) { visit(i, weight_of(value)); });
   }
   /// visit(token, weight), as for_each() does it.
   template <class Visit>
@@ -212,7 +251,7 @@ __device__ Threshold select_threshold(const TokenWeights& weights, Threshold bef
     // Histogram of the next digit of the weights that share the prefix.
     histogram.clear(thread);
     __syncthreads();
-    weights.for_each(0, weights.vocabulary, thread, kThreads, [&](int, float weight) {
+    weights.for_each_in_row([&](int, float weight) {
       const std::uint32_t bits = as_bits(weight);
       if (bits <= before.bits || (shift < 20 && bits >> (shift + 10) != prefix)) return;
       histogram.add<BySum>(bits >> shift & (DigitHistogram::kDigits - 1), to_fixed_point(weight));
@@ -365,8 +404,7 @@ __device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow&
   if (!keep_logits) {
     const TokenWeights computed = {row, vocabulary, weights.max_logit, weights.inverse_temperature,
                                    false};
-    computed.for_each(0, vocabulary, static_cast<int>(threadIdx.x), kThreads,
-                      [&](int i, float weight) { row[i] = weight; });
+    computed.for_each_in_row([&](int i, float weight) { row[i] = weight; });
     __syncthreads();
   }
   Threshold threshold = kKeepAll;
@@ -421,25 +459,28 @@ __global__ void __launch_bounds__(kThreads, 1)
   int token = best.token;
   if (token >= 0 && input.temperature > 0 && input.top_k != 1)
     token = sample_token(row, vocabulary, input, best);
-  if (!first_thread) return;
-  out.token = token;
+  if (first_thread) out.token = token;
   if (input.top_logprobs < 0 || token < 0) return;
 
   // Its raw logit, which its first adjustment recorded.
-  float raw_logit = row[token];
-  for (int i = input.num_adjustments - 1; i >= 0; --i) {
-    const LogitAdjustment& adjustment = adjustments[input.first_adjustment + i];
-    if (adjustment.token == token) raw_logit = adjustment.raw_logit;
+  __shared__ float raw_logit;
+  if (first_thread) raw_logit = row[token];
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < input.num_adjustments; i += kThreads) {
+    const LogitAdjustment* const adjustment = adjustments + input.first_adjustment + i;
+    if (adjustment->token == token && (i == 0 || adjustment[-1].token != token))
+      raw_logit = adjustment->raw_logit;
   }
-  out.logprob = static_cast<float>(raw_logit - log_total);
+  __syncthreads();
+  if (first_thread) out.logprob = static_cast<float>(raw_logit - log_total);
 }
 
 }  // namespace
 
 void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
             LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
-            DeviceSampledToken* out, cudaStream_t stream) {
-  launch(sample_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, stream, logits,
+            DeviceSampledToken* out, const Queue& queue) {
+  launch(sample_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, queue, logits,
          vocabulary, rows, adjustments, allowed, masks, out);
 }
 

@@ -13,6 +13,11 @@ bool fits_device(const SamplingInput& input) {
          input.params->top_logprobs <= kMaxTopLogprobs;
 }
 
+bool has_penalties(const SamplingParams& params) {
+  return params.repetition_penalty != 1 || params.frequency_penalty != 0 ||
+         params.presence_penalty != 0;
+}
+
 /// The arguments of the sampling kernel.
 struct DeviceSamplingInputs {
   std::vector<DeviceSamplingRow> rows;
@@ -27,14 +32,20 @@ struct DeviceSamplingInputs {
     const int row = sampling_row.row;
     const int first_adjustment = static_cast<int>(adjustments.size());
     const int first_allowed = static_cast<int>(allowed.size());
-    for (const auto& [token, count] : *input.token_counts) {
-      adjustments.push_back(
-          {row, token, params.repetition_penalty,
-           params.frequency_penalty * static_cast<float>(count) + params.presence_penalty, 0});
+    if (has_penalties(params)) {
+      for (const auto& [token, count] : *input.token_counts) {
+        adjustments.push_back(
+            {row, token, params.repetition_penalty,
+             params.frequency_penalty * static_cast<float>(count) + params.presence_penalty, 0});
+      }
     }
     for (const auto& [token, bias] : params.logit_bias)
       adjustments.push_back({row, token, 1, -bias, 0});
     for (int token : input.constraint.banned) adjustments.push_back({row, token, 1, kBanned, 0});
+    // A token's changes follow each other: its penalty, its bias, its ban.
+    std::stable_sort(
+        adjustments.begin() + first_adjustment, adjustments.end(),
+        [](const LogitAdjustment& a, const LogitAdjustment& b) { return a.token < b.token; });
     const int first_word = static_cast<int>(masks.size());
     if (const auto& mask = input.constraint.mask) {
       masks.insert(masks.end(), mask->begin(), mask->end());
@@ -64,11 +75,16 @@ SampledToken to_host(const DeviceSampledToken& sampled, const DeviceSamplingRow&
 }  // namespace
 
 std::span<const float> CudaBackend::logits(int row) {
+  select_device();
   fetch_logits(row);
   return {logits_row_.data(), logits_row_.count()};
 }
 
 std::vector<SampledToken> CudaBackend::sample(std::span<const SamplingRow> rows) {
+  select_device();
+  // A step whose rows are all of prompts is waited for as well, so that each step's time is its
+  // own.
+  if (rows.empty()) check(cudaStreamSynchronize(queue_.stream), "running a step");
   std::vector<SampledToken> out(rows.size(), SampledToken{-1, 0, {}});
   std::vector<size_t> on_device;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -87,9 +103,9 @@ std::vector<SampledToken> CudaBackend::sample(std::span<const SamplingRow> rows)
 void CudaBackend::fetch_logits(int row) {
   check(cudaMemcpyAsync(logits_row_.data(),
                         logits_.data() + static_cast<size_t>(row) * logits_row_.count(),
-                        logits_row_.count() * sizeof(float), cudaMemcpyDeviceToHost, stream_),
+                        logits_row_.count() * sizeof(float), cudaMemcpyDeviceToHost, queue_.stream),
         "fetching logits");
-  check(cudaStreamSynchronize(stream_), "running a step");
+  check(cudaStreamSynchronize(queue_.stream), "running a step");
 }
 
 /// Samples rows[i] for each i in `which` into out[i].
@@ -106,12 +122,12 @@ void CudaBackend::sample_on_device(std::span<const SamplingRow> rows,
   LogitAdjustment* const adjustments = sampling_inputs_.append(inputs.adjustments);
   const int* const allowed = sampling_inputs_.append(inputs.allowed);
   const std::uint32_t* const masks = sampling_inputs_.append(inputs.masks);
-  sampling_inputs_.send(stream_);
+  sampling_inputs_.send(queue_.stream);
   ANABRANCH_CUDA::sample(logits_.data(), config_.vocabulary, device_rows,
                          static_cast<int>(inputs.rows.size()), adjustments, allowed, masks,
-                         sampled_.data(), stream_);
+                         sampled_.data(), queue_);
   check(cudaGetLastError(), "sampling tokens");
-  check(cudaStreamSynchronize(stream_), "running a step");
+  check(cudaStreamSynchronize(queue_.stream), "running a step");
   for (size_t i = 0; i < which.size(); ++i)
     out[which[i]] = to_host(sampled_.data()[i], inputs.rows[i]);
 }

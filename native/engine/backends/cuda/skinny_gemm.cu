@@ -72,6 +72,27 @@ struct SliceRing {
   static constexpr int kBytes = kStages * Panels * kSliceBytes;
 };
 
+/// The slices of x that a lane loads at once: 8 · Tiles rows each.
+template <class WeightFormat, int Tiles>
+struct XFragments {
+  static constexpr int kFragments = WeightFormat::kFragments;
+  static constexpr int kSlices = Tiles * kFragments <= 2 ? 4 / (Tiles * kFragments) : 1;
+  Words4 slice[kSlices][Tiles][kFragments];
+
+  /// From `k` on, `stride` apart. Beyond the end of a row, the first slice is loaded again.
+  __device__ void load(const Bf16* const (&x)[Tiles], int k, int stride, int depth) {
+#pragma unroll
+    for (int s = 0; s < kSlices; ++s) {
+      const int at = k + s * stride < depth ? k + s * stride : k;
+#pragma unroll
+      for (int i = 0; i < Tiles; ++i) {
+#pragma unroll
+        for (int f = 0; f < kFragments; ++f) slice[s][i][f] = load16(x[i] + at + 8 * f);
+      }
+    }
+  }
+};
+
 /// What one block computes: 8·Tiles rows of x by `Panels` panels of weights. The number of warps is
 /// limited by the shared memory and registers that every supported device has.
 template <int Tiles_, int Panels_>
@@ -81,20 +102,22 @@ struct SkinnyShape {
 };
 
 /// out = x · wᵀ for few rows, with one of the epilogues of Gemm.
-/// Launch: grid (panels / Panels, m / kRows), block of 4 to 16 warps. Warp w takes the slices w, w
+/// Launch: grid (m / kRows, panels / Panels), block of 4 to 16 warps. Warp w takes the slices w, w
 /// + warps, … along K; the warps' sums are added in warp order, so that the order of sums depends
 /// on the weights' shape alone.
-/// Reads each weight once per grid row, streamed through shared memory by cp.async. The first
-/// stages are copied before the previous kernel has finished, and the next `prefetch_bytes` of each
-/// weight row are prefetched into L2.
+/// Reads each weight once, streamed through shared memory by cp.async; for more than kRows rows,
+/// the next blocks read the same weights from L2. The first stages are copied before the previous
+/// kernel has finished, and the next `prefetch_bytes` of each weight row are prefetched into L2.
 template <class WeightFormat, class Shape>
 __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
     skinny_gemm_kernel(Gemm p, int prefetch_bytes) {
   constexpr int Tiles = Shape::Tiles, Panels = Shape::Panels, kRows = Shape::kRows;
   using Ring = SliceRing<WeightFormat, Panels>;
-  constexpr int kStages = Ring::kStages, kFragments = WeightFormat::kFragments;
-  // Slices of x loaded at once.
-  constexpr int kXSlices = Tiles * kFragments <= 2 ? 4 / (Tiles * kFragments) : 1;
+  using Fragments = XFragments<WeightFormat, Tiles>;
+  constexpr int kStages = Ring::kStages;
+  // Whether x is loaded while the slices before are multiplied. With more rows, registers are
+  // short.
+  constexpr bool kLoadsAhead = Tiles <= 2;
   using Sums = float[Panels][kRows][kPanel + 1];
   static_assert(sizeof(Sums) <= Ring::kBytes);
   __shared__ float inverse_rms_of[kRows];
@@ -102,8 +125,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
   const int lane = thread % kWarp, warp = thread / kWarp;
   const int threads = static_cast<int>(blockDim.x), warps = threads / kWarp;
   const int g = lane / 4, t = lane % 4;
-  const int first_row = static_cast<int>(blockIdx.y) * kRows,
-            first_panel = static_cast<int>(blockIdx.x) * Panels;
+  const int first_row = static_cast<int>(blockIdx.x) * kRows,
+            first_panel = static_cast<int>(blockIdx.y) * Panels;
   const int depth = p.w.k, stride = warps * WeightFormat::kSliceK,
             last_panel = panels_of(p.w.n) - 1;
   std::uint8_t* const ring = dynamic_shared() + warp * Ring::kBytes;
@@ -129,7 +152,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
 #pragma unroll
   for (int stage = 0; stage < kStages - 1; ++stage)
     load_slices(warp * WeightFormat::kSliceK + stage * stride, stage);
-  if (prefetch_bytes > 0 && thread < Panels * kPanel && blockIdx.y == 0 &&
+  if (prefetch_bytes > 0 && thread < Panels * kPanel && blockIdx.x == 0 &&
       first_panel + thread / kPanel <= last_panel) {
     prefetch_l2(weights + (static_cast<size_t>(first_panel) * kPanel + thread) * row_bytes +
                     (kStages - 1) * stride * WeightFormat::kBytes,
@@ -181,21 +204,20 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
 
   // Main loop over this warp's slices of K.
   float sums[Panels][Tiles][4] = {};
-  int stage = 0;
+  int stage = 0, k = warp * WeightFormat::kSliceK;
+  Fragments fragments, next;
+  if (kLoadsAhead && k < depth) next.load(x, k, stride, depth);
 #pragma unroll 1
-  for (int k = warp * WeightFormat::kSliceK; k < depth;) {
-    Words4 x_fragments[kXSlices][Tiles][kFragments];
-#pragma unroll
-    for (int slice = 0; slice < kXSlices; ++slice) {
-      const int at = k + slice * stride < depth ? k + slice * stride : k;
-#pragma unroll
-      for (int i = 0; i < Tiles; ++i) {
-#pragma unroll
-        for (int f = 0; f < kFragments; ++f) x_fragments[slice][i][f] = load16(x[i] + at + 8 * f);
-      }
+  while (k < depth) {
+    if constexpr (kLoadsAhead) {
+      fragments = next;
+      const int ahead = k + Fragments::kSlices * stride;
+      if (ahead < depth) next.load(x, ahead, stride, depth);
+    } else {
+      fragments.load(x, k, stride, depth);
     }
 #pragma unroll
-    for (int slice = 0; slice < kXSlices; ++slice) {
+    for (int slice = 0; slice < Fragments::kSlices; ++slice) {
       if (k >= depth) break;
       cp_async_wait<kStages - 2>();
       __syncwarp();  // all lanes' copies are here, and all are done with the stage before
@@ -203,7 +225,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
 #pragma unroll
       for (int i = 0; i < Panels; ++i) {
         WeightFormat::multiply(ring + (stage * Panels + i) * Ring::kSliceBytes, lane,
-                               x_fragments[slice], sums[i]);
+                               fragments.slice[slice], sums[i]);
       }
       stage = stage + 1 == kStages ? 0 : stage + 1;
       k += stride;
@@ -258,51 +280,45 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
 // ---- launch ------------------------------------------------------------------------------------
 
 template <class WeightFormat, class Shape>
-void launch_shape(const Gemm& p, int warps, cudaStream_t stream) {
+void launch_shape(const Gemm& p, int warps, const Queue& queue) {
   using Ring = SliceRing<WeightFormat, Shape::Panels>;
-  constexpr size_t kPrefetchBytes = size_t{16} << 20;  // of all weights: a part of what L2 holds
   constexpr size_t kMaxShared = size_t{Shape::kMaxWarps} * Ring::kBytes;
   static_assert(kMaxShared + Shape::kRows * sizeof(float) <= size_t{98} << 10,
                 "not every device has more");
-  [[maybe_unused]] static const bool allowed =
-      allow_dynamic_shared(skinny_gemm_kernel<WeightFormat, Shape>, kMaxShared);
   const auto panels = static_cast<size_t>(panels_of(p.w.n));
   const size_t row = row_bytes(p.w.type, p.w.k);
   const size_t copied =
       static_cast<size_t>(Ring::kStages - 1) * warps * WeightFormat::kSliceK * WeightFormat::kBytes;
   const size_t rest = row > copied ? row - copied : 0,
-               max_prefetch = kPrefetchBytes / panels / kPanel / 16 * 16;
-  const dim3 grid(static_cast<unsigned>((panels + Shape::Panels - 1) / Shape::Panels),
-                  static_cast<unsigned>((p.m + Shape::kRows - 1) / Shape::kRows));
+               max_prefetch = queue.overlap ? queue.prefetch_bytes / panels / kPanel / 16 * 16 : 0;
+  const dim3 grid(static_cast<unsigned>((p.m + Shape::kRows - 1) / Shape::kRows),
+                  static_cast<unsigned>((panels + Shape::Panels - 1) / Shape::Panels));
   launch(skinny_gemm_kernel<WeightFormat, Shape>, grid, dim3(static_cast<unsigned>(warps * kWarp)),
-         warps * size_t{Ring::kBytes}, stream, p,
+         warps * size_t{Ring::kBytes}, queue, p,
          static_cast<int>(rest < max_prefetch ? rest : max_prefetch));
 }
 
 /// Chooses warps and shape. If there are few panels, more warps share each of them, so that the
 /// whole device reads; this depends on the weights alone, because the number of warps sets the
-/// order of sums. If there are many, a block takes several panels, more of them the more rows of x
-/// it reads for them.
+/// order of sums. A block takes one panel, so that many blocks read at once, until x is so much
+/// that several panels should share it.
 template <class WeightFormat>
-void launch_skinny(const Gemm& p, cudaStream_t stream) {
+void launch_skinny(const Gemm& p, const Queue& queue) {
   const int panels = panels_of(p.w.n), warps = panels >= 256 ? 4 : panels >= 128 ? 8 : 16;
   const auto with = [&](auto shape) {
-    launch_shape<WeightFormat, decltype(shape)>(p, warps, stream);
+    launch_shape<WeightFormat, decltype(shape)>(p, warps, queue);
   };
-  // Panels per block: one, or up to four.
-  const bool one = warps == 16, four = warps == 4;
-  if (p.m <= 4 || (one && p.m <= 8)) return with(SkinnyShape<1, 1>{});
-  if (p.m <= 8) return with(SkinnyShape<1, 2>{});
-  if (p.m <= 16) return one ? with(SkinnyShape<2, 1>{}) : with(SkinnyShape<2, 2>{});
-  if (one) return with(SkinnyShape<4, 1>{});
-  if (p.m <= 32) return four ? with(SkinnyShape<4, 4>{}) : with(SkinnyShape<4, 2>{});
-  with(SkinnyShape<8, 2>{});
+  if (p.m <= 8) return with(SkinnyShape<1, 1>{});
+  if (p.m <= 16) return with(SkinnyShape<2, 1>{});
+  if (warps == 16) return with(SkinnyShape<4, 1>{});
+  if (warps == 8) return with(SkinnyShape<4, 2>{});
+  with(SkinnyShape<4, 4>{});
 }
 
 }  // namespace
 
-void skinny_gemm(const Gemm& p, cudaStream_t stream) {
-  dispatch_weights(p.w.type, [&](auto weights) { launch_skinny<decltype(weights)>(p, stream); });
+void skinny_gemm(const Gemm& p, const Queue& queue) {
+  dispatch_weights(p.w.type, [&](auto weights) { launch_skinny<decltype(weights)>(p, queue); });
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -19,9 +19,12 @@ int padded_items(int items) {
   return size;
 }
 
-int num_items(const AttentionPlan::Wave& wave) {
-  return wave.thread_items.back() - wave.thread_items.front();
+/// The plan's items of a wave: indices [first, second).
+std::pair<int, int> planned_items(const AttentionPlan::Wave& wave) {
+  return {wave.thread_items.front(), wave.thread_items.back()};
 }
+
+int div_up(int n, int by) { return (n + by - 1) / by; }
 
 std::span<const KvSpan> kv_spans_of(const Batch& batch, int row) {
   return std::span(batch.spans).subspan(batch.rows[row].first_span, batch.rows[row].num_spans);
@@ -42,10 +45,12 @@ bool continues_previous_row(const Batch& batch, int row) {
 }  // namespace
 
 StepBuilder::StepBuilder(const ModelConfig& config, int max_rows, int max_partials,
-                         bool deterministic)
+                         bool deterministic, int multiprocessors)
     : max_rows_(max_rows),
       max_partials_(max_partials),
+      kv_heads_(config.kv_heads),
       group_(config.heads / config.kv_heads),
+      multiprocessors_(multiprocessors),
       deterministic_(deterministic),
       windows_(config.windows),
       staging_(1 << 22) {}
@@ -112,7 +117,7 @@ std::uint64_t StepBuilder::kv_tokens(int window) const {
 /// Small steps are padded to one of a few sizes, so that few graphs fit them all. The skinny GEMM
 /// reads the same weights for a few rows more.
 int StepBuilder::padded_rows(int rows) const {
-  for (int size : {0, 1, 2, 4, 8, 16, 24, 32, 48, kMaxSkinnyRows}) {
+  for (int size : {0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, kMaxGraphRows}) {
     if (rows <= size) return std::min(size, max_rows_);
   }
   // So that cuBLASLt sees fewer shapes, for each of which it chooses an algorithm.
@@ -124,7 +129,9 @@ bool StepBuilder::reserve(const Batch& batch) {
   size_t items = 0, waves = 0, reads = 0;
   for (const AttentionPlan& plan : plans_) {
     for (const AttentionPlan::Wave& wave : plan.waves()) {
-      items += static_cast<size_t>(padded_items(num_items(wave))) + 2;
+      items += static_cast<size_t>(
+                   padded_items(count_items(plan, wave, tiles_side_by_side(plan, wave)))) +
+               2;
     }
     waves += plan.waves().size();
     reads += plan.reads().size();
@@ -207,11 +214,34 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
   return step;
 }
 
+/// How many tiles of kTileQueries a thread block takes side by side. One is fastest, because all
+/// warps share the chunk's tokens, as long as all blocks run at once. With more, each block does
+/// more for the same wait; then a query's order of sums depends on the batch.
+int StepBuilder::tiles_side_by_side(const AttentionPlan& plan,
+                                    const AttentionPlan::Wave& wave) const {
+  constexpr int kMaxTiles = 8, kBlocksPerMultiprocessor = 2;
+  int tiles = 1;
+  while (!deterministic_ && tiles < kMaxTiles &&
+         count_items(plan, wave, tiles) * kv_heads_ > kBlocksPerMultiprocessor * multiprocessors_)
+    tiles *= 2;
+  return tiles;
+}
+
+int StepBuilder::count_items(const AttentionPlan& plan, const AttentionPlan::Wave& wave,
+                             int tiles) const {
+  int count = 0;
+  const auto [first, last] = planned_items(wave);
+  for (int i = first; i < last; ++i)
+    count += div_up(plan.item(i).count * group_, tiles * kTileQueries);
+  return count;
+}
+
 /// Stages a wave's work items and collects their blocks. The plan's pointers are set later, once
 /// the places of reads and blocks are known.
 StepWave StepBuilder::stage_wave(const AttentionPlan& plan, const AttentionPlan::Wave& planned,
                                  std::vector<DeviceAttentionPlan*>& device_plans) {
-  const int first = planned.thread_items.front(), count = num_items(planned);
+  const int tiles = tiles_side_by_side(plan, planned), queries_per_item = tiles * kTileQueries;
+  const int count = count_items(plan, planned, tiles);
   StepWave wave;
   wave.first_row = planned.first_row;
   wave.rows = planned.last_row - planned.first_row;
@@ -222,17 +252,28 @@ StepWave StepBuilder::stage_wave(const AttentionPlan& plan, const AttentionPlan:
   device_plans.push_back(staged);
   wave.plan = device_plan;
   wave.items = device_items;
-  for (int i = 0; i < count; ++i) {
-    const AttentionPlan::WorkItem& item = plan.item(first + i);
+  WorkItem* next = items;
+  const auto [first, last] = planned_items(planned);
+  for (int i = first; i < last; ++i) {
+    const AttentionPlan::WorkItem& item = plan.item(i);
     int begin = kKvChunkTokens, end = 0;
     for (int r = 0; r < item.count; ++r) {
       const AttentionPlan::QueryRead& read = plan.reads()[item.first + r];
       begin = std::min(begin, read.begin);
       end = std::max(end, read.tokens);
     }
-    items[i] = {static_cast<int>(blocks_.size()), begin / kBlockTokens, blocks_for(end), item.first,
-                item.count};
-    blocks_.insert(blocks_.end(), item.blocks, item.blocks + items[i].num_blocks);
+    const int first_block = static_cast<int>(blocks_.size()), num_blocks = blocks_for(end);
+    blocks_.insert(blocks_.end(), item.blocks, item.blocks + num_blocks);
+    const int queries = item.count * group_;
+    for (int query = 0; query < queries; query += queries_per_item) {
+      const int end_query = std::min(queries, query + queries_per_item);
+      // An item that has fewer tiles leaves more warps to each.
+      int side_by_side = tiles;
+      while (side_by_side > 1 && (end_query - query) * 2 <= side_by_side * kTileQueries)
+        side_by_side /= 2;
+      *next++ = {first_block, begin / kBlockTokens, num_blocks, item.first, query,
+                 end_query,   side_by_side};
+    }
   }
   return wave;
 }

@@ -68,6 +68,9 @@ struct StepAttention {
   std::vector<StepWave> waves;
 };
 
+/// Steps of more rows are not worth a graph.
+constexpr int kMaxGraphRows = 256;
+
 /// A step, ready to run. Pointers are device pointers into the staging buffer.
 struct Step {
   int rows = 0, logits_rows = 0;            // padded, so that few graphs fit all steps
@@ -82,7 +85,8 @@ struct Step {
 class StepBuilder {
  public:
   StepBuilder() = default;
-  StepBuilder(const ModelConfig& config, int max_rows, int max_partials, bool deterministic);
+  StepBuilder(const ModelConfig& config, int max_rows, int max_partials, bool deterministic,
+              int multiprocessors);
   void set_total_blocks(int total_blocks);
 
   /// Decides which rows attend as prefill spans and which by chunks.
@@ -100,11 +104,14 @@ class StepBuilder {
  private:
   void find_prefill_spans(const Batch& batch);
   int padded_rows(int rows) const;
+  int tiles_side_by_side(const AttentionPlan& plan, const AttentionPlan::Wave& wave) const;
+  int count_items(const AttentionPlan& plan, const AttentionPlan::Wave& wave, int tiles) const;
   StepWave stage_wave(const AttentionPlan& plan, const AttentionPlan::Wave& wave,
                       std::vector<DeviceAttentionPlan*>& device_plans);
 
   int max_rows_ = 0, max_partials_ = 0, total_blocks_ = 0;
-  int group_ = 0;  // query heads per KV head
+  int kv_heads_ = 0, group_ = 0;  // query heads per KV head
+  int multiprocessors_ = 1;
   bool deterministic_ = false;
 
   std::vector<int> windows_;          // ModelConfig::windows

@@ -156,12 +156,10 @@ __global__ void split_k_reduce_kernel(Gemm p, int splits) {
 }
 
 template <class WeightFormat>
-void launch_tiled(const Gemm& p, cudaStream_t stream) {
+void launch_tiled(const Gemm& p, const Queue& queue) {
   constexpr unsigned kTargetBlocks = 256;  // enough to keep a device busy
   constexpr unsigned kReduceThreads = 256;
   const size_t shared = size_t{kStages} * TileStage<WeightFormat>::kBytes;
-  [[maybe_unused]] static const bool allowed =
-      allow_dynamic_shared(tiled_gemm_kernel<WeightFormat>, shared);
   // Blocks that run together share tiles of w, so that w is read from memory once; x stays in L2.
   dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile),
             static_cast<unsigned>((p.w.n + kTile - 1) / kTile));
@@ -170,18 +168,18 @@ void launch_tiled(const Gemm& p, cudaStream_t stream) {
          grid.z * 4 <= groups)
     grid.z *= 2;
   const int splits = static_cast<int>(grid.z);
-  launch(tiled_gemm_kernel<WeightFormat>, grid, dim3(kTileThreads), shared, stream, p, splits);
+  launch(tiled_gemm_kernel<WeightFormat>, grid, dim3(kTileThreads), shared, queue, p, splits);
   if (splits == 1) return;
   launch(split_k_reduce_kernel,
          dim3((static_cast<unsigned>(p.w.n) + kReduceThreads - 1) / kReduceThreads,
               static_cast<unsigned>(p.m)),
-         dim3(kReduceThreads), 0, stream, p, splits);
+         dim3(kReduceThreads), 0, queue, p, splits);
 }
 
 }  // namespace
 
-void tiled_gemm(const Gemm& p, cudaStream_t stream) {
-  dispatch_weights(p.w.type, [&](auto weights) { launch_tiled<decltype(weights)>(p, stream); });
+void tiled_gemm(const Gemm& p, const Queue& queue) {
+  dispatch_weights(p.w.type, [&](auto weights) { launch_tiled<decltype(weights)>(p, queue); });
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -48,7 +48,7 @@ class Uploader {
       args.k = to.k;
       args.values = reinterpret_cast<std::uint8_t*>(to.values.data());
       args.scales = to.scales.data();
-      quantize(args, buffer.stream);
+      quantize(args, Queue{buffer.stream});
       check(cudaGetLastError(), "quantizing weights");
     });
   }
