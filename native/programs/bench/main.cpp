@@ -34,7 +34,8 @@ const char kHelp[] =
     "  --kv-dtype TYPE K and V: auto (follows the weights) or fp8 (GPU) (default auto)\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n"
-    "  --prefetch-mib N  GPU, with overlap: weights of a product that are fetched into L2 ahead of the\n"
+    "  --prefetch-mib N  GPU, with overlap: weights of a product that are fetched into L2 ahead of "
+    "the\n"
     "                  previous kernel's end (default 4)\n"
     "  --kv-mib N      memory for KV (default: 90% of a GPU's free memory, else as the worker's)\n"
     "  --folder DIR    where the weights are written once (default /dev/shm/anabranch-SHAPE)\n"
@@ -196,8 +197,8 @@ std::string measure_lanes(Measurements& measurements, const Backend& backend, do
            ",\"over_one_lane\":" + number(n * one_lane / step) +
            ",\"fork_steps\":" + number(median(forks) / step) +
            ",\"join_steps\":" + number(median(joins) / step) + "}";
-    std::fprintf(stderr, "prefix %d, %d lanes: %.3f ms per step, %.0f GB/s\n", prefix, n, step * 1e3,
-                 bytes / step / 1e9);
+    std::fprintf(stderr, "prefix %d, %d lanes: %.3f ms per step, %.0f GB/s\n", prefix, n,
+                 step * 1e3, bytes / step / 1e9);
   }
   return out;
 }
@@ -208,8 +209,8 @@ std::string measure_decode(Measurements& measurements, const Backend& backend, d
   std::string out;
   measurements.decode(64, 2, 4);  // warms up graphs and caches
   for (int prefix : options.prefixes) {
-    out += (out.empty() ? "" : ",") +
-           measure_lanes(measurements, backend, bandwidth, prefix, options);
+    out +=
+        (out.empty() ? "" : ",") + measure_lanes(measurements, backend, bandwidth, prefix, options);
   }
   return out;
 }
@@ -292,9 +293,8 @@ int run(const Options& options) {
   const auto measure = [&](const char* name, const char* key, auto measured) {
     if (options.parts.contains(name)) parts += std::string(",\"") + key + "\":" + measured();
   };
-  measure("decode", "decode", [&] {
-    return "[" + measure_decode(measurements, *backend, bandwidth, options) + "]";
-  });
+  measure("decode", "decode",
+          [&] { return "[" + measure_decode(measurements, *backend, bandwidth, options) + "]"; });
   measure("sampling", "chosen_step_ms",
           [&] { return "{" + measure_sampling(measurements, options) + "}"; });
   measure("prefill", "prefill", [&] { return measure_prefill(measurements, config, options); });

@@ -24,7 +24,8 @@ const char kHelp[] =
     "fails. Given model folders, it compares the CUDA backend's logits with fp32 weights on the "
     "CPU (on a\n"
     "GPU, or emulated if there is none) and serves the first model from several threads.\n\n"
-    "  --only LIST     of host (the CPU's kernels), kernels, wide, models (the CUDA backend) and serving\n"
+    "  --only LIST     of host (the CPU's kernels), kernels, wide, models (the CUDA backend) and "
+    "serving\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n";
 
