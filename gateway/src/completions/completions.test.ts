@@ -468,10 +468,16 @@ describe("a text completion", () => {
     [{}, "prompt"],
     [{ prompt: "" }, "prompt"],
     [{ prompt: [] }, "prompt"],
-    [{ prompt: ["a", "b"] }, "prompt"],
-    [{ prompt: "x", echo: true }, "echo"],
+    [{ prompt: ["a", ""] }, "prompt[1]"],
+    [{ prompt: ["a", [1]] }, "prompt[1]"],
+    [{ prompt: Array.from({ length: 33 }, () => "a"), n: 4 }, "prompt"],
+    [{ prompt: "x", echo: true, anabranch: { stream: "lanes" } }, "echo"],
     [{ prompt: "x", best_of: 3 }, "best_of"],
+    [{ prompt: "x", suffix: "y" }, "suffix"],
     [{ prompt: "x", max_tokens: 0 }, "max_tokens"],
+    [{ prompt: "x", min_tokens: 5, max_tokens: 4 }, "min_tokens"],
+    [{ prompt: "x", min_tokens: 5, guided_regex: "a" }, "min_tokens"],
+    [{ prompt: "x", min_tokens: 5, anabranch: { mode: "parallel" } }, "min_tokens"],
   ])("answers %j with 400, naming the field", async (fields, param) => {
     const body = JSON.stringify({ model: "fake", ...fields });
     const response = await post("/v1/completions", body);

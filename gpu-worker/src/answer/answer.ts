@@ -28,7 +28,8 @@ import type { TextModel } from "../model/text-model.ts";
 import { IncrementalText } from "./incremental-text.ts";
 import { type Release, StopFilter } from "./stop-filter.ts";
 
-const utf8 = new TextEncoder();
+/** Enough that decoders, which drop the space at the beginning of a text, see that this is none. */
+const tokensBefore = 4;
 
 /** What `Started` says of the request, beside what the engine reports. */
 export interface RequestFacts {
@@ -43,6 +44,8 @@ export interface RequestFacts {
 export class Answer {
   readonly #model: TextModel;
   readonly #facts: RequestFacts;
+  /** The end of the text that the first run continues. */
+  #before: readonly number[];
   /** All decoded text, what stop strings hold back or cut off included. */
   readonly document = new AnswerDocument();
   readonly #filter: StopFilter;
@@ -51,8 +54,10 @@ export class Answer {
   /** Ends of branches and stages that wait for held-back text which comes before them. */
   readonly #ends: Event[] = [];
 
-  constructor(model: TextModel, stops: readonly string[], facts: RequestFacts) {
+  /** @param isText it continues the text of its prompt; a chat's answer begins a text */
+  constructor(model: TextModel, stops: readonly string[], facts: RequestFacts, isText = false) {
     this.#model = model;
+    this.#before = isText ? facts.promptTokenIds.slice(-tokensBefore) : [];
     this.#facts = facts;
     this.#filter = new StopFilter(this.document, stops);
   }
@@ -153,7 +158,9 @@ export class Answer {
   #decoderOf(lane: number): IncrementalText {
     const known = this.#decoders.get(lane);
     if (known) return known;
-    const decoder = new IncrementalText((ids) => this.#model.decode(ids));
+    const before = lane === 0 ? this.#before : [];
+    if (lane === 0) this.#before = [];
+    const decoder = new IncrementalText((ids) => this.#model.decode(ids), before);
     this.#decoders.set(lane, decoder);
     return decoder;
   }
@@ -172,7 +179,7 @@ export class Answer {
 
   #logprobOf({ tokenId, logprob, top }: VisibleToken): TokenLogprob | undefined {
     if (logprob === undefined) return undefined;
-    const text = (id: number) => utf8.encode(this.#model.decode([id]));
+    const text = (id: number) => this.#model.bytesOf(id);
     return create(TokenLogprobSchema, {
       ...{ tokenId, logprob, text: text(tokenId) },
       top: top.map((each) => ({
@@ -181,10 +188,11 @@ export class Answer {
     });
   }
 
-  #finished({ reason, usage }: EngineFinished): Finished {
+  #finished({ reason, usage, end: token }: EngineFinished): Finished {
     const stopLane = this.#filter.stopLane;
     if (stopLane === undefined) {
-      return create(FinishedSchema, { reason, ...(usage && { usage }) });
+      const end = token && this.#logprobOf(token);
+      return create(FinishedSchema, { reason, ...(usage && { usage }), ...(end && { end }) });
     }
     const { visibleTokens, stopString } = this.#filter;
     return create(FinishedSchema, {

@@ -73,6 +73,7 @@ export class TextModel {
   readonly toolFormat: ToolFormatName | undefined;
   readonly #specials: Json;
   readonly #added: string[];
+  #bytes: Uint8Array[] | undefined;
   #digest: string | undefined;
 
   /**
@@ -182,6 +183,20 @@ export class TextModel {
       ]),
     );
     return tokenBytes(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
+  }
+
+  /** What a token writes; of one that is no text, its name. */
+  bytesOf(id: number): Uint8Array {
+    this.#bytes ??= tokenBytes(
+      this.files.tokenizer,
+      this.#tokenizer.get_vocab(true),
+      new Map(
+        [...this.#tokenizer.get_added_tokens_decoder()].map(
+          ([added, { content }]) => [added, { content, special: false }] as const,
+        ),
+      ),
+    );
+    return this.#bytes[id] ?? new Uint8Array();
   }
 
   /** A token of this model that `other` has not, or has with another id; undefined if there is none. */

@@ -1,0 +1,124 @@
+// An answer with `min_tokens`: until it has so many, nothing that ends it is sampled. Then it goes on as one that
+// another engine began.
+import { FinishReason, LaneLogSchema } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type {
+  EngineEvent,
+  EngineGenerateRequest,
+  EngineGenerateResponse,
+} from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { openStream } from "./engine/streams.ts";
+import type { EngineSupervisor } from "./engine/supervisor.ts";
+import type { TextModel } from "./model/text-model.ts";
+
+/** Far below any logit. */
+const never = -1_000;
+
+/** The same request for its first tokens. Throws a refusal for a stop token that the model does not have. */
+export function firstPart(
+  request: EngineGenerateRequest,
+  least: number,
+  { tokenLimit }: Pick<TextModel, "tokenLimit">,
+): EngineGenerateRequest {
+  const { sampling, stopTokenIds } = request;
+  const unknown = stopTokenIds.find((id) => id >= tokenLimit);
+  if (unknown !== undefined) {
+    throw new ConnectError(
+      `stop_token_ids: the model has no token ${unknown}`,
+      Code.InvalidArgument,
+    );
+  }
+  const banned = Object.fromEntries(stopTokenIds.map((id) => [id, never]));
+  return {
+    ...request,
+    ...(sampling && { sampling: { ...sampling, logitBias: { ...sampling.logitBias, ...banned } } }),
+    maxTokens: Math.min(least, request.maxTokens),
+    ignoreEos: true,
+    stopTokenIds: [],
+  };
+}
+
+/** The tokens of the only lane so far, and what the engine said when it began. */
+class Begun {
+  readonly tokenIds: number[] = [];
+  digest = "";
+  cachedTokens = 0;
+
+  add(events: readonly EngineEvent[]): void {
+    for (const { event } of events) {
+      if (event.case === "tokens") this.tokenIds.push(...event.value.tokenIds);
+      if (event.case !== "started") continue;
+      this.digest = event.value.modelDigest;
+      this.cachedTokens = event.value.cachedTokens;
+    }
+  }
+}
+
+/** Takes away the first tokens, which have been passed on. */
+function skipper(count: number): (event: EngineEvent) => EngineEvent[] {
+  let left = count;
+  return (each) => {
+    const { event } = each;
+    if (event.case === "started") return [];
+    if (event.case !== "tokens" || left === 0) return [each];
+    const skipped = Math.min(left, event.value.tokenIds.length);
+    left -= skipped;
+    const tokenIds = event.value.tokenIds.slice(skipped);
+    const visible = event.value.visible.slice(skipped);
+    return tokenIds.length === 0
+      ? []
+      : [{ ...each, event: { case: "tokens", value: { ...event.value, tokenIds, visible } } }];
+  };
+}
+
+/**
+ * The engine's messages of a serial `request` whose first part is `first`. `isStopped` says that a stop string has
+ * ended it meanwhile.
+ * @throws gRPC's errors, and ConnectError if there is no engine
+ */
+export async function* atLeast(
+  engine: EngineSupervisor,
+  request: EngineGenerateRequest,
+  first: EngineGenerateRequest,
+  isStopped: () => boolean,
+  signal: AbortSignal,
+): AsyncGenerator<EngineGenerateResponse> {
+  const began = performance.now();
+  const begun = new Begun();
+  const [logged] = request.resume;
+  if (logged && logged.tokenIds.length >= first.maxTokens) {
+    return yield* openStream(() => engine.generate(request), signal);
+  }
+  for await (const message of openStream(() => engine.generate(first), signal)) {
+    begun.add(message.events);
+    const last = message.events.at(-1)?.event;
+    const goesOn =
+      last?.case === "finished" &&
+      last.value.reason === FinishReason.LENGTH &&
+      begun.tokenIds.length === first.maxTokens &&
+      first.maxTokens < request.maxTokens &&
+      !isStopped();
+    if (!goesOn) yield message;
+    else if (message.events.length > 1) yield { ...message, events: message.events.slice(0, -1) };
+    if (last?.case === "finished" && !goesOn) return;
+  }
+  const { tokenIds, digest, cachedTokens } = begun;
+  const passed = Math.round(performance.now() - began);
+  const rest: EngineGenerateRequest = {
+    ...request,
+    resume: [create(LaneLogSchema, { lane: 0, tokenIds })],
+    modelDigest: digest,
+    deadlineMs: request.deadlineMs > 0 ? Math.max(1, request.deadlineMs - passed) : 0,
+  };
+  const skip = skipper(tokenIds.length);
+  for await (const message of openStream(() => engine.generate(rest), signal)) {
+    const events = message.events.flatMap(skip);
+    for (const { event } of events) {
+      if (event.case === "finished" && event.value.usage) {
+        event.value.usage.cachedTokens = cachedTokens;
+      }
+    }
+    if (events.length > 0) yield { ...message, events };
+  }
+}
