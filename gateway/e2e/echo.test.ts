@@ -213,6 +213,25 @@ describe("several prompts", () => {
   });
 });
 
+it("an answer that a stop string ends counts the tokens that it takes, whenever the engine hears of it", async () => {
+  const free = await complete(prompt, { max_tokens: 12, logprobs: 0 });
+  const tokens = free.choices[0]?.logprobs?.tokens ?? [];
+  const stop = tokens.slice(3, 5).join("");
+  const needed =
+    tokens.findIndex((_, at) =>
+      tokens
+        .slice(0, at + 1)
+        .join("")
+        .includes(stop),
+    ) + 1;
+  const fields = { max_tokens: 60, stop, anabranch: { cache: "bypass" } };
+  for (let run = 0; run < 4; run++) {
+    const { usage, choices } = await complete(prompt, fields);
+    expect(choices[0]?.finish_reason).toBe("stop");
+    expect(usage?.completion_tokens).toBe(needed);
+  }
+});
+
 describe("min_tokens", () => {
   const ids = () => tokensOf(prompt);
 

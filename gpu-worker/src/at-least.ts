@@ -8,12 +8,10 @@ import type {
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { without } from "./end-tokens.ts";
 import { openStream } from "./engine/streams.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import type { TextModel } from "./model/text-model.ts";
-
-/** Far below any logit. */
-const never = -1_000;
 
 /** The same request for its first tokens. Throws a refusal for a stop token that the model does not have. */
 export function firstPart(
@@ -29,10 +27,9 @@ export function firstPart(
       Code.InvalidArgument,
     );
   }
-  const banned = Object.fromEntries(stopTokenIds.map((id) => [id, never]));
   return {
     ...request,
-    ...(sampling && { sampling: { ...sampling, logitBias: { ...sampling.logitBias, ...banned } } }),
+    ...(sampling && { sampling: without(sampling, stopTokenIds) }),
     maxTokens: Math.min(least, request.maxTokens),
     ignoreEos: true,
     stopTokenIds: [],

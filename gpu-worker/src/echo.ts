@@ -21,16 +21,6 @@ import type { Relay } from "./relay.ts";
 
 const space = 0x20;
 
-/** How many tokens the model's own beginning of a text has. */
-function startTokens(text: TextModel, { input }: GenerateRequest, ids: readonly number[]): number {
-  if (input.case !== "text") return 0;
-  const bare = text.text(input.value, true);
-  for (let start = 0; start <= ids.length - bare.length; start++) {
-    if (bare.every((id, at) => ids[start + at] === id)) return start;
-  }
-  return 0;
-}
-
 /** @param tokens scored; empty if no log-probabilities are wanted */
 function echoEvent(
   text: TextModel,
@@ -40,7 +30,7 @@ function echoEvent(
 ): Event {
   const { input } = request;
   const shown = input.case === "text" ? input.value : text.decode(ids);
-  const own = tokens.slice(startTokens(text, request, ids));
+  const own = tokens.slice(input.case === "text" ? text.startTokens.length : 0);
   const value = {
     text: shown,
     tokens: own.map(({ tokenId, logprob, top }, index) => {

@@ -29,25 +29,21 @@ import { Outbox } from "./answer/outbox.ts";
 import { atLeast, firstPart } from "./at-least.ts";
 import { askedTools, grammarField, refuseHugeGrammars, toolGrammarField } from "./constraint.ts";
 import { echoAlone, echoOf } from "./echo.ts";
+import { endFields } from "./end-tokens.ts";
 import { openStream } from "./engine/streams.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
+import type { LongPrompts } from "./long-prompts.ts";
 import type { Metrics } from "./metrics.ts";
 import { idsOfRuns } from "./model/runs.ts";
 import type { TextModel } from "./model/text-model.ts";
-import {
-  branchField,
-  branchPrompts,
-  declaredBranches,
-  promptOf,
-  refuseHugeText,
-  toolsOf,
-} from "./prompt.ts";
+import { branchField, declaredBranches, refuseHugeText, toolsOf } from "./prompt.ts";
 import { type AnswerReader, Relay } from "./relay.ts";
 import type { ServedModel, ServedModels } from "./served-models.ts";
 
 export interface WorkerState {
   models: ServedModels;
   engine: EngineSupervisor;
+  prompts: LongPrompts;
   metrics: Metrics;
   credential: string;
   contextTokens: number;
@@ -95,9 +91,8 @@ interface Asked {
   reader: AnswerReader;
 }
 
-function askOne(text: TextModel, request: GenerateRequest): Asked {
+function askOne(text: TextModel, request: GenerateRequest, prompt: StructureRun[]): Asked {
   const { resume, seed, stop } = request;
-  const prompt = promptOf(text, request);
   const promptTokenIds = idsOfRuns(prompt);
   if (resume) checkResume(resume, promptTokenIds);
   const tools = askedTools(text, request);
@@ -121,9 +116,8 @@ function askOne(text: TextModel, request: GenerateRequest): Asked {
   };
 }
 
-async function askBranches(text: TextModel, request: GenerateRequest): Promise<Asked> {
+function askBranches(text: TextModel, request: GenerateRequest, runs: StructureRun[][]): Asked {
   const { resume, seed, maxTokens, stop: stops } = request;
-  const runs = await branchPrompts(text, request);
   const prompts = runs.map(idsOfRuns);
   if (resume) checkResume(resume, tokensOnce(prompts));
   const declared = declaredBranches(request);
@@ -168,18 +162,20 @@ async function* generate(
   const declared = declaredBranches(request).length > 0;
   const serial = declared || request.constraint !== undefined || toolsOf(request).length > 0;
   refuseMinTokens(request, serial);
-  const { input, reader } = declared ? await askBranches(text, request) : askOne(text, request);
+  const prompts = await state.prompts.of(text, request, false, context.signal);
+  const { input, reader } = declared
+    ? askBranches(text, request, prompts)
+    : askOne(text, request, prompts[0] ?? []);
   const asked = create(EngineGenerateRequestSchema, {
     ...{ requestId, adapter },
-    ...(request.sampling && { sampling: request.sampling }),
     mode: serial ? Mode.SERIAL : request.mode,
     maxBranches: request.maxBranches,
     maxTokens: request.maxTokens,
     seed: request.seed,
     choice: request.choice,
     cacheSalt: request.cacheSalt,
-    stopTokenIds: request.stopTokenIds,
     ignoreEos: request.ignoreEos,
+    ...endFields(text, request),
     priority: request.priority,
     maxTimePerTokenMs: request.maxTimePerTokenMs,
     ...(request.resume && { modelDigest: text.engineDigest(request.resume.modelDigest) }),
@@ -249,11 +245,12 @@ export function routes(state: WorkerState): (router: ConnectRouter) => void {
           draining: state.draining,
         });
       },
-      tokenize(request, context) {
+      async tokenize(request, context) {
         authenticate(state, context);
         const { text } = served(state, request.model);
         refuseHugeText(request, state.contextTokens);
-        const tokenIds = idsOfRuns(promptOf(text, request, request.bare));
+        const [prompt = []] = await state.prompts.of(text, request, request.bare, context.signal);
+        const tokenIds = idsOfRuns(prompt);
         const texts = request.texts ? tokenIds.map((id) => text.decode([id])) : [];
         return create(TokenizeResponseSchema, { tokenIds, texts });
       },

@@ -49,6 +49,8 @@ export class Answer {
   /** All decoded text, what stop strings hold back or cut off included. */
   readonly document = new AnswerDocument();
   readonly #filter: StopFilter;
+  /** The trunk's tokens, and those of them that are text. */
+  readonly #trunk: { all: number[]; shown: number[] } = { all: [], shown: [] };
   /** The decoder of each lane's current run of visible tokens. */
   readonly #decoders = new Map<number, IncrementalText>();
   /** Ends of branches and stages that wait for held-back text which comes before them. */
@@ -152,6 +154,10 @@ export class Answer {
       const text = this.#decoderOf(lane).push(token.tokenId);
       this.#filter.append(lane, text, this.#logprobOf(token));
     }
+    if (lane === 0) {
+      this.#trunk.all.push(...tokenIds);
+      this.#trunk.shown.push(...visible.map((each) => each.tokenId));
+    }
     return create(DeltaSchema, { lane, tokenIds, visibleTokens: visible.length });
   }
 
@@ -195,10 +201,25 @@ export class Answer {
       return create(FinishedSchema, { reason, ...(usage && { usage }), ...(end && { end }) });
     }
     const { visibleTokens, stopString } = this.#filter;
+    const written = usage && this.document.runs.length === 1 ? this.#writtenTokens() : undefined;
+    const counts = written !== undefined && {
+      ...{ completionTokens: written, steps: Math.min(written, usage?.steps ?? 0) },
+    };
     return create(FinishedSchema, {
       ...{ reason: FinishReason.STOP, stopLane, stopString },
-      ...(usage && { usage: { ...usage, visibleTokens } }),
+      ...(usage && { usage: { ...usage, ...counts, visibleTokens } }),
     });
+  }
+
+  /**
+   * Tokens of an answer without branches up to the end of its stop string. The engine decodes a few more until it
+   * hears of it; how many is a matter of time.
+   */
+  #writtenTokens(): number {
+    const { all, shown } = this.#trunk;
+    let at = 0;
+    for (const id of shown.slice(0, this.#filter.stopTokens)) at = all.indexOf(id, at) + 1;
+    return at;
   }
 
   /** Sends the ends that are due: all text of a branch comes before its end. */

@@ -256,6 +256,99 @@ it("a missing tokenizer is refused by name", () => {
   rmSync(folder, { recursive: true });
 });
 
+it("a chat template that can't be read is refused by name", () => {
+  const broken = () =>
+    otherModel((config) => {
+      config.chat_template = "{% if %}";
+    });
+  expect(broken).toThrow(/tokenizer_config\.json: the chat template can't be read: /);
+});
+
+/** A model with this tokenizer, whose config names its end token as `end`. */
+function modelWith(tokenizer: object, end: unknown = "</s>"): TextModel {
+  return new TextModel({
+    tokenizer: { version: "1.0", normalizer: null, pre_tokenizer: null, ...tokenizer },
+    tokenizerConfig: { bos_token: "<s>", eos_token: end },
+    chatTemplate: undefined,
+    dialect: undefined,
+    generationConfig: {},
+    name: "test",
+    tokenizerPath: "test",
+  });
+}
+
+const added = ["<unk>", "<s>", "</s>"].map((content, id) => ({
+  ...{ id, content, special: true, single_word: false },
+  ...{ lstrip: false, rstrip: false, normalized: false },
+}));
+
+describe("a SentencePiece tokenizer", () => {
+  const space = "\u2581";
+  const tokens = ["<unk>", "<s>", "</s>", space, "a", "b", `${space}a`, `${space}b`, "<0xF0>", "<"];
+  const special = { SpecialToken: { id: "<s>", type_id: 0 } };
+  const text = { Sequence: { id: "A", type_id: 0 } };
+  const llama = modelWith({
+    added_tokens: added,
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        { type: "Prepend", prepend: space },
+        { type: "Replace", pattern: { String: " " }, content: space },
+      ],
+    },
+    post_processor: {
+      ...{ type: "TemplateProcessing", single: [special, text], pair: [special, text] },
+      special_tokens: { "<s>": { id: "<s>", ids: [1], tokens: ["<s>"] } },
+    },
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: space }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+        { type: "Strip", content: " ", start: 1, stop: 0 },
+      ],
+    },
+    model: {
+      ...{ type: "BPE", unk_token: "<unk>", fuse_unk: true, byte_fallback: true },
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: [
+        [space, "a"],
+        [space, "b"],
+      ],
+    },
+  });
+
+  it("begins a text with its start token, whatever the text begins with", () => {
+    expect(llama.text("a b")).toEqual([1, 6, 7]);
+    const [first, second] = llama.text("<s>a");
+    expect(first).toBe(1);
+    expect(second).not.toBe(1);
+    expect(llama.text("a", true)).toEqual([6]);
+  });
+
+  it("keeps the space before the first word that goes on with a text", () => {
+    const decode = (ids: readonly number[]) => llama.decode(ids);
+    expect(new IncrementalText(decode).push(7)).toBe("b");
+    const goingOn = new IncrementalText(decode, llama.text("a"));
+    expect([7, 5, 6].map((id) => goingOn.push(id))).toEqual([" b", "b", " a"]);
+  });
+
+  it("tells the bytes of each token: of parts of characters, of spaces, of control tokens", () => {
+    expect([...llama.bytesOf(8)]).toEqual([0xf0]);
+    expect(Buffer.from(llama.bytesOf(7)).toString()).toBe(" b");
+    expect(Buffer.from(llama.bytesOf(2)).toString()).toBe("</s>");
+    const [part = -1] = model.text("\ud83d\ude80");
+    expect([...model.bytesOf(part)]).toEqual([...Buffer.from("\ud83d\ude80")].slice(0, 1));
+  });
+
+  it("names the token that ends a text", () => {
+    expect(llama.endToken).toBe(2);
+    expect(modelWith(llama.files.tokenizer, { content: "</s>" }).endToken).toBe(2);
+    expect(modelWith(llama.files.tokenizer, null).endToken).toBeUndefined();
+  });
+});
+
 describe("incremental text", () => {
   const run = () => new IncrementalText((ids) => model.decode(ids));
 

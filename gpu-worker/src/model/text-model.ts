@@ -49,6 +49,9 @@ function tokenText(value: unknown): string {
   return "";
 }
 
+/** One token, or the beginning of several, in any vocabulary. */
+const sample = "a";
+
 export class TextModel {
   /**
    * @param id the name that clients ask for, in place of its own
@@ -73,6 +76,12 @@ export class TextModel {
   readonly toolFormat: ToolFormatName | undefined;
   readonly #specials: Json;
   readonly #added: string[];
+  /** Ends a text, as the tokenizer names it: not every model's config does. Undefined: it names none. */
+  readonly endToken: number | undefined;
+  /** What the model puts before a text, */
+  readonly startTokens: readonly number[];
+  /** and after it. */
+  readonly #lastTokens: readonly number[];
   #bytes: Uint8Array[] | undefined;
   #digest: string | undefined;
 
@@ -90,8 +99,17 @@ export class TextModel {
       throw new Error(`${files.tokenizerPath}: ${error instanceof Error ? error.message : error}`);
     }
     const { text, forTools = text } = files.chatTemplate ?? {};
-    this.#template = text === undefined ? undefined : new Template(text);
-    this.#toolTemplate = forTools === text ? this.#template : new Template(forTools ?? "");
+    const template = (source: string) => {
+      try {
+        return new Template(source);
+      } catch (error) {
+        throw new Error(
+          `${files.chatTemplate?.origin}: the chat template can't be read: ${error instanceof Error ? error.message : error}`,
+        );
+      }
+    };
+    this.#template = text === undefined ? undefined : template(text);
+    this.#toolTemplate = forTools === text ? this.#template : template(forTools ?? "");
     this.toolFormat = templateToolFormat(forTools ?? "");
     this.#specials = Object.fromEntries(
       Object.entries(config)
@@ -109,6 +127,12 @@ export class TextModel {
       .sort((a, b) => b.length - a.length);
     this.dialect = files.dialect;
     this.generationConfig = files.generationConfig;
+    this.endToken = this.#tokenizer.token_to_id(tokenText(config.eos_token));
+    const bare = this.#encode(sample);
+    const whole = [...this.#tokenizer.encode(sample).ids];
+    const at = Math.max(0, whole.indexOf(bare[0] ?? -1));
+    this.startTokens = whole.slice(0, at);
+    this.#lastTokens = whole.slice(at + bare.length);
     this.id = id ?? files.name;
   }
 
@@ -121,7 +145,7 @@ export class TextModel {
   chat(messages: readonly Message[], tools: readonly Json[] = []): number[] {
     const quoted = new Quoted(this.#added, textIn(messages) + JSON.stringify(tools));
     const prompt = this.#render(quoted.hideIn(messages), { tools: quoted.hideAll(tools) });
-    return this.#encodeQuoted(prompt, quoted, false);
+    return this.#encodeQuoted(prompt, quoted);
   }
 
   /**
@@ -144,7 +168,7 @@ export class TextModel {
     const answers = messages.map(({ parts }) => this.#answerIds(parts ?? [], quoted));
     const builder = new RunBuilder();
     for (const { text, answer } of this.#around(prompt, plain, shown, answers, quoted)) {
-      builder.serial(this.#encodeQuoted(text, quoted, false));
+      builder.serial(this.#encodeQuoted(text, quoted));
       for (const part of answer) {
         if ("serial" in part) builder.serial(part.serial);
         else builder.stage(part.stage);
@@ -154,18 +178,19 @@ export class TextModel {
     // A stage needs text before it: no answer can have opened it otherwise.
     const [first] = runs;
     if (first && "serial" in first && first.serial.length > 0) return runs;
-    return [{ serial: this.#encodeQuoted(prompt, quoted, false) }];
+    return [{ serial: this.#encodeQuoted(prompt, quoted) }];
   }
 
   /** The ids of a plain text prompt, with the model's own start tokens unless it is `bare`. */
   text(prompt: string, bare = false): number[] {
     const quoted = new Quoted(this.#added, prompt);
-    return this.#encodeQuoted(quoted.hide(prompt), quoted, !bare);
+    const ids = this.#encodeQuoted(quoted.hide(prompt), quoted);
+    return bare ? ids : [...this.startTokens, ...ids, ...this.#lastTokens];
   }
 
   /** The ids of trusted text: added tokens in it stay added tokens. */
   tokens(text: string): number[] {
-    return this.#encode(text, false);
+    return this.#encode(text);
   }
 
   /** What each token says by itself, by id; empty for added tokens. */
@@ -282,7 +307,7 @@ export class TextModel {
   #answerIds(parts: readonly AnswerPart[], quoted: Quoted): AnswerIds[] | null {
     if (!this.dialect || parts.length === 0) return null;
     return answerIds(parts, this.dialect, (text) => {
-      const ids = this.#encodeQuoted(quoted.hide(text), quoted, false);
+      const ids = this.#encodeQuoted(quoted.hide(text), quoted);
       return this.decode(ids) === text ? ids : null;
     });
   }
@@ -315,17 +340,17 @@ export class TextModel {
     return stretches.map(({ text, slot }) => ({ text, answer: answers[slot] ?? [] }));
   }
 
-  #encode(text: string, withStart: boolean): number[] {
+  #encode(text: string): number[] {
     if (text === "") return [];
-    return [...this.#tokenizer.encode(text, { add_special_tokens: withStart }).ids];
+    return [...this.#tokenizer.encode(text, { add_special_tokens: false }).ids];
   }
 
-  #encodeQuoted(text: string, quoted: Quoted, withStart: boolean): number[] {
+  #encodeQuoted(text: string, quoted: Quoted): number[] {
     const out: number[] = [];
-    quoted.split(text).forEach(({ plain, literal }, index) => {
-      for (const id of this.#encode(plain, withStart && index === 0)) out.push(id);
+    for (const { plain, literal } of quoted.split(text)) {
+      for (const id of this.#encode(plain)) out.push(id);
       if (literal) for (const id of this.#literal(literal)) out.push(id);
-    });
+    }
     return out;
   }
 
@@ -336,10 +361,10 @@ export class TextModel {
       if ([head, tail].some((half) => this.#added.some((token) => half.includes(token)))) {
         continue;
       }
-      return [...this.#encode(head, false), ...this.#encode(tail, false)];
+      return [...this.#encode(head), ...this.#encode(tail)];
     }
     return [...text].flatMap((character) =>
-      this.#added.includes(character) ? [] : this.#encode(character, false),
+      this.#added.includes(character) ? [] : this.#encode(character),
     );
   }
 }
