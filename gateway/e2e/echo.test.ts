@@ -138,6 +138,42 @@ describe("an echoed prompt", () => {
   });
 });
 
+it("lm-evaluation-harness reads the log-probabilities of the continuations", async () => {
+  const contexts = [prompt, "Oslo is the capital of", "One two three"];
+  const continuations = [" so it is cold.", " Norway", " four five six seven"];
+  const pairs = await Promise.all(
+    contexts.map(async (context, index) => {
+      const before = await tokensOf(context);
+      return { before, after: await tokensOf(continuations[index] ?? "") };
+    }),
+  );
+  const inputs = pairs.map(({ before, after }) => [...before, ...after]);
+  const { choices } = await complete(inputs, {
+    max_tokens: 1,
+    logprobs: 1,
+    seed: 1234,
+    echo: true,
+  });
+  for (const { index, logprobs } of choices) {
+    const { before = [], after = [] } = pairs[index] ?? {};
+    const values = (logprobs?.token_logprobs ?? []).slice(before.length, -1);
+    const top = (logprobs?.top_logprobs ?? []).slice(before.length, -1);
+    expect(values).toHaveLength(after.length);
+    // One token at a time, as what comes next.
+    for (const [at, id] of after.entries()) {
+      const next = await complete([...before, ...after.slice(0, at)], {
+        ...{ max_tokens: 1, logprobs: 1, logit_bias: { [id]: 100 } },
+      });
+      expect(values[at]).toBe(next.choices[0]?.logprobs?.token_logprobs?.[0]);
+      const [likeliest = {}] = next.choices[0]?.logprobs?.top_logprobs ?? [];
+      expect(Math.max(...Object.values(top[at] ?? {}))).toBeCloseTo(
+        Math.max(...Object.values(likeliest)),
+        5,
+      );
+    }
+  }
+});
+
 describe("several prompts", () => {
   const prompts = Array.from({ length: 40 }, (_, index) => `${prompt} number ${index} `);
 
@@ -188,6 +224,36 @@ describe("several prompts", () => {
         completion_tokens: usage?.completion_tokens,
       });
     expect(usage?.prompt_tokens).toBeGreaterThan(5 * 10);
+  });
+
+  it("are kept and given again as one answer", async () => {
+    const ask = () =>
+      openai.completions
+        .create({ model, prompt: prompts.slice(3, 6), max_tokens: 3, temperature: 0, echo: true })
+        .withResponse();
+    const first = await ask();
+    await expect
+      .poll(async () => (await ask()).response.headers.get("x-anabranch-cache"))
+      .toBe("hit");
+    expect((await ask()).data).toEqual({
+      ...first.data,
+      created: expect.any(Number),
+      id: expect.any(String),
+    });
+  });
+
+  it("survive the death of a worker", async () => {
+    const fields = {
+      ...{ max_tokens: 300, logprobs: 1, echo: true, ignore_eos: true },
+      anabranch: { cache: "bypass" },
+    };
+    const given = prompts.slice(0, 24);
+    const calm = await complete(given, fields);
+    const worker = await cluster.addWorker("mortal");
+    const answer = complete(given, fields);
+    await expect.poll(() => cluster.busy(), { interval: 5 }).toContain("mortal");
+    worker.kill("SIGKILL");
+    expect((await answer).choices).toEqual(calm.choices);
   });
 
   it("fail together, with the fault of one", async () => {

@@ -439,6 +439,19 @@ describe("the parts of an answer", () => {
   });
 });
 
+it("a stream has no line breaks but those of its events, whatever the text", async () => {
+  const { key } = await makeKey("lines");
+  const serial = "one\u2028two\u2029three\u0085four\nfive";
+  const response = await chat(key, { serial }, { stream: true });
+  const text = await response.text();
+  expect(text).not.toMatch(/[\u2028\u2029\u0085\r]/);
+  const said = text
+    .split("\n")
+    .filter((line) => line.startsWith("data: {"))
+    .map((line) => JSON.parse(line.slice(6)).choices[0].delta.content ?? "");
+  expect(said.join("")).toBe(serial);
+});
+
 describe("a text completion", () => {
   it("continues a text", async () => {
     const body = JSON.stringify({ model: "fake", prompt: "Say:", logprobs: 1 });

@@ -85,7 +85,9 @@ export class Decoding {
     const leave = await slots.enter(signal);
     try {
       const request = { ...(await this.#workerRequest(prompt)), choice };
-      const workers = candidates(this.#plan.view, this.#plan.model.id);
+      const { env, waitUntil } = this.#context;
+      // Workers may have come and gone since the request came.
+      const workers = candidates(await poolView(env, waitUntil), this.#plan.model.id);
       const stream = await this.#openFirst(workers, request, signal);
       const ended = () => {
         leave();

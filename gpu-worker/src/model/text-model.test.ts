@@ -3,8 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
+import { TokenizeRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
 import { afterAll, describe, expect, it } from "vitest";
 import { IncrementalText } from "../answer/incremental-text.ts";
+import { promptsOf } from "../prompt.ts";
 import { idsOfRuns } from "./runs.ts";
 import { type Message, TextModel } from "./text-model.ts";
 
@@ -347,6 +351,29 @@ describe("a SentencePiece tokenizer", () => {
     expect(modelWith(llama.files.tokenizer, { content: "</s>" }).endToken).toBe(2);
     expect(modelWith(llama.files.tokenizer, null).endToken).toBeUndefined();
   });
+});
+
+it("a word that a tokenizer can't take is refused", async () => {
+  const unigram = modelWith({
+    added_tokens: added,
+    decoder: { type: "Fuse" },
+    post_processor: null,
+    model: {
+      ...{ type: "Unigram", unk_id: 0, byte_fallback: false },
+      vocab: [
+        ["<unk>", 0],
+        ["<s>", 0],
+        ["</s>", 0],
+        ["a", -1],
+        ["ab", -2],
+      ],
+    },
+  });
+  const ask = (value: string) =>
+    promptsOf(unigram, create(TokenizeRequestSchema, { input: { case: "text", value } }));
+  expect(await ask("abab")).toEqual([[{ serial: [4, 4] }]]);
+  const refused = await ask("ab".repeat(300_000)).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: Code.InvalidArgument });
 });
 
 describe("incremental text", () => {
