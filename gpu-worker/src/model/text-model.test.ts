@@ -6,7 +6,7 @@ import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
 import { TokenizeRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { IncrementalText } from "../answer/incremental-text.ts";
 import { promptsOf } from "../prompt.ts";
 import { idsOfRuns } from "./runs.ts";
@@ -258,6 +258,21 @@ it("a missing tokenizer is refused by name", () => {
   writeFileSync(join(folder, "tokenizer.json"), "{");
   expect(() => new TextModel(folder)).toThrow(/tokenizer\.json/);
   rmSync(folder, { recursive: true });
+});
+
+it("a chat template writes dates as Python does", () => {
+  const formats = ["%d %b %Y", "%A, %B %d, %Y", "%I:%M:%S %p", "%-d.%-m.%y", "%j", "100%%"];
+  const dated = otherModel((config) => {
+    config.chat_template = `{{ bos_token }}${formats.map((each) => `{{ strftime_now("${each}") }}`).join("|")}|`;
+  });
+  vi.useFakeTimers({ now: new Date(2026, 2, 7, 15, 4, 5) });
+  try {
+    expect(dated.decode(dated.chat(user("Hello")))).toContain(
+      "07 Mar 2026|Saturday, March 07, 2026|03:04:05 PM|7.3.26|066|100%|",
+    );
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 it("a chat template that can't be read is refused by name", () => {

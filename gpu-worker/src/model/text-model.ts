@@ -4,8 +4,9 @@ import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { Thinking } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { type ToolFormatName, toolFormats } from "@anabranch/shared/tool-formats.ts";
-import { Template } from "@huggingface/jinja";
+import type { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { builtIns, readTemplate } from "./chat-template.ts";
 import type { Dialect } from "./dialect.ts";
 import { readGguf } from "./gguf.ts";
 import { type AnswerIds, answerIds } from "./history.ts";
@@ -99,17 +100,12 @@ export class TextModel {
       throw new Error(`${files.tokenizerPath}: ${error instanceof Error ? error.message : error}`);
     }
     const { text, forTools = text } = files.chatTemplate ?? {};
-    const template = (source: string) => {
-      try {
-        return new Template(source);
-      } catch (error) {
-        throw new Error(
-          `${files.chatTemplate?.origin}: the chat template can't be read: ${error instanceof Error ? error.message : error}`,
-        );
-      }
-    };
-    this.#template = text === undefined ? undefined : template(text);
-    this.#toolTemplate = forTools === text ? this.#template : template(forTools ?? "");
+    const read = (given: string | undefined) =>
+      given !== undefined && files.chatTemplate
+        ? readTemplate(given, files.chatTemplate)
+        : undefined;
+    this.#template = read(text);
+    this.#toolTemplate = forTools === text ? this.#template : read(forTools);
     this.toolFormat = templateToolFormat(forTools ?? "");
     this.#specials = Object.fromEntries(
       Object.entries(config)
@@ -296,6 +292,7 @@ export class TextModel {
         // As transformers does: templates ask whether they are none.
         documents: null,
         ...this.#specials,
+        ...builtIns,
       });
     } catch (error) {
       throw new PromptError(
