@@ -351,5 +351,12 @@ describe("min_tokens", () => {
     const { choices } = await complete(prompt, { max_tokens: 12, min_tokens: 10, stop });
     expect(choices[0]?.finish_reason).toBe("stop");
     expect(free.choices[0]?.text.startsWith(choices[0]?.text ?? "?")).toBe(true);
+    // In the last token before it may end, too: nothing is decoded after that.
+    const fields = { max_tokens: 900, stop, anabranch: { cache: "bypass" } };
+    for (const least of [1, 2, 3, 4, 5, 6]) {
+      const answer = await complete(prompt, { ...fields, min_tokens: least });
+      expect(answer.choices).toEqual(choices);
+      expect(answer.usage?.completion_tokens).toBeLessThan(8);
+    }
   });
 });

@@ -87,18 +87,26 @@ export async function* atLeast(
   if (logged && logged.tokenIds.length >= first.maxTokens) {
     return yield* openStream(() => engine.generate(request), signal);
   }
+  let end: EngineGenerateResponse | undefined;
   for await (const message of openStream(() => engine.generate(first), signal)) {
-    begun.add(message.events);
-    const last = message.events.at(-1)?.event;
-    const goesOn =
-      last?.case === "finished" &&
-      last.value.reason === FinishReason.LENGTH &&
-      begun.tokenIds.length === first.maxTokens &&
-      first.maxTokens < request.maxTokens &&
-      !isStopped();
-    if (!goesOn) yield message;
-    else if (message.events.length > 1) yield { ...message, events: message.events.slice(0, -1) };
-    if (last?.case === "finished" && !goesOn) return;
+    const last = message.events.at(-1);
+    const ends = last?.event.case === "finished";
+    const events = ends ? message.events.slice(0, -1) : message.events;
+    begun.add(events);
+    if (events.length > 0) yield { ...message, events };
+    if (ends) end = { ...message, events: [last] };
+  }
+  const finished = end?.events[0]?.event;
+  const goesOn =
+    finished?.case === "finished" &&
+    finished.value.reason === FinishReason.LENGTH &&
+    begun.tokenIds.length === first.maxTokens &&
+    first.maxTokens < request.maxTokens &&
+    // By a stop string in what has been read by now.
+    !isStopped();
+  if (!goesOn) {
+    if (end) yield end;
+    return;
   }
   const { tokenIds, digest, cachedTokens } = begun;
   const passed = Math.round(performance.now() - began);

@@ -140,7 +140,7 @@ function askBranches(text: TextModel, request: GenerateRequest, runs: StructureR
   };
 }
 
-/** A request whose answer ends with `min_tokens` decoded has one lane, that ends by itself. */
+/** Throws if an answer has `min_tokens` and more lanes than one, or an end that a form decides. */
 function refuseMinTokens(request: GenerateRequest, serial: boolean): void {
   if (request.minTokens === 0 || (request.mode === Mode.SERIAL && !serial)) return;
   throw new ConnectError(
