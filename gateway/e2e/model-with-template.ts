@@ -23,6 +23,18 @@ export class TemplateModels {
     return model;
   }
 
+  /** One whose config names another end token than its tokenizer; its folder. */
+  unended(name: string): string {
+    const small = JSON.parse(
+      readFileSync(path("../../models/small/tokenizer_config.json"), "utf8"),
+    );
+    const model = this.make(name, small.chat_template);
+    const config = JSON.parse(readFileSync(join(model, "config.json"), "utf8"));
+    writeFileSync(join(model, "config.json"), JSON.stringify({ ...config, eos_token_id: 1 }));
+    writeFileSync(join(model, "generation_config.json"), JSON.stringify({ do_sample: false }));
+    return model;
+  }
+
   remove(): void {
     rmSync(this.#folder, { recursive: true });
   }

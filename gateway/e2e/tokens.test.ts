@@ -22,6 +22,9 @@ beforeAll(async () => {
     "--threads",
     "1",
   ]);
+  await cluster.addWorker("unended", [
+    ...["--model", models.unended("unended"), "--model-id", "unended", "--threads", "1"],
+  ]);
   apiKey = await cluster.key("tokens");
   openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
 }, 180_000);
@@ -153,7 +156,17 @@ describe("a chat", () => {
     expect(forged.usage?.prompt_tokens).toBe((await ask({ max_tokens: 1 })).usage?.prompt_tokens);
   });
 
-  it.each(["min_tokens", "reasoning_effort", "echo"])("refuses %s by name", async (field) => {
+  it("end an answer if the tokenizer alone names them", async () => {
+    const serial = { anabranch: { mode: "serial" }, max_tokens: 400, logprobs: false };
+    const [known, found] = await Promise.all([ask(serial), ask({ ...serial, model: "unended" })]);
+    expect(known.choices[0]?.finish_reason).toBe("stop");
+    expect(found.choices).toEqual(known.choices);
+    const on = await ask({ ...serial, model: "unended", ignore_eos: true });
+    expect(on.choices[0]?.finish_reason).toBe("length");
+    expect(on.choices[0]?.message.content).not.toContain("<|im_end|>");
+  });
+
+  it.each(["reasoning_effort", "echo"])("refuses %s by name", async (field) => {
     const error = await ask({ [field]: 5 }).catch((caught: unknown) => caught);
     expect(error).toMatchObject({ status: 400, param: field });
   });

@@ -9,6 +9,7 @@ import { neutralSampling } from "@anabranch/shared/sampling-defaults.ts";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
+import { LongPrompts } from "./long-prompts.ts";
 import { Metrics } from "./metrics.ts";
 import { adapterText, engineAdapter, locateAdapter } from "./model/adapter.ts";
 import { locateModel } from "./model/locate.ts";
@@ -77,6 +78,7 @@ const metrics = new Metrics(model.id, () => engine.status());
 const state: WorkerState = {
   models: new ServedModels(model, engine, texts),
   engine,
+  prompts: new LongPrompts(),
   metrics,
   credential: process.env.ANABRANCH_WORKER_CREDENTIAL ?? randomBytes(32).toString("base64url"),
   contextTokens: 0, // set once the model is loaded, before anything is served

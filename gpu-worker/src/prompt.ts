@@ -25,7 +25,7 @@ const answerPart = ({ serial, parallel }: AnswerPartMessage): AnswerPart =>
     : { serial };
 
 /** A request with a prompt. */
-type AskedPrompt = GenerateRequest | TokenizeRequest;
+export type AskedPrompt = GenerateRequest | TokenizeRequest;
 
 /** What an error about one declared branch begins with. */
 export const branchField = (index: number): string => `anabranch.branches[${index}]`;
@@ -34,9 +34,8 @@ export const branchField = (index: number): string => `anabranch.branches[${inde
 export const declaredBranches = ({ input }: AskedPrompt): readonly DeclaredBranch[] =>
   input.case === "chat" ? input.value.branches : [];
 
-/** Throws if a prompt can't fit the context, before it is tokenized. */
-export function refuseHugeText(request: AskedPrompt, contextTokens: number): void {
-  const { input } = request;
+/** Bytes of all text that declared branches share, or that there is. */
+function sharedBytes({ input }: AskedPrompt): number {
   const texts =
     input.case === "chat"
       ? [
@@ -51,7 +50,19 @@ export function refuseHugeText(request: AskedPrompt, contextTokens: number): voi
       : input.case === "text"
         ? [input.value]
         : [];
-  const shared = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+}
+
+/** Bytes of all text that is tokenized: what branches share, once for each. */
+export function textBytes(request: AskedPrompt): number {
+  const branches = declaredBranches(request);
+  const own = branches.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+  return sharedBytes(request) * Math.max(1, branches.length) + own;
+}
+
+/** Throws if a prompt can't fit the context, before it is tokenized. */
+export function refuseHugeText(request: AskedPrompt, contextTokens: number): void {
+  const shared = sharedBytes(request);
   const refuse = (bytes: number, where: string) => {
     if (bytes <= contextTokens * MAX_BYTES_PER_TOKEN) return;
     throw new ConnectError(
@@ -94,6 +105,10 @@ export const toolsOf = ({ input }: AskedPrompt): Json[] =>
   input.case === "chat" ? input.value.tools.map(({ definition }) => JSON.parse(definition)) : [];
 
 function refuseUnlessRendered(error: unknown, where = ""): never {
+  if (error instanceof RangeError) {
+    const message = `${where}a word of the prompt is too long for the model's tokenizer`;
+    throw new ConnectError(message, Code.InvalidArgument);
+  }
   if (!(error instanceof PromptError)) throw error;
   throw new ConnectError(`${where}${error.message}`, Code.InvalidArgument);
 }
@@ -102,7 +117,7 @@ function refuseUnlessRendered(error: unknown, where = ""): never {
  * The prompt as token runs, rendered by the model's own template.
  * @param bare a text has no start tokens of the model, a chat no beginning of an answer
  */
-export function promptOf(model: TextModel, request: AskedPrompt, bare = false): StructureRun[] {
+function promptOf(model: TextModel, request: AskedPrompt, bare = false): StructureRun[] {
   try {
     switch (request.input.case) {
       case "chat":
@@ -127,10 +142,7 @@ export function promptOf(model: TextModel, request: AskedPrompt, bare = false): 
  * The prompts of declared branches: each is that of a request with the branch as its last turn. Other
  * answers go on between two of them.
  */
-export async function branchPrompts(
-  model: TextModel,
-  request: GenerateRequest,
-): Promise<StructureRun[][]> {
+async function branchPrompts(model: TextModel, request: AskedPrompt): Promise<StructureRun[][]> {
   const shared = messagesOf(model, request);
   const given = templateArguments(request);
   const prompts: StructureRun[][] = [];
@@ -144,3 +156,13 @@ export async function branchPrompts(
   }
   return prompts;
 }
+
+/** The prompt of a request, or one for each of its declared branches. Throws ConnectError. */
+export const promptsOf = async (
+  model: TextModel,
+  request: AskedPrompt,
+  bare = false,
+): Promise<StructureRun[][]> =>
+  declaredBranches(request).length > 0
+    ? await branchPrompts(model, request)
+    : [promptOf(model, request, bare)];

@@ -1,17 +1,14 @@
 // The Worker service: a request in text, an answer as lanes of text.
 import { randomUUID, timingSafeEqual } from "node:crypto";
+import { Readable } from "node:stream";
 import type { StructureRun } from "@anabranch/native";
 import { FinishReason, Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
-  type EngineEvent,
   EngineGenerateRequestSchema,
-  type EngineGenerateResponse,
   type StructureRunSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import {
-  type Event,
   type GenerateResponse,
-  GenerateResponseSchema,
   Thinking,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import {
@@ -26,29 +23,27 @@ import {
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
-import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { Answer } from "./answer/answer.ts";
 import { DeclaredAnswer, tokensOnce } from "./answer/declared-answer.ts";
 import { Outbox } from "./answer/outbox.ts";
+import { atLeast, firstPart } from "./at-least.ts";
 import { askedTools, grammarField, refuseHugeGrammars, toolGrammarField } from "./constraint.ts";
+import { echoAlone, echoOf } from "./echo.ts";
+import { endFields } from "./end-tokens.ts";
+import { openStream } from "./engine/streams.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
-import { ENGINE_RESTARTING, RETRY_AFTER } from "./grpc.ts";
-import type { AnswerClock, Metrics } from "./metrics.ts";
+import type { LongPrompts } from "./long-prompts.ts";
+import type { Metrics } from "./metrics.ts";
 import { idsOfRuns } from "./model/runs.ts";
 import type { TextModel } from "./model/text-model.ts";
-import {
-  branchField,
-  branchPrompts,
-  declaredBranches,
-  promptOf,
-  refuseHugeText,
-  toolsOf,
-} from "./prompt.ts";
+import { branchField, declaredBranches, refuseHugeText, toolsOf } from "./prompt.ts";
+import { type AnswerReader, Relay } from "./relay.ts";
 import type { ServedModel, ServedModels } from "./served-models.ts";
 
 export interface WorkerState {
   models: ServedModels;
   engine: EngineSupervisor;
+  prompts: LongPrompts;
   metrics: Metrics;
   credential: string;
   contextTokens: number;
@@ -96,15 +91,8 @@ interface Asked {
   reader: AnswerReader;
 }
 
-/** Reads one answer, or one branch of it after another. */
-interface AnswerReader {
-  events(branch: number, engineEvents: readonly EngineEvent[]): Event[];
-  isStopped(branch: number): boolean;
-}
-
-function askOne(text: TextModel, request: GenerateRequest): Asked {
+function askOne(text: TextModel, request: GenerateRequest, prompt: StructureRun[]): Asked {
   const { resume, seed, stop } = request;
-  const prompt = promptOf(text, request);
   const promptTokenIds = idsOfRuns(prompt);
   if (resume) checkResume(resume, promptTokenIds);
   const tools = askedTools(text, request);
@@ -113,7 +101,8 @@ function askOne(text: TextModel, request: GenerateRequest): Asked {
   const held = request.constraint !== undefined || tools?.required;
   const isChat = request.input.case === "chat";
   const thinking = held || !isChat ? Thinking.UNSPECIFIED : text.thinkingAfter(promptTokenIds);
-  const answer = new Answer(text, stop, { seed, promptTokenIds, toolFormat, thinking });
+  const facts = { seed, promptTokenIds, toolFormat, thinking };
+  const answer = new Answer(text, stop, facts, !isChat);
   return {
     input: {
       prompt: prompt.map(toEngine),
@@ -127,9 +116,8 @@ function askOne(text: TextModel, request: GenerateRequest): Asked {
   };
 }
 
-async function askBranches(text: TextModel, request: GenerateRequest): Promise<Asked> {
+function askBranches(text: TextModel, request: GenerateRequest, runs: StructureRun[][]): Asked {
   const { resume, seed, maxTokens, stop: stops } = request;
-  const runs = await branchPrompts(text, request);
   const prompts = runs.map(idsOfRuns);
   if (resume) checkResume(resume, tokensOnce(prompts));
   const declared = declaredBranches(request);
@@ -152,6 +140,15 @@ async function askBranches(text: TextModel, request: GenerateRequest): Promise<A
   };
 }
 
+/** Throws if an answer has `min_tokens` and more lanes than one, or an end that a form decides. */
+function refuseMinTokens(request: GenerateRequest, serial: boolean): void {
+  if (request.minTokens === 0 || (request.mode === Mode.SERIAL && !serial)) return;
+  throw new ConnectError(
+    "min_tokens: only a serial answer without a given form, tools and declared branches has it",
+    Code.InvalidArgument,
+  );
+}
+
 async function* generate(
   state: WorkerState,
   request: GenerateRequest,
@@ -164,23 +161,27 @@ async function* generate(
   const requestId = randomUUID();
   const declared = declaredBranches(request).length > 0;
   const serial = declared || request.constraint !== undefined || toolsOf(request).length > 0;
-  const { input, reader } = declared ? await askBranches(text, request) : askOne(text, request);
+  refuseMinTokens(request, serial);
+  const prompts = await state.prompts.of(text, request, false, context.signal);
+  const { input, reader } = declared
+    ? askBranches(text, request, prompts)
+    : askOne(text, request, prompts[0] ?? []);
   const asked = create(EngineGenerateRequestSchema, {
     ...{ requestId, adapter },
-    ...(request.sampling && { sampling: request.sampling }),
     mode: serial ? Mode.SERIAL : request.mode,
     maxBranches: request.maxBranches,
     maxTokens: request.maxTokens,
     seed: request.seed,
     choice: request.choice,
     cacheSalt: request.cacheSalt,
-    stopTokenIds: request.stopTokenIds,
     ignoreEos: request.ignoreEos,
+    ...endFields(text, request),
     priority: request.priority,
     maxTimePerTokenMs: request.maxTimePerTokenMs,
     ...(request.resume && { modelDigest: text.engineDigest(request.resume.modelDigest) }),
     ...input,
   });
+  const first = request.minTokens > 0 ? firstPart(asked, request.minTokens, text) : undefined;
   const { tenant, key, priority, deadlineMs } = request;
   const arrived = performance.now();
   const size = Math.max(1, asked.branches.length);
@@ -190,28 +191,37 @@ async function* generate(
   const leave = () => left.abort();
   context.signal.addEventListener("abort", leave, { once: true });
   let end: (() => void) | undefined;
+  const { signal } = left;
+  const stop = (branch: number) => state.engine.stop(requestId, branch);
+  const where = declared ? "anabranch." : "";
+  const echo = () => echoOf(state.engine, text, asked, request, signal);
+  const withEcho = request.echo && !request.resume;
+  const parts = { reader, text, clock, stop, outbox, where };
+  const relay = new Relay({
+    ...parts,
+    ...(withEcho && { echo: async () => (await echo()).event }),
+  });
   const run = async () => {
-    end = await state.engine.queue.enter({ tenant, key, priority, size }, left.signal);
+    end = await state.engine.queue.enter({ tenant, key, priority, size }, signal);
     const waited = Math.ceil(performance.now() - arrived);
     if (deadlineMs > 0) asked.deadlineMs = Math.max(1, deadlineMs - waited);
-    const stream = state.engine.generate(asked);
-    if (!stream) {
-      const metadata = { [ENGINE_RESTARTING]: "1" };
-      throw new ConnectError("the engine is restarting", Code.Unavailable, metadata);
+    if (request.echo && request.maxTokens === 0) {
+      await echoAlone(echo, relay);
+      outbox.end();
+      return end();
     }
-    const cancel = () => stream.cancel();
-    left.signal.addEventListener("abort", cancel, { once: true });
-    if (left.signal.aborted) cancel();
-    const stop = (branch: number) => state.engine.stop(requestId, branch);
-    const where = declared ? "anabranch." : "";
-    relay(stream, { reader, text, clock, stop, outbox, where });
-    stream.once("status", () => end?.());
+    const stopped = () => reader.isStopped(0);
+    const stream = first
+      ? Readable.from(atLeast(state.engine, asked, first, stopped, signal))
+      : openStream(() => state.engine.generate(asked), signal);
+    relay.attach(stream);
+    // Of gRPC's streams and of others.
+    for (const last of ["status", "close"]) stream.once(last, () => end?.());
   };
   try {
     run().catch((error) => {
       end?.();
-      clock.end(left.signal.aborted ? FinishReason.CANCELLED : "failed");
-      outbox.end(ConnectError.from(error));
+      relay.fail(error);
     });
     yield* outbox.read();
   } finally {
@@ -220,59 +230,6 @@ async function* generate(
     left.abort();
     state.onEnded();
   }
-}
-
-interface Relay {
-  reader: AnswerReader;
-  text: TextModel;
-  clock: AnswerClock;
-  /** Called once a stop string ends the answer or a branch of it. */
-  stop: (branch: number) => void;
-  outbox: Outbox;
-  /** Stands before the engine's refusals. */
-  where: string;
-}
-
-/** Puts the engine's stream into the outbox as the worker's. */
-function relay(
-  stream: ClientReadableStream<EngineGenerateResponse>,
-  { reader, text, clock, stop, outbox, where }: Relay,
-): void {
-  const receive = ({ events: engineEvents, branch }: EngineGenerateResponse) => {
-    if (engineEvents.some(({ event }) => event.case === "tokens")) clock.message();
-    const wasStopped = reader.isStopped(branch);
-    const events = reader.events(branch, engineEvents);
-    for (const { event } of events) {
-      if (event.case === "finished") clock.finish(event.value);
-      if (event.case !== "started") continue;
-      event.value.modelDigest = text.digestWith(event.value.modelDigest);
-    }
-    if (events.length > 0) outbox.put(create(GenerateResponseSchema, { events }));
-    if (reader.isStopped(branch) && !wasStopped) stop(branch);
-  };
-  stream.on("data", (response: EngineGenerateResponse) => {
-    try {
-      receive(response);
-    } catch (error) {
-      // A fault while ids become text ends this answer, not the worker.
-      clock.end("failed");
-      outbox.end(ConnectError.from(error, Code.Internal));
-    }
-  });
-  stream.on("error", (error: ServiceError) => {
-    // gRPC's and Connect's codes are the same numbers.
-    const code = error.code as unknown as Code;
-    clock.end(code === Code.Canceled ? FinishReason.CANCELLED : "failed");
-    const [retryAfter] = error.metadata?.get(RETRY_AFTER) ?? [];
-    const message = error.details.startsWith("branches[") ? where + error.details : error.details;
-    outbox.end(
-      new ConnectError(message, code, {
-        ...(retryAfter !== undefined && { [RETRY_AFTER]: String(retryAfter) }),
-        ...(code === Code.Unavailable && { [ENGINE_RESTARTING]: "1" }),
-      }),
-    );
-  });
-  stream.on("end", () => outbox.end());
 }
 
 export function routes(state: WorkerState): (router: ConnectRouter) => void {
@@ -288,11 +245,12 @@ export function routes(state: WorkerState): (router: ConnectRouter) => void {
           draining: state.draining,
         });
       },
-      tokenize(request, context) {
+      async tokenize(request, context) {
         authenticate(state, context);
         const { text } = served(state, request.model);
         refuseHugeText(request, state.contextTokens);
-        const tokenIds = idsOfRuns(promptOf(text, request, request.bare));
+        const [prompt = []] = await state.prompts.of(text, request, request.bare, context.signal);
+        const tokenIds = idsOfRuns(prompt);
         const texts = request.texts ? tokenIds.map((id) => text.decode([id])) : [];
         return create(TokenizeResponseSchema, { tokenIds, texts });
       },

@@ -22,7 +22,7 @@ export type LaneEvent<Logprob = unknown> =
   | { case: "stageClosed"; value: { stage: number } }
   | { case: "finished"; value: { stopLane?: number | undefined } }
   /** These change no document. */
-  | { case: "started" | "heartbeat"; value: object }
+  | { case: "started" | "echo" | "heartbeat"; value: object }
   | { case: undefined; value?: undefined };
 
 /** A stretch of one lane's text, in one place of the document. */

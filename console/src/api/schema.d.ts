@@ -630,6 +630,8 @@ export interface components {
             stop_token_ids?: number[] | null;
             /** @description The model's own end tokens are not sampled */
             ignore_eos?: boolean | null;
+            /** @description Before so many tokens no end token is sampled, nor one of `stop_token_ids` */
+            min_tokens?: number | null;
             n?: number | null;
             max_tokens?: number | null;
             stream?: boolean | null;
@@ -808,10 +810,11 @@ export interface components {
                 text: string;
                 logprobs: {
                     tokens: string[];
-                    token_logprobs: number[];
-                    top_logprobs: {
+                    token_logprobs: (number | null)[];
+                    /** @description null for the first token of an echoed prompt */
+                    top_logprobs: ({
                         [key: string]: number;
-                    }[];
+                    } | null)[];
                     text_offset: number[];
                 } | null;
             }[];
@@ -836,7 +839,10 @@ export interface components {
             stop_token_ids?: number[] | null;
             /** @description The model's own end tokens are not sampled */
             ignore_eos?: boolean | null;
+            /** @description Before so many tokens no end token is sampled, nor one of `stop_token_ids` */
+            min_tokens?: number | null;
             n?: number | null;
+            /** @description 0 with `echo`: nothing is decoded */
             max_tokens?: number | null;
             stream?: boolean | null;
             stream_options?: ({
@@ -883,9 +889,11 @@ export interface components {
             } | null;
             anabranch?: components["schemas"]["AnabranchOptions"];
             prompt: string | string[] | number[] | number[][];
+            /** @description The text begins with the prompt, and so do the log-probabilities */
+            echo?: boolean | null;
             logprobs?: number | null;
-            /** @enum {number|null} */
-            best_of?: 1 | null;
+            /** @description No more than `n`: all choices are returned */
+            best_of?: number | null;
         } & {
             [key: string]: unknown;
         };

@@ -33,6 +33,8 @@ function onceKeyOf({ event }: Event): string | null {
       const { stage, lanes, titles } = event.value;
       return JSON.stringify(["opened", stage, lanes, titles]);
     }
+    case "echo":
+      return "echo";
     case "branchAccepted":
       return `accepted ${event.value.lane}`;
     case "branchClosed":

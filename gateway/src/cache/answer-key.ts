@@ -44,7 +44,10 @@ export interface AnswerKey {
   /** What the answer may say. */
   constraint: Canonical;
   sampling: { readonly [name: string]: Canonical };
-  input: Canonical;
+  minTokens: number;
+  /** The kept answer begins with its prompt. */
+  echo: boolean;
+  inputs: readonly Canonical[];
 }
 
 export const answerKey = (key: AnswerKey): Promise<string> => hashOf({ ...key });

@@ -328,7 +328,9 @@ describe("the cache key", () => {
     stop: [],
     constraint: null,
     sampling: { temperature: 1, topP: 1 },
-    input: { case: "text", value: "x" },
+    minTokens: 0,
+    echo: false,
+    inputs: [{ case: "text", value: "x" }],
   };
 
   it("is another for whatever changes the answer", async () => {
@@ -345,7 +347,15 @@ describe("the cache key", () => {
       { seed: null },
       { stop: ["a"] },
       { sampling: { temperature: 1, topP: 0.9 } },
-      { input: { case: "text", value: "y" } },
+      { minTokens: 1 },
+      { echo: true },
+      { inputs: [{ case: "text", value: "y" }] },
+      {
+        inputs: [
+          { case: "text", value: "x" },
+          { case: "text", value: "x" },
+        ],
+      },
     ];
     const hashes = await Promise.all(
       [{}, ...others].map((other) => answerKey({ ...key, ...other })),

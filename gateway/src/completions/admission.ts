@@ -30,10 +30,10 @@ export async function findModel(
 
 export function checkPromptSize(
   {
-    promptBytes,
+    prompts,
     promptField,
     branchBytes,
-  }: Pick<AnswerRequest, "promptBytes" | "promptField" | "branchBytes">,
+  }: Pick<AnswerRequest, "prompts" | "promptField" | "branchBytes">,
   { contextTokens }: Model,
 ): void {
   if (contextTokens === 0) return;
@@ -45,9 +45,9 @@ export function checkPromptSize(
       "context_length_exceeded",
     );
   };
-  check(promptField, promptBytes);
+  for (const { bytes } of prompts) check(promptField, bytes);
   for (const [index, bytes] of branchBytes.entries()) {
-    check(`anabranch.branches[${index}]`, promptBytes + bytes);
+    check(`anabranch.branches[${index}]`, prompts[0].bytes + bytes);
   }
 }
 
@@ -70,12 +70,16 @@ export function decideMode(
   { dialect }: Model,
   judgement: Judgement | null,
 ): Decision {
-  const { settings, input, branchBytes } = request;
+  const { settings, prompts, branchBytes } = request;
+  const [{ input }] = prompts;
   const decided = (mode: Decision["mode"]): Decision => ({ mode, classified: false });
   // Each declared branch is decoded serially, and so is an answer of a given form, or one that may call tools.
   const hasTools = input.case === "chat" && (input.value.tools ?? []).length > 0;
   const isOne = branchBytes.length > 0 || settings.constraint !== undefined || hasTools;
   if (dialect === "" || isOne) return decided("serial");
+  // What evaluates a model asks for texts, not for answers.
+  const isMeasured = prompts.length > 1 || settings.echo || settings.minTokens > 0;
+  if (isMeasured && settings.mode === "auto") return decided("serial");
   // An outline costs little where nothing comes of it. Plain text need not be an answer.
   if (dialect === outlineDialect && settings.mode === "auto") {
     return decided(input.case === "chat" ? "parallel" : "serial");

@@ -2,17 +2,23 @@
 import type { WorkerRequest } from "../routing/generate.ts";
 import type { Settings } from "./parameters.ts";
 
+/** One that is answered by itself. */
+export interface AnswerPrompt {
+  input: NonNullable<WorkerRequest["input"]>;
+  /** Bytes in UTF-8 plus an allowance for its template: at least as many as its tokens. */
+  bytes: number;
+}
+
 export interface AnswerRequest {
   /** Of the completion, as clients see it. */
   id: string;
   endpoint: "chat.completions" | "completions" | "messages" | "responses";
   model: string;
-  input: NonNullable<WorkerRequest["input"]>;
+  /** Several in plain completions only. */
+  prompts: readonly [AnswerPrompt, ...AnswerPrompt[]];
   /** What the client calls its prompt: `messages` or `prompt`. */
   promptField: string;
-  /** Bytes of the prompt in UTF-8 plus an allowance for its template: at least as many as its tokens. */
-  promptBytes: number;
-  /** The same of each declared branch, after the messages; empty if there are none. */
+  /** As a prompt's `bytes`, of each declared branch, after the messages; empty if there are none. */
   branchBytes: readonly number[];
   /** The text that the classifier reads; null if there is none. */
   question: string | null;
@@ -22,5 +28,5 @@ export interface AnswerRequest {
 }
 
 /** How many answers `max_tokens` bounds: of choices, or of declared branches. */
-export const answersOf = ({ settings, branchBytes }: AnswerRequest): number =>
-  branchBytes.length > 0 ? branchBytes.length : settings.n;
+export const answersOf = ({ settings, prompts, branchBytes }: AnswerRequest): number =>
+  branchBytes.length > 0 ? branchBytes.length : settings.n * prompts.length;

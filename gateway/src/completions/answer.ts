@@ -1,7 +1,7 @@
 // An answer that has begun: its choices, decoded side by side.
 import type { ApiError } from "../api-error.ts";
 import type { SharedAnswer } from "../cache/shared-answer.ts";
-import { type Counts, sumOfChoices } from "../usage/counts.ts";
+import { type Counts, sumOfChoices, sumOfPrompts } from "../usage/counts.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import { Choice, type Source } from "./choice.ts";
 
@@ -17,6 +17,7 @@ export class Answer {
   readonly head: AnswerHead;
   readonly usage: UsageRecorder;
   readonly choices: readonly Choice[];
+  readonly #choicesPerPrompt: number;
   readonly #shared: SharedAnswer | null;
   #stored: Promise<void> = Promise.resolve();
   #cutBy: ApiError | null = null;
@@ -25,11 +26,13 @@ export class Answer {
     head: AnswerHead,
     usage: UsageRecorder,
     sources: readonly Source[],
+    choicesPerPrompt: number,
     shared: SharedAnswer | null,
   ) {
     this.head = head;
     this.usage = usage;
     this.choices = sources.map((source, index) => new Choice(head.id, index, source));
+    this.#choicesPerPrompt = choicesPerPrompt;
     this.#shared = shared;
   }
 
@@ -38,9 +41,15 @@ export class Answer {
     return this.#stored;
   }
 
-  /** The tokens of all choices so far. They share one prompt, which counts once. */
+  /** The tokens of all choices so far. Those of one prompt share it: it counts once. */
   get counts(): Counts {
-    return sumOfChoices(this.choices.map(({ counts }) => counts));
+    const size = this.#choicesPerPrompt;
+    const counts = this.choices.map((choice) => choice.counts);
+    return sumOfPrompts(
+      Array.from({ length: counts.length / size }, (_, prompt) =>
+        sumOfChoices(counts.slice(prompt * size, (prompt + 1) * size)),
+      ),
+    );
   }
 
   /**
@@ -54,7 +63,11 @@ export class Answer {
       this.#stored = this.#shared?.abandon() ?? this.#stored;
       throw error;
     }
-    this.#stored = this.#shared?.keep(this.choices.map(({ log }) => log)) ?? this.#stored;
+    const digests = new Set(this.choices.map(({ modelDigest }) => modelDigest));
+    this.#stored =
+      (digests.size === 1
+        ? this.#shared?.keep(this.choices.map(({ log }) => log))
+        : this.#shared?.abandon()) ?? this.#stored;
   }
 
   /** Why the gateway ended it early; null if it did not. */

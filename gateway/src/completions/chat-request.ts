@@ -151,9 +151,13 @@ export function chatRequest(fields: ChatBody, origin: ChatOrigin): AnswerRequest
   return {
     ...origin,
     model: fields.model,
-    input: { case: "chat", value: { messages, branches, ...tools, templateArguments } },
-    // A template may say what it is given, also more than once.
-    promptBytes: promptBytes + 4 * bytesIn(templateArguments) + toolBytes(tools.tools ?? []),
+    prompts: [
+      {
+        input: { case: "chat", value: { messages, branches, ...tools, templateArguments } },
+        // A template may say what it is given, also more than once.
+        bytes: promptBytes + 4 * bytesIn(templateArguments) + toolBytes(tools.tools ?? []),
+      },
+    ],
     // Each has its own turn and its own beginning of an answer.
     branchBytes: branches.map(({ content }) => bytesIn(content) + 2 * messageTokens),
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,

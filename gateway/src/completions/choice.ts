@@ -3,6 +3,7 @@
 import { AnswerDocument, LaneEventError } from "@anabranch/shared/answer-document.ts";
 import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
+  type Echo,
   type Event,
   type Finished,
   type GenerateResponse,
@@ -20,10 +21,16 @@ import { TokenTally } from "../usage/token-tally.ts";
 /** Opens the same choice again, from wherever it can be had, to continue after `events`; rejects if it can't. */
 export type Reopen = (events: readonly Event[], signal: AbortSignal) => Promise<AnswerStream>;
 
-/** What a choice is read from: a stream, of a worker or of an equal request, or the log of a cached answer. */
+/**
+ * What a choice is read from: a stream, of a worker or of an equal request, or the log of a cached answer. One that
+ * begins later, because many are asked for, opens its stream when it is read.
+ */
 export type Source =
   | { kind: "stream"; stream: AnswerStream; reopen: Reopen }
+  | { kind: "later"; open: (signal: AbortSignal) => Promise<OpenSource> }
   | { kind: "log"; log: readonly GenerateResponse[] };
+
+export type OpenSource = Source & { kind: "stream" };
 
 /** How often one choice may lose its worker. */
 const maxLosses = 3;
@@ -43,6 +50,8 @@ export class Choice {
   #begun = false;
   #promptTokens = 0;
   #cachedTokens = 0;
+  #modelDigest = "";
+  #echo: Echo | null = null;
   #toolFormat = "";
   #thinking = Thinking.UNSPECIFIED;
   #finished: Finished | undefined;
@@ -58,6 +67,21 @@ export class Choice {
   /** Every message so far but heartbeats. */
   get log(): readonly GenerateResponse[] {
     return this.#log;
+  }
+
+  /** Of the build that answered. */
+  get modelDigest(): string {
+    return this.#modelDigest;
+  }
+
+  /** The prompt, if the answer begins with it. */
+  get echo(): Echo | null {
+    return this.#echo;
+  }
+
+  /** The token that ended it, which is no text, if its log-probability was requested. */
+  get end(): TokenLogprob | undefined {
+    return this.#finished?.end;
   }
 
   /** How its calls of tools are written; undefined if it has none. */
@@ -116,7 +140,7 @@ export class Choice {
   /** All messages until it has finished, from as many workers as it takes. */
   async *#messages(): AsyncGenerator<GenerateResponse> {
     if (this.#source.kind === "log") return yield* this.#source.log;
-    const { reopen } = this.#source;
+    const { reopen } = await this.#opened(this.#source);
     let replay: Replay | null = null;
     for (let losses = 0; ; ) {
       try {
@@ -145,6 +169,13 @@ export class Choice {
     }
   }
 
+  async #opened(source: Exclude<Source, { kind: "log" }>): Promise<OpenSource> {
+    if (source.kind === "stream") return source;
+    const opened = await source.open(this.#cancelled.signal);
+    this.#stream = opened.stream;
+    return opened;
+  }
+
   #apply(message: GenerateResponse): AnswerChange[] {
     if (!message.events.every(isHeartbeat)) this.#log.push(message);
     const changes: AnswerChange[] = [];
@@ -153,10 +184,12 @@ export class Choice {
       if (event.case === "started") {
         this.#promptTokens = event.value.promptTokens;
         this.#cachedTokens = event.value.cachedTokens;
+        this.#modelDigest = event.value.modelDigest;
         this.#toolFormat = event.value.toolFormat;
         this.#thinking = event.value.thinking;
         this.#begun = true;
       }
+      if (event.case === "echo") this.#echo = event.value;
       this.#tally.add(each);
       const change = this.document.apply(event);
       if (event.case === "finished") this.#finish(event.value);

@@ -439,6 +439,19 @@ describe("the parts of an answer", () => {
   });
 });
 
+it("a stream has no line breaks but those of its events, whatever the text", async () => {
+  const { key } = await makeKey("lines");
+  const serial = "one\u2028two\u2029three\u0085four\nfive";
+  const response = await chat(key, { serial }, { stream: true });
+  const text = await response.text();
+  expect(text).not.toMatch(/[\u2028\u2029\u0085\r]/);
+  const said = text
+    .split("\n")
+    .filter((line) => line.startsWith("data: {"))
+    .map((line) => JSON.parse(line.slice(6)).choices[0].delta.content ?? "");
+  expect(said.join("")).toBe(serial);
+});
+
 describe("a text completion", () => {
   it("continues a text", async () => {
     const body = JSON.stringify({ model: "fake", prompt: "Say:", logprobs: 1 });
@@ -468,10 +481,16 @@ describe("a text completion", () => {
     [{}, "prompt"],
     [{ prompt: "" }, "prompt"],
     [{ prompt: [] }, "prompt"],
-    [{ prompt: ["a", "b"] }, "prompt"],
-    [{ prompt: "x", echo: true }, "echo"],
+    [{ prompt: ["a", ""] }, "prompt[1]"],
+    [{ prompt: ["a", [1]] }, "prompt[1]"],
+    [{ prompt: Array.from({ length: 33 }, () => "a"), n: 4 }, "prompt"],
+    [{ prompt: "x", echo: true, anabranch: { stream: "lanes" } }, "echo"],
     [{ prompt: "x", best_of: 3 }, "best_of"],
+    [{ prompt: "x", suffix: "y" }, "suffix"],
     [{ prompt: "x", max_tokens: 0 }, "max_tokens"],
+    [{ prompt: "x", min_tokens: 5, max_tokens: 4 }, "min_tokens"],
+    [{ prompt: "x", min_tokens: 5, guided_regex: "a" }, "min_tokens"],
+    [{ prompt: "x", min_tokens: 5, anabranch: { mode: "parallel" } }, "min_tokens"],
   ])("answers %j with 400, naming the field", async (fields, param) => {
     const body = JSON.stringify({ model: "fake", ...fields });
     const response = await post("/v1/completions", body);

@@ -38,7 +38,7 @@ export interface DeclaredBranch {
 /** The branches that a request declares; none if it does not. Throws what can't go with them. */
 export function branchesOf(
   declared: z.output<typeof declaredBranches>,
-  { n, mode, maxBranches }: Settings,
+  { n, mode, maxBranches, minTokens }: Settings,
 ): DeclaredBranch[] {
   if (!declared) return [];
   const refuse = (field: string, why: string) => {
@@ -46,6 +46,7 @@ export function branchesOf(
   };
   if (n > 1) refuse("n", "each branch has one answer");
   if (mode === "parallel") refuse("anabranch.mode", "a declared branch does not branch again");
+  if (minTokens > 0) refuse("min_tokens", "each branch ends where its answer does");
   if (maxBranches > 0) refuse("anabranch.max_branches", "all of them are answered");
   const titles = new Set<string>();
   for (const [index, { title }] of declared.entries()) {

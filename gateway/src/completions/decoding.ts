@@ -13,20 +13,20 @@ import { openStream, type WorkerStream, WorkersAwayError } from "../routing/work
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Decision } from "./admission.ts";
 import { allOrStop } from "./answer.ts";
-import type { AnswerRequest } from "./answer-request.ts";
-import type { Reopen } from "./choice.ts";
+import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
+import type { OpenSource, Reopen, Source } from "./choice.ts";
 import type { effectiveSampling } from "./parameters.ts";
+import { Slots } from "./slots.ts";
 
 /** How long a choice without a worker, at its beginning or later, looks for one: an engine loads its model again. */
 const reopenMs = 20_000;
 const reopenPauseMs = 250;
 
 /** A choice that a worker decodes. */
-export interface Decoded {
-  kind: "stream";
-  stream: WorkerStream;
-  reopen: Reopen;
-}
+export type Decoded = OpenSource | (Source & { kind: "later" });
+
+/** How many choices of a request with several prompts are decoded at once. */
+const maxAtOnce = 16;
 
 /** How the answer is to be decoded. */
 export interface DecodingPlan {
@@ -58,23 +58,67 @@ export class Decoding {
   }
 
   /**
-   * Opens one stream per choice. They go to the same worker while it has room, which then prefills their
-   * prompt once. If one can't begin, none does.
+   * Opens one stream per choice of the first prompt; those of others open when they are read, a few at a time. They
+   * go to the same worker while it has room, which then prefills their prompt once. If one can't begin, none does.
    */
   async open(left: AbortSignal): Promise<Decoded[]> {
-    const request = await this.#workerRequest();
+    const { prompts, settings } = this.#request;
+    const [first, ...others] = prompts;
+    const opened = await this.#openChoices(first, left);
+    const slots = new Slots(Math.max(1, maxAtOnce - settings.n));
+    const later = others.flatMap((prompt) =>
+      Array.from({ length: settings.n }, (_, choice): Decoded => {
+        const open = (signal: AbortSignal) => this.#openLater(prompt, choice, slots, signal);
+        return { kind: "later", open };
+      }),
+    );
+    return [...opened, ...later];
+  }
+
+  /** Waits for its turn. */
+  async #openLater(
+    prompt: AnswerPrompt,
+    choice: number,
+    slots: Slots,
+    signal: AbortSignal,
+  ): Promise<OpenSource> {
+    const leave = await slots.enter(signal);
+    try {
+      const request = { ...(await this.#workerRequest(prompt)), choice };
+      const { env, waitUntil } = this.#context;
+      // Workers may have come and gone since the request came.
+      const workers = candidates(await poolView(env, waitUntil), this.#plan.model.id);
+      const stream = await this.#openFirst(workers, request, signal);
+      const ended = () => {
+        leave();
+        stream.ended();
+      };
+      return { kind: "stream", ...this.#source({ ...stream, ended }, request) };
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  #source(stream: WorkerStream, request: WorkerRequest) {
+    const { modelDigest } = stream.started;
+    const reopen: Reopen = (events, gone) => this.#reopen(request, modelDigest, events, gone);
+    return { stream, reopen };
+  }
+
+  /** All choices of one prompt. */
+  async #openChoices(prompt: AnswerPrompt, left: AbortSignal): Promise<OpenSource[]> {
+    const request = await this.#workerRequest(prompt);
     const workers = candidates(this.#plan.view, this.#plan.model.id);
     const others = new AbortController();
     const signal = AbortSignal.any([left, others.signal]);
     const opened: WorkerStream[] = [];
-    const open = async (choice: number): Promise<Decoded> => {
+    const open = async (choice: number): Promise<OpenSource> => {
       const one = { ...request, choice };
       const stream = await this.#openFirst(workers, one, signal);
       opened.push(stream);
       this.#usage.worker = stream.worker.id;
-      const { modelDigest } = stream.started;
-      const reopen: Reopen = (events, gone) => this.#reopen(one, modelDigest, events, gone);
-      return { kind: "stream", stream, reopen };
+      return { kind: "stream", ...this.#source(stream, one) };
     };
     try {
       const choices = Array.from({ length: this.#request.settings.n }, (_, choice) => open(choice));
@@ -88,9 +132,9 @@ export class Decoding {
     }
   }
 
-  async #workerRequest(): Promise<WorkerRequest> {
+  async #workerRequest({ input }: AnswerPrompt): Promise<WorkerRequest> {
     const { env, caller } = this.#context;
-    const { id, input, settings } = this.#request;
+    const { id, settings } = this.#request;
     const salt = await keyedHash(env.ANABRANCH_KEY_SECRET, `cache-salt:${caller.tenantId}`);
     return {
       requestId: id,
@@ -108,6 +152,8 @@ export class Decoding {
       stop: settings.stop,
       stopTokenIds: settings.stopTokenIds,
       ignoreEos: settings.ignoreEos,
+      minTokens: settings.minTokens,
+      echo: settings.echo,
       ...(settings.constraint && { constraint: settings.constraint }),
     };
   }

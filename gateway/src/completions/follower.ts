@@ -66,7 +66,8 @@ export class Follower {
     const opened = await this.#shared.open();
     if (opened.kind === "conflict") throw idempotencyConflict();
     // Choices can't be followed.
-    if (opened.kind === "follow" && this.#request.settings.n > 1) {
+    const { settings, prompts } = this.#request;
+    if (opened.kind === "follow" && settings.n * prompts.length > 1) {
       opened.stream.cancel();
       throw idempotencyBusy();
     }
@@ -82,7 +83,7 @@ export class Follower {
     this.#usage.cache = "miss";
     try {
       const [source] = await this.#decoding.open(signal);
-      if (!source) throw new Error("no choice was opened");
+      if (source?.kind !== "stream") throw new Error("no choice was opened");
       this.#reopenOwn = source.reopen;
       this.#context.waitUntil(this.#shared.tell(this.log));
       return source.stream;

@@ -1,13 +1,14 @@
 // Log-probabilities in the format of OpenAI's two endpoints.
 import type {
   Alternative,
+  PromptToken,
   TokenLogprob,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
 const decoder = new TextDecoder();
 
 /** Part of a character decodes to a replacement character; the `bytes` field is exact. */
-const shown = ({ text }: Alternative | TokenLogprob) => decoder.decode(text);
+const shown = ({ text }: Pick<Alternative, "text">) => decoder.decode(text);
 
 const one = (each: Alternative | TokenLogprob) => ({
   token: shown(each),
@@ -20,14 +21,21 @@ export function chatLogprobs(logprobs: readonly TokenLogprob[]) {
   return { content, refusal: null };
 }
 
-export function textLogprobs(logprobs: readonly TokenLogprob[], offset: number) {
+/** A token of an answer or its prompt, whose first token has no log-probability. */
+export type ShownToken = TokenLogprob | PromptToken;
+
+/** Of tokens that look alike the likeliest is kept. */
+const alternatives = (top: readonly Alternative[]) =>
+  Object.fromEntries(top.map((each) => [shown(each), each.logprob] as const).reverse());
+
+export function textLogprobs(logprobs: readonly ShownToken[], offset: number) {
   const tokens = logprobs.map(shown);
   let at = offset;
   return {
     tokens,
-    token_logprobs: logprobs.map(({ logprob }) => logprob),
-    top_logprobs: logprobs.map(({ top }) =>
-      Object.fromEntries(top.map((each) => [shown(each), each.logprob])),
+    token_logprobs: logprobs.map(({ logprob }) => logprob ?? null),
+    top_logprobs: logprobs.map(({ logprob, top }) =>
+      logprob === undefined ? null : alternatives(top),
     ),
     text_offset: tokens.map((token) => {
       const start = at;

@@ -24,7 +24,8 @@ export async function openAnswer(request: AnswerRequest, context: TenantContext)
   const facts = { requestId, model: model.id, endpoint, stream: settings.stream };
   const usage = new UsageRecorder(context, facts);
   const maxTokens = maxTokensOf(settings, model);
-  const promptBytes = request.branchBytes.reduce((sum, each) => sum + each, request.promptBytes);
+  const sizes = [...request.prompts.map(({ bytes }) => bytes), ...request.branchBytes];
+  const promptBytes = sizes.reduce((sum, each) => sum + each, 0);
   await usage.reservation.reserve(promptBytes + answersOf(request) * maxTokens);
   try {
     const plan = planOf(request, view, model, maxTokens, usage);
@@ -103,11 +104,12 @@ class Opening {
   #answer(sources: readonly Source[], shared: SharedAnswer | null, id: string): Answer {
     const { model } = this.#request;
     const createdAt = Math.floor(this.#context.at / 1_000);
-    return new Answer({ id, model, createdAt }, this.#usage, sources, shared);
+    const { settings } = this.#request;
+    return new Answer({ id, model, createdAt }, this.#usage, sources, settings.n, shared);
   }
 
   #answerKey(): Promise<string> {
-    const { settings, input } = this.#request;
+    const { settings, prompts } = this.#request;
     const { model, decision, maxTokens, sampling } = this.#plan;
     // At temperature 0 it does not matter, and one that nobody named is not the request's.
     const seed = sampling.temperature === 0 ? null : (settings.seed?.toString() ?? null);
@@ -124,9 +126,11 @@ class Opening {
       stop: settings.stop,
       stopTokenIds: settings.stopTokenIds,
       ignoreEos: settings.ignoreEos,
+      minTokens: settings.minTokens,
+      echo: settings.echo,
       constraint: JSON.parse(JSON.stringify(settings.constraint ?? null)),
       sampling: JSON.parse(JSON.stringify(sampling)),
-      input: JSON.parse(JSON.stringify(input)),
+      inputs: prompts.map(({ input }) => JSON.parse(JSON.stringify(input))),
     });
   }
 
@@ -168,14 +172,19 @@ class Opening {
   async #decode(shared: SharedAnswer | null, id: string): Promise<Answer> {
     try {
       const sources = await this.#decoding.open(this.#context.signal);
-      const promptTokens = sources[0]?.stream.started.promptTokens ?? 0;
+      const [opened] = sources;
+      const promptTokens = opened?.kind === "stream" ? opened.stream.started.promptTokens : 0;
       this.#usage.started();
       const tokens = promptTokens + answersOf(this.#request) * this.#plan.maxTokens;
-      // An upstream tells its prompt's length at the end; the estimate stays until then.
-      if (promptTokens > 0) this.#context.waitUntil(this.#usage.reservation.correct(tokens));
+      // An upstream tells its prompt's length at the end, and so do other prompts: the estimate stays until then.
+      if (promptTokens > 0 && this.#request.prompts.length === 1) {
+        this.#context.waitUntil(this.#usage.reservation.correct(tokens));
+      }
       // Another build of the model answers differently from what the key promises.
       const { digest } = this.#plan.model;
-      const sameBuild = sources.every(({ stream }) => stream.started.modelDigest === digest);
+      const sameBuild = sources.every(
+        (source) => source.kind === "later" || source.stream.started.modelDigest === digest,
+      );
       if (!sameBuild) await shared?.abandon();
       const answer = this.#answer(sources, sameBuild ? shared : null, id);
       const [first, ...others] = answer.choices;

@@ -59,6 +59,9 @@ export const parameters = {
     .boolean()
     .nullish()
     .openapi({ description: "The model's own end tokens are not sampled" }),
+  min_tokens: z.int().min(0).max(2_147_483_647).nullish().openapi({
+    description: "Before so many tokens no end token is sampled, nor one of `stop_token_ids`",
+  }),
   n: z.int().min(1).max(maxChoices, `at most ${maxChoices} choices are supported`).nullish(),
   max_tokens: z.int().min(1).max(2_147_483_647).nullish(),
   stream: z.boolean().nullish(),
@@ -90,6 +93,10 @@ export interface Settings {
   stop: string[];
   stopTokenIds: number[];
   ignoreEos: boolean;
+  /** 0: the answer may end at once. */
+  minTokens: number;
+  /** The answer begins with its prompt. */
+  echo: boolean;
   mode: "serial" | "parallel" | "auto";
   /** 0: the dialect's cap. */
   maxBranches: number;
@@ -153,6 +160,8 @@ export function settingsOf(
     stop: typeof stop === "string" ? [stop] : stop,
     stopTokenIds: fields.stop_token_ids ?? [],
     ignoreEos: fields.ignore_eos ?? false,
+    minTokens: minTokensOf(fields, maxTokens, constraint !== undefined),
+    echo: false,
     mode: options.mode ?? "auto",
     maxBranches: options.max_branches ?? 0,
     maxTimePerTokenMs: options.max_time_per_token_ms ?? 0,
@@ -163,6 +172,24 @@ export function settingsOf(
     classification: options.classification ?? false,
     constraint,
   };
+}
+
+function minTokensOf(fields: Parameters, maxTokens: number | null, hasForm: boolean): number {
+  const least = fields.min_tokens ?? 0;
+  if (least === 0) return 0;
+  if (maxTokens !== null && least > maxTokens) {
+    throw badField("min_tokens", `'min_tokens' is ${least}, more than 'max_tokens': ${maxTokens}.`);
+  }
+  if (hasForm) {
+    throw badField(
+      "min_tokens",
+      "'min_tokens' can't be used with a given form: the answer ends where the form does.",
+    );
+  }
+  if (fields.anabranch?.mode === "parallel") {
+    throw badField("min_tokens", "'min_tokens' is for serial answers: leave 'mode' out.");
+  }
+  return least;
 }
 
 /** The sampling of an answer: what the request leaves open is the model's default. */
@@ -181,7 +208,7 @@ export function effectiveSampling(
 }
 
 /** Those of either endpoint, for `refuseUnsupported`. */
-export const unsupportedParameters = ["min_tokens", "use_beam_search"];
+export const unsupportedParameters = ["use_beam_search"];
 
 /** Refuses fields of OpenAI's API that would change the answer but are not implemented. */
 export function refuseUnsupported(fields: object, names: readonly string[]): void {

@@ -5,7 +5,7 @@ import {
   PlanDrop,
   FinishReason as Reason,
 } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
-import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
+import type { Echo, TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import type { ChoiceDocument, Fragment } from "../aggregation/presenter.ts";
 import type { ApiError } from "../api-error.ts";
 import type { Counts } from "../usage/counts.ts";
@@ -17,6 +17,10 @@ export interface ChoiceFacts extends AnswerForm {
   readonly document: ChoiceDocument;
   /** The stop string that ended it; empty: none did. */
   readonly stopString: string;
+  /** The prompt, if the answer begins with it; null if not, or not yet. */
+  readonly echo: Echo | null;
+  /** The token that ended it, which is no text, if its log-probability was requested. */
+  readonly end: TokenLogprob | undefined;
 }
 
 /** How one endpoint renders an answer. */

@@ -103,8 +103,10 @@ export const textCompletion = z
         logprobs: z
           .object({
             tokens: z.array(z.string()),
-            token_logprobs: z.array(z.number()),
-            top_logprobs: z.array(z.record(z.string(), z.number())),
+            token_logprobs: z.array(z.number().nullable()),
+            top_logprobs: z
+              .array(z.record(z.string(), z.number()).nullable())
+              .openapi({ description: "null for the first token of an echoed prompt" }),
             text_offset: z.array(z.int()),
           })
           .nullable(),

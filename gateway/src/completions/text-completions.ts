@@ -1,14 +1,13 @@
 // POST /v1/completions
-import type { TokenLogprob } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
 import { list } from "../http/list.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 
-import type { AnswerRequest } from "./answer-request.ts";
+import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
-import { textLogprobs } from "./logprobs.ts";
+import { type ShownToken, textLogprobs } from "./logprobs.ts";
 
 import {
   options,
@@ -21,20 +20,37 @@ import { finishWord, usageBlock } from "./renderer.ts";
 import { textCompletion } from "./responses.ts";
 
 const maxTokens = 1_500_000;
-const maxPrompts = 1_024;
-const tokens = list(z.int().min(0).max(4_294_967_295), maxTokens).min(1);
+/** Of all prompts, each token of one a byte. */
+const maxTokensOfAll = 4_000_000;
+/** Answers of one request: prompts, each with `n` choices. */
+const maxAnswers = 128;
+const id = z.int().min(0).max(4_294_967_295);
+const text = z.string().min(1, "an empty prompt can't be completed");
 
 const body = z
   .looseObject({
     ...parameters,
     prompt: z.union([
-      z.string().min(1, "an empty prompt can't be completed"),
-      list(z.string(), maxPrompts).min(1),
-      tokens,
-      list(tokens, maxPrompts).min(1),
+      text,
+      list(text, maxAnswers).min(1),
+      list(id, maxTokens).min(1),
+      list(list(id, maxTokens).min(1), maxAnswers).min(1),
     ]),
+    max_tokens: z
+      .int()
+      .min(0)
+      .max(2_147_483_647)
+      .nullish()
+      .openapi({ description: "0 with `echo`: nothing is decoded" }),
+    echo: z.boolean().nullish().openapi({
+      description: "The text begins with the prompt, and so do the log-probabilities",
+    }),
     logprobs: z.int().min(0).max(5).nullish(),
-    best_of: z.literal(1, "only 1 is supported").nullish(),
+    best_of: z
+      .int()
+      .min(1)
+      .nullish()
+      .openapi({ description: "No more than `n`: all choices are returned" }),
     anabranch: options
       .extend({ branches: z.null("branches are declared in chats only").optional() })
       .nullish()
@@ -42,38 +58,83 @@ const body = z
   })
   .openapi("CompletionRequest");
 
-const unsupported = [...unsupportedParameters, "suffix", "echo", "prompt_logprobs"];
+const unsupported = [...unsupportedParameters, "suffix", "prompt_logprobs"];
 
 type Body = z.output<typeof body>;
 
-/** OpenAI accepts several prompts; only one is implemented. */
-function onlyPrompt(prompt: Body["prompt"]): string | number[] {
-  if (typeof prompt === "string") return prompt;
-  const [first] = prompt;
-  if (typeof first === "number") return prompt as number[];
-  if (prompt.length > 1) throw badField("prompt", "Only one prompt a request is supported.");
-  if (first === undefined || first.length === 0) throw badField("prompt", "'prompt' is empty.");
-  return first;
+const encoder = new TextEncoder();
+
+/** Plus one for a token that starts every sequence. */
+const textPrompt = (value: string): AnswerPrompt => ({
+  ...{ input: { case: "text", value }, bytes: 1 + encoder.encode(value).byteLength },
+});
+const tokenPrompt = (ids: number[]): AnswerPrompt => ({
+  ...{ input: { case: "tokens", value: { ids } }, bytes: 1 + ids.length },
+});
+
+type Prompts = AnswerRequest["prompts"];
+
+function promptsOf(prompt: Body["prompt"]): Prompts {
+  if (typeof prompt === "string") return [textPrompt(prompt)];
+  const [first, ...others] = prompt;
+  // Ids, or prompts of which each is a text or ids: the schema has no others.
+  if (typeof first === "number") return [tokenPrompt(prompt as number[])];
+  const one = (each: string | number[]) =>
+    typeof each === "string" ? textPrompt(each) : tokenPrompt(each);
+  return [one(first ?? ""), ...(others as (string | number[])[]).map(one)];
+}
+
+/** Refuses what can't be had together. */
+function refuseUnfit(fields: Body, prompts: Prompts): void {
+  const { n, best_of: best, echo, max_tokens: maxTokens, anabranch } = fields;
+  const choices = n ?? 1;
+  if (prompts.length * choices > maxAnswers) {
+    throw badField(
+      "prompt",
+      `A request has at most ${maxAnswers} answers: ${prompts.length} prompts with ${choices} choices each are more.`,
+    );
+  }
+  const tokens = prompts.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (tokens > maxTokensOfAll) {
+    throw badField(
+      "prompt",
+      `The prompts have ${tokens} bytes; at most ${maxTokensOfAll} go together.`,
+    );
+  }
+  if (best && best !== choices) {
+    throw badField(
+      "best_of",
+      "'best_of' is not supported: ask for as many choices with 'n', and choose one of them.",
+      "unsupported_parameter",
+    );
+  }
+  if (maxTokens === 0 && !echo) {
+    throw badField("max_tokens", "'max_tokens' is 0: without 'echo' there is nothing to answer.");
+  }
+  if (echo && anabranch?.stream === "lanes") {
+    throw badField("echo", "'echo' can't be used with the stream 'lanes': a prompt has no lanes.");
+  }
 }
 
 function answerRequest(fields: Body, id: string): AnswerRequest {
-  const prompt = onlyPrompt(fields.prompt);
-  const plain = typeof prompt === "string";
+  const prompts = promptsOf(fields.prompt);
+  refuseUnfit(fields, prompts);
   const topLogprobs = fields.logprobs ?? 0;
   const logprobs = fields.logprobs !== null && fields.logprobs !== undefined;
   return {
     id,
     endpoint: "completions",
     model: fields.model,
-    input: plain ? { case: "text", value: prompt } : { case: "tokens", value: { ids: prompt } },
+    prompts,
     promptField: "prompt",
-    // Plus one for a token that starts every sequence.
-    promptBytes: 1 + (plain ? new TextEncoder().encode(prompt).byteLength : prompt.length),
     branchBytes: [],
-    question: plain ? prompt : null,
+    question: typeof fields.prompt === "string" ? fields.prompt : null,
     turn: 1,
-    // OpenAI's default here is 16; ours is the model's, as in chats.
-    settings: settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),
+    settings: {
+      // OpenAI's default here is 16; ours is the model's, as in chats.
+      ...settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),
+      echo: fields.echo ?? false,
+    },
   };
 }
 
@@ -85,9 +146,9 @@ const textRenderer: RendererOf = (
   const head = { id, object: "text_completion", created, model };
   const noUsage = includeUsage ? { usage: null } : {};
   return {
-    choice(index) {
+    choice(index, facts) {
       let offset = 0;
-      const shown = (logprobs: readonly TokenLogprob[]) => {
+      const shown = (logprobs: readonly ShownToken[]) => {
         if (!withLogprobs) return null;
         const block = textLogprobs(logprobs, offset);
         offset += block.tokens.join("").length;
@@ -104,16 +165,29 @@ const textRenderer: RendererOf = (
         ...noUsage,
         ...(mark ? { anabranch: mark } : {}),
       });
+      const some = (logprobs: readonly ShownToken[]) =>
+        logprobs.length > 0 ? shown(logprobs) : null;
+      let isEchoed = false;
+      const echo = () => {
+        if (isEchoed || !facts.echo) return [];
+        isEchoed = true;
+        return [chunk(facts.echo.text, some(facts.echo.tokens), null, undefined)];
+      };
+      // What measures a prompt counts on an entry for every token that was decoded.
+      const end = () => (facts.echo && facts.end ? [facts.end] : []);
       return {
         opening: () => [],
         fragment: ({ text, logprobs, mark }) => [
-          chunk(text, logprobs.length > 0 ? shown(logprobs) : null, null, mark),
+          ...echo(),
+          chunk(text, some(logprobs), null, mark),
         ],
-        closing: (reason, mark) => [chunk("", null, finishWord(reason), mark)],
-        whole: ({ text, logprobs }, reason) => {
-          const finish_reason = finishWord(reason);
-          return { index, text, logprobs: shown(logprobs), finish_reason };
-        },
+        closing: (reason, mark) => [...echo(), chunk("", some(end()), finishWord(reason), mark)],
+        whole: ({ text, logprobs }, reason) => ({
+          index,
+          text: (facts.echo?.text ?? "") + text,
+          logprobs: shown([...(facts.echo?.tokens ?? []), ...logprobs, ...end()]),
+          finish_reason: finishWord(reason),
+        }),
       };
     },
     named: false,

@@ -77,6 +77,7 @@ export function toolInput(fields: Fields, settings: Settings, declares: boolean)
   };
   if (settings.constraint) refuse("response_format", "the answer would have two forms");
   if (settings.mode === "parallel") refuse("anabranch.mode", "an answer with calls is serial");
+  if (settings.minTokens > 0) refuse("min_tokens", "the answer ends with its calls");
   if (declares) refuse("anabranch.branches", "branches are answered, not acted on");
   return {
     tools: offered.map((each) => ({ definition: JSON.stringify(definitionOf(each)) })),

@@ -83,7 +83,18 @@ async function attempt(
 
 /** Request fields that only a worker can check, because it knows the model. */
 const workerFields = [
-  ...["logit_bias", "stop_token_ids", "stop", "max_tokens", "max_branches", "top_logprobs", "seed"],
+  ...[
+    "echo",
+    "logprobs",
+    "min_tokens",
+    "logit_bias",
+    "stop_token_ids",
+    "stop",
+    "max_tokens",
+    "max_branches",
+    "top_logprobs",
+    "seed",
+  ],
   ...["response_format", "guided_regex", "guided_choice", "tools"],
 ];
 

@@ -7,6 +7,13 @@ const keepAliveMs = 250;
 const mostWaiting = 65_536;
 const encoder = new TextEncoder();
 
+/** Some clients take these for line breaks, which end a field of an event. JSON has them in strings alone. */
+const onOneLine = (json: string) =>
+  json.replace(
+    /[\u0085\u2028\u2029]/g,
+    (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
 export class EventStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
@@ -52,7 +59,7 @@ export class EventStream {
     if (chunks.length === 0) return;
     const lines = chunks.map((chunk) => {
       const name = this.#named && "type" in chunk ? `event: ${chunk.type}\n` : "";
-      return `${name}data: ${JSON.stringify(chunk)}\n\n`;
+      return `${name}data: ${onOneLine(JSON.stringify(chunk))}\n\n`;
     });
     await this.sendText(lines.join(""));
   }

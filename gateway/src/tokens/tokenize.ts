@@ -48,8 +48,7 @@ function promptOf(fields: Body): { prompt: Prompt; bare: boolean } {
   return {
     prompt: {
       ...{ model, promptField: "prompt", branchBytes: [] },
-      input: { case: "text", value: text },
-      promptBytes: encoder.encode(text).byteLength,
+      prompts: [{ input: { case: "text", value: text }, bytes: encoder.encode(text).byteLength }],
     },
     bare: fields.add_special_tokens === false,
   };

@@ -16,10 +16,7 @@ type Init = MessageInitShape<typeof TokenizeRequestSchema>;
 export type TokenOptions = Pick<Init, "bare" | "texts">;
 
 /** A prompt to tokenize: an answer's, or less. */
-export interface Prompt
-  extends Pick<AnswerRequest, "model" | "promptField" | "promptBytes" | "branchBytes"> {
-  input: AnswerRequest["input"];
-}
+export type Prompt = Pick<AnswerRequest, "model" | "promptField" | "prompts" | "branchBytes">;
 
 export async function tokensOf(
   prompt: Prompt,
@@ -28,7 +25,7 @@ export async function tokensOf(
 ): Promise<TokenizeResponse & { model: Model }> {
   const { view, model } = await findModel(prompt.model, context);
   checkPromptSize(prompt, model);
-  const { input } = prompt;
+  const [{ input }] = prompt.prompts;
   // Ids have been given; nothing else has to be asked.
   if (input.case === "tokens") throw new Error("a prompt of ids has its tokens");
   const tokens = await askWorker(view, model.id, prompt.promptField, (worker, call) =>

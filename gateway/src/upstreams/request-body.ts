@@ -5,6 +5,7 @@ import type {
   DeclaredBranch,
   GenerateRequest,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { constraintFields, refuseTools } from "./constraint.ts";
 
 export interface UpstreamCall {
@@ -31,6 +32,7 @@ function common(request: GenerateRequest, name: string) {
     ...(stop.length > 0 && { stop }),
     ...(request.stopTokenIds.length > 0 && { stop_token_ids: request.stopTokenIds }),
     ...given({ ignore_eos: request.ignoreEos }, false),
+    ...given({ min_tokens: request.minTokens }, 0),
     ...(sampling && {
       temperature: sampling.temperature,
       ...given(
@@ -102,6 +104,9 @@ function chatCall(
 export function upstreamCall(request: GenerateRequest, name: string, lanes: boolean): UpstreamCall {
   const { input, sampling } = request;
   refuseTools(request);
+  if (request.echo) {
+    throw new ConnectError("echo: this model's server does not tell prompts", Code.InvalidArgument);
+  }
   if (input.case === "chat") return chatCall(request, input.value, name, lanes);
   return {
     path: "/completions",

@@ -26,10 +26,19 @@ export function countsOf({ $typeName: _, $unknown: __, droppedPlan, ...counts }:
 
 /** The sum over choices. They share one prompt; the choice with the fewest cached tokens prefilled it. */
 export function sumOfChoices(choices: readonly Counts[]): Counts {
-  const sum = (of: (counts: Counts) => number) => choices.reduce((all, each) => all + of(each), 0);
   return {
+    ...sumOfPrompts(choices),
     promptTokens: Math.max(...choices.map(({ promptTokens }) => promptTokens)),
     cachedTokens: Math.min(...choices.map(({ cachedTokens }) => cachedTokens)),
+  };
+}
+
+/** The sum over answers to different prompts. */
+export function sumOfPrompts(all: readonly Counts[]): Counts {
+  const sum = (of: (counts: Counts) => number) => all.reduce((sum, each) => sum + of(each), 0);
+  return {
+    promptTokens: sum(({ promptTokens }) => promptTokens),
+    cachedTokens: sum(({ cachedTokens }) => cachedTokens),
     completionTokens: sum(({ completionTokens }) => completionTokens),
     visibleTokens: sum(({ visibleTokens }) => visibleTokens),
     steps: sum(({ steps }) => steps),
@@ -37,6 +46,6 @@ export function sumOfChoices(choices: readonly Counts[]): Counts {
     branches: sum(({ branches }) => branches),
     outlineTokens: sum(({ outlineTokens }) => outlineTokens),
     droppedTokens: sum(({ droppedTokens }) => droppedTokens),
-    droppedPlans: choices.flatMap(({ droppedPlans }) => droppedPlans),
+    droppedPlans: all.flatMap(({ droppedPlans }) => droppedPlans),
   };
 }

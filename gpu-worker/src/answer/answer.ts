@@ -28,7 +28,8 @@ import type { TextModel } from "../model/text-model.ts";
 import { IncrementalText } from "./incremental-text.ts";
 import { type Release, StopFilter } from "./stop-filter.ts";
 
-const utf8 = new TextEncoder();
+/** Enough that decoders, which drop the space at the beginning of a text, see that this is none. */
+const tokensBefore = 4;
 
 /** What `Started` says of the request, beside what the engine reports. */
 export interface RequestFacts {
@@ -43,16 +44,22 @@ export interface RequestFacts {
 export class Answer {
   readonly #model: TextModel;
   readonly #facts: RequestFacts;
+  /** The end of the text that the first run continues. */
+  #before: readonly number[];
   /** All decoded text, what stop strings hold back or cut off included. */
   readonly document = new AnswerDocument();
   readonly #filter: StopFilter;
+  /** The trunk's tokens, and those of them that are text. */
+  readonly #trunk: { all: number[]; shown: number[] } = { all: [], shown: [] };
   /** The decoder of each lane's current run of visible tokens. */
   readonly #decoders = new Map<number, IncrementalText>();
   /** Ends of branches and stages that wait for held-back text which comes before them. */
   readonly #ends: Event[] = [];
 
-  constructor(model: TextModel, stops: readonly string[], facts: RequestFacts) {
+  /** @param isText it continues the text of its prompt; a chat's answer begins a text */
+  constructor(model: TextModel, stops: readonly string[], facts: RequestFacts, isText = false) {
     this.#model = model;
+    this.#before = isText ? facts.promptTokenIds.slice(-tokensBefore) : [];
     this.#facts = facts;
     this.#filter = new StopFilter(this.document, stops);
   }
@@ -147,13 +154,19 @@ export class Answer {
       const text = this.#decoderOf(lane).push(token.tokenId);
       this.#filter.append(lane, text, this.#logprobOf(token));
     }
+    if (lane === 0) {
+      this.#trunk.all.push(...tokenIds);
+      this.#trunk.shown.push(...visible.map((each) => each.tokenId));
+    }
     return create(DeltaSchema, { lane, tokenIds, visibleTokens: visible.length });
   }
 
   #decoderOf(lane: number): IncrementalText {
     const known = this.#decoders.get(lane);
     if (known) return known;
-    const decoder = new IncrementalText((ids) => this.#model.decode(ids));
+    const before = lane === 0 ? this.#before : [];
+    if (lane === 0) this.#before = [];
+    const decoder = new IncrementalText((ids) => this.#model.decode(ids), before);
     this.#decoders.set(lane, decoder);
     return decoder;
   }
@@ -172,7 +185,7 @@ export class Answer {
 
   #logprobOf({ tokenId, logprob, top }: VisibleToken): TokenLogprob | undefined {
     if (logprob === undefined) return undefined;
-    const text = (id: number) => utf8.encode(this.#model.decode([id]));
+    const text = (id: number) => this.#model.bytesOf(id);
     return create(TokenLogprobSchema, {
       ...{ tokenId, logprob, text: text(tokenId) },
       top: top.map((each) => ({
@@ -181,16 +194,32 @@ export class Answer {
     });
   }
 
-  #finished({ reason, usage }: EngineFinished): Finished {
+  #finished({ reason, usage, end: token }: EngineFinished): Finished {
     const stopLane = this.#filter.stopLane;
     if (stopLane === undefined) {
-      return create(FinishedSchema, { reason, ...(usage && { usage }) });
+      const end = token && this.#logprobOf(token);
+      return create(FinishedSchema, { reason, ...(usage && { usage }), ...(end && { end }) });
     }
     const { visibleTokens, stopString } = this.#filter;
+    const written = usage && this.document.runs.length === 1 ? this.#writtenTokens() : undefined;
+    const counts = written !== undefined && {
+      ...{ completionTokens: written, steps: Math.min(written, usage?.steps ?? 0) },
+    };
     return create(FinishedSchema, {
       ...{ reason: FinishReason.STOP, stopLane, stopString },
-      ...(usage && { usage: { ...usage, visibleTokens } }),
+      ...(usage && { usage: { ...usage, ...counts, visibleTokens } }),
     });
+  }
+
+  /**
+   * Tokens of an answer without branches up to the end of its stop string. The engine decodes a few more until it
+   * hears of it; how many is a matter of time.
+   */
+  #writtenTokens(): number {
+    const { all, shown } = this.#trunk;
+    let at = 0;
+    for (const id of shown.slice(0, this.#filter.stopTokens)) at = all.indexOf(id, at) + 1;
+    return at;
   }
 
   /** Sends the ends that are due: all text of a branch comes before its end. */

@@ -13,8 +13,11 @@ export class IncrementalText {
   #windowStart = 0;
   #decoded = 0; // tokens whose text has been returned
 
-  constructor(decode: (ids: readonly number[]) => string) {
+  /** @param before the tokens that the run continues, if it begins in the middle of a text */
+  constructor(decode: (ids: readonly number[]) => string, before: readonly number[] = []) {
     this.#decode = decode;
+    this.#ids = [...before];
+    this.#decoded = before.length;
   }
 
   /** The text that this token completes: often one word, sometimes nothing yet. */

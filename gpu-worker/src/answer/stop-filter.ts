@@ -70,6 +70,7 @@ export class StopFilter {
   /** The run in which a stop string ended the answer. */
   #stopRun: TextRun | undefined;
   #stopString = "";
+  #stopTokens = 0;
 
   /** Watches the text of `document`, which the caller drives. */
   constructor(document: AnswerDocument, stops: readonly string[]) {
@@ -86,6 +87,11 @@ export class StopFilter {
   /** The stop string that ended the answer; empty if none did. */
   get stopString(): string {
     return this.#stopString;
+  }
+
+  /** Visible tokens of its lane up to the end of the stop string. */
+  get stopTokens(): number {
+    return this.#stopTokens;
   }
 
   /** Appends the text that a visible token completes: its own, or also that of tokens before it. */
@@ -129,6 +135,8 @@ export class StopFilter {
       const first = firstStop(text, this.#stops, this.#before.length);
       if (first) {
         this.#stopString = first.stop;
+        const end = first.at - this.#before.length + first.stop.length;
+        this.#stopTokens = this.#of(run).tokens.filter(({ start }) => start < end).length;
         this.#stopRun = this.#releaseUpTo(first.at - this.#before.length, out);
         return out;
       }

@@ -1,5 +1,6 @@
 // The addon's events of one answer as the engine's wire message.
 import type { EngineEvent as AddonEvent, EngineToken } from "@anabranch/native";
+import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
   type EngineEvent,
   EngineEventSchema,
@@ -39,11 +40,33 @@ export function messageOf(
   branch = 0,
 ): EngineGenerateResponse {
   const out: EngineEvent[] = [];
-  for (const event of events) addEvent(event, facts, out);
+  let last: EngineToken | undefined;
+  for (const event of events) {
+    if (event.kind === "finished") addFinished(event, last, out);
+    else addEvent(event, facts, out);
+    if (event.kind === "token") last = event.token;
+  }
   return create(EngineGenerateResponseSchema, { events: out, branch });
 }
 
-function addEvent(event: AddonEvent, facts: EngineFacts, out: EngineEvent[]): void {
+type Finished = AddonEvent & { kind: "finished" };
+
+/** `last`: the token before. A hidden one ended the answer. */
+function addFinished(
+  { reason, usage }: Finished,
+  last: EngineToken | undefined,
+  out: EngineEvent[],
+) {
+  const ended = reason === FinishReason.STOP && last?.visible === false;
+  const end = ended && last.logprob !== undefined ? visibleToken(last) : undefined;
+  add(out, { case: "finished", value: { reason, usage, ...(end && { end }) } });
+}
+
+function addEvent(
+  event: Exclude<AddonEvent, Finished>,
+  facts: EngineFacts,
+  out: EngineEvent[],
+): void {
   switch (event.kind) {
     case "started": {
       const { promptTokens, cachedTokens } = event;
@@ -80,9 +103,6 @@ function addEvent(event: AddonEvent, facts: EngineFacts, out: EngineEvent[]): vo
       break;
     case "stageClosed":
       add(out, { case: "stageClosed", value: { stage: event.stage } });
-      break;
-    case "finished":
-      add(out, { case: "finished", value: { reason: event.reason, usage: event.usage } });
       break;
     case "logits":
       break;

@@ -8,6 +8,9 @@ import {
   type EngineLoadAdapterRequest,
   type EngineLoadAdapterResponse,
   EngineLoadAdapterResponseSchema,
+  type EngineScoreRequest,
+  type EngineScoreResponse,
+  EngineScoreResponseSchema,
   Engine as EngineService,
   type EngineStatusRequest,
   type EngineStatusResponse,
@@ -35,6 +38,7 @@ import { adaptedModelId } from "./adapted-model-id.ts";
 import { type EngineFacts, messageOf } from "./events.ts";
 import { type EngineProcessOptions, EXIT_CANNOT_LOAD } from "./options.ts";
 import { requestOf } from "./requests.ts";
+import { Scores } from "./scores.ts";
 
 type Call = ServerWritableStream<EngineGenerateRequest, EngineGenerateResponse>;
 
@@ -82,6 +86,7 @@ const engine = (() => {
   }
 })();
 const info = engine.info();
+const scores = new Scores(engine);
 /** By name; what the engine's own list says once this process knows of it. */
 const adapters = new Map(engine.adapters().map((adapter) => [adapter.name, adapter]));
 
@@ -124,9 +129,15 @@ function forget(requestId: string, ids: readonly number[]): void {
   if (byRequestId.get(requestId) === ids) byRequestId.delete(requestId);
 }
 
+const factsOf = (adapter: string): EngineFacts => ({
+  modelDigest: adapters.get(adapter)?.digest ?? info.digest,
+  backend: info.backend,
+});
+
 function generate(call: Call): void {
   const request = call.request;
-  const modelDigest = adapters.get(request.adapter)?.digest ?? info.digest;
+  const facts = factsOf(request.adapter);
+  const { modelDigest } = facts;
   const resumes = [request, ...request.branches].some(({ resume }) => resume.length > 0);
   if (resumes && request.modelDigest !== modelDigest) {
     refuse(call, Status.FAILED_PRECONDITION, "another model began the answer");
@@ -135,7 +146,6 @@ function generate(call: Call): void {
   const { requestId } = request;
   const parts = request.branches.length > 0 ? request.branches : [request];
   const ids = newIds(parts.length);
-  const facts = { modelDigest, backend: info.backend };
   for (const [branch, id] of ids.entries()) answers.set(id, { call, facts, branch, ids });
   byRequestId.set(requestId, ids);
   const requests = parts.map((part, branch) =>
@@ -162,6 +172,25 @@ function stop(call: { request: EngineStopRequest }, done: sendUnaryData<EngineSt
   const id = byRequestId.get(requestId)?.[branch];
   if (id !== undefined) engine.cancel(id);
   done(null, create(EngineStopResponseSchema));
+}
+
+/** Tokens in one message. */
+const scoreTokens = 4_096;
+
+async function score(call: ServerWritableStream<EngineScoreRequest, EngineScoreResponse>) {
+  const { adapter, tokenIds } = call.request;
+  const write = (message: MessageInitShape<typeof EngineScoreResponseSchema>) =>
+    call.write(create(EngineScoreResponseSchema, message));
+  const begun = () => write({ started: { ...factsOf(adapter), promptTokens: tokenIds.length } });
+  try {
+    const tokens = await scores.of(call.request, () => call.cancelled, begun);
+    for (let at = 0; at < tokens.length; at += scoreTokens) {
+      write({ tokens: tokens.slice(at, at + scoreTokens) });
+    }
+    call.end();
+  } catch (error) {
+    call.emit("error", statusOf(error));
+  }
 }
 
 async function loadAdapter(
@@ -269,6 +298,7 @@ const server = new Server({
 server.addService(grpcService(EngineService), {
   generate,
   stop,
+  score,
   status,
   loadAdapter,
   unloadAdapter,

@@ -10,6 +10,8 @@ import {
   type EngineGenerateRequest,
   type EngineGenerateResponse,
   EngineLoadAdapterRequestSchema,
+  type EngineScoreRequest,
+  type EngineScoreResponse,
   Engine as EngineService,
   EngineStatusRequestSchema,
   type EngineStatusResponse,
@@ -208,6 +210,13 @@ export class EngineSupervisor {
     const method = this.#client?.generate;
     if (!this.#client || !method) return undefined;
     return method.call(this.#client, request) as ClientReadableStream<EngineGenerateResponse>;
+  }
+
+  /** Streams the score of tokens. Cancelling it keeps a score from beginning; one that has begun ends by itself. */
+  score(request: EngineScoreRequest): ClientReadableStream<EngineScoreResponse> | undefined {
+    const method = this.#client?.score;
+    if (!this.#client || !method) return undefined;
+    return method.call(this.#client, request) as ClientReadableStream<EngineScoreResponse>;
   }
 
   /** Ends a request, or one of its branches, early. Its stream still ends with the usage. */

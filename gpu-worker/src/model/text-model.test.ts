@@ -3,8 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AnswerPart, textOfParts } from "@anabranch/shared/parts.ts";
-import { afterAll, describe, expect, it } from "vitest";
+import { TokenizeRequestSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { IncrementalText } from "../answer/incremental-text.ts";
+import { promptsOf } from "../prompt.ts";
 import { idsOfRuns } from "./runs.ts";
 import { type Message, TextModel } from "./text-model.ts";
 
@@ -254,6 +258,137 @@ it("a missing tokenizer is refused by name", () => {
   writeFileSync(join(folder, "tokenizer.json"), "{");
   expect(() => new TextModel(folder)).toThrow(/tokenizer\.json/);
   rmSync(folder, { recursive: true });
+});
+
+it("a chat template writes dates as Python does", () => {
+  const formats = ["%d %b %Y", "%A, %B %d, %Y", "%I:%M:%S %p", "%-d.%-m.%y", "%j", "100%%"];
+  const dated = otherModel((config) => {
+    config.chat_template = `{{ bos_token }}${formats.map((each) => `{{ strftime_now("${each}") }}`).join("|")}|`;
+  });
+  vi.useFakeTimers({ now: new Date(2026, 2, 7, 15, 4, 5) });
+  try {
+    expect(dated.decode(dated.chat(user("Hello")))).toContain(
+      "07 Mar 2026|Saturday, March 07, 2026|03:04:05 PM|7.3.26|066|100%|",
+    );
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+it("a chat template that can't be read is refused by name", () => {
+  const broken = () =>
+    otherModel((config) => {
+      config.chat_template = "{% if %}";
+    });
+  expect(broken).toThrow(/tokenizer_config\.json: the chat template can't be read: /);
+});
+
+/** A model with this tokenizer, whose config names its end token as `end`. */
+function modelWith(tokenizer: object, end: unknown = "</s>"): TextModel {
+  return new TextModel({
+    tokenizer: { version: "1.0", normalizer: null, pre_tokenizer: null, ...tokenizer },
+    tokenizerConfig: { bos_token: "<s>", eos_token: end },
+    chatTemplate: undefined,
+    dialect: undefined,
+    generationConfig: {},
+    name: "test",
+    tokenizerPath: "test",
+  });
+}
+
+const added = ["<unk>", "<s>", "</s>"].map((content, id) => ({
+  ...{ id, content, special: true, single_word: false },
+  ...{ lstrip: false, rstrip: false, normalized: false },
+}));
+
+describe("a SentencePiece tokenizer", () => {
+  const space = "\u2581";
+  const tokens = ["<unk>", "<s>", "</s>", space, "a", "b", `${space}a`, `${space}b`, "<0xF0>", "<"];
+  const special = { SpecialToken: { id: "<s>", type_id: 0 } };
+  const text = { Sequence: { id: "A", type_id: 0 } };
+  const llama = modelWith({
+    added_tokens: added,
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        { type: "Prepend", prepend: space },
+        { type: "Replace", pattern: { String: " " }, content: space },
+      ],
+    },
+    post_processor: {
+      ...{ type: "TemplateProcessing", single: [special, text], pair: [special, text] },
+      special_tokens: { "<s>": { id: "<s>", ids: [1], tokens: ["<s>"] } },
+    },
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: space }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+        { type: "Strip", content: " ", start: 1, stop: 0 },
+      ],
+    },
+    model: {
+      ...{ type: "BPE", unk_token: "<unk>", fuse_unk: true, byte_fallback: true },
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: [
+        [space, "a"],
+        [space, "b"],
+      ],
+    },
+  });
+
+  it("begins a text with its start token, whatever the text begins with", () => {
+    expect(llama.text("a b")).toEqual([1, 6, 7]);
+    const [first, second] = llama.text("<s>a");
+    expect(first).toBe(1);
+    expect(second).not.toBe(1);
+    expect(llama.text("a", true)).toEqual([6]);
+  });
+
+  it("keeps the space before the first word that goes on with a text", () => {
+    const decode = (ids: readonly number[]) => llama.decode(ids);
+    expect(new IncrementalText(decode).push(7)).toBe("b");
+    const goingOn = new IncrementalText(decode, llama.text("a"));
+    expect([7, 5, 6].map((id) => goingOn.push(id))).toEqual([" b", "b", " a"]);
+  });
+
+  it("tells the bytes of each token: of parts of characters, of spaces, of control tokens", () => {
+    expect([...llama.bytesOf(8)]).toEqual([0xf0]);
+    expect(Buffer.from(llama.bytesOf(7)).toString()).toBe(" b");
+    expect(Buffer.from(llama.bytesOf(2)).toString()).toBe("</s>");
+    const [part = -1] = model.text("\ud83d\ude80");
+    expect([...model.bytesOf(part)]).toEqual([...Buffer.from("\ud83d\ude80")].slice(0, 1));
+  });
+
+  it("names the token that ends a text", () => {
+    expect(llama.endToken).toBe(2);
+    expect(modelWith(llama.files.tokenizer, { content: "</s>" }).endToken).toBe(2);
+    expect(modelWith(llama.files.tokenizer, null).endToken).toBeUndefined();
+  });
+});
+
+it("a word that a tokenizer can't take is refused", async () => {
+  const unigram = modelWith({
+    added_tokens: added,
+    decoder: { type: "Fuse" },
+    post_processor: null,
+    model: {
+      ...{ type: "Unigram", unk_id: 0, byte_fallback: false },
+      vocab: [
+        ["<unk>", 0],
+        ["<s>", 0],
+        ["</s>", 0],
+        ["a", -1],
+        ["ab", -2],
+      ],
+    },
+  });
+  const ask = (value: string) =>
+    promptsOf(unigram, create(TokenizeRequestSchema, { input: { case: "text", value } }));
+  expect(await ask("abab")).toEqual([[{ serial: [4, 4] }]]);
+  const refused = await ask("ab".repeat(150_000)).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: Code.InvalidArgument });
 });
 
 describe("incremental text", () => {

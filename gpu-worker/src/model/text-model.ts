@@ -4,8 +4,9 @@ import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { Thinking } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { type ToolFormatName, toolFormats } from "@anabranch/shared/tool-formats.ts";
-import { Template } from "@huggingface/jinja";
+import type { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { builtIns, readTemplate } from "./chat-template.ts";
 import type { Dialect } from "./dialect.ts";
 import { readGguf } from "./gguf.ts";
 import { type AnswerIds, answerIds } from "./history.ts";
@@ -49,6 +50,9 @@ function tokenText(value: unknown): string {
   return "";
 }
 
+/** One token, or the beginning of several, in any vocabulary. */
+const sample = "a";
+
 export class TextModel {
   /**
    * @param id the name that clients ask for, in place of its own
@@ -73,6 +77,13 @@ export class TextModel {
   readonly toolFormat: ToolFormatName | undefined;
   readonly #specials: Json;
   readonly #added: string[];
+  /** Ends a text, as the tokenizer names it: not every model's config does. Undefined: it names none. */
+  readonly endToken: number | undefined;
+  /** What the model puts before a text, */
+  readonly startTokens: readonly number[];
+  /** and after it. */
+  readonly #lastTokens: readonly number[];
+  #bytes: Uint8Array[] | undefined;
   #digest: string | undefined;
 
   /**
@@ -89,8 +100,12 @@ export class TextModel {
       throw new Error(`${files.tokenizerPath}: ${error instanceof Error ? error.message : error}`);
     }
     const { text, forTools = text } = files.chatTemplate ?? {};
-    this.#template = text === undefined ? undefined : new Template(text);
-    this.#toolTemplate = forTools === text ? this.#template : new Template(forTools ?? "");
+    const read = (given: string | undefined) =>
+      given !== undefined && files.chatTemplate
+        ? readTemplate(given, files.chatTemplate)
+        : undefined;
+    this.#template = read(text);
+    this.#toolTemplate = forTools === text ? this.#template : read(forTools);
     this.toolFormat = templateToolFormat(forTools ?? "");
     this.#specials = Object.fromEntries(
       Object.entries(config)
@@ -108,6 +123,12 @@ export class TextModel {
       .sort((a, b) => b.length - a.length);
     this.dialect = files.dialect;
     this.generationConfig = files.generationConfig;
+    this.endToken = this.#tokenizer.token_to_id(tokenText(config.eos_token));
+    const bare = this.#encode(sample);
+    const whole = [...this.#tokenizer.encode(sample).ids];
+    const at = Math.max(0, whole.indexOf(bare[0] ?? -1));
+    this.startTokens = whole.slice(0, at);
+    this.#lastTokens = whole.slice(at + bare.length);
     this.id = id ?? files.name;
   }
 
@@ -120,7 +141,7 @@ export class TextModel {
   chat(messages: readonly Message[], tools: readonly Json[] = []): number[] {
     const quoted = new Quoted(this.#added, textIn(messages) + JSON.stringify(tools));
     const prompt = this.#render(quoted.hideIn(messages), { tools: quoted.hideAll(tools) });
-    return this.#encodeQuoted(prompt, quoted, false);
+    return this.#encodeQuoted(prompt, quoted);
   }
 
   /**
@@ -143,7 +164,7 @@ export class TextModel {
     const answers = messages.map(({ parts }) => this.#answerIds(parts ?? [], quoted));
     const builder = new RunBuilder();
     for (const { text, answer } of this.#around(prompt, plain, shown, answers, quoted)) {
-      builder.serial(this.#encodeQuoted(text, quoted, false));
+      builder.serial(this.#encodeQuoted(text, quoted));
       for (const part of answer) {
         if ("serial" in part) builder.serial(part.serial);
         else builder.stage(part.stage);
@@ -153,18 +174,19 @@ export class TextModel {
     // A stage needs text before it: no answer can have opened it otherwise.
     const [first] = runs;
     if (first && "serial" in first && first.serial.length > 0) return runs;
-    return [{ serial: this.#encodeQuoted(prompt, quoted, false) }];
+    return [{ serial: this.#encodeQuoted(prompt, quoted) }];
   }
 
   /** The ids of a plain text prompt, with the model's own start tokens unless it is `bare`. */
   text(prompt: string, bare = false): number[] {
     const quoted = new Quoted(this.#added, prompt);
-    return this.#encodeQuoted(quoted.hide(prompt), quoted, !bare);
+    const ids = this.#encodeQuoted(quoted.hide(prompt), quoted);
+    return bare ? ids : [...this.startTokens, ...ids, ...this.#lastTokens];
   }
 
   /** The ids of trusted text: added tokens in it stay added tokens. */
   tokens(text: string): number[] {
-    return this.#encode(text, false);
+    return this.#encode(text);
   }
 
   /** What each token says by itself, by id; empty for added tokens. */
@@ -182,6 +204,20 @@ export class TextModel {
       ]),
     );
     return tokenBytes(this.files.tokenizer, this.#tokenizer.get_vocab(true), added);
+  }
+
+  /** What a token writes; of one that is no text, its name. */
+  bytesOf(id: number): Uint8Array {
+    this.#bytes ??= tokenBytes(
+      this.files.tokenizer,
+      this.#tokenizer.get_vocab(true),
+      new Map(
+        [...this.#tokenizer.get_added_tokens_decoder()].map(
+          ([added, { content }]) => [added, { content, special: false }] as const,
+        ),
+      ),
+    );
+    return this.#bytes[id] ?? new Uint8Array();
   }
 
   /** A token of this model that `other` has not, or has with another id; undefined if there is none. */
@@ -256,6 +292,7 @@ export class TextModel {
         // As transformers does: templates ask whether they are none.
         documents: null,
         ...this.#specials,
+        ...builtIns,
       });
     } catch (error) {
       throw new PromptError(
@@ -267,7 +304,7 @@ export class TextModel {
   #answerIds(parts: readonly AnswerPart[], quoted: Quoted): AnswerIds[] | null {
     if (!this.dialect || parts.length === 0) return null;
     return answerIds(parts, this.dialect, (text) => {
-      const ids = this.#encodeQuoted(quoted.hide(text), quoted, false);
+      const ids = this.#encodeQuoted(quoted.hide(text), quoted);
       return this.decode(ids) === text ? ids : null;
     });
   }
@@ -300,17 +337,17 @@ export class TextModel {
     return stretches.map(({ text, slot }) => ({ text, answer: answers[slot] ?? [] }));
   }
 
-  #encode(text: string, withStart: boolean): number[] {
+  #encode(text: string): number[] {
     if (text === "") return [];
-    return [...this.#tokenizer.encode(text, { add_special_tokens: withStart }).ids];
+    return [...this.#tokenizer.encode(text, { add_special_tokens: false }).ids];
   }
 
-  #encodeQuoted(text: string, quoted: Quoted, withStart: boolean): number[] {
+  #encodeQuoted(text: string, quoted: Quoted): number[] {
     const out: number[] = [];
-    quoted.split(text).forEach(({ plain, literal }, index) => {
-      for (const id of this.#encode(plain, withStart && index === 0)) out.push(id);
+    for (const { plain, literal } of quoted.split(text)) {
+      for (const id of this.#encode(plain)) out.push(id);
       if (literal) for (const id of this.#literal(literal)) out.push(id);
-    });
+    }
     return out;
   }
 
@@ -321,10 +358,10 @@ export class TextModel {
       if ([head, tail].some((half) => this.#added.some((token) => half.includes(token)))) {
         continue;
       }
-      return [...this.#encode(head, false), ...this.#encode(tail, false)];
+      return [...this.#encode(head), ...this.#encode(tail)];
     }
     return [...text].flatMap((character) =>
-      this.#added.includes(character) ? [] : this.#encode(character, false),
+      this.#added.includes(character) ? [] : this.#encode(character),
     );
   }
 }

@@ -415,6 +415,13 @@ export declare type EngineFinished = Message<"anabranch.v1.EngineFinished"> & {
    * @generated from field: anabranch.v1.Usage usage = 2;
    */
   usage?: Usage | undefined;
+
+  /**
+   * the hidden token that ended the answer, if log-probabilities were requested
+   *
+   * @generated from field: anabranch.v1.VisibleToken end = 3;
+   */
+  end?: VisibleToken | undefined;
 };
 
 /**
@@ -505,6 +512,55 @@ export declare type EngineGenerateResponse = Message<"anabranch.v1.EngineGenerat
  * Use `create(EngineGenerateResponseSchema)` to create a new message.
  */
 export declare const EngineGenerateResponseSchema: GenMessage<EngineGenerateResponse>;
+
+/**
+ * @generated from message anabranch.v1.EngineScoreRequest
+ */
+export declare type EngineScoreRequest = Message<"anabranch.v1.EngineScoreRequest"> & {
+  /**
+   * @generated from field: repeated uint32 token_ids = 1;
+   */
+  tokenIds: number[];
+
+  /**
+   * @generated from field: uint32 top_logprobs = 2;
+   */
+  topLogprobs: number;
+
+  /**
+   * @generated from field: string adapter = 3;
+   */
+  adapter: string;
+};
+
+/**
+ * Describes the message anabranch.v1.EngineScoreRequest.
+ * Use `create(EngineScoreRequestSchema)` to create a new message.
+ */
+export declare const EngineScoreRequestSchema: GenMessage<EngineScoreRequest>;
+
+/**
+ * @generated from message anabranch.v1.EngineScoreResponse
+ */
+export declare type EngineScoreResponse = Message<"anabranch.v1.EngineScoreResponse"> & {
+  /**
+   * @generated from field: anabranch.v1.EngineStarted started = 1;
+   */
+  started?: EngineStarted | undefined;
+
+  /**
+   * the next ones; the first of all has no log-probability
+   *
+   * @generated from field: repeated anabranch.v1.VisibleToken tokens = 2;
+   */
+  tokens: VisibleToken[];
+};
+
+/**
+ * Describes the message anabranch.v1.EngineScoreResponse.
+ * Use `create(EngineScoreResponseSchema)` to create a new message.
+ */
+export declare const EngineScoreResponseSchema: GenMessage<EngineScoreResponse>;
 
 /**
  * @generated from message anabranch.v1.EngineStopRequest
@@ -801,6 +857,16 @@ export declare const Engine: GenService<{
     methodKind: "unary";
     input: typeof EngineStopRequestSchema;
     output: typeof EngineStopResponseSchema;
+  },
+  /**
+   * Log-probabilities of given tokens. The first message says that they have begun; nothing is decoded.
+   *
+   * @generated from rpc anabranch.v1.Engine.Score
+   */
+  score: {
+    methodKind: "server_streaming";
+    input: typeof EngineScoreRequestSchema;
+    output: typeof EngineScoreResponseSchema;
   },
   /**
    * @generated from rpc anabranch.v1.Engine.Status

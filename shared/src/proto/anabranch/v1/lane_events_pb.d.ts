@@ -311,6 +311,13 @@ export declare type Finished = Message<"anabranch.v1.Finished"> & {
    * @generated from field: string stop_string = 4;
    */
   stopString: string;
+
+  /**
+   * of the token that ended the answer, which is no text, if requested
+   *
+   * @generated from field: anabranch.v1.TokenLogprob end = 5;
+   */
+  end?: TokenLogprob | undefined;
 };
 
 /**
@@ -318,6 +325,62 @@ export declare type Finished = Message<"anabranch.v1.Finished"> & {
  * Use `create(FinishedSchema)` to create a new message.
  */
 export declare const FinishedSchema: GenMessage<Finished>;
+
+/**
+ * The prompt of a request that asks for it: comes after `started`, before all text.
+ *
+ * @generated from message anabranch.v1.Echo
+ */
+export declare type Echo = Message<"anabranch.v1.Echo"> & {
+  /**
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * If requested: those of the text, without the model's start tokens. The first token of all has none.
+   *
+   * @generated from field: repeated anabranch.v1.PromptToken tokens = 2;
+   */
+  tokens: PromptToken[];
+};
+
+/**
+ * Describes the message anabranch.v1.Echo.
+ * Use `create(EchoSchema)` to create a new message.
+ */
+export declare const EchoSchema: GenMessage<Echo>;
+
+/**
+ * @generated from message anabranch.v1.PromptToken
+ */
+export declare type PromptToken = Message<"anabranch.v1.PromptToken"> & {
+  /**
+   * @generated from field: uint32 token_id = 1;
+   */
+  tokenId: number;
+
+  /**
+   * @generated from field: bytes text = 2;
+   */
+  text: Uint8Array;
+
+  /**
+   * @generated from field: optional float logprob = 3;
+   */
+  logprob?: number | undefined;
+
+  /**
+   * @generated from field: repeated anabranch.v1.Alternative top = 4;
+   */
+  top: Alternative[];
+};
+
+/**
+ * Describes the message anabranch.v1.PromptToken.
+ * Use `create(PromptTokenSchema)` to create a new message.
+ */
+export declare const PromptTokenSchema: GenMessage<PromptToken>;
 
 /**
  * @generated from message anabranch.v1.Heartbeat
@@ -386,6 +449,12 @@ export declare type Event = Message<"anabranch.v1.Event"> & {
      */
     value: BranchAccepted;
     case: "branchAccepted";
+  } | {
+    /**
+     * @generated from field: anabranch.v1.Echo echo = 9;
+     */
+    value: Echo;
+    case: "echo";
   } | { case: undefined; value?: undefined };
 };
 

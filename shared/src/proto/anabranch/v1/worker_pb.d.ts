@@ -355,7 +355,7 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
   maxBranches: number;
 
   /**
-   * completion tokens over all lanes, or of each declared branch; at least 1
+   * Completion tokens over all lanes, or of each declared branch; at least 1. 0 with `echo`: nothing is decoded.
    *
    * @generated from field: uint32 max_tokens = 9;
    */
@@ -439,6 +439,20 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: double max_time_per_token_ms = 22;
    */
   maxTimePerTokenMs: number;
+
+  /**
+   * The stream has the prompt, of text or tokens, with its log-probabilities if `sampling` asks for some.
+   *
+   * @generated from field: bool echo = 23;
+   */
+  echo: boolean;
+
+  /**
+   * of a serial answer: before these, nothing that ends it is sampled
+   *
+   * @generated from field: uint32 min_tokens = 24;
+   */
+  minTokens: number;
 };
 
 /**
