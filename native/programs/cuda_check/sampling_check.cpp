@@ -83,6 +83,10 @@ struct SamplingCase {
         static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
     for (int token : {most_likely, most_likely / 2})
       counts[row][token] = 1 + static_cast<int>(random() % 3);
+    // A long answer has more tokens than a block has threads.
+    if (random() % 4 == 0) {
+      for (int i = 0; i < 1000; ++i) counts[row][static_cast<int>(random() % vocabulary)] = 1;
+    }
     for (const auto& [token, count] : counts[row]) {
       adjustments.push_back({row, token, 1.5, 0.5f * static_cast<float>(count), 0});
     }
