@@ -55,6 +55,16 @@ describe("a full worker", () => {
     expect((await drain()).indexOf("a/quiet/0")).toBe(2);
   });
 
+  it("starts one in eight of the priority that waits longest", async () => {
+    const { ask, drain } = scene();
+    for (let count = 0; count < 2; count++) void ask(`a/running/${count}`);
+    void ask("a/k/low", { priority: -5 });
+    for (let count = 0; count < 30; count++) void ask(`b/k/${count}`, { priority: 3 });
+    await settled();
+    const place = (await drain()).indexOf("a/k/low");
+    expect(place).toBe(8);
+  });
+
   it("takes a higher priority first, whoever asks", async () => {
     const { ask, drain } = scene();
     for (let count = 0; count < 4; count++) void ask(`a/k/${count}`);

@@ -6,7 +6,7 @@ import { RETRY_AFTER } from "./grpc.ts";
 export interface Claim {
   tenant: string;
   key: string;
-  /** Higher goes first, whoever asks. */
+  /** Higher goes first, whoever asks, but for the turns of the one that waits longest. */
   priority: number;
   /** How many of the engine's requests it is: one, or one for each declared branch. */
   size: number;
@@ -45,19 +45,17 @@ class Entry {
     for (const share of this.shares) share[what] += by;
   }
 
-  /** Of two that are alike, the one that came first is. */
-  isBefore({ claim, shares }: Entry): boolean {
+  /** Of one priority. Of two that are alike, the one that came first is. */
+  isBefore({ shares }: Entry): boolean {
     const [tenant, key] = this.shares;
-    return (
-      (claim.priority - this.claim.priority ||
-        compareShares(tenant, shares[0]) ||
-        compareShares(key, shares[1])) < 0
-    );
+    return (compareShares(tenant, shares[0]) || compareShares(key, shares[1])) < 0;
   }
 }
 
 /** Of the places to wait in, one tenant gets at most so many. */
 const tenantShare = 0.75;
+/** One start in so many is of the priority of the request that waits longest, so that none waits for ever. */
+const turnOfOldest = 8;
 /** How much a new measurement counts in the mean time between two ends. */
 const newest = 0.1;
 
@@ -144,8 +142,15 @@ export class FairQueue {
 
   /** Whose turn it is. */
   #next(): Entry | undefined {
-    let best = this.#waiting[0];
-    for (const each of this.#waiting) if (best && each.isBefore(best)) best = each;
+    const priorities = this.#waiting.map(({ claim }) => claim.priority);
+    const priority =
+      this.#starts % turnOfOldest === 0
+        ? priorities[0]
+        : priorities.reduce((a, b) => Math.max(a, b), -Infinity);
+    let best: Entry | undefined;
+    for (const each of this.#waiting) {
+      if (each.claim.priority === priority && (!best || each.isBefore(best))) best = each;
+    }
     return best;
   }
 

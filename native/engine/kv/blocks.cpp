@@ -35,6 +35,7 @@ void BlockPool::retain(int block) {
 void BlockPool::release(int block) {
   Block& b = blocks_[block];
   if (--b.references > 0) return;
+  ++times_freed_;
   if (b.content)
     b.cached = cached_.insert(cached_.end(), block);
   else

@@ -43,6 +43,8 @@ class BlockPool {
   /// Free blocks that the prefix cache can still serve.
   int cached() const { return static_cast<int>(cached_.size()); }
   std::uint32_t references(int block) const { return blocks_[block].references; }
+  /// How often a block has become free so far.
+  std::uint64_t times_freed() const { return times_freed_; }
 
   /// A block with one reference. The caller has checked that one is free.
   int allocate();
@@ -63,7 +65,8 @@ class BlockPool {
 
   std::vector<Block> blocks_;  // [total]
   std::vector<int> free_;      // without content
-  std::list<int> cached_;      // no references, content known; least recently used first
+  std::uint64_t times_freed_ = 0;
+  std::list<int> cached_;  // no references, content known; least recently used first
   std::unordered_map<PrefixKey, int, PrefixKeyHash> block_of_;
 };
 

@@ -114,6 +114,13 @@ class LaneTree {
   int use_cached_prefix();
   /// Frees all blocks; the computed tokens become pending prefill.
   void release_blocks();
+  /// Calls visit(block) for each reference that its segments have.
+  template <class Visit>
+  void for_each_block(Visit visit) const {
+    for (const SegmentPtr& segment : segments_) {
+      for (int block : segment->blocks()) visit(block);
+    }
+  }
   /// Key of the first block that the pending prefill will compute.
   std::optional<PrefixKey> next_key() const;
   bool will_publish(const PrefixKey& key) const;

@@ -18,6 +18,14 @@ namespace anabranch {
 
 class Scorer;
 
+/// What decides whether a waiting request fits.
+struct Room {
+  std::uint64_t times_freed = 0;  // how often a block has become free
+  size_t running = 0;             // requests
+  int lanes = 0;                  // of those
+  bool operator==(const Room&) const = default;
+};
+
 enum class RequestStatus {
   kWaiting,  // for its first admission, or for readmission after preemption; holds no KV
   kRunning,
@@ -114,6 +122,14 @@ class Request : public std::enable_shared_from_this<Request> {
   std::uint64_t arrival = 0;    // order of submission
   std::uint64_t group = 0;      // arrival of the first request of its group
   std::uint64_t last_step = 0;  // the last step that had rows of this request
+
+  /// While it waits: why it could not start when the scheduler last tried, so that it does not look
+  /// up its prefix again before that can have changed.
+  struct Waiting {
+    std::optional<PrefixKey> awaited;  // a running request computes this block for it
+    std::optional<Room> no_room;       // it did not fit when there was this much room
+    int overtaken = 0;                 // requests behind it that started since, because they fit
+  } waiting;
 
  private:
   std::vector<LaneToken> replayed_lanes() const;

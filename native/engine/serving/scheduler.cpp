@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 #include <cmath>
+#include <unordered_map>
 #include <utility>
 
 #include "dialect/dialect_policy.h"
@@ -180,47 +181,101 @@ void Scheduler::retire(EventBuffer& events) {
   });
 }
 
+Room Scheduler::room() const {
+  Room out{pool_.times_freed() - freed_by_trying_, running_.size(), 0};
+  for (const auto& request : running_) out.lanes += request->tree().live_lanes();
+  return out;
+}
+
 /// Whether there is KV for everything the request must compute and, if others are running, one more
-/// block for each lane: a request that only just fits would be preempted at once.
-bool Scheduler::fits(Request& request) const {
-  if (static_cast<int>(running_.size()) >= options_.max_running) return false;
+/// block for each lane: a request that only just fits would be preempted at once. `freed` blocks
+/// are free as well.
+bool Scheduler::fits(Request& request, const Room& room, int freed) const {
+  if (static_cast<int>(room.running) >= options_.max_running) return false;
   int blocks = request.tree().blocks_needed(INT_MAX);
-  if (!running_.empty()) {
-    blocks += request.tree().live_lanes();
-    for (const auto& other : running_) blocks += other->tree().live_lanes();
+  if (room.running > 0) blocks += request.tree().live_lanes() + room.lanes;
+  return blocks <= pool_.free() + freed;
+}
+
+/// Preempts requests of lower priority, the last in order first, if the request then fits; else
+/// none.
+bool Scheduler::make_room(Request& request) {
+  std::vector<Request*> juniors;
+  for (const auto& other : running_) {
+    if (other->spec().priority < request.spec().priority) juniors.push_back(other.get());
   }
-  return blocks <= pool_.free();
+  std::sort(juniors.begin(), juniors.end(),
+            [](const Request* a, const Request* b) { return goes_before(*b, *a); });
+  Room left = room();
+  std::unordered_map<int, std::uint32_t> references;  // of the juniors so far, by block
+  int freed = 0;
+  for (size_t i = 0; i < juniors.size(); ++i) {
+    const LaneTree& tree = juniors[i]->tree();
+    tree.for_each_block(
+        [&](int block) { freed += ++references[block] == pool_.references(block); });
+    --left.running;
+    left.lanes -= tree.live_lanes();
+    if (!fits(request, left, freed)) continue;
+    for (size_t junior = 0; junior <= i; ++junior) preempt(*juniors[junior]);
+    return true;
+  }
+  return false;
 }
 
-/// Whether a running request is computing the block that this one would compute next. If so,
-/// waiting for it turns that block into a prefix-cache hit.
-bool Scheduler::awaits_prefix(const Request& request) const {
-  const auto key = request.tree().next_key();
-  return key && std::any_of(running_.begin(), running_.end(),
-                            [&](const auto& other) { return other->tree().will_publish(*key); });
+/// Whether a running request is computing this block.
+bool Scheduler::will_publish(const PrefixKey& key) const {
+  return std::any_of(running_.begin(), running_.end(),
+                     [&](const auto& request) { return request->tree().will_publish(key); });
 }
 
+/// Whether nothing has changed since the request could not start.
+bool Scheduler::still_waits(const Request& request) const {
+  const Request::Waiting& waiting = request.waiting;
+  return (waiting.awaited && will_publish(*waiting.awaited)) ||
+         (waiting.no_room && *waiting.no_room == room());
+}
+
+/// Whether the request can start now. If it can, it has taken what the prefix cache has for it, and
+/// `cached` is the number of those tokens.
+bool Scheduler::can_start(Request& request, int& cached) {
+  if (still_waits(request)) return false;
+  cached = request.tree().use_cached_prefix();
+  const auto give_up = [&] {
+    const std::uint64_t before = pool_.times_freed();
+    request.tree().release_blocks();
+    freed_by_trying_ += pool_.times_freed() - before;
+    return false;
+  };
+  // If a running request is computing the block that this one would compute next, waiting for it
+  // turns that block into a prefix-cache hit.
+  request.waiting.awaited = request.tree().next_key();
+  if (request.waiting.awaited && will_publish(*request.waiting.awaited)) return give_up();
+  request.waiting.awaited.reset();
+  if (fits(request, room(), 0) || make_room(request)) return true;
+  give_up();
+  request.waiting.no_room = room();
+  return false;
+}
+
+/// Starts waiting requests in their order. One that does not fit lets those behind it pass that do,
+/// but only so many.
 void Scheduler::admit(EventBuffer& events) {
+  constexpr int kMaxOvertaken = 32;
   for (size_t next = 0; next < waiting_.size();) {
     const std::shared_ptr<Request> request = waiting_[next];
-    const int cached = request->tree().use_cached_prefix();
-    if (awaits_prefix(*request)) {
-      request->tree().release_blocks();
+    int cached = 0;
+    if (!can_start(*request, cached)) {
+      const bool unfit = request->waiting.no_room.has_value();
+      if (unfit && request->waiting.overtaken >= kMaxOvertaken) return;
+      if (static_cast<int>(running_.size()) >= options_.max_running) return;
       ++next;
       continue;
     }
-    while (!fits(*request)) {
-      // Only a request of higher priority may preempt others.
-      const auto last =
-          std::max_element(running_.begin(), running_.end(),
-                           [](const auto& a, const auto& b) { return goes_before(*a, *b); });
-      if (last == running_.end() || (*last)->spec().priority >= request->spec().priority) {
-        request->tree().release_blocks();
-        return;
-      }
-      preempt(**last);
+    for (size_t ahead = 0; ahead < next; ++ahead) {
+      if (waiting_[ahead]->waiting.no_room) ++waiting_[ahead]->waiting.overtaken;
     }
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(next));
+    request->waiting = {};
     if (request->start(cached, events)) {
       const Usage& usage = request->usage();
       counters_.prompt_tokens += static_cast<std::uint64_t>(usage.prompt_tokens);

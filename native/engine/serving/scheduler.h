@@ -92,8 +92,12 @@ class Scheduler {
   void emit_finished(Request& request, EventBuffer& events);
   void expire(EventBuffer& events);
   void retire(EventBuffer& events);
-  bool fits(Request& request) const;
-  bool awaits_prefix(const Request& request) const;
+  Room room() const;
+  bool fits(Request& request, const Room& room, int freed) const;
+  bool make_room(Request& request);
+  bool will_publish(const PrefixKey& key) const;
+  bool still_waits(const Request& request) const;
+  bool can_start(Request& request, int& cached);
   void admit(EventBuffer& events);
   void preempt(Request& request);
   bool free_blocks_for(Request& request, int allowance);
@@ -109,6 +113,7 @@ class Scheduler {
   Grammars grammars_;
   SchedulerOptions options_;
   BlockPool pool_;
+  std::uint64_t freed_by_trying_ = 0;  // how often requests that could not start freed a block
   std::deque<std::shared_ptr<Request>> waiting_;   // in scheduling order
   std::vector<std::shared_ptr<Request>> running_;  // in order of admission
   Batch batch_;
