@@ -6,22 +6,27 @@ import { finish, Serving } from "./answers.ts";
 const promptOf = (seed: number, length: number) =>
   Array.from({ length }, (_, i) => 5 + ((seed * 31 + i * 7 + (i >> 4)) % 200));
 
-/** An engine with room for 640 tokens, and requests that tell in which order they ended. */
-function serve() {
+/** An engine with room for 640 tokens, given requests that arrive together. Who ended, in order. */
+async function serve(
+  requests: readonly [name: string, length: number, tokens: number, priority?: number][],
+) {
   const serving = new Serving({ kvMib: 40 * kvMibOfBlock });
   expect(serving.engine.load().kvTotal).toBe(40);
+  const asked = serving.askGroup(
+    requests.map(([, length, maxTokens, priority = 0], i) => ({
+      ...{ prompt: promptOf(i, length), maxTokens, ignoreEos: true, priority },
+    })),
+  );
   const ended: string[] = [];
-  let seed = 0;
-  const ask = (name: string, length: number, maxTokens: number, priority = 0) => {
-    const prompt = promptOf(++seed, length);
-    const asked = serving.ask({ prompt, maxTokens, ignoreEos: true, priority });
-    const answer = asked.answer.then((done) => {
-      expect(done.reason).toBe(finish.length);
-      ended.push(name);
-    });
-    return { started: asked.seen("started"), answer };
-  };
-  return { serving, ended, ask };
+  await Promise.all(
+    asked.map(async ({ answer }, i) => {
+      expect((await answer).reason).toBe(finish.length);
+      ended.push(requests[i]?.[0] ?? "");
+    }),
+  );
+  expect(serving.engine.load().preemptions).toBe(0);
+  serving.expectAllFree();
+  return ended;
 }
 const kvMibOfBlock = (() => {
   const { kvTotal } = new Serving({ kvMib: 4 }).engine.load();
@@ -30,28 +35,18 @@ const kvMibOfBlock = (() => {
 
 describe("admission", () => {
   it("a prompt that does not fit yet lets smaller ones pass, but only so many", async () => {
-    const { serving, ended, ask } = serve();
-    const first = ask("first", 400, 200);
-    await first.started;
-    const large = ask("large", 350, 5);
-    const small = Array.from({ length: 40 }, (_, i) => ask(`small ${i}`, 10, 5));
-    await Promise.all([first.answer, large.answer, ...small.map(({ answer }) => answer)]);
+    const small = Array.from({ length: 40 }, () => ["small", 10, 5] as [string, number, number]);
+    const ended = await serve([["first", 400, 200], ["large", 350, 5], ...small]);
     const before = ended.slice(0, ended.indexOf("first"));
-    expect(before.length).toBe(32);
-    expect(before).not.toContain("large");
-    expect(serving.engine.load().preemptions).toBe(0);
-    serving.expectAllFree();
+    expect(before).toEqual(Array.from({ length: 32 }, () => "small"));
   });
 
   it("nobody is interrupted for a request that would not fit all the same", async () => {
-    const { serving, ended, ask } = serve();
-    const low = ask("low", 100, 150);
-    const equal = ask("equal", 300, 60, 1);
-    await Promise.all([low.started, equal.started]);
-    const large = ask("large", 400, 5, 1);
-    await Promise.all([low.answer, equal.answer, large.answer]);
+    const ended = await serve([
+      ["low", 60, 250],
+      ["equal", 380, 40, 1],
+      ["large", 250, 5, 1],
+    ]);
     expect(ended).toEqual(["equal", "large", "low"]);
-    expect(serving.engine.load().preemptions).toBe(0);
-    serving.expectAllFree();
   });
 });

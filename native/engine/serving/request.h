@@ -23,7 +23,12 @@ struct Room {
   std::uint64_t times_freed = 0;  // how often a block has become free
   size_t running = 0;             // requests
   int lanes = 0;                  // of those
-  bool operator==(const Room&) const = default;
+  int pending = 0;                // blocks that they are still to take for what they must compute
+
+  /// Whether what did not fit then does not fit now: pending blocks are taken from the free ones.
+  bool is_no_larger_than(const Room& then) const {
+    return times_freed == then.times_freed && running == then.running && lanes == then.lanes;
+  }
 };
 
 enum class RequestStatus {

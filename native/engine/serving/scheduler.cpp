@@ -182,8 +182,11 @@ void Scheduler::retire(EventBuffer& events) {
 }
 
 Room Scheduler::room() const {
-  Room out{pool_.times_freed() - freed_by_trying_, running_.size(), 0};
-  for (const auto& request : running_) out.lanes += request->tree().live_lanes();
+  Room out{pool_.times_freed() - freed_by_trying_, running_.size(), 0, 0};
+  for (const auto& request : running_) {
+    out.lanes += request->tree().live_lanes();
+    out.pending += request->tree().blocks_needed(INT_MAX);
+  }
   return out;
 }
 
@@ -193,7 +196,7 @@ Room Scheduler::room() const {
 bool Scheduler::fits(Request& request, const Room& room, int freed) const {
   if (static_cast<int>(room.running) >= options_.max_running) return false;
   int blocks = request.tree().blocks_needed(INT_MAX);
-  if (room.running > 0) blocks += request.tree().live_lanes() + room.lanes;
+  if (room.running > 0) blocks += request.tree().live_lanes() + room.lanes + room.pending;
   return blocks <= pool_.free() + freed;
 }
 
@@ -215,6 +218,7 @@ bool Scheduler::make_room(Request& request) {
         [&](int block) { freed += ++references[block] == pool_.references(block); });
     --left.running;
     left.lanes -= tree.live_lanes();
+    left.pending -= tree.blocks_needed(INT_MAX);
     if (!fits(request, left, freed)) continue;
     for (size_t junior = 0; junior <= i; ++junior) preempt(*juniors[junior]);
     return true;
@@ -232,7 +236,7 @@ bool Scheduler::will_publish(const PrefixKey& key) const {
 bool Scheduler::still_waits(const Request& request) const {
   const Request::Waiting& waiting = request.waiting;
   return (waiting.awaited && will_publish(*waiting.awaited)) ||
-         (waiting.no_room && *waiting.no_room == room());
+         (waiting.no_room && room().is_no_larger_than(*waiting.no_room));
 }
 
 /// Whether the request can start now. If it can, it has taken what the prefix cache has for it, and
@@ -261,28 +265,35 @@ bool Scheduler::can_start(Request& request, int& cached) {
 /// but only so many.
 void Scheduler::admit(EventBuffer& events) {
   constexpr int kMaxOvertaken = 32;
+  std::vector<Request*> overtaken;  // those before `next` that do not fit
   for (size_t next = 0; next < waiting_.size();) {
     const std::shared_ptr<Request> request = waiting_[next];
     int cached = 0;
     if (!can_start(*request, cached)) {
-      const bool unfit = request->waiting.no_room.has_value();
-      if (unfit && request->waiting.overtaken >= kMaxOvertaken) return;
       if (static_cast<int>(running_.size()) >= options_.max_running) return;
+      if (request->waiting.no_room) overtaken.push_back(request.get());
       ++next;
-      continue;
+    } else {
+      for (Request* ahead : overtaken) ++ahead->waiting.overtaken;
+      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(next));
+      start(*request, cached, events);
     }
-    for (size_t ahead = 0; ahead < next; ++ahead) {
-      if (waiting_[ahead]->waiting.no_room) ++waiting_[ahead]->waiting.overtaken;
+    if (std::any_of(overtaken.begin(), overtaken.end(), [](const Request* ahead) {
+          return ahead->waiting.overtaken >= kMaxOvertaken;
+        })) {
+      return;
     }
-    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(next));
-    request->waiting = {};
-    if (request->start(cached, events)) {
-      const Usage& usage = request->usage();
-      counters_.prompt_tokens += static_cast<std::uint64_t>(usage.prompt_tokens);
-      counters_.cached_tokens += static_cast<std::uint64_t>(usage.cached_tokens);
-    }
-    running_.push_back(request);
   }
+}
+
+void Scheduler::start(Request& request, int cached, EventBuffer& events) {
+  request.waiting = {};
+  if (request.start(cached, events)) {
+    const Usage& usage = request.usage();
+    counters_.prompt_tokens += static_cast<std::uint64_t>(usage.prompt_tokens);
+    counters_.cached_tokens += static_cast<std::uint64_t>(usage.cached_tokens);
+  }
+  running_.push_back(request.shared_from_this());
 }
 
 void Scheduler::preempt(Request& request) {

@@ -99,6 +99,7 @@ class Scheduler {
   bool still_waits(const Request& request) const;
   bool can_start(Request& request, int& cached);
   void admit(EventBuffer& events);
+  void start(Request& request, int cached, EventBuffer& events);
   void preempt(Request& request);
   bool free_blocks_for(Request& request, int allowance);
   int add_to_batch(Request& request, int allowance);
