@@ -90,9 +90,9 @@ describe.each(formats)("a model that calls as %s does", (model) => {
     }
   });
 
-  it("calls the tool that is named", async () => {
+  it("calls the tool that is named, once", async () => {
     const tool_choice = { type: "function", function: { name: "clock" } } as const;
-    const [choice] = (await ask(model, { tool_choice, parallel_tool_calls: false })).choices;
+    const [choice] = (await ask(model, { tool_choice })).choices;
     expect(callsOf(choice?.message ?? expect.fail()).map(({ name }) => name)).toEqual(["clock"]);
   });
 

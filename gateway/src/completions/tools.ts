@@ -83,7 +83,7 @@ export function toolInput(fields: Fields, settings: Settings, declares: boolean)
     tools: offered.map((each) => ({ definition: JSON.stringify(definitionOf(each)) })),
     toolChoice: name !== "" || choice === "required" ? ToolChoice.REQUIRED : ToolChoice.UNSPECIFIED,
     toolName: name,
-    oneToolCall: fields.parallel_tool_calls === false,
+    oneToolCall: fields.parallel_tool_calls === false || name !== "",
   };
 }
 

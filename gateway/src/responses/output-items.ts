@@ -1,6 +1,9 @@
 // The output of a response: an item for what the model thinks, one for what it says, and one for each call.
 import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { AnswerBit, ReadAnswer, ReadCall } from "../completions/answer-reader.ts";
+import type { chatLogprobs } from "../completions/logprobs.ts";
+
+type ShownLogprob = ReturnType<typeof chatLogprobs>["content"][number];
 
 /** Names of items follow from the response's. */
 const idOf = (kind: string, response: string) => `${kind}_${response.slice("resp_".length)}`;
@@ -10,7 +13,14 @@ const thinkingItem = (response: string, text: string) => ({
   content: text === "" ? [] : [{ type: "reasoning_text", text }],
 });
 
-const textPart = (text: string, logprobs: readonly object[]) => ({
+/** Events of texts have no `bytes`; the item that follows them has. */
+const withoutBytes = (logprobs: readonly ShownLogprob[]) =>
+  logprobs.map(({ token, logprob, top_logprobs: top }) => ({
+    ...{ token, logprob },
+    top_logprobs: top.map((each) => ({ token: each.token, logprob: each.logprob })),
+  }));
+
+const textPart = (text: string, logprobs: readonly ShownLogprob[]) => ({
   ...{ type: "output_text", text, annotations: [], logprobs },
 });
 
@@ -30,7 +40,7 @@ export function outputOf(
   { thinking, content, calls }: ReadAnswer,
   response: string,
   reason: FinishReason,
-  logprobs: readonly object[],
+  logprobs: readonly ShownLogprob[],
 ): object[] {
   const said = content !== "" || calls.length === 0;
   return [
@@ -50,14 +60,14 @@ export class OutputEvents {
   #items = 0;
   /** What was said so far. */
   readonly #read: ReadAnswer = { thinking: "", content: "", calls: [] };
-  readonly #logprobs: object[] = [];
+  readonly #logprobs: ShownLogprob[] = [];
   #open: "thinking" | "text" | "call" | null = null;
 
   constructor(response: string) {
     this.#response = response;
   }
 
-  add(bit: AnswerBit, logprobs: readonly object[]): object[] {
+  add(bit: AnswerBit, logprobs: readonly ShownLogprob[]): object[] {
     if ("content" in bit) {
       this.#logprobs.push(...logprobs);
       return bit.content === "" ? [] : this.text(bit.content, logprobs);
@@ -82,7 +92,7 @@ export class OutputEvents {
     ];
   }
 
-  text(text: string, logprobs: readonly object[]): object[] {
+  text(text: string, logprobs: readonly ShownLogprob[]): object[] {
     const out: object[] = [];
     if (this.#open !== "text") {
       out.push(...this.#close("completed"));
@@ -94,7 +104,7 @@ export class OutputEvents {
     }
     this.#read.content += text;
     const delta = { type: "response.output_text.delta", ...this.#part("msg"), delta: text };
-    return [...out, { ...delta, logprobs }];
+    return [...out, { ...delta, logprobs: withoutBytes(logprobs) }];
   }
 
   /** The answer has ended. One that says nothing has an empty text. */
@@ -130,17 +140,17 @@ export class OutputEvents {
       const logprobs = [...this.#logprobs];
       const part = textPart(content, logprobs);
       return [
-        { type: "response.output_text.done", ...this.#part("msg"), text: content, logprobs },
+        {
+          ...{ type: "response.output_text.done", ...this.#part("msg"), text: content },
+          logprobs: withoutBytes(logprobs),
+        },
         { type: "response.content_part.done", ...this.#part("msg"), part },
         this.#done(textItem(this.#response, status, [part])),
       ];
     }
     if (open !== "call" || !call) return [];
     const done = { type: "response.function_call_arguments.done", ...this.#place(`fc_${call.id}`) };
-    return [
-      { ...done, name: call.name, arguments: call.arguments },
-      this.#done(callItem(call, status)),
-    ];
+    return [{ ...done, arguments: call.arguments }, this.#done(callItem(call, status))];
   }
 
   #place(item: string) {

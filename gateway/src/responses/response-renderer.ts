@@ -31,9 +31,9 @@ function usageOf(counts: Counts) {
   const { prompt_tokens, completion_tokens, total_tokens, anabranch } = usageBlock(counts);
   return {
     input_tokens: prompt_tokens,
-    input_tokens_details: { cached_tokens: counts.cachedTokens },
+    // What is written to the cache costs nothing more, and what a model thinks is not counted apart.
+    input_tokens_details: { cached_tokens: counts.cachedTokens, cache_write_tokens: 0 },
     output_tokens: completion_tokens,
-    // They are not counted apart.
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens,
     anabranch,
@@ -44,6 +44,7 @@ function usageOf(counts: Counts) {
 function headOf({ id, model, createdAt }: AnswerHead, fields: ResponseBody) {
   return {
     ...{ id, object: "response", created_at: createdAt, model, error: null },
+    access_programs: null,
     background: false,
     instructions: fields.instructions ?? null,
     max_output_tokens: fields.max_output_tokens ?? null,
