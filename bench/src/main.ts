@@ -14,6 +14,10 @@ const subjects: Record<string, Entry> = {
     about: "many questions about one text, in one request and in separate ones",
     load: () => import("./declared.ts"),
   },
+  forms: {
+    about: "whether answers hold to real JSON schemas, and what that costs a step",
+    load: () => import("./forms.ts"),
+  },
   gateway: {
     about: "what a gateway costs its clients, ours and others",
     load: () => import("./gateway.ts"),

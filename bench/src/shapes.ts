@@ -39,6 +39,18 @@ const demo = {
   vocab_size: 2048,
 };
 
+const tiny = {
+  ...common,
+  model_type: "qwen2" as const,
+  hidden_size: 128,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 32,
+  intermediate_size: 256,
+  vocab_size: 1024,
+};
+
 /** By name, as in each model's own config.json. */
 export const shapes: Readonly<Record<string, Shape>> = {
   "qwen2.5-0.5b": {
@@ -90,17 +102,9 @@ export const shapes: Readonly<Record<string, Shape>> = {
   demo,
   "demo-narrow": { ...demo, intermediate_size: 768 },
   /** For a quick trial of a command. */
-  tiny: {
-    ...common,
-    model_type: "qwen2",
-    hidden_size: 128,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 32,
-    intermediate_size: 256,
-    vocab_size: 1024,
-  },
+  tiny,
+  /** With the vocabulary of models/small. */
+  "tiny-2048": { ...tiny, vocab_size: 2048 },
 };
 
 export const shapeNames = Object.keys(shapes);

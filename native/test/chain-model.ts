@@ -50,10 +50,31 @@ export class Chain {
   }
 }
 
-/** A Llama whose layer adds nothing: the head reads the embedding of the last token. */
+/** The head reads the embedding of the last token. */
 function writeModel(folder: string, next: readonly number[]): void {
-  const vocabulary = next.length;
-  const hidden = vocabulary;
+  const hidden = next.length;
+  const embedding = new Float32Array(hidden * hidden);
+  const head = new Float32Array(hidden * hidden);
+  for (const [id, follows] of next.entries()) {
+    embedding[id * hidden + id] = 1;
+    // The norm scales the embedding to sqrt(hidden).
+    head[follows * hidden + id] = certainty / Math.sqrt(hidden);
+  }
+  writeLookup(folder, { embedding, head, hidden, eos: endToken });
+}
+
+export interface Lookup {
+  /** One row of `hidden` values for each token, both. */
+  embedding: Float32Array;
+  head: Float32Array;
+  hidden: number;
+  /** The token that ends an answer. */
+  eos: number;
+}
+
+/** A Llama whose layer adds nothing: logits are the head's products with the last token's embedding, normed. */
+export function writeLookup(folder: string, { embedding, head, hidden, eos }: Lookup): void {
+  const vocabulary = embedding.length / hidden;
   const zeros = (...shape: number[]) => ({
     shape,
     data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
@@ -63,17 +84,10 @@ function writeModel(folder: string, next: readonly number[]): void {
     out.data.fill(value);
     return out;
   };
-  const embedding = zeros(vocabulary, hidden);
-  const head = zeros(vocabulary, hidden);
-  for (const [id, follows] of next.entries()) {
-    embedding.data[id * hidden + id] = 1;
-    // The norm scales the embedding to sqrt(hidden).
-    head.data[follows * hidden + id] = certainty / Math.sqrt(hidden);
-  }
   const layer = "model.layers.0";
   const tensors: Record<string, { shape: number[]; data: Float32Array }> = {
-    "model.embed_tokens.weight": embedding,
-    "lm_head.weight": head,
+    "model.embed_tokens.weight": { shape: [vocabulary, hidden], data: embedding },
+    "lm_head.weight": { shape: [vocabulary, hidden], data: head },
     "model.norm.weight": filled(1, hidden),
     [`${layer}.input_layernorm.weight`]: filled(1, hidden),
     [`${layer}.post_attention_layernorm.weight`]: filled(1, hidden),
@@ -100,7 +114,7 @@ function writeModel(folder: string, next: readonly number[]): void {
     ...{ model_type: "llama", architectures: ["LlamaForCausalLM"], vocab_size: vocabulary },
     ...{ hidden_size: hidden, intermediate_size: 4, num_hidden_layers: 1, head_dim: 4 },
     ...{ num_attention_heads: 1, num_key_value_heads: 1, rms_norm_eps: 1e-6, rope_theta: 10_000 },
-    ...{ max_position_embeddings: 4096, tie_word_embeddings: false, eos_token_id: endToken },
+    ...{ max_position_embeddings: 4096, tie_word_embeddings: false, eos_token_id: eos },
     ...{ hidden_act: "silu" },
   };
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
