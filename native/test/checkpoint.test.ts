@@ -256,6 +256,24 @@ describe("what a config may leave out or spell in several ways", () => {
     });
     expect(() => open(folder)).not.toThrow();
   });
+
+  it("a context that YaRN extends, named or not", async () => {
+    const named = tiny.replace("llama-default", "qwen2-yarn");
+    const given = JSON.parse(readFileSync(join(named, "config.json"), "utf8")) as Json;
+    const change = { ...given, max_position_embeddings: 32 };
+    const edited = folderLike(named, { "config.json": JSON.stringify(change) });
+    const tokens = Array.from({ length: 120 }, (_, i) => (i * 7) % 190);
+    const scored = async (model: string) => {
+      const engine = openEngine({ model, device: "cpu", threads: 1, kvMib: 1 }, () => {});
+      const { context } = engine.info();
+      const { runs } = await engine.score([{ serial: tokens }], "sum");
+      engine.close();
+      return { context, runs };
+    };
+    const wanted = await scored(named);
+    expect(wanted.context).toBe(128);
+    expect(await scored(edited)).toEqual(wanted);
+  });
 });
 
 describe("the digest", () => {

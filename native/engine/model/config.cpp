@@ -30,9 +30,32 @@ Family family_of(const Json& config) {
 
 // ---- RoPE --------------------------------------------------------------------------------------
 
-/// The context of the model, which may be longer than the one that is served.
+std::optional<Json> rope_spec(const Json& file) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (file.has(key)) return file.at(key);
+  }
+  return std::nullopt;
+}
+
+std::string rope_kind(const Json& spec) {
+  return spec.string_or("rope_type", spec.string_or("type", "default"));
+}
+
+/// The context that the file names, which may be longer than the one that is served.
 int context_of(const Json& file) {
   return static_cast<int>(file.at("max_position_embeddings").integer(1, kMaxSize));
+}
+
+/// YaRN reaches `factor` times the original context, whether or not the file names the product as
+/// its context: configs that were edited to turn YaRN on keep the original one.
+int reach_of(const Json& file, Family family) {
+  const int context = context_of(file);
+  const std::optional<Json> spec = rope_spec(file);
+  if (family == Family::kPhi3 || !spec || rope_kind(*spec) != "yarn") return context;
+  const double reach =
+      spec->real_or("factor", 1) * static_cast<double>(spec->integer_or(
+                                       "original_max_position_embeddings", context, 1, kMaxSize));
+  return static_cast<int>(std::clamp<double>(reach, context, kMaxSize));
 }
 
 double positive(const Json& spec, const char* key) {
@@ -105,7 +128,7 @@ Rope rope_of(const Json& file, const std::optional<Json>& spec, double theta,
   if (theta <= 1) file.fail("has an impossible rope_theta");
   Rope rope = default_rope(theta, config.rotary_dim, config.head_dim);
   if (!spec) return rope;
-  std::string kind = spec->string_or("rope_type", spec->string_or("type", "default"));
+  std::string kind = rope_kind(*spec);
   if (config.family == Family::kPhi3 && (kind == "su" || kind == "yarn")) kind = "longrope";
   if (kind == "linear") {
     scale_linear(rope, positive(*spec, "factor"));
@@ -119,13 +142,6 @@ Rope rope_of(const Json& file, const std::optional<Json>& spec, double theta,
     spec->fail("has RoPE kind \"" + kind + "\"; known are default, linear, llama3, yarn, longrope");
   }
   return rope;
-}
-
-std::optional<Json> rope_spec(const Json& file) {
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (file.has(key)) return file.at(key);
-  }
-  return std::nullopt;
 }
 
 int rotary_dim_of(const Json& file, const ModelConfig& config) {
@@ -399,7 +415,7 @@ ModelConfig read_config(const std::string& path, int max_context) {
   if (config.head_dim > 1024) json.fail("gives a head_dim above 1024");
   config.intermediate = size("intermediate_size");
   config.vocabulary = size("vocab_size");
-  config.context = context_of(json);
+  config.context = reach_of(json, config.family);
   if (max_context > 0) config.context = std::min(config.context, max_context);
   const bool larger_epsilon = config.family == Family::kPhi3 || config.family == Family::kOlmo2;
   const double default_epsilon = larger_epsilon ? 1e-5 : 1e-6;
