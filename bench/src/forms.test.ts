@@ -20,15 +20,17 @@ describe("schemas of files", () => {
       openapi: "3.0.0",
       components: { schemas: { Node: node, Text: text, Other: text } },
     };
-    expect(schemasOf("a", document)).toEqual([
+    const read = (name: string, value: unknown) =>
+      schemasOf(name, value).map((each) => ({ name: each.name, schema: each.read() }));
+    expect(read("a", document)).toEqual([
       { name: "a Node", schema: { ...node, components: { schemas: { Node: node, Text: text } } } },
       ...["Text", "Other"].map((name) => ({ name: `a ${name}`, schema: text })),
     ]);
-    expect(schemasOf("b", { properties: { a: text } })).toEqual([
+    expect(read("b", { properties: { a: text } })).toEqual([
       { name: "b", schema: { properties: { a: text } } },
     ]);
     for (const other of [{ name: "package" }, [text], null, undefined, { type: "module" }]) {
-      expect(schemasOf("c", other)).toEqual([]);
+      expect(read("c", other)).toEqual([]);
     }
   });
 

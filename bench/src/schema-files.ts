@@ -7,8 +7,8 @@ type Json = Record<string, unknown>;
 export interface NamedSchema {
   /** The file, and the schema's name in it. */
   name: string;
-  /** References go to places in itself. */
-  schema: Json;
+  /** The schema, whose references go to places in itself. */
+  read(): Json;
 }
 
 const isJson = (value: unknown): value is Json =>
@@ -36,16 +36,11 @@ export function schemasOf(name: string, value: unknown): NamedSchema[] {
   if ("openapi" in value && isJson(value.components) && isJson(value.components.schemas)) {
     const { schemas } = value.components;
     return Object.entries(schemas).flatMap(([key, schema]) =>
-      isJson(schema) ? [{ name: `${name} ${key}`, schema: closed(schema, schemas) }] : [],
+      isJson(schema) ? [{ name: `${name} ${key}`, read: () => closed(schema, schemas) }] : [],
     );
   }
-  const isSchema = ["type", "properties", "$ref", "anyOf", "oneOf", "allOf"].some((keyword) =>
-    keyword === "type"
-      ? typeof value.type === "string"
-      : isJson(value[keyword]) || Array.isArray(value[keyword]),
-  );
   const declared = typeof value.$schema === "string" && value.$schema.includes("json-schema.org");
-  return isSchema && (declared || "properties" in value) ? [{ name, schema: value }] : [];
+  return declared || isJson(value.properties) ? [{ name, read: () => value }] : [];
 }
 
 const prefix = "#/components/schemas/";
