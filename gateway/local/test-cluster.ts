@@ -17,13 +17,21 @@ export interface PoolRow {
   kv: { free: number; total: number };
 }
 
+/** As the admin API takes them. */
+export interface KeyLimits {
+  rpm?: number;
+  tpm?: number;
+  max_concurrent?: number;
+  tokens_per_month?: number;
+}
+
 export interface TestCluster {
   url: string;
   /** The operator's credential. */
   adminToken: string;
   /** A worker with the demo model on one thread; `options` go to it as they are. */
   addWorker(id: string, options?: readonly string[]): Promise<ChildProcess>;
-  key(tenant: string, limits?: { rpm?: number; tpm?: number }): Promise<string>;
+  key(tenant: string, limits?: KeyLimits): Promise<string>;
   pool(): Promise<PoolRow[]>;
   /** How many answers have ended on each healthy worker, by its id. */
   answered(): Promise<Record<string, number>>;
@@ -43,9 +51,10 @@ export interface Totals {
   incomplete: { requests: number; completion_tokens: number };
 }
 
-export async function openTestCluster(): Promise<TestCluster> {
+/** `isolates`: how many serve, each with what it knows by itself. */
+export async function openTestCluster(isolates = 1): Promise<TestCluster> {
   const state = mkdtempSync(join(tmpdir(), "anabranch-e2e-"));
-  const gateway: LocalGateway = await serve({ port: 0, state, accessLog: false });
+  const gateway: LocalGateway = await serve({ port: 0, state, accessLog: false, isolates });
   const workers: ChildProcess[] = [];
   // Miniflare ends the process on a signal, before anyone can close the cluster.
   const abandon = () => {
