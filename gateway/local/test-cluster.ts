@@ -37,7 +37,11 @@ export interface TestCluster {
   answered(): Promise<Record<string, number>>;
   /** The healthy workers that run a request, by their own metrics: the pool hears of it later. */
   busy(): Promise<string[]>;
+  /** Requests in all healthy workers, running or queued. */
+  inEngines(): Promise<number>;
   usage(key: string): Promise<Totals>;
+  /** GET of the admin API; `path` is what follows /admin/v1. */
+  admin<T>(path: string): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -117,6 +121,12 @@ export async function openTestCluster(isolates = 1): Promise<TestCluster> {
       const running = Object.entries(await metric("anabranch_requests_running"));
       return running.filter(([, count]) => count > 0).map(([id]) => id);
     },
+    async inEngines() {
+      const names = ["anabranch_requests_running", "anabranch_requests_queued"];
+      const counts = (await Promise.all(names.map(metric))).flatMap(Object.values<number>);
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
+    admin: (path) => call(`/admin/v1${path}`, admin),
     async usage(key) {
       return (await call<{ totals: Totals }>("/v1/usage?by=hour", key)).totals;
     },

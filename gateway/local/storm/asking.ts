@@ -47,9 +47,9 @@ export async function ask(
   { url, key }: Client,
   content: string,
   fields: object,
-  init: { signal?: AbortSignal; idempotencyKey?: string } = {},
+  init: { signal?: AbortSignal; idempotencyKey?: string; onHead?: () => void } = {},
 ): Promise<Asked> {
-  const { signal, idempotencyKey } = init;
+  const { signal, idempotencyKey, onHead } = init;
   const body = JSON.stringify({
     ...{ model, messages: [{ role: "user", content }] },
     ...{ logit_bias: endless, ...fields },
@@ -62,6 +62,7 @@ export async function ask(
       ...(idempotencyKey && { "idempotency-key": idempotencyKey }),
     },
   });
+  onHead?.();
   const text = await response.text();
   const { status, headers } = response;
   const isStream = headers.get("content-type")?.startsWith("text/event-stream");
