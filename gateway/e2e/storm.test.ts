@@ -1,5 +1,6 @@
 // The storms of `npm run bench -- storm`, at sizes of a test.
 import { expect, it } from "vitest";
+import { amongDeaths } from "../local/storm/deaths.ts";
 import { equalRequests } from "../local/storm/equal.ts";
 import { afterAborts, underLimits } from "../local/storm/limits.ts";
 
@@ -29,3 +30,10 @@ it("what clients that left have used is counted exactly, and nothing stays reser
   expect(figures.usage_requests).toBeLessThanOrEqual(requests);
   expect(figures.aborted).toBeGreaterThan(0);
 }, 120_000);
+
+it("no answer is lost, changed or counted twice when leaders, engines, workers and gateways die", async () => {
+  expect(await amongDeaths(48, 4)).toMatchObject({
+    ...{ lost: 0, different: 0, counted_twice: 0, uncounted: 0 },
+    kills: { leader: 1, engine: 1, worker: 1, gateway: 1 },
+  });
+}, 180_000);

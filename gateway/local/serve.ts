@@ -83,7 +83,8 @@ export async function serve({
   const isolate = (index: number) => ({
     ...rest,
     name: isolateName(index),
-    durableObjects: index === 0 ? (durableObjects as object) : sharedObjects(durableObjects as object),
+    durableObjects:
+      index === 0 ? (durableObjects as object) : sharedObjects(durableObjects as object),
     modules: [{ type: "ESModule" as const, path: "main.js", contents: script }],
     bindings: {
       ...(bindings as Record<string, string>),

@@ -8,9 +8,7 @@ const generation = JSON.parse(
   readFileSync(join(root, "models/small/generation_config.json"), "utf8"),
 ) as { eos_token_id: number | number[] };
 /** With this bias no answer ends by itself: every answer has as many tokens as it may. */
-export const endless = Object.fromEntries(
-  [generation.eos_token_id].flat().map((id) => [id, -100]),
-);
+export const endless = Object.fromEntries([generation.eos_token_id].flat().map((id) => [id, -100]));
 
 export interface Asked {
   status: number;

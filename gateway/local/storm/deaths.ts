@@ -1,16 +1,8 @@
-// Requests whose leader, engine, worker and gateway are killed while they run. Clients send a request again, with its
-// Idempotency-Key, until they have the whole answer: as SDKs do when a connection breaks.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
+// Requests whose leader, engine, worker and gateway are killed while they run. Clients ask again until they have a whole
+// answer, as SDKs do when a connection breaks; those whose answers are random do so with an Idempotency-Key.
 import { setTimeout as sleep } from "node:timers/promises";
-import { childProcesses } from "@anabranch/shared/child-processes.ts";
-import { root } from "../bundle.ts";
-import { secrets } from "../secrets.ts";
-import { type Asked, ask, model, ours } from "./asking.ts";
+import { type Asked, ask, ours } from "./asking.ts";
+import { MortalCluster } from "./mortal-cluster.ts";
 
 const victims = ["leader", "engine", "worker", "gateway"] as const;
 type Victim = (typeof victims)[number];
@@ -24,120 +16,166 @@ export interface DeathFigures {
   lost: number;
   /** Answers whose text is not that of the same request when nobody dies. */
   different: number;
-  /** Requests that the usage has as decoded and delivered more than once. */
+  /** Decoded and delivered answers in the usage, beyond one for each that had to be decoded. */
   counted_twice: number;
-  /** Requests that the usage does not have as delivered. */
+  /** Requests with an Idempotency-Key that the usage does not have as delivered. */
   uncounted: number;
   seconds: number;
 }
 
-const state = () => mkdtempSync(join(tmpdir(), "anabranch-storm-"));
+/** Equal requests that share one answer, and how many random ones there are. */
+const groupSize = 4;
+const seeds = 8;
+const concurrency = 16;
+const maxTries = 100;
+const pauseMs = 200;
 
-/** A gateway and two workers, each a process that may be killed; the next one takes its place. */
-class Mortals {
-  readonly #state = state();
-  readonly #secrets = secrets(join(this.#state, "secrets.json"));
-  readonly #children = new Set<ChildProcess>();
-  readonly workers = new Map<string, ChildProcess>();
-  #gateway: ChildProcess | null = null;
-  #url = "";
+interface Wanted {
+  tenant: "equal" | "random";
+  content: string;
+  fields: object;
+  idempotencyKey?: string;
+  /** Its client leaves when the first of its kind dies. */
+  isLeader: boolean;
+}
 
-  get url(): string {
-    return this.#url;
-  }
-
-  async open(): Promise<void> {
-    await this.#startGateway("0");
-    for (const id of ["first", "second"]) this.#startWorker(id);
-    await this.#served(2);
-  }
-
-  async killGateway(): Promise<void> {
-    const { port } = new URL(this.#url);
-    await this.#kill(this.#gateway);
-    await this.#startGateway(port);
-    await this.#served(1);
-  }
-
-  async killWorker(id: string): Promise<void> {
-    await this.#kill(this.workers.get(id) ?? null);
-    this.#startWorker(id);
-    await this.#served(2);
-  }
-
-  /** Its worker starts another one. */
-  async killEngine(id: string): Promise<void> {
-    const [engine] = childProcesses(this.workers.get(id)?.pid ?? 0);
-    if (engine !== undefined) process.kill(engine, "SIGKILL");
-    await this.#served(1);
-  }
-
-  async key(tenant: string): Promise<string> {
-    const body = JSON.stringify({ tenant, tokens_per_month: 1e9 });
-    return (await this.#admin<{ key: string }>("/keys", { method: "POST", body })).key;
-  }
-
-  /** Rows of the tenant's usage, by cache and status. */
-  async usage(tenant: string): Promise<{ status: number; cache: string; requests: number }[]> {
-    const path = `/usage?tenant=${tenant}&by=status,cache`;
-    return (await this.#admin<{ rows: { status: number; cache: string; requests: number }[] }>(path))
-      .rows;
-  }
-
-  close(): void {
-    for (const child of this.#children) child.kill("SIGKILL");
-    rmSync(this.#state, { recursive: true, force: true, maxRetries: 10 });
-  }
-
-  async #admin<T>(path: string, init: RequestInit = {}): Promise<T> {
-    const headers = { authorization: `Bearer ${this.#secrets.ANABRANCH_ADMIN_TOKEN}` };
-    const response = await fetch(`${this.#url}/admin/v1${path}`, { ...init, headers });
-    return (await response.json()) as T;
-  }
-
-  async #served(count: number): Promise<void> {
-    for (;;) {
-      const { workers } = await this.#admin<{ workers: { healthy: boolean }[] }>("/pool");
-      if (workers.filter(({ healthy }) => healthy).length >= count) return;
-      await sleep(50);
+/** Half of them equal ones in groups, the others random ones with keys of their own. */
+function wantedOf(requests: number): Wanted[] {
+  return Array.from({ length: requests }, (_, at): Wanted => {
+    const random = Math.floor(at / groupSize) % 2 === 1;
+    const fields = {
+      max_tokens: 300,
+      ...ours({ mode: "serial" }),
+      ...(at % 2 && { stream: true }),
+    };
+    if (random) {
+      const seed = at % seeds;
+      return {
+        ...{ tenant: "random", content: `Describe Mars, ${seed}.`, isLeader: false },
+        ...{ fields: { ...fields, temperature: 1, seed }, idempotencyKey: `storm-${at}` },
+      };
     }
+    const group = Math.floor(at / groupSize);
+    return {
+      ...{
+        tenant: "equal",
+        content: `Describe Mercury, ${group}.`,
+        isLeader: at % groupSize === 0,
+      },
+      ...{ fields: { ...fields, temperature: 0 } },
+    };
+  });
+}
+
+const nameOf = ({ content }: Wanted) => content;
+
+class Storm {
+  readonly #cluster: MortalCluster;
+  readonly #keys: Record<Wanted["tenant"], string>;
+  /** The clients that lead an answer now. */
+  readonly #leaders = new Set<AbortController>();
+  readonly kills: Record<Victim, number> = { leader: 0, engine: 0, worker: 0, gateway: 0 };
+  retries = 0;
+
+  constructor(cluster: MortalCluster, keys: Record<Wanted["tenant"], string>) {
+    this.#cluster = cluster;
+    this.#keys = keys;
   }
 
-  #start(file: string, args: readonly string[], env: Record<string, string>): ChildProcess {
-    const child = spawn(process.execPath, [join(root, file), ...args], {
-      cwd: root,
-      stdio: ["ignore", "pipe", "ignore"],
-      env: { ...process.env, ANABRANCH_ACCESS_LOG: "off", ...env },
-    });
-    this.#children.add(child);
-    child.on("exit", () => this.#children.delete(child));
-    return child;
-  }
-
-  async #startGateway(port: string): Promise<void> {
-    const args = ["--state", this.#state, "--port", port];
-    const child = this.#start("gateway/local/main.ts", args, {});
-    this.#gateway = child;
-    if (!child.stdout) throw new Error("the gateway has no stdout");
-    for await (const line of createInterface({ input: child.stdout })) {
-      child.stdout.resume();
-      this.#url = (JSON.parse(line) as { gateway: string }).gateway;
-      return;
+  /** Null: it never got one. */
+  async answer(wanted: Wanted): Promise<Asked | null> {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const leaving = new AbortController();
+      if (wanted.isLeader) this.#leaders.add(leaving);
+      try {
+        const { idempotencyKey } = wanted;
+        const client = { url: this.#cluster.url, key: this.#keys[wanted.tenant] };
+        const answer = await ask(client, wanted.content, wanted.fields, {
+          ...{ signal: leaving.signal, ...(idempotencyKey && { idempotencyKey }) },
+        });
+        if (answer.whole) return answer;
+      } catch {
+        // The connection broke.
+      } finally {
+        this.#leaders.delete(leaving);
+      }
+      this.retries++;
+      await sleep(pauseMs);
     }
-    throw new Error("the gateway did not start");
+    return null;
   }
 
-  #startWorker(id: string): void {
-    const args = ["--gateway", this.#url, "--id", id, "--model", "models/small", "--threads", "1"];
-    const { ANABRANCH_POOL_TOKEN } = this.#secrets;
-    const child = this.#start("gpu-worker/src/main.ts", args, { ANABRANCH_POOL_TOKEN });
-    child.stdout?.resume();
-    this.workers.set(id, child);
+  async kill(victim: Victim): Promise<void> {
+    this.kills[victim]++;
+    const worker = this.kills[victim] % 2 === 0 ? "first" : "second";
+    if (victim === "engine") await this.#cluster.killEngine(worker);
+    if (victim === "worker") await this.#cluster.killWorker(worker);
+    if (victim === "gateway") await this.#cluster.killGateway();
+    if (victim === "leader") for (const leader of this.#leaders) leader.abort();
   }
+}
 
-  async #kill(child: ChildProcess | null): Promise<void> {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
+/** `kills` deaths, spread over the answers as they come. */
+export async function amongDeaths(requests: number, kills: number): Promise<DeathFigures> {
+  const cluster = new MortalCluster();
+  try {
+    await cluster.open();
+    const all = wantedOf(requests);
+    const calm = new Map<string, string | undefined>();
+    const quiet = await cluster.key("quiet");
+    for (const wanted of all) {
+      if (calm.has(nameOf(wanted))) continue;
+      const { content, fields } = wanted;
+      const answer = await ask({ url: cluster.url, key: quiet }, content, fields);
+      calm.set(nameOf(wanted), answer.whole ? answer.text : undefined);
+    }
+    const keys = { equal: await cluster.key("equal"), random: await cluster.key("random") };
+    const storm = new Storm(cluster, keys);
+    const began = performance.now();
+    const answers: (Asked | null)[] = [];
+    let next = 0;
+    let killed = 0;
+    let killing = Promise.resolve();
+    const client = async () => {
+      for (let wanted = all[next++]; wanted; wanted = all[next++]) {
+        const at = next - 1;
+        answers[at] = await storm.answer(wanted);
+        const due = Math.floor((next * (kills + 1)) / requests);
+        while (killed < Math.min(due, kills)) {
+          const victim = victims[killed++ % victims.length] ?? "gateway";
+          // One after another, each among requests that run.
+          const before = killing;
+          killing = before.then(() => storm.kill(victim));
+          await before;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: concurrency }, client));
+    await killing;
+    const seconds = (performance.now() - began) / 1_000;
+    return {
+      ...{ requests, kills: storm.kills, retries: storm.retries, seconds },
+      lost: answers.filter((answer) => answer === null).length,
+      different: all.filter((wanted, at) => answers[at]?.text !== calm.get(nameOf(wanted))).length,
+      ...(await countsOf(cluster, all)),
+    };
+  } finally {
+    cluster.close();
   }
+}
+
+async function countsOf(cluster: MortalCluster, all: readonly Wanted[]) {
+  let countedTwice = 0;
+  let uncounted = 0;
+  for (const tenant of ["equal", "random"] as const) {
+    const mine = all.filter((wanted) => wanted.tenant === tenant);
+    const decoded = new Set(mine.map((wanted) => wanted.idempotencyKey ?? wanted.content)).size;
+    const rows = (await cluster.usage(tenant)).filter(({ status }) => status === 200);
+    const sum = (some: typeof rows) => some.reduce((all, { requests }) => all + requests, 0);
+    const generations = sum(rows.filter(({ cache }) => cache !== "hit"));
+    countedTwice += Math.max(0, generations - decoded);
+    const keyed = mine.filter(({ idempotencyKey }) => idempotencyKey !== undefined).length;
+    uncounted += Math.max(0, keyed - sum(rows));
+  }
+  return { counted_twice: countedTwice, uncounted };
 }

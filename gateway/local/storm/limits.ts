@@ -5,7 +5,11 @@ import { type KeyLimits, openTestCluster, type TestCluster } from "../test-clust
 import { type Asked, ask, ours } from "./asking.ts";
 
 const maxTokens = 40;
-const fields = { temperature: 1, max_tokens: maxTokens, ...ours({ mode: "serial", cache: "bypass" }) };
+const fields = {
+  temperature: 1,
+  max_tokens: maxTokens,
+  ...ours({ mode: "serial", cache: "bypass" }),
+};
 
 export interface LimitFigures {
   /** The field of the key that is tried. */
@@ -68,9 +72,12 @@ export async function underLimits(
       const whole = answers.filter((answer) => answer.whole);
       const refused = answers.filter(({ status }) => status === 429).length;
       const tokens = whole.reduce((sum, answer) => sum + answer.tokens, 0);
-      const used = { rpm: whole.length, tpm: tokens, tokens_per_month: tokens, max_concurrent: atOnce }[
-        name
-      ];
+      const used = {
+        rpm: whole.length,
+        tpm: tokens,
+        tokens_per_month: tokens,
+        max_concurrent: atOnce,
+      }[name];
       all.push({
         ...{ limit: name, most, requests, answered: whole.length, refused, used },
         failed: requests - whole.length - refused,
