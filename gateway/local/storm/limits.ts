@@ -4,10 +4,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type KeyLimits, openTestCluster, type TestCluster } from "../test-cluster.ts";
 import { type Asked, ask, ours } from "./asking.ts";
 
-const maxTokens = 40;
 const fields = {
   temperature: 1,
-  max_tokens: maxTokens,
+  max_tokens: 80,
   ...ours({ mode: "serial", cache: "bypass" }),
 };
 
@@ -21,7 +20,7 @@ export interface LimitFigures {
   refused: number;
   /** Others; 0 if all is well. */
   failed: number;
-  /** What was used of the limit: requests, tokens, or requests at once. */
+  /** What was used of the limit: requests, tokens, or requests that the worker had at once. */
   used: number;
   /** `used` beyond `most`. */
   overshoot: number;
@@ -36,13 +35,16 @@ interface Seen {
 /** `requests` at once, beside which the worker is asked how many it has. */
 async function flood(cluster: TestCluster, key: string, requests: number): Promise<Seen> {
   const client = { url: cluster.url, key };
+  const [worker] = await cluster.pool();
   let running = true;
   let atOnce = 0;
   const watching = (async () => {
     while (running) {
-      const all = await cluster.inEngines();
-      atOnce = Math.max(atOnce, all);
-      await sleep(5);
+      const metrics = await (await fetch(`${worker?.url}/metrics`)).text();
+      const counts = metrics.matchAll(/^anabranch_requests_(?:running|queued)\{.*\} (\d+)$/gm);
+      const now = [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+      atOnce = Math.max(atOnce, now);
+      await sleep(1);
     }
   })();
   const answers = await Promise.all(

@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { childProcesses } from "@anabranch/shared/child-processes.ts";
+import { childProcesses, residentMiB } from "@anabranch/shared/child-processes.ts";
 import { root } from "../bundle.ts";
 import { secrets } from "../secrets.ts";
+import type { KeyLimits } from "../test-cluster.ts";
 
 /** Requests that ended so. */
 export interface Ended {
@@ -22,6 +23,7 @@ export class MortalCluster {
   readonly #secrets = secrets(join(this.#state, "secrets.json"));
   readonly #children = new Set<ChildProcess>();
   readonly #workers = new Map<string, ChildProcess>();
+  #options: readonly string[] = [];
   #gateway: ChildProcess | null = null;
   #url = "";
 
@@ -29,10 +31,23 @@ export class MortalCluster {
     return this.#url;
   }
 
-  async open(): Promise<void> {
+  /** Starts a gateway and workers with these names; `options` go to the workers as they are. */
+  async open(workers: readonly string[], options: readonly string[] = []): Promise<void> {
+    this.#options = options;
     await this.#startGateway("0");
-    for (const id of ["first", "second"]) this.#startWorker(id);
-    await this.#served(2);
+    for (const id of workers) this.#startWorker(id);
+    await this.#served(workers.length);
+  }
+
+  /** Of the gateway and its workerd, MiB. */
+  get memoryMiB(): number {
+    return residentMiB(this.#gateway?.pid ?? 0);
+  }
+
+  /** All processes, those that they started included: the same as before if nobody has restarted. */
+  get processes(): number[] {
+    const roots = [...this.#children].flatMap(({ pid }) => pid ?? []);
+    return [...roots, ...roots.flatMap(childProcesses)].sort();
   }
 
   async killGateway(): Promise<void> {
@@ -55,8 +70,8 @@ export class MortalCluster {
     await this.#served(1);
   }
 
-  async key(tenant: string): Promise<string> {
-    const body = JSON.stringify({ tenant, tokens_per_month: 1e9 });
+  async key(tenant: string, limits: KeyLimits = {}): Promise<string> {
+    const body = JSON.stringify({ tenant, ...limits });
     return (await this.#admin<{ key: string }>("/keys", { method: "POST", body })).key;
   }
 
@@ -110,7 +125,8 @@ export class MortalCluster {
   }
 
   #startWorker(id: string): void {
-    const args = ["--gateway", this.#url, "--id", id, "--model", "models/small", "--threads", "1"];
+    const model = ["--model", "models/small", "--threads", "1"];
+    const args = ["--gateway", this.#url, "--id", id, ...model, ...this.#options];
     const { ANABRANCH_POOL_TOKEN } = this.#secrets;
     const child = this.#start("gpu-worker/src/main.ts", args, { ANABRANCH_POOL_TOKEN });
     child.stdout?.resume();
