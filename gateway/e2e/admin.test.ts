@@ -77,6 +77,14 @@ describe("npm run admin", () => {
       "key.change",
       "key.create",
     ]);
+    const table = (await admin(["audit", "--tenant", "acme", "--csv"])).stdout.trim().split("\n");
+    expect(table[0]).toBe("id,at,request_id,action,tenant,key,detail");
+    expect(table.slice(1).map((line) => line.split(",")[3])).toEqual([
+      "key.revoke",
+      "key.rotate",
+      "key.change",
+      "key.create",
+    ]);
     expect(await json("usage", "--by", "day,tenant")).toEqual({ rows: [], truncated: false });
     expect((await admin(["usage", "--csv"])).code).toBe(0);
     expect(await json("pool")).toEqual({ workers: [] });

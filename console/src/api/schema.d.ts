@@ -1399,6 +1399,8 @@ export interface components {
                 prompt_tokens: number;
                 completion_tokens: number;
             };
+            /** @description Requests that were refused before an answer began */
+            refused: number;
         };
         NewKey: {
             /** @description Shown this once: only a hash of it is kept */
@@ -2730,6 +2732,8 @@ export interface operations {
                                 prompt_tokens: number;
                                 completion_tokens: number;
                             };
+                            /** @description Requests that were refused before an answer began */
+                            refused: number;
                         };
                     };
                 };
@@ -3514,6 +3518,7 @@ export interface operations {
                 limit?: number;
                 /** @description The last id of the page before */
                 before?: number;
+                format?: "json" | "csv";
             };
             header?: never;
             path?: never;

@@ -1,6 +1,7 @@
 // GET /admin/v1/audit
 import { z } from "@hono/zod-openapi";
 import { readQuery } from "../http/body.ts";
+import { csvResponse } from "../http/csv.ts";
 import { operatorRoute } from "../http/route.ts";
 import { type AuditRow, AuditStore } from "./audit-store.ts";
 import { tenantName } from "./key-view.ts";
@@ -14,6 +15,7 @@ const query = z.object({
     .min(1)
     .optional()
     .openapi({ description: "The last id of the page before" }),
+  format: z.enum(["json", "csv"]).default("json"),
 });
 
 const entry = z
@@ -48,8 +50,13 @@ export const showAudit = operatorRoute({
     schema: z.object({ entries: z.array(entry), next: z.int().nullable() }),
   },
   async handle(context) {
-    const { tenant, limit, before } = readQuery(context.request, query);
+    const { tenant, limit, before, format } = readQuery(context.request, query);
     const rows = await new AuditStore(context).list(tenant, limit, before);
+    if (format === "csv") {
+      return csvResponse(
+        rows.map((row) => ({ ...viewOf(row), detail: JSON.stringify(row.detail) })),
+      );
+    }
     return {
       entries: rows.map(viewOf),
       next: rows.length === limit ? (rows.at(-1)?.id ?? null) : null,

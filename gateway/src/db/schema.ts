@@ -1,6 +1,6 @@
 // The tables in D1. Every row has a `tenant_id`.
 
-import { index, integer, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { Scope } from "../auth/key-settings.ts";
 
 /** null: no limit. */
@@ -101,4 +101,24 @@ export const usage = sqliteTable(
     predictedSpeedup: real("predicted_speedup"),
   },
   (table) => [index("usage_by_tenant_and_time").on(table.tenantId, table.at)],
+);
+
+/** How many requests were refused before they reserved anything, by minute: a flood of them is one row. */
+export const refusals = sqliteTable(
+  "refusals",
+  {
+    tenantId: text("tenant_id").notNull(),
+    keyId: text("key_id").notNull(),
+    endpoint: text("endpoint").notNull(),
+    /** The HTTP status. */
+    status: integer("status").notNull(),
+    /** The beginning of the minute, ms since the epoch. */
+    at: integer("at").notNull(),
+    requests: integer("requests").notNull(),
+  },
+  (table) => [
+    primaryKey({
+      columns: [table.tenantId, table.at, table.keyId, table.endpoint, table.status],
+    }),
+  ],
 );
