@@ -78,8 +78,8 @@ describe("npm run admin", () => {
       "key.create",
     ]);
     const table = (await admin(["audit", "--tenant", "acme", "--csv"])).stdout.trim().split("\n");
-    expect(table[0]).toBe("id,at,request_id,action,tenant,key,detail");
-    expect(table.slice(1).map((line) => line.split(",")[3])).toEqual([
+    expect(table[0]).toBe("id,at,request_id,operator,action,tenant,key,detail");
+    expect(table.slice(1).map((line) => line.split(",")[4])).toEqual([
       "key.revoke",
       "key.rotate",
       "key.change",
@@ -91,6 +91,16 @@ describe("npm run admin", () => {
     const text = (await admin(["keys", "list", "--tenant", "acme"])).stdout;
     expect(text.trim().split("\n")).toHaveLength(2);
     expect(text).toContain("revoked");
+  });
+
+  it("makes and revokes operators' credentials", async () => {
+    const made = await json("operators", "create", "--name", "rita", "--scopes", "read");
+    expect((await admin(["keys", "list"], made.credential)).code).toBe(0);
+    const refused = await admin(["keys", "create", "--tenant", "x"], made.credential);
+    expect(refused.stderr).toContain("may read, and change nothing");
+    await json("operators", "revoke", made.id);
+    expect((await admin(["keys", "list"], made.credential)).code).toBe(1);
+    expect((await admin(["operators", "list"])).stdout).toContain("revoked");
   });
 
   it.each([

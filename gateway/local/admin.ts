@@ -20,6 +20,9 @@ const help = `npm run admin -- COMMAND [options]
   audit [--tenant T] [--csv]         what was changed, the newest first
   usage [--by A,B] [--tenant T]      what was used in the last --days days (default 30), by hour or day, tenant, key,
                                      model, endpoint, mode, status, cache, worker; --csv for a table
+  operators list                     credentials of the admin API, beside the one of the environment
+  operators create --name N          makes one; it is shown this once. --scopes read: it changes nothing; --expires DATE
+  operators revoke ID                at once
   pool                               the workers, and how busy they are
   upstreams list                     servers with OpenAI's API that belong to the pool
   upstreams add ID URL               adds one; URL is what an OpenAI SDK takes, such as http://10.0.0.5:8000/v1. Its
@@ -220,6 +223,12 @@ interface Result {
 const one = (json: Json, text: (key: Json) => string): Result => ({ json, text: text(json) });
 const shown = (key: Json) => `${keyLine(key)}\n`;
 
+const operatorLine = (operator: Json) =>
+  [
+    ...[operator.id, operator.name, operator.scope, `expires ${date(operator.expires_at)}`],
+    ...(operator.revoked_at === null ? [] : ["revoked"]),
+  ].join("  ");
+
 const upstreamLine = (upstream: Json) =>
   `${upstream.id}  ${upstream.error ?? "up"}  ${(upstream.models as string[]).join(", ")}  ${upstream.url}`;
 
@@ -250,7 +259,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     if (id) return `/tenants/${encodeURIComponent(id)}`;
     throw new UsageError(`tenants ${verb} takes a tenant's name; see tenants list`);
   };
-  const verbs = ["keys", "tenants", "upstreams", "cache"];
+  const verbs = ["keys", "tenants", "operators", "upstreams", "cache"];
   switch (noun && verbs.includes(noun) ? `${noun} ${verb}` : noun) {
     case "keys list": {
       const keys = await pages("/keys", "keys", "after");
@@ -279,6 +288,27 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     case "tenants change": {
       const changed = await call("PATCH", tenantPath(), limits());
       return one(changed, (tenant) => `${tenantLine(tenant)}\n`);
+    }
+    case "operators list": {
+      const all = await call("GET", "/operators");
+      return { json: all, text: lines((all.operators as Json[]).map(operatorLine)) };
+    }
+    case "operators create": {
+      const { name, scopes: scope, expires } = values;
+      if (!name) throw new UsageError("--name is needed; see --help");
+      const made = await call("POST", "/operators", {
+        ...{ name, ...(scope !== undefined && { scope }) },
+        ...(expires !== undefined && { expires_at: expiry(expires) }),
+      });
+      return one(
+        made,
+        ({ credential }) => `${operatorLine(made)}\n${credential}\nIt is not shown again.\n`,
+      );
+    }
+    case "operators revoke": {
+      if (!id) throw new UsageError("operators revoke takes an id; see operators list");
+      const gone = await call("DELETE", `/operators/${encodeURIComponent(id)}`);
+      return one(gone, (operator) => `${operatorLine(operator)}\n`);
     }
     case "audit": {
       if (values.csv) {
@@ -326,7 +356,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     }
     default:
       throw new UsageError(
-        "say what to do: keys, tenants, audit, usage, pool, upstreams or cache; see --help",
+        "say what to do: keys, tenants, operators, audit, usage, pool, upstreams or cache; see --help",
       );
   }
 }

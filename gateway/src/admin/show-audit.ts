@@ -23,6 +23,9 @@ const entry = z
     id: z.int(),
     at: z.int().openapi({ description: "ms since the epoch" }),
     request_id: z.string(),
+    operator: z.string().openapi({
+      description: "The id of the credential that did it; empty: the one of the environment",
+    }),
     action: z.string(),
     tenant: z.string().openapi({ description: "Empty if the change is no tenant's" }),
     key: z.string().openapi({ description: "The public id; empty if it is no key's" }),
@@ -34,6 +37,7 @@ const viewOf = (row: AuditRow): z.output<typeof entry> => ({
   id: row.id,
   at: row.at,
   request_id: row.requestId,
+  operator: row.operator,
   action: row.action,
   tenant: row.tenantId,
   key: row.keyId,
