@@ -30,6 +30,10 @@ const subjects: Record<string, Entry> = {
     load: () => import("./perplexity.ts"),
   },
   replay: { about: "speed-up from branching on real answers", load: () => import("./replay.ts") },
+  storm: {
+    about: "what the gateway holds when everything happens at once",
+    load: () => import("./storm.ts"),
+  },
   soak: { about: "correctness under too little KV and aborts", load: () => import("./soak.ts") },
 };
 

@@ -1,11 +1,10 @@
 // Programs that the bench starts: their first words, and the memory of them and their children.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { childProcesses } from "@anabranch/shared/child-processes.ts";
+import { residentMiB } from "@anabranch/shared/child-processes.ts";
 
 const readyMs = 60_000;
 const sampleMs = 100;
@@ -18,21 +17,6 @@ export async function freePort(): Promise<number> {
   server.close();
   await once(server, "close");
   return port;
-}
-
-const withChildren = (pid: number): number[] => [pid, ...childProcesses(pid).flatMap(withChildren)];
-
-/** MiB in use by a process and its children. */
-function residentMiB(pid: number): number {
-  const kib = withChildren(pid).map((each) => {
-    try {
-      const status = readFileSync(`/proc/${each}/status`, "utf8");
-      return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-    } catch {
-      return 0;
-    }
-  });
-  return kib.reduce((sum, each) => sum + each, 0) / 1024;
 }
 
 export class Program {

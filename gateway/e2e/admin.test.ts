@@ -77,12 +77,30 @@ describe("npm run admin", () => {
       "key.change",
       "key.create",
     ]);
+    const table = (await admin(["audit", "--tenant", "acme", "--csv"])).stdout.trim().split("\n");
+    expect(table[0]).toBe("id,at,request_id,operator,action,tenant,key,detail");
+    expect(table.slice(1).map((line) => line.split(",")[4])).toEqual([
+      "key.revoke",
+      "key.rotate",
+      "key.change",
+      "key.create",
+    ]);
     expect(await json("usage", "--by", "day,tenant")).toEqual({ rows: [], truncated: false });
     expect((await admin(["usage", "--csv"])).code).toBe(0);
     expect(await json("pool")).toEqual({ workers: [] });
     const text = (await admin(["keys", "list", "--tenant", "acme"])).stdout;
     expect(text.trim().split("\n")).toHaveLength(2);
     expect(text).toContain("revoked");
+  });
+
+  it("makes and revokes operators' credentials", async () => {
+    const made = await json("operators", "create", "--name", "rita", "--scopes", "read");
+    expect((await admin(["keys", "list"], made.credential)).code).toBe(0);
+    const refused = await admin(["keys", "create", "--tenant", "x"], made.credential);
+    expect(refused.stderr).toContain("may read, and change nothing");
+    await json("operators", "revoke", made.id);
+    expect((await admin(["keys", "list"], made.credential)).code).toBe(1);
+    expect((await admin(["operators", "list"])).stdout).toContain("revoked");
   });
 
   it.each([

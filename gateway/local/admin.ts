@@ -17,9 +17,12 @@ const help = `npm run admin -- COMMAND [options]
   tenants list
   tenants show T                     its limits, and what it has spent this month
   tenants change T [limits]          limits of all its keys together
-  audit [--tenant T]                 what was changed, the newest first
+  audit [--tenant T] [--csv]         what was changed, the newest first
   usage [--by A,B] [--tenant T]      what was used in the last --days days (default 30), by hour or day, tenant, key,
                                      model, endpoint, mode, status, cache, worker; --csv for a table
+  operators list                     credentials of the admin API, beside the one of the environment
+  operators create --name N          makes one; it is shown this once. --scopes read: it changes nothing; --expires DATE
+  operators revoke ID                at once
   pool                               the workers, and how busy they are
   upstreams list                     servers with OpenAI's API that belong to the pool
   upstreams add ID URL               adds one; URL is what an OpenAI SDK takes, such as http://10.0.0.5:8000/v1. Its
@@ -117,6 +120,20 @@ async function pages(path: string, field: string, cursor: string): Promise<Json[
   }
 }
 
+/** All pages of the audit log as one table. Fields with line ends are quoted, and none of ours has one. */
+async function auditCsv(query: URLSearchParams): Promise<string> {
+  let all = "";
+  for (;;) {
+    const [head = "", ...rows] = (await (await request("GET", `/audit?${query}`)).text())
+      .trim()
+      .split("\n");
+    all += lines(all === "" ? [head, ...rows] : rows);
+    const last = rows.at(-1)?.split(",")[0];
+    if (rows.length < 1_000 || last === undefined) return all;
+    query.set("before", last);
+  }
+}
+
 const isNone = (value: string) => value === "none";
 const limit = (name: string, value: string) => (isNone(value) ? null : integer(name, value, 1));
 const list = (value: string) => value.split(",").map((each) => each.trim());
@@ -206,6 +223,12 @@ interface Result {
 const one = (json: Json, text: (key: Json) => string): Result => ({ json, text: text(json) });
 const shown = (key: Json) => `${keyLine(key)}\n`;
 
+const operatorLine = (operator: Json) =>
+  [
+    ...[operator.id, operator.name, operator.scope, `expires ${date(operator.expires_at)}`],
+    ...(operator.revoked_at === null ? [] : ["revoked"]),
+  ].join("  ");
+
 const upstreamLine = (upstream: Json) =>
   `${upstream.id}  ${upstream.error ?? "up"}  ${(upstream.models as string[]).join(", ")}  ${upstream.url}`;
 
@@ -236,7 +259,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     if (id) return `/tenants/${encodeURIComponent(id)}`;
     throw new UsageError(`tenants ${verb} takes a tenant's name; see tenants list`);
   };
-  const verbs = ["keys", "tenants", "upstreams", "cache"];
+  const verbs = ["keys", "tenants", "operators", "upstreams", "cache"];
   switch (noun && verbs.includes(noun) ? `${noun} ${verb}` : noun) {
     case "keys list": {
       const keys = await pages("/keys", "keys", "after");
@@ -266,7 +289,35 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
       const changed = await call("PATCH", tenantPath(), limits());
       return one(changed, (tenant) => `${tenantLine(tenant)}\n`);
     }
+    case "operators list": {
+      const all = await call("GET", "/operators");
+      return { json: all, text: lines((all.operators as Json[]).map(operatorLine)) };
+    }
+    case "operators create": {
+      const { name, scopes: scope, expires } = values;
+      if (!name) throw new UsageError("--name is needed; see --help");
+      const made = await call("POST", "/operators", {
+        ...{ name, ...(scope !== undefined && { scope }) },
+        ...(expires !== undefined && { expires_at: expiry(expires) }),
+      });
+      return one(
+        made,
+        ({ credential }) => `${operatorLine(made)}\n${credential}\nIt is not shown again.\n`,
+      );
+    }
+    case "operators revoke": {
+      if (!id) throw new UsageError("operators revoke takes an id; see operators list");
+      const gone = await call("DELETE", `/operators/${encodeURIComponent(id)}`);
+      return one(gone, (operator) => `${operatorLine(operator)}\n`);
+    }
     case "audit": {
+      if (values.csv) {
+        const query = new URLSearchParams({
+          ...{ limit: "1000", format: "csv" },
+          ...(values.tenant !== undefined && { tenant: values.tenant }),
+        });
+        return { json: null, text: await auditCsv(query) };
+      }
       const entries = await pages("/audit", "entries", "before");
       return { json: { entries }, text: lines(entries.map(auditLine)) };
     }
@@ -305,7 +356,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     }
     default:
       throw new UsageError(
-        "say what to do: keys, tenants, audit, usage, pool, upstreams or cache; see --help",
+        "say what to do: keys, tenants, operators, audit, usage, pool, upstreams or cache; see --help",
       );
   }
 }

@@ -10,11 +10,18 @@ export interface Front {
   close(): Promise<void>;
 }
 
-/** Listens on `host` and `port` (0: any free one) for the workerd at `target`. */
-export async function openFront(host: string, port: number, target: URL): Promise<Front> {
+/** Listens on `host` and `port` (0: any free one) for workerd. Connections take turns over `targets`. */
+export async function openFront(
+  host: string,
+  port: number,
+  targets: readonly URL[],
+): Promise<Front> {
   const clients = new Set<Socket>();
+  let connections = 0;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     clients.add(client);
+    const target = targets[connections++ % targets.length];
+    if (!target) throw new Error("there is nobody to connect to");
     const inner = connect({
       host: target.hostname,
       port: Number(target.port),

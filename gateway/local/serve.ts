@@ -16,6 +16,8 @@ export interface ServeOptions {
   state?: string;
   /** One line per request on stderr; default true. */
   accessLog?: boolean;
+  /** How many isolates serve, as at the edge, over the same objects and database; default 1. */
+  isolates?: number;
 }
 
 export interface LocalGateway {
@@ -38,6 +40,16 @@ const urlHost = (host: string) => (host.includes(":") ? `[${host}]` : host);
 /** How much longer than its answers a gateway may take to end. */
 const graceMs = 5_000;
 
+/** The objects' bindings of another isolate: the first one's objects. */
+const sharedObjects = (objects: object) =>
+  Object.fromEntries(
+    Object.entries(objects as Record<string, object>).map(([name, object]) => [
+      name,
+      { ...object, scriptName: isolateName(0) },
+    ]),
+  );
+const isolateName = (index: number) => (index === 0 ? "gateway" : `gateway-${index}`);
+
 async function drain(inner: URL, kept: Secrets, seconds: number): Promise<void> {
   try {
     await fetch(new URL("/admin/v1/drain", inner), {
@@ -56,6 +68,7 @@ export async function serve({
   host,
   state,
   accessLog = true,
+  isolates = 1,
 }: ServeOptions): Promise<LocalGateway> {
   if (!existsSync(join(root, "console/dist/index.html"))) {
     throw new Error("the console is not built: npm run console");
@@ -66,23 +79,29 @@ export async function serve({
   const kept = secrets(join(folder, "secrets.json"));
   const fault = configurationFault({ ...kept, ...variables() });
   if (fault) throw new Error(fault);
-  const { bindings = {}, ...rest } = options;
+  const { bindings = {}, durableObjects = {}, ...rest } = options;
+  const isolate = (index: number) => ({
+    ...rest,
+    name: isolateName(index),
+    durableObjects:
+      index === 0 ? (durableObjects as object) : sharedObjects(durableObjects as object),
+    modules: [{ type: "ESModule" as const, path: "main.js", contents: script }],
+    bindings: {
+      ...(bindings as Record<string, string>),
+      ...kept,
+      ANABRANCH_LOCAL: "on",
+      ...(accessLog ? {} : { ANABRANCH_ACCESS_LOG: "off" }),
+      ...variables(),
+    },
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  });
+  const indices = Array.from({ length: isolates }, (_, index) => index);
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
-      ...rest,
-      name: "gateway",
-      modules: [{ type: "ESModule", path: "main.js", contents: script }],
-      bindings: {
-        ...(bindings as Record<string, string>),
-        ...kept,
-        ANABRANCH_LOCAL: "on",
-        ...(accessLog ? {} : { ANABRANCH_ACCESS_LOG: "off" }),
-        ...variables(),
-      },
+      workers: indices.map(isolate) as never,
       // workerd's own address; clients reach it through the front.
       port: 0,
       host: "127.0.0.1",
-      unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
       resourcePersistencePath: join(folder, "storage"),
       cf: false,
       log: new Log(LogLevel.WARN),
@@ -93,14 +112,18 @@ export async function serve({
   );
   try {
     await miniflare.ready;
-    await migrate(await miniflare.getD1Database("DB"), join(root, "migrations"));
-    const inner = await miniflare.unsafeGetDirectURL();
+    await migrate(await miniflare.getD1Database("DB", isolateName(0)), join(root, "migrations"));
+    const inner = await Promise.all(
+      indices.map((index) => miniflare.unsafeGetDirectURL(isolateName(index))),
+    );
     const front = await openFront(host ?? "127.0.0.1", port, inner);
     return {
       url: `http://${urlHost(host ?? "127.0.0.1")}:${front.port}`,
       secrets: kept,
       async close(drainSeconds) {
-        if (drainSeconds !== undefined) await drain(inner, kept, drainSeconds);
+        if (drainSeconds !== undefined) {
+          await Promise.all(inner.map((each) => drain(each, kept, drainSeconds)));
+        }
         await miniflare.dispose();
         await front.close();
       },

@@ -17,19 +17,31 @@ export interface PoolRow {
   kv: { free: number; total: number };
 }
 
+/** As the admin API takes them. */
+export interface KeyLimits {
+  rpm?: number;
+  tpm?: number;
+  max_concurrent?: number;
+  tokens_per_month?: number;
+}
+
 export interface TestCluster {
   url: string;
   /** The operator's credential. */
   adminToken: string;
   /** A worker with the demo model on one thread; `options` go to it as they are. */
   addWorker(id: string, options?: readonly string[]): Promise<ChildProcess>;
-  key(tenant: string, limits?: { rpm?: number; tpm?: number }): Promise<string>;
+  key(tenant: string, limits?: KeyLimits): Promise<string>;
   pool(): Promise<PoolRow[]>;
   /** How many answers have ended on each healthy worker, by its id. */
   answered(): Promise<Record<string, number>>;
   /** The healthy workers that run a request, by their own metrics: the pool hears of it later. */
   busy(): Promise<string[]>;
+  /** Requests in all healthy workers, running or queued. */
+  inEngines(): Promise<number>;
   usage(key: string): Promise<Totals>;
+  /** GET of the admin API; `path` is what follows /admin/v1. */
+  admin<T>(path: string): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -43,9 +55,10 @@ export interface Totals {
   incomplete: { requests: number; completion_tokens: number };
 }
 
-export async function openTestCluster(): Promise<TestCluster> {
+/** `isolates`: how many serve, each with what it knows by itself. */
+export async function openTestCluster(isolates = 1): Promise<TestCluster> {
   const state = mkdtempSync(join(tmpdir(), "anabranch-e2e-"));
-  const gateway: LocalGateway = await serve({ port: 0, state, accessLog: false });
+  const gateway: LocalGateway = await serve({ port: 0, state, accessLog: false, isolates });
   const workers: ChildProcess[] = [];
   // Miniflare ends the process on a signal, before anyone can close the cluster.
   const abandon = () => {
@@ -108,6 +121,12 @@ export async function openTestCluster(): Promise<TestCluster> {
       const running = Object.entries(await metric("anabranch_requests_running"));
       return running.filter(([, count]) => count > 0).map(([id]) => id);
     },
+    async inEngines() {
+      const names = ["anabranch_requests_running", "anabranch_requests_queued"];
+      const counts = (await Promise.all(names.map(metric))).flatMap(Object.values<number>);
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
+    admin: (path) => call(`/admin/v1${path}`, admin),
     async usage(key) {
       return (await call<{ totals: Totals }>("/v1/usage?by=hour", key)).totals;
     },

@@ -5,15 +5,18 @@ import { addUpstream } from "./admin/add-upstream.ts";
 import { changeKey } from "./admin/change-key.ts";
 import { changeTenant } from "./admin/change-tenant.ts";
 import { createKey } from "./admin/create-key.ts";
+import { createOperator } from "./admin/create-operator.ts";
 import { drainGateway } from "./admin/drain-gateway.ts";
 import { drainWorker } from "./admin/drain-worker.ts";
 import { listKeys } from "./admin/list-keys.ts";
+import { listOperators } from "./admin/list-operators.ts";
 import { listTenants } from "./admin/list-tenants.ts";
 import { listUpstreams } from "./admin/list-upstreams.ts";
 import { purgeCache } from "./admin/purge-cache.ts";
 import { removeUpstream } from "./admin/remove-upstream.ts";
 import { usageReport } from "./admin/report-usage.ts";
 import { revokeKey } from "./admin/revoke-key.ts";
+import { revokeOperator } from "./admin/revoke-operator.ts";
 import { rotateKey } from "./admin/rotate-key.ts";
 import { showAudit } from "./admin/show-audit.ts";
 import { showKey } from "./admin/show-key.ts";
@@ -67,6 +70,9 @@ export const routes: readonly Route[] = [
   changeKey,
   rotateKey,
   revokeKey,
+  createOperator,
+  listOperators,
+  revokeOperator,
   listTenants,
   showTenant,
   changeTenant,

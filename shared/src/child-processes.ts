@@ -1,4 +1,4 @@
-// The children of a process, on Linux. For tests that kill them, and that see whether they have ended.
+// A process's children and memory, on Linux. For tests that kill them and see whether they have ended, and for benchmarks.
 import { readFileSync } from "node:fs";
 
 /** Process ids; none if the process has ended. */
@@ -20,4 +20,19 @@ export function runs(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+const withChildren = (pid: number): number[] => [pid, ...childProcesses(pid).flatMap(withChildren)];
+
+/** MiB in use by a process and its children. */
+export function residentMiB(pid: number): number {
+  const kib = withChildren(pid).map((each) => {
+    try {
+      const status = readFileSync(`/proc/${each}/status`, "utf8");
+      return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+    } catch {
+      return 0;
+    }
+  });
+  return kib.reduce((sum, each) => sum + each, 0) / 1024;
 }

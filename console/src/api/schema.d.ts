@@ -276,6 +276,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/v1/operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The credentials of operators, ended ones too */
+        get: operations["get_admin_v1_operators"];
+        put?: never;
+        /** Makes a credential for an operator, beside the one of the environment */
+        post: operations["post_admin_v1_operators"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/v1/operators/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends an operator's credential, at once */
+        delete: operations["delete_admin_v1_operators_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/v1/tenants": {
         parameters: {
             query?: never;
@@ -1399,6 +1434,8 @@ export interface components {
                 prompt_tokens: number;
                 completion_tokens: number;
             };
+            /** @description Requests that were refused before an answer began */
+            refused: number;
         };
         NewKey: {
             /** @description Shown this once: only a hash of it is kept */
@@ -1481,6 +1518,53 @@ export interface components {
             /** @description How long the old key still works */
             overlap_seconds: number;
         };
+        NewOperator: {
+            /** @description Shown this once: only a hash is kept */
+            credential: string;
+            /** @description The credential's public part */
+            id: string;
+            name: string;
+            /**
+             * @description read: what changes nothing
+             * @enum {string}
+             */
+            scope: "read" | "all";
+            /** @description Seconds since the epoch */
+            created_at: number;
+            /** @description Seconds since the epoch */
+            expires_at: number | null;
+            /** @description Seconds since the epoch */
+            revoked_at: number | null;
+        };
+        NewOperatorRequest: {
+            name: string;
+            /**
+             * @default all
+             * @enum {string}
+             */
+            scope: "read" | "all";
+            /**
+             * @description Seconds since the epoch; null: never
+             * @default null
+             */
+            expires_at: number | null;
+        };
+        Operator: {
+            /** @description The credential's public part */
+            id: string;
+            name: string;
+            /**
+             * @description read: what changes nothing
+             * @enum {string}
+             */
+            scope: "read" | "all";
+            /** @description Seconds since the epoch */
+            created_at: number;
+            /** @description Seconds since the epoch */
+            expires_at: number | null;
+            /** @description Seconds since the epoch */
+            revoked_at: number | null;
+        };
         Tenant: {
             id: string;
             /** @description Seconds since the epoch */
@@ -1521,6 +1605,8 @@ export interface components {
             /** @description ms since the epoch */
             at: number;
             request_id: string;
+            /** @description The id of the credential that did it; empty: the one of the environment */
+            operator: string;
             action: string;
             /** @description Empty if the change is no tenant's */
             tenant: string;
@@ -2730,6 +2816,8 @@ export interface operations {
                                 prompt_tokens: number;
                                 completion_tokens: number;
                             };
+                            /** @description Requests that were refused before an answer began */
+                            refused: number;
                         };
                     };
                 };
@@ -3270,6 +3358,242 @@ export interface operations {
             };
         };
     };
+    get_admin_v1_operators: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the order in which they were made */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        operators: components["schemas"]["Operator"][];
+                    };
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    post_admin_v1_operators: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "alice",
+                 *       "scope": "read"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewOperatorRequest"];
+            };
+        };
+        responses: {
+            /** @description The credential */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewOperator"];
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    delete_admin_v1_operators_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The credential, revoked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     get_admin_v1_tenants: {
         parameters: {
             query?: {
@@ -3514,6 +3838,7 @@ export interface operations {
                 limit?: number;
                 /** @description The last id of the page before */
                 before?: number;
+                format?: "json" | "csv";
             };
             header?: never;
             path?: never;

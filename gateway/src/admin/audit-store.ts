@@ -13,7 +13,9 @@ export type AuditAction =
   | "upstream.add"
   | "upstream.remove"
   | "worker.drain"
-  | "cache.purge";
+  | "cache.purge"
+  | "operator.create"
+  | "operator.revoke";
 export type AuditRow = typeof audit.$inferSelect;
 
 interface Change {
@@ -36,8 +38,8 @@ export class AuditStore {
 
   /** The query that writes one line, alone or in the transaction of the change. */
   entry(change: Change) {
-    const { requestId } = this.#context;
-    return this.#db.insert(audit).values({ at: Date.now(), requestId, ...change });
+    const { requestId, operator } = this.#context;
+    return this.#db.insert(audit).values({ at: Date.now(), requestId, operator, ...change });
   }
 
   /** The newest entries first, from the one before `before` on. */

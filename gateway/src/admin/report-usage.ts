@@ -1,6 +1,7 @@
 // GET /admin/v1/usage
 import { z } from "@hono/zod-openapi";
 import { readQuery } from "../http/body.ts";
+import { csvResponse } from "../http/csv.ts";
 import { operatorRoute } from "../http/route.ts";
 import { type Dimension, dimensionNames, reportUsage } from "../usage/report-store.ts";
 
@@ -33,17 +34,6 @@ const query = z.object({
   >),
 });
 
-const cell = (value: unknown): string => {
-  const text = value === null || value === undefined ? "" : String(value);
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-
-function csv(rows: readonly Record<string, unknown>[]): string {
-  const columns = Object.keys(rows[0] ?? {});
-  const lines = rows.map((row) => columns.map((name) => cell(row[name])).join(","));
-  return `${[columns.join(","), ...lines].join("\n")}\n`;
-}
-
 export const usageReport = operatorRoute({
   method: "get",
   path: "/admin/v1/usage",
@@ -70,7 +60,7 @@ export const usageReport = operatorRoute({
     });
     const rows = found.slice(0, maxRows);
     if (format === "csv") {
-      return new Response(csv(rows), { headers: { "content-type": "text/csv; charset=utf-8" } });
+      return csvResponse(rows);
     }
     return { rows, truncated: found.length > maxRows };
   },

@@ -1,6 +1,7 @@
 // GET /admin/v1/audit
 import { z } from "@hono/zod-openapi";
 import { readQuery } from "../http/body.ts";
+import { csvResponse } from "../http/csv.ts";
 import { operatorRoute } from "../http/route.ts";
 import { type AuditRow, AuditStore } from "./audit-store.ts";
 import { tenantName } from "./key-view.ts";
@@ -14,6 +15,7 @@ const query = z.object({
     .min(1)
     .optional()
     .openapi({ description: "The last id of the page before" }),
+  format: z.enum(["json", "csv"]).default("json"),
 });
 
 const entry = z
@@ -21,6 +23,9 @@ const entry = z
     id: z.int(),
     at: z.int().openapi({ description: "ms since the epoch" }),
     request_id: z.string(),
+    operator: z.string().openapi({
+      description: "The id of the credential that did it; empty: the one of the environment",
+    }),
     action: z.string(),
     tenant: z.string().openapi({ description: "Empty if the change is no tenant's" }),
     key: z.string().openapi({ description: "The public id; empty if it is no key's" }),
@@ -32,6 +37,7 @@ const viewOf = (row: AuditRow): z.output<typeof entry> => ({
   id: row.id,
   at: row.at,
   request_id: row.requestId,
+  operator: row.operator,
   action: row.action,
   tenant: row.tenantId,
   key: row.keyId,
@@ -48,8 +54,13 @@ export const showAudit = operatorRoute({
     schema: z.object({ entries: z.array(entry), next: z.int().nullable() }),
   },
   async handle(context) {
-    const { tenant, limit, before } = readQuery(context.request, query);
+    const { tenant, limit, before, format } = readQuery(context.request, query);
     const rows = await new AuditStore(context).list(tenant, limit, before);
+    if (format === "csv") {
+      return csvResponse(
+        rows.map((row) => ({ ...viewOf(row), detail: JSON.stringify(row.detail) })),
+      );
+    }
     return {
       entries: rows.map(viewOf),
       next: rows.length === limit ? (rows.at(-1)?.id ?? null) : null,

@@ -5,6 +5,10 @@ import { type Limits, limitFields, noLimits, withLimits } from "../limits/limits
 export const scopes = ["inference", "usage"] as const;
 export type Scope = (typeof scopes)[number];
 
+/** What an operator's credential opens: read: what changes nothing; all: everything. */
+export const operatorScopes = ["read", "all"] as const;
+export type OperatorScope = (typeof operatorScopes)[number];
+
 export interface KeySettings extends Limits {
   name: string;
   scopes: readonly Scope[];

@@ -1,12 +1,12 @@
-// Who may come in: an API key for /v1, the operator's credential for /admin.
+// Who may come in: an API key for /v1, an operator's credential for /admin.
 import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { ApiError } from "../api-error.ts";
 import type { AppEnv } from "../http/context.ts";
 import { guardedPaths } from "../http/guarded-paths.ts";
-import { sameSecret } from "./api-key.ts";
 import { bearer } from "./bearer.ts";
 import { findCaller } from "./key-store.ts";
+import { findOperator } from "./operator-store.ts";
 
 const unauthorized = (message: string) =>
   new ApiError(401, message, {
@@ -40,10 +40,14 @@ export const requireKey: MiddlewareHandler<AppEnv> = async (c, next) => {
 export const requireOperator: MiddlewareHandler<AppEnv> = async (c, next) => {
   if (!isKnown(c)) return await next();
   const given = bearer(c.req.raw);
-  const admin = c.env.ANABRANCH_ADMIN_TOKEN;
-  // A credential that is not set opens nothing.
-  if (!given || !admin || !(await sameSecret(given, admin))) {
-    throw unauthorized("This needs the admin credential.");
+  const operator = given === null ? null : await findOperator(c.env, given);
+  if (!operator) throw unauthorized("This needs the admin credential.");
+  if (operator.scope === "read" && c.req.method !== "GET") {
+    throw new ApiError(403, "This credential may read, and change nothing.", {
+      type: "permission_error",
+      code: "insufficient_scope",
+    });
   }
+  c.set("operator", operator.id);
   await next();
 };

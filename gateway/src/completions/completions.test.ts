@@ -516,6 +516,8 @@ describe("the OpenAPI document", () => {
       "/admin/v1/keys",
       "/admin/v1/keys/{id}",
       "/admin/v1/keys/{id}/rotate",
+      "/admin/v1/operators",
+      "/admin/v1/operators/{id}",
       "/admin/v1/pool",
       "/admin/v1/pool/{id}/drain",
       "/admin/v1/sign-in",

@@ -39,14 +39,16 @@ const late = Symbol("late");
 const after = (ms: number) => scheduler.wait(ms).then((): typeof late => late);
 
 /**
- * Records the answer's usage and caches it. Nobody waits for this: both are calls to objects that handle
- * them in order, so whoever asks after the end of the answer is behind them in the queue.
+ * Records the answer's usage and caches it. Only who promised to count it once waits for this: both are calls to
+ * objects that handle them in order, so whoever asks after the end of the answer is behind them in the queue.
  */
-function record(answer: Answer, status: number, { waitUntil }: TenantContext): void {
-  const recorded = answer.usage
-    .ended(status, answer.counts)
+async function record(answer: Answer, status: number, { waitUntil }: TenantContext): Promise<void> {
+  const { usage, stored } = answer;
+  const recorded = usage
+    .ended(status, answer.counts, stored)
     .catch((error) => console.error(`usage of ${answer.head.id} was not recorded`, error));
-  waitUntil(Promise.all([recorded, answer.stored]));
+  waitUntil(Promise.all([recorded, stored]));
+  if (usage.once) await recorded;
 }
 
 /** The body or the last chunk of an answer, with what the classifier said of its prompt if asked for. */
@@ -81,8 +83,8 @@ async function pump(
   try {
     await answer.complete((choice) => pumpChoice(choice, answer, renderer, settings, events));
     await events.flush();
-    if (events.left.aborted) return record(answer, 499, context);
-    record(answer, 200, context);
+    if (events.left.aborted) return await record(answer, 499, context);
+    await record(answer, 200, context);
     const ending = renderer.ending(answer.counts);
     await renderer.keep?.();
     if (renderer.named && ending[0]) {
@@ -91,9 +93,9 @@ async function pump(
     await events.send(ending);
     if (!renderer.named) await events.sendText(done);
   } catch (error) {
-    if (events.left.aborted) return record(answer, 499, context);
+    if (events.left.aborted) return await record(answer, 499, context);
     const failure = answer.cutBy ?? asApiError(error);
-    record(answer, failure.status, context);
+    await record(answer, failure.status, context);
     await events.send([renderer.failure(failure, true)]);
     if (!renderer.named) await events.sendText(done);
   } finally {
@@ -191,7 +193,7 @@ async function collect(
         await answer.usage.reservation.renew();
       }
     });
-    record(answer, 200, context);
+    await record(answer, 200, context);
     const choices = answer.choices.map((choice) =>
       renderer.choice(choice.index, choice).whole(choice.document, choice.reason),
     );
@@ -201,7 +203,7 @@ async function collect(
     return { text: JSON.stringify(body), failure: null };
   } catch (error) {
     const failure = answer.cutBy ?? asApiError(error);
-    record(answer, left.aborted ? 499 : failure.status, context);
+    await record(answer, left.aborted ? 499 : failure.status, context);
     return { text: "", failure };
   }
 }
@@ -238,10 +240,10 @@ async function openAndDeliver(
     leaveCount();
     throw error;
   }
-  const { usage, stored } = answer;
+  const opened = answer;
   /** The gateway may end once this is over. */
   const ended = async () => {
-    await Promise.allSettled([usage.closed, stored]);
+    await Promise.allSettled([opened.usage.closed, opened.stored]);
     leaveCount();
   };
   const { settings } = request;

@@ -85,6 +85,7 @@ class Opening {
     const { request, caller } = this.#context;
     const idempotent = await idempotencyKeyOf(request, caller);
     if (idempotent) {
+      this.#usage.once = true;
       const fingerprint = await this.#answerKey();
       // Every retry gets the answer under the same id.
       const sameId = id.slice(0, id.search(/[-_]/) + 1) + idempotent.slice(0, 32);

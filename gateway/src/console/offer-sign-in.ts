@@ -22,7 +22,14 @@ export const offerSignIn = operatorRoute({
       expires_in: z.int().openapi({ description: "Seconds" }),
     }),
   },
-  async handle({ request, env }) {
+  async handle({ request, env, operator }) {
+    // The link gives the credential of the environment, which outlives any other.
+    if (operator !== "") {
+      throw new ApiError(403, "This needs the credential ANABRANCH_ADMIN_TOKEN itself.", {
+        type: "permission_error",
+        code: "insufficient_scope",
+      });
+    }
     const { key } = await readBody(request, body);
     if (env.ANABRANCH_LOCAL !== "on") {
       throw new ApiError(409, "Only a local gateway has links that sign in.");

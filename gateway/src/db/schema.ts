@@ -1,7 +1,7 @@
 // The tables in D1. Every row has a `tenant_id`.
 
-import { index, integer, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import type { Scope } from "../auth/key-settings.ts";
+import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import type { OperatorScope, Scope } from "../auth/key-settings.ts";
 
 /** null: no limit. */
 const limitColumns = () => ({
@@ -48,6 +48,21 @@ export const keys = sqliteTable(
   (table) => [index("keys_by_tenant").on(table.tenantId)],
 );
 
+/** Operators' credentials, beside the one of the environment. */
+export const operators = sqliteTable("operators", {
+  /** The public part of the credential. */
+  operatorId: text("operator_id").primaryKey(),
+  /** HMAC-SHA-256 of the whole credential under the environment's secret, in hex. */
+  hash: text("hash").notNull(),
+  /** For people. */
+  name: text("name").notNull(),
+  scope: text("scope").notNull().$type<OperatorScope>(),
+  /** ms since the epoch, as all times here; null: never. */
+  createdAt: integer("created_at").notNull(),
+  expiresAt: integer("expires_at"),
+  revokedAt: integer("revoked_at"),
+});
+
 /** One row per change that an operator made. */
 export const audit = sqliteTable(
   "audit",
@@ -56,6 +71,8 @@ export const audit = sqliteTable(
     /** ms since the epoch */
     at: integer("at").notNull(),
     requestId: text("request_id").notNull(),
+    /** The id of the operator's credential; empty: the one of the environment. */
+    operator: text("operator").notNull().default(""),
     /** What was done, such as key.create. */
     action: text("action").notNull(),
     tenantId: text("tenant_id").notNull(),
@@ -101,4 +118,24 @@ export const usage = sqliteTable(
     predictedSpeedup: real("predicted_speedup"),
   },
   (table) => [index("usage_by_tenant_and_time").on(table.tenantId, table.at)],
+);
+
+/** How many requests were refused before they reserved anything, by minute: a flood of them is one row. */
+export const refusals = sqliteTable(
+  "refusals",
+  {
+    tenantId: text("tenant_id").notNull(),
+    keyId: text("key_id").notNull(),
+    endpoint: text("endpoint").notNull(),
+    /** The HTTP status. */
+    status: integer("status").notNull(),
+    /** The beginning of the minute, ms since the epoch. */
+    at: integer("at").notNull(),
+    requests: integer("requests").notNull(),
+  },
+  (table) => [
+    primaryKey({
+      columns: [table.tenantId, table.at, table.keyId, table.endpoint, table.status],
+    }),
+  ],
 );

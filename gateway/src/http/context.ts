@@ -13,6 +13,8 @@ export interface AppEnv {
     at: number;
     /** Set under /v1 by `requireKey`. */
     caller?: Caller;
+    /** Set under /admin by `requireOperator`: the id of the credential. */
+    operator?: string;
   };
 }
 
@@ -25,6 +27,8 @@ export interface RequestContext {
   requestId: string;
   /** When the request arrived, ms since the epoch. */
   at: number;
+  /** The id of the operator's credential; empty: the one of the environment, or no operator's request. */
+  operator: string;
   /** Aborted when the client leaves, where the platform reports it. */
   signal: AbortSignal;
   waitUntil(promise: Promise<unknown>): void;
@@ -44,6 +48,7 @@ export function contextOf(c: Context<AppEnv>): RequestContext {
     env: c.env,
     requestId: c.get("requestId"),
     at: c.get("at"),
+    operator: c.get("operator") ?? "",
     signal: c.req.raw.signal,
     waitUntil: (promise) => c.executionCtx.waitUntil(promise),
   };

@@ -1,10 +1,11 @@
 // A route: its place in the OpenAPI document, the type of its answer, and its handler, all in one
 // file each. Who may call it follows from its path, and app.ts guards whole paths.
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
-import { ApiError } from "../api-error.ts";
+import { ApiError, asApiError } from "../api-error.ts";
 import type { Scope } from "../auth/key-settings.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { Reservation } from "../limits/reservation.ts";
+import { countRefusal } from "../usage/refusals.ts";
 import type { RequestContext, TenantContext } from "./context.ts";
 import { drainError, isDraining } from "./drain.ts";
 import { errorResponses, publicErrors } from "./error-responses.ts";
@@ -108,14 +109,20 @@ const isOwnFault = (error: unknown) =>
 export function tenantRoute<Schema extends z.ZodType>(
   definition: Definition<Schema, TenantContext>,
 ): Route {
-  const { method, handle, scope = "inference" } = definition;
+  const { method, path, handle, scope = "inference" } = definition;
   const counted = async (context: TenantContext) => {
     if (isDraining()) throw drainError();
-    context.reservation.checkSpent();
+    const { env, caller, reservation, waitUntil } = context;
     try {
-      return await handle(context);
+      reservation.checkSpent();
+      return await handle(context).catch(async (error) => {
+        if (isOwnFault(error)) await reservation.countRefused();
+        throw error;
+      });
     } catch (error) {
-      if (isOwnFault(error)) await context.reservation.countRefused();
+      if (!reservation.hasRow) {
+        countRefusal(env.DB, caller, path, asApiError(error).status, waitUntil);
+      }
       throw error;
     }
   };

@@ -70,6 +70,8 @@ export class Reservation {
   /** When the tenant's object last heard of it; null: there are no limits, nothing is reserved. */
   #renewedAt: number | null = null;
   #standing: Standing | null = null;
+  /** A usage row says how the request ended. */
+  hasRow = false;
 
   constructor(env: Environment, caller: Caller, requestId: string) {
     this.#env = env;
@@ -138,6 +140,7 @@ export class Reservation {
 
   /** Ends it. The usage row, if there is one, is safe when this returns. */
   async finish(settlement: Settlement, row: UsageRow | null): Promise<void> {
+    this.hasRow ||= row !== null;
     await this.#tenant.finish(this.#requestId, this.#caller.keyId, settlement, row);
   }
 

@@ -3,15 +3,11 @@
 import { insertUsage, maxRowsPerBatch, type UsageRow } from "./usage-store.ts";
 
 const flushAfterMs = 500;
-/** Rows of this interval are written together: a write costs about the same for one or many. */
-const batchMs = 50;
 const maxRetryMs = 60_000;
 
 export class UsageOutbox {
   readonly #storage: DurableObjectStorage;
   readonly #db: D1Database;
-  #batch: UsageRow[] = [];
-  #keeping: Promise<void> | undefined;
   #failures = 0;
   /** The alarm is known to be set. Asking the storage would cost every request a read. */
   #alarmed = false;
@@ -24,20 +20,9 @@ export class UsageOutbox {
       number INTEGER PRIMARY KEY AUTOINCREMENT, usage TEXT NOT NULL)`);
   }
 
-  /** Resolves when the row is safe. */
-  put(row: UsageRow): Promise<void> {
-    this.#batch.push(row);
-    this.#keeping ??= scheduler.wait(batchMs).then(() => this.#keep());
-    return this.#keeping;
-  }
-
-  async #keep(): Promise<void> {
-    this.#keeping = undefined;
-    const rows = this.#batch.splice(0);
-    if (rows.length === 0) return;
-    for (const row of rows) {
-      this.#storage.sql.exec("INSERT INTO waiting_usage (usage) VALUES (?)", JSON.stringify(row));
-    }
+  /** Takes a row, in the transaction of whatever else its caller writes. */
+  async put(row: UsageRow): Promise<void> {
+    this.#storage.sql.exec("INSERT INTO waiting_usage (usage) VALUES (?)", JSON.stringify(row));
     if (this.#alarmed) return;
     this.#alarmed = true;
     await this.#storage.setAlarm(Date.now() + flushAfterMs);
@@ -45,7 +30,6 @@ export class UsageOutbox {
 
   /** Two flushes at once would write the same rows twice: the later one waits for the first. */
   async flush(): Promise<void> {
-    await this.#keep();
     while (this.#flushing) await this.#flushing.catch(() => undefined);
     this.#flushing = this.#writeAll().finally(() => {
       this.#flushing = undefined;

@@ -3,6 +3,25 @@ import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { usage } from "../db/schema.ts";
 
+/** What a report adds up of a request. */
+const sums = [
+  ...["prompt_tokens", "cached_tokens", "completion_tokens", "visible_tokens"],
+  ...["steps", "stages", "branches"],
+];
+const names = [
+  ...["tenant_id", "key_id", "model", "endpoint", "mode", "status", "cache", "worker", "at"],
+  ...["first_text_ms", "total_ms", ...sums],
+];
+/** What is known of refused requests; all else is as if nothing had run. */
+const ofRefusals: Record<string, string> = {
+  ...{ tenant_id: "tenant_id", key_id: "key_id", endpoint: "endpoint", status: "status", at: "at" },
+  ...{ model: "''", mode: "''", cache: "''", worker: "NULL", first_text_ms: "NULL" },
+};
+const everything = `(
+      SELECT ${names.join(", ")}, 1 AS n FROM usage
+      UNION ALL SELECT ${names.map((name) => ofRefusals[name] ?? "0").join(", ")}, requests FROM refusals
+    )`;
+
 /** What a report can tell apart, beside time. */
 const dimensions = {
   tenant: usage.tenantId,
@@ -37,7 +56,7 @@ const percentile = (column: string, rank: string, n: string, share: number) =>
   sql.raw(`min(case when ${rank} >= ${share} * ${n} then ${column} end)`);
 
 /**
- * Requests of all tenants that passed their limits, in groups that differ in time or in a dimension.
+ * Requests of all tenants, refused ones too, in groups that differ in time or in a dimension.
  * Percentiles are of answers that were delivered whole (status 200), in ms.
  */
 export async function reportUsage(
@@ -69,7 +88,7 @@ export async function reportUsage(
   const query = sql`
     WITH rows AS (
       SELECT ${sql.join([sql.raw("*, status = 200 AS whole"), ...bucket, ...columns], sql`, `)}
-      FROM usage ${chosen}
+      FROM ${sql.raw(everything)} ${chosen}
     ), ranked AS (
       SELECT *,
         count(first_text_ms) OVER (${partition}) AS first_n,
@@ -81,14 +100,13 @@ export async function reportUsage(
     SELECT ${sql.join(
       [
         ...groups.map((name) => sql.raw(name)),
-        sql.raw("count(*) AS requests"),
-        sql.raw("sum(status = 200) AS succeeded"),
-        sql.raw("sum(status = 499) AS abandoned"),
-        sql.raw("sum(status BETWEEN 400 AND 498) AS refused"),
-        sql.raw("sum(status >= 500) AS failed"),
+        sql.raw("sum(n) AS requests"),
+        sql.raw("sum(n * (status = 200)) AS succeeded"),
+        sql.raw("sum(n * (status = 499)) AS abandoned"),
+        sql.raw("sum(n * (status BETWEEN 400 AND 498)) AS refused"),
+        sql.raw("sum(n * (status >= 500)) AS failed"),
         sql.raw("sum(cache = 'hit') AS cache_hits"),
-        ...["prompt_tokens", "cached_tokens", "completion_tokens", "visible_tokens"].map(total),
-        ...["steps", "stages", "branches"].map(total),
+        ...sums.map(total),
         ...[0.5, 0.95, 0.99].flatMap((share) => [
           sql`${percentile("case when whole then first_text_ms end", "first_rank", "first_n", share)} AS ${sql.raw(`first_text_ms_p${share * 100}`)}`,
           sql`${percentile("case when whole then total_ms end", "total_rank", "total_n", share)} AS ${sql.raw(`total_ms_p${share * 100}`)}`,

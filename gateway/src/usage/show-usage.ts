@@ -3,6 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { tenantObject } from "../environment.ts";
 import { readQuery } from "../http/body.ts";
 import { tenantRoute } from "../http/route.ts";
+import { sumRefusals } from "./refusals-store.ts";
 import { sumUsage } from "./usage-store.ts";
 
 const seconds = z.coerce.number().int().min(0);
@@ -52,6 +53,7 @@ const row = z
       prompt_tokens: z.int(),
       completion_tokens: z.int(),
     }),
+    refused: z.int().openapi({ description: "Requests that were refused before an answer began" }),
   })
   .openapi("UsageRow", {
     description:
@@ -82,6 +84,7 @@ function add(a: Omit<Row, "start" | "model" | "key">, b: Row): typeof a {
       expected_steps: a.classification.expected_steps + b.classification.expected_steps,
       steps: a.classification.steps + b.classification.steps,
     },
+    refused: a.refused + b.refused,
     incomplete: {
       requests: a.incomplete.requests + b.incomplete.requests,
       prompt_tokens: a.incomplete.prompt_tokens + b.incomplete.prompt_tokens,
@@ -141,6 +144,7 @@ const zero = {
     steps: 0,
   },
   incomplete: { requests: 0, prompt_tokens: 0, completion_tokens: 0 },
+  refused: 0,
 };
 
 export const showUsage = tenantRoute({
@@ -160,10 +164,18 @@ export const showUsage = tenantRoute({
   },
   async handle({ request, env, caller: { tenantId } }) {
     const { by, ...filter } = readQuery(request, query);
+    const { model } = filter;
     // Rows on their way to D1 belong to the answer.
     await tenantObject(env, tenantId).flush();
     const found = await sumUsage(env.DB, secondsOf[by], { ...filter, tenantId });
-    const data = found.map(rowOf);
+    // Of a request that was refused early no model is known.
+    const refused = model ? [] : await sumRefusals(env.DB, secondsOf[by], { ...filter, tenantId });
+    const data = [
+      ...found.map(rowOf),
+      ...refused.map(({ start, key, requests }) => ({
+        ...{ ...zero, start, key, model: "", refused: requests },
+      })),
+    ];
     return { object: "list" as const, by, data, totals: data.reduce(add, zero) };
   },
 });

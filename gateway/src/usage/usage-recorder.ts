@@ -28,6 +28,11 @@ export class UsageRecorder {
   worker: string | null = null;
   /** What the classifier says of the prompt; null if there was nothing that it could read. */
   judgement: Judgement | null = null;
+  /**
+   * It has an Idempotency-Key: its client gets the end of the answer once that is kept and counted, so that a retry
+   * after any failure finds it, and nothing is counted twice or never.
+   */
+  once = false;
 
   constructor({ caller, at, reservation }: TenantContext, facts: RequestFacts) {
     const { tenantId, keyId } = caller;
@@ -55,10 +60,10 @@ export class UsageRecorder {
     return this.#close(settlement, this.#row(status, noCounts));
   }
 
-  /** The request ended. A cache hit costs a request and no tokens. */
-  ended(status: number, counts: Counts): Promise<void> {
+  /** The request ended; `stored`: its answer is kept, if it is to be. A cache hit costs a request and no tokens. */
+  ended(status: number, counts: Counts, stored: Promise<void>): Promise<void> {
     const tokens = this.cache === "hit" ? 0 : counts.promptTokens + counts.completionTokens;
-    return this.#close({ tokens }, this.#row(status, counts));
+    return this.#close({ tokens }, this.#row(status, counts), this.once ? stored : null);
   }
 
   #row(status: number, counts: Counts): UsageRow {
@@ -76,12 +81,17 @@ export class UsageRecorder {
   }
 
   /** Only the first end counts. */
-  #close(settlement: Settlement, row: UsageRow): Promise<void> {
-    this.#closed ??= this.#send(settlement, row);
+  #close(
+    settlement: Settlement,
+    row: UsageRow,
+    before: Promise<void> | null = null,
+  ): Promise<void> {
+    this.#closed ??= this.#send(settlement, row, before);
     return this.#closed;
   }
 
-  async #send(settlement: Settlement, row: UsageRow): Promise<void> {
+  async #send(settlement: Settlement, row: UsageRow, before: Promise<void> | null): Promise<void> {
+    if (before) await before;
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.reservation.finish(settlement, row);

@@ -33,18 +33,21 @@ export interface UsageFilter {
   key?: string | undefined;
 }
 
-/** The sum over answers that were delivered whole, or over the others. */
+/** Whether the answer had begun, and was cut off. */
+const cut = sql`(${usage.status} <> 200 and ${usage.startedMs} is not null)`;
+
+/** The sum over answers that were delivered whole, or over those that were cut off. */
 const sumOf = (column: AnySQLiteColumn, whole = true) =>
   whole
     ? sql<number>`coalesce(sum(case when ${usage.status} = 200 then ${column} end), 0)`
-    : sql<number>`coalesce(sum(case when ${usage.status} <> 200 then ${column} end), 0)`;
+    : sql<number>`coalesce(sum(case when ${cut} then ${column} end), 0)`;
 
 /** Whether the model was free to branch, and the classifier had an expectation. */
 const predicted = sql`(${usage.status} = 200 and ${usage.mode} = 'parallel' and ${usage.probability} is not null)`;
 
 /**
- * One row per interval of `seconds`, model and key, in that order. Requests that did not end with 200 are
- * counted apart, in the columns that begin with `cut`.
+ * One row per interval of `seconds`, model and key, in that order. Answers that were cut off are counted apart, in
+ * the columns that begin with `cut`, and so are requests that never began one.
  */
 export function sumUsage(d1: D1Database, seconds: number, filter: UsageFilter) {
   const { tenantId, start, end, model, key } = filter;
@@ -70,7 +73,8 @@ export function sumUsage(d1: D1Database, seconds: number, filter: UsageFilter) {
       predictedTokens: sql<number>`coalesce(sum(case when ${predicted} then ${usage.visibleTokens} end), 0)`,
       predictedSteps: sql<number>`coalesce(sum(case when ${predicted} then ${usage.visibleTokens} / ${usage.predictedSpeedup} end), 0)`,
       observedSteps: sql<number>`coalesce(sum(case when ${predicted} then ${usage.steps} end), 0)`,
-      cutRequests: sql<number>`sum(${usage.status} <> 200)`,
+      cutRequests: sql<number>`sum(${cut})`,
+      refused: sql<number>`sum(${usage.status} <> 200 and ${usage.startedMs} is null)`,
       cutPromptTokens: sumOf(usage.promptTokens, false),
       cutCompletionTokens: sumOf(usage.completionTokens, false),
     })

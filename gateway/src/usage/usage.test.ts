@@ -1,6 +1,14 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { bearer, call, chat, events, makeKey, register } from "../../test/gateway-client.ts";
+import {
+  adminHeaders,
+  bearer,
+  call,
+  chat,
+  events,
+  makeKey,
+  register,
+} from "../../test/gateway-client.ts";
 import { tenantObject } from "../environment.ts";
 
 // Workers fall silent soon, so each test has one that was just heard from.
@@ -99,6 +107,34 @@ describe("usage", () => {
       .bind("usage-failed")
       .first();
     expect(row).toMatchObject({ status: 502, completion_tokens: 2, worker: "fake-0" });
+  });
+
+  it("counts requests that were refused, for their tenant and the operator, a flood of them in one row", async () => {
+    const { key, id, tenant } = await makeKey("usage-refused", { rpm: 2 });
+    const answers = [await chat(key, "hi"), await chat(key, "hi", { temperature: "hot" })];
+    const flood = await Promise.all(Array.from({ length: 20 }, () => chat(key, "hi")));
+    await Promise.all([...answers, ...flood].map((answer) => answer.text()));
+    expect(flood.map(({ status }) => status)).toEqual(Array(20).fill(429));
+    await expect
+      .poll(async () => (await usageOf(key)).body.totals, { timeout: 5_000 })
+      .toMatchObject({ requests: 1, refused: 21, incomplete: { requests: 0 } });
+    const report = await call(`/admin/v1/usage?tenant=${tenant}&by=key,status`, {
+      headers: adminHeaders,
+    });
+    const counted = { key: id, succeeded: 0, refused: 0 };
+    expect((await report.json<{ rows: object[] }>()).rows).toMatchObject([
+      { ...counted, status: 200, requests: 1, succeeded: 1 },
+      { ...counted, status: 400, requests: 1, refused: 1 },
+      { ...counted, status: 429, requests: 20, refused: 20 },
+    ]);
+    const { rows } = await env.DB.prepare(
+      "SELECT count(*) AS rows FROM refusals WHERE tenant_id = ? AND status = 429",
+    )
+      .bind(tenant)
+      .first<{ rows: number }>()
+      .then((found) => found ?? { rows: 0 });
+    // Two if a minute ended within.
+    expect(rows).toBeLessThanOrEqual(2);
   });
 
   it("names the wrong parameter", async () => {
