@@ -133,7 +133,7 @@ class Request : public std::enable_shared_from_this<Request> {
   struct Waiting {
     std::optional<PrefixKey> awaited;  // a running request computes this block for it
     std::optional<Room> no_room;       // it did not fit when there was this much room
-    int overtaken = 0;                 // requests behind it that started since, because they fit
+    int overtaken = 0;                 // requests after it that started since, because they fit
   } waiting;
 
  private:

@@ -202,7 +202,7 @@ bool Scheduler::fits(Request& request, const Room& room, int freed) const {
 
 /// Preempts requests of lower priority, the last in order first, if the request then fits; else
 /// none.
-bool Scheduler::make_room(Request& request) {
+bool Scheduler::preempt_for(Request& request) {
   std::vector<Request*> juniors;
   for (const auto& other : running_) {
     if (other->spec().priority < request.spec().priority) juniors.push_back(other.get());
@@ -255,13 +255,13 @@ bool Scheduler::can_start(Request& request, int& cached) {
   request.waiting.awaited = request.tree().next_key();
   if (request.waiting.awaited && will_publish(*request.waiting.awaited)) return give_up();
   request.waiting.awaited.reset();
-  if (fits(request, room(), 0) || make_room(request)) return true;
+  if (fits(request, room(), 0) || preempt_for(request)) return true;
   give_up();
   request.waiting.no_room = room();
   return false;
 }
 
-/// Starts waiting requests in their order. One that does not fit lets those behind it pass that do,
+/// Starts waiting requests in their order. One that does not fit lets those after it pass that do,
 /// but only so many.
 void Scheduler::admit(EventBuffer& events) {
   constexpr int kMaxOvertaken = 32;

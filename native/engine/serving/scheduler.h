@@ -94,7 +94,7 @@ class Scheduler {
   void retire(EventBuffer& events);
   Room room() const;
   bool fits(Request& request, const Room& room, int freed) const;
-  bool make_room(Request& request);
+  bool preempt_for(Request& request);
   bool will_publish(const PrefixKey& key) const;
   bool still_waits(const Request& request) const;
   bool can_start(Request& request, int& cached);
