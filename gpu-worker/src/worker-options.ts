@@ -28,7 +28,8 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --deterministic     on a GPU: results do not depend on the batch, bit for bit; prompts are slower
                       (a CPU is always deterministic)
   --no-overlap        on a GPU: each kernel starts only after the previous one has ended
-  --no-library        on a GPU: the engine's own kernels for prompts, even if cuBLASLt is built in
+  --no-library        on a GPU: the engine's own products for steps of many rows (prompts, many lanes),
+                      even if cuBLASLt is built in
   --threads N         engine threads (default: all cores but one, at least one)
   --kv-mib N          memory for KV (default: 90% of a GPU's free memory; on a CPU a quarter of free
                       memory, at most 1 GiB)

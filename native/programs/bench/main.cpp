@@ -63,7 +63,8 @@ int whole_number(const std::string& name, const std::string& value, int min) {
   char* end = nullptr;
   const long number = std::strtol(value.c_str(), &end, 10);
   if (value.empty() || *end || number < min || number > 1 << 20) {
-    throw bad_argument(name + " must be a whole number of at least " + std::to_string(min));
+    throw bad_argument(name + " must be a whole number from " + std::to_string(min) + " to " +
+                       std::to_string(1 << 20));
   }
   return static_cast<int>(number);
 }

@@ -93,7 +93,7 @@ void check_backend(const std::vector<std::string>& folders, const BackendOptions
 #if defined(ANABRANCH_WITH_EMULATION)
     if (!device) emulated::check_backend(folders, options, only, report);
 #else
-    (void)options, (void)only, (void)device;
+    (void)folders, (void)options, (void)only, (void)device;
 #endif
   } catch (const std::exception& error) {
     report("CUDA backend", error.what());
@@ -128,6 +128,7 @@ int main(int count, char** arguments) {
           return std::fprintf(stderr, "--only has no %s; see --help\n", item.c_str()), 2;
         chosen.insert(item);
       }
+      if (chosen.empty()) return std::fputs("--only is empty; see --help\n", stderr), 2;
       only = chosen;
     } else if (argument == "--no-overlap")
       options.overlap_kernels = false;
@@ -138,6 +139,9 @@ int main(int count, char** arguments) {
     else
       folders.push_back(argument);
   }
+  if (folders.empty() && !only.contains("host") && !only.contains("kernels") &&
+      !only.contains("wide"))
+    return std::fputs("there is nothing to check: name a model\n", stderr), 2;
   if (only.contains("host")) check_host();
   check_backend(folders, options, only);
   if (only.contains("serving") && !folders.empty()) check_server(folders[0]);
