@@ -9,10 +9,10 @@ quoted() {
 
 any_failed() { grep -q '^FAIL' "$work/checks"; }
 
-# Writes the file anew. "passed" is null until the last stage has ended, unless something failed.
+# Writes the file anew. "passed" is null until the last stage has ended and where nothing ran, unless something failed.
 report() {
   local list passed=null
-  [[ $ended ]] && passed=true
+  [[ $ended && (-s $work/checks || -s $work/figures) ]] && passed=true
   any_failed && passed=false
   {
     printf '{"device":%s,"dry_run":%s,"commit":%s,"date":"%s",' \
