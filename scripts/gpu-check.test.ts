@@ -89,7 +89,7 @@ describe("gpu-check", () => {
     expect(result.commit).toBe(readFileSync(join(bundle, "COMMIT"), "utf8").trim());
 
     const help = execFileSync(...check("dry", "--help")).toString();
-    const list = /Stages, in their order.*\n\n([\s\S]*?)\n\n/.exec(help)?.[1] ?? "";
+    const list = /Stages, in their order[\s\S]*?\n\n([\s\S]*?)\n\n/.exec(help)?.[1] ?? "";
     const names = list.split("\n").map((line) => line.split(" ")[0]);
     expect(names.length).toBeGreaterThan(10);
     expect(result.stages.map((stage) => stage.name)).toEqual(names);

@@ -67,8 +67,10 @@ describe("a value of OpenAI's schema", () => {
 
 describe("models", () => {
   it("are listed in it", async () => {
-    const [model] = (await openai.models.list()).data;
-    expect(model).toBeDefined();
+    // A worker's models are listed a moment after it is up.
+    const listed = async () => (await openai.models.list()).data;
+    await expect.poll(listed).not.toEqual([]);
+    const [model] = await listed();
     expectShape("model", [model]);
   });
 });
