@@ -225,15 +225,6 @@ __device__ inline Words2 load8(const void* address) {
   return *static_cast<const Words2*>(address);
 }
 
-/// A value that another block of this kernel wrote before it counted itself done, past L1.
-__device__ inline float load_l2(const float* address) {
-#if defined(ANABRANCH_EMULATE)
-  return *address;
-#else
-  return __ldcg(address);
-#endif
-}
-
 /// The dynamic shared memory of this launch.
 __device__ inline std::uint8_t* dynamic_shared() {
 #if defined(ANABRANCH_EMULATE)

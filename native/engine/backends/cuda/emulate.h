@@ -275,22 +275,17 @@ T atomicAdd(T* at, T value) {
   return before;
 }
 
-inline void __threadfence() {}
-
 template <class T>
-T __shfl_sync(unsigned, T value, int from) {
+T __shfl_xor_sync(unsigned, T value, int with) {
   static_assert(sizeof(T) <= 8);
   namespace e = anabranch::emulate;
   std::uint32_t bits[2] = {};
   std::memcpy(bits, &value, sizeof(T));
   T out;
-  e::exchange({bits[0], bits[1]},
-              [&] { std::memcpy(&out, e::lane_words(static_cast<size_t>(from)), sizeof(T)); });
+  e::exchange({bits[0], bits[1]}, [&] {
+    std::memcpy(&out, e::lane_words(e::lane() ^ static_cast<size_t>(with)), sizeof(T));
+  });
   return out;
-}
-template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int with) {
-  return __shfl_sync(mask, value, static_cast<int>(anabranch::emulate::lane()) ^ with);
 }
 
 // ---- the CUDA runtime functions that the backend calls -----------------------------------------
