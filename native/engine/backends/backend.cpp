@@ -2,8 +2,6 @@
 
 #include <charconv>
 #include <cstdio>
-#include <mutex>
-#include <optional>
 
 #if defined(ANABRANCH_WITH_CUDA)
 #include "backends/cuda/backend.h"
@@ -38,30 +36,21 @@ WeightType stored_weight_type(const ModelConfig& config, const Checkpoint& weigh
   return out;
 }
 
-/// Why the first GPU can't be used, or "" if it can; asked once. Null: there is none.
-const std::string* first_gpu_problem() {
+/// Why the first GPU, which must exist, can't be used, or "" if it can; asked once.
+const std::string& first_gpu_problem() {
 #if defined(ANABRANCH_WITH_CUDA)
-  static const std::optional<std::string> problem =
-      cuda::devices() > 0 ? std::optional(cuda::problem_of(0)) : std::nullopt;
-  return problem ? &*problem : nullptr;
+  static const std::string problem = cuda::problem_of(0);
 #else
-  return nullptr;
+  static const std::string problem;
 #endif
+  return problem;
 }
 
-/// Whether `device` "auto" means a GPU: a code path asks for the CPU, and only the CPU computes
-/// with fp32 and int4 weights.
+/// Whether `device` "auto" means a GPU, if the first one can be used: a code path asks for the CPU,
+/// and only the CPU computes with fp32 and int4 weights.
 bool prefers_gpu(const BackendOptions& options) {
-  if (options.weight_type == WeightType::kF32 || options.weight_type == WeightType::kInt4 ||
-      !options.code_path.empty() || !first_gpu_problem())
-    return false;
-  static std::once_flag told;
-  if (!first_gpu_problem()->empty()) {
-    std::call_once(told, [] {
-      std::fprintf(stderr, "%s; running on the CPU\n", first_gpu_problem()->c_str());
-    });
-  }
-  return first_gpu_problem()->empty();
+  return options.weight_type != WeightType::kF32 && options.weight_type != WeightType::kInt4 &&
+         options.code_path.empty() && cuda_devices() > 0;
 }
 
 }  // namespace
@@ -74,7 +63,8 @@ WeightType weight_type_for(const ModelConfig& config, const Checkpoint& weights,
   BackendOptions widened = options;
   widened.weight_type = WeightType::kInt8;
   const bool automatic = options.device.empty() || options.device == "auto";
-  const bool on_gpu = automatic ? prefers_gpu(widened) : options.device != "cpu";
+  const bool on_gpu =
+      automatic ? prefers_gpu(widened) && first_gpu_problem().empty() : options.device != "cpu";
   return on_gpu ? WeightType::kInt8 : WeightType::kInt4;
 }
 
@@ -98,7 +88,8 @@ std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config, const Chec
                                            const BackendOptions& options, int device) {
 #if defined(ANABRANCH_WITH_CUDA)
   if (device < cuda_devices()) {
-    if (const std::string problem = cuda::problem_of(device); !problem.empty()) {
+    const std::string problem = device == 0 ? first_gpu_problem() : cuda::problem_of(device);
+    if (!problem.empty()) {
       throw Error(ErrorCode::kFailedPrecondition, problem + "; or give --device cpu");
     }
     return cuda::make_backend(config, weights, options, device);
@@ -124,7 +115,9 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
   const std::string& device = options.device;
   if (device == "cpu") return make_cpu_backend(config, weights, options);
   if (device.empty() || device == "auto") {
-    if (prefers_gpu(options)) return make_cuda_backend(config, weights, options, 0);
+    if (!prefers_gpu(options)) return make_cpu_backend(config, weights, options);
+    if (first_gpu_problem().empty()) return make_cuda_backend(config, weights, options, 0);
+    std::fprintf(stderr, "%s; running on the CPU\n", first_gpu_problem().c_str());
     return make_cpu_backend(config, weights, options);
   }
   int number = 0;

@@ -21,8 +21,6 @@ std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoin
 }  // namespace cuda
 
 namespace emulated {
-int devices();
-std::string problem_of(int device);
 double copy_bandwidth(int device);
 /// The same backend with its kernels emulated on the CPU, for checks.
 std::unique_ptr<Backend> make_backend(const ModelConfig& config, const Checkpoint& weights,

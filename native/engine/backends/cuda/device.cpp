@@ -10,16 +10,13 @@
 
 namespace anabranch::ANABRANCH_CUDA {
 
+#if !defined(ANABRANCH_EMULATE)
+
 int devices() {
-#if defined(ANABRANCH_EMULATE)
-  return 1;
-#else
   int count = 0;
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
-#endif
 }
 
-#if !defined(ANABRANCH_EMULATE)
 namespace {
 
 std::string described(int device) {
@@ -31,14 +28,10 @@ std::string described(int device) {
 }
 
 }  // namespace
-#endif
 
 /// A driver that answers is not enough: the build may have no code for the device's architecture,
 /// or the device may be broken, or taken by another process.
 std::string problem_of(int device) {
-#if defined(ANABRANCH_EMULATE)
-  return device == 0 ? "" : "only one device is emulated";
-#else
   try {
     check(cudaSetDevice(device), "selecting the device");
     const Pinned<int> answer(1);
@@ -57,8 +50,9 @@ std::string problem_of(int device) {
   } catch (const Error& error) {
     return described(device) + " can't be used: " + error.what();
   }
-#endif
 }
+
+#endif
 
 double copy_bandwidth(int device) {
   constexpr int kPasses = 10;

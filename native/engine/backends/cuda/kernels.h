@@ -1,8 +1,9 @@
 // The CUDA kernels as the host calls them. All pointers are device pointers unless stated
 // otherwise; all calls are queued on `queue` and return immediately.
 //
-// Up to kMaxSkinnyRows rows, or with `batch_invariant`, the result of a row is the same bits
-// whatever other rows share the batch: every sum runs in one fixed order.
+// A product of up to kMaxSkinnyRows rows, or with `batch_invariant`, gives a row the same bits
+// whatever other rows share the batch: every sum runs in one fixed order. Attention of lanes does
+// so if items take one tile each.
 #pragma once
 
 #include <cstddef>
