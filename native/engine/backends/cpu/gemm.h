@@ -22,12 +22,8 @@ template <class Format>
 struct Chunk {
   const typename Format::Input* x = nullptr;  // at the chunk
   std::ptrdiff_t ldx = 0;
-  const float* group_inputs = nullptr;  // what quantize_row() says of this chunk's group
-  int groups = 0;                       // per row
-  FourBitOffset offset = FourBitOffset::kEight;
-  const std::byte* head = nullptr;  // of the chunk's group, in the first panel
-  const std::byte* w = nullptr;     // at the chunk, in the first panel
-  size_t stride = 0;                // bytes of a panel
+  const std::byte* w = nullptr;  // at the chunk, in the first panel
+  size_t stride = 0;             // bytes of a panel
   int steps = 0;
   bool first = false;  // of K: sums start at zero
   // Software prefetch: with several rows the hardware prefetcher leaves a third of the bandwidth
@@ -56,21 +52,14 @@ void accumulate(const Chunk<Format>& c, const std::byte* w, typename Format::Sum
       for (size_t line = 0; Fetch && line < Format::step; line += 64) {
         __builtin_prefetch(ahead + s * c.stride + line, 0, M <= Format::near ? 3 : 2);
       }
-#pragma GCC unroll 4
-      for (int part = 0; part < Format::parts; ++part) {
-#if defined(__x86_64__) && !defined(__AVX512F__)
-        // Hides that parts share their bytes: extracted together, they would not fit 16 registers.
-        if (part > 0) asm("" : "+r"(at));
-#endif
-        typename Format::Wide low, high;
-        Format::load_pair(at, part, low, high);
-        // One input at a time: all M inputs and the sums would not fit 16 registers.
+      typename Format::Wide low, high;
+      Format::load_pair(at, low, high);
+      // One input at a time: all M inputs and the sums would not fit 16 registers.
 #pragma GCC unroll 16
-        for (int m = 0; m < M; ++m) {
-          const auto in = Format::spread(x[m][i * Format::parts + part]);
-          acc[m][s][0] = Format::multiply(acc[m][s][0], in, low);
-          acc[m][s][1] = Format::multiply(acc[m][s][1], in, high);
-        }
+      for (int m = 0; m < M; ++m) {
+        const auto in = Format::spread(x[m][i]);
+        acc[m][s][0] = Format::multiply(acc[m][s][0], in, low);
+        acc[m][s][1] = Format::multiply(acc[m][s][1], in, high);
       }
     }
   }
@@ -78,7 +67,6 @@ void accumulate(const Chunk<Format>& c, const std::byte* w, typename Format::Sum
 
 template <class Format, int M, int S>
 void tile(const Chunk<Format>& c) {
-  constexpr bool kGrouped = Format::grouped;  // a chunk's sums are integers and must be scaled
   const auto sums_at = [&](int m, int s, int half) {
     return c.sums + (static_cast<size_t>(s) * c.block_rows + m) * kPanelWidth + half * W;
   };
@@ -89,7 +77,7 @@ void tile(const Chunk<Format>& c) {
     for (int s = 0; s < S; ++s) {
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
-        if (kGrouped || c.first)
+        if (c.first)
           acc[m][s][half] = typename Format::Sum{};
         else
           acc[m][s][half] = load<typename Format::Sum>(sums_at(m, s, half));
@@ -102,31 +90,13 @@ void tile(const Chunk<Format>& c) {
     accumulate<Format, M, S, false>(c, c.w, acc);
 #pragma GCC unroll 4
   for (int s = 0; s < S; ++s) {
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      if constexpr (kGrouped) {
-        const auto group = Format::group_scale(c.head + s * c.stride, half, c.offset);
 #pragma GCC unroll 16
-        for (int m = 0; m < M; ++m) {
-          float* at = sums_at(m, s, half);
-          const Vec sum = group.apply(acc[m][s][half], c.group_inputs + m * c.ldx, c.groups);
-          store(at, c.first ? sum : load<Vec>(at) + sum);
-        }
-      } else {
-#pragma GCC unroll 16
-        for (int m = 0; m < M; ++m) store(sums_at(m, s, half), acc[m][s][half]);
-      }
+    for (int m = 0; m < M; ++m) {
+      store(sums_at(m, s, 0), acc[m][s][0]);
+      store(sums_at(m, s, 1), acc[m][s][1]);
     }
   }
 }
-
-/// Rows of a tile of one panel: registers hold two vectors of sums per row, two of weights and one
-/// input.
-#if defined(__AVX512F__) || defined(ANABRANCH_WIDE)
-constexpr int kTileRows = 12;
-#else
-constexpr int kTileRows = 6;
-#endif
 
 /// `rows` rows by S panels: together if the registers hold the sums, else panel by panel.
 template <class Format, int S, int M = kTileRows>
@@ -140,7 +110,6 @@ void tile_of(Chunk<Format> c, int rows) {
     for (int s = 0; s < S; ++s) {
       tile<Format, M, 1>(c);
       c.w += c.stride;
-      if (Format::grouped) c.head += c.stride;
       c.sums += c.block_rows * kPanelWidth;
     }
   }
@@ -201,10 +170,7 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
   c.ldx = ldx;
   c.stride = panel_bytes(g.format, kPanelWidth, g.k);
   c.block_rows = rows;
-  c.offset = g.format.four_bit.offset;
-  // A single tile needs chunks only for scaling.
-  const int chunk = !Format::grouped && rows <= kTileRows ? g.k : Format::chunk;
-  c.groups = (g.k + chunk - 1) / chunk;
+  const int chunk = rows <= kTileRows ? g.k : Format::chunk;  // a single tile needs none
   // Not within a chunk that other tiles still use.
   const size_t ahead =
       rows <= kTileRows ? Format::ahead
@@ -219,22 +185,12 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
     for (int k = 0; k < g.k; k += chunk) {
       c.steps = (std::min(chunk, g.k - k) + Format::depth - 1) / Format::depth;
       c.first = k == 0;
-      if constexpr (Format::grouped) {
-        if (k % Format::group(g.format) == 0) {
-          c.head = c.w;
-          c.w += Format::head(c.offset);
-        }
-      }
       c.fetch = ahead;
       c.fetch_step =
           rows > kTileRows ? Format::step / 2 : Format::step;  // the first two tiles share the work
       for (int row = 0, next; row < rows; row += next) {
         next = next_tile(rows - row);
-        c.x = x + row * ldx + k / Format::depth * Format::parts;
-        if constexpr (Format::grouped) {
-          c.group_inputs =
-              reinterpret_cast<const float*>(x + row * ldx + Format::input_size(g.k)) + k / chunk;
-        }
+        c.x = x + row * ldx + k / Format::depth;
         c.sums = sums_of(waiting, row);
         tile_of<Format, S>(c, next);
         c.fetch += c.fetch_step * c.steps;
@@ -251,6 +207,134 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
     }
   }
   return panel;
+}
+
+// ---- formats in groups: sums of integers, scaled group by group --------------------------------
+
+/// Keeps a sum where it is computed: GCC would compute all products first and spill them.
+template <class T>
+inline void pin([[maybe_unused]] T& sum) {
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(ANABRANCH_WIDE)
+  asm("" : "+x"(sum));
+#endif
+}
+
+/// Rows by one panel over whole groups of K. Between groups the sums are in memory, in L1.
+template <class Format>
+struct Groups {
+  const typename Format::Input* x = nullptr;  // at the first group
+  const float* scales = nullptr;              // of the inputs, at the first group
+  std::ptrdiff_t ldx = 0;
+  int scales_per_row = 0;
+  const std::byte* w = nullptr;      // at the first group
+  int k = 0;                         // values along K
+  int group = 0;                     // values of a group of weights: one or several of the inputs'
+  const std::byte* fetch = nullptr;  // where to prefetch
+  size_t fetch_step = 0;             // bytes to prefetch per step
+  float* sums = nullptr;             // [rows][kPanelWidth]
+};
+
+template <class Format, int M>
+void multiply_groups(const Groups<Format>& g) {
+  constexpr int kSteps = Format::chunk / Format::depth;  // that share the inputs' scale
+  const typename Format::Input* x[M];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) x[m] = g.x + m * g.ldx;
+  const std::byte *w = g.w, *head = w, *fetch = g.fetch;
+  const float* scales = g.scales;
+  int left = 0;  // values of the group of weights
+  for (int k = 0; k < g.k; k += Format::chunk, left -= Format::chunk, ++scales) {
+    if (left == 0) {
+      head = w;
+      w += Format::head;
+      left = g.group;
+    }
+    typename Format::Sum acc[M][2];
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) acc[m][0] = acc[m][1] = typename Format::Sum{};
+    const int steps =
+        Format::whole ? kSteps : std::min(kSteps, (g.k - k + Format::depth - 1) / Format::depth);
+#pragma GCC unroll 4
+    for (int i = 0; i < steps; ++i, w += Format::step, fetch += g.fetch_step) {
+      for (size_t line = 0; line < Format::step; line += 64) {
+        __builtin_prefetch(fetch + line, 0, M <= Format::near ? 3 : 2);
+      }
+#pragma GCC unroll 4
+      for (int part = 0; part < Format::parts; ++part) {
+        typename Format::Wide low, high;
+        Format::load_pair(w, part, low, high);
+#pragma GCC unroll 16
+        for (int m = 0; m < M; ++m) {
+          const auto in = Format::spread(x[m][i * Format::parts + part]);
+          acc[m][0] = Format::multiply(acc[m][0], in, low);
+          pin(acc[m][0]);
+          acc[m][1] = Format::multiply(acc[m][1], in, high);
+          pin(acc[m][1]);
+        }
+      }
+    }
+    const auto low = Format::group_scale(head, 0);
+    const auto high = Format::group_scale(head, 1);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) {
+      x[m] += steps * Format::parts;
+      float* sums = g.sums + m * kPanelWidth;
+      const float* input = scales + m * g.ldx;
+      store(sums, low.add(load<Vec>(sums), acc[m][0], input, g.scales_per_row));
+      store(sums + W, high.add(load<Vec>(sums + W), acc[m][1], input, g.scales_per_row));
+    }
+  }
+}
+
+template <class Format, int M = Format::rows>
+void multiply_groups(const Groups<Format>& groups, int rows) {
+  if constexpr (M > 1) {
+    if (rows < M) return multiply_groups<Format, M - 1>(groups, rows);
+  }
+  multiply_groups<Format, M>(groups);
+}
+
+/// Rows [first_row, first_row + rows) by the panels of g.
+template <class Format>
+void multiply_grouped_rows(const Gemm& g, const typename Format::Input* x, std::ptrdiff_t ldx,
+                           int first_row, int rows) {
+  constexpr int kInCache = 256;  // values along K that all tiles use before the next ones
+  float sums[2 * kBlockRows * kPanelWidth];  // the first panel of a gated pair waits for the second
+  const int tiles = (rows + Format::rows - 1) / Format::rows;
+  Groups<Format> c;
+  c.ldx = ldx;
+  c.group = Format::group(g.format);
+  c.fetch_step = std::max<size_t>(1, Format::step / tiles);
+  c.scales_per_row = (g.k + Format::chunk - 1) / Format::chunk;
+  c.w = g.w + panel_bytes(g.format, kPanelWidth, g.k) * static_cast<size_t>(g.first);
+  for (int panel = g.first; panel < g.last; ++panel) {
+    float* const panel_sums = sums + (g.gated ? panel % 2 : 0) * rows * kPanelWidth;
+    std::fill_n(panel_sums, rows * kPanelWidth, 0.0f);
+    for (int row = 0; row < rows; ++row) prefetch_output(g, first_row + row, panel);
+    for (int k = 0; k < g.k; k += c.k) {
+      c.k = tiles == 1 ? g.k : std::min(kInCache, g.k - k);
+      c.fetch = c.w + Format::ahead;
+      const int groups = (c.k + c.group - 1) / c.group;
+      const size_t steps = Format::steps(c.k);
+      for (int row = 0, tile = 0, next; row < rows; row += next, ++tile) {
+        next = (rows - row) / (tiles - tile);
+        const typename Format::Input* inputs = x + row * ldx;
+        c.x = inputs + k / Format::depth * Format::parts;
+        c.scales =
+            reinterpret_cast<const float*>(inputs + Format::input_size(g.k)) + k / Format::chunk;
+        c.sums = panel_sums + row * kPanelWidth;
+        multiply_groups<Format>(c, next);
+        c.fetch += steps * c.fetch_step;
+      }
+      c.w += groups * Format::head + steps * Format::step;
+    }
+    if (g.gated && panel % 2 == 0) continue;
+    for (int row = 0; row < rows; ++row) {
+      float* const second = sums + (rows + row) * kPanelWidth;
+      store_sums(g, first_row + row, panel - g.gated, sums + row * kPanelWidth,
+                 g.gated ? second : nullptr);
+    }
+  }
 }
 
 template <class Format>
@@ -285,14 +369,18 @@ void gemm_of(const Gemm& g) {
       }
       x = g.scratch;
     }
-    int panel = g.first;
-    if constexpr (kTileRows < 12) {  // few rows by one panel have too few independent sums
-      if (rows == 1)
-        panel = multiply_row_block<Format, 4>(g, x, ldx, first_row, rows, panel, g.last);
-      else
-        panel = multiply_row_block<Format, 2>(g, x, ldx, first_row, rows, panel, g.last);
+    if constexpr (Format::grouped) {
+      multiply_grouped_rows<Format>(g, x, ldx, first_row, rows);
+    } else {
+      int panel = g.first;
+      if constexpr (kTileRows < 12) {  // few rows by one panel have too few independent sums
+        if (rows == 1)
+          panel = multiply_row_block<Format, 4>(g, x, ldx, first_row, rows, panel, g.last);
+        else
+          panel = multiply_row_block<Format, 2>(g, x, ldx, first_row, rows, panel, g.last);
+      }
+      multiply_row_block<Format, 1>(g, x, ldx, first_row, rows, panel, g.last);
     }
-    multiply_row_block<Format, 1>(g, x, ldx, first_row, rows, panel, g.last);
   }
 }
 
@@ -303,7 +391,15 @@ void gemm(const Gemm& g) {
     case WeightType::kInt8:
       return gemm_of<Int8Weights>(g);
     case WeightType::kInt4:
-      return gemm_of<Int4Weights>(g);
+      switch (g.format.four_bit.offset) {
+        case FourBitOffset::kEight:
+          return gemm_of<Int4Weights<FourBitOffset::kEight>>(g);
+        case FourBitOffset::kMin:
+          return gemm_of<Int4Weights<FourBitOffset::kMin>>(g);
+        case FourBitOffset::kZeroPoint:
+          return gemm_of<Int4Weights<FourBitOffset::kZeroPoint>>(g);
+      }
+      __builtin_unreachable();
     default:
 #if defined(ANABRANCH_DOT)
       return gemm_of<DotWeights>(g);

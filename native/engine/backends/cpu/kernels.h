@@ -36,16 +36,17 @@ struct PanelFormat {
 };
 
 /// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits, or for
-/// int4 weights four bytes each, padded to whole steps. Then come scales and, for int4, sums.
+/// int4 weights four bytes each, padded to whole scales. Then come scales and, for int4, sums.
 inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
-inline size_t input_quads(int k) { return static_cast<size_t>(k + 7) / 8 * 2; }
+inline size_t input_quads(int k) {
+  return static_cast<size_t>((k + kMinFourBitGroup - 1) / kMinFourBitGroup * kMinFourBitGroup) / 4;
+}
 inline size_t input_words(int k) {
-  const auto groups = static_cast<size_t>((k + kMinFourBitGroup - 1) / kMinFourBitGroup);
-  return std::max(input_pairs(k), input_quads(k)) + 2 * groups;
+  return std::max(input_pairs(k), input_quads(k)) + 2 * input_quads(k) * 4 / kMinFourBitGroup;
 }
 
 /// Bytes of one packed panel of `columns` outputs, with the scales of integer weights. k is padded
-/// to pairs, for int4 weights to eights.
+/// to pairs, for int4 weights to the smallest group.
 inline size_t panel_bytes(const PanelFormat& format, int columns, int k) {
   const size_t values = static_cast<size_t>(columns) * (k + k % 2);
   switch (format.type) {
@@ -56,7 +57,7 @@ inline size_t panel_bytes(const PanelFormat& format, int columns, int k) {
     case WeightType::kInt4: {
       const size_t planes = format.four_bit.offset == FourBitOffset::kEight ? 1 : 2;
       return static_cast<size_t>(columns) *
-             ((k + 7) / 8 * 4 + 2 * planes * format.four_bit.groups(k));
+             (input_quads(k) * 2 + 2 * planes * format.four_bit.groups(k));
     }
     default:
       return values + static_cast<size_t>(columns) * 2 * ((k + kInt8Group - 1) / kInt8Group);

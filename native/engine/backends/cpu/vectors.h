@@ -58,6 +58,16 @@ inline Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
+/// a · b + c, rounded once on every instruction set: where none is for it, by libm.
+inline Vec fused(Vec a, Vec b, Vec c) {
+#if defined(__FMA__)
+  return fma(a, b, c);
+#else
+  for (int i = 0; i < W; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#endif
+}
+
 template <class T>
 inline T load(const void* at) {
   T out;

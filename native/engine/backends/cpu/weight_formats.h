@@ -13,14 +13,23 @@
 namespace anabranch {
 namespace {
 
-// A weight format (F32Weights, …) defines one step along K: `depth` values of k, `step` bytes of a
-// panel, and `parts` Inputs per row, each multiplied by one part of the panel's step. Products
-// accumulate in Sum. A chunk has `chunk` values of k. If `grouped`, a chunk's sums are integers,
-// and groups of one or several chunks begin with their columns' scales. Weights are prefetched
+// A weight format (F32Weights, …) defines one step along K: `depth` values of k and `step` bytes of
+// a panel. Products accumulate in Sum. A chunk has `chunk` values of k. If `grouped`, a step has
+// `parts` Inputs per row, each multiplied by one part of the panel's step, a chunk's sums are
+// integers, and groups of one or several chunks begin with their columns' scales, of `head` bytes;
+// the last chunk is padded if `whole`. Weights are prefetched
 // `ahead` bytes before their use: into L1 for up to `near` rows, into L2 for more, whose inputs
 // need L1.
 
 constexpr int kPanelWidth = 2 * W;
+
+// Rows of a tile. For each one, registers hold two vectors of sums; beside them are two of weights,
+// an input and a product, and for four bits two constants.
+#if defined(__AVX512F__) || defined(ANABRANCH_WIDE)
+constexpr int kTileRows = 12, kFourBitTileRows = 12;
+#else
+constexpr int kTileRows = 6, kFourBitTileRows = 4;
+#endif
 
 // Products of bytes are added up in 16 bits.
 #if (defined(__AVX512BW__) && !defined(__AVX512VNNI__)) || \
@@ -52,10 +61,10 @@ struct F32Weights {
   using Input = float;
   using Sum = Vec;
   using Wide = Vec;
-  static constexpr int depth = 1, parts = 1, chunk = 128, near = 4;
+  static constexpr int depth = 1, chunk = 128, near = 4;
   static constexpr bool grouped = false;
   static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
-  static void load_pair(const std::byte* at, int, Vec& low, Vec& high) {
+  static void load_pair(const std::byte* at, Vec& low, Vec& high) {
     low = load<Vec>(at);
     high = load<Vec>(at + W * 4);
   }
@@ -69,7 +78,7 @@ struct Bf16Weights : F32Weights {
   static constexpr auto type = WeightType::kBF16;
   static constexpr int chunk = 256;
   static constexpr size_t step = kPanelWidth * 2;
-  static void load_pair(const std::byte* at, int, Vec& low, Vec& high) {
+  static void load_pair(const std::byte* at, Vec& low, Vec& high) {
     const Bits words = load<Bits>(at);
     low = reinterpret_cast<Vec>(words << 16);
     high = reinterpret_cast<Vec>(words & 0xffff0000u);
@@ -83,10 +92,10 @@ struct DotWeights {
   using Input = std::uint32_t;
   using Sum = Vec;
   using Wide = Bits;
-  static constexpr int depth = 2, parts = 1, chunk = 256, near = 4;
+  static constexpr int depth = 2, chunk = 256, near = 4;
   static constexpr bool grouped = false;
   static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
-  static void load_pair(const std::byte* at, int, Bits& low, Bits& high) {
+  static void load_pair(const std::byte* at, Bits& low, Bits& high) {
     low = load<Bits>(at);
     high = load<Bits>(at + W * 4);
   }
@@ -169,7 +178,7 @@ void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words) {
       store(part + i, shifted);
       total += reinterpret_cast<Ints>(shifted) << 16 >> 16;
     }
-    for (int i = 0; i < (n + 7) / 8 * 2; ++i) {
+    for (int i = 0; i < kTogether / 4; ++i) {
       std::uint32_t word = 0;
       for (int j = 0; j < 4; ++j) {
         word |= (std::bit_cast<std::uint32_t>(part[4 * i + j]) & 0xffu) << (8 * j);
@@ -186,27 +195,29 @@ void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words) {
 /// int8 in pairs of k: column j in the low byte and column j + W in the high byte of each int16, so
 /// that shifts convert them. Each group begins with its columns' scales. Inputs are pairs of int16
 /// with one scale per row and group, which keeps nearly all of their precision. Sums of a group are
-/// exact: 128 · 127 · 32767 is far from overflow. They become fp32 without fused multiply-add, so
-/// that every code path gives the same bits.
+/// exact: 128 · 127 · 32767 is far from overflow. They are scaled with the same roundings on every
+/// code path, which so gives the same bits.
 struct Int8Weights {
   static constexpr auto type = WeightType::kInt8;
   using Input = std::uint32_t;
   using Sum = Ints;
   using Wide = Ints;
-  static constexpr int depth = 2, parts = 1, chunk = kInt8Group, near = 16;
+  static constexpr int depth = 2, parts = 1, chunk = kInt8Group, near = 16, rows = kTileRows;
   static constexpr bool grouped = true;
+  static constexpr bool whole = false;
   static constexpr size_t step = kPanelWidth * 2, ahead = 16384;
+  static constexpr size_t head = kPanelWidth * 2;  // bf16 scales
+  static size_t steps(int k) { return input_pairs(k); }
   static int group(const PanelFormat&) { return kInt8Group; }
   static size_t input_size(int k) { return input_pairs(k); }
-  static size_t head(FourBitOffset) { return kPanelWidth * 2; }  // bf16 scales
   static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
   struct GroupScale {
     Vec scale;
-    Vec apply(Ints sum, const float* input, int) const {
-      return __builtin_convertvector(sum, Vec) * (scale * splat(*input));
+    Vec add(Vec sum, Ints products, const float* input, int) const {
+      return fused(__builtin_convertvector(products, Vec) * splat(*input), scale, sum);
     }
   };
-  static GroupScale group_scale(const std::byte* head, int half, FourBitOffset) {
+  static GroupScale group_scale(const std::byte* head, int half) {
     return {widen(reinterpret_cast<const std::uint16_t*>(head) + half * W)};
   }
   static void load_pair(const std::byte* at, int, Ints& low, Ints& high) {
@@ -238,13 +249,16 @@ struct Int8Weights {
 /// are int8 with one scale per row and 32 values, whose sum is known, so that an offset costs one
 /// multiplication. Sums of 32 products are exact, also if they are two of 16 bits: 16 · 15 · 127 is
 /// less than 2^15.
+template <FourBitOffset kOffset>
 struct Int4Weights {
   static constexpr auto type = WeightType::kInt4;
   using Input = std::uint32_t;
   using Wide = Bits;
   static constexpr int depth = 8, parts = 2, chunk = kMinFourBitGroup, near = 16;
-  static constexpr bool grouped = true;
+  static constexpr int rows = kFourBitTileRows;
+  static constexpr bool grouped = true, whole = true;
   static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
+  static constexpr size_t head = kPanelWidth * (kOffset == FourBitOffset::kEight ? 2 : 4);
 
 #if defined(ANABRANCH_WORD_SUMS)
   using Sum = Shorts;  // two a column
@@ -262,11 +276,9 @@ struct Int4Weights {
   static Ints total(Sum sum) { return sum; }
 #endif
 
+  static size_t steps(int k) { return input_quads(k) / parts; }
   static int group(const PanelFormat& format) { return format.four_bit.group; }
   static size_t input_size(int k) { return input_quads(k); }
-  static size_t head(FourBitOffset offset) {
-    return kPanelWidth * (offset == FourBitOffset::kEight ? 2 : 4);
-  }
   static void prepare(const float* x, int k, std::uint32_t* words) {
     quantize_row_to_bytes(x, k, words);
   }
@@ -300,17 +312,23 @@ struct Int4Weights {
 
   struct GroupScale {
     Vec scale, offset;
-    Vec apply(Sum sum, const float* input, int groups) const {
-      return __builtin_convertvector(total(sum), Vec) * (scale * splat(*input)) +
-             offset * splat(input[groups]);
+    /// Adds scale · (products · input + sum of inputs · zero), or the like with a minimum.
+    Vec add(Vec sum, Sum products, const float* input, int groups) const {
+      const Vec product = __builtin_convertvector(total(products), Vec) * splat(*input);
+      const Vec inputs = splat(input[groups]);
+      if constexpr (kOffset == FourBitOffset::kMin) {
+        return fused(offset, inputs, fused(product, scale, sum));
+      }
+      const Vec zero = kOffset == FourBitOffset::kEight ? splat(-8.0f) : offset;
+      return fused(fused(zero, inputs, product), scale, sum);
     }
   };
-  static GroupScale group_scale(const std::byte* head, int half, FourBitOffset offset) {
+  static GroupScale group_scale(const std::byte* head, int half) {
     const auto* scales = reinterpret_cast<const std::uint16_t*>(head) + half * W;
     const Vec scale = widen_fp16(scales);
-    if (offset == FourBitOffset::kEight) return {scale, scale * splat(-8.0f)};
+    if constexpr (kOffset == FourBitOffset::kEight) return {scale, scale};
     const Vec stored = widen_fp16(scales + kPanelWidth);
-    return {scale, offset == FourBitOffset::kMin ? stored : -(scale * stored)};
+    return {scale, kOffset == FourBitOffset::kMin ? stored : -stored};
   }
 };
 
@@ -380,11 +398,11 @@ void pack_four_bit(const FourBitFormat& format, const FourBitRow* rows, int k, s
     for (int j = 0; format.offset != FourBitOffset::kEight && j < kPanelWidth; ++j, out += 2) {
       std::memcpy(out, &rows[j].offsets[group], 2);
     }
-    const int first = group * format.group, last = std::min(k, first + format.group);
-    for (int i = first; i < last; i += 8) {
+    const int first = group * format.group, padded = static_cast<int>(input_quads(k)) * 4;
+    for (int i = first; i < std::min(padded, first + format.group); i += 8) {
       for (int j = 0; j < kPanelWidth; ++j, out += 4) {
         std::uint32_t word = 0;
-        for (int at = i; at < std::min(i + 8, last); ++at) {
+        for (int at = i; at < std::min(i + 8, k); ++at) {
           const int byte = (at - i) % 4, half = (at - i) / 4;
           word |= static_cast<std::uint32_t>(rows[j].q[at]) << (8 * byte + 4 * half);
         }
