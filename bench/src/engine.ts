@@ -293,7 +293,8 @@ async function quantizationError(
     say(`logits of ${tokens.length} tokens in ${dtype}`);
     const engine = openEngine({ model, dtype, threads, kvMib: 64 }, () => {});
     logits[dtype] =
-      (await engine.score([{ serial: tokens }], "sum", true)).logits ?? new Float32Array();
+      (await engine.score([{ serial: tokens }], "sum", { logits: true })).logits ??
+      new Float32Array();
     engine.close();
   }
   const { [quantized]: values, bf16, fp32 } = logits;

@@ -34,6 +34,10 @@ const subjects: Record<string, Entry> = {
     about: "what the gateway holds when everything happens at once",
     load: () => import("./storm.ts"),
   },
+  tools: {
+    about: "a model's calls of tools, and objects of a schema: valid, and fitting",
+    load: () => import("./tools.ts"),
+  },
   soak: { about: "correctness under too little KV and aborts", load: () => import("./soak.ts") },
 };
 

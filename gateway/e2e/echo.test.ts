@@ -138,6 +138,35 @@ describe("an echoed prompt", () => {
   });
 });
 
+it("a client that leaves ends the pass over its prompt", async () => {
+  const file = "models/demo/SmolLM2-135M-Instruct-Q4_1.gguf";
+  await cluster.addWorker("demo", ["--model", file, "--model-id", "demo", "--threads", "1"]);
+  const metrics = async () => {
+    const row = (await cluster.pool()).find(({ id }) => id === "demo");
+    const text = await (await fetch(`${row?.url}/metrics`)).text();
+    const metricOf = (name: string) =>
+      Number(new RegExp(`^anabranch_${name}(?:\\{.*\\})? (\\d+)$`, "m").exec(text)?.[1]);
+    return {
+      computed: metricOf("prefill_tokens_total"),
+      free: metricOf("kv_blocks_free"),
+      total: metricOf("kv_blocks"),
+    };
+  };
+  const left = new AbortController();
+  const ids = Array.from({ length: 1_500 }, (_, index) => 300 + index);
+  const body = { model: "demo", prompt: ids, max_tokens: 0, echo: true, logprobs: 5 };
+  const asked = openai.completions.create(body, { signal: left.signal });
+  const ended = expect(asked).rejects.toThrow(OpenAI.APIUserAbortError);
+  const begun = async () => (await metrics()).computed;
+  await expect.poll(begun, { interval: 5, timeout: 60_000 }).toBeGreaterThan(0);
+  left.abort();
+  await ended;
+  await expect.poll(() => cluster.inEngines(), { timeout: 20_000 }).toBe(0);
+  const { computed, free, total } = await metrics();
+  expect(computed).toBeLessThan(ids.length);
+  expect(free).toBe(total);
+});
+
 it("lm-evaluation-harness reads the log-probabilities of the continuations", async () => {
   const contexts = [prompt, "Oslo is the capital of", "One two three"];
   const continuations = [" so it is cold.", " Norway", " four five six seven"];

@@ -1,7 +1,12 @@
 // Answers as OpenAI's published schema has them: no field too few, none too many, beyond those that we name here.
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../local/bundle.ts";
 import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
+import { type FakeUpstream, startFakeUpstream } from "../test/fake-upstream.ts";
 import { knownTemplate, TemplateModels } from "./model-with-template.ts";
 import { type Checker, openShapes, type Shapes } from "./openai-shapes.ts";
 
@@ -9,17 +14,40 @@ const models = new TemplateModels();
 let cluster: TestCluster;
 let openai: OpenAI;
 let check: Checker;
+let upstream: FakeUpstream;
+
+const run = promisify(execFile);
+
+async function addUpstream(name: string, { url, credential }: FakeUpstream): Promise<void> {
+  const command = [join(root, "gateway/local/admin.ts"), "upstreams", "add", name, url];
+  await run(process.execPath, command, {
+    env: {
+      ...process.env,
+      ...{ ANABRANCH_GATEWAY: cluster.url, ANABRANCH_ADMIN_TOKEN: cluster.adminToken },
+      ANABRANCH_UPSTREAM_CREDENTIAL: credential,
+    },
+  });
+}
+
 beforeAll(async () => {
   cluster = await openTestCluster();
   const hermes = models.make("hermes", knownTemplate("qwen2.5.jinja"));
   await cluster.addWorker("hermes", ["--model", hermes, "--model-id", "hermes", "--threads", "1"]);
   await cluster.addWorker("small");
+  const thinks = `${knownTemplate("qwen2.5.jinja")}<think>\n{# </think> ends it #}`;
+  const thinker = models.make("thinker", thinks);
+  await cluster.addWorker("thinker", [
+    ...["--model", thinker, "--model-id", "thinker", "--threads", "1"],
+  ]);
+  upstream = await startFakeUpstream();
+  await addUpstream("broken", upstream);
   const apiKey = await cluster.key("shapes");
   openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
   check = openShapes();
 }, 180_000);
 afterAll(async () => {
   await cluster.close();
+  await upstream.close();
   models.remove();
 });
 
@@ -53,6 +81,14 @@ function expectShape(shape: keyof Shapes, values: readonly unknown[]): void {
   for (const value of values) {
     expect(check(shape, withoutOurs(value)), JSON.stringify(value)).toEqual([]);
   }
+}
+
+/** Of events that were held to the schema. */
+const kinds = new Set<unknown>();
+
+function expectEvents(events: readonly Record<string, unknown>[]): void {
+  expectShape("responseEvent", events);
+  for (const { type } of events) kinds.add(type);
 }
 
 describe("a value of OpenAI's schema", () => {
@@ -103,6 +139,8 @@ describe.each([
 describe.each([
   ["plain", {}],
   ["with log-probabilities", { logprobs: 2 }],
+  ["that echoes its prompt", { echo: true, logprobs: 2 }],
+  ["of a form", { guided_choice: ["yes", "no"] }],
   ["with choices of several prompts", { prompt: ["One", "Two"], n: 2, seed: 1, temperature: 1 }],
 ])("a completion %s", (_, fields) => {
   it("is of its shape, whole and streamed", async () => {
@@ -142,6 +180,38 @@ describe.each([
     expectShape("response", [response]);
     const kept = await openai.get(`/responses/${response?.id}`).asResponse();
     expectShape("response", [await kept.json()]);
-    expectShape("responseEvent", await ask("/responses", { ...body, stream: true }));
+    expectEvents(await ask("/responses", { ...body, stream: true }));
+  });
+});
+
+describe("the events of a response", () => {
+  const input = "Compare Norway and Peru.";
+  const streamed = (body: object) =>
+    ask("/responses", { ...{ max_tokens: undefined, input, stream: true }, ...body });
+
+  it("are of their shapes where it thinks, and where lanes are marked", async () => {
+    expectEvents(await streamed({ model: "thinker", max_output_tokens: 20 }));
+    const anabranch = { mode: "parallel", stream: "lanes", cache: "bypass" };
+    expectEvents(await streamed({ max_output_tokens: 300, temperature: 0, anabranch }));
+  });
+
+  it("are of their shapes where it fails", async () => {
+    const script = JSON.stringify({ words: ["It", " is"], failAt: 1 });
+    const events = await streamed({ model: "their/model", input: script });
+    expect(events.at(-1)).toMatchObject({ type: "error" });
+    expectEvents(events);
+  });
+
+  it("were of every kind", () => {
+    const parts = ["output_item", "content_part"].flatMap((part) => [
+      ...[`response.${part}.added`, `response.${part}.done`],
+    ]);
+    const texts = ["output_text", "reasoning_text", "function_call_arguments"].flatMap((text) => [
+      ...[`response.${text}.delta`, `response.${text}.done`],
+    ]);
+    const whole = ["created", "in_progress", "completed", "incomplete"];
+    expect([...kinds].sort()).toEqual(
+      [...parts, ...texts, ...whole.map((each) => `response.${each}`), "error"].sort(),
+    );
   });
 });

@@ -44,8 +44,17 @@ interface Definition {
 }
 
 /** Where the types and OpenAI's own answers part. */
-function amend({ Response, Completion, CompletionChoice }: Record<string, Definition>): void {
-  if (!Response || !Completion || !CompletionChoice) throw new Error("the SDK has other types");
+function amend(definitions: Record<string, Definition>): void {
+  const { Response, Completion, CompletionChoice } = definitions;
+  const logprobs = definitions["CompletionChoice.Logprobs"]?.properties;
+  if (!Response || !Completion || !CompletionChoice || !logprobs) {
+    throw new Error("the SDK has other types");
+  }
+  // The first token of an echoed prompt has neither.
+  for (const name of ["token_logprobs", "top_logprobs"]) {
+    const { items } = logprobs[name] ?? {};
+    logprobs[name] = { ...logprobs[name], items: { anyOf: [items, { type: "null" }] } };
+  }
   // The SDK adds it to what it receives.
   Response.required = Response.required.filter((name) => name !== "output_text");
   // Responses have it, in documented examples too.

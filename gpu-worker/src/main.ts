@@ -41,6 +41,9 @@ async function prepare() {
 }
 
 const { args, path, model, samplingDefaults, adapters, texts } = await prepare();
+for (const fault of new Set([model, ...texts.values()].map(({ templateFault }) => templateFault))) {
+  if (fault !== undefined) log.warn(`${fault}; chats are refused`);
+}
 // A GPU refuses adapters.
 const device = args.device === "auto" && adapters.length > 0 ? "cpu" : args.device;
 const { port, kvMib, maxContext, maxRunning, maxQueue } = args;

@@ -224,17 +224,26 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     return out;
   }
 
-  /// score(runs, resume, wantLogits, adapter): Promise<{runs, logits?}>
+  /// score(runs, resume, {logits?, topLogprobs?, adapter?, id?}): Promise<{runs, logits?, top?}>
   Napi::Value score(const Napi::CallbackInfo& call) {
     try {
       if (call.Length() < 2) throw bad_argument("expected runs and a resume rule");
       auto runs = structure(call[0]);
       const auto rule =
           resume_rule(call[1].IsString() ? call[1].As<Napi::String>().Utf8Value() : "?");
-      const bool logits = call.Length() > 2 && call[2].ToBoolean().Value();
-      auto adapter = asked_adapter(call.Length() > 3 ? call[3] : call.Env().Undefined());
-      auto* worker =
-          new ScoreWorker(call.Env(), engine_->score(runs, rule, logits, std::move(adapter)), runs);
+      Napi::Object options = Napi::Object::New(call.Env());
+      if (call.Length() > 2 && !absent(call[2])) {
+        if (!call[2].IsObject()) throw bad_argument("the options of a score must be an object");
+        options = call[2].As<Napi::Object>();
+      }
+      const ScoreWanted wanted = {.logits = boolean(options, "logits"),
+                                  .top_logprobs = integer(options, "topLogprobs", 0, 0, 64)};
+      const auto id = static_cast<std::uint32_t>(whole_number(options, "id", 0, 1, kMaxWord));
+      if (id != 0 && delivery_->is_live(id)) {
+        throw bad_argument("id " + std::to_string(id) + " is in use");
+      }
+      auto future = engine_->score(runs, rule, wanted, asked_adapter(options.Get("adapter")), id);
+      auto* worker = new ScoreWorker(call.Env(), std::move(future), std::move(runs));
       worker->Queue();
       return worker->promise();
     } catch (const Napi::Error&) {

@@ -50,6 +50,16 @@ void ScoreWorker::OnOK() {
     std::copy(score_.logits.begin(), score_.logits.end(), logits.Data());
     out.Set("logits", logits);
   }
+  if (!score_.top.empty()) {
+    Napi::Object top = Napi::Object::New(Env());
+    auto ids = Napi::Int32Array::New(Env(), score_.top.size());
+    std::copy(score_.top.begin(), score_.top.end(), ids.Data());
+    auto logprobs = Napi::Float32Array::New(Env(), score_.top_logprobs.size());
+    std::copy(score_.top_logprobs.begin(), score_.top_logprobs.end(), logprobs.Data());
+    top.Set("ids", ids);
+    top.Set("logprobs", logprobs);
+    out.Set("top", top);
+  }
   deferred_.Resolve(out);
 }
 

@@ -17,7 +17,7 @@ class ScoreWorker final : public Napi::AsyncWorker {
  public:
   ScoreWorker(Napi::Env env, std::future<Score> future, std::vector<StructureRun> runs);
 
-  /// Resolves with {runs, logits?}, in the structure of the scored runs.
+  /// Resolves with {runs, logits?, top?}, in the structure of the scored runs.
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  private:

@@ -13,6 +13,7 @@ enum class ErrorCode {
   kResourceExhausted,   // it may fit at another time
   kFailedPrecondition,  // the model or the machine can't do this
   kUnavailable,         // the engine is closing
+  kCancelled,           // the caller asked for it to end
   kInternal,            // a bug in the engine
 };
 
@@ -31,6 +32,8 @@ inline const char* name_of(ErrorCode code) {
       return "failed_precondition";
     case ErrorCode::kUnavailable:
       return "unavailable";
+    case ErrorCode::kCancelled:
+      return "cancelled";
     case ErrorCode::kInternal:
       return "internal";
   }

@@ -11,6 +11,24 @@ export type StructureRun =
   | { parallel: readonly (readonly number[])[]; openings?: readonly number[] };
 
 /** The same shape with each token's log-probability; null for the first token of every list. */
+export interface ScoreOptions {
+  /** Give the raw logits. */
+  logits?: boolean;
+  /** Alternatives for each token, up to 64. */
+  topLogprobs?: number;
+  adapter?: string;
+  /** To cancel it by; one that no request has. */
+  id?: number;
+}
+
+export interface Score {
+  runs: ScoredRun[];
+  /** [tokens, vocabulary], in serialised order: of what follows each token. */
+  logits?: Float32Array;
+  /** [tokens, topLogprobs], in serialised order: the likeliest in each token's place; -1 in that of the first of a list. */
+  top?: { ids: Int32Array; logprobs: Float32Array };
+}
+
 export type ScoredRun = { serial: (number | null)[] } | { parallel: (number | null)[][] };
 
 export type Resume = "sum" | "max";
@@ -285,6 +303,7 @@ export interface Engine {
    * submit() does; the error of one request names it as `branches[i]`.
    */
   submitGroup(requests: readonly EngineRequest[]): void;
+  /** Ends a request in the next step, or a score, which then rejects with `code` "cancelled". */
   cancel(id: number): void;
   load(): EngineLoad;
   /**
@@ -297,12 +316,7 @@ export interface Engine {
   /** The loaded adapters, in order of names. */
   adapters(): AdapterInfo[];
   /** Throws as submit() does. Rejects if the engine closes first. */
-  score(
-    runs: readonly StructureRun[],
-    resume: Resume,
-    wantLogits?: boolean,
-    adapter?: string,
-  ): Promise<{ runs: ScoredRun[]; logits?: Float32Array }>;
+  score(runs: readonly StructureRun[], resume: Resume, options?: ScoreOptions): Promise<Score>;
   /** Cancels everything and joins the engine thread. */
   close(): void;
 }

@@ -314,7 +314,7 @@ export async function expectSameLogits(
   resume: "sum" | "max" = "sum",
 ): Promise<void> {
   const { runs, places } = structureOf(promptIds, answer, opener);
-  const scored = await serving.engine.score(runs, resume, true);
+  const scored = await serving.engine.score(runs, resume, { logits: true });
   const logits = scored.logits ?? new Float32Array();
   const vocabulary = serving.engine.info().vocabulary;
   const rowOf = new Map(places.map((place, row) => [place, row]));

@@ -227,7 +227,7 @@ function models(
 async function logits(model: string, dtype: Dtype): Promise<Float32Array> {
   const engine = openEngine({ model, dtype, device: "cpu", threads: 1, kvMib: 1 }, () => {});
   const tokens = Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % 192);
-  const { logits } = await engine.score([{ serial: tokens }], "sum", true);
+  const { logits } = await engine.score([{ serial: tokens }], "sum", { logits: true });
   engine.close();
   if (!logits) throw new Error("no logits");
   return logits;

@@ -1,7 +1,8 @@
 // Structured prefill, and scoring with it.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it, vi } from "vitest";
 import type { StructureRun } from "../src/index.ts";
 import { byLane, finish, idsOf, prompts, refusal, Serving, small, tiny } from "./answers.ts";
 
@@ -16,14 +17,82 @@ describe("structured prefill", () => {
       },
       { serial: Array.from({ length: 100 }, (_, i) => (i * 11) % 192) },
     ];
-    const one = await new Serving({ model: tiny, maxRows: 512 }).engine.score(long, "sum", true);
+    const one = await new Serving({ model: tiny, maxRows: 512 }).engine.score(long, "sum", {
+      logits: true,
+    });
     const two = await new Serving({ model: tiny, maxRows: 256, threads: 2 }).engine.score(
       long,
       "sum",
-      true,
+      { logits: true },
     );
     expect(two.runs).toEqual(one.runs);
     expect(two.logits).toEqual(one.logits);
+  });
+
+  it("gives the likeliest tokens in each one's place, as its logits have them", async () => {
+    const { engine } = new Serving({ model: tiny });
+    const { vocabulary } = engine.info();
+    const runs: StructureRun[] = [
+      { serial: [4, 5, 6, 7] },
+      { parallel: [[7, 8, 9], [11], [12, 13]] },
+      { serial: [9, 4] },
+    ];
+    const count = 5;
+    const { logits = new Float32Array(), ...given } = await engine.score(runs, "sum", {
+      ...{ logits: true, topLogprobs: count },
+    });
+    expect((await engine.score(runs, "sum", { topLogprobs: count })).top).toEqual(given.top);
+    const { ids = [], logprobs = [] } = given.top ?? {};
+    const scored = given.runs.flatMap((run) => ("serial" in run ? [run.serial] : run.parallel));
+    expect(ids).toHaveLength(scored.flat().length * count);
+    for (const [at, own] of scored.flat().entries()) {
+      const top = Array.from(ids.slice(at * count, (at + 1) * count));
+      if (own === null) {
+        expect(top).toEqual([-1, -1, -1, -1, -1]);
+        continue;
+      }
+      const row = logits.subarray((at - 1) * vocabulary, at * vocabulary);
+      const order = [...row.keys()].sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
+      expect(top).toEqual(order.slice(0, count));
+      const total = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+      for (const [n, id] of top.entries()) {
+        expect(logprobs[at * count + n]).toBeCloseTo((row[id] ?? 0) - total, 4);
+      }
+    }
+    expect((await engine.score(runs, "sum")).top).toBeUndefined();
+  });
+
+  it("ends with the chunk that is being computed when it is cancelled, and frees its KV", async () => {
+    // Of its large vocabulary the engine computes a few tokens a step.
+    const demo = fileURLToPath(
+      new URL("../../models/demo/SmolLM2-135M-Instruct-Q4_1.gguf", import.meta.url),
+    );
+    const serving = new Serving({ model: demo, kvMib: 64, threads: 2 });
+    const { engine } = serving;
+    const long = Array.from({ length: 1_500 }, (_, i) => 300 + i);
+    const scoring = engine.score([{ serial: long }], "sum", { id: 77, topLogprobs: 3 });
+    const cancelled = expect(scoring).rejects.toMatchObject({ code: "cancelled" });
+    await vi.waitFor(() => expect(engine.load().prefillRows).toBeGreaterThan(0), {
+      timeout: 60_000,
+    });
+    engine.cancel(77);
+    await cancelled;
+    await vi.waitFor(() => expect(engine.load().running).toBe(0));
+    expect(engine.load().prefillRows).toBeLessThan(long.length / 2);
+    serving.expectAllFree();
+  });
+
+  it("without an id is nobody's to cancel", async () => {
+    const { engine } = new Serving({ model: tiny });
+    const kept = engine.score([{ serial: [4, 5] }], "sum");
+    engine.cancel(0);
+    expect((await kept).runs).toHaveLength(1);
+    expect(refusal(() => engine.score([{ serial: [4] }], "sum", { id: -1 }))).toBe(
+      "invalid_argument",
+    );
+    expect(refusal(() => engine.score([{ serial: [4] }], "sum", { topLogprobs: 65 }))).toBe(
+      "invalid_argument",
+    );
   });
 
   it("siblings do not see each other: changing one does not change the other", async () => {
@@ -45,8 +114,10 @@ describe("structured prefill", () => {
     const serving = new Serving({ model: tiny });
     const [before, after] = [{ serial: [4, 5, 6] }, { serial: [7, 8] }];
     for (const resume of ["sum", "max"] as const) {
-      const plain = await serving.engine.score([before, after], resume, true);
-      const empty = await serving.engine.score([before, { parallel: [] }, after], resume, true);
+      const plain = await serving.engine.score([before, after], resume, { logits: true });
+      const empty = await serving.engine.score([before, { parallel: [] }, after], resume, {
+        logits: true,
+      });
       expect(empty.runs).toEqual([plain.runs[0], { parallel: [] }, plain.runs[1]]);
       expect(empty.logits).toEqual(plain.logits);
     }

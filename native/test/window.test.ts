@@ -24,7 +24,7 @@ async function logitsOf(
     () => {},
   );
   open.push(engine);
-  const { logits = new Float32Array() } = await engine.score(groups, "sum", true);
+  const { logits = new Float32Array() } = await engine.score(groups, "sum", { logits: true });
   engine.close();
   return Array.from({ length: logits.length / vocabulary }, (_, i) => [
     ...logits.subarray(i * vocabulary, (i + 1) * vocabulary),

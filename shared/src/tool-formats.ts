@@ -14,10 +14,30 @@ export interface ToolFormat {
   next?: string;
   /** After the arguments of the last call. */
   last: string;
+  /** Other ways in which some models write a call that is their whole answer. */
+  bare?: readonly BareCall[];
 }
 
+export interface BareCall {
+  /** Before the name. */
+  open: string;
+  /** Between the name and the arguments. */
+  middle: string;
+  /** After the arguments. */
+  last: string;
+}
+
+/** A name that may stand in a bare call. The tools' own names are such. */
+export const bareName = /[A-Za-z0-9_.-]/;
+
+const compact = { open: '{"name": "', middle: '", "arguments": ', last: "}" };
+const indented = { open: '{\n  "name": "', middle: '",\n  "arguments": ', last: "\n}" };
+const fenced = ({ open, middle, last }: BareCall): BareCall => ({
+  ...{ open: `\`\`\`json\n${open}`, middle, last: `${last}\n\`\`\`` },
+});
+
 export const toolFormats = {
-  /** Qwen's and Hermes'. */
+  /** Qwen's and Hermes'. Qwen2.5-Coder leaves the tags out. */
   hermes: {
     trigger: "<tool_call>",
     onlyFirst: false,
@@ -25,6 +45,7 @@ export const toolFormats = {
     middle: '", "arguments": ',
     next: '}\n</tool_call>\n<tool_call>\n{"name": "',
     last: "}\n</tool_call>",
+    bare: [compact, indented, fenced(compact), fenced(indented)],
   },
   llama3: {
     trigger: '{"name": "',

@@ -20,7 +20,10 @@ export class AnswerReader {
   /** @param answer names the answer: equal names give equal ids of calls */
   constructor({ toolFormat, thinking }: AnswerForm, answer: string) {
     this.#thinking = thinking === Thinking.UNSPECIFIED ? undefined : new ThinkingReader(thinking);
-    this.#tools = toolFormat && new ToolCallReader(toolFormat, answer);
+    // A bare call begins the whole answer, which thoughts do here.
+    const { bare: _, ...tagged } = toolFormat ?? {};
+    const format = this.#thinking && toolFormat ? (tagged as ToolFormat) : toolFormat;
+    this.#tools = format && new ToolCallReader(format, answer);
   }
 
   /** Calls of tools so far. */

@@ -56,6 +56,32 @@ describe("a stream with calls", () => {
     expect(whole.calls).toMatchObject(names.map((name) => ({ name, arguments: given })));
   });
 
+  it.each([
+    `{"name": "f", "arguments": ${given}}`,
+    `{\n  "name": "f",\n  "arguments": ${given}\n}`,
+    `\`\`\`json\n{"name": "f", "arguments": ${given}}\n\`\`\``,
+    `\`\`\`json\n{\n  "name": "f",\n  "arguments": ${given}\n}\n\`\`\``,
+  ])("may be a call without tags: %s", (text) => {
+    for (let size = 1; size <= text.length; size++) {
+      expect(streamed(text, hermes, size)).toEqual({ content: "", calls: [["f", given]] });
+      const later = `So: ${text}`;
+      const { content } = streamed(later, hermes, size);
+      expect(content).toBe(later.slice(0, later.indexOf("<tool_call>")));
+    }
+    const thought = { toolFormat: hermes, thinking: Thinking.OPEN };
+    const [said] = text.split("<tool_call>");
+    expect(readAnswer(`so</think>\n\n${text}`, thought, "a")).toMatchObject({ content: said });
+  });
+
+  it.each(["{", '{"name": "f"', '{"name": "Bob", "age": 3}', "```json\n{}\n```", "`"])(
+    "says text that only begins like a call without tags: %s",
+    (text) => {
+      for (let size = 1; size <= text.length; size++) {
+        expect(streamed(text, hermes, size)).toEqual({ content: text, calls: [] });
+      }
+    },
+  );
+
   it("that is cut says what it has", () => {
     const text = one("f");
     const cut = text.slice(0, text.indexOf('"b"'));

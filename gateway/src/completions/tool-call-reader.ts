@@ -1,6 +1,6 @@
 // An answer's text, read as what it says and as the tools that it calls.
 import { hash } from "@anabranch/shared/hash.ts";
-import type { ToolFormat } from "@anabranch/shared/tool-formats.ts";
+import { type BareCall, bareName, type ToolFormat } from "@anabranch/shared/tool-formats.ts";
 
 /** One bit of what an answer says and calls. */
 export type ToolBit =
@@ -17,9 +17,13 @@ const callIdOf = (answer: string, call: number): string =>
     (_, at) => alphabet[hash(`${answer} ${call} ${at}`) % alphabet.length],
   ).join("");
 
+const leadingName = new RegExp(`^${bareName.source}*`);
+
 /** Reads text that a grammar holds to the format, bit by bit. */
 export class ToolCallReader {
   readonly #format: ToolFormat;
+  /** Of the call that is being read, if it is a bare one. */
+  #bare: BareCall | undefined;
   readonly #answer: string;
   #state: "text" | "name" | "arguments" | "after" = "text";
   #rest = "";
@@ -74,6 +78,14 @@ export class ToolCallReader {
 
   #readText(out: ToolBit[]): boolean {
     const { trigger, first, onlyFirst } = this.#format;
+    const bare = this.#begun ? "none" : this.#bareCall();
+    if (bare === "open") return false;
+    if (bare !== "none") {
+      this.#bare = bare;
+      this.#rest = this.#rest.slice(bare.open.length);
+      this.#state = "name";
+      return true;
+    }
     const isText = onlyFirst && this.#begun;
     const at = isText ? -1 : this.#rest.indexOf(trigger);
     if (at === 0 || (at > 0 && !onlyFirst)) {
@@ -94,6 +106,19 @@ export class ToolCallReader {
     return false;
   }
 
+  /** The way in which the answer begins as a bare call; `open`: it may still become one. */
+  #bareCall(): BareCall | "open" | "none" {
+    const { bare = [] } = this.#format;
+    for (const way of bare) {
+      if (this.#rest !== "" && way.open.startsWith(this.#rest)) return "open";
+      if (!this.#rest.startsWith(way.open)) continue;
+      const after = this.#rest.slice(way.open.length).replace(leadingName, "");
+      if (after.startsWith(way.middle)) return way;
+      return way.middle.startsWith(after) ? "open" : "none";
+    }
+    return "none";
+  }
+
   /** How much of the end may be the space before a call, and the beginning of its trigger. */
   #heldBack(trigger: string, onlyFirst: boolean): number {
     if (onlyFirst) return trigger.startsWith(this.#rest) ? this.#rest.length : 0;
@@ -103,7 +128,7 @@ export class ToolCallReader {
   }
 
   #readName(out: ToolBit[]): boolean {
-    const { middle } = this.#format;
+    const { middle } = this.#bare ?? this.#format;
     const end = this.#rest.indexOf('"');
     if (end < 0 || this.#rest.length < end + middle.length) return false;
     const id = callIdOf(this.#answer, this.#calls);
@@ -140,7 +165,7 @@ export class ToolCallReader {
 
   #readAfter(): boolean {
     const { next } = this.#format;
-    if (next === undefined || !this.#rest.startsWith(next)) return false;
+    if (this.#bare || next === undefined || !this.#rest.startsWith(next)) return false;
     this.#rest = this.#rest.slice(next.length);
     this.#state = "name";
     return true;

@@ -51,7 +51,7 @@ async function scored(model: string, dtype: Dtype) {
   const engine = openEngine({ model, dtype, device: "cpu", threads: 1, kvMib: 2 }, () => {});
   const { backend, vocabulary } = engine.info();
   const tokens = Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % vocabulary);
-  const { logits } = await engine.score([{ serial: tokens }], "sum", true);
+  const { logits } = await engine.score([{ serial: tokens }], "sum", { logits: true });
   engine.close();
   return { backend, logits };
 }

@@ -69,7 +69,7 @@ try {
     () => {},
   );
   process.stderr.write(`scoring on ${engine.info().backend}\n`);
-  const scored = await engine.score(runs, resume, args.logits !== undefined);
+  const scored = await engine.score(runs, resume, { logits: args.logits !== undefined });
   if (args.logits) {
     const vocabulary = engine.info().vocabulary;
     const values = scored.logits ?? new Float32Array();

@@ -178,12 +178,16 @@ function stop(call: { request: EngineStopRequest }, done: sendUnaryData<EngineSt
 const scoreTokens = 4_096;
 
 async function score(call: ServerWritableStream<EngineScoreRequest, EngineScoreResponse>) {
-  const { adapter, tokenIds } = call.request;
+  const { adapter, tokenIds, topLogprobs } = call.request;
+  const [id = 0] = newIds(1);
+  const left = new AbortController();
+  call.on("cancelled", () => left.abort());
+  if (call.cancelled) left.abort();
   const write = (message: MessageInitShape<typeof EngineScoreResponseSchema>) =>
     call.write(create(EngineScoreResponseSchema, message));
   const begun = () => write({ started: { ...factsOf(adapter), promptTokens: tokenIds.length } });
   try {
-    const tokens = await scores.of(call.request, () => call.cancelled, begun);
+    const tokens = await scores.of({ id, tokenIds, topLogprobs, adapter }, left.signal, begun);
     for (let at = 0; at < tokens.length; at += scoreTokens) {
       write({ tokens: tokens.slice(at, at + scoreTokens) });
     }

@@ -212,7 +212,7 @@ export class EngineSupervisor {
     return method.call(this.#client, request) as ClientReadableStream<EngineGenerateResponse>;
   }
 
-  /** Streams the score of tokens. Cancelling it keeps a score from beginning; one that has begun ends by itself. */
+  /** Streams the score of tokens. Cancelling the stream ends it in the engine's next step. */
   score(request: EngineScoreRequest): ClientReadableStream<EngineScoreResponse> | undefined {
     const method = this.#client?.score;
     if (!this.#client || !method) return undefined;

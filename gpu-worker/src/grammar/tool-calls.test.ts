@@ -47,6 +47,26 @@ describe("an answer that may call tools", () => {
     ]);
   });
 
+  it("may be a call without tags, if it is one of a tool and the whole answer", () => {
+    const bare = (name: string, given: string) => [
+      `{"name": "${name}", "arguments": ${given}}`,
+      `{\n  "name": "${name}",\n  "arguments": ${given}\n}`,
+    ];
+    const calls = [...bare("f", '{"n": 1}'), ...bare("f", '{\n    "n": 1\n  }')];
+    const fenced = calls.map((each) => `\`\`\`json\n${each}\n\`\`\``);
+    const text = [
+      ...['{"name": "f"}', '{"name": "Bob", "age": 3}', "```json\n{}\n```", "```js\nf()", "{", "`"],
+      ...['{"name": "f", "argument', `x ${calls[0]}`, `{"n<tool_${f}`, `\`${f}`],
+    ];
+    const wrong = [
+      ...[...bare("h", '{"n": 1}'), ...bare("f", "{}"), ...bare("ff", '{"n": 1}')],
+      ...calls.flatMap((each) => [`${each}\n`, each.slice(0, -1), `${each}\n${f}`]),
+    ];
+    const all = [...calls, ...fenced, ...text];
+    expect(takes({}, [...all, ...wrong])).toEqual(all);
+    expect(takes({ required: true }, [...calls, ...fenced])).toEqual([]);
+  });
+
   it("is in the format of the model", () => {
     const llama = '{"name": "f", "parameters": {"n": 1}}';
     const texts = ["", "x", '{"names"', '{ "name": "f"', `x ${llama}`];

@@ -1,5 +1,10 @@
 // Answers that may or must call tools, in the format of the model.
-import { type ToolFormatName, toolFormatOf } from "@anabranch/shared/tool-formats.ts";
+import {
+  type BareCall,
+  bareName,
+  type ToolFormatName,
+  toolFormatOf,
+} from "@anabranch/shared/tool-formats.ts";
 import { GrammarError, type Network, type NodeId } from "./network.ts";
 import { readSchema } from "./schema.ts";
 
@@ -22,12 +27,18 @@ export interface AskedTools {
 export function readToolAnswer(network: Network, from: NodeId, asked: AskedTools): NodeId {
   const format = toolFormatOf(asked.format);
   if (!format) throw new GrammarError(`there is no tool format "${asked.format}"`);
-  const { trigger, first, middle, next, last } = format;
-  const call = network.node();
-  for (const [index, tool] of asked.tools.entries()) {
-    const begun = network.text(call, tool.name + middle);
-    network.end(network.call(begun, argumentsOf(network, tool, index)));
-  }
+  const { trigger, first, middle, next, last, bare = [] } = format;
+  const given = asked.tools.map((tool, index) => argumentsOf(network, tool, index));
+  /** The automaton of a name and its arguments. */
+  const callWith = (between: string): NodeId => {
+    const call = network.node();
+    for (const [index, tool] of asked.tools.entries()) {
+      const begun = network.text(call, tool.name + between);
+      network.end(network.call(begun, given[index] ?? begun));
+    }
+    return call;
+  };
+  const call = callWith(middle);
   const to = network.node();
   const begin = network.node();
   const called = network.call(network.text(begin, first.slice(trigger.length)), call);
@@ -38,8 +49,65 @@ export function readToolAnswer(network: Network, from: NodeId, asked: AskedTools
   }
   if (asked.required) network.empty(network.text(from, trigger), begin);
   else if (format.onlyFirst) readTextUnless(network, from, trigger, begin, to);
-  else readTextUntil(network, from, trigger, begin, to);
+  else if (bare.length === 0) readTextUntil(network, from, trigger, begin, to);
+  else {
+    const text = network.node();
+    const triggered = readTextUntil(network, text, trigger, begin, to);
+    const leave = (node: NodeId, except: ReadonlySet<number>) => {
+      const [mark = 0] = Buffer.from(trigger);
+      network.empty(node, to);
+      readOthers(network, node, new Set([...except, mark]), text);
+      if (!except.has(mark)) network.bytes(node, mark, mark, triggered);
+    };
+    for (const [opened, way] of readBareHeads(network, from, bare, leave)) {
+      const called = network.call(opened, callWith(way.middle));
+      network.empty(network.text(called, way.last), to);
+    }
+  }
   return to;
+}
+
+const nameBytes = Array.from({ length: 0x80 }, (_, byte) => byte).filter((byte) =>
+  bareName.test(String.fromCharCode(byte)),
+);
+
+/**
+ * Reads text that begins as a bare call does, up to where it must be one: text that goes on as a call of no tool is
+ * not read. @param leave goes on as other text, unless the next byte is in `except`. Returns the nodes before names
+ */
+function readBareHeads(
+  network: Network,
+  from: NodeId,
+  ways: readonly BareCall[],
+  leave: (node: NodeId, except: ReadonlySet<number>) => void,
+): [NodeId, BareCall][] {
+  const nodes = new Map<string, NodeId>([["", from]]);
+  const following = new Map<string, Set<number>>([["", new Set()]]);
+  for (const { open } of ways) {
+    for (let size = 1; size <= open.length; size++) {
+      const [before, now] = [open.slice(0, size - 1), open.slice(0, size)];
+      if (nodes.has(now)) continue;
+      const byte = open.charCodeAt(size - 1);
+      following.get(before)?.add(byte);
+      following.set(now, new Set());
+      nodes.set(now, network.bytes(nodes.get(before) ?? from, byte, byte));
+    }
+  }
+  for (const [text, node] of nodes) {
+    if (!ways.some(({ open }) => open === text)) leave(node, following.get(text) ?? new Set());
+  }
+  return ways.map((way) => {
+    const opened = nodes.get(way.open) ?? from;
+    let at = network.node();
+    network.empty(opened, at);
+    for (const byte of nameBytes) network.bytes(at, byte, byte, at);
+    const bytes = [...Buffer.from(way.middle)];
+    for (const [index, byte] of bytes.entries()) {
+      leave(at, new Set(index === 0 ? [...nameBytes, byte] : [byte]));
+      if (index + 1 < bytes.length) at = network.bytes(at, byte, byte);
+    }
+    return [opened, way];
+  });
 }
 
 /** The automaton of a tool's arguments. */
@@ -68,14 +136,14 @@ function readOthers(network: Network, from: NodeId, except: Iterable<number>, to
   if (low <= 0xff) network.bytes(from, low, 0xff, to);
 }
 
-/** Reads text to its end, or until `trigger` is complete. */
+/** Reads text to its end, or until `trigger` is complete. Returns the node after its first byte. */
 function readTextUntil(
   network: Network,
   from: NodeId,
   trigger: string,
   found: NodeId,
   to: NodeId,
-): void {
+): NodeId {
   const bytes = [...Buffer.from(trigger)];
   const matched = bytes.map((_, length) => (length === 0 ? from : network.node()));
   /** How much of the trigger the text ends with after `length` bytes of it and another. */
@@ -94,6 +162,7 @@ function readTextUntil(
     }
     readOthers(network, node, new Set(bytes), from);
   }
+  return matched[1] ?? found;
 }
 
 /** Reads text to its end, or `trigger` if the text begins with it. */

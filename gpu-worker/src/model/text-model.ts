@@ -4,9 +4,8 @@ import type { StructureRun } from "@anabranch/native";
 import { type AnswerPart, titlesOf } from "@anabranch/shared/parts.ts";
 import { Thinking } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { type ToolFormatName, toolFormats } from "@anabranch/shared/tool-formats.ts";
-import type { Template } from "@huggingface/jinja";
-import { Tokenizer } from "@huggingface/tokenizers";
-import { builtIns, readTemplate } from "./chat-template.ts";
+import type { Tokenizer } from "@huggingface/tokenizers";
+import { builtIns, type ReadTemplate, readTemplate } from "./chat-template.ts";
 import type { Dialect } from "./dialect.ts";
 import { readGguf } from "./gguf.ts";
 import { type AnswerIds, answerIds } from "./history.ts";
@@ -14,6 +13,7 @@ import type { LocatedModel } from "./locate.ts";
 import { type Json, type ModelFiles, readFolder } from "./model-files.ts";
 import { RunBuilder } from "./runs.ts";
 import { tokenBytes, tokenTexts } from "./token-texts.ts";
+import { openTokenizer } from "./tokenizer.ts";
 import { templateToolFormat } from "./tool-format.ts";
 
 export interface Message {
@@ -65,14 +65,16 @@ export class TextModel {
   readonly id: string;
   /** What it was made from. */
   readonly files: ModelFiles;
+  /** Why the model has no chats, although it has a chat template. */
+  readonly templateFault: string | undefined;
   /** Absent: the model does not branch. */
   readonly dialect: Dialect | undefined;
   /** As in generation_config.json; empty if the model has none. */
   readonly generationConfig: Json;
   readonly #tokenizer: Tokenizer;
-  readonly #template: Template | undefined;
+  readonly #template: ReadTemplate | undefined;
   /** Of requests that offer tools. */
-  readonly #toolTemplate: Template | undefined;
+  readonly #toolTemplate: ReadTemplate | undefined;
   /** How the model calls tools; absent: its template has none. */
   readonly toolFormat: ToolFormatName | undefined;
   readonly #specials: Json;
@@ -95,7 +97,7 @@ export class TextModel {
     this.files = files;
     const config = files.tokenizerConfig;
     try {
-      this.#tokenizer = new Tokenizer(files.tokenizer, config);
+      this.#tokenizer = openTokenizer(files.tokenizer, config);
     } catch (error) {
       throw new Error(`${files.tokenizerPath}: ${error instanceof Error ? error.message : error}`);
     }
@@ -106,6 +108,7 @@ export class TextModel {
         : undefined;
     this.#template = read(text);
     this.#toolTemplate = forTools === text ? this.#template : read(forTools);
+    this.templateFault = this.#template?.fault ?? this.#toolTemplate?.fault;
     this.toolFormat = templateToolFormat(forTools ?? "");
     this.#specials = Object.fromEntries(
       Object.entries(config)
@@ -284,8 +287,11 @@ export class TextModel {
     if (!template) {
       throw new PromptError("this model has no chat template; use /v1/completions");
     }
+    if (template.fault !== undefined) {
+      throw new PromptError(`${template.fault}; /v1/completions needs none`);
+    }
     try {
-      return template.render({
+      return template.read.render({
         add_generation_prompt: true,
         ...given,
         messages,

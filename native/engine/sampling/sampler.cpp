@@ -73,6 +73,23 @@ double log_sum_exp(std::span<const float> logits) {
   return top + std::log(sum);
 }
 
+/// The `count` likeliest tokens in order, lower id first. NaN comes last.
+std::vector<int> likeliest(std::span<const float> logits, size_t count) {
+  const auto rank = [&](int token) { return std::isnan(logits[token]) ? kNever : logits[token]; };
+  std::vector<int> best;
+  count = std::min(count, logits.size());
+  for (int token = 0; count > 0 && token < static_cast<int>(logits.size()); ++token) {
+    if (best.size() == count) {
+      if (!(rank(token) > rank(best.back()))) continue;
+      best.pop_back();
+    }
+    const auto place = std::upper_bound(best.begin(), best.end(), token,
+                                        [&](int a, int b) { return rank(a) > rank(b); });
+    best.insert(place, token);
+  }
+  return best;
+}
+
 /// e^x for x ≤ 0, to a few units in the last place; 0 for very small x and for NaN. Compilers
 /// vectorise loops of it.
 inline float exponential(float x) {
@@ -213,25 +230,19 @@ SampledToken sample(std::span<float> logits, const SamplingInput& input) {
   if (!input.params->logprobs) return {sample_token(logits, input), 0, {}};
   const std::vector<float> raw(logits.begin(), logits.end());
   const int token = sample_token(logits, input);
-  return {token, log_probability(raw, token),
-          top_log_probabilities(raw, input.params->top_logprobs)};
+  auto [logprob, top] = log_probabilities(raw, token, input.params->top_logprobs);
+  return {token, logprob, std::move(top)};
 }
 
 float log_probability(std::span<const float> logits, int token) {
   return static_cast<float>(logits[token] - log_sum_exp(logits));
 }
 
-std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits, int count) {
-  std::vector<int> order(logits.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
-  const size_t n = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
-  const auto rank = [&](int token) { return std::isnan(logits[token]) ? kNever : logits[token]; };
-  std::partial_sort(order.begin(), order.begin() + n, order.end(),
-                    [&](int a, int b) { return rank(a) != rank(b) ? rank(a) > rank(b) : a < b; });
+TokenLogprobs log_probabilities(std::span<const float> logits, int token, int count) {
   const double total = log_sum_exp(logits);
-  std::vector<std::pair<int, float>> out;
-  for (size_t i = 0; i < n; ++i) {
-    out.emplace_back(order[i], static_cast<float>(logits[order[i]] - total));
+  TokenLogprobs out{static_cast<float>(logits[token] - total), {}};
+  for (const int id : likeliest(logits, static_cast<size_t>(std::max(count, 0)))) {
+    out.top.emplace_back(id, static_cast<float>(logits[id] - total));
   }
   return out;
 }

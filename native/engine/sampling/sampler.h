@@ -48,6 +48,13 @@ struct SamplingInput {
   double uniform = 0;  // in [0, 1)
 };
 
+/// A token's log-probability under softmax of the raw logits, and the likeliest tokens in its place
+/// with theirs, likeliest first, lower id first.
+struct TokenLogprobs {
+  float logprob = 0;
+  std::vector<std::pair<int, float>> top;
+};
+
 /// A sampled token, with log-probabilities if the parameters ask for them.
 struct SampledToken {
   int token = 0;
@@ -64,7 +71,7 @@ SampledToken sample(std::span<float> logits, const SamplingInput& input);
 /// Log-probability of `token` under softmax of the raw logits.
 float log_probability(std::span<const float> logits, int token);
 
-/// The `count` likeliest tokens and their log-probabilities, likeliest first, lower id first.
-std::vector<std::pair<int, float>> top_log_probabilities(std::span<const float> logits, int count);
+/// The same, and those of the `count` likeliest tokens.
+TokenLogprobs log_probabilities(std::span<const float> logits, int token, int count);
 
 }  // namespace anabranch

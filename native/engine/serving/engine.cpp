@@ -191,7 +191,7 @@ void Engine::cancel(std::uint32_t id) {
 }
 
 std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resume,
-                                 bool want_logits, ServedAdapterPtr adapter) {
+                                 ScoreWanted wanted, ServedAdapterPtr adapter, std::uint32_t id) {
   std::promise<Score> promise;
   auto future = promise.get_future();
   if (tokens_of(runs) == 0) {
@@ -201,8 +201,8 @@ std::future<Score> Engine::score(std::vector<StructureRun> runs, ResumeRule resu
     return future;
   }
   enqueue([&](Scheduler& scheduler) {
-    return std::vector{scheduler.make_score(std::move(runs), resume, want_logits,
-                                            std::move(adapter), std::move(promise))};
+    return std::vector{scheduler.make_score(id, std::move(runs), resume, wanted, std::move(adapter),
+                                            std::move(promise))};
   });
   return future;
 }

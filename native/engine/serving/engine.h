@@ -88,9 +88,10 @@ class Engine {
   /// Finishes a request in the next step; it still emits `finished`. Ignores unknown ids.
   void cancel(std::uint32_t id);
   /// Scores structured tokens, scheduled like any request. Throws as submit() does. The future
-  /// throws std::future_error if the engine closes first.
-  std::future<Score> score(std::vector<StructureRun> runs, ResumeRule resume, bool want_logits,
-                           ServedAdapterPtr adapter = nullptr);
+  /// throws std::future_error if the engine closes first, and Error after cancel(id). `id` is one
+  /// that no request has, or 0 for a score that is never cancelled.
+  std::future<Score> score(std::vector<StructureRun> runs, ResumeRule resume, ScoreWanted wanted,
+                           ServedAdapterPtr adapter = nullptr, std::uint32_t id = 0);
   LoadSnapshot load() const;
   /// Cancels and reports all requests, joins the thread and frees all memory. Idempotent.
   void close();

@@ -86,8 +86,9 @@ std::unique_ptr<DecodingPolicy> Scheduler::policy_of(const RequestSpec& spec,
   return make_dialect_policy(spec, dialect, config.eos);
 }
 
-std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, ResumeRule resume,
-                                               bool want_logits, ServedAdapterPtr adapter,
+std::shared_ptr<Request> Scheduler::make_score(std::uint32_t id, std::vector<StructureRun> runs,
+                                               ResumeRule resume, ScoreWanted wanted,
+                                               ServedAdapterPtr adapter,
                                                std::promise<Score> promise) {
   const RequestLimits limits = limits_of(adapter);
   check_structure(runs, limits.vocabulary, limits.context);
@@ -97,12 +98,12 @@ std::shared_ptr<Request> Scheduler::make_score(std::vector<StructureRun> runs, R
                                             std::to_string(pool_.total()));
   }
   RequestSpec spec;
+  spec.id = id;
   spec.prompt = runs;
   spec.resume = resume;
   spec.adapter = std::move(adapter);
   auto request = std::make_shared<Request>(std::move(spec), pool_);
-  request->scorer =
-      make_scorer(std::move(runs), limits.vocabulary, want_logits, std::move(promise));
+  request->scorer = make_scorer(std::move(runs), limits.vocabulary, wanted, std::move(promise));
   return request;
 }
 
@@ -125,9 +126,10 @@ void Scheduler::enqueue(std::shared_ptr<Request> request) {
 void Scheduler::cancel(std::uint32_t id) {
   const auto cancel_in = [&](auto& requests) {
     for (auto& request : requests) {
-      if (request->spec().id == id && !request->scorer) {
-        request->finish(FinishReason::kCancelled);
-      }
+      if (request->spec().id != id || request->finished()) continue;
+      if (request->scorer && id == 0) continue;
+      if (request->scorer) request->scorer->cancel();
+      request->finish(FinishReason::kCancelled);
     }
   };
   cancel_in(waiting_);

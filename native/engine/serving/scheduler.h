@@ -67,9 +67,9 @@ class Scheduler {
   /// thread.
   std::shared_ptr<Request> make(RequestSpec spec);
   /// The same for a score of `runs`, which must not be empty; `adapter` may be null.
-  std::shared_ptr<Request> make_score(std::vector<StructureRun> runs, ResumeRule resume,
-                                      bool want_logits, ServedAdapterPtr adapter,
-                                      std::promise<Score> promise);
+  std::shared_ptr<Request> make_score(std::uint32_t id, std::vector<StructureRun> runs,
+                                      ResumeRule resume, ScoreWanted wanted,
+                                      ServedAdapterPtr adapter, std::promise<Score> promise);
 
   /// Queues requests that arrived together. The caller enforces max_queue.
   void submit(std::vector<std::shared_ptr<Request>> group);

@@ -4,6 +4,7 @@
 #include <utility>
 #include <limits>
 
+#include "error.h"
 #include "sampling/sampler.h"
 
 namespace anabranch {
@@ -17,9 +18,11 @@ struct Place {
 
 class RunScorer final : public Scorer {
  public:
-  RunScorer(std::vector<StructureRun> runs, int vocabulary, bool want_logits,
+  RunScorer(std::vector<StructureRun> runs, int vocabulary, ScoreWanted wanted,
             std::promise<Score> promise)
-      : runs_(std::move(runs)), promise_(std::move(promise)) {
+      : runs_(std::move(runs)),
+        alternatives_(static_cast<size_t>(std::clamp(wanted.top_logprobs, 0, vocabulary))),
+        promise_(std::move(promise)) {
     size_t serial = 0;
     bool trunk_open = true;  // the tree has an empty trunk segment at the beginning
     places_.resize(1);       // and after every parallel run
@@ -37,7 +40,9 @@ class RunScorer final : public Scorer {
         trunk_open = true;
       }
     }
-    if (want_logits) score_.logits.resize(serial * static_cast<size_t>(vocabulary));
+    if (wanted.logits) score_.logits.resize(serial * static_cast<size_t>(vocabulary));
+    score_.top.resize(serial * alternatives_, -1);
+    score_.top_logprobs.resize(serial * alternatives_);
   }
 
   void take(const LaneLogits& at, std::span<const float> logits) override {
@@ -45,7 +50,14 @@ class RunScorer final : public Scorer {
     const auto& tokens = runs_[place.run].tokens[place.list];
     const size_t next = static_cast<size_t>(at.index) + 1;
     if (next < tokens.size()) {
-      score_.logprobs[place.run][place.list][next] = log_probability(logits, tokens[next]);
+      const auto [logprob, top] =
+          log_probabilities(logits, tokens[next], static_cast<int>(alternatives_));
+      score_.logprobs[place.run][place.list][next] = logprob;
+      size_t to = (place.serial + next) * alternatives_;
+      for (const auto& [id, value] : top) {
+        score_.top[to] = id;
+        score_.top_logprobs[to++] = value;
+      }
     }
     if (score_.logits.empty()) return;
     const size_t row = place.serial + static_cast<size_t>(at.index);
@@ -55,9 +67,15 @@ class RunScorer final : public Scorer {
 
   void finish() override { promise_.set_value(std::move(score_)); }
 
+  void cancel() override {
+    promise_.set_exception(
+        std::make_exception_ptr(Error(ErrorCode::kCancelled, "the score was cancelled")));
+  }
+
  private:
   std::vector<StructureRun> runs_;
   std::vector<Place> places_;  // [segments of the tree]
+  size_t alternatives_;
   std::promise<Score> promise_;
   Score score_;
 };
@@ -65,8 +83,8 @@ class RunScorer final : public Scorer {
 }  // namespace
 
 std::unique_ptr<Scorer> make_scorer(std::vector<StructureRun> runs, int vocabulary,
-                                    bool want_logits, std::promise<Score> promise) {
-  return std::make_unique<RunScorer>(std::move(runs), vocabulary, want_logits, std::move(promise));
+                                    ScoreWanted wanted, std::promise<Score> promise) {
+  return std::make_unique<RunScorer>(std::move(runs), vocabulary, wanted, std::move(promise));
 }
 
 }  // namespace anabranch

@@ -12,12 +12,20 @@
 
 namespace anabranch {
 
+/// What a score gives beside the log-probabilities of its tokens.
+struct ScoreWanted {
+  bool logits = false;
+  int top_logprobs = 0;  // alternatives for each token
+};
+
 struct Score {
   /// In the structure of the runs: each token's log-probability given its context, NaN for the
   /// first token of each list (those are forced).
   std::vector<std::vector<std::vector<float>>> logprobs;  // [runs][lists][tokens]
-  std::vector<float>
-      logits;  // [tokens, vocabulary] raw, in serialised order; empty if not requested
+  // In serialised order; empty if not wanted.
+  std::vector<float> logits;  // [tokens, vocabulary] raw: of what follows each token
+  std::vector<int> top;  // [tokens, top_logprobs] in each token's place, likeliest first; -1: none
+  std::vector<float> top_logprobs;  // theirs
 };
 
 /// Takes the logits of a prompt.
@@ -28,10 +36,12 @@ class Scorer {
   /// Called for each token of the prompt, again for tokens that are recomputed after preemption.
   virtual void take(const LaneLogits& at, std::span<const float> logits) = 0;
   virtual void finish() = 0;
+  /// Instead of finish(): the score's future throws Error.
+  virtual void cancel() = 0;
 };
 
 /// Collects the score of `runs`, laid out as LaneTree::write_prompt() does, for `promise`.
 std::unique_ptr<Scorer> make_scorer(std::vector<StructureRun> runs, int vocabulary,
-                                    bool want_logits, std::promise<Score> promise);
+                                    ScoreWanted wanted, std::promise<Score> promise);
 
 }  // namespace anabranch

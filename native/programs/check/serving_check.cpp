@@ -49,7 +49,7 @@ void check_serving(const std::string& folder) {
           spec.sampling.temperature = i % 2;
           engine.submit(spec);
           if (i % 4 == 0) engine.cancel(spec.id);
-          if (i % 10 == 0) engine.score(spec.prompt, ResumeRule::kSum, true).get();
+          if (i % 10 == 0) engine.score(spec.prompt, ResumeRule::kSum, {.logits = true}).get();
           engine.load();
         }
       });

@@ -132,8 +132,10 @@ void EngineSession::make_calls() {
   if (dice_.chance(10)) engine_->cancel(static_cast<std::uint32_t>(dice_.below(next_id_ + 1)));
   if (!dice_.chance(5)) return;
   try {
-    scores_.push_back(engine_->score(random_structure(shape_, dice_), ResumeRule::kSum,
-                                     dice_.chance(50), random_adapter()));
+    const ScoreWanted wanted = {.logits = dice_.chance(50), .top_logprobs = dice_.below(4)};
+    const std::uint32_t id = dice_.chance(50) ? next_id_++ : 0;
+    scores_.push_back(engine_->score(random_structure(shape_, dice_), ResumeRule::kSum, wanted,
+                                     random_adapter(), id));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal) fail(error.what());
   }

@@ -52,7 +52,10 @@ describe.each(names)("PEFT: %s", (name) => {
         adapters: [{ name, path: fixture(name) }],
       });
       expect(serving.engine.adapters()).toMatchObject([{ name, vocabulary }]);
-      const { logits } = await serving.engine.score(groups, resume, true, name);
+      const { logits } = await serving.engine.score(groups, resume, {
+        logits: true,
+        adapter: name,
+      });
       if (!logits) throw new Error("no logits");
       for (const { name: part, from, to } of parts(groups)) {
         const [first, last] = [from * vocabulary, to * vocabulary];

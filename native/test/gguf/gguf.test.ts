@@ -27,7 +27,7 @@ const open = (path: string, dtype: Dtype = "fp32") =>
 async function logitsOf(path: string, dtype: Dtype, { tokens } = reference): Promise<number[]> {
   const engine = open(path, dtype);
   try {
-    const scored = await engine.score([{ serial: tokens }], "sum", true);
+    const scored = await engine.score([{ serial: tokens }], "sum", { logits: true });
     return [...(scored.logits ?? [])];
   } finally {
     engine.close();

@@ -114,7 +114,7 @@ describe.each(models)("%s", (name) => {
         it(`${codePath} ${dtype} agrees in one structured prefill`, async () => {
           const engine = openEngine(options, () => {});
           open.push(engine);
-          const scored = await engine.score(reference.groups, reference.resume, true);
+          const scored = await engine.score(reference.groups, reference.resume, { logits: true });
           const load = engine.load();
           engine.close();
           compare(scored.logits ?? new Float32Array(), bound(dtype, reference));
@@ -129,7 +129,7 @@ describe.each(models)("%s", (name) => {
           compare(decoded, bound(dtype, reference));
           const engine = openEngine(options, () => {});
           open.push(engine);
-          const scored = await engine.score(reference.groups, reference.resume, true);
+          const scored = await engine.score(reference.groups, reference.resume, { logits: true });
           engine.close();
           expect(scored.logits).toEqual(decoded);
         });

@@ -7,6 +7,7 @@ import { type Candidate, findBlockCandidates, type Item } from "./candidates.ts"
 import { checkDependence, type Verdict } from "./dependence.ts";
 import { areUnique, namesOf } from "./item-names.ts";
 import { unmarked } from "./item-text.ts";
+import { isEnglish } from "./language.ts";
 import { leadsOf, nameOfLead } from "./leads.ts";
 import { parseBlocks } from "./markdown.ts";
 import { findSentenceCandidates } from "./sentences.ts";
@@ -292,6 +293,7 @@ function dependenceOf(text: string, prompt: string, candidate: Candidate): Verdi
     sections: kind === "section" || kind === "lead",
     ordered,
     enumerated: kind === "enumeration",
+    english: isEnglish(text.slice(start, candidate.end), `${prompt}\n${text}`),
   });
 }
 

@@ -10,6 +10,7 @@ const noContext: ItemContext = {
   sections: false,
   ordered: false,
   enumerated: false,
+  english: true,
 };
 
 /** Items "Title: text". */

@@ -12,7 +12,9 @@ import {
 import { type ItemContext, type ItemText, unmarked } from "./item-text.ts";
 import { definites, indefinites } from "./noun-phrases.ts";
 import { sumOf, workedWith } from "./numbers.ts";
-import { saysSideBySide, sequenceOf } from "./sequence.ts";
+import { reasonForSerial } from "./other-languages.ts";
+import { arePartsOfTotal, saysSideBySide, sequenceOf } from "./sequence.ts";
+import { mentionsSiblings } from "./siblings.ts";
 
 /** Items [from, to) that may be one stage. */
 export interface ItemRun {
@@ -30,6 +32,18 @@ export type Verdict = { reason: string } | { runs: ItemRun[] };
  * begins the next run, or stays serial between two runs.
  */
 export function checkDependence(items: readonly ItemText[], context: ItemContext): Verdict {
+  return context.english ? checkEnglish(items, context) : checkOther(items, context);
+}
+
+function checkOther(items: readonly ItemText[], context: ItemContext): Verdict {
+  const reason =
+    reasonForSerial(items, context) ??
+    (arePartsOfTotal(items, context) ? "parts of a total" : undefined) ??
+    reasonToNeedResults(items, knownTo(context));
+  return reason === undefined ? { runs: [{ from: 0, to: items.length }] } : { reason };
+}
+
+function checkEnglish(items: readonly ItemText[], context: ItemContext): Verdict {
   const sequence = sequenceOf(items, context);
   if (sequence !== undefined) return { reason: sequence };
   const bodies = items.map(({ title, text }) => bodyOf(text, title, context.enumerated));
@@ -39,9 +53,9 @@ export function checkDependence(items: readonly ItemText[], context: ItemContext
   if (next.includes(true) && !(few && saysSideBySide(context.leadIn))) {
     return { reason: "goes on from the one before" };
   }
-  const reason = reasonToNeedOthers(items, bodies, context);
+  const known = knownTo(context);
+  const reason = reasonToNeedOthers(items, bodies, context) ?? reasonToNeedResults(items, known);
   if (reason !== undefined) return { reason };
-  const known = `${context.prompt}\n${context.before}`.toLowerCase();
   const runs: ItemRun[] = [];
   let why = "fewer than two branches";
   const starts = new Set([0]);
@@ -71,16 +85,31 @@ const itemsPerException = 4;
 const isNextStep = ({ lead, rest }: Body): boolean =>
   sequel.test(lead) || sequel.test(rest) || pronounThen.test(firstSentence(rest));
 
+/** What the writer of every item has read, in lower case. */
+const knownTo = ({ prompt, before }: ItemContext) => `${prompt}\n${before}`.toLowerCase();
+
+/** Signs in any language that one item needs a number or a name that another has made. */
+function reasonToNeedResults(items: readonly ItemText[], known: string): string | undefined {
+  const results = new Set<string>();
+  const names = new Set<string>();
+  for (const { text } of items) {
+    if (workedWith(text).some((number) => results.has(number))) return "uses an earlier result";
+    for (const line of text.split("\n")) results.add(sumOf(line)?.result ?? "");
+    const own = codeNames(text);
+    for (const name of own) if (names.has(name)) return "uses a name from an earlier part";
+    for (const name of own) if (!known.includes(name.toLowerCase())) names.add(name);
+  }
+  return undefined;
+}
+
 /** Signs that one item needs the content of another. */
 function reasonToNeedOthers(
   items: readonly ItemText[],
   bodies: readonly Body[],
   context: ItemContext,
 ): string | undefined {
-  const known = `${context.prompt}\n${context.before}`.toLowerCase();
-  const results = new Set<string>();
+  const known = knownTo(context);
   const introduced = new Set<string>();
-  const names = new Set<string>();
   const standSideBySide = saysSideBySide(context.leadIn);
   for (const [i, { title, text }] of items.entries()) {
     const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
@@ -93,11 +122,6 @@ function reasonToNeedOthers(
       return "takes up what an earlier part introduced";
     }
     if (refersToTitle(rest, items.slice(0, i))) return "takes up what an earlier part introduced";
-    if (workedWith(text).some((number) => results.has(number))) return "uses an earlier result";
-    for (const line of text.split("\n")) results.add(sumOf(line)?.result ?? "");
-    const own = codeNames(text);
-    for (const name of own) if (names.has(name)) return "uses a name from an earlier part";
-    for (const name of own) if (!known.includes(name.toLowerCase())) names.add(name);
     for (const noun of indefinites(text)) if (!known.includes(noun)) introduced.add(noun);
   }
   return undefined;
@@ -120,6 +144,9 @@ function reasonToMentionOthers(
   const { lead, rest } = bodies[i] ?? { lead: "", rest: "" };
   if (addition.test(lead) || addition.test(rest) || saidAgain.test(rest)) {
     return "adds to the one before";
+  }
+  if (i > from && mentionsSiblings(unmarked(items[i]?.text ?? ""), [lead, rest])) {
+    return "refers to another part";
   }
   if (pronoun.test(lead) && startOf(lead) !== startOf(bodies[from]?.lead ?? "")) {
     return "opens with a pronoun";

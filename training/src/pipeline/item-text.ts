@@ -17,6 +17,8 @@ export interface ItemContext {
   sections: boolean;
   /** Items follow each other by number or name. */
   ordered: boolean;
+  /** Only then are words of dependence known. */
+  english: boolean;
   /** Items may begin with "First", "Second", which then only counts them. */
   enumerated: boolean;
 }

@@ -6,7 +6,7 @@ import { readSpans } from "./llm/reply.ts";
 import { unitsOf } from "./llm/units.ts";
 
 const words =
-  "color 🎨 of Äpfel é **bold** `code` 7 | a_b *x* [y](z) > # warm cold day sea tree".split(" ");
+  "color 🎨 of Äpfel ñ **bold** `code` 7 | a_b *x* [y](z) > # warm cold day sea tree".split(" ");
 /** Words that now and then rule out a stage. */
 const odd = ["$$", "[", "then", "12 + 7 = 19", "```", "<|para|>"];
 const breaks = ["\n", "\n\n", "\r\n", "\n\n\n", "\u2028", "\n \n", "\t\n"];

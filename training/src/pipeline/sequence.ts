@@ -94,7 +94,10 @@ function isProcedure(
 }
 
 /** Whether numbers add up to a total ("20%", "30%", "50%"), so that each depends on the others. */
-function arePartsOfTotal(items: readonly ItemText[], { prompt, leadIn }: ItemContext): boolean {
+export function arePartsOfTotal(
+  items: readonly ItemText[],
+  { prompt, leadIn }: ItemContext,
+): boolean {
   const shares = items.map(({ text }) =>
     Number(/(\d+(?:\.\d+)?) ?%/.exec(text)?.[1] ?? Number.NaN),
   );
