@@ -9,7 +9,12 @@ namespace {
 
 void check_kernels(Report report) {
   for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8})
-    check_gemm(type, report);
+    check_gemm(type, {}, report);
+  for (const FourBitFormat& format :
+       {FourBitFormat{32, FourBitOffset::kEight}, FourBitFormat{32, FourBitOffset::kMin},
+        FourBitFormat{64, FourBitOffset::kZeroPoint}, FourBitFormat{128, FourBitOffset::kMin},
+        FourBitFormat{128, FourBitOffset::kZeroPoint}})
+    check_gemm(WeightType::kInt4, format, report);
   check_greedy_sampling(report);
   check_sampling(report);
 }

@@ -131,6 +131,9 @@ stage_prefetch() {
 stage_int8() {
   bench "$large_name int8" "$large" --dtype int8 --parts decode,prefill --lanes 1,8,32 --prefix "${prefixes[0]}"
 }
+stage_int4() {
+  bench "$large_name int4" "$large" --dtype int4 --parts decode,prefill --lanes 1,8,32 --prefix "${prefixes[0]}"
+}
 stage_fp8() {
   bench "$large_name fp8" "$large" --dtype fp8 --parts decode,prefill --lanes 1,8,32 --prefix "${prefixes[0]}"
 }

@@ -111,8 +111,7 @@ struct BackendOptions {
 };
 
 /// options.weight_type, or with stored_weight_type the one that suits the checkpoint's tensors:
-/// int4 if linear layers have four bits (on a GPU int8), int8 if they have five to eight, else
-/// bf16.
+/// int4 if linear layers have four bits, int8 if they have five to eight, else bf16.
 WeightType weight_type_for(const ModelConfig& config, const Checkpoint& weights,
                            const BackendOptions& options);
 

@@ -30,7 +30,7 @@ const char kHelp[] =
     "stderr.\n\n"
     "  --shape NAME    tiny, qwen2.5-0.5b, qwen2.5-7b (default tiny)\n"
     "  --device NAME   auto, cpu or cuda:N (default auto)\n"
-    "  --dtype TYPE    weights: bf16, int8, int4 (CPU), fp8 (GPU) or fp32 (CPU) (default bf16)\n"
+    "  --dtype TYPE    weights: bf16, int8, int4, fp8 (GPU) or fp32 (CPU) (default bf16)\n"
     "  --kv-dtype TYPE K and V: auto (follows the weights) or fp8 (GPU) (default auto)\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n"

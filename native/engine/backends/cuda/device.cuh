@@ -5,6 +5,9 @@
 #include <cstring>
 
 #include "backends/cuda/kernels.h"
+#if defined(ANABRANCH_EMULATE)
+#include "number_formats.h"
+#endif
 
 namespace anabranch::ANABRANCH_CUDA {
 
@@ -87,6 +90,16 @@ __device__ inline std::uint32_t as_bits(float value) {
 __device__ inline float minus_infinity() { return as_float(0xff800000u); }
 
 __device__ inline float widen(Bf16 value) { return as_float(std::uint32_t{value} << 16); }
+
+__device__ inline float widen_fp16(std::uint16_t value) {
+#if defined(ANABRANCH_EMULATE)
+  return from_fp16(value);
+#else
+  float out;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(out) : "h"(value));
+  return out;
+#endif
+}
 
 /// Rounds to nearest, ties to even; NaN stays NaN.
 __device__ inline Bf16 narrow(float value) {
@@ -305,7 +318,7 @@ __device__ inline float panel_sum(float value) {
 
 /// Where activation(gate) · up of a row and a panel is stored: the place of the panel's first gate.
 __device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {
-  return p.gated_out + row * round_up(p.w.n / 2, kQuantGroup) + panel * kHalfPanel;
+  return p.gated_out + row * round_up(p.width() / 2, kQuantGroup) + panel * kHalfPanel;
 }
 
 /// Stores one value of the residual stream into a FusedNormOutput: row, column of n, and the norm's

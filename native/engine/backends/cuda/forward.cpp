@@ -42,7 +42,7 @@ void CudaBackend::embed(const Step& step) {
   EmbedArgs args;
   args.rows = step.step_rows;
   args.count = step.rows;
-  args.table = static_cast<const Bf16*>(weights_.embedding.weights().values);
+  args.table = weights_.embedding.weights();
   args.hidden = config_.hidden;
   args.x = x_.data();
   args.norm_output = norm_output(step, weights_.layers.front().attention_norm);
@@ -139,6 +139,8 @@ Gemm CudaBackend::product_of(const PackedLinear& w, const Bf16* x, int m) const 
   args.bias = w.bias.data();
   args.batch_invariant = deterministic_;
   args.split_k_workspace = split_k_workspace_.data();
+  args.widened = widened_.data();
+  args.widened_values = widened_.count();
   return args;
 }
 
@@ -163,11 +165,13 @@ void CudaBackend::multiply(const Gemm& args) {
 #if defined(ANABRANCH_WITH_CUBLASLT)
   const bool gated = args.gated_out != nullptr;
   // cuBLASLt takes a bias in the type of its output, and ours is fp32: not for bf16 gates and ups.
-  if (cublaslt_ && args.m > skinny_rows_ && !(gated && args.bias) &&
-      cublaslt_->multiply(args, gated ? gate_up_.data() : nullptr, queue_.stream)) {
-    if (gated)
-      activate_and_mul(args.activation, gate_up_.data(), args.m, args.w.n, args.gated_out, queue_);
-    return;
+  if (cublaslt_ && args.m > skinny_rows_ && !(gated && args.bias)) {
+    return for_each_bf16_part(args, queue_, [&](const Gemm& part) {
+      if (!cublaslt_->multiply(part, gated ? gate_up_.data() : nullptr, queue_.stream))
+        gemm(part, queue_);
+      else if (gated)
+        activate_and_mul(part, gate_up_.data(), queue_);
+    });
   }
 #endif
   gemm(args, queue_);

@@ -55,6 +55,7 @@ class CudaBackend final : public Backend {
   size_t kv_token_bytes() const;
   int kv_blocks(std::uint64_t bytes) const;
   int logits_rows_that_fit() const;
+  size_t widened_values() const;
   void allocate_scratch(int kv_blocks);
   void allocate_kv(int count);
 
@@ -115,6 +116,7 @@ class CudaBackend final : public Backend {
   Array<Bf16> gate_up_;             // [max_rows, 2 · intermediate], only for cuBLASLt
   Array<Bf16> gated_;               // [max_rows, intermediate]
   Array<float> split_k_workspace_;  // [kSplitKWorkspace], or empty
+  Array<Bf16> widened_;             // as Gemm::widened
 
   StepBuilder steps_;
 #if !defined(ANABRANCH_EMULATE)
