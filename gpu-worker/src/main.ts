@@ -41,9 +41,7 @@ async function prepare() {
 }
 
 const { args, path, model, samplingDefaults, adapters, texts } = await prepare();
-// A GPU refuses adapters.
-const device = args.device === "auto" && adapters.length > 0 ? "cpu" : args.device;
-const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
+const { device, port, kvMib, maxContext, maxRunning, maxQueue } = args;
 const { branchSchedule, maxTimePerTokenMs } = args;
 
 const engine = new EngineSupervisor(
@@ -111,10 +109,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => vo
 process.on("disconnect", () => void close(0));
 if (process.connected === false) await close(0);
 
-if (args.device === "auto" && cudaDevices() === 0) {
+if (device === "auto" && cudaDevices() === 0) {
   log.info("built with CUDA, but no driver answers: serving on the CPU");
-} else if (args.device !== device && cudaDevices() > 0) {
-  log.info("adapters run on a CPU only so far: serving there");
 }
 log.info(`loading ${path}`);
 const started = Date.now();

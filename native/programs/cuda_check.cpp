@@ -25,8 +25,10 @@ void check_backend(const std::vector<std::string>& folders, const BackendOptions
                    const std::set<std::string>& only, Report report) {
   if (only.contains("kernels")) check_kernels(report);
   if (only.contains("wide")) check_wide_model(report);
-  if (!only.contains("models")) return;
-  for (const std::string& folder : folders) check_model(folder, options, report);
+  for (const std::string& folder : folders) {
+    if (only.contains("models")) check_model(folder, options, report);
+    if (only.contains("adapters")) check_adapters(folder, options, report);
+  }
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

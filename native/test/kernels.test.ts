@@ -31,6 +31,11 @@ describe("engine-check", () => {
     expect(stdout).toMatch(/ok {3}.* fp8 KV max, 128 rows, against bf16 KV: NMSE/);
     expect(stdout).toMatch(/ok {3}.* int8 max, 128 rows, against the CPU's: NMSE/);
     expect(stdout).toMatch(/ok {3}.* int4 max, 128 rows, against the CPU's: NMSE/);
+    for (const which of ["no adapter, beside others", "every product", "attention"]) {
+      expect(stdout).toMatch(
+        new RegExp(`ok {3}(cuda|emulated) llama-default ${which}, deterministic\n`),
+      );
+    }
     expect(stdout).toContain("ok   serving from 3 threads");
     expect(stdout.trim().endsWith("all checks passed")).toBe(true);
     expect(status).toBe(0);

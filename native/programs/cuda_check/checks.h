@@ -35,6 +35,9 @@ void check_wide_model(Report report);
 /// The logits of the model in `folder` against fp32 weights on the CPU, under both resume rules.
 void check_model(const std::string& folder, const BackendOptions& options, Report report);
 
+/// The same of requests with random LoRA adapters and without, in one batch, and their bits.
+void check_adapters(const std::string& folder, const BackendOptions& options, Report report);
+
 /// "0.00012" and the like.
 std::string short_number(double value);
 /// Normalised mean squared error; infinite if the sizes differ.

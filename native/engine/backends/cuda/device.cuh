@@ -314,7 +314,17 @@ __device__ inline float panel_sum(float value) {
   return value;
 }
 
-// ---- stores that several kernels share ---------------------------------------------------------
+// ---- what several kernels do -------------------------------------------------------------------
+
+/// 1/rms of a row from its FusedNormOutput::squares; every lane of a warp gets it.
+__device__ inline float inverse_rms(const Gemm& p, int row) {
+  const int panels = panels_of(p.norm_size), lane = static_cast<int>(threadIdx.x) % kWarp;
+  const float* squares = p.norm_squares + static_cast<size_t>(row) * panels;
+  float sum = 0;
+#pragma unroll 4
+  for (int i = lane; i < panels; i += kWarp) sum += squares[i];
+  return rsqrtf(warp_sum(sum) / static_cast<float>(p.norm_size) + p.norm_epsilon);
+}
 
 /// Where activation(gate) · up of a row and a panel is stored: the place of the panel's first gate.
 __device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {

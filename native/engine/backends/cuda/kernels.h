@@ -133,6 +133,48 @@ struct QuantizeArgs {
 };
 void quantize(const QuantizeArgs& args, const Queue& queue);
 
+// ---- LoRA adapters -----------------------------------------------------------------------------
+
+/// What an adapter adds to one product, in fp32: to output j of part p, the sum over r of
+/// b[r, j] · (a[p · rank + r] · x).
+struct LowRankUpdate {
+  const float* a = nullptr;      // [parts · rank, k of the product]
+  const float* b = nullptr;      // [rank, n of the product], as its outputs are packed
+  int rank = 0;                  // 0: no update
+  int parts = 1;                 // layers that are packed as one: gate and up 2; q, K and V 3
+  int first_k = 0, first_v = 0;  // of three parts: where K and V begin
+
+  __device__ int part_of(int column) const {
+    if (parts == 2) return column % kPanel / kHalfPanel;
+    return parts == 3 ? (column >= first_k) + (column >= first_v) : 0;
+  }
+};
+
+/// Rows of a step that have the same adapter; padding tiles have none.
+constexpr int kAdapterTileRows = 8;
+struct AdapterTile {
+  const LowRankUpdate* table;  // of the adapter's products
+  int first, count;            // in LowRankTerm::tile_rows
+};
+
+/// The adapters of a product's rows, and what they add.
+struct LowRankTerm {
+  const LowRankUpdate* const* tables = nullptr;  // [m], null without one; null: no row has one
+  int product = 0;                               // the index in them
+  const AdapterTile* tiles = nullptr;            // [num_tiles]
+  const int* tile_rows = nullptr;
+  int num_tiles = 0;
+  float* projected = nullptr;  // [m, stride]: a · x
+  int stride = 0;
+};
+
+/// Rows of an embedding or a head that an adapter has trained.
+struct TrainedRows {
+  const int* tokens = nullptr;  // [count]
+  const float* rows = nullptr;  // [count, k]
+  int count = 0;
+};
+
 // ---- embedding and norms -----------------------------------------------------------------------
 
 /// RMS norm fused into the kernels around it, for small steps. The kernel that produces the
@@ -151,6 +193,8 @@ struct EmbedArgs {
   int count = 0;
   PackedWeights table;  // [vocabulary, round_up(hidden, kQuantGroup)], bf16 or int8
   int hidden = 0;
+  /// [count]: a trained embedding [hidden] in place of the table's, or null; or null.
+  const float* const* trained = nullptr;
   float scale = 1;
   float* x = nullptr;  // [count, hidden]
   FusedNormOutput norm_output;
@@ -251,8 +295,12 @@ struct Gemm {
   /// Used if its q is set. Requires halves_interleaved, bf16 KV and no q/k norm; skinny only.
   QkvEpilogue qkv_epilogue;
 
-  int layer_n = 0;  // outputs of the layer that w is a part of; 0: w is the layer
+  int layer_n = 0;       // outputs of the layer that w is a part of; 0: w is the layer
+  int first_column = 0;  // of w in the layer
   __host__ __device__ int width() const { return layer_n > 0 ? layer_n : w.n; }
+
+  /// What adapters add to the sums, after the bias; project() has been called with it.
+  LowRankTerm low_rank;
 };
 void skinny_gemm(const Gemm& args, const Queue& queue);
 /// Takes bf16 weights only.
@@ -273,7 +321,7 @@ void for_each_bf16_part(const Gemm& args, const Queue& queue, Multiply multiply)
   for (int first = 0; first < panels; first += together) {
     const int column = first * kPanel, rest = args.w.n - column;
     Gemm part = args;
-    part.layer_n = args.w.n;
+    part.layer_n = args.width();
     part.w.n = rest < together * kPanel ? rest : together * kPanel;
     part.w.values = static_cast<const std::byte*>(args.w.values) +
                     static_cast<size_t>(column) * row_bytes(args.w.type, args.w.k);
@@ -281,6 +329,7 @@ void for_each_bf16_part(const Gemm& args, const Queue& queue, Multiply multiply)
         static_cast<size_t>(first) * (args.w.k / scaled_together(args.w)) * scales_of_group(args.w);
     widen(part.w, args.widened, queue);
     part.w = {WeightType::kBF16, args.widened, nullptr, part.w.n, args.w.k, {}};
+    part.first_column = column;
     if (args.bias) part.bias += column;
     if (args.out) part.out += column;
     if (args.gated_out) part.gated_out += first * kHalfPanel;
@@ -292,6 +341,14 @@ inline void gemm(const Gemm& args, const Queue& queue) {
   if (args.m <= kMaxSkinnyRows || args.batch_invariant) return skinny_gemm(args, queue);
   for_each_bf16_part(args, queue, [&](const Gemm& part) { tiled_gemm(part, queue); });
 }
+
+/// args.low_rank.projected of args.x.
+void project(const Gemm& args, const Queue& queue);
+/// args.out += what adapters add, after a product that has not done it.
+void add_low_rank(const Gemm& args, const Queue& queue);
+/// Logits args.out of a head whose other arguments are `args`: those of tokens that the adapter of
+/// a row has trained, trained[row].
+void replace_logits(const Gemm& args, const TrainedRows* trained, const Queue& queue);
 
 /// Gemm::gated_out of a product, computed from what it would be without, gate_up [args.m, args.w.n]
 /// in bf16.
@@ -417,6 +474,7 @@ struct DeviceSamplingRow {
   int first_adjustment, num_adjustments;
   int first_allowed, num_allowed;  // with the mask, the only allowed tokens; neither: all are
   int first_word, num_words;       // of the mask, a bit for each token; those beyond are not in it
+  int vocabulary;                  // tokens of the row
   int top_logprobs;                // length of the list; -1: no log-probabilities at all
   float temperature;
   float top_p;
@@ -433,8 +491,9 @@ struct DeviceSampledToken {
   float top_logprobs[kMaxTopLogprobs];
 };
 
-/// Samples one token per row. `out` may be pinned host memory. Changes the logits.
-void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
+/// Samples one token per row of logits [rows, stride]. `out` may be pinned host memory. Changes the
+/// logits.
+void sample(float* logits, int stride, const DeviceSamplingRow* rows, int count,
             LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
             DeviceSampledToken* out, const Queue& queue);
 

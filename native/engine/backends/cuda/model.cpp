@@ -221,10 +221,47 @@ void CudaBackend::allocate_scratch(int kv_blocks) {
       Array<float>(static_cast<size_t>(max_partials) * c.heads * (c.head_dim + 2), "scratch");
   steps_ = StepBuilder(config_, max_rows_, max_partials, deterministic_, queue_.multiprocessors);
   sampling_inputs_ = StagingBuffer(1 << 22);
-  logits_row_ = Pinned<float>(c.vocabulary);
   max_logits_rows_ = logits_rows_that_fit();
   sampled_ = Pinned<DeviceSampledToken>(static_cast<size_t>(max_logits_rows_));
-  logits_ = Array<float>(static_cast<size_t>(max_logits_rows_) * c.vocabulary, "logits");
+  allocate_logits(c.vocabulary);
+}
+
+void CudaBackend::allocate_logits(int stride) {
+  logits_stride_ = stride;
+  logits_ = Array<float>();  // freed first
+  logits_ = Array<float>(static_cast<size_t>(max_logits_rows_) * stride, "logits");
+  logits_row_ = Pinned<float>(static_cast<size_t>(stride));
+}
+
+// ---- adapters ----------------------------------------------------------------------------------
+
+void CudaBackend::prepare(Adapter& adapter) {
+  select_device();
+  adapter.on_backend = std::make_shared<DeviceAdapter>(adapter, config_, fuses_qkv_epilogue());
+  // Rows read what is on the device.
+  for (AdapterLayer& layer : adapter.layers) {
+    for (LowRank* update :
+         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+      update->a = {};
+      update->b = {};
+    }
+  }
+}
+
+/// Makes scratch as wide as the rows' adapters need it, which invalidates captured graphs.
+void CudaBackend::make_room_for_adapters(const Batch& batch) {
+  int ranks = projected_stride_, vocabulary = logits_stride_;
+  for (const Row& row : batch.rows) {
+    if (!row.adapter) continue;
+    vocabulary = std::max(vocabulary, row.adapter->vocabulary);
+    ranks = std::max(ranks, device_adapter(row)->most_ranks());
+  }
+  if (ranks == projected_stride_ && vocabulary == logits_stride_) return;
+  drop_graphs();
+  if (vocabulary != logits_stride_) allocate_logits(vocabulary);
+  if (ranks == projected_stride_) return;
+  projected_ = Array<float>(static_cast<size_t>(max_rows_) * ranks, "adapters");
+  projected_stride_ = ranks;
 }
 
 // ---- backend.h ---------------------------------------------------------------------------------

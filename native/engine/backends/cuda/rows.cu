@@ -1,6 +1,7 @@
 // The row-wise kernels between the matrix products: embedding, RMS norm, residual addition, QKV
 // epilogue, activation.
 #include "backends/cuda/device.cuh"
+#include "backends/cuda/low_rank.cuh"
 #include "backends/cuda/qkv_epilogue.cuh"
 #include "backends/cuda/kernels.h"
 
@@ -58,11 +59,13 @@ __global__ void embed_kernel(EmbedArgs p) {
   wait_on_previous_kernel();
   const int row = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
   const int width = p.table.k, token = p.rows[row].token;
+  const float* const trained = p.trained ? p.trained[row] : nullptr;
   float* to = p.x + static_cast<size_t>(row) * p.hidden;
 #pragma unroll 4
   for (int i = thread; i < width; i += kThreads) {
     const bool valid = i < p.hidden;
-    const float value = valid ? embedding_at(p.table, token, i) * p.scale : 0.0f;
+    const float entry = !valid ? 0 : trained ? trained[i] : embedding_at(p.table, token, i);
+    const float value = entry * p.scale;
     if (valid) to[i] = value;
     store_fused_norm(p.norm_output, valid, row, i, p.hidden, value);
   }
@@ -260,8 +263,12 @@ __global__ void activate_and_mul_kernel(Gemm p, const Bf16* gate_up) {
   const int row = static_cast<int>(blockIdx.y), panel = i / kHalfPanel;
   if (i >= p.w.n / 2) return;
   const Bf16* gate = gate_up + static_cast<size_t>(row) * p.w.n + panel * kPanel + i % kHalfPanel;
+  float values[2] = {widen(gate[0]), widen(gate[kHalfPanel])};
+  const int column = panel * kPanel + i % kHalfPanel;
+  add_low_rank(p, row, column, values[0]);
+  add_low_rank(p, row, column + kHalfPanel, values[1]);
   gated_out_at(p, row, panel)[i % kHalfPanel] =
-      narrow(activate(p.activation, widen(gate[0])) * widen(gate[kHalfPanel]));
+      narrow(activate(p.activation, values[0]) * values[1]);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // read each weight once, at full speed, and fuse what comes before and after.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
+#include "backends/cuda/low_rank.cuh"
 #include "backends/cuda/qkv_epilogue.cuh"
 #include "backends/cuda/weight_formats.cuh"
 
@@ -9,16 +10,6 @@ namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
 // ---- epilogue ----------------------------------------------------------------------------------
-
-/// 1/rms of a row from its FusedNormOutput::squares; every lane of a warp gets it.
-__device__ float inverse_rms(const Gemm& p, int row) {
-  const int panels = panels_of(p.norm_size), lane = static_cast<int>(threadIdx.x) % kWarp;
-  const float* squares = p.norm_squares + static_cast<size_t>(row) * panels;
-  float sum = 0;
-#pragma unroll 4
-  for (int i = lane; i < panels; i += kWarp) sum += squares[i];
-  return rsqrtf(warp_sum(sum) / static_cast<float>(p.norm_size) + p.norm_epsilon);
-}
 
 /// What the epilogue of one result reads. It is loaded before the main loop, which hides the
 /// latency.
@@ -199,7 +190,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
     EpilogueInput input;
     const int row = first_row + i;
     if (row >= p.m || !valid_column) return input;
-    if (p.accumulate) input.old_out = p.out[static_cast<size_t>(row) * p.w.n + column];
+    if (p.accumulate) input.old_out = p.out[static_cast<size_t>(row) * p.width() + column];
     if (p.qkv_epilogue.q) {
       const QkvPair pair(p.qkv_epilogue, panel, j);
       input.row = p.qkv_epilogue.rows[row];
@@ -263,11 +254,13 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
 
   // Epilogue: add the warps' sums, scale, add the bias, and store.
   const auto result = [&](int i, int j, float bias) {
-    float sum = 0;
+    float sum = 0, value;
     for (int w = 0; w < warps; ++w) {
       sum += (*reinterpret_cast<const Sums*>(dynamic_shared() + w * Ring::kBytes))[s][i][j];
     }
-    return (p.norm_squares ? sum * inverse_rms_of[i] : sum) + bias;
+    value = (p.norm_squares ? sum * inverse_rms_of[i] : sum) + bias;
+    add_low_rank(p, first_row + i, panel * kPanel + j, value);
+    return value;
   };
   for (int i = thread / width; i < kRows; i += threads / width) {
     if (i != thread / width) input = load_epilogue_input(i);
@@ -283,7 +276,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
         store_qkv_pair(p.qkv_epilogue, row, QkvPair(p.qkv_epilogue, panel, j), input, value,
                        result(i, j + kHalfPanel, partner_bias));
       } else {
-        p.out[static_cast<size_t>(row) * p.w.n + column] = value += input.old_out;
+        p.out[static_cast<size_t>(row) * p.width() + column] = value += input.old_out;
       }
     }
     if (p.norm_output.x)

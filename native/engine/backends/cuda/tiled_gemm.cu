@@ -2,6 +2,7 @@
 // is multiplied with a tile of 128 of the other.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
+#include "backends/cuda/low_rank.cuh"
 
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
@@ -26,12 +27,15 @@ __device__ void load_rows(std::uint8_t* to, const Bf16* from, int stride, int fi
 
 __device__ inline void store_output(const Gemm& p, int row, int column, float sum) {
   if (p.bias) sum += p.bias[column];
+  add_low_rank(p, row, column, sum);
   float* out = p.out + static_cast<size_t>(row) * p.width() + column;
   *out = p.accumulate ? *out + sum : sum;
 }
 /// `column` is the gate's.
 __device__ inline void store_gated(const Gemm& p, int row, int column, float gate, float up) {
   if (p.bias) gate += p.bias[column], up += p.bias[column + kHalfPanel];
+  add_low_rank(p, row, column, gate);
+  add_low_rank(p, row, column + kHalfPanel, up);
   gated_out_at(p, row, column / kPanel)[column % kPanel] =
       narrow(activate(p.activation, gate) * up);
 }

@@ -199,12 +199,9 @@ class WeightPacker {
       for (int row = 0; row < layer.n(); ++row) {
         int packed_row = first + row;
         if (gated) {
-          packed_row =
-              row / kHalfPanel * kPanel + static_cast<int>(index) * kHalfPanel + row % kHalfPanel;
+          packed_row = gated_place(row, static_cast<int>(index));
         } else if (const int dim = parts[index].interleaved_head_dim; dim > 0) {
-          const int half = row % dim / (dim / 2), d = row % (dim / 2);
-          packed_row = first + row / dim * dim + d / kHalfPanel * kPanel + half * kHalfPanel +
-                       d % kHalfPanel;
+          packed_row = first + interleaved_place(row, dim);
         }
         sources[packed_row] = {weights, bias, layer.stored_row(row)};
       }

@@ -51,6 +51,16 @@ struct ModelWeights {
   const PackedLinear& head() const { return separate_head.n > 0 ? separate_head : embedding; }
 };
 
+/// Where outputs of a layer are packed whose panels hold parts of two: those of part 0 or 1 of gate
+/// and up, and those of heads of `head_dim` whose halves alternate.
+inline int gated_place(int output, int part) {
+  return output / kHalfPanel * kPanel + part * kHalfPanel + output % kHalfPanel;
+}
+inline int interleaved_place(int output, int head_dim) {
+  const int half = output % head_dim / (head_dim / 2), d = output % (head_dim / 2);
+  return output / head_dim * head_dim + gated_place(d, half);
+}
+
 /// Stores row `row` of w, read in w.four_bit, into `values` [row_bytes(w.type, w.k)] and into the
 /// places of its scales among `scales`. All of it must be zero before.
 void pack_four_bit_row(const FourBitRow& from, int row, const PackedWeights& w,
