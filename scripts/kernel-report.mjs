@@ -29,7 +29,6 @@ const multiprocessors = {
 const registers = 65536; // of a multiprocessor, in each of them
 
 const warp = 32;
-const byteFormat = (name) => name.includes("ByteWeights");
 const numbers = (name) => (name.match(/\d+/g) ?? []).map(Number);
 
 /**
@@ -39,13 +38,15 @@ const numbers = (name) => (name.match(/\d+/g) ?? []).map(Number);
 const launches = {
   skinny_gemm_kernel(name) {
     const [tiles, panels] = numbers(name.slice(name.indexOf("SkinnyShape")));
-    const stages = panels === 4 ? 3 : 5;
-    const warpBytes = stages * panels * (1024 + (byteFormat(name) ? 32 : 0));
+    const fourBits = name.includes("FourBitWeights");
+    const scales = fourBits ? 256 : name.includes("ByteWeights") ? 32 : 0;
+    const stages = panels === 4 ? 3 : fourBits ? 4 : 5;
+    const warpBytes = stages * panels * (1024 + scales);
     // Matrices of many, fewer and few panels; see launch_skinny.
     const warps = { "4,1": [16], "4,2": [8], "4,4": [4] }[`${tiles},${panels}`] ?? [4, 8, 16];
     return warps.map((count) => [count * warp, count * warpBytes]);
   },
-  tiled_gemm_kernel: (name) => [[128, 4 * 128 * (64 + (byteFormat(name) ? 32 : 64))]],
+  tiled_gemm_kernel: () => [[128, 4 * 128 * (64 + 64)]],
   split_k_reduce_kernel: () => [[256, 0]],
   chunk_attention_kernel(name) {
     const width = Math.min(128, numbers(name)[0] * 32); // WarpResults
@@ -56,6 +57,10 @@ const launches = {
   prefill_attention_kernel: () => [[4 * warp, 0]],
   sample_kernel: () => [[512, 0]],
   quantize_kernel: () => [[warp, 0]],
+  widen_kernel: () => [[256, 0]],
+  project_kernel: () => [[128, 0]],
+  add_low_rank_kernel: () => [[128, 0]],
+  replace_logits_kernel: () => [[128, 0]],
   embed_kernel: () => [[256, 0]],
   rms_norm_kernel: () => [[256, 0]],
   add_to_residual_kernel: () => [[256, 0]],

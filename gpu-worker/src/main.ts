@@ -44,9 +44,7 @@ const { args, path, model, samplingDefaults, adapters, texts } = await prepare()
 for (const fault of new Set([model, ...texts.values()].map(({ templateFault }) => templateFault))) {
   if (fault !== undefined) log.warn(`${fault}; chats are refused`);
 }
-// A GPU refuses adapters.
-const device = args.device === "auto" && adapters.length > 0 ? "cpu" : args.device;
-const { port, kvMib, maxContext, maxRunning, maxQueue } = args;
+const { device, port, kvMib, maxContext, maxRunning, maxQueue } = args;
 const { branchSchedule, maxTimePerTokenMs } = args;
 
 const engine = new EngineSupervisor(
@@ -114,10 +112,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => vo
 process.on("disconnect", () => void close(0));
 if (process.connected === false) await close(0);
 
-if (args.device === "auto" && cudaDevices() === 0) {
+if (device === "auto" && cudaDevices() === 0) {
   log.info("built with CUDA, but no driver answers: serving on the CPU");
-} else if (args.device !== device && cudaDevices() > 0) {
-  log.info("adapters run on a CPU only so far: serving there");
 }
 log.info(`loading ${path}`);
 const started = Date.now();

@@ -21,8 +21,8 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --id NAME           name in the pool (default: host name and port)
   --model-id NAME     name clients ask for (default: OWNER/NAME of a model of the hub, the name of a GGUF
                       file, else what the model's config says, else the folder)
-  --device DEVICE     auto, cpu or cuda:N (default auto: a GPU if there is one and no adapter)
-  --dtype TYPE        of the weights: bf16, int8, int4 (CPU), fp8 (GPU), fp32 (CPU), or auto: as many
+  --device DEVICE     auto, cpu or cuda:N (default auto: a GPU if there is one)
+  --dtype TYPE        of the weights: bf16, int8, int4, fp8 (GPU), fp32 (CPU), or auto: as many
                       bits as the file has (default auto)
   --kv-dtype TYPE     of K and V: auto (bf16, beside fp32 weights fp32) or fp8 (GPU) (default auto)
   --deterministic     on a GPU: results do not depend on the batch, bit for bit; prompts are slower

@@ -9,7 +9,12 @@ namespace {
 
 void check_kernels(Report report) {
   for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8})
-    check_gemm(type, report);
+    check_gemm(type, {}, report);
+  for (const FourBitFormat& format :
+       {FourBitFormat{32, FourBitOffset::kEight}, FourBitFormat{32, FourBitOffset::kMin},
+        FourBitFormat{64, FourBitOffset::kZeroPoint}, FourBitFormat{128, FourBitOffset::kMin},
+        FourBitFormat{128, FourBitOffset::kZeroPoint}})
+    check_gemm(WeightType::kInt4, format, report);
   check_greedy_sampling(report);
   check_sampling(report);
 }
@@ -20,8 +25,10 @@ void check_backend(const std::vector<std::string>& folders, const BackendOptions
                    const std::set<std::string>& only, Report report) {
   if (only.contains("kernels")) check_kernels(report);
   if (only.contains("wide")) check_wide_model(report);
-  if (!only.contains("models")) return;
-  for (const std::string& folder : folders) check_model(folder, options, report);
+  for (const std::string& folder : folders) {
+    if (only.contains("models")) check_model(folder, options, report);
+    if (only.contains("adapters")) check_adapters(folder, options, report);
+  }
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

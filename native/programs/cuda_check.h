@@ -13,8 +13,8 @@ namespace anabranch {
 using Report = void (*)(const std::string& name, const std::string& wrong);
 
 namespace cuda {
-/// Runs those of the checks that `only` names: "kernels", "wide" and "models", the logits of the
-/// model in each folder against the CPU backend's.
+/// Runs those of the checks that `only` names: "kernels", "wide" and, of the model in each folder,
+/// "models" and "adapters", its logits against the CPU backend's.
 void check_backend(const std::vector<std::string>& folders, const BackendOptions& options,
                    const std::set<std::string>& only, Report report);
 }  // namespace cuda

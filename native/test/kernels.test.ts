@@ -21,14 +21,21 @@ describe("engine-check", () => {
     }
     expect(stdout).toContain("ok   attention plan");
     // The CUDA backend: on a GPU if there is one, else emulated.
-    for (const dtype of ["bf16", "int8", "fp8"]) {
-      expect(stdout).toMatch(new RegExp(`ok {3}(cuda|emulated) ${dtype} gemm\n`));
+    for (const dtype of ["bf16", "int8", "int4", "fp8"]) {
+      const groups = dtype === "int4" ? " in groups of (32|64|128), .*" : "";
+      expect(stdout).toMatch(new RegExp(`ok {3}(cuda|emulated) ${dtype}${groups} gemm\n`));
       expect(stdout).toMatch(
         new RegExp(`ok {3}(cuda|emulated) llama-default ${dtype} sum, 7 rows: NMSE`),
       );
     }
     expect(stdout).toMatch(/ok {3}.* fp8 KV max, 128 rows, against bf16 KV: NMSE/);
     expect(stdout).toMatch(/ok {3}.* int8 max, 128 rows, against the CPU's: NMSE/);
+    expect(stdout).toMatch(/ok {3}.* int4 max, 128 rows, against the CPU's: NMSE/);
+    for (const which of ["no adapter, beside others", "every product", "attention"]) {
+      expect(stdout).toMatch(
+        new RegExp(`ok {3}(cuda|emulated) llama-default ${which}, deterministic\n`),
+      );
+    }
     expect(stdout).toContain("ok   serving from 3 threads");
     expect(stdout.trim().endsWith("all checks passed")).toBe(true);
     expect(status).toBe(0);

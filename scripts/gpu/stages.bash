@@ -61,7 +61,7 @@ stage_checks() {
   for less in "" "--no-overlap" "--no-overlap --no-library"; do
     read -ra how <<<"$less"
     status=0
-    bounded "$build/engine-check" --only kernels,wide,models "${how[@]}" "${models[@]}" || status=$?
+    bounded "$build/engine-check" --only kernels,wide,models,adapters "${how[@]}" "${models[@]}" || status=$?
     sed -nE "s/^(ok   |FAIL )/&${less:+$less: }/p" "$work/output" >>"$work/checks"
     ((status == 0)) && break
     fail "engine-check${less:+ $less}: $(reason "$status")"
@@ -130,6 +130,16 @@ stage_prefetch() {
 
 stage_int8() {
   bench "$large_name int8" "$large" --dtype int8 --parts decode,prefill --lanes 1,8,32 --prefix "${prefixes[0]}"
+}
+stage_int4() {
+  bench "$large_name int4" "$large" --dtype int4 --parts decode,prefill --lanes 1,8,32 --prefix "${prefixes[0]}"
+}
+stage_adapters() {
+  local with without
+  bench "$large_name bf16, adapters" "$large" --parts adapters --lanes 8 || return
+  with=$(value_of step_ms <"$work/output") without=$(value_of step_ms_without <"$work/output")
+  goal "$large_name bf16, eight requests with four adapters: share of the speed without" least 0.85 \
+    "$(awk "BEGIN { printf \"%.3f\", $without / $with }")"
 }
 stage_fp8() {
   bench "$large_name fp8" "$large" --dtype fp8 --parts decode,prefill --lanes 1,8,32 --prefix "${prefixes[0]}"

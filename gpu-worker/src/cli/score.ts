@@ -15,7 +15,7 @@ and the result has the same shape with each token's log-probability, null for th
                     needs no tokenizer
   --in FILE         the structure, as JSON
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if there is one)
-  --dtype TYPE      bf16, int8, int4 (CPU), fp8 (GPU), fp32 (CPU), or auto: as many bits as the file
+  --dtype TYPE      bf16, int8, int4, fp8 (GPU), fp32 (CPU), or auto: as many bits as the file
                     has (default auto)
   --resume RULE     where the trunk continues after branches: sum or max (default sum)
   --logits FILE     also write every row's logits, as safetensors "logits" [tokens, vocabulary]

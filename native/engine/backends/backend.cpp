@@ -47,25 +47,16 @@ const std::string& first_gpu_problem() {
 }
 
 /// Whether `device` "auto" means a GPU, if the first one can be used: a code path asks for the CPU,
-/// and only the CPU computes with fp32 and int4 weights.
+/// and only the CPU computes with fp32 weights.
 bool prefers_gpu(const BackendOptions& options) {
-  return options.weight_type != WeightType::kF32 && options.weight_type != WeightType::kInt4 &&
-         options.code_path.empty() && cuda_devices() > 0;
+  return options.weight_type != WeightType::kF32 && options.code_path.empty() && cuda_devices() > 0;
 }
 
 }  // namespace
 
 WeightType weight_type_for(const ModelConfig& config, const Checkpoint& weights,
                            const BackendOptions& options) {
-  if (!options.stored_weight_type) return options.weight_type;
-  const WeightType stored = stored_weight_type(config, weights);
-  if (stored != WeightType::kInt4) return stored;
-  BackendOptions widened = options;
-  widened.weight_type = WeightType::kInt8;
-  const bool automatic = options.device.empty() || options.device == "auto";
-  const bool on_gpu =
-      automatic ? prefers_gpu(widened) && first_gpu_problem().empty() : options.device != "cpu";
-  return on_gpu ? WeightType::kInt8 : WeightType::kInt4;
+  return options.stored_weight_type ? stored_weight_type(config, weights) : options.weight_type;
 }
 
 KvType kv_type_of(const std::string& name) {

@@ -69,8 +69,9 @@ class Backend {
   virtual int prefill_rows() const = 0;
   virtual int max_logits_rows() const { return max_rows(); }  // of one forward()
 
-  /// Whether rows may have an adapter.
-  virtual bool takes_adapters() const { return false; }
+  /// Gives an adapter what rows that name it need of this backend. Thread-safe; called once, before
+  /// any row has the adapter.
+  virtual void prepare(Adapter& adapter) { (void)adapter; }
 
   /// Runs the model over the batch. The logits, [batch.logits_rows, vocabulary] fp32, stay in the
   /// backend until the next call.
@@ -111,8 +112,7 @@ struct BackendOptions {
 };
 
 /// options.weight_type, or with stored_weight_type the one that suits the checkpoint's tensors:
-/// int4 if linear layers have four bits (on a GPU int8), int8 if they have five to eight, else
-/// bf16.
+/// int4 if linear layers have four bits, int8 if they have five to eight, else bf16.
 WeightType weight_type_for(const ModelConfig& config, const Checkpoint& weights,
                            const BackendOptions& options);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,12 +34,18 @@ struct AdapterLayer {
   LowRank q, k, v, output, gate, up, down;
 };
 
+/// What a backend has of an adapter beside its weights here, such as copies on a device.
+struct BackendAdapter {
+  virtual ~BackendAdapter() = default;
+};
+
 struct Adapter {
   std::vector<AdapterLayer> layers;
   TokenRows embedding, head;
   int vocabulary = 0;             // the model's, or more if the adapter adds tokens
   std::uint64_t id = 0;           // unique in this process, from 1
   std::uint64_t fingerprint = 0;  // of the contents of its files
+  std::shared_ptr<const BackendAdapter> on_backend;
 };
 
 /// Reads adapter_config.json and adapter_model.safetensors of `folder`, an adapter of the model

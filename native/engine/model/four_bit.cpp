@@ -161,6 +161,11 @@ void read_four_bit_row(const Tensor& tensor, int row, const FourBitFormat& forma
                        FourBitRow& out) {
   const auto k = static_cast<int>(tensor.shape.back());
   if (tensor.packed) return read_packed_row(*tensor.packed, row, format, out);
+  if (is_float(tensor.dtype)) {
+    std::vector<float> values(static_cast<size_t>(k));
+    to_float(tensor, static_cast<size_t>(row) * values.size(), values.size(), values.data());
+    return quantize_four_bit(values.data(), k, out);
+  }
   const FourBitFormat stored = *four_bit_format(tensor);
   const int elements = block_elements(tensor.dtype);
   const std::uint8_t* block =

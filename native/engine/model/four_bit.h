@@ -50,8 +50,8 @@ std::optional<FourBitFormat> four_bit_format(const Tensor& tensor);
 /// theirs, kQuantizedFormat for float ones. Nothing if one of them has more bits.
 std::optional<FourBitFormat> common_four_bit_format(const std::vector<const Tensor*>& tensors);
 
-/// Reads stored row `row` of a tensor that has a four_bit_format() into `format`, that one or a
-/// common one.
+/// Reads stored row `row` of a tensor into `format`: its four_bit_format(), or a common one, into
+/// which floats are quantized.
 void read_four_bit_row(const Tensor& tensor, int row, const FourBitFormat& format, FourBitRow& out);
 
 /// The format of float weights that are quantized while they load.

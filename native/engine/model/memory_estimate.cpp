@@ -53,8 +53,13 @@ double bytes_per_weight(WeightType type) {
   }
 }
 
-/// Bytes of int4 weights: linear layers by their own formats, and the head.
-std::uint64_t int4_bytes(const TensorManifest& manifest, const Checkpoint& weights) {
+/// Whether int4 weights keep four bits of the head.
+bool has_four_bit_head(const TensorManifest& manifest, const Checkpoint& weights) {
+  return four_bit_format(weights.get(manifest.head.weight)).has_value();
+}
+
+/// Bytes of int4 weights: linear layers by their own formats, and the head, if asked for.
+std::uint64_t int4_bytes(const TensorManifest& manifest, const Checkpoint& weights, bool head) {
   double bytes = 0;
   const auto add = [&](const std::vector<const LinearSpec*>& together, bool head) {
     std::vector<const Tensor*> tensors;
@@ -71,7 +76,7 @@ std::uint64_t int4_bytes(const TensorManifest& manifest, const Checkpoint& weigh
     add({&layer.gate, &layer.up}, false);
     add({&layer.down}, false);
   }
-  add({&manifest.head}, true);
+  if (head) add({&manifest.head}, true);
   return static_cast<std::uint64_t>(std::ceil(bytes));
 }
 
@@ -92,12 +97,18 @@ std::vector<MemoryEstimate> memory_estimates(const ModelConfig& config, const Ch
 
   std::vector<MemoryEstimate> out;
   const auto add = [&](bool gpu, WeightType type, KvType kv) {
-    const bool head = !gpu || !config.tied_embeddings || type != WeightType::kBF16;
-    const std::uint64_t packed = elements.layers + (head ? elements.head : 0);
-    const std::uint64_t embedding = gpu ? elements.embedding * 2 : mapped_embedding;
+    // A GPU has the embedding in bf16 or int8; it is the head, too, if that has the same type.
+    const bool eight_bits = type == WeightType::kInt8 || type == WeightType::kInt4;
+    const WeightType embedding_type = eight_bits ? WeightType::kInt8 : WeightType::kBF16;
+    const bool shared = gpu && config.tied_embeddings && type != WeightType::kFp8 &&
+                        !(type == WeightType::kInt4 && has_four_bit_head(manifest, weights));
+    const std::uint64_t packed = elements.layers + (shared ? 0 : elements.head);
+    const std::uint64_t embedding =
+        gpu ? static_cast<std::uint64_t>(elements.embedding * bytes_per_weight(embedding_type))
+            : mapped_embedding;
     const std::uint64_t packed_bytes =
         type == WeightType::kInt4
-            ? int4_bytes(manifest, weights)
+            ? int4_bytes(manifest, weights, !shared)
             : static_cast<std::uint64_t>(std::ceil(packed * bytes_per_weight(type)));
     out.push_back({.gpu = gpu,
                    .weights = type,
@@ -111,7 +122,8 @@ std::vector<MemoryEstimate> memory_estimates(const ModelConfig& config, const Ch
        {WeightType::kF32, WeightType::kBF16, WeightType::kInt8, WeightType::kInt4}) {
     add(false, type, KvType::kAuto);
   }
-  for (const WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) {
+  for (const WeightType type :
+       {WeightType::kBF16, WeightType::kInt8, WeightType::kInt4, WeightType::kFp8}) {
     for (const KvType kv : {KvType::kAuto, KvType::kFp8}) add(true, type, kv);
   }
   return out;

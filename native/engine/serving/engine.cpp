@@ -83,11 +83,6 @@ AdapterInfo Engine::info_of(const ServedAdapter& adapter) const {
 AdapterInfo Engine::load_adapter(const AdapterSource& source) {
   std::shared_lock alive(alive_);
   if (!backend_) throw Error(ErrorCode::kUnavailable, "the engine is closed");
-  if (!backend_->takes_adapters()) {
-    throw Error(ErrorCode::kFailedPrecondition,
-                "adapters run on a CPU only so far; give --device cpu, or merge the adapter into "
-                "the model");
-  }
   const auto refuse_taken = [&] {
     if (source.name.empty()) throw bad_argument("an adapter needs a name");
     if (adapters_.contains(source.name)) {
@@ -109,6 +104,7 @@ AdapterInfo Engine::load_adapter(const AdapterSource& source) {
                                     " rows; save the embedding and the head of the added tokens "
                                     "with the adapter");
   }
+  backend_->prepare(adapter->weights);
   adapter->dialect = read_dialect(source.dialect, source.path, adapter->weights.vocabulary);
   std::uint64_t state =
       fnv1a(adapter->weights.fingerprint, info_.digest.data(), info_.digest.size());

@@ -17,6 +17,7 @@
 #endif
 #include "bench/measurements.h"
 #include "bench/random_checkpoint.h"
+#include "bench/random_adapter.h"
 #include "error.h"
 
 namespace anabranch {
@@ -30,7 +31,7 @@ const char kHelp[] =
     "stderr.\n\n"
     "  --shape NAME    tiny, qwen2.5-0.5b, qwen2.5-7b (default tiny)\n"
     "  --device NAME   auto, cpu or cuda:N (default auto)\n"
-    "  --dtype TYPE    weights: bf16, int8, int4 (CPU), fp8 (GPU) or fp32 (CPU) (default bf16)\n"
+    "  --dtype TYPE    weights: bf16, int8, int4, fp8 (GPU) or fp32 (CPU) (default bf16)\n"
     "  --kv-dtype TYPE K and V: auto (follows the weights) or fp8 (GPU) (default auto)\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n"
@@ -40,7 +41,9 @@ const char kHelp[] =
     "  --kv-mib N      memory for KV (default: 90% of a GPU's free memory, else as the worker's)\n"
     "  --folder DIR    where the weights are written once (default /dev/shm/anabranch-SHAPE)\n"
     "  --write-only    write the weights and exit\n"
-    "  --parts LIST    what to measure (default decode,sampling,prefill,serving)\n"
+    "  --parts LIST    what to measure (default decode,sampling,prefill,serving; also adapters: as "
+    "many\n"
+    "                  requests as the most lanes, with and without four of rank 16, in turn)\n"
     "  --lanes LIST    numbers of lanes to decode (default 1,8,32)\n"
     "  --prefix LIST   numbers of tokens before the fork (default 512)\n"
     "  --tokens N      tokens per lane (default 64)\n"
@@ -87,7 +90,8 @@ std::vector<int> numbers(const std::string& name, const std::string& value, int 
 }
 
 std::set<std::string> parts_of(const std::string& value) {
-  const std::set<std::string> all = Options().parts;
+  std::set<std::string> all = Options().parts;
+  all.insert("adapters");
   std::set<std::string> out;
   for (const std::string& part : list(value)) {
     if (!all.contains(part)) throw bad_argument("--parts has no " + part + "; see --help");
@@ -236,6 +240,32 @@ std::string measure_sampling(Measurements& measurements, const Options& options)
   return out;
 }
 
+/// The "adapters" object of the report.
+std::string measure_adapters(Measurements& measurements, Backend& backend, const Options& options) {
+  constexpr int kAdapters = 4, kRank = 16;
+  std::vector<ServedAdapterPtr> adapters;
+  for (int i = 1; i <= kAdapters; ++i) {
+    const auto adapter = random_adapter(backend.config(), static_cast<std::uint64_t>(i),
+                                        {kRank, kRank, kRank, kRank, kRank, kRank, kRank}, false);
+    backend.prepare(adapter->weights);
+    adapters.push_back(adapter);
+  }
+  const int requests = *std::max_element(options.lanes.begin(), options.lanes.end());
+  std::vector<double> with, without;
+  for (int i = -2; i < options.repeat; ++i) {
+    const double plain = measurements.decode_requests(requests, options.tokens, {nullptr});
+    const double adapted = measurements.decode_requests(requests, options.tokens, adapters);
+    if (i < 0) continue;
+    without.push_back(plain);
+    with.push_back(adapted);
+  }
+  std::fprintf(stderr, "%d requests: %.3f ms per step, with adapters %.3f\n", requests,
+               median(without) * 1e3, median(with) * 1e3);
+  return "{\"requests\":" + std::to_string(requests) +
+         ",\"step_ms\":" + number(median(with) * 1e3) +
+         ",\"step_ms_without\":" + number(median(without) * 1e3) + "}";
+}
+
 /// Multiply-adds of a prefill, times two. On average attention covers half of the prompt.
 double prefill_flops(const ModelConfig& config, int prompt) {
   const double q = static_cast<double>(config.heads) * config.head_dim;
@@ -299,6 +329,8 @@ int run(const Options& options) {
   measure("sampling", "chosen_step_ms",
           [&] { return "{" + measure_sampling(measurements, options) + "}"; });
   measure("prefill", "prefill", [&] { return measure_prefill(measurements, config, options); });
+  measure("adapters", "adapters",
+          [&] { return measure_adapters(measurements, *backend, options); });
   measure("serving", "serving", [&] { return measure_serving(measurements, options, missing); });
   for (; aborted < options.aborts; aborted += options.requests) {
     missing += measurements.serve(options.requests, true).missing;

@@ -82,6 +82,33 @@ double Measurements::sample(int prefix, int tokens, const SamplingParams& sampli
   return median(steps);
 }
 
+double Measurements::decode_requests(int requests, int tokens,
+                                     const std::vector<ServedAdapterPtr>& adapters) {
+  constexpr int kPrompt = 16;
+  SchedulerOptions options;
+  options.max_running = options.max_queue = requests;
+  Scheduler scheduler(backend_, std::nullopt, options);
+  for (int i = 0; i < requests; ++i) {
+    RequestSpec spec;
+    spec.id = static_cast<std::uint32_t>(i);
+    spec.prompt = {{false, {random_tokens(kPrompt)}}};
+    spec.script = {{false, {spec.prompt[0].tokens[0]}}, {false, {random_tokens(tokens)}}};
+    spec.adapter = adapters[static_cast<size_t>(i) % adapters.size()];
+    scheduler.submit({scheduler.make(std::move(spec))});
+  }
+  std::vector<double> steps;
+  while (scheduler.load().finished == 0) {
+    const std::uint64_t decoded = scheduler.load().decode_rows;
+    const auto began = std::chrono::steady_clock::now();
+    EventBuffer events;
+    scheduler.step(events);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    if (scheduler.load().decode_rows - decoded == static_cast<std::uint64_t>(requests))
+      steps.push_back(took.count());
+  }
+  return median(steps);
+}
+
 double Measurements::prefill(int prompt) {
   SchedulerOptions options;
   Scheduler scheduler(backend_, std::nullopt, options);

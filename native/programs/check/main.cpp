@@ -24,8 +24,9 @@ const char kHelp[] =
     "fails. Given model folders, it compares the CUDA backend's logits with fp32 weights on the "
     "CPU (on a\n"
     "GPU, or emulated if there is none) and serves the first model from several threads.\n\n"
-    "  --only LIST     of host (the CPU's kernels), kernels, wide, models (the CUDA backend) and "
-    "serving\n"
+    "  --only LIST     of host (the CPU's kernels), kernels, wide, models, adapters (the CUDA "
+    "backend) and\n"
+    "                  serving\n"
     "  --no-overlap    GPU: start each kernel only after the previous one has ended\n"
     "  --no-library    GPU: our own kernels for prefill GEMMs, even if cuBLASLt is built in\n";
 
@@ -116,7 +117,7 @@ int main(int count, char** arguments) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // earlier results are shown even if the GPU aborts us
   std::vector<std::string> folders;
   BackendOptions options;
-  std::set<std::string> only = {"host", "kernels", "wide", "models", "serving"};
+  std::set<std::string> only = {"host", "kernels", "wide", "models", "adapters", "serving"};
   for (int i = 1; i < count; ++i) {
     const std::string argument = arguments[i];
     if (argument == "--help") return std::fputs(kHelp, stdout), 0;

@@ -7,6 +7,7 @@
 
 #include "backends/cuda/memory.h"
 #include "cuda_check.h"
+#include "model/four_bit.h"
 #include "model/weight_types.h"
 #include "serving/scheduler.h"
 
@@ -20,8 +21,9 @@ inline const std::string kName = "cuda ";
 constexpr bool kEmulated = false;  // fast enough for larger checks
 #endif
 
-/// Products, plain and with gated output, against double precision.
-void check_gemm(WeightType type, Report report);
+/// Products, plain and with gated output, against double precision. `four_bit` says how int4
+/// weights are stored.
+void check_gemm(WeightType type, const FourBitFormat& four_bit, Report report);
 /// Greedy sampling with ties, NaN, adjustments, allowed tokens, and a row without a finite logit.
 void check_greedy_sampling(Report report);
 /// All sampling parameters and log-probabilities against the CPU's sampler on the same logits, many
@@ -32,6 +34,9 @@ void check_sampling(Report report);
 void check_wide_model(Report report);
 /// The logits of the model in `folder` against fp32 weights on the CPU, under both resume rules.
 void check_model(const std::string& folder, const BackendOptions& options, Report report);
+
+/// The same of requests with random LoRA adapters and without, in one batch, and their bits.
+void check_adapters(const std::string& folder, const BackendOptions& options, Report report);
 
 /// "0.00012" and the like.
 std::string short_number(double value);

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "backends/cuda/kernels.h"
+#include "backends/cuda/weights.h"
 #include "cuda_check/checks.h"
 #include "number_formats.h"
 
@@ -55,6 +56,47 @@ void round_to_type(WeightType type, float* row, size_t k) {
   }
 }
 
+const char* name_of(FourBitOffset offset) {
+  switch (offset) {
+    case FourBitOffset::kEight:
+      return "no offsets";
+    case FourBitOffset::kMin:
+      return "minima";
+    case FourBitOffset::kZeroPoint:
+      return "zero points";
+  }
+  return "";
+}
+
+/// A random row of k values in four bits, with some groups of zeros.
+FourBitRow random_four_bit_row(const FourBitFormat& format, int k, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  FourBitRow out;
+  out.resize(format, k);
+  for (std::uint8_t& q : out.q) q = static_cast<std::uint8_t>(random() % 16);
+  for (size_t group = 0; group < out.scales.size(); ++group) {
+    const float scale = random() % 5 == 4 ? 0 : normal(random) * 0.1f;
+    out.scales[group] = to_fp16(scale);
+    // GPTQ's zero points go up to 16.
+    const bool is_min = format.offset == FourBitOffset::kMin;
+    out.offsets[group] =
+        to_fp16(is_min ? -8 * scale * std::abs(normal(random)) : static_cast<float>(random() % 17));
+  }
+  return out;
+}
+
+/// Writes the values that a row stands for.
+void to_float(const FourBitFormat& format, const FourBitRow& row, float* out) {
+  for (size_t i = 0; i < row.q.size(); ++i) {
+    const auto group = i / static_cast<size_t>(format.group);
+    const float scale = from_fp16(row.scales[group]), stored = from_fp16(row.offsets[group]);
+    const float offset = format.offset == FourBitOffset::kEight ? -8 * scale
+                         : format.offset == FourBitOffset::kMin ? stored
+                                                                : -scale * stored;
+    out[i] = scale * static_cast<float>(row.q[i]) + offset;
+  }
+}
+
 // ---- products ----------------------------------------------------------------------------------
 
 /// A random product out (+)= x · wᵀ (+ bias), on the host and on the device.
@@ -67,12 +109,14 @@ struct GemmCase {
   std::vector<float> biases;  // [n]
   std::vector<float> out;     // [m, n], before the product
 
-  Array<Bf16> device_x, bf16_weights, scales;
+  Array<Bf16> device_x, bf16_weights, scales, widened;
   Array<std::uint8_t> byte_weights;
+  Array<std::uint32_t> four_bit_weights;
   Array<float> device_biases, device_out, workspace;
   Gemm args;
 
-  GemmCase(WeightType type, int m, int n, int k, bool accumulate, bool bias)
+  GemmCase(WeightType type, const FourBitFormat& four_bit, int m, int n, int k, bool accumulate,
+           bool bias)
       : m(m), n(n), k(k), accumulate(accumulate), bias(bias), depth(round_up(k, kQuantGroup)) {
     std::mt19937 random(static_cast<unsigned>(m * 1000 + n + k));
     std::normal_distribution<float> normal;
@@ -94,19 +138,32 @@ struct GemmCase {
       biases[i] = normal(random);
     }
     for (float& value : out) value = accumulate ? normal(random) : NAN;
-    upload(type, rows);
+    upload(type, four_bit, rows, random);
   }
 
-  void upload(WeightType type, size_t rows) {
+  void upload(WeightType type, const FourBitFormat& four_bit, size_t rows, std::mt19937& random) {
     const auto exact_weights = to_device(w);
-    for (int i = 0; i < n; ++i) round_to_type(type, w.data() + i * depth, depth);
-    PackedWeights weights{type, nullptr, nullptr, n, static_cast<int>(depth)};
-    if (type == WeightType::kBF16) {
+    PackedWeights weights{type, nullptr, nullptr, n, static_cast<int>(depth), four_bit};
+    if (type == WeightType::kInt4) {
+      std::vector<std::uint32_t> values(rows * depth / 8);
+      std::vector<std::uint16_t> of_groups(count_scales(weights));
+      for (int i = 0; i < n; ++i) {
+        const FourBitRow row = random_four_bit_row(four_bit, k, random);
+        to_float(four_bit, row, w.data() + i * depth);
+        pack_four_bit_row(row, i, weights, values.data() + i * depth / 8, of_groups.data());
+      }
+      four_bit_weights = to_device(values);
+      scales = to_device(of_groups);
+      weights.values = four_bit_weights.data();
+      weights.scales = scales.data();
+    } else if (type == WeightType::kBF16) {
+      for (int i = 0; i < n; ++i) round_to_type(type, w.data() + i * depth, depth);
       std::vector<Bf16> halves(w.size());
       for (size_t i = 0; i < w.size(); ++i) halves[i] = to_bf16(w[i]);
       bf16_weights = to_device(halves);
       weights.values = bf16_weights.data();
     } else {
+      for (int i = 0; i < n; ++i) round_to_type(type, w.data() + i * depth, depth);
       byte_weights = Array<std::uint8_t>(rows * depth, "a check");
       scales = Array<Bf16>(rows * depth / kQuantGroup, "a check");
       // In two calls, as for large layers.
@@ -132,6 +189,10 @@ struct GemmCase {
     args.out = device_out.data();
     args.accumulate = accumulate;
     args.split_k_workspace = workspace.data();
+    // Some of the layers take several parts.
+    widened = Array<Bf16>(m > kMaxSkinnyRows ? 5 * kPanel * depth : 0, "a check");
+    args.widened = widened.data();
+    args.widened_values = widened.count();
   }
 
   std::vector<float> product() const {
@@ -143,7 +204,7 @@ struct GemmCase {
 
 /// What is wrong with the product `got`.
 std::string product_wrong(const GemmCase& c, const std::vector<float>& got) {
-  // The tiled GEMM rounds 8-bit weights to bf16 after scaling them.
+  // Widened weights have been rounded to bf16.
   const double tolerance =
       c.args.w.type == WeightType::kBF16 || c.m <= kMaxSkinnyRows ? 1e-5 : 0x1p-8;
   for (int i = 0; i < c.m; ++i) {
@@ -177,8 +238,8 @@ std::string gated_output_wrong(GemmCase& c, const std::vector<float>& got) {
   const auto device_separate = to_device(std::vector<Bf16>(c.m * width));
   c.args.gated_out = device_fused.data();
   gemm(c.args, Queue{});
-  activate_and_mul(Activation::kSilu, device_rounded.data(), c.m, c.n, device_separate.data(),
-                   Queue{});
+  c.args.gated_out = device_separate.data();
+  activate_and_mul(c.args, device_rounded.data(), Queue{});
   check(cudaGetLastError(), "gated output");
   const auto fused = to_host(device_fused), separate = to_host(device_separate);
   const auto differs = [&](Bf16 value, float gate, float up) {
@@ -201,7 +262,7 @@ std::string gated_output_wrong(GemmCase& c, const std::vector<float>& got) {
 
 }  // namespace
 
-void check_gemm(WeightType type, Report report) {
+void check_gemm(WeightType type, const FourBitFormat& four_bit, Report report) {
   const std::vector<int> rows = kEmulated
                                     ? std::vector{1, 3, 9, 17, 33, 65, 130}
                                     : std::vector{1, 3, 8, 9, 16, 17, 32, 33, 64, 65, 128, 130};
@@ -212,13 +273,16 @@ void check_gemm(WeightType type, Report report) {
   for (int m : rows) {
     for (const auto& [n, k] : shapes) {
       if ((kEmulated && m > 64 && n * k > 10000) || !wrong.empty()) continue;
-      GemmCase gemm_case(type, m, n, k, m % 2 == 0, m % 3 == 0);
+      GemmCase gemm_case(type, four_bit, m, n, k, m % 2 == 0, m % 3 == 0);
       const std::vector<float> got = gemm_case.product();
       if (!gemm_case.accumulate && n % kPanel == 0) wrong = gated_output_wrong(gemm_case, got);
       if (wrong.empty()) wrong = product_wrong(gemm_case, got);
     }
   }
-  report(kName + name_of(type) + " gemm", wrong);
+  std::string name = anabranch::name_of(type);
+  if (type == WeightType::kInt4)
+    name += " in groups of " + std::to_string(four_bit.group) + ", " + name_of(four_bit.offset);
+  report(kName + name + " gemm", wrong);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

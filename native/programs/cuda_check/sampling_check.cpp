@@ -57,7 +57,7 @@ struct SamplingCase {
     device_rows.push_back(
         {row, first_adjustment, static_cast<int>(adjustments.size()) - first_adjustment,
          first_allowed, static_cast<int>(allowed.size()) - first_allowed, first_word,
-         static_cast<int>(masks.size()) - first_word, p.logprobs ? p.top_logprobs : -1,
+         static_cast<int>(masks.size()) - first_word, vocabulary, p.logprobs ? p.top_logprobs : -1,
          p.temperature, p.top_p, p.top_k, p.min_p, uniform});
   }
 
@@ -140,29 +140,34 @@ void check_greedy_sampling(Report report) {
   constexpr int kVocabulary = 3001;
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
-  std::vector<float> logits(5 * kVocabulary);
+  std::vector<float> logits(6 * kVocabulary);
   for (int i = 0; i < 4 * kVocabulary; ++i) logits[i] = normal(random);
   logits[17] = logits[1500] = 9;  // of equals, the lowest id wins
   logits[kVocabulary + 5] = NAN;  // never wins
   logits[kVocabulary + 6] = 8;
   std::fill_n(logits.begin() + 3 * kVocabulary, kVocabulary, NAN);
+  logits[5 * kVocabulary + 700] = 7;
+  logits[5 * kVocabulary + kVocabulary / 2] = 8;
   // Sampling changes a row, so row 0 is sampled a second time from a copy.
   std::copy_n(logits.begin(), kVocabulary, logits.begin() + 4 * kVocabulary);
   const float banned = INFINITY;
   const std::vector<LogitAdjustment> adjustments = {
       {2, 40, 1, -20, 0}, {2, 40, 1, banned, 0}, {2, 41, 2, -30, 0}};
   const std::vector<int> allowed = {7, 3, 2999};
-  std::vector<DeviceSamplingRow> rows(5, DeviceSamplingRow{0, 0, 0, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0});
+  std::vector<DeviceSamplingRow> rows(
+      6, DeviceSamplingRow{0, 0, 0, 0, 0, 0, 0, kVocabulary, -1, 0, 1, 0, 0, 0});
   rows[1].row = 1;
   rows[2].row = 2;
   rows[2].num_adjustments = 3;
   rows[3].row = 4;
   rows[3].num_allowed = 3;
   rows[4].row = 3;
+  rows[5].row = 5;
+  rows[5].vocabulary = kVocabulary / 2;  // as of a model beside one whose adapter adds tokens
   int best_allowed = allowed[0];
   for (int token : allowed)
     best_allowed = logits[token] > logits[best_allowed] ? token : best_allowed;
-  const std::vector<int> want = {17, 6, 41, best_allowed, -1};
+  const std::vector<int> want = {17, 6, 41, best_allowed, -1, 700};
 
   const auto device_logits = to_device(logits);
   const auto device_rows = to_device(rows);

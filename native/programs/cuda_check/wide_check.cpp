@@ -29,10 +29,10 @@ void check_wide_model(Report report) {
     options.cublaslt = library;
     return logits_of(*make_backend(config, weights, options, 0), runs, ResumeRule::kSum, 2048);
   };
-  for (WeightType type : {WeightType::kBF16, WeightType::kInt8, WeightType::kFp8}) {
+  for (WeightType type :
+       {WeightType::kBF16, WeightType::kInt8, WeightType::kInt4, WeightType::kFp8}) {
     const std::vector<float> want = logits(type, true, false);
     for (bool library : {false, true}) {
-      if (library && type != WeightType::kBF16) continue;
       const double error = nmse(logits(type, false, library), want);
       report(kName + "wide model, " + name_of(type) + (library ? ", cuBLASLt" : "") +
                  ", against the path for few rows: NMSE " + short_number(error),

@@ -80,7 +80,6 @@ class CpuBackend final : public Backend {
   const ModelConfig& config() const override { return config_; }
   int total_blocks() const override { return total_blocks_; }
   int max_rows() const override { return max_rows_; }
-  bool takes_adapters() const override { return true; }
   int prefill_rows() const override { return std::min(128, max_rows_); }
   std::uint64_t weight_bytes() const override { return weight_bytes_; }
   std::uint64_t kv_bytes() const override {

@@ -32,7 +32,7 @@ class PanelRows {
   /// Reads row `row` of a tensor as output `j`; without a tensor the output is zero.
   void read(int j, const Tensor* tensor, int row) {
     float* values = values_.data() + static_cast<size_t>(j) * k_;
-    if (format_.type == WeightType::kInt4 && tensor && !is_float(tensor->dtype)) {
+    if (format_.type == WeightType::kInt4 && tensor) {
       return read_four_bit_row(*tensor, row, format_.four_bit, four_bit_[j]);
     }
     if (tensor)

@@ -11,11 +11,11 @@ void check_cublas(cublasStatus_t status, const char* what) {
                                         std::to_string(static_cast<int>(status)));
 }
 
-/// A column-major matrix [rows, columns].
+/// A column-major matrix [rows, columns], whose columns are `distance` apart.
 struct Layout : cublasLtMatrixLayoutOpaque_t {
-  Layout(cudaDataType type, int rows, int columns) {
+  Layout(cudaDataType type, int rows, int columns, int distance) {
     check_cublas(cublasLtMatrixLayoutInit(this, type, static_cast<std::uint64_t>(rows),
-                                          static_cast<std::uint64_t>(columns), rows),
+                                          static_cast<std::uint64_t>(columns), distance),
                  "creating a matrix layout");
   }
 };
@@ -43,12 +43,12 @@ CublasLt::CublasLt() { check_cublas(cublasLtCreate(&handle_), "starting"); }
 CublasLt::~CublasLt() { cublasLtDestroy(handle_); }
 
 bool CublasLt::multiply(const Gemm& p, Bf16* bf16_out, cudaStream_t stream) {
-  const int n = p.w.n, k = p.w.k;
+  const int n = p.w.n, k = p.w.k, distance = bf16_out ? n : p.width();
   MatmulDesc product(p.bias);
-  Layout w(CUDA_R_16BF, k, n), x(CUDA_R_16BF, k, p.m),
-      out(bf16_out ? CUDA_R_16BF : CUDA_R_32F, n, p.m);
+  Layout w(CUDA_R_16BF, k, n, k), x(CUDA_R_16BF, k, p.m, k),
+      out(bf16_out ? CUDA_R_16BF : CUDA_R_32F, n, p.m, distance);
   void* const to = bf16_out ? static_cast<void*>(bf16_out) : p.out;
-  const Shape shape{p.m, n, k, p.bias != nullptr, p.accumulate, bf16_out != nullptr};
+  const Shape shape{p.m, n, k, distance, p.bias != nullptr, p.accumulate, bf16_out != nullptr};
   auto known = algorithms_.find(shape);
   if (known == algorithms_.end()) {
     cublasLtMatmulPreferenceOpaque_t preference;

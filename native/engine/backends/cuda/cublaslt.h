@@ -21,14 +21,15 @@ class CublasLt {
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;
 
-  /// Like gemm() for bf16 weights, with cuBLASLt's own order of sums. Writes args.out, or, if it is
-  /// given, the product in bf16 to bf16_out [m, w.n]. Returns false, having done nothing, if
+  /// Like tiled_gemm(), with cuBLASLt's own order of sums. Writes args.out, or, if it is given, the
+  /// product in bf16 to bf16_out [m, w.n]. Returns false, having done nothing, if
   /// cuBLASLt has no algorithm for this shape.
   bool multiply(const Gemm& args, Bf16* bf16_out, cudaStream_t stream);
 
  private:
   static constexpr size_t kWorkspace = size_t{32} << 20;
-  using Shape = std::tuple<int, int, int, bool, bool, bool>;  // m, n, k, bias, accumulate, bf16 out
+  /// m, n, k, distance of rows of the output, bias, accumulate, bf16 out.
+  using Shape = std::tuple<int, int, int, int, bool, bool, bool>;
 
   cublasLtHandle_t handle_ = nullptr;
   Array<std::byte> workspace_{kWorkspace, "cuBLASLt"};

@@ -5,6 +5,9 @@
 #include <cstring>
 
 #include "backends/cuda/kernels.h"
+#if defined(ANABRANCH_EMULATE)
+#include "number_formats.h"
+#endif
 
 namespace anabranch::ANABRANCH_CUDA {
 
@@ -87,6 +90,16 @@ __device__ inline std::uint32_t as_bits(float value) {
 __device__ inline float minus_infinity() { return as_float(0xff800000u); }
 
 __device__ inline float widen(Bf16 value) { return as_float(std::uint32_t{value} << 16); }
+
+__device__ inline float widen_fp16(std::uint16_t value) {
+#if defined(ANABRANCH_EMULATE)
+  return from_fp16(value);
+#else
+  float out;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(out) : "h"(value));
+  return out;
+#endif
+}
 
 /// Rounds to nearest, ties to even; NaN stays NaN.
 __device__ inline Bf16 narrow(float value) {
@@ -301,11 +314,21 @@ __device__ inline float panel_sum(float value) {
   return value;
 }
 
-// ---- stores that several kernels share ---------------------------------------------------------
+// ---- what several kernels do -------------------------------------------------------------------
+
+/// 1/rms of a row from its FusedNormOutput::squares; every lane of a warp gets it.
+__device__ inline float inverse_rms(const Gemm& p, int row) {
+  const int panels = panels_of(p.norm_size), lane = static_cast<int>(threadIdx.x) % kWarp;
+  const float* squares = p.norm_squares + static_cast<size_t>(row) * panels;
+  float sum = 0;
+#pragma unroll 4
+  for (int i = lane; i < panels; i += kWarp) sum += squares[i];
+  return rsqrtf(warp_sum(sum) / static_cast<float>(p.norm_size) + p.norm_epsilon);
+}
 
 /// Where activation(gate) · up of a row and a panel is stored: the place of the panel's first gate.
 __device__ inline Bf16* gated_out_at(const Gemm& p, int row, int panel) {
-  return p.gated_out + row * round_up(p.w.n / 2, kQuantGroup) + panel * kHalfPanel;
+  return p.gated_out + row * round_up(p.width() / 2, kQuantGroup) + panel * kHalfPanel;
 }
 
 /// Stores one value of the residual stream into a FusedNormOutput: row, column of n, and the norm's

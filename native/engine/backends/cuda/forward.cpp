@@ -14,6 +14,12 @@ void CudaBackend::forward(const Batch& batch) {
   }
   // The previous step may still read the staging buffer, if nobody has asked for its results.
   check(cudaStreamSynchronize(queue_.stream), "running a step");
+  make_room_for_adapters(batch);
+  logits_vocabularies_.assign(static_cast<size_t>(batch.logits_rows), config_.vocabulary);
+  for (const Row& row : batch.rows) {
+    if (row.adapter && row.logits_row >= 0)
+      logits_vocabularies_[static_cast<size_t>(row.logits_row)] = row.adapter->vocabulary;
+  }
   steps_.plan(batch);
   if (steps_.reserve(batch)) drop_graphs();
   run(steps_.stage(batch, queue_.stream));
@@ -30,8 +36,9 @@ void CudaBackend::launch_step(const Step& step) {
     // A step without logits, as of a prompt's earlier chunks, ends with the last K and V.
     if (last && step.logits_rows == 0) return;
     attend(step, layer);
-    add_to_residual(step, layer.output, attended_.data(), layer.attention_post_norm,
-                    layer.mlp_norm);
+    Gemm output = product_of(layer.output, attended_.data(), step.rows);
+    adapt(step, layer, AdaptedProduct::kOutput, output);
+    add_to_residual(step, output, layer.attention_post_norm, layer.mlp_norm);
     mlp(step, layer, last ? weights_.final_norm : (&layer)[1].attention_norm);
   }
   compute_logits(step);
@@ -42,9 +49,10 @@ void CudaBackend::embed(const Step& step) {
   EmbedArgs args;
   args.rows = step.step_rows;
   args.count = step.rows;
-  args.table = static_cast<const Bf16*>(weights_.embedding.weights().values);
+  args.table = weights_.embedding.weights();
   args.hidden = config_.hidden;
   args.x = x_.data();
+  if (step.adapters.has_embeddings) args.trained = step.adapters.embeddings;
   args.norm_output = norm_output(step, weights_.layers.front().attention_norm);
   args.scale = config_.embedding_scale;
   args.ropes = static_cast<int>(config_.ropes.size());
@@ -75,6 +83,7 @@ void CudaBackend::project_qkv(const Step& step, const Layer& layer) {
   epilogue.q = q_.data();
   epilogue.kv = layer.kv;
   Gemm qkv = normed_product_of(step, layer.qkv, layer.attention_norm, step.rows, nullptr);
+  adapt(step, layer, AdaptedProduct::kQkv, qkv);
   if (fuses_qkv_epilogue() && fuses_norms(step)) {
     qkv.qkv_epilogue = epilogue;
     multiply(qkv);
@@ -115,16 +124,33 @@ void CudaBackend::attend(const Step& step, const Layer& layer) {
 /// x += down · (activation(gate) · up) of the normed x. next_norm follows.
 void CudaBackend::mlp(const Step& step, const Layer& layer, const Array<float>& next_norm) {
   Gemm gate_up = normed_product_of(step, layer.gate_up, layer.mlp_norm, step.rows, nullptr);
+  adapt(step, layer, AdaptedProduct::kGateUp, gate_up);
   gate_up.gated_out = gated_.data();
   multiply(gate_up);
-  add_to_residual(step, layer.down, gated_.data(), layer.mlp_post_norm, next_norm);
+  Gemm down = product_of(layer.down, gated_.data(), step.rows);
+  adapt(step, layer, AdaptedProduct::kDown, down);
+  add_to_residual(step, down, layer.mlp_post_norm, next_norm);
 }
 
 void CudaBackend::compute_logits(const Step& step) {
   Gemm head = normed_product_of(step, weights_.head(), weights_.final_norm, step.logits_rows,
                                 step.logits_source_rows);
   head.out = logits_.data();
+  head.layer_n = logits_stride_;
   multiply(head);
+  if (step.adapters.has_heads) replace_logits(head, step.adapters.heads, queue_);
+}
+
+/// Has the product add what adapters of the step's rows add to it.
+void CudaBackend::adapt(const Step& step, const Layer& layer, AdaptedProduct product, Gemm& args) {
+  const auto index = static_cast<int>(product);
+  if ((step.adapters.products >> index & 1) == 0) return;
+  args.low_rank = step.adapters.low_rank;
+  args.low_rank.product =
+      static_cast<int>(&layer - weights_.layers.data()) * kAdaptedProducts + index;
+  args.low_rank.projected = projected_.data();
+  args.low_rank.stride = projected_stride_;
+  project(args, queue_);
 }
 
 // ---- matrix products and norms -----------------------------------------------------------------
@@ -139,6 +165,8 @@ Gemm CudaBackend::product_of(const PackedLinear& w, const Bf16* x, int m) const 
   args.bias = w.bias.data();
   args.batch_invariant = deterministic_;
   args.split_k_workspace = split_k_workspace_.data();
+  args.widened = widened_.data();
+  args.widened_values = widened_.count();
   return args;
 }
 
@@ -163,21 +191,24 @@ void CudaBackend::multiply(const Gemm& args) {
 #if defined(ANABRANCH_WITH_CUBLASLT)
   const bool gated = args.gated_out != nullptr;
   // cuBLASLt takes a bias in the type of its output, and ours is fp32: not for bf16 gates and ups.
-  if (cublaslt_ && args.m > skinny_rows_ && !(gated && args.bias) &&
-      cublaslt_->multiply(args, gated ? gate_up_.data() : nullptr, queue_.stream)) {
-    if (gated)
-      activate_and_mul(args.activation, gate_up_.data(), args.m, args.w.n, args.gated_out, queue_);
-    return;
+  if (cublaslt_ && args.m > skinny_rows_ && !(gated && args.bias)) {
+    return for_each_bf16_part(args, queue_, [&](const Gemm& part) {
+      if (!cublaslt_->multiply(part, gated ? gate_up_.data() : nullptr, queue_.stream))
+        gemm(part, queue_);
+      else if (gated)
+        activate_and_mul(part, gate_up_.data(), queue_);
+      else if (args.low_rank.tables)
+        add_low_rank(part, queue_);
+    });
   }
 #endif
   gemm(args, queue_);
 }
 
-/// x_ += w · x, after the norm and with the factor that the model has there. The norm that follows
-/// comes with it if it is fused.
-void CudaBackend::add_to_residual(const Step& step, const PackedLinear& w, const Bf16* x,
-                                  const Array<float>& post_norm, const Array<float>& next_norm) {
-  Gemm args = product_of(w, x, step.rows);
+/// x_ += the product, after the norm and with the factor that the model has there. The norm that
+/// follows comes with it if it is fused.
+void CudaBackend::add_to_residual(const Step& step, Gemm args, const Array<float>& post_norm,
+                                  const Array<float>& next_norm) {
   if (!adds_separately()) {
     args.out = x_.data();
     args.accumulate = true;
@@ -233,7 +264,13 @@ cudaGraphExec_t captured(cudaStream_t stream, Launch launch) {
 /// Small steps are many short kernels, so they are replayed as a graph. The first step of a size is
 /// launched directly, which also loads its kernels; the second one is captured.
 void CudaBackend::run(const Step& step) {
-  std::vector<int> key = {step.rows, step.logits_rows};
+  const StepAdapters& adapters = step.adapters;
+  std::vector<int> key = {step.rows,
+                          step.logits_rows,
+                          static_cast<int>(adapters.products),
+                          adapters.low_rank.num_tiles,
+                          adapters.has_embeddings,
+                          adapters.has_heads};
   for (const StepAttention& attention : step.attention) {
     if (attention.waves.size() != 1) return launch_step(step);
     key.push_back(attention.waves[0].max_items);

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "model/activation.h"
+#include "model/four_bit.h"
 #include "model/weight_types.h"
 #include "backends/cuda/runtime.h"
 
@@ -37,6 +38,21 @@ __host__ __device__ inline int panels_of(int n) { return (n + kPanel - 1) / kPan
 /// Storage index of value i in a row of 8-bit numbers. Every four are stored as 0, 2, 1, 3, so that
 /// the even and the odd bytes of a word are two pairs of neighbours and widen to two bf16 pairs.
 __host__ __device__ inline int interleaved(int i) { return (i & ~3) | (i & 1) << 1 | (i >> 1 & 1); }
+
+/// Where value i of a row of four-bit weights is stored: its 32-bit word, and its first bit there.
+/// A word holds eight neighbours, the first and second of each pair sixteen bits apart, so that a
+/// shift and a mask leave a pair. Sixteen bytes hold such neighbours of four groups of kWarpK
+/// values, so that each product of a warp lies within one group.
+struct FourBitPlace {
+  size_t word;
+  int bit;
+};
+__host__ __device__ inline FourBitPlace four_bit_place(int i) {
+  const int in_slice = i % (4 * kWarpK), pair = i % 8 / 2;
+  return {
+      static_cast<size_t>(i / (4 * kWarpK) * 16 + in_slice % kWarpK / 8 * 4 + in_slice / kWarpK),
+      4 * pair + 16 * (i % 2)};
+}
 
 /// Where a backend's kernels run, and how they are started.
 struct Queue {
@@ -66,18 +82,43 @@ struct StepRow {
 
 // ---- weights -----------------------------------------------------------------------------------
 
-/// Packed weights of one linear layer. Everything beyond the true n and k is zero.
+/// Packed weights of one linear layer. Everything beyond the true n and k is zero; in four bits the
+/// end of a row may be what its last group's scale and minimum make of zeros.
 struct PackedWeights {
   WeightType type = WeightType::kBF16;
-  const void* values = nullptr;  // [round_up(n, kPanel), k]: bf16, or bytes with interleaved rows
-  const Bf16* scales = nullptr;  // of bytes: [panels_of(n), k / kQuantGroup, kPanel]
-  int n = 0;                     // outputs
-  int k = 0;                     // inputs, a multiple of kQuantGroup
+  /// [round_up(n, kPanel), k]: bf16, bytes with interleaved rows, or four bits by four_bit_place().
+  const void* values = nullptr;
+  /// Of bytes: bf16, [panels_of(n), k / kQuantGroup, kPanel]. Of four bits: fp16, [panels_of(n),
+  /// k / group, 1, kPanel]; with stored offsets 2 instead of 1, the scales and then the offsets:
+  /// minima in fp16, zero points as four_bit_centre().
+  const Bf16* scales = nullptr;
+  int n = 0;               // outputs
+  int k = 0;               // inputs, a multiple of kQuantGroup
+  FourBitFormat four_bit;  // of four bits; kQuantGroup is a multiple of its group
 };
 /// Bytes of one weight row of k values.
-inline size_t row_bytes(WeightType type, int k) {
-  return static_cast<size_t>(k) * (type == WeightType::kBF16 ? 2 : 1);
+__host__ __device__ inline size_t row_bytes(WeightType type, int k) {
+  const auto size = static_cast<size_t>(k);
+  return type == WeightType::kBF16 ? size * 2 : type == WeightType::kInt4 ? size / 2 : size;
 }
+/// 16-bit numbers in `scales` for the values of a panel that share a scale.
+__host__ __device__ inline int scales_of_group(const PackedWeights& w) {
+  return w.type == WeightType::kInt4 && w.four_bit.offset != FourBitOffset::kEight ? 2 * kPanel
+                                                                                   : kPanel;
+}
+/// Values along K that share a scale.
+__host__ __device__ inline int scaled_together(const PackedWeights& w) {
+  return w.type == WeightType::kInt4 ? w.four_bit.group : kQuantGroup;
+}
+/// -(128 + zero) in bf16, for a zero point below 128: what is added to 128 + q, whose bf16 has q as
+/// its low bits.
+__host__ __device__ constexpr Bf16 four_bit_centre(int zero) {
+  return static_cast<Bf16>(0xc300 + zero);
+}
+
+/// out = panels [0, panels_of(w.n)) of w in bf16, [round_up(w.n, kPanel), w.k]; each value is
+/// rounded once.
+void widen(const PackedWeights& w, Bf16* out, const Queue& queue);
 
 /// Quantizes fp32 rows to 8 bits. The scale of a group is its largest magnitude divided by the
 /// largest number of the format, rounded to bf16; values beyond the format's range saturate.
@@ -91,6 +132,48 @@ struct QuantizeArgs {
   Bf16* scales = nullptr;          // as PackedWeights::scales
 };
 void quantize(const QuantizeArgs& args, const Queue& queue);
+
+// ---- LoRA adapters -----------------------------------------------------------------------------
+
+/// What an adapter adds to one product, in fp32: to output j of part p, the sum over r of
+/// b[r, j] · (a[p · rank + r] · x).
+struct LowRankUpdate {
+  const float* a = nullptr;      // [parts · rank, k of the product]
+  const float* b = nullptr;      // [rank, n of the product], as its outputs are packed
+  int rank = 0;                  // 0: no update
+  int parts = 1;                 // layers that are packed as one: gate and up 2; q, K and V 3
+  int first_k = 0, first_v = 0;  // of three parts: where K and V begin
+
+  __device__ int part_of(int column) const {
+    if (parts == 2) return column % kPanel / kHalfPanel;
+    return parts == 3 ? (column >= first_k) + (column >= first_v) : 0;
+  }
+};
+
+/// Rows of a step that have the same adapter; padding tiles have none.
+constexpr int kAdapterTileRows = 8;
+struct AdapterTile {
+  const LowRankUpdate* table;  // of the adapter's products
+  int first, count;            // in LowRankTerm::tile_rows
+};
+
+/// The adapters of a product's rows, and what they add.
+struct LowRankTerm {
+  const LowRankUpdate* const* tables = nullptr;  // [m], null without one; null: no row has one
+  int product = 0;                               // the index in them
+  const AdapterTile* tiles = nullptr;            // [num_tiles]
+  const int* tile_rows = nullptr;
+  int num_tiles = 0;
+  float* projected = nullptr;  // [m, stride]: a · x
+  int stride = 0;
+};
+
+/// Rows of an embedding or a head that an adapter has trained.
+struct TrainedRows {
+  const int* tokens = nullptr;  // [count]
+  const float* rows = nullptr;  // [count, k]
+  int count = 0;
+};
 
 // ---- embedding and norms -----------------------------------------------------------------------
 
@@ -108,8 +191,10 @@ struct FusedNormOutput {
 struct EmbedArgs {
   const StepRow* rows = nullptr;
   int count = 0;
-  const Bf16* table = nullptr;  // [vocabulary, round_up(hidden, kQuantGroup)]
+  PackedWeights table;  // [vocabulary, round_up(hidden, kQuantGroup)], bf16 or int8
   int hidden = 0;
+  /// [count]: a trained embedding [hidden] in place of the table's, or null; or null.
+  const float* const* trained = nullptr;
   float scale = 1;
   float* x = nullptr;  // [count, hidden]
   FusedNormOutput norm_output;
@@ -190,6 +275,9 @@ struct Gemm {
   const float* bias = nullptr;         // [w.n], or null
   bool batch_invariant = false;        // one order of sums for every m; slower if m is large
   float* split_k_workspace = nullptr;  // [kSplitKWorkspace], for few tiles of a large m; or null
+  /// Room for `widened_values` weights of at least a panel, if w is not bf16 and m is large.
+  Bf16* widened = nullptr;
+  size_t widened_values = 0;
 
   // Skinny only: x and norm_squares come from FusedNormOutput, with rows of norm_size values.
   const float* norm_squares = nullptr;
@@ -198,27 +286,73 @@ struct Gemm {
   const int* source_rows = nullptr;  // [m], rows of x and norm_squares; null: 0, 1, …
 
   // The epilogue, one of:
-  float* out = nullptr;         // [m, w.n]
+  float* out = nullptr;         // [m, width()]
   bool accumulate = false;      // out += instead of out =
   FusedNormOutput norm_output;  // of `out`; skinny only
-  /// activation(gate) · up, [m, round_up(w.n / 2, kQuantGroup)]; the padding is not written.
+  /// activation(gate) · up, [m, round_up(width() / 2, kQuantGroup)]; the padding is not written.
   Bf16* gated_out = nullptr;
   Activation activation = Activation::kSilu;
   /// Used if its q is set. Requires halves_interleaved, bf16 KV and no q/k norm; skinny only.
   QkvEpilogue qkv_epilogue;
+
+  int layer_n = 0;       // outputs of the layer that w is a part of; 0: w is the layer
+  int first_column = 0;  // of w in the layer
+  __host__ __device__ int width() const { return layer_n > 0 ? layer_n : w.n; }
+
+  /// What adapters add to the sums, after the bias; project() has been called with it.
+  LowRankTerm low_rank;
 };
 void skinny_gemm(const Gemm& args, const Queue& queue);
+/// Takes bf16 weights only.
 void tiled_gemm(const Gemm& args, const Queue& queue);
-inline void gemm(const Gemm& args, const Queue& queue) {
-  if (args.m <= kMaxSkinnyRows || args.batch_invariant)
-    skinny_gemm(args, queue);
-  else
-    tiled_gemm(args, queue);
+
+/// multiply(part) with the whole of a product of many rows, if its weights are bf16, else with one
+/// part of its outputs after another, whose weights have just been widened.
+template <class Multiply>
+void for_each_bf16_part(const Gemm& args, const Queue& queue, Multiply multiply) {
+  constexpr int kPanelsOfTile = 8;
+  if (args.w.type == WeightType::kBF16) return multiply(args);
+  const int panels = panels_of(args.w.n);
+  const auto most = static_cast<int>(args.widened_values / kPanel / args.w.k);
+  // Parts of about one size, of whole tiles where there is room for one.
+  const int parts = (panels + most - 1) / most, even = (panels + parts - 1) / parts;
+  const auto tiles = static_cast<int>(round_up(even, kPanelsOfTile));
+  const int together = tiles <= most ? tiles : most;
+  for (int first = 0; first < panels; first += together) {
+    const int column = first * kPanel, rest = args.w.n - column;
+    Gemm part = args;
+    part.layer_n = args.width();
+    part.w.n = rest < together * kPanel ? rest : together * kPanel;
+    part.w.values = static_cast<const std::byte*>(args.w.values) +
+                    static_cast<size_t>(column) * row_bytes(args.w.type, args.w.k);
+    part.w.scales +=
+        static_cast<size_t>(first) * (args.w.k / scaled_together(args.w)) * scales_of_group(args.w);
+    widen(part.w, args.widened, queue);
+    part.w = {WeightType::kBF16, args.widened, nullptr, part.w.n, args.w.k, {}};
+    part.first_column = column;
+    if (args.bias) part.bias += column;
+    if (args.out) part.out += column;
+    if (args.gated_out) part.gated_out += first * kHalfPanel;
+    multiply(part);
+  }
 }
 
-/// Gemm::gated_out computed from a finished product gate_up [count, n] in bf16.
-void activate_and_mul(Activation activation, const Bf16* gate_up, int count, int n, Bf16* out,
-                      const Queue& queue);
+inline void gemm(const Gemm& args, const Queue& queue) {
+  if (args.m <= kMaxSkinnyRows || args.batch_invariant) return skinny_gemm(args, queue);
+  for_each_bf16_part(args, queue, [&](const Gemm& part) { tiled_gemm(part, queue); });
+}
+
+/// args.low_rank.projected of args.x.
+void project(const Gemm& args, const Queue& queue);
+/// args.out += what adapters add, after a product that has not done it.
+void add_low_rank(const Gemm& args, const Queue& queue);
+/// Logits args.out of a head whose other arguments are `args`: those of tokens that the adapter of
+/// a row has trained, trained[row].
+void replace_logits(const Gemm& args, const TrainedRows* trained, const Queue& queue);
+
+/// Gemm::gated_out of a product, computed from what it would be without, gate_up [args.m, args.w.n]
+/// in bf16.
+void activate_and_mul(const Gemm& args, const Bf16* gate_up, const Queue& queue);
 
 // ---- attention ---------------------------------------------------------------------------------
 
@@ -340,6 +474,7 @@ struct DeviceSamplingRow {
   int first_adjustment, num_adjustments;
   int first_allowed, num_allowed;  // with the mask, the only allowed tokens; neither: all are
   int first_word, num_words;       // of the mask, a bit for each token; those beyond are not in it
+  int vocabulary;                  // tokens of the row
   int top_logprobs;                // length of the list; -1: no log-probabilities at all
   float temperature;
   float top_p;
@@ -356,8 +491,9 @@ struct DeviceSampledToken {
   float top_logprobs[kMaxTopLogprobs];
 };
 
-/// Samples one token per row. `out` may be pinned host memory. Changes the logits.
-void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
+/// Samples one token per row of logits [rows, stride]. `out` may be pinned host memory. Changes the
+/// logits.
+void sample(float* logits, int stride, const DeviceSamplingRow* rows, int count,
             LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
             DeviceSampledToken* out, const Queue& queue);
 

@@ -11,6 +11,8 @@ namespace {
 constexpr int kDefaultMaxRows = 2048;  // enough to keep the tensor cores busy
 /// From here on cuBLASLt is faster, although norms and epilogues are then kernels of their own.
 constexpr int kMaxSkinnyRowsBesideLibrary = 16;
+/// Weights that are widened together: enough for products of them to fill a device.
+constexpr size_t kMostWidened = size_t{64} << 20;
 
 std::uint64_t free_memory() {
 #if defined(ANABRANCH_EMULATE)
@@ -42,10 +44,9 @@ CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint
       device_(device),
       deterministic_(options.deterministic),
       max_rows_(options.max_rows > 0 ? std::max(16, options.max_rows) : kDefaultMaxRows) {
-  if (type_ == WeightType::kF32 || type_ == WeightType::kInt4) {
+  if (type_ == WeightType::kF32) {
     throw Error(ErrorCode::kFailedPrecondition,
-                std::string(name_of(type_)) + " weights run on the CPU only; give --dtype " +
-                    (type_ == WeightType::kF32 ? "bf16" : "int8") + " or --device cpu");
+                "fp32 weights run on the CPU only; give --dtype bf16 or --device cpu");
   }
   if (padded_dim() > 8 * kWarpK || (padded_dim() > 4 * kWarpK && padded_dim() != 8 * kWarpK)) {
     throw Error(ErrorCode::kFailedPrecondition, "the CUDA backend has no kernel for heads of " +
@@ -65,9 +66,9 @@ CudaBackend::CudaBackend(const ModelConfig& config, const Checkpoint& checkpoint
   check(cudaStreamCreate(&queue_.stream), "creating a stream");
 #if defined(ANABRANCH_WITH_CUBLASLT)
   // Not with `deterministic`: cuBLASLt's order of sums depends on the number of rows.
-  if (type_ == WeightType::kBF16 && !deterministic_ && options.cublaslt)
-    cublaslt_ = std::make_unique<CublasLt>();
-  if (cublaslt_) skinny_rows_ = kMaxSkinnyRowsBesideLibrary;
+  if (!deterministic_ && options.cublaslt) cublaslt_ = std::make_unique<CublasLt>();
+  // Weights of few bits must be widened for it first, which pays for many rows only.
+  if (cublaslt_ && type_ == WeightType::kBF16) skinny_rows_ = kMaxSkinnyRowsBesideLibrary;
 #endif
   weights_ = load_weights(config_, checkpoint, type_, fuses_qkv_epilogue());
   allocate_scratch(kv_blocks(options.kv_bytes));
@@ -169,6 +170,23 @@ int CudaBackend::logits_rows_that_fit() const {
   return std::min(max_rows_, std::max(rows, kMaxSkinnyRows));
 }
 
+/// Weights to widen at a time: those of the largest layer that has few bits, if that is no more.
+size_t CudaBackend::widened_values() const {
+  if (deterministic_ || max_rows_ <= kMaxSkinnyRows) return 0;
+  size_t most = 0;
+  const auto add = [&](const PackedLinear& w) {
+    if (w.type == WeightType::kBF16) return;
+    const auto k = static_cast<size_t>(w.k);
+    // At least one panel.
+    most = std::max({most, kPanel * k, std::min(kMostWidened, round_up(w.n, kPanel) * k)});
+  };
+  for (const Layer& layer : weights_.layers) {
+    for (const PackedLinear* w : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) add(*w);
+  }
+  add(weights_.head());
+  return most;
+}
+
 void CudaBackend::allocate_scratch(int kv_blocks) {
   const ModelConfig& c = config_;
   const auto rows = static_cast<size_t>(max_rows_);
@@ -191,6 +209,7 @@ void CudaBackend::allocate_scratch(int kv_blocks) {
   gated_ = bf16(c.intermediate);
   if (!deterministic_ && max_rows_ > kMaxSkinnyRows)
     split_k_workspace_ = Array<float>(kSplitKWorkspace, "scratch");
+  widened_ = Array<Bf16>(widened_values(), "scratch");
   // The padding of rows is never written and must be 0.
   for (const Array<Bf16>* array : {&normed_, &q_, &attended_, &gated_}) {
     check(cudaMemset(array->data(), 0, array->count() * sizeof(Bf16)), "clearing scratch");
@@ -202,10 +221,47 @@ void CudaBackend::allocate_scratch(int kv_blocks) {
       Array<float>(static_cast<size_t>(max_partials) * c.heads * (c.head_dim + 2), "scratch");
   steps_ = StepBuilder(config_, max_rows_, max_partials, deterministic_, queue_.multiprocessors);
   sampling_inputs_ = StagingBuffer(1 << 22);
-  logits_row_ = Pinned<float>(c.vocabulary);
   max_logits_rows_ = logits_rows_that_fit();
   sampled_ = Pinned<DeviceSampledToken>(static_cast<size_t>(max_logits_rows_));
-  logits_ = Array<float>(static_cast<size_t>(max_logits_rows_) * c.vocabulary, "logits");
+  allocate_logits(c.vocabulary);
+}
+
+void CudaBackend::allocate_logits(int stride) {
+  logits_stride_ = stride;
+  logits_ = Array<float>();  // freed first
+  logits_ = Array<float>(static_cast<size_t>(max_logits_rows_) * stride, "logits");
+  logits_row_ = Pinned<float>(static_cast<size_t>(stride));
+}
+
+// ---- adapters ----------------------------------------------------------------------------------
+
+void CudaBackend::prepare(Adapter& adapter) {
+  select_device();
+  adapter.on_backend = std::make_shared<DeviceAdapter>(adapter, config_, fuses_qkv_epilogue());
+  // Rows read what is on the device.
+  for (AdapterLayer& layer : adapter.layers) {
+    for (LowRank* update :
+         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+      update->a = {};
+      update->b = {};
+    }
+  }
+}
+
+/// Makes scratch as wide as the rows' adapters need it, which invalidates captured graphs.
+void CudaBackend::make_room_for_adapters(const Batch& batch) {
+  int ranks = projected_stride_, vocabulary = logits_stride_;
+  for (const Row& row : batch.rows) {
+    if (!row.adapter) continue;
+    vocabulary = std::max(vocabulary, row.adapter->vocabulary);
+    ranks = std::max(ranks, device_adapter(row)->most_ranks());
+  }
+  if (ranks == projected_stride_ && vocabulary == logits_stride_) return;
+  drop_graphs();
+  if (vocabulary != logits_stride_) allocate_logits(vocabulary);
+  if (ranks == projected_stride_) return;
+  projected_ = Array<float>(static_cast<size_t>(max_rows_) * ranks, "adapters");
+  projected_stride_ = ranks;
 }
 
 // ---- backend.h ---------------------------------------------------------------------------------

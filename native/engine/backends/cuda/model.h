@@ -1,6 +1,7 @@
 // The CUDA backend: weights, KV and scratch on one device. Its parts mirror the CPU backend's:
 //
 //   weights.cpp    loading and packing
+//   adapter.cpp    the same of LoRA adapters
 //   model.cpp      what the device holds: weights, KV cache, scratch
 //   step.cpp       the description of a step, which the kernels read
 //   forward.cpp    one forward pass over a ragged batch
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "backends/backend.h"
+#include "backends/cuda/adapter.h"
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/kernels.h"
 #include "backends/cuda/memory.h"
@@ -36,6 +38,7 @@ class CudaBackend final : public Backend {
   int max_rows() const override { return max_rows_; }
   int prefill_rows() const override { return max_rows_; }
   int max_logits_rows() const override { return max_logits_rows_; }
+  void prepare(Adapter& adapter) override;
   std::uint64_t weight_bytes() const override { return weights_.bytes_per_step; }
   std::uint64_t kv_bytes() const override;
 
@@ -55,8 +58,11 @@ class CudaBackend final : public Backend {
   size_t kv_token_bytes() const;
   int kv_blocks(std::uint64_t bytes) const;
   int logits_rows_that_fit() const;
+  size_t widened_values() const;
   void allocate_scratch(int kv_blocks);
   void allocate_kv(int count);
+  void allocate_logits(int stride);
+  void make_room_for_adapters(const Batch& batch);
 
   // ---- one forward pass: forward.cpp
   void run(const Step& step);
@@ -65,6 +71,7 @@ class CudaBackend final : public Backend {
   void project_qkv(const Step& step, const Layer& layer);
   void attend(const Step& step, const Layer& layer);
   void mlp(const Step& step, const Layer& layer, const Array<float>& next_norm);
+  void adapt(const Step& step, const Layer& layer, AdaptedProduct product, Gemm& args);
   void compute_logits(const Step& step);
 
   Gemm product_of(const PackedLinear& w, const Bf16* x, int m) const;
@@ -72,14 +79,15 @@ class CudaBackend final : public Backend {
                          int rows, const int* source_rows);
   void multiply(const Gemm& args);
   bool adds_separately() const { return config_.post_norms || config_.residual_scale != 1; }
-  void add_to_residual(const Step& step, const PackedLinear& w, const Bf16* x,
-                       const Array<float>& post_norm, const Array<float>& next_norm);
+  void add_to_residual(const Step& step, Gemm args, const Array<float>& post_norm,
+                       const Array<float>& next_norm);
 
   bool fuses_norms(const Step& step) const { return step.rows <= skinny_rows_ || deterministic_; }
   FusedNormOutput norm_output(const Step& step, const Array<float>& norm) const;
   void drop_graphs();
 
   // ---- sampling: sampling.cpp
+  int vocabulary_of(int logits_row) const;
   void fetch_logits(int row);
   void sample_on_device(std::span<const SamplingRow> rows, const std::vector<size_t>& which,
                         std::vector<SampledToken>& out);
@@ -115,6 +123,9 @@ class CudaBackend final : public Backend {
   Array<Bf16> gate_up_;             // [max_rows, 2 · intermediate], only for cuBLASLt
   Array<Bf16> gated_;               // [max_rows, intermediate]
   Array<float> split_k_workspace_;  // [kSplitKWorkspace], or empty
+  Array<Bf16> widened_;             // as Gemm::widened
+  Array<float> projected_;          // [max_rows, projected_stride_], as LowRankTerm::projected
+  int projected_stride_ = 0;        // the most ranks of a step so far
 
   StepBuilder steps_;
 #if !defined(ANABRANCH_EMULATE)
@@ -123,8 +134,10 @@ class CudaBackend final : public Backend {
   std::map<std::vector<int>, cudaGraphExec_t> graphs_;
 #endif
 
-  Array<float> logits_;       // [max_logits_rows, vocabulary], of the last forward pass
-  Pinned<float> logits_row_;  // [vocabulary], one row of them
+  Array<float> logits_;       // [max_logits_rows, logits_stride_], of the last forward pass
+  Pinned<float> logits_row_;  // [logits_stride_], one row of them
+  int logits_stride_ = 0;     // the widest vocabulary of a step so far
+  std::vector<int> logits_vocabularies_;  // of the last pass's logits rows
   StagingBuffer sampling_inputs_;
   Pinned<DeviceSampledToken> sampled_;  // [max_logits_rows], written by the device
 };

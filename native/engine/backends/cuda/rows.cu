@@ -1,6 +1,7 @@
 // The row-wise kernels between the matrix products: embedding, RMS norm, residual addition, QKV
 // epilogue, activation.
 #include "backends/cuda/device.cuh"
+#include "backends/cuda/low_rank.cuh"
 #include "backends/cuda/qkv_epilogue.cuh"
 #include "backends/cuda/kernels.h"
 
@@ -39,20 +40,32 @@ __device__ float block_inverse_rms(const float* values, int n, float epsilon, fl
 
 // ---- embedding and RoPE table ------------------------------------------------------------------
 
+/// Value i of a token's embedding.
+__device__ float embedding_at(const PackedWeights& table, int token, int i) {
+  const size_t row = static_cast<size_t>(token) * table.k;
+  if (table.type == WeightType::kBF16)
+    return widen(static_cast<const Bf16*>(table.values)[row + i]);
+  const auto group =
+      static_cast<size_t>(token / kPanel) * (table.k / kQuantGroup) + i / kQuantGroup;
+  return static_cast<float>(static_cast<const std::int8_t*>(table.values)[row + interleaved(i)]) *
+         widen(table.scales[group * kPanel + token % kPanel]);
+}
+
 /// Token embeddings, the first layer's fused norm if requested, and the RoPE tables.
 /// Launch: grid (rows), block of kThreads.
-/// Per row: reads 2 · hidden bytes, writes 4 · hidden (+ 2 · hidden fused) + 8 · ropes ·
+/// Per row: reads 2 · hidden bytes (int8: 1), writes 4 · hidden (+ 2 · hidden fused) + 8 · ropes ·
 /// half_dim.
 __global__ void embed_kernel(EmbedArgs p) {
   wait_on_previous_kernel();
   const int row = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
-  const int width = static_cast<int>(round_up(p.hidden, kQuantGroup));
-  const Bf16* from = p.table + static_cast<size_t>(p.rows[row].token) * width;
+  const int width = p.table.k, token = p.rows[row].token;
+  const float* const trained = p.trained ? p.trained[row] : nullptr;
   float* to = p.x + static_cast<size_t>(row) * p.hidden;
 #pragma unroll 4
   for (int i = thread; i < width; i += kThreads) {
     const bool valid = i < p.hidden;
-    const float value = valid ? widen(from[i]) * p.scale : 0.0f;
+    const float entry = !valid ? 0 : trained ? trained[i] : embedding_at(p.table, token, i);
+    const float value = entry * p.scale;
     if (valid) to[i] = value;
     store_fused_norm(p.norm_output, valid, row, i, p.hidden, value);
   }
@@ -243,17 +256,19 @@ __global__ void qkv_epilogue_kernel(QkvEpilogue p) {
 // ---- activation --------------------------------------------------------------------------------
 
 /// activation(gate) · up of one product in bf16; gates and ups alternate by kHalfPanel.
-/// Launch: grid (n / 2 in blocks of kThreads, rows), block of kThreads. Moves 6 bytes per output.
-__global__ void activate_and_mul_kernel(Activation activation, const Bf16* gate_up, int n,
-                                        Bf16* out) {
+/// Launch: grid (w.n / 2 in blocks of kThreads, rows), block of kThreads. Moves 6 bytes per output.
+__global__ void activate_and_mul_kernel(Gemm p, const Bf16* gate_up) {
   wait_on_previous_kernel();
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-  if (i >= n / 2) return;
-  const size_t width = round_up(n / 2, kQuantGroup);
-  const Bf16* gate =
-      gate_up + static_cast<size_t>(blockIdx.y) * n + i / kHalfPanel * kPanel + i % kHalfPanel;
-  out[blockIdx.y * width + i] =
-      narrow(activate(activation, widen(gate[0])) * widen(gate[kHalfPanel]));
+  const int row = static_cast<int>(blockIdx.y), panel = i / kHalfPanel;
+  if (i >= p.w.n / 2) return;
+  const Bf16* gate = gate_up + static_cast<size_t>(row) * p.w.n + panel * kPanel + i % kHalfPanel;
+  float values[2] = {widen(gate[0]), widen(gate[kHalfPanel])};
+  const int column = panel * kPanel + i % kHalfPanel;
+  add_low_rank(p, row, column, values[0]);
+  add_low_rank(p, row, column + kHalfPanel, values[1]);
+  gated_out_at(p, row, panel)[i % kHalfPanel] =
+      narrow(activate(p.activation, values[0]) * values[1]);
 }
 
 }  // namespace
@@ -277,12 +292,10 @@ void apply_qkv_epilogue(const QkvEpilogue& p, const Queue& queue) {
          dim3(static_cast<unsigned>(p.count)), dim3(kThreads), 0, queue, p);
 }
 
-void activate_and_mul(Activation activation, const Bf16* gate_up, int count, int n, Bf16* out,
-                      const Queue& queue) {
-  launch(
-      activate_and_mul_kernel,
-      dim3(static_cast<unsigned>((n / 2 + kThreads - 1) / kThreads), static_cast<unsigned>(count)),
-      dim3(kThreads), 0, queue, activation, gate_up, n, out);
+void activate_and_mul(const Gemm& p, const Bf16* gate_up, const Queue& queue) {
+  const dim3 grid(static_cast<unsigned>((p.w.n / 2 + kThreads - 1) / kThreads),
+                  static_cast<unsigned>(p.m));
+  launch(activate_and_mul_kernel, grid, dim3(kThreads), 0, queue, p, gate_up);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -427,12 +427,13 @@ __device__ int sample_token(float* row, int vocabulary, const DeviceSamplingRow&
 /// the first one mostly from L2: one pass for greedy, about ten for top-k and top-p, and one per
 /// entry of the list of top log-probabilities.
 __global__ void __launch_bounds__(kThreads, 1)
-    sample_kernel(float* logits, int vocabulary, const DeviceSamplingRow* rows,
+    sample_kernel(float* logits, int stride, const DeviceSamplingRow* rows,
                   LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
                   DeviceSampledToken* results) {
   wait_on_previous_kernel();
   const DeviceSamplingRow input = rows[blockIdx.x];
-  float* row = logits + static_cast<size_t>(input.row) * vocabulary;
+  const int vocabulary = input.vocabulary;
+  float* row = logits + static_cast<size_t>(input.row) * stride;
   DeviceSampledToken& out = results[blockIdx.x];
   const bool first_thread = threadIdx.x == 0;
 
@@ -477,11 +478,11 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 }  // namespace
 
-void sample(float* logits, int vocabulary, const DeviceSamplingRow* rows, int count,
+void sample(float* logits, int stride, const DeviceSamplingRow* rows, int count,
             LogitAdjustment* adjustments, const int* allowed, const std::uint32_t* masks,
             DeviceSampledToken* out, const Queue& queue) {
   launch(sample_kernel, dim3(static_cast<unsigned>(count)), dim3(kThreads), 0, queue, logits,
-         vocabulary, rows, adjustments, allowed, masks, out);
+         stride, rows, adjustments, allowed, masks, out);
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

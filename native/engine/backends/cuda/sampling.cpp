@@ -25,7 +25,7 @@ struct DeviceSamplingInputs {
   std::vector<int> allowed;
   std::vector<std::uint32_t> masks;
 
-  void add(const SamplingRow& sampling_row) {
+  void add(const SamplingRow& sampling_row, int vocabulary) {
     constexpr float kBanned = std::numeric_limits<float>::infinity();
     const SamplingInput& input = sampling_row.input;
     const SamplingParams& params = *input.params;
@@ -53,7 +53,7 @@ struct DeviceSamplingInputs {
     allowed.insert(allowed.end(), input.constraint.allowed.begin(), input.constraint.allowed.end());
     rows.push_back({row, first_adjustment, static_cast<int>(adjustments.size()) - first_adjustment,
                     first_allowed, static_cast<int>(allowed.size()) - first_allowed, first_word,
-                    static_cast<int>(masks.size()) - first_word,
+                    static_cast<int>(masks.size()) - first_word, vocabulary,
                     params.logprobs ? std::max(0, params.top_logprobs) : -1, params.temperature,
                     std::max(0.0f, params.top_p), params.top_k, params.min_p, input.uniform});
   }
@@ -77,7 +77,7 @@ SampledToken to_host(const DeviceSampledToken& sampled, const DeviceSamplingRow&
 std::span<const float> CudaBackend::logits(int row) {
   select_device();
   fetch_logits(row);
-  return {logits_row_.data(), logits_row_.count()};
+  return {logits_row_.data(), static_cast<size_t>(vocabulary_of(row))};
 }
 
 std::vector<SampledToken> CudaBackend::sample(std::span<const SamplingRow> rows) {
@@ -95,9 +95,14 @@ std::vector<SampledToken> CudaBackend::sample(std::span<const SamplingRow> rows)
   for (size_t i = 0; i < rows.size(); ++i) {
     if (out[i].token >= 0) continue;
     fetch_logits(rows[i].row);
-    out[i] = anabranch::sample({logits_row_.data(), logits_row_.count()}, rows[i].input);
+    const auto vocabulary = static_cast<size_t>(vocabulary_of(rows[i].row));
+    out[i] = anabranch::sample({logits_row_.data(), vocabulary}, rows[i].input);
   }
   return out;
+}
+
+int CudaBackend::vocabulary_of(int logits_row) const {
+  return logits_vocabularies_[static_cast<size_t>(logits_row)];
 }
 
 void CudaBackend::fetch_logits(int row) {
@@ -114,7 +119,7 @@ void CudaBackend::sample_on_device(std::span<const SamplingRow> rows,
                                    std::vector<SampledToken>& out) {
   if (which.empty()) return;
   DeviceSamplingInputs inputs;
-  for (size_t i : which) inputs.add(rows[i]);
+  for (size_t i : which) inputs.add(rows[i], vocabulary_of(rows[i].row));
   if (inputs.bytes() > sampling_inputs_.size())
     sampling_inputs_ = StagingBuffer(2 * inputs.bytes());
   sampling_inputs_.clear();
@@ -123,7 +128,7 @@ void CudaBackend::sample_on_device(std::span<const SamplingRow> rows,
   const int* const allowed = sampling_inputs_.append(inputs.allowed);
   const std::uint32_t* const masks = sampling_inputs_.append(inputs.masks);
   sampling_inputs_.send(queue_.stream);
-  ANABRANCH_CUDA::sample(logits_.data(), config_.vocabulary, device_rows,
+  ANABRANCH_CUDA::sample(logits_.data(), logits_stride_, device_rows,
                          static_cast<int>(inputs.rows.size()), adjustments, allowed, masks,
                          sampled_.data(), queue_);
   check(cudaGetLastError(), "sampling tokens");

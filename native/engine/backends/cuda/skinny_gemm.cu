@@ -2,6 +2,7 @@
 // read each weight once, at full speed, and fuse what comes before and after.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
+#include "backends/cuda/low_rank.cuh"
 #include "backends/cuda/qkv_epilogue.cuh"
 #include "backends/cuda/weight_formats.cuh"
 
@@ -9,16 +10,6 @@ namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
 // ---- epilogue ----------------------------------------------------------------------------------
-
-/// 1/rms of a row from its FusedNormOutput::squares; every lane of a warp gets it.
-__device__ float inverse_rms(const Gemm& p, int row) {
-  const int panels = panels_of(p.norm_size), lane = static_cast<int>(threadIdx.x) % kWarp;
-  const float* squares = p.norm_squares + static_cast<size_t>(row) * panels;
-  float sum = 0;
-#pragma unroll 4
-  for (int i = lane; i < panels; i += kWarp) sum += squares[i];
-  return rsqrtf(warp_sum(sum) / static_cast<float>(p.norm_size) + p.norm_epsilon);
-}
 
 /// What the epilogue of one result reads. It is loaded before the main loop, which hides the
 /// latency.
@@ -68,26 +59,32 @@ __device__ void store_qkv_pair(const QkvEpilogue& p, int row, const QkvPair& pai
 template <class WeightFormat, int Panels>
 struct SliceRing {
   static constexpr int kSliceBytes = 2 * kWarp * 16 + WeightFormat::kScaleBytes;
-  static constexpr int kStages = Panels == 4 ? 3 : 5;
+  // As many as fit sixteen warps, or what several panels leave of them.
+  static constexpr int kStages = Panels == 4 ? 3 : WeightFormat::kScaleBytes > 64 ? 4 : 5;
   static constexpr int kBytes = kStages * Panels * kSliceBytes;
 };
 
-/// The slices of x that a lane loads at once: 8 · Tiles rows each.
+/// The slices of x that a lane loads at once: 8 · Tiles rows each. Slices of many fragments are
+/// loaded in several passes, because registers are short.
 template <class WeightFormat, int Tiles>
 struct XFragments {
-  static constexpr int kFragments = WeightFormat::kFragments;
-  static constexpr int kSlices = Tiles * kFragments <= 2 ? 4 / (Tiles * kFragments) : 1;
+  static constexpr int kAll = WeightFormat::kFragments;
+  static constexpr int kFragments = kAll > 2 && Tiles > 1 ? 2 : kAll, kPasses = kAll / kFragments;
+  static constexpr int kSlices = Tiles * kAll <= 2 ? 4 / (Tiles * kAll) : 1;
+  static_assert(kSlices == 1 || kPasses == 1);
   Words4 slice[kSlices][Tiles][kFragments];
 
   /// From `k` on, `stride` apart. Beyond the end of a row, the first slice is loaded again.
-  __device__ void load(const Bf16* const (&x)[Tiles], int k, int stride, int depth) {
+  __device__ void load(const Bf16* const (&x)[Tiles], int k, int pass, int stride, int depth) {
 #pragma unroll
     for (int s = 0; s < kSlices; ++s) {
-      const int at = k + s * stride < depth ? k + s * stride : k;
+      const int at = (k + s * stride < depth ? k + s * stride : k) +
+                     pass * kFragments * WeightFormat::kFragmentStride;
 #pragma unroll
       for (int i = 0; i < Tiles; ++i) {
 #pragma unroll
-        for (int f = 0; f < kFragments; ++f) slice[s][i][f] = load16(x[i] + at + 8 * f);
+        for (int f = 0; f < kFragments; ++f)
+          slice[s][i][f] = load16(x[i] + at + f * WeightFormat::kFragmentStride);
       }
     }
   }
@@ -133,17 +130,18 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
 
   // Start of the weight pipeline. Beyond the last panel, the last one is loaded again.
   const auto* const weights = static_cast<const std::uint8_t*>(p.w.values);
-  const size_t row_bytes = static_cast<size_t>(depth) * WeightFormat::kBytes;
+  const auto bytes_of = [](int k) { return row_bytes(WeightFormat::kType, k); };
+  const size_t row = bytes_of(depth);
   const auto load_slices = [&](int k, int stage) {
     if (k < depth) {
 #pragma unroll
       for (int i = 0; i < Panels; ++i) {
         const int panel = first_panel + i < last_panel ? first_panel + i : last_panel;
-        const auto* from = weights + (static_cast<size_t>(panel) * kPanel + g) * row_bytes +
-                           k * WeightFormat::kBytes + t * 16;
+        const auto* from =
+            weights + (static_cast<size_t>(panel) * kPanel + g) * row + bytes_of(k) + t * 16;
         std::uint8_t* const to = ring + (stage * Panels + i) * Ring::kSliceBytes;
         cp_async16(to + lane * 16, from);
-        cp_async16(to + (kWarp + lane) * 16, from + 8 * row_bytes);
+        cp_async16(to + (kWarp + lane) * 16, from + 8 * row);
         WeightFormat::copy_scales(p.w, panel, k, lane, to + 2 * kWarp * 16);
       }
     }
@@ -154,8 +152,8 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
     load_slices(warp * WeightFormat::kSliceK + stage * stride, stage);
   if (prefetch_bytes > 0 && thread < Panels * kPanel && blockIdx.x == 0 &&
       first_panel + thread / kPanel <= last_panel) {
-    prefetch_l2(weights + (static_cast<size_t>(first_panel) * kPanel + thread) * row_bytes +
-                    (kStages - 1) * stride * WeightFormat::kBytes,
+    prefetch_l2(weights + (static_cast<size_t>(first_panel) * kPanel + thread) * row +
+                    bytes_of((kStages - 1) * stride),
                 static_cast<unsigned>(prefetch_bytes));
   }
 
@@ -179,7 +177,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
   for (int i = 0; i < Tiles; ++i) {
     const int row = first_row + 8 * i + g;
     x[i] = p.x + static_cast<size_t>(source_row(row < p.m ? row : p.m - 1)) * depth +
-           t * (WeightFormat::kSliceK / 4);
+           t * WeightFormat::kLaneStride;
   }
   // By the last warps first: if the slices don't divide evenly, those have fewer of them.
   if (p.norm_squares) {
@@ -192,7 +190,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
     EpilogueInput input;
     const int row = first_row + i;
     if (row >= p.m || !valid_column) return input;
-    if (p.accumulate) input.old_out = p.out[static_cast<size_t>(row) * p.w.n + column];
+    if (p.accumulate) input.old_out = p.out[static_cast<size_t>(row) * p.width() + column];
     if (p.qkv_epilogue.q) {
       const QkvPair pair(p.qkv_epilogue, panel, j);
       input.row = p.qkv_epilogue.rows[row];
@@ -206,29 +204,36 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
   float sums[Panels][Tiles][4] = {};
   int stage = 0, k = warp * WeightFormat::kSliceK;
   Fragments fragments, next;
-  if (kLoadsAhead && k < depth) next.load(x, k, stride, depth);
+  if (kLoadsAhead && k < depth) next.load(x, k, 0, stride, depth);
 #pragma unroll 1
   while (k < depth) {
-    if constexpr (kLoadsAhead) {
-      fragments = next;
-      const int ahead = k + Fragments::kSlices * stride;
-      if (ahead < depth) next.load(x, ahead, stride, depth);
-    } else {
-      fragments.load(x, k, stride, depth);
-    }
 #pragma unroll
-    for (int slice = 0; slice < Fragments::kSlices; ++slice) {
-      if (k >= depth) break;
-      cp_async_wait<kStages - 2>();
-      __syncwarp();  // all lanes' copies are here, and all are done with the stage before
-      load_slices(k + (kStages - 1) * stride, (stage == 0 ? kStages : stage) - 1);
-#pragma unroll
-      for (int i = 0; i < Panels; ++i) {
-        WeightFormat::multiply(ring + (stage * Panels + i) * Ring::kSliceBytes, lane,
-                               fragments.slice[slice], sums[i]);
+    for (int pass = 0; pass < Fragments::kPasses; ++pass) {
+      const bool last_pass = pass + 1 == Fragments::kPasses;
+      if constexpr (kLoadsAhead) {
+        fragments = next;
+        const int ahead = last_pass ? k + Fragments::kSlices * stride : k;
+        if (ahead < depth) next.load(x, ahead, last_pass ? 0 : pass + 1, stride, depth);
+      } else {
+        fragments.load(x, k, pass, stride, depth);
       }
-      stage = stage + 1 == kStages ? 0 : stage + 1;
-      k += stride;
+#pragma unroll
+      for (int slice = 0; slice < Fragments::kSlices; ++slice) {
+        if (k >= depth) break;
+        if (pass == 0) {
+          cp_async_wait<kStages - 2>();
+          __syncwarp();  // all lanes' copies are here, and all are done with the stage before
+          load_slices(k + (kStages - 1) * stride, (stage == 0 ? kStages : stage) - 1);
+        }
+#pragma unroll
+        for (int i = 0; i < Panels; ++i) {
+          WeightFormat::multiply(p.w, ring + (stage * Panels + i) * Ring::kSliceBytes, lane,
+                                 pass * Fragments::kFragments, fragments.slice[slice], sums[i]);
+        }
+        if (!last_pass) continue;
+        stage = stage + 1 == kStages ? 0 : stage + 1;
+        k += stride;
+      }
     }
   }
 
@@ -249,11 +254,13 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
 
   // Epilogue: add the warps' sums, scale, add the bias, and store.
   const auto result = [&](int i, int j, float bias) {
-    float sum = 0;
+    float sum = 0, value;
     for (int w = 0; w < warps; ++w) {
       sum += (*reinterpret_cast<const Sums*>(dynamic_shared() + w * Ring::kBytes))[s][i][j];
     }
-    return (p.norm_squares ? sum * inverse_rms_of[i] : sum) + bias;
+    value = (p.norm_squares ? sum * inverse_rms_of[i] : sum) + bias;
+    add_low_rank(p, first_row + i, panel * kPanel + j, value);
+    return value;
   };
   for (int i = thread / width; i < kRows; i += threads / width) {
     if (i != thread / width) input = load_epilogue_input(i);
@@ -269,7 +276,7 @@ __global__ void __launch_bounds__(Shape::kMaxWarps* kWarp, 1)
         store_qkv_pair(p.qkv_epilogue, row, QkvPair(p.qkv_epilogue, panel, j), input, value,
                        result(i, j + kHalfPanel, partner_bias));
       } else {
-        p.out[static_cast<size_t>(row) * p.w.n + column] = value += input.old_out;
+        p.out[static_cast<size_t>(row) * p.width() + column] = value += input.old_out;
       }
     }
     if (p.norm_output.x)
@@ -287,8 +294,7 @@ void launch_shape(const Gemm& p, int warps, const Queue& queue) {
                 "not every device has more");
   const auto panels = static_cast<size_t>(panels_of(p.w.n));
   const size_t row = row_bytes(p.w.type, p.w.k);
-  const size_t copied =
-      static_cast<size_t>(Ring::kStages - 1) * warps * WeightFormat::kSliceK * WeightFormat::kBytes;
+  const size_t copied = row_bytes(p.w.type, (Ring::kStages - 1) * warps * WeightFormat::kSliceK);
   const size_t rest = row > copied ? row - copied : 0,
                max_prefetch = queue.overlap ? queue.prefetch_bytes / panels / kPanel / 16 * 16 : 0;
   const dim3 grid(static_cast<unsigned>((p.m + Shape::kRows - 1) / Shape::kRows),
@@ -318,7 +324,7 @@ void launch_skinny(const Gemm& p, const Queue& queue) {
 }  // namespace
 
 void skinny_gemm(const Gemm& p, const Queue& queue) {
-  dispatch_weights(p.w.type, [&](auto weights) { launch_skinny<decltype(weights)>(p, queue); });
+  dispatch_weights(p.w, [&](auto weights) { launch_skinny<decltype(weights)>(p, queue); });
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <span>
 
+#include "backends/cuda/adapter.h"
+
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
@@ -137,13 +139,15 @@ bool StepBuilder::reserve(const Batch& batch) {
     reads += plan.reads().size();
   }
   constexpr size_t kBlocksPerItem = kKvChunkTokens / kBlockTokens;
+  constexpr size_t kAdapters = sizeof(LowRankUpdate*) + 2 * sizeof(AdapterTile) + sizeof(int) +
+                               sizeof(float*) + sizeof(TrainedRows);
   const size_t bytes =
-      rows * (sizeof(StepRow) + sizeof(int) + plans_.size() * sizeof(RowPartials)) +
+      rows * (kAdapters + sizeof(StepRow) + sizeof(int) + plans_.size() * sizeof(RowPartials)) +
       items * (sizeof(WorkItem) + kBlocksPerItem * sizeof(int)) +
       waves * (sizeof(DeviceAttentionPlan) + 64) + plans_.size() * 32 + reads * sizeof(QueryRead) +
       prefill_spans_.size() * sizeof(PrefillSpan) +
       prefill_ranges_.size() * sizeof(PrefillKvRange) +
-      prefill_tiles_.size() * sizeof(PrefillTile) + blocks_.size() * sizeof(int) + 512;
+      prefill_tiles_.size() * sizeof(PrefillTile) + blocks_.size() * sizeof(int) + 1024;
   if (bytes <= staging_.size()) return false;
   staging_ = StagingBuffer(2 * bytes);
   return true;
@@ -180,6 +184,8 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
     step.attention.push_back({device_partials, {}});
   }
 
+  step.adapters = stage_adapters(batch, step);
+
   // Work items of each wave, then the reads and blocks that they all point into.
   std::vector<std::vector<DeviceAttentionPlan*>> device_plans(plans_.size());
   for (size_t i = 0; i < plans_.size(); ++i) {
@@ -212,6 +218,57 @@ Step StepBuilder::stage(const Batch& batch, cudaStream_t stream) {
 
   staging_.send(stream);
   return step;
+}
+
+/// Arrays of one entry per row, as graphs require. Nothing if no row has an adapter.
+StepAdapters StepBuilder::stage_adapters(const Batch& batch, const Step& step) {
+  std::vector<int> with_adapter;
+  for (int i = 0; i < static_cast<int>(batch.rows.size()); ++i) {
+    if (batch.rows[i].adapter) with_adapter.push_back(i);
+  }
+  StepAdapters out;
+  if (with_adapter.empty()) return out;
+  std::stable_sort(with_adapter.begin(), with_adapter.end(), [&](int a, int b) {
+    return batch.rows[a].adapter->id < batch.rows[b].adapter->id;
+  });
+  const auto rows = static_cast<size_t>(step.rows);
+  const auto [tables, device_tables] = staging_.take<const LowRankUpdate*>(rows);
+  const auto [embeddings, device_embeddings] = staging_.take<const float*>(rows);
+  const auto [heads, device_heads] =
+      staging_.take<TrainedRows>(static_cast<size_t>(step.logits_rows));
+  const auto [tile_rows, device_tile_rows] = staging_.take<int>(rows);
+  std::fill_n(tables, rows, nullptr);
+  std::fill_n(embeddings, rows, nullptr);
+  std::fill_n(heads, step.logits_rows, TrainedRows{});
+  std::vector<AdapterTile> tiles;
+  for (size_t i = 0; i < with_adapter.size(); ++i) {
+    const Row& row = batch.rows[with_adapter[i]];
+    const DeviceAdapter& adapter = *device_adapter(row);
+    out.products |= adapter.products();
+    out.most_ranks = std::max(out.most_ranks, adapter.most_ranks());
+    tile_rows[i] = with_adapter[i];
+    tables[with_adapter[i]] = adapter.updates();
+    embeddings[with_adapter[i]] = adapter.embedding(row.token);
+    out.has_embeddings |= embeddings[with_adapter[i]] != nullptr;
+    if (row.logits_row >= 0) heads[row.logits_row] = adapter.head();
+    out.has_heads |= row.logits_row >= 0 && adapter.head().count > 0;
+    if (tiles.empty() || tiles.back().table != adapter.updates() ||
+        tiles.back().count == kAdapterTileRows) {
+      tiles.push_back({adapter.updates(), static_cast<int>(i), 0});
+    }
+    ++tiles.back().count;
+  }
+  // Padded, so that few graphs fit all steps.
+  size_t padded = 1;
+  while (padded < tiles.size()) padded *= 2;
+  tiles.resize(padded, AdapterTile{nullptr, 0, 0});
+  out.low_rank.tables = device_tables;
+  out.low_rank.tiles = staging_.append(tiles);
+  out.low_rank.tile_rows = device_tile_rows;
+  out.low_rank.num_tiles = static_cast<int>(padded);
+  out.embeddings = device_embeddings;
+  out.heads = device_heads;
+  return out;
 }
 
 /// How many tiles of kTileQueries a thread block takes side by side. One is fastest, because all

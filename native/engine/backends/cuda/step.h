@@ -68,6 +68,16 @@ struct StepAttention {
   std::vector<StepWave> waves;
 };
 
+/// The adapters of a step's rows.
+struct StepAdapters {
+  unsigned products = 0;  // that one of them updates, by bit; see AdaptedProduct
+  int most_ranks = 0;     // rows of `a` of an update, at most
+  bool has_embeddings = false, has_heads = false;
+  LowRankTerm low_rank;                      // without product, projected and stride
+  const float* const* embeddings = nullptr;  // [rows], as EmbedArgs::trained
+  const TrainedRows* heads = nullptr;        // [logits_rows]
+};
+
 /// Steps of more rows are not worth a graph.
 constexpr int kMaxGraphRows = 256;
 
@@ -79,6 +89,7 @@ struct Step {
   std::vector<StepAttention> attention;     // one per window
   PrefillAttention prefill;                 // without `out`
   int num_prefill_tiles = 0;
+  StepAdapters adapters;
 };
 
 /// Turns batches into steps. Call plan(), reserve() and stage() in this order for each step.
@@ -106,6 +117,7 @@ class StepBuilder {
   int padded_rows(int rows) const;
   int tiles_side_by_side(const AttentionPlan& plan, const AttentionPlan::Wave& wave) const;
   int count_items(const AttentionPlan& plan, const AttentionPlan::Wave& wave, int tiles) const;
+  StepAdapters stage_adapters(const Batch& batch, const Step& step);
   StepWave stage_wave(const AttentionPlan& plan, const AttentionPlan::Wave& wave,
                       std::vector<DeviceAttentionPlan*>& device_plans);
 

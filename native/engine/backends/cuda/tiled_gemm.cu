@@ -2,7 +2,7 @@
 // is multiplied with a tile of 128 of the other.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/kernels.h"
-#include "backends/cuda/weight_formats.cuh"
+#include "backends/cuda/low_rank.cuh"
 
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
@@ -12,57 +12,52 @@ constexpr int kStages = 4;
 constexpr int kTileThreads = 128;
 constexpr int kWarpTile = 64;  // rows of x, and of w, per warp
 
-/// Copies `Bytes` bytes of each of kTile rows, from `first` on, into shared memory. Beyond the last
+/// Copies kWarpK values of each of kTile rows, from `first` on, into shared memory. Beyond the last
 /// row, that row is copied again.
-template <int Bytes>
-__device__ void load_rows(std::uint8_t* to, const void* from, size_t stride, int first, int rows) {
-  constexpr int kCopiesPerRow = Bytes / 16;
+__device__ void load_rows(std::uint8_t* to, const Bf16* from, int stride, int first, int rows) {
+  constexpr int kCopiesPerRow = kWarpK * 2 / 16;
 #pragma unroll
   for (int i = 0; i < kTile * kCopiesPerRow / kTileThreads; ++i) {
     const int at = static_cast<int>(threadIdx.x) + i * kTileThreads;
     int row = first + at / kCopiesPerRow;
     row = row < rows ? row : rows - 1;
-    cp_async16(to + at * 16, static_cast<const std::uint8_t*>(from) +
-                                 static_cast<size_t>(row) * stride + at % kCopiesPerRow * 16);
+    cp_async16(to + at * 16, from + static_cast<size_t>(row) * stride + at % kCopiesPerRow * 8);
   }
 }
 
 __device__ inline void store_output(const Gemm& p, int row, int column, float sum) {
   if (p.bias) sum += p.bias[column];
-  float* out = p.out + static_cast<size_t>(row) * p.w.n + column;
+  add_low_rank(p, row, column, sum);
+  float* out = p.out + static_cast<size_t>(row) * p.width() + column;
   *out = p.accumulate ? *out + sum : sum;
 }
 /// `column` is the gate's.
 __device__ inline void store_gated(const Gemm& p, int row, int column, float gate, float up) {
   if (p.bias) gate += p.bias[column], up += p.bias[column + kHalfPanel];
+  add_low_rank(p, row, column, gate);
+  add_low_rank(p, row, column + kHalfPanel, up);
   gated_out_at(p, row, column / kPanel)[column % kPanel] =
       narrow(activate(p.activation, gate) * up);
 }
 
 /// One pipeline stage in shared memory: kWarpK values along K of this block's rows of x, then of w.
-template <class WeightFormat>
 struct TileStage {
-  static constexpr int kRowX = kWarpK * 2, kRowW = kWarpK * WeightFormat::kBytes;
-  static constexpr int kBytes = kTile * (kRowX + kRowW);
+  static constexpr int kRow = kWarpK * 2, kBytes = 2 * kTile * kRow;
 
   static __device__ void load(const Gemm& p, std::uint8_t* stage, int k) {
-    const auto* w = static_cast<const std::uint8_t*>(p.w.values) +
-                    static_cast<size_t>(k) * WeightFormat::kBytes;
-    load_rows<kRowX>(stage, p.x + k, static_cast<size_t>(p.w.k) * 2,
-                     static_cast<int>(blockIdx.x) * kTile, p.m);
-    load_rows<kRowW>(stage + kTile * kRowX, w, static_cast<size_t>(p.w.k) * WeightFormat::kBytes,
-                     static_cast<int>(blockIdx.y) * kTile, panels_of(p.w.n) * kPanel);
+    load_rows(stage, p.x + k, p.w.k, static_cast<int>(blockIdx.x) * kTile, p.m);
+    load_rows(stage + kTile * kRow, static_cast<const Bf16*>(p.w.values) + k, p.w.k,
+              static_cast<int>(blockIdx.y) * kTile, panels_of(p.w.n) * kPanel);
   }
 };
 
 /// out = x · wᵀ for many rows: 128 by 128 results per block, 64 by 64 per warp.
 /// Launch: grid (m / kTile, w.n / kTile, splits), block of kTileThreads. With several splits of K,
 /// each block leaves its sums in p.split_k_workspace, [splits, m, w.n]. Rows of a stage are 64
-/// bytes, or 32 for 8-bit weights, without padding: the 16-byte loads of eight lanes cover two
-/// rows, and the 8-byte loads of sixteen lanes four, which touches every bank once.
-template <class WeightFormat>
+/// bytes without padding: the 16-byte loads of eight lanes cover two rows, which touches every bank
+/// once.
 __global__ void __launch_bounds__(kTileThreads, 2) tiled_gemm_kernel(Gemm p, int splits) {
-  using Stage = TileStage<WeightFormat>;
+  using Stage = TileStage;
   std::uint8_t* const shared = dynamic_shared();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -81,12 +76,8 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled_gemm_kernel(Gemm p, int
   }
 
   // Main loop.
-  const int weight_row = static_cast<int>(blockIdx.y) * kTile + warp_column + g;
-  typename WeightFormat::Scale scales[kW];
   float sums[kX][kW][4] = {};
   for (int step = 0; step < steps; ++step) {
-#pragma unroll
-    for (int j = 0; j < kW; ++j) scales[j].load(p.w, weight_row + j * 8, begin + step * kWarpK);
     cp_async_wait<kStages - 2>();
     __syncthreads();
     const int next = step + kStages - 1;
@@ -94,17 +85,15 @@ __global__ void __launch_bounds__(kTileThreads, 2) tiled_gemm_kernel(Gemm p, int
       Stage::load(p, shared + next % kStages * Stage::kBytes, begin + next * kWarpK);
     cp_async_commit();
     const std::uint8_t* stage = shared + step % kStages * Stage::kBytes;
-    const std::uint8_t* x = stage + (warp_row + g) * Stage::kRowX + t * 16;
-    const std::uint8_t* w = stage + kTile * Stage::kRowX + (warp_column + g) * Stage::kRowW +
-                            t * 8 * WeightFormat::kBytes;
+    const std::uint8_t* x = stage + (warp_row + g) * Stage::kRow + t * 16;
+    const std::uint8_t* w = stage + (kTile + warp_column + g) * Stage::kRow + t * 16;
     Words4 b[kW];
 #pragma unroll
-    for (int j = 0; j < kW; ++j)
-      b[j] = WeightFormat::load_eight(w + j * 8 * Stage::kRowW, scales[j]);
+    for (int j = 0; j < kW; ++j) b[j] = load16(w + j * 8 * Stage::kRow);
 #pragma unroll
     for (int i = 0; i < kX; ++i) {
-      const Words4 low = load16(x + i * 16 * Stage::kRowX),
-                   high = load16(x + (i * 16 + 8) * Stage::kRowX);
+      const Words4 low = load16(x + i * 16 * Stage::kRow),
+                   high = load16(x + (i * 16 + 8) * Stage::kRow);
 #pragma unroll
       for (int j = 0; j < kW; ++j) mma_k32(sums[i][j], low, high, b[j]);
     }
@@ -155,11 +144,12 @@ __global__ void split_k_reduce_kernel(Gemm p, int splits) {
     store_output(p, row, column, sum_at(column));
 }
 
-template <class WeightFormat>
-void launch_tiled(const Gemm& p, const Queue& queue) {
+}  // namespace
+
+void tiled_gemm(const Gemm& p, const Queue& queue) {
   constexpr unsigned kTargetBlocks = 256;  // enough to keep a device busy
   constexpr unsigned kReduceThreads = 256;
-  const size_t shared = size_t{kStages} * TileStage<WeightFormat>::kBytes;
+  const size_t shared = size_t{kStages} * TileStage::kBytes;
   // Blocks that run together share tiles of w, so that w is read from memory once; x stays in L2.
   dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile),
             static_cast<unsigned>((p.w.n + kTile - 1) / kTile));
@@ -168,18 +158,12 @@ void launch_tiled(const Gemm& p, const Queue& queue) {
          grid.z * 4 <= groups)
     grid.z *= 2;
   const int splits = static_cast<int>(grid.z);
-  launch(tiled_gemm_kernel<WeightFormat>, grid, dim3(kTileThreads), shared, queue, p, splits);
+  launch(tiled_gemm_kernel, grid, dim3(kTileThreads), shared, queue, p, splits);
   if (splits == 1) return;
   launch(split_k_reduce_kernel,
          dim3((static_cast<unsigned>(p.w.n) + kReduceThreads - 1) / kReduceThreads,
               static_cast<unsigned>(p.m)),
          dim3(kReduceThreads), 0, queue, p, splits);
-}
-
-}  // namespace
-
-void tiled_gemm(const Gemm& p, const Queue& queue) {
-  dispatch_weights(p.w.type, [&](auto weights) { launch_tiled<decltype(weights)>(p, queue); });
 }
 
 }  // namespace anabranch::ANABRANCH_CUDA

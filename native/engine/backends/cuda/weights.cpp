@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "backends/cpu/thread_pool.h"
 #include "error.h"
 #include "model/tensor_manifest.h"
 #include "number_formats.h"
@@ -12,7 +13,8 @@
 namespace anabranch::ANABRANCH_CUDA {
 namespace {
 
-/// Uploads host data through two pinned buffers: one is filled while the other is copied.
+/// Uploads host data through two pinned buffers: one is filled, by several threads, while the other
+/// is copied.
 class Uploader {
  public:
   Uploader() {
@@ -25,7 +27,7 @@ class Uploader {
     for (Buffer& buffer : buffers_) cudaStreamDestroy(buffer.stream);
   }
 
-  /// Uploads `rows` rows of `width` bytes to `to`; fill(row, at) writes one row.
+  /// Uploads `rows` rows of `width` bytes to `to`; fill(row, at) writes one row, beside others.
   template <class Fill>
   void upload(void* to, size_t rows, size_t width, Fill fill) {
     for_each_part(rows, width, fill, [&](Buffer& buffer, size_t first, size_t count) {
@@ -76,7 +78,11 @@ class Uploader {
       Buffer& buffer = buffers_[current_ ^= 1];
       check(cudaStreamSynchronize(buffer.stream), "uploading weights");
       const size_t count = std::min(max_count, rows - first);
-      for (size_t i = 0; i < count; ++i) fill(first + i, buffer.host.data() + i * width);
+      pool_.run([&](ThreadPool::Member& member) {
+        const auto [begin, end] = member.share(static_cast<int>(count));
+        for (int i = begin; i < end; ++i)
+          fill(first + i, buffer.host.data() + static_cast<size_t>(i) * width);
+      });
       deliver(buffer, first, count);
     }
   }
@@ -86,6 +92,7 @@ class Uploader {
           "uploading weights");
   }
 
+  ThreadPool pool_{std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
   Buffer buffers_[2];
   int current_ = 0;
 };
@@ -110,9 +117,22 @@ class WeightPacker {
   /// Packs linear layers of the same inputs into one. Plain: their outputs one after another. Gated
   /// (two layers of equal size): kHalfPanel outputs of each in turn.
   PackedLinear linear(const std::vector<Part>& parts, bool gated = false) {
-    return linear(parts, type_, gated);
+    const auto four_bit = four_bit_format_of(parts);
+    if (four_bit) return linear(parts, WeightType::kInt4, gated, *four_bit);
+    return linear(parts, type_ == WeightType::kInt4 ? WeightType::kInt8 : type_, gated);
   }
-  PackedLinear linear(const std::vector<Part>& parts, WeightType type, bool gated) {
+  /// Of the head: among int4 weights eight bits, unless the checkpoint has four.
+  WeightType head_type(const LinearSpec& layer) const {
+    const bool widened =
+        type_ == WeightType::kInt4 && !four_bit_format(checkpoint_.get(layer.weight));
+    return widened ? WeightType::kInt8 : type_;
+  }
+  PackedLinear head(const LinearSpec& layer) {
+    const WeightType type = head_type(layer);
+    return type == type_ ? linear({{layer}}) : linear({{layer}}, type, false);
+  }
+  PackedLinear linear(const std::vector<Part>& parts, WeightType type, bool gated,
+                      const FourBitFormat& four_bit = {}) {
     const int k = parts.front().layer.k();
     std::vector<Source> sources = sources_of(parts, gated);
     PackedLinear out;
@@ -122,12 +142,14 @@ class WeightPacker {
     if (parts.front().layer.bias) out.bias = uploaded(biases_of(sources));
     sources.resize(round_up(sources.size(), kPanel));
     out.values = Array<std::byte>(sources.size() * row_bytes(type, out.k), "weights");
-    if (type == WeightType::kBF16) {
+    out.four_bit = four_bit;
+    if (type != WeightType::kBF16) out.scales = Array<Bf16>(count_scales(out.weights()), "weights");
+    if (type == WeightType::kBF16)
       upload_bf16(sources, k, out);
-    } else {
-      out.scales = Array<Bf16>(sources.size() * out.k / kQuantGroup, "weights");
+    else if (type == WeightType::kInt4)
+      upload_four_bit(sources, out);
+    else
       upload_quantized(sources, k, out);
-    }
     return out;
   }
 
@@ -148,6 +170,16 @@ class WeightPacker {
     int row = 0;
   };
 
+  /// The format of layers that are packed as one and have four bits, if int4 was asked for.
+  std::optional<FourBitFormat> four_bit_format_of(const std::vector<Part>& parts) const {
+    if (type_ != WeightType::kInt4) return {};
+    std::vector<const Tensor*> tensors;
+    for (const Part& part : parts) tensors.push_back(&checkpoint_.get(part.layer.weight));
+    auto format = common_four_bit_format(tensors);
+    if (format && kQuantGroup % format->group != 0) format->group = kMinFourBitGroup;
+    return format;
+  }
+
   float rounded(float value) const {
     return type_ == WeightType::kBF16 ? from_bf16(to_bf16(value)) : value;
   }
@@ -167,12 +199,9 @@ class WeightPacker {
       for (int row = 0; row < layer.n(); ++row) {
         int packed_row = first + row;
         if (gated) {
-          packed_row =
-              row / kHalfPanel * kPanel + static_cast<int>(index) * kHalfPanel + row % kHalfPanel;
+          packed_row = gated_place(row, static_cast<int>(index));
         } else if (const int dim = parts[index].interleaved_head_dim; dim > 0) {
-          const int half = row % dim / (dim / 2), d = row % (dim / 2);
-          packed_row = first + row / dim * dim + d / kHalfPanel * kPanel + half * kHalfPanel +
-                       d % kHalfPanel;
+          packed_row = first + interleaved_place(row, dim);
         }
         sources[packed_row] = {weights, bias, layer.stored_row(row)};
       }
@@ -193,7 +222,6 @@ class WeightPacker {
 
   void upload_bf16(const std::vector<Source>& sources, int k, const PackedLinear& to) {
     const size_t width = row_bytes(WeightType::kBF16, to.k);
-    std::vector<float> values(k);
     uploader_.upload(to.values.data(), sources.size(), width, [&](size_t row, std::byte* at) {
       std::memset(at, 0, width);
       if (!sources[row].weights) return;
@@ -203,6 +231,7 @@ class WeightPacker {
         std::memcpy(at, tensor.data + first * sizeof(Bf16), static_cast<size_t>(k) * sizeof(Bf16));
         return;
       }
+      std::vector<float> values(k);
       to_float(tensor, first, k, values.data());
       for (int i = 0; i < k; ++i) {
         const Bf16 value = to_bf16(values[i]);
@@ -220,12 +249,55 @@ class WeightPacker {
     });
   }
 
+  void upload_four_bit(const std::vector<Source>& sources, const PackedLinear& to) {
+    const PackedWeights packed = to.weights();
+    std::vector<std::uint16_t> scales(to.scales.count());
+    const size_t width = row_bytes(to.type, to.k);
+    uploader_.upload(to.values.data(), sources.size(), width, [&](size_t row, std::byte* at) {
+      std::memset(at, 0, width);
+      if (!sources[row].weights) return;
+      FourBitRow values;
+      read_four_bit_row(*sources[row].weights, sources[row].row, to.four_bit, values);
+      pack_four_bit_row(values, static_cast<int>(row), packed, reinterpret_cast<std::uint32_t*>(at),
+                        scales.data());
+    });
+    const auto panels = static_cast<size_t>(panels_of(to.n));
+    const size_t panel = scales.size() / panels;
+    uploader_.upload(to.scales.data(), panels, panel * sizeof scales[0],
+                     [&](size_t index, std::byte* at) {
+                       std::memcpy(at, &scales[index * panel], panel * sizeof scales[0]);
+                     });
+  }
+
   const Checkpoint& checkpoint_;
   WeightType type_;
   Uploader uploader_;
 };
 
 }  // namespace
+
+size_t count_scales(const PackedWeights& w) {
+  return static_cast<size_t>(panels_of(w.n)) * (w.k / scaled_together(w)) * scales_of_group(w);
+}
+
+void pack_four_bit_row(const FourBitRow& from, int row, const PackedWeights& w,
+                       std::uint32_t* values, std::uint16_t* scales) {
+  for (size_t i = 0; i < from.q.size(); ++i) {
+    const FourBitPlace place = four_bit_place(static_cast<int>(i));
+    values[place.word] |= std::uint32_t{from.q[i]} << place.bit;
+  }
+  const auto size = static_cast<size_t>(scales_of_group(w));
+  const size_t panel = static_cast<size_t>(row / kPanel) * (w.k / w.four_bit.group);
+  for (size_t group = 0; group < from.scales.size(); ++group) {
+    std::uint16_t* const to = scales + (panel + group) * size + row % kPanel;
+    to[0] = from.scales[group];
+    if (w.four_bit.offset == FourBitOffset::kMin) {
+      to[kPanel] = from.offsets[group];
+    } else if (w.four_bit.offset == FourBitOffset::kZeroPoint) {
+      to[kPanel] = four_bit_centre(static_cast<int>(from_fp16(from.offsets[group])));
+    }
+  }
+}
 
 ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoint, WeightType type,
                           bool interleave_halves) {
@@ -251,12 +323,13 @@ ModelWeights load_weights(const ModelConfig& config, const Checkpoint& checkpoin
     }
   }
   out.final_norm = packer.norm(manifest.final_norm);
-  // A step reads only a few rows of the embedding, so quantizing it would cost precision and save
-  // nothing.
+  // A step reads only a few rows of the embedding. Beside int8 and int4 it has eight bits as on the
+  // CPU, and can be the head.
+  const bool eight_bits = type == WeightType::kInt8 || type == WeightType::kInt4;
   out.embedding = packer.linear({{LinearSpec{manifest.embedding, {}, config.vocabulary}}},
-                                WeightType::kBF16, false);
-  if (!config.tied_embeddings || type != WeightType::kBF16)
-    out.separate_head = packer.linear({{manifest.head}});
+                                eight_bits ? WeightType::kInt8 : WeightType::kBF16, false);
+  if (!config.tied_embeddings || packer.head_type(manifest.head) != out.embedding.type)
+    out.separate_head = packer.head(manifest.head);
   out.bytes_per_step += out.head().bytes();
   std::vector<float> frequencies, magnitudes;
   for (const Rope& rope : config.ropes) {
