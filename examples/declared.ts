@@ -1,5 +1,5 @@
 // Several questions about one text, answered side by side: declared branches with OpenAI's own SDK.
-//   KEY=sk-ab-… node examples/declared.ts "What is Japan known for?" "What is Egypt known for?"
+//   KEY=sk-ab-… node_modules/.bin/node examples/declared.ts "What is Japan known for?" "What is Egypt known for?"
 import { bodiesOf } from "@anabranch/shared/client.ts";
 import OpenAI from "openai";
 

@@ -1,5 +1,5 @@
 // Branches in a terminal, as they grow: a `lanes` stream through the client library.
-//   KEY=sk-ab-… node examples/lanes.ts "What are the benefits of learning a second language?"
+//   KEY=sk-ab-… node_modules/.bin/node examples/lanes.ts "What are the benefits of learning a second language?"
 import { LaneAnswer } from "@anabranch/shared/client.ts";
 import OpenAI from "openai";
 

@@ -1,5 +1,5 @@
 // A plain chat completion with OpenAI's own SDK: only the base URL and the key differ.
-//   KEY=sk-ab-… node examples/openai-sdk.ts "What are the benefits of learning a second language?"
+//   KEY=sk-ab-… node_modules/.bin/node examples/openai-sdk.ts "What are the benefits of learning a second language?"
 import OpenAI from "openai";
 
 const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "smollm2:branching" } = process.env;

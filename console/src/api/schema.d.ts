@@ -927,7 +927,7 @@ export interface components {
             /** @description The text begins with the prompt, and so do the log-probabilities */
             echo?: boolean | null;
             logprobs?: number | null;
-            /** @description No more than `n`: all choices are returned */
+            /** @description As many as `n`, if at all: all choices are returned */
             best_of?: number | null;
         } & {
             [key: string]: unknown;

@@ -487,6 +487,8 @@ describe("a text completion", () => {
     [{ prompt: "x", echo: true, anabranch: { stream: "lanes" } }, "echo"],
     [{ prompt: "x", best_of: 3 }, "best_of"],
     [{ prompt: "x", suffix: "y" }, "suffix"],
+    [{ prompt: "x", prompt_logprobs: 0 }, "prompt_logprobs"],
+    [{ prompt: "x", anabranch: { mod: "serial" } }, "anabranch"],
     [{ prompt: "x", max_tokens: 0 }, "max_tokens"],
     [{ prompt: "x", min_tokens: 5, max_tokens: 4 }, "min_tokens"],
     [{ prompt: "x", min_tokens: 5, guided_regex: "a" }, "min_tokens"],
@@ -496,6 +498,17 @@ describe("a text completion", () => {
     const response = await post("/v1/completions", body);
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { param } });
+  });
+
+  it.each<[object, string]>([
+    [{ prompt: Array(129).fill("a") }, "'prompt': at most 128"],
+    [{ prompt: 5 }, "'prompt': expected string or array"],
+    [{ prompt: "x", stop: ["a", "b", "c", "d", "e"] }, "'stop': at most 4"],
+    [{ prompt: "x", stop: 5 }, "'stop': expected string or array"],
+    [{ prompt: "x", logit_bias: { foo: 1 } }, "keys are token ids"],
+  ])("says what may stand there instead of that in %j", async (fields, text) => {
+    const response = await post("/v1/completions", JSON.stringify({ model: "fake", ...fields }));
+    expect(JSON.stringify(await response.json())).toContain(text);
   });
 });
 

@@ -9,7 +9,7 @@ import type { Settings } from "./parameters.ts";
 const least = 2;
 const most = 64;
 
-const branch = z.object({
+const branch = z.strictObject({
   title: z
     .string()
     .min(1)

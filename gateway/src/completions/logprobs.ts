@@ -29,17 +29,18 @@ const alternatives = (top: readonly Alternative[]) =>
   Object.fromEntries(top.map((each) => [shown(each), each.logprob] as const).reverse());
 
 export function textLogprobs(logprobs: readonly ShownToken[], offset: number) {
-  const tokens = logprobs.map(shown);
+  // A character may have several tokens: they all begin where it does, or just behind it.
+  const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
   let at = offset;
   return {
-    tokens,
+    tokens: logprobs.map(shown),
     token_logprobs: logprobs.map(({ logprob }) => logprob ?? null),
     top_logprobs: logprobs.map(({ logprob, top }) =>
       logprob === undefined ? null : alternatives(top),
     ),
-    text_offset: tokens.map((token) => {
+    text_offset: logprobs.map(({ text }) => {
       const start = at;
-      at += token.length;
+      at += decoder.decode(text, { stream: true }).length;
       return start;
     }),
   };

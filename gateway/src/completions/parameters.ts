@@ -10,7 +10,7 @@ import { list } from "../http/list.ts";
 import { type Constraint, constraintFields, constraintOf, responseFormat } from "./constraint.ts";
 
 /** Our own fields, on both endpoints. */
-export const options = z.object({
+export const options = z.strictObject({
   mode: z.enum(["serial", "parallel", "auto"]).nullish(),
   max_branches: z.int().min(1).max(256).nullish(),
   max_time_per_token_ms: z.number().gt(0).max(1_000_000).nullish().openapi({
@@ -218,7 +218,7 @@ export function refuseUnsupported(fields: object, names: readonly string[]): voi
       value === undefined ||
       value === null ||
       value === false ||
-      value === 0 ||
+      (value === 0 && name !== "prompt_logprobs") ||
       (Array.isArray(value) && value.length === 0);
     if (!unset) throw badField(name, `'${name}' is not supported.`, "unsupported_parameter");
   }

@@ -50,7 +50,7 @@ const body = z
       .int()
       .min(1)
       .nullish()
-      .openapi({ description: "No more than `n`: all choices are returned" }),
+      .openapi({ description: "As many as `n`, if at all: all choices are returned" }),
     anabranch: options
       .extend({ branches: z.null("branches are declared in chats only").optional() })
       .nullish()

@@ -121,19 +121,41 @@ function pathName(path: readonly PropertyKey[]): string {
 
 type Issue = z.core.$ZodIssue;
 
-/** The deepest fault: of a union's alternatives, the one that matched furthest is the most helpful. */
-function deepest(issue: Issue): { path: PropertyKey[]; issue: Issue } {
-  if (issue.code !== "invalid_union") return { path: issue.path, issue };
-  let best = { path: issue.path, issue: issue as Issue };
-  for (const alternative of issue.errors) {
-    const [first] = alternative;
-    if (!first) continue;
-    const found = deepest(first);
-    if (issue.path.length + found.path.length > best.path.length) {
-      best = { path: [...issue.path, ...found.path], issue: found.issue };
-    }
-  }
-  return best;
+interface Fault {
+  path: PropertyKey[];
+  message: string;
+  /** What could stand there; null if it is of the right kind, and wrong in another way. */
+  expected: string[] | null;
+}
+
+function expectedBy(issue: Issue): string[] | null {
+  if (issue.code === "invalid_type") return [issue.expected];
+  if (issue.code === "invalid_value") return issue.values.map((value) => JSON.stringify(value));
+  return null;
+}
+
+const samePath = (a: PropertyKey[], b: PropertyKey[]) =>
+  a.length === b.length && a.every((part, i) => part === b[i]);
+
+/**
+ * What to tell the client. Of a union's alternatives: the fault of one that has the right kind of value, else the
+ * deepest; what could stand at that place is told together.
+ */
+function faultOf(issue: Issue): Fault {
+  const { path } = issue;
+  const message = (issue.code === "invalid_key" && issue.issues[0]?.message) || issue.message;
+  if (issue.code !== "invalid_union") return { path, message, expected: expectedBy(issue) };
+  const faults = issue.errors
+    .flatMap(([first]) => (first ? [faultOf(first)] : []))
+    .map((fault) => ({ ...fault, path: [...path, ...fault.path] }))
+    .sort((a, b) => b.path.length - a.path.length);
+  const [deepest] = faults;
+  if (!deepest) return { path, message, expected: null };
+  const told = faults.find(({ expected }) => expected === null);
+  if (told) return told;
+  const together = faults.filter((fault) => samePath(fault.path, deepest.path));
+  const expected = [...new Set(together.flatMap((fault) => fault.expected ?? []))];
+  return { path: deepest.path, expected, message: `expected ${expected.join(" or ")}` };
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
@@ -148,13 +170,13 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 function refusal(error: z.ZodError, value: unknown): ApiError {
   const [first] = error.issues;
   if (!first) return new ApiError(400, "The request body is invalid.");
-  const { path, issue } = deepest(first);
+  const { path, message } = faultOf(first);
   const name = pathName(path);
   if (name === "") return new ApiError(400, "The request body must be a JSON object.");
   if (valueAt(value, path) === undefined) {
     return badField(name, `Missing required parameter: '${name}'.`, "missing_required_parameter");
   }
-  return badField(name, `Invalid value for '${name}': ${issue.message}.`, "invalid_value");
+  return badField(name, `Invalid value for '${name}': ${message}.`, "invalid_value");
 }
 
 /** Validation ends at the first fault: a body may have a million, and the client is told of one. */

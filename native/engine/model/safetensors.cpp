@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,11 @@ std::unordered_map<std::string, Tensor> read_safetensors(const MappedFile& file,
   std::uint64_t header = 0;
   std::memcpy(&header, file.data(), 8);
   if (header > file.size() - 8 || header > (100u << 20)) {
-    throw bad_file(path, "header length " + std::to_string(header) + " is beyond the file");
+    const std::string_view begin(reinterpret_cast<const char*>(file.data()), 8);
+    throw bad_file(path,
+                   begin == "version "
+                       ? "is a pointer of Git LFS, not the weights: fetch them with git lfs pull"
+                       : "header length " + std::to_string(header) + " is beyond the file");
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data() + 8), header);
 
@@ -45,10 +50,11 @@ std::unordered_map<std::string, Tensor> read_safetensors(const MappedFile& file,
     };
     const auto offsets = entry.at("data_offsets").items();
     if (offsets.size() != 2) refuse("needs two data_offsets");
-    const auto limit = static_cast<std::int64_t>(body_size);
+    constexpr auto limit = std::numeric_limits<std::int64_t>::max();
     const auto begin = static_cast<std::uint64_t>(offsets[0].integer(0, limit));
     const auto end = static_cast<std::uint64_t>(offsets[1].integer(0, limit));
     if (end < begin) refuse("ends before it begins");
+    if (end > body_size) refuse("is beyond the file, which is cut off: fetch it again");
     ranges.push_back({begin, end, name});
 
     // A checkpoint may contain buffers of other types (masks, counters); only using one is an
