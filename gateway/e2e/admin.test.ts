@@ -85,7 +85,9 @@ describe("npm run admin", () => {
       "key.change",
       "key.create",
     ]);
-    expect(await json("usage", "--by", "day,tenant")).toEqual({ rows: [], truncated: false });
+    expect(await json("usage", "--by", "day,tenant")).toEqual({
+      ...{ currency: null, rows: [], truncated: false },
+    });
     expect((await admin(["usage", "--csv"])).code).toBe(0);
     expect(await json("pool")).toEqual({ workers: [] });
     const text = (await admin(["keys", "list", "--tenant", "acme"])).stdout;
@@ -109,6 +111,8 @@ describe("npm run admin", () => {
     [["keys", "show", "none"], 1, "There is no key with the id 'none'."],
     [["keys", "create", "--tenant", "a", "--rpm", "x"], 2, "--rpm takes a whole number"],
     [["keys", "create", "--tenant", "a", "--expires", "soon"], 2, "--expires takes a date"],
+    [["prices", "set", "m", "--prompt", "1"], 2, "prices set takes a model"],
+    [["prices", "delete", "m"], 1, "The model 'm' has no price."],
     [["fly"], 2, "say what to do"],
   ])("%j ends with %d and says why", async (args, code, message) => {
     const ended = await admin(args);

@@ -20,6 +20,11 @@ const help = `npm run admin -- COMMAND [options]
   audit [--tenant T] [--csv]         what was changed, the newest first
   usage [--by A,B] [--tenant T]      what was used in the last --days days (default 30), by hour or day, tenant, key,
                                      model, endpoint, mode, status, cache, worker; --csv for a table
+  prices list                        what models cost: past, present and future prices
+  prices set MODEL --currency USD --prompt P --visible V [--cached C] [--from DATE]
+                                     for a million tokens of prompts, of those the cached ones (default: P), and of
+                                     what clients see; from DATE (default: now) on
+  prices delete MODEL                it costs nothing from now on
   operators list                     credentials of the admin API, beside the one of the environment
   operators create --name N          makes one; it is shown this once. --scopes read: it changes nothing; --expires DATE
   operators revoke ID                at once
@@ -37,6 +42,7 @@ Settings; "none" takes a limit, an expiry or a list of models away:
   --name NAME
   --rpm N, --tpm N                   requests and tokens per minute
   --concurrent N, --monthly N        requests at once, tokens per calendar month
+  --monthly-cost AMOUNT              money per calendar month, in the currency of the prices
   --scopes A,B                       inference, usage
   --models A,B                       the models that the key may use
   --expires DATE                     such as 2027-01-31 or 2027-01-31T12:00:00Z
@@ -55,6 +61,12 @@ const options = {
   tpm: { type: "string" },
   concurrent: { type: "string" },
   monthly: { type: "string" },
+  "monthly-cost": { type: "string" },
+  currency: { type: "string" },
+  prompt: { type: "string" },
+  cached: { type: "string" },
+  visible: { type: "string" },
+  from: { type: "string" },
   scopes: { type: "string" },
   models: { type: "string" },
   expires: { type: "string" },
@@ -138,20 +150,23 @@ const isNone = (value: string) => value === "none";
 const limit = (name: string, value: string) => (isNone(value) ? null : integer(name, value, 1));
 const list = (value: string) => value.split(",").map((each) => each.trim());
 
-function expiry(value: string): number | null {
-  if (isNone(value)) return null;
+/** In seconds since the epoch. */
+function time(name: string, value: string): number {
   const ms = Date.parse(value);
-  if (Number.isNaN(ms)) throw new UsageError(`--expires takes a date, not "${value}"`);
+  if (Number.isNaN(ms)) throw new UsageError(`--${name} takes a date, not "${value}"`);
   return Math.floor(ms / 1_000);
 }
 
+const expiry = (value: string) => (isNone(value) ? null : time("expires", value));
+
 function limits(): Json {
-  const { rpm, tpm, concurrent, monthly } = values;
+  const { rpm, tpm, concurrent, monthly, "monthly-cost": cost } = values;
   return {
     ...(rpm !== undefined && { rpm: limit("rpm", rpm) }),
     ...(tpm !== undefined && { tpm: limit("tpm", tpm) }),
     ...(concurrent !== undefined && { max_concurrent: limit("concurrent", concurrent) }),
     ...(monthly !== undefined && { tokens_per_month: limit("monthly", monthly) }),
+    ...(cost !== undefined && { cost_per_month: isNone(cost) ? null : cost }),
   };
 }
 
@@ -174,11 +189,12 @@ const limitTexts = (holder: Json): string[] => [
   `tpm ${holder.tpm ?? "–"}`,
   `at once ${holder.max_concurrent ?? "–"}`,
   `a month ${holder.tokens_per_month ?? "–"}`,
+  `cost a month ${holder.cost_per_month ?? "–"}`,
 ];
 
 function tenantLine(tenant: Json): string {
-  const spent = tenant.month as { tokens: number } | undefined;
-  const month = spent ? [`spent this month ${spent.tokens}`] : [];
+  const spent = tenant.month as { tokens: number; cost: string } | undefined;
+  const month = spent ? [`spent this month ${spent.tokens}, cost ${spent.cost}`] : [];
   return [tenant.id, ...limitTexts(tenant), ...month].join("  ");
 }
 
@@ -250,6 +266,28 @@ function newUpstream(id: string | undefined, url: string | undefined): Json {
   };
 }
 
+const priceLine = (price: Json) =>
+  [
+    ...[price.model, `from ${date(price.from)}`, price.currency],
+    ...(price.prompt === null
+      ? ["none"]
+      : [`prompt ${price.prompt}`, `cached ${price.cached}`, `visible ${price.visible}`]),
+  ].join("  ");
+
+function newPrice(model: string | undefined): Json {
+  const { currency, prompt, cached, visible, from } = values;
+  if (!model || !currency || !prompt || !visible) {
+    throw new UsageError(
+      "prices set takes a model, --currency, --prompt and --visible; see --help",
+    );
+  }
+  return {
+    ...{ model, currency, prompt, visible },
+    ...(cached !== undefined && { cached }),
+    ...(from !== undefined && { from: time("from", from) }),
+  };
+}
+
 async function run([noun, verb, id, url]: string[]): Promise<Result> {
   const path = () => {
     if (id) return `/keys/${encodeURIComponent(id)}`;
@@ -259,7 +297,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     if (id) return `/tenants/${encodeURIComponent(id)}`;
     throw new UsageError(`tenants ${verb} takes a tenant's name; see tenants list`);
   };
-  const verbs = ["keys", "tenants", "operators", "upstreams", "cache"];
+  const verbs = ["keys", "tenants", "prices", "operators", "upstreams", "cache"];
   switch (noun && verbs.includes(noun) ? `${noun} ${verb}` : noun) {
     case "keys list": {
       const keys = await pages("/keys", "keys", "after");
@@ -288,6 +326,17 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     case "tenants change": {
       const changed = await call("PATCH", tenantPath(), limits());
       return one(changed, (tenant) => `${tenantLine(tenant)}\n`);
+    }
+    case "prices list": {
+      const all = await call("GET", "/prices");
+      return { json: all, text: lines((all.prices as Json[]).map(priceLine)) };
+    }
+    case "prices set":
+      return one(await call("POST", "/prices", newPrice(id)), (price) => `${priceLine(price)}\n`);
+    case "prices delete": {
+      if (!id) throw new UsageError("prices delete takes a model; see prices list");
+      const gone = await call("DELETE", `/prices?${new URLSearchParams({ model: id })}`);
+      return one(gone, () => `${id} costs nothing from now on\n`);
     }
     case "operators list": {
       const all = await call("GET", "/operators");
@@ -356,7 +405,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     }
     default:
       throw new UsageError(
-        "say what to do: keys, tenants, operators, audit, usage, pool, upstreams or cache; see --help",
+        "say what to do: keys, tenants, prices, operators, audit, usage, pool, upstreams or cache; see --help",
       );
   }
 }

@@ -1,11 +1,38 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { text } from "node:stream/consumers";
+import { childProcesses, runs } from "@anabranch/shared/child-processes.ts";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { root } from "./bundle.ts";
 import { serve } from "./serve.ts";
 
 const state = mkdtempSync(join(tmpdir(), "anabranch-local-"));
-afterAll(() => rmSync(state, { recursive: true, force: true }));
+const started: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill("SIGKILL");
+});
+afterAll(() => rmSync(state, { recursive: true, force: true, maxRetries: 10 }));
+
+/** A gateway as a process of its own. */
+function startGateway(): ChildProcess {
+  const args = ["--port", "0", "--state", state];
+  const child = spawn(process.execPath, [join(root, "gateway/local/main.ts"), ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ANABRANCH_ACCESS_LOG: "off" },
+  });
+  started.push(child);
+  return child;
+}
+
+async function urlOf({ stdout }: ChildProcess): Promise<string> {
+  for await (const line of stdout ?? []) {
+    return (JSON.parse(String(line)) as { gateway: string }).gateway;
+  }
+  throw new Error("the gateway did not start");
+}
 
 const bearer = (credential: string) => ({ authorization: `Bearer ${credential}` });
 
@@ -33,5 +60,29 @@ describe("a local gateway", () => {
 
   it("keeps secrets for their owner alone", () => {
     expect(statSync(join(state, "secrets.json")).mode & 0o777).toBe(0o600);
+  });
+
+  it("takes its workerd with it when it is killed, and the next one has its data", async () => {
+    const first = startGateway();
+    await urlOf(first);
+    const workerd = childProcesses(first.pid ?? 0);
+    expect(workerd.filter(runs)).toHaveLength(1);
+    first.kill("SIGKILL");
+    await once(first, "exit");
+    // At once, as a supervisor starts it.
+    const next = startGateway();
+    const url = await urlOf(next);
+    expect(workerd.filter(runs)).toEqual([]);
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+  });
+
+  it("does not share its data folder with another", async () => {
+    const first = startGateway();
+    await urlOf(first);
+    const [workerd] = childProcesses(first.pid ?? 0);
+    const second = startGateway();
+    if (!second.stderr) throw new Error("the gateway has no stderr");
+    expect(await text(second.stderr)).toContain(`in use by process ${workerd}`);
+    expect(second.exitCode ?? (await once(second, "exit"))[0]).toBe(1);
   });
 });

@@ -7,6 +7,7 @@ import { bundle, root } from "./bundle.ts";
 import { openFront } from "./front.ts";
 import { migrate } from "./migrations.ts";
 import { type Secrets, secrets } from "./secrets.ts";
+import { workerdEnvironment } from "./workerd.ts";
 
 export interface ServeOptions {
   /** 0: any free port. */
@@ -106,6 +107,7 @@ export async function serve({
       cf: false,
       log: new Log(LogLevel.WARN),
       telemetry: { enabled: false },
+      unsafeRuntimeEnv: workerdEnvironment(folder),
       handleStructuredLogs: ({ level, message }) =>
         process.stderr.write(`gateway ${level}: ${message}\n`),
     }),

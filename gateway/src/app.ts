@@ -6,10 +6,12 @@ import { changeKey } from "./admin/change-key.ts";
 import { changeTenant } from "./admin/change-tenant.ts";
 import { createKey } from "./admin/create-key.ts";
 import { createOperator } from "./admin/create-operator.ts";
+import { deletePrice } from "./admin/delete-price.ts";
 import { drainGateway } from "./admin/drain-gateway.ts";
 import { drainWorker } from "./admin/drain-worker.ts";
 import { listKeys } from "./admin/list-keys.ts";
 import { listOperators } from "./admin/list-operators.ts";
+import { listPrices } from "./admin/list-prices.ts";
 import { listTenants } from "./admin/list-tenants.ts";
 import { listUpstreams } from "./admin/list-upstreams.ts";
 import { purgeCache } from "./admin/purge-cache.ts";
@@ -18,6 +20,7 @@ import { usageReport } from "./admin/report-usage.ts";
 import { revokeKey } from "./admin/revoke-key.ts";
 import { revokeOperator } from "./admin/revoke-operator.ts";
 import { rotateKey } from "./admin/rotate-key.ts";
+import { setPrice } from "./admin/set-price.ts";
 import { showAudit } from "./admin/show-audit.ts";
 import { showKey } from "./admin/show-key.ts";
 import { showPool } from "./admin/show-pool.ts";
@@ -76,6 +79,9 @@ export const routes: readonly Route[] = [
   listTenants,
   showTenant,
   changeTenant,
+  setPrice,
+  listPrices,
+  deletePrice,
   showAudit,
   usageReport,
   showPool,

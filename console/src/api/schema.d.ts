@@ -346,6 +346,25 @@ export interface paths {
         patch: operations["patch_admin_v1_tenants_id"];
         trace?: never;
     };
+    "/admin/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What models cost: past, present and future prices */
+        get: operations["get_admin_v1_prices"];
+        put?: never;
+        /** Sets what a model's tokens cost from some time on; what was used before keeps its cost */
+        post: operations["post_admin_v1_prices"];
+        /** From now on a model costs nothing; what was used before keeps its cost */
+        delete: operations["delete_admin_v1_prices"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/v1/audit": {
         parameters: {
             query?: never;
@@ -1419,6 +1438,8 @@ export interface components {
             steps: number;
             stages: number;
             branches: number;
+            /** @description By the prices of the time, in `currency` */
+            cost: string;
             cache_hits: number;
             /** @description Of answers that were free to branch: how many the classifier expected to, and how many did; the steps that it expected for their visible tokens, and those that were taken */
             classification: {
@@ -1433,6 +1454,7 @@ export interface components {
                 requests: number;
                 prompt_tokens: number;
                 completion_tokens: number;
+                cost: string;
             };
             /** @description Requests that were refused before an answer began */
             refused: number;
@@ -1448,6 +1470,7 @@ export interface components {
             tpm: number | null;
             max_concurrent: number | null;
             tokens_per_month: number | null;
+            cost_per_month: string | null;
             scopes: ("inference" | "usage")[];
             models: string[] | null;
             /** @description Seconds since the epoch */
@@ -1470,6 +1493,8 @@ export interface components {
             max_concurrent?: number | null;
             /** @description Tokens per calendar month, UTC; null: no limit */
             tokens_per_month?: number | null;
+            /** @description Money per calendar month, UTC, in the currency of the prices, such as "250.00"; null: no limit */
+            cost_per_month?: string | null;
             /** @description Default: all */
             scopes?: ("inference" | "usage")[];
             /** @description The models that it may use; null: all */
@@ -1486,6 +1511,7 @@ export interface components {
             tpm: number | null;
             max_concurrent: number | null;
             tokens_per_month: number | null;
+            cost_per_month: string | null;
             scopes: ("inference" | "usage")[];
             models: string[] | null;
             /** @description Seconds since the epoch */
@@ -1507,6 +1533,8 @@ export interface components {
             max_concurrent?: number | null;
             /** @description Tokens per calendar month, UTC; null: no limit */
             tokens_per_month?: number | null;
+            /** @description Money per calendar month, UTC, in the currency of the prices, such as "250.00"; null: no limit */
+            cost_per_month?: string | null;
             /** @description Default: all */
             scopes?: ("inference" | "usage")[];
             /** @description The models that it may use; null: all */
@@ -1573,6 +1601,7 @@ export interface components {
             tpm: number | null;
             max_concurrent: number | null;
             tokens_per_month: number | null;
+            cost_per_month: string | null;
         };
         TenantWithMonth: {
             id: string;
@@ -1582,11 +1611,17 @@ export interface components {
             tpm: number | null;
             max_concurrent: number | null;
             tokens_per_month: number | null;
-            /** @description Tokens spent in this calendar month, UTC: of all keys, and of each */
+            cost_per_month: string | null;
+            /** @description What was spent in this calendar month, UTC: by all keys, by each */
             month: {
                 tokens: number;
+                cost: string;
+                /** @description Tokens of each key */
                 keys: {
                     [key: string]: number;
+                };
+                key_costs: {
+                    [key: string]: string;
                 };
             };
         };
@@ -1599,6 +1634,33 @@ export interface components {
             max_concurrent?: number | null;
             /** @description Tokens per calendar month, UTC; null: no limit */
             tokens_per_month?: number | null;
+            /** @description Money per calendar month, UTC, in the currency of the prices, such as "250.00"; null: no limit */
+            cost_per_month?: string | null;
+        };
+        Price: {
+            model: string;
+            currency: string;
+            /** @description For a million tokens of prompts; null: they cost nothing */
+            prompt: string | null;
+            /** @description For a million tokens of prompts that the prefix cache had; null: they cost nothing */
+            cached: string | null;
+            /** @description For a million tokens that clients see; null: they cost nothing */
+            visible: string | null;
+            /** @description Seconds since the epoch: it holds from this time on */
+            from: number;
+        };
+        NewPrice: {
+            model: string;
+            /** @description The same for all prices of a gateway */
+            currency: string;
+            /** @description For a million tokens of prompts, such as "0.15" */
+            prompt: string;
+            /** @description For a million tokens of prompts that the prefix cache had; absent: as prompt, such as "0.15" */
+            cached?: string;
+            /** @description For a million tokens that clients see, such as "0.15" */
+            visible: string;
+            /** @description Seconds since the epoch: it holds from this time on; absent: from now on */
+            from?: number;
         };
         AuditEntry: {
             id: number;
@@ -2790,6 +2852,8 @@ export interface operations {
                         object: "list";
                         /** @enum {string} */
                         by: "hour" | "day";
+                        /** @description Null: nothing has a price */
+                        currency: string | null;
                         data: components["schemas"]["UsageRow"][];
                         totals: {
                             requests: number;
@@ -2801,6 +2865,8 @@ export interface operations {
                             steps: number;
                             stages: number;
                             branches: number;
+                            /** @description By the prices of the time, in `currency` */
+                            cost: string;
                             cache_hits: number;
                             /** @description Of answers that were free to branch: how many the classifier expected to, and how many did; the steps that it expected for their visible tokens, and those that were taken */
                             classification: {
@@ -2815,6 +2881,7 @@ export interface operations {
                                 requests: number;
                                 prompt_tokens: number;
                                 completion_tokens: number;
+                                cost: string;
                             };
                             /** @description Requests that were refused before an answer began */
                             refused: number;
@@ -3831,6 +3898,250 @@ export interface operations {
             };
         };
     };
+    get_admin_v1_prices: {
+        parameters: {
+            query?: {
+                model?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By model, and by the time from which they hold */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        prices: components["schemas"]["Price"][];
+                    };
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    post_admin_v1_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model": "llama-70b",
+                 *       "currency": "USD",
+                 *       "prompt": "0.5",
+                 *       "visible": "1.5"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPrice"];
+            };
+        };
+        responses: {
+            /** @description The price */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Price"];
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    delete_admin_v1_prices: {
+        parameters: {
+            query: {
+                model: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It has no price */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        model: string;
+                        /** @enum {boolean} */
+                        deleted: true;
+                    };
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     get_admin_v1_audit: {
         parameters: {
             query?: {
@@ -3948,6 +4259,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description Of `cost`; null: nothing has a price */
+                        currency: string | null;
                         rows: {
                             [key: string]: string | number | null;
                         }[];

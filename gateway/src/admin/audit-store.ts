@@ -14,6 +14,8 @@ export type AuditAction =
   | "upstream.remove"
   | "worker.drain"
   | "cache.purge"
+  | "price.set"
+  | "price.delete"
   | "operator.create"
   | "operator.revoke";
 export type AuditRow = typeof audit.$inferSelect;

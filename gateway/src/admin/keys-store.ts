@@ -23,6 +23,7 @@ const keyOf = (row: typeof keys.$inferSelect): StoredKey => ({
   tpm: row.tpm,
   maxConcurrent: row.maxConcurrent,
   tokensPerMonth: row.tokensPerMonth,
+  costPerMonth: row.costPerMonth,
   scopes: row.scopes ?? scopes,
   models: row.models,
   expiresAt: row.expiresAt,

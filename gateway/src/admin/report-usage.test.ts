@@ -20,7 +20,7 @@ const rows: UsageRow[] = ["acme", "bolt"].flatMap((tenantId, t) =>
       ...{ endpoint: "/v1/chat/completions", at: start + n * (day / 20), status },
       ...{ cache: n % 10 === 0 ? "hit" : "miss", mode: n % 5 === 0 ? "parallel" : "serial" },
       ...{ stream: true, worker: `w${n % 3}`, promptTokens: 10, completionTokens: 5 + t },
-      ...{ visibleTokens: 4, cachedTokens: 2, steps: 3, stages: 0, branches: 0 },
+      ...{ visibleTokens: 4, cachedTokens: 2, steps: 3, stages: 0, branches: 0, cost: 7_005 },
       ...{ startedMs: 1, firstTextMs: status === 200 ? n + 1 : null, totalMs: 2 * (n + 1) },
     };
   }),
@@ -38,7 +38,7 @@ describe("the operator's usage", () => {
       {
         ...{ requests: 200, succeeded: 180, abandoned: 8, refused: 8, failed: 4, cache_hits: 20 },
         ...{ prompt_tokens: 2_000, cached_tokens: 400, completion_tokens: 1_100 },
-        ...{ visible_tokens: 800, steps: 600, stages: 0, branches: 0 },
+        ...{ visible_tokens: 800, steps: 600, stages: 0, branches: 0, cost: "1.401" },
         ...{ first_text_ms_p50: 45, first_text_ms_p95: 86, first_text_ms_p99: 90 },
         ...{ total_ms_p50: 90, total_ms_p95: 172, total_ms_p99: 180 },
       },
@@ -86,7 +86,7 @@ describe("the operator's usage", () => {
     const response = await ask(`${range}&by=tenant&format=csv`);
     expect(response.headers.get("content-type")).toContain("text/csv");
     const [head, ...lines] = (await response.text()).trim().split("\n");
-    expect(head).toMatch(/^tenant,requests,succeeded,/);
+    expect(head).toMatch(/^tenant,requests,succeeded,.*,cost,.*,currency$/);
     expect(lines.map((line) => line.split(",").slice(0, 3))).toEqual([
       ["acme", "100", "90"],
       ["bolt", "100", "90"],

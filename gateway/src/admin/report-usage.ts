@@ -3,6 +3,8 @@ import { z } from "@hono/zod-openapi";
 import { readQuery } from "../http/body.ts";
 import { csvResponse } from "../http/csv.ts";
 import { operatorRoute } from "../http/route.ts";
+import { amountOf } from "../prices/money.ts";
+import { readCurrency } from "../prices/prices-store.ts";
 import { type Dimension, dimensionNames, reportUsage } from "../usage/report-store.ts";
 
 const seconds = z.coerce.number().int().min(0);
@@ -42,6 +44,10 @@ export const usageReport = operatorRoute({
   response: {
     description: `Rows, at most ${maxRows}; \`truncated\` says whether there are more`,
     schema: z.object({
+      currency: z
+        .string()
+        .nullable()
+        .openapi({ description: "Of `cost`; null: nothing has a price" }),
       rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]).nullable())),
       truncated: z.boolean(),
     }),
@@ -58,10 +64,13 @@ export const usageReport = operatorRoute({
       ...{ by: [...new Set(names)], interval, utcOffset: utc_offset, limit: maxRows + 1 },
       ...{ start, end, where: given },
     });
-    const rows = found.slice(0, maxRows);
+    const rows = found
+      .slice(0, maxRows)
+      .map((row) => ({ ...row, cost: amountOf(Number(row.cost ?? 0)) }));
+    const currency = await readCurrency(env.DB);
     if (format === "csv") {
-      return csvResponse(rows);
+      return csvResponse(rows.map((row) => ({ ...row, currency })));
     }
-    return { rows, truncated: found.length > maxRows };
+    return { currency, rows, truncated: found.length > maxRows };
   },
 });

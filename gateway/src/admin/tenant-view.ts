@@ -3,6 +3,8 @@ import { z } from "@hono/zod-openapi";
 import { tenantObject } from "../environment.ts";
 import type { RequestContext } from "../http/context.ts";
 import { limitsView, shownLimits } from "../limits/limits.ts";
+import type { Spend } from "../limits/window.ts";
+import { amountOf } from "../prices/money.ts";
 import type { StoredTenant } from "./tenants-store.ts";
 
 const tenantFields = {
@@ -16,9 +18,14 @@ export const tenantView = z.object(tenantFields).openapi("Tenant");
 export const tenantWithMonth = z
   .object({
     ...tenantFields,
-    month: z.object({ tokens: z.int(), keys: z.record(z.string(), z.int()) }).openapi({
-      description: "Tokens spent in this calendar month, UTC: of all keys, and of each",
-    }),
+    month: z
+      .object({
+        tokens: z.int(),
+        cost: z.string(),
+        keys: z.record(z.string(), z.int()).openapi({ description: "Tokens of each key" }),
+        key_costs: z.record(z.string(), z.string()),
+      })
+      .openapi({ description: "What was spent in this calendar month, UTC: by all keys, by each" }),
   })
   .openapi("TenantWithMonth");
 
@@ -32,6 +39,14 @@ export async function viewWithMonth(
   { env }: RequestContext,
   tenant: StoredTenant,
 ): Promise<z.output<typeof tenantWithMonth>> {
-  const { tenant: tokens, keys } = await tenantObject(env, tenant.tenantId).month();
-  return { ...viewOf(tenant), month: { tokens, keys } };
+  const spent = await tenantObject(env, tenant.tenantId).month();
+  const ofKeys = <T>(of: (spend: Spend) => T) =>
+    Object.fromEntries(Object.entries(spent.keys).map(([id, spend]) => [id, of(spend)]));
+  const month = {
+    tokens: spent.tenant.tokens,
+    cost: amountOf(spent.tenant.cost),
+    keys: ofKeys(({ tokens }) => tokens),
+    key_costs: ofKeys(({ cost }) => amountOf(cost)),
+  };
+  return { ...viewOf(tenant), month };
 }

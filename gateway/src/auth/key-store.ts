@@ -5,6 +5,7 @@ import { drizzle } from "drizzle-orm/d1";
 import { ApiError } from "../api-error.ts";
 import { keys, tenants } from "../db/schema.ts";
 import type { Environment } from "../environment.ts";
+import { late, within } from "../http/patience.ts";
 import type { Holder, Limits } from "../limits/limits.ts";
 import { hex, keyedHash, keyIdOf } from "./api-key.ts";
 import { type KeySettings, scopes } from "./key-settings.ts";
@@ -46,11 +47,12 @@ function cacheCaller(hash: string, caller: Caller | null): void {
   }
 }
 
-const limitsOf = ({ rpm, tpm, maxConcurrent, tokensPerMonth }: Limits): Limits => ({
+const limitsOf = ({ rpm, tpm, maxConcurrent, tokensPerMonth, costPerMonth }: Limits): Limits => ({
   rpm,
   tpm,
   maxConcurrent,
   tokensPerMonth,
+  costPerMonth,
 });
 
 const callerOf = (row: typeof keys.$inferSelect, tenant: Limits): Caller => ({
@@ -73,12 +75,6 @@ async function lookUp(env: Environment, keyId: string, hash: string): Promise<Ca
   const caller = row && row.keys.hash === hash ? callerOf(row.keys, row.tenants) : null;
   cacheCaller(hash, caller);
   return caller;
-}
-
-const late = Symbol("late");
-
-function within<T>(promise: Promise<T>, ms: number): Promise<T | typeof late> {
-  return Promise.race([promise, scheduler.wait(ms).then((): typeof late => late)]);
 }
 
 /** Whose key it is; null if it is nobody's. Throws a 503 ApiError if that can't be looked up. */

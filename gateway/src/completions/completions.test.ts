@@ -533,6 +533,7 @@ describe("the OpenAPI document", () => {
       "/admin/v1/operators/{id}",
       "/admin/v1/pool",
       "/admin/v1/pool/{id}/drain",
+      "/admin/v1/prices",
       "/admin/v1/sign-in",
       "/admin/v1/tenants",
       "/admin/v1/tenants/{id}",

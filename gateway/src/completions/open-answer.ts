@@ -5,7 +5,11 @@ import { answerKey } from "../cache/answer-key.ts";
 import { SharedAnswer } from "../cache/shared-answer.ts";
 import { version as classifierVersion, classify } from "../classifier/classifier.ts";
 import type { TenantContext } from "../http/context.ts";
+import { nothing } from "../limits/reservation.ts";
+import type { Spend } from "../limits/window.ts";
 import type { Model, PoolView } from "../pool/pool.ts";
+import { currentPrice } from "../prices/current-price.ts";
+import { mostOf } from "../prices/price.ts";
 import { UsageRecorder } from "../usage/usage-recorder.ts";
 import { checkPromptSize, decideMode, findModel, maxTokensOf } from "./admission.ts";
 import { Answer } from "./answer.ts";
@@ -22,11 +26,12 @@ export async function openAnswer(request: AnswerRequest, context: TenantContext)
   checkPromptSize(request, model);
   const { id: requestId, endpoint, settings } = request;
   const facts = { requestId, model: model.id, endpoint, stream: settings.stream };
-  const usage = new UsageRecorder(context, facts);
+  const price = await currentPrice(context.env, model.id, context.waitUntil);
+  const usage = new UsageRecorder(context, facts, price);
   const maxTokens = maxTokensOf(settings, model);
   const sizes = [...request.prompts.map(({ bytes }) => bytes), ...request.branchBytes];
   const promptBytes = sizes.reduce((sum, each) => sum + each, 0);
-  await usage.reservation.reserve(promptBytes + answersOf(request) * maxTokens);
+  await usage.reservation.reserve(mostSpent(usage, promptBytes, answersOf(request) * maxTokens));
   try {
     const plan = planOf(request, view, model, maxTokens, usage);
     return await new Opening(request, context, plan, usage).open();
@@ -37,6 +42,15 @@ export async function openAnswer(request: AnswerRequest, context: TenantContext)
     throw error;
   }
 }
+
+const mostSpent = (
+  { price }: UsageRecorder,
+  promptTokens: number,
+  answerTokens: number,
+): Spend => ({
+  tokens: promptTokens + answerTokens,
+  cost: mostOf(price, promptTokens, answerTokens),
+});
 
 function newSeed(): bigint {
   const [seed = 0n] = crypto.getRandomValues(new BigUint64Array(1));
@@ -156,7 +170,7 @@ class Opening {
     }
     this.#usage.cache = "hit";
     this.#usage.started();
-    await this.#usage.reservation.correct(0);
+    await this.#usage.reservation.correct(nothing);
     if (opened.kind === "hit") {
       return this.#answer(
         opened.logs.map((log): Source => ({ kind: "log", log })),
@@ -176,10 +190,11 @@ class Opening {
       const [opened] = sources;
       const promptTokens = opened?.kind === "stream" ? opened.stream.started.promptTokens : 0;
       this.#usage.started();
-      const tokens = promptTokens + answersOf(this.#request) * this.#plan.maxTokens;
+      const answerTokens = answersOf(this.#request) * this.#plan.maxTokens;
       // An upstream tells its prompt's length at the end, and so do other prompts: the estimate stays until then.
       if (promptTokens > 0 && this.#request.prompts.length === 1) {
-        this.#context.waitUntil(this.#usage.reservation.correct(tokens));
+        const most = mostSpent(this.#usage, promptTokens, answerTokens);
+        this.#context.waitUntil(this.#usage.reservation.correct(most));
       }
       // Another build of the model answers differently from what the key promises.
       const { digest } = this.#plan.model;

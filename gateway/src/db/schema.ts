@@ -13,6 +13,8 @@ const limitColumns = () => ({
   maxConcurrent: integer("max_concurrent"),
   /** Tokens per calendar month. */
   tokensPerMonth: integer("tokens_per_month"),
+  /** Money per calendar month, in millionths of the currency's unit. */
+  costPerMonth: integer("cost_per_month"),
 });
 
 export const tenants = sqliteTable("tenants", {
@@ -116,8 +118,27 @@ export const usage = sqliteTable(
     /** What the classifier expected; null if there was nothing that it could read. */
     probability: real("probability"),
     predictedSpeedup: real("predicted_speedup"),
+    /** By the price of its time, in millionths of the currency's unit. */
+    cost: integer("cost").notNull().default(0),
   },
   (table) => [index("usage_by_tenant_and_time").on(table.tenantId, table.at)],
+);
+
+/** What tokens of models cost, from some time on until the next price of the model. */
+export const prices = sqliteTable(
+  "prices",
+  {
+    model: text("model").notNull(),
+    /** ms since the epoch */
+    fromAt: integer("from_at").notNull(),
+    /** The same in all rows. */
+    currency: text("currency").notNull(),
+    /** Millionths of the currency's unit for a million tokens, all three; null: the model costs nothing. */
+    prompt: integer("prompt"),
+    cached: integer("cached"),
+    visible: integer("visible"),
+  },
+  (table) => [primaryKey({ columns: [table.model, table.fromAt] })],
 );
 
 /** How many requests were refused before they reserved anything, by minute: a flood of them is one row. */

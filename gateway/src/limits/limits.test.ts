@@ -17,6 +17,7 @@ async function inWindow(test: (window: SpendingWindow) => void): Promise<void> {
   await runInDurableObject(stub, (_, state) => test(new SpendingWindow(state.storage.sql)));
 }
 
+const spend = (tokens: number, cost = 0) => ({ tokens, cost });
 const t0 = Date.UTC(2027, 0, 31, 12);
 const month = 24 * 3_600_000;
 
@@ -32,7 +33,7 @@ describe("the window", () => {
     inWindow((window) => {
       const limits = ofKey({ rpm: 2 });
       const ask = (id: string, at: number, key = "k") =>
-        window.reserve(id, key, 1, limits, t0 + at);
+        window.reserve(id, key, spend(1), limits, t0 + at);
       expect(ask("a", 0)).toMatchObject({
         refusal: null,
         standing: { requests: { limit: 2, remaining: 1 }, tokens: null },
@@ -42,7 +43,7 @@ describe("the window", () => {
         refusal: { kind: "requests", of: "key", retryAfterMs: 40_000 },
       });
       expect(ask("d", 20_000, "other").refusal).toBeNull();
-      window.settle("a", "k", 1, t0 + 30_000);
+      window.settle("a", "k", spend(1), t0 + 30_000);
       expect(ask("e", 60_000).refusal).toBeNull();
       expect(ask("f", 60_001)).toMatchObject({ refusal: { retryAfterMs: 9_999 } });
     }));
@@ -50,30 +51,30 @@ describe("the window", () => {
   it("counts a reservation in full until it is settled, and what was used for a minute after", () =>
     inWindow((window) => {
       const ask = (id: string, tokens: number, at: number) =>
-        window.reserve(id, "k", tokens, ofKey({ tpm: 100 }), t0 + at).refusal;
+        window.reserve(id, "k", spend(tokens), ofKey({ tpm: 100 }), t0 + at).refusal;
       expect(ask("a", 80, 0)).toBeNull();
       expect(ask("b", 30, 70_000)).toMatchObject({ kind: "tokens" });
-      window.settle("a", "k", 50, t0 + 70_000);
+      window.settle("a", "k", spend(50), t0 + 70_000);
       expect(ask("b", 51, 80_000)).toMatchObject({ used: 50, retryAfterMs: 50_000 });
       expect(ask("b", 50, 80_000)).toBeNull();
-      window.settle("b", "k", 0, t0 + 81_000);
+      window.settle("b", "k", spend(0), t0 + 81_000);
       expect(ask("c", 100, 130_000)).toBeNull();
     }));
 
   it("corrects a reservation while it runs, and releases what was refused", () =>
     inWindow((window) => {
       const limits = ofKey({ rpm: 2, tpm: 100 });
-      window.reserve("a", "k", 90, limits, t0);
-      window.correct("a", 40, t0 + 1);
-      expect(window.reserve("b", "k", 60, limits, t0 + 2).refusal).toBeNull();
+      window.reserve("a", "k", spend(90), limits, t0);
+      window.correct("a", spend(40), t0 + 1);
+      expect(window.reserve("b", "k", spend(60), limits, t0 + 2).refusal).toBeNull();
       window.release("b");
-      expect(window.reserve("c", "k", 60, limits, t0 + 3).refusal).toBeNull();
+      expect(window.reserve("c", "k", spend(60), limits, t0 + 3).refusal).toBeNull();
     }));
 
   it("reports that a request larger than the limit can never pass", () =>
     inWindow((window) => {
       for (const limits of [ofKey({ tpm: 100 }), ofTenant({ tokensPerMonth: 100 })]) {
-        expect(window.reserve("a", "k", 101, limits, t0)).toMatchObject({
+        expect(window.reserve("a", "k", spend(101), limits, t0)).toMatchObject({
           refusal: { retryAfterMs: null },
         });
       }
@@ -81,8 +82,9 @@ describe("the window", () => {
 
   it("takes a reservation that nobody settles as spent when its lease ends", () =>
     inWindow((window) => {
-      const ask = (at: number) => window.reserve("b", "k", 1, ofKey({ tpm: 100 }), t0 + at).refusal;
-      window.reserve("lost", "k", 100, ofKey({ tpm: 100 }), t0);
+      const ask = (at: number) =>
+        window.reserve("b", "k", spend(1), ofKey({ tpm: 100 }), t0 + at).refusal;
+      window.reserve("lost", "k", spend(100), ofKey({ tpm: 100 }), t0);
       expect(ask(179_000)).not.toBeNull();
       expect(ask(239_000)).not.toBeNull();
       expect(ask(240_001)).toBeNull();
@@ -91,10 +93,10 @@ describe("the window", () => {
   it("lets so many requests run at once", () =>
     inWindow((window) => {
       const ask = (id: string, at: number) =>
-        window.reserve(id, "k", 1, ofKey({ maxConcurrent: 2 }), t0 + at).refusal;
+        window.reserve(id, "k", spend(1), ofKey({ maxConcurrent: 2 }), t0 + at).refusal;
       expect([ask("a", 0), ask("b", 0)]).toEqual([null, null]);
       expect(ask("c", 1)).toMatchObject({ kind: "concurrent", limit: 2, used: 2 });
-      window.settle("a", "k", 1, t0 + 2);
+      window.settle("a", "k", spend(1), t0 + 2);
       expect(ask("c", 3)).toBeNull();
       // Whoever is never heard of again runs no longer.
       expect(ask("d", 180_002)).toBeNull();
@@ -103,34 +105,73 @@ describe("the window", () => {
   it("holds a month's tokens, what runs included, and begins anew with the next month", () =>
     inWindow((window) => {
       const ask = (id: string, tokens: number, at: number) =>
-        window.reserve(id, "k", tokens, ofKey({ tokensPerMonth: 100 }), t0 + at).refusal;
+        window.reserve(id, "k", spend(tokens), ofKey({ tokensPerMonth: 100 }), t0 + at).refusal;
       expect(ask("a", 60, 0)).toBeNull();
       expect(ask("b", 41, 1)).toMatchObject({
         ...{ kind: "monthly", used: 60 },
         retryAfterMs: Date.UTC(2027, 1) - t0 - 1,
       });
-      window.settle("a", "k", 70, t0 + 2);
+      window.settle("a", "k", spend(70), t0 + 2);
       // Told twice, booked once.
-      window.settle("a", "k", 70, t0 + 3);
-      expect(window.month(t0 + 4)).toEqual({ tenant: 70, keys: { k: 70 } });
+      window.settle("a", "k", spend(70), t0 + 3);
+      expect(window.month(t0 + 4)).toEqual({ tenant: spend(70), keys: { k: spend(70) } });
       expect(ask("b", 31, 3_600_000)).toMatchObject({ used: 70 });
       expect(ask("b", 31, month)).toBeNull();
     }));
 
   it("books what needed no reservation", () =>
     inWindow((window) => {
-      window.settle("a", "k", 30, t0);
-      window.settle("b", "other", 12, t0);
-      expect(window.month(t0)).toEqual({ tenant: 42, keys: { k: 30, other: 12 } });
-      expect(window.reserve("c", "k", 1, ofKey({ tpm: 30 }), t0 + 1).refusal).toMatchObject({
+      window.settle("a", "k", spend(30), t0);
+      window.settle("b", "other", spend(12), t0);
+      expect(window.month(t0)).toEqual({
+        tenant: spend(42),
+        keys: { k: spend(30), other: spend(12) },
+      });
+      expect(window.reserve("c", "k", spend(1), ofKey({ tpm: 30 }), t0 + 1).refusal).toMatchObject({
         used: 30,
       });
     }));
 
+  it("holds a month's money, what runs included, of a key and of a tenant", () =>
+    inWindow((window) => {
+      for (const [key, limits] of [
+        ["one", ofKey({ costPerMonth: 1_000 })],
+        ["two", ofTenant({ costPerMonth: 1_850 })],
+      ] as const) {
+        const ask = (id: string, cost: number, at = 0) =>
+          window.reserve(`${key}-${id}`, key, spend(5, cost), limits, t0 + at).refusal;
+        expect(ask("a", 600)).toBeNull();
+        expect(ask("b", 500)).toMatchObject({ kind: "cost", requested: 500 });
+        window.correct(`${key}-a`, spend(5, 400), t0 + 1);
+        expect(ask("b", 600)).toBeNull();
+        window.settle(`${key}-a`, key, spend(5, 300), t0 + 2);
+        window.settle(`${key}-b`, key, spend(5, 550), t0 + 2);
+        expect(ask("c", 151, 3)).toMatchObject({ retryAfterMs: Date.UTC(2027, 1) - t0 - 3 });
+        expect(ask("c", 150, 3)).toBeNull();
+        window.release(`${key}-c`);
+        expect(ask("never", 1_851, 4)).toMatchObject({ retryAfterMs: null });
+        expect(window.month(t0 + 5).keys[key]).toEqual(spend(10, 850));
+      }
+      expect(window.month(t0 + 6).tenant).toEqual(spend(20, 1_700));
+      const next = ofTenant({ costPerMonth: 1_700 });
+      expect(window.reserve("x", "two", spend(1, 1_700), next, t0 + month).refusal).toBeNull();
+    }));
+
+  it("goes on with what was spent before there were prices", async () => {
+    const stub = tenantObject(env, `window-${names++}`);
+    await runInDurableObject(stub, (_, { storage: { sql } }) => {
+      for (const table of ["spending", "months"]) sql.exec(`ALTER TABLE ${table} DROP COLUMN cost`);
+      sql.exec("INSERT INTO months VALUES ('', '2027-01', 7), ('k', '2027-01', 7)");
+      const window = new SpendingWindow(sql);
+      window.settle("a", "k", spend(1, 2), t0);
+      expect(window.month(t0)).toEqual({ tenant: spend(8, 2), keys: { k: spend(8, 2) } });
+    });
+  });
+
   it("bounds the keys of a tenant together", () =>
     inWindow((window) => {
       const ask = (id: string, key: string) =>
-        window.reserve(id, key, 40, ofTenant({ tpm: 100, rpm: 9 }), t0);
+        window.reserve(id, key, spend(40), ofTenant({ tpm: 100, rpm: 9 }), t0);
       expect(ask("a", "one")).toMatchObject({
         standing: { tokens: { limit: 100, remaining: 60 } },
       });

@@ -3,9 +3,13 @@
 import { ApiError } from "../api-error.ts";
 import type { Caller } from "../auth/key-store.ts";
 import { type Environment, tenantObject } from "../environment.ts";
+import { amountOf } from "../prices/money.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
 import { isLimited } from "./limits.ts";
-import type { Left, Refusal, Settlement, Standing } from "./window.ts";
+import type { Left, Refusal, Settlement, Spend, Standing } from "./window.ts";
+
+/** What a request spends that runs nothing. */
+export const nothing: Spend = { tokens: 0, cost: 0 };
 
 /** A long answer renews its reservation this often. */
 const renewalMs = 60_000;
@@ -15,11 +19,15 @@ const units: Record<Refusal["kind"], string> = {
   tokens: "tokens per min (TPM)",
   concurrent: "requests at once",
   monthly: "tokens per month",
+  cost: "money per month",
 };
+/** A calendar month's budgets. */
+const isBudget = (kind: Refusal["kind"]) => kind === "monthly" || kind === "cost";
 
 function limitError({ kind, of, limit, used, requested, retryAfterMs }: Refusal): ApiError {
-  const numbers = `Limit ${limit}, used ${used}, requested ${requested}`;
-  const code = kind === "monthly" ? "insufficient_quota" : "rate_limit_exceeded";
+  const shown = kind === "cost" ? amountOf : String;
+  const numbers = `Limit ${shown(limit)}, used ${shown(used)}, requested ${shown(requested)}`;
+  const code = isBudget(kind) ? "insufficient_quota" : "rate_limit_exceeded";
   const type = "rate_limit_error" as const;
   if (retryAfterMs === null) {
     // Waiting does not help; SDKs would otherwise retry.
@@ -31,7 +39,7 @@ function limitError({ kind, of, limit, used, requested, retryAfterMs }: Refusal)
   }
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
   const headers: Record<string, string> = { "retry-after": String(seconds) };
-  if (kind === "monthly") headers["x-should-retry"] = "false";
+  if (isBudget(kind)) headers["x-should-retry"] = "false";
   if (kind === "requests" || kind === "tokens") {
     Object.assign(headers, leftHeaders(kind, { limit, remaining: Math.max(0, limit - used) }));
   }
@@ -107,15 +115,15 @@ export class Reservation {
   async countRefused(): Promise<void> {
     const { key, tenant } = this.#caller.limits;
     if (this.#renewedAt !== null || (key.rpm === null && tenant.rpm === null)) return;
-    await this.reserve(0);
-    await this.finish({ tokens: 0 }, null);
+    await this.reserve(nothing);
+    await this.finish(nothing, null);
   }
 
-  /** Throws a 429 ApiError if the key or its tenant has no room for `tokens`. */
-  async reserve(tokens: number): Promise<void> {
+  /** Throws a 429 ApiError if the key or its tenant has no room for `spend`. */
+  async reserve(spend: Spend): Promise<void> {
     const { keyId, limits } = this.#caller;
     if (!isLimited(limits.key) && !isLimited(limits.tenant)) return;
-    const reserved = await this.#tenant.reserve(this.#requestId, keyId, tokens, limits);
+    const reserved = await this.#tenant.reserve(this.#requestId, keyId, spend, limits);
     if (reserved.refusal) {
       markSpent(keyId, reserved.refusal);
       throw limitError(reserved.refusal);
@@ -124,11 +132,11 @@ export class Reservation {
     this.#renewedAt = Date.now();
   }
 
-  /** Replaces the estimate by `tokens`. */
-  async correct(tokens: number): Promise<void> {
+  /** Replaces the estimate by `spend`. */
+  async correct(spend: Spend): Promise<void> {
     if (this.#renewedAt === null) return;
     this.#renewedAt = Date.now();
-    await this.#tenant.correct(this.#requestId, tokens);
+    await this.#tenant.correct(this.#requestId, spend);
   }
 
   /** Call it now and then while the answer runs, so that a long one keeps its reservation. */

@@ -9,12 +9,20 @@ const leaseMs = 180_000;
 /** When to try again if running requests hold the tokens. */
 const soonMs = 2_000;
 
-/** How a request ends: with what it cost, or as if it had never been made. */
-export type Settlement = { tokens: number } | "release";
+/** What a request takes of the limits, beside itself. */
+export interface Spend {
+  tokens: number;
+  /** In millionths of the currency's unit. */
+  cost: number;
+}
+
+/** How a request ends: with what it spent, or as if it had never been made. */
+export type Settlement = Spend | "release";
 
 export interface Refusal {
-  kind: "requests" | "tokens" | "concurrent" | "monthly";
+  kind: "requests" | "tokens" | "concurrent" | "monthly" | "cost";
   of: Holder;
+  /** All three of `kind`; money in millionths of the currency's unit. */
   limit: number;
   used: number;
   requested: number;
@@ -41,8 +49,8 @@ interface Spent {
   requests: number;
   tokens: number;
   running: number;
-  /** Tokens of this month, reserved ones included. */
-  month: number;
+  /** In this month, with what is reserved. */
+  month: Spend;
 }
 
 const monthOf = (now: number) => new Date(now).toISOString().slice(0, 7);
@@ -69,13 +77,19 @@ export class SpendingWindow {
     sql.exec(`CREATE TABLE IF NOT EXISTS months (
       key_id TEXT NOT NULL, month TEXT NOT NULL, tokens INTEGER NOT NULL,
       PRIMARY KEY (key_id, month))`);
+    // Tables of before there were prices.
+    for (const table of ["spending", "months"]) {
+      const columns = sql.exec<{ name: string }>(`PRAGMA table_info(${table})`).toArray();
+      if (columns.some(({ name }) => name === "cost")) continue;
+      sql.exec(`ALTER TABLE ${table} ADD cost INTEGER NOT NULL DEFAULT 0`);
+    }
   }
 
-  /** Takes one request and `tokens`, if neither the key's nor the tenant's limits refuse it. */
+  /** Takes one request and what it may spend, if neither the key's nor the tenant's limits refuse it. */
   reserve(
     requestId: string,
     keyId: string,
-    tokens: number,
+    spend: Spend,
     limits: Record<Holder, Limits>,
     now = Date.now(),
   ): Reserved {
@@ -84,14 +98,15 @@ export class SpendingWindow {
     for (const of of ["tenant", "key"] as const) {
       const its = limits[of];
       const spent = this.#spent(of === "key" ? keyId : null, now);
-      const refusal = this.#refusal(its, spent, tokens, of === "key" ? keyId : null, now);
+      const refusal = this.#refusal(its, spent, spend, of === "key" ? keyId : null, now);
       if (refusal) return { refusal: { ...refusal, of } };
       standing.requests = tighter(standing.requests, its.rpm, spent.requests + 1);
-      standing.tokens = tighter(standing.tokens, its.tpm, spent.tokens + tokens);
+      standing.tokens = tighter(standing.tokens, its.tpm, spent.tokens + spend.tokens);
     }
     this.#sql.exec(
-      "INSERT OR REPLACE INTO spending VALUES (?, ?, ?, ?, ?, 1)",
-      ...[requestId, keyId, now, tokens, now + leaseMs],
+      `INSERT OR REPLACE INTO spending (request_id, key_id, at, tokens, cost, settled, open)
+      VALUES (?, ?, ?, ?, ?, ?, 1)`,
+      ...[requestId, keyId, now, spend.tokens, spend.cost, now + leaseMs],
     );
     return { refusal: null, standing };
   }
@@ -100,31 +115,35 @@ export class SpendingWindow {
   #spent(keyId: string | null, now: number): Spent {
     const since = now - windowMs;
     const minute = this.#sql
-      .exec<Omit<Spent, "month"> & { reserved: number }>(
+      .exec<Omit<Spent, "month"> & { reserved: number; reservedCost: number }>(
         `SELECT count(CASE WHEN at > ? THEN 1 END) AS requests,
           coalesce(sum(CASE WHEN settled > ? THEN tokens END), 0) AS tokens,
           count(CASE WHEN open = 1 AND settled > ? THEN 1 END) AS running,
-          coalesce(sum(CASE WHEN open = 1 THEN tokens END), 0) AS reserved
+          coalesce(sum(CASE WHEN open = 1 THEN tokens END), 0) AS reserved,
+          coalesce(sum(CASE WHEN open = 1 THEN cost END), 0) AS reservedCost
         FROM spending WHERE ? IS NULL OR key_id = ?`,
         ...[since, since, now, keyId, keyId],
       )
       .one();
-    const { requests, tokens, running, reserved } = minute;
-    return { requests, tokens, running, month: this.#monthTokens(keyId, now) + reserved };
+    const { requests, tokens, running, reserved, reservedCost } = minute;
+    const booked = this.#booked(keyId, now);
+    const month = { tokens: booked.tokens + reserved, cost: booked.cost + reservedCost };
+    return { requests, tokens, running, month };
   }
 
-  #monthTokens(keyId: string | null, now: number): number {
-    const [row] = this.#sql.exec<{ tokens: number }>(
-      "SELECT tokens FROM months WHERE key_id = ? AND month = ?",
+  /** In this month, by requests that have ended. */
+  #booked(keyId: string | null, now: number): Spend {
+    const [row] = this.#sql.exec<{ tokens: number; cost: number }>(
+      "SELECT tokens, cost FROM months WHERE key_id = ? AND month = ?",
       ...[keyId ?? wholeTenant, monthOf(now)],
     );
-    return row?.tokens ?? 0;
+    return row ?? { tokens: 0, cost: 0 };
   }
 
   #refusal(
-    { rpm, tpm, maxConcurrent, tokensPerMonth }: Limits,
+    { rpm, tpm, maxConcurrent, tokensPerMonth, costPerMonth }: Limits,
     spent: Spent,
-    tokens: number,
+    { tokens, cost }: Spend,
     keyId: string | null,
     now: number,
   ): Omit<Refusal, "of"> | null {
@@ -136,10 +155,15 @@ export class SpendingWindow {
       const retryAfterMs = this.#requestFreed(keyId, now, spent.requests - rpm) - now;
       return { kind: "requests", limit: rpm, used: spent.requests, requested: 1, retryAfterMs };
     }
-    if (tokensPerMonth !== null && spent.month + tokens > tokensPerMonth) {
-      const facts = { limit: tokensPerMonth, used: spent.month, requested: tokens };
+    if (tokensPerMonth !== null && spent.month.tokens + tokens > tokensPerMonth) {
+      const facts = { limit: tokensPerMonth, used: spent.month.tokens, requested: tokens };
       const retryAfterMs = tokens > tokensPerMonth ? null : nextMonth(now) - now;
       return { kind: "monthly", ...facts, retryAfterMs };
+    }
+    if (costPerMonth !== null && spent.month.cost + cost > costPerMonth) {
+      const facts = { limit: costPerMonth, used: spent.month.cost, requested: cost };
+      const retryAfterMs = cost > costPerMonth ? null : nextMonth(now) - now;
+      return { kind: "cost", ...facts, retryAfterMs };
     }
     if (tpm !== null && spent.tokens + tokens > tpm) {
       const facts = { limit: tpm, used: spent.tokens, requested: tokens };
@@ -180,28 +204,31 @@ export class SpendingWindow {
   }
 
   /** Replaces the estimate once more is known; also renews the lease of a long request. */
-  correct(requestId: string, tokens: number | null, now = Date.now()): void {
+  correct(requestId: string, spend: Spend | null, now = Date.now()): void {
     this.#sql.exec(
-      "UPDATE spending SET tokens = coalesce(?, tokens), settled = ? WHERE request_id = ? AND open = 1",
-      ...[tokens, now + leaseMs, requestId],
+      `UPDATE spending SET tokens = coalesce(?, tokens), cost = coalesce(?, cost), settled = ?
+      WHERE request_id = ? AND open = 1`,
+      ...[spend?.tokens ?? null, spend?.cost ?? null, now + leaseMs, requestId],
     );
   }
 
-  /** Books what the request cost, once: also of one that needed no reservation. */
-  settle(requestId: string, keyId: string, tokens: number, now = Date.now()): void {
+  /** Books what the request spent, once: also of one that needed no reservation. */
+  settle(requestId: string, keyId: string, { tokens, cost }: Spend, now = Date.now()): void {
     this.#prune(now);
     const booked = this.#sql.exec(
-      `INSERT INTO spending VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (request_id)
-      DO UPDATE SET tokens = excluded.tokens, settled = excluded.settled, open = 0 WHERE open = 1
-      RETURNING request_id`,
-      ...[requestId, keyId, now, tokens, now],
+      `INSERT INTO spending (request_id, key_id, at, tokens, cost, settled, open)
+      VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (request_id)
+      DO UPDATE SET tokens = excluded.tokens, cost = excluded.cost, settled = excluded.settled, open = 0
+      WHERE open = 1 RETURNING request_id`,
+      ...[requestId, keyId, now, tokens, cost, now],
     );
-    if (booked.toArray().length === 0 || tokens === 0) return;
+    if (booked.toArray().length === 0 || (tokens === 0 && cost === 0)) return;
     for (const each of [wholeTenant, keyId]) {
       this.#sql.exec(
-        `INSERT INTO months VALUES (?, ?, ?) ON CONFLICT (key_id, month)
-        DO UPDATE SET tokens = tokens + excluded.tokens`,
-        ...[each, monthOf(now), tokens],
+        `INSERT INTO months (key_id, month, tokens, cost) VALUES (?, ?, ?, ?)
+        ON CONFLICT (key_id, month)
+        DO UPDATE SET tokens = tokens + excluded.tokens, cost = cost + excluded.cost`,
+        ...[each, monthOf(now), tokens, cost],
       );
     }
   }
@@ -211,14 +238,14 @@ export class SpendingWindow {
     this.#sql.exec("DELETE FROM spending WHERE request_id = ? AND open = 1", requestId);
   }
 
-  /** Tokens of this month: of the tenant, and of each key that spent any. */
-  month(now = Date.now()): { tenant: number; keys: Record<string, number> } {
-    const rows = this.#sql.exec<{ key_id: string; tokens: number }>(
-      "SELECT key_id, tokens FROM months WHERE month = ?",
+  /** What was spent in this month: by the tenant, and by each key that spent any. */
+  month(now = Date.now()): { tenant: Spend; keys: Record<string, Spend> } {
+    const rows = this.#sql.exec<{ key_id: string; tokens: number; cost: number }>(
+      "SELECT key_id, tokens, cost FROM months WHERE month = ?",
       monthOf(now),
     );
-    const keys = Object.fromEntries([...rows].map(({ key_id, tokens }) => [key_id, tokens]));
-    const { [wholeTenant]: tenant = 0, ...others } = keys;
+    const keys = Object.fromEntries([...rows].map(({ key_id, ...spend }) => [key_id, spend]));
+    const { [wholeTenant]: tenant = { tokens: 0, cost: 0 }, ...others } = keys;
     return { tenant, keys: others };
   }
 

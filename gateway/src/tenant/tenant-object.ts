@@ -1,7 +1,7 @@
 // One object per tenant: the limits of its keys, its usage rows on their way to D1, and the responses that it keeps.
 import { DurableObject } from "cloudflare:workers";
 import type { Holder, Limits } from "../limits/limits.ts";
-import { type Reserved, type Settlement, SpendingWindow } from "../limits/window.ts";
+import { type Reserved, type Settlement, type Spend, SpendingWindow } from "../limits/window.ts";
 import { type KeptResponse, ResponseStore } from "../responses/response-store.ts";
 import { UsageOutbox } from "../usage/outbox.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
@@ -21,14 +21,14 @@ export class TenantObject extends DurableObject<{ DB: D1Database }> {
   reserve(
     requestId: string,
     keyId: string,
-    tokens: number,
+    spend: Spend,
     limits: Record<Holder, Limits>,
   ): Reserved {
-    return this.#window.reserve(requestId, keyId, tokens, limits);
+    return this.#window.reserve(requestId, keyId, spend, limits);
   }
 
-  correct(requestId: string, tokens: number | null): void {
-    this.#window.correct(requestId, tokens);
+  correct(requestId: string, spend: Spend | null): void {
+    this.#window.correct(requestId, spend);
   }
 
   /** Ends a request: settles what it spent and takes its usage row. The row is safe when this returns. */
@@ -39,11 +39,11 @@ export class TenantObject extends DurableObject<{ DB: D1Database }> {
     row: UsageRow | null,
   ): Promise<void> {
     if (settlement === "release") this.#window.release(requestId);
-    else this.#window.settle(requestId, keyId, settlement.tokens);
+    else this.#window.settle(requestId, keyId, settlement);
     if (row) await this.#outbox.put(row);
   }
 
-  /** Tokens of this month: of the tenant, and of each key that spent any. */
+  /** What was spent in this month: by the tenant, and by each key that spent any. */
   month(): ReturnType<SpendingWindow["month"]> {
     return this.#window.month();
   }

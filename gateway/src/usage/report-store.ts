@@ -3,10 +3,10 @@ import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { usage } from "../db/schema.ts";
 
-/** What a report adds up of a request. */
+/** What a report adds up of a request; `cost` in millionths of the currency's unit. */
 const sums = [
   ...["prompt_tokens", "cached_tokens", "completion_tokens", "visible_tokens"],
-  ...["steps", "stages", "branches"],
+  ...["steps", "stages", "branches", "cost"],
 ];
 const names = [
   ...["tenant_id", "key_id", "model", "endpoint", "mode", "status", "cache", "worker", "at"],

@@ -3,6 +3,8 @@ import { z } from "@hono/zod-openapi";
 import { tenantObject } from "../environment.ts";
 import { readQuery } from "../http/body.ts";
 import { tenantRoute } from "../http/route.ts";
+import { amountOf } from "../prices/money.ts";
+import { readCurrency } from "../prices/prices-store.ts";
 import { sumRefusals } from "./refusals-store.ts";
 import { sumUsage } from "./usage-store.ts";
 
@@ -34,6 +36,7 @@ const row = z
     model: z.string(),
     key: z.string(),
     ...counts,
+    cost: z.string().openapi({ description: "By the prices of the time, in `currency`" }),
     cache_hits: z.int(),
     classification: z
       .object({
@@ -52,6 +55,7 @@ const row = z
       requests: z.int(),
       prompt_tokens: z.int(),
       completion_tokens: z.int(),
+      cost: z.string(),
     }),
     refused: z.int().openapi({ description: "Requests that were refused before an answer began" }),
   })
@@ -60,7 +64,18 @@ const row = z
       "Answers that were delivered whole: the sum of their usage blocks. Those that were cut off, by the client or by a failure, are counted under `incomplete`.",
   });
 
-type Row = z.output<typeof row>;
+type Shown = z.output<typeof row>;
+/** The same, with money in millionths of the currency's unit. */
+type Row = Omit<Shown, "cost" | "incomplete"> & {
+  cost: number;
+  incomplete: Omit<Shown["incomplete"], "cost"> & { cost: number };
+};
+
+const shown = <T extends Pick<Row, "cost" | "incomplete">>({ cost, incomplete, ...rest }: T) => ({
+  ...rest,
+  cost: amountOf(cost),
+  incomplete: { ...incomplete, cost: amountOf(incomplete.cost) },
+});
 
 const secondsOf = { hour: 3_600, day: 86_400 };
 
@@ -75,6 +90,7 @@ function add(a: Omit<Row, "start" | "model" | "key">, b: Row): typeof a {
     steps: a.steps + b.steps,
     stages: a.stages + b.stages,
     branches: a.branches + b.branches,
+    cost: a.cost + b.cost,
     cache_hits: a.cache_hits + b.cache_hits,
     classification: {
       requests: a.classification.requests + b.classification.requests,
@@ -89,6 +105,7 @@ function add(a: Omit<Row, "start" | "model" | "key">, b: Row): typeof a {
       requests: a.incomplete.requests + b.incomplete.requests,
       prompt_tokens: a.incomplete.prompt_tokens + b.incomplete.prompt_tokens,
       completion_tokens: a.incomplete.completion_tokens + b.incomplete.completion_tokens,
+      cost: a.incomplete.cost + b.incomplete.cost,
     },
   };
 }
@@ -97,6 +114,7 @@ function rowOf({
   cutRequests,
   cutPromptTokens,
   cutCompletionTokens,
+  cutCost,
   predictedRequests,
   predictedParallel,
   predictedBranched,
@@ -120,6 +138,7 @@ function rowOf({
       requests: cutRequests,
       prompt_tokens: cutPromptTokens,
       completion_tokens: cutCompletionTokens,
+      cost: cutCost,
     },
   };
 }
@@ -134,6 +153,7 @@ const zero = {
   steps: 0,
   stages: 0,
   branches: 0,
+  cost: 0,
   cache_hits: 0,
   classification: {
     requests: 0,
@@ -143,7 +163,7 @@ const zero = {
     expected_steps: 0,
     steps: 0,
   },
-  incomplete: { requests: 0, prompt_tokens: 0, completion_tokens: 0 },
+  incomplete: { requests: 0, prompt_tokens: 0, completion_tokens: 0, cost: 0 },
   refused: 0,
 };
 
@@ -158,6 +178,7 @@ export const showUsage = tenantRoute({
     schema: z.object({
       object: z.literal("list"),
       by: z.enum(["hour", "day"]),
+      currency: z.string().nullable().openapi({ description: "Null: nothing has a price" }),
       data: z.array(row),
       totals: row.omit({ start: true, model: true, key: true }),
     }),
@@ -176,6 +197,9 @@ export const showUsage = tenantRoute({
         ...{ ...zero, start, key, model: "", refused: requests },
       })),
     ];
-    return { object: "list" as const, by, data, totals: data.reduce(add, zero) };
+    return {
+      ...{ object: "list" as const, by, currency: await readCurrency(env.DB) },
+      ...{ data: data.map(shown), totals: shown(data.reduce(add, zero)) },
+    };
   },
 });

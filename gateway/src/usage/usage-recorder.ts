@@ -2,8 +2,9 @@
 // settled in the same call.
 import type { Judgement } from "@anabranch/shared/classifier/judge.ts";
 import type { TenantContext } from "../http/context.ts";
-import type { Reservation } from "../limits/reservation.ts";
+import { nothing, type Reservation } from "../limits/reservation.ts";
 import type { Settlement } from "../limits/window.ts";
+import { costOf, type Price } from "../prices/price.ts";
 import { type Counts, noCounts } from "./counts.ts";
 import type { UsageRow } from "./usage-store.ts";
 
@@ -26,6 +27,8 @@ export class UsageRecorder {
   cache: "hit" | "miss" | "bypass" = "bypass";
   mode: "serial" | "parallel" = "serial";
   worker: string | null = null;
+  /** What its model's tokens cost; null: nothing. */
+  readonly price: Price | null;
   /** What the classifier says of the prompt; null if there was nothing that it could read. */
   judgement: Judgement | null = null;
   /**
@@ -34,10 +37,15 @@ export class UsageRecorder {
    */
   once = false;
 
-  constructor({ caller, at, reservation }: TenantContext, facts: RequestFacts) {
+  constructor(
+    { caller, at, reservation }: TenantContext,
+    facts: RequestFacts,
+    price: Price | null,
+  ) {
     const { tenantId, keyId } = caller;
     this.#facts = { ...facts, tenantId, keyId, at };
     this.reservation = reservation;
+    this.price = price;
   }
 
   /** Resolves when the row is safe, once the request has ended. */
@@ -56,17 +64,25 @@ export class UsageRecorder {
 
   /** The request was refused before anything ran. It costs a request if the fault was its own, else nothing. */
   refused(status: number): Promise<void> {
-    const settlement = status < 499 ? { tokens: 0 } : "release";
-    return this.#close(settlement, this.#row(status, noCounts));
+    const settlement = status < 499 ? nothing : "release";
+    return this.#close(settlement, this.#row(status, noCounts, 0));
   }
 
-  /** The request ended; `stored`: its answer is kept, if it is to be. A cache hit costs a request and no tokens. */
+  /**
+   * The request ended; `stored`: its answer is kept, if it is to be. A cache hit takes a request, no tokens and no money.
+   */
   ended(status: number, counts: Counts, stored: Promise<void>): Promise<void> {
-    const tokens = this.cache === "hit" ? 0 : counts.promptTokens + counts.completionTokens;
-    return this.#close({ tokens }, this.#row(status, counts), this.once ? stored : null);
+    const spend =
+      this.cache === "hit"
+        ? nothing
+        : {
+            tokens: counts.promptTokens + counts.completionTokens,
+            cost: costOf(this.price, counts),
+          };
+    return this.#close(spend, this.#row(status, counts, spend.cost), this.once ? stored : null);
   }
 
-  #row(status: number, counts: Counts): UsageRow {
+  #row(status: number, counts: Counts, cost: number): UsageRow {
     const { cache, mode, worker, judgement } = this;
     return {
       ...this.#facts,
@@ -74,6 +90,7 @@ export class UsageRecorder {
       probability: judgement?.probability ?? null,
       predictedSpeedup: judgement?.speedup ?? null,
       ...counts,
+      cost,
       startedMs: this.#startedMs,
       firstTextMs: this.#firstTextMs,
       totalMs: Date.now() - this.#facts.at,

@@ -7,7 +7,7 @@ import { usage } from "../db/schema.ts";
 /** What is recorded of one request. */
 export type UsageRow = typeof usage.$inferInsert;
 
-/** D1 binds at most 100 parameters per query, and a row has 23. */
+/** D1 binds at most 100 parameters per query, and a row has 24. */
 const rowsPerInsert = 4;
 /** The most rows that one call of `insertUsage` takes. */
 export const maxRowsPerBatch = rowsPerInsert * 25;
@@ -66,6 +66,7 @@ export function sumUsage(d1: D1Database, seconds: number, filter: UsageFilter) {
       steps: sumOf(usage.steps),
       stages: sumOf(usage.stages),
       branches: sumOf(usage.branches),
+      cost: sumOf(usage.cost),
       cache_hits: sql<number>`sum(${usage.status} = 200 and ${usage.cache} = 'hit')`,
       predictedRequests: sql<number>`sum(${predicted})`,
       predictedParallel: sql<number>`coalesce(sum(case when ${predicted} then ${usage.probability} end), 0)`,
@@ -77,6 +78,7 @@ export function sumUsage(d1: D1Database, seconds: number, filter: UsageFilter) {
       refused: sql<number>`sum(${usage.status} <> 200 and ${usage.startedMs} is null)`,
       cutPromptTokens: sumOf(usage.promptTokens, false),
       cutCompletionTokens: sumOf(usage.completionTokens, false),
+      cutCost: sumOf(usage.cost, false),
     })
     .from(usage)
     .where(
