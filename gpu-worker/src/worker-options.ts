@@ -13,7 +13,7 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
 
   --model MODEL       ${modelHelp}
   --adapter NAME=PATH a LoRA adapter of the model as PEFT saves it, a folder or hf:OWNER/NAME; clients ask for
-                      it as MODEL:NAME (may be given several times; CPU only)
+                      it as MODEL:NAME (may be given several times)
   --gateway URL       gateway to register with (absent: serve without a pool)
   --port N            port to listen on (default 0: any free one)
   --host ADDRESS      address to listen on (default 127.0.0.1)

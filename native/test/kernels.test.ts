@@ -39,7 +39,7 @@ describe("engine-check", () => {
     expect(stdout).toContain("ok   serving from 3 threads");
     expect(stdout.trim().endsWith("all checks passed")).toBe(true);
     expect(status).toBe(0);
-  });
+  }, 600_000);
 });
 
 describe("a copy of the kernels", () => {

@@ -276,3 +276,12 @@ describe.each(Object.keys(formats) as Format[])("%s", (format) => {
     );
   });
 });
+
+it("reads what AutoRound packs as GPTQ or AWQ", async () => {
+  for (const format of ["gptq", "awq"] as const) {
+    const { packed, plain } = models(format, {
+      ...{ quant_method: "auto-round", packing_format: `auto_round:auto_${format}` },
+    });
+    expect(await logits(packed, "fp32")).toEqual(await logits(plain, "fp32"));
+  }
+});

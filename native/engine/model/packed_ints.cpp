@@ -77,12 +77,16 @@ std::optional<QuantizationConfig> read_quantization(const std::string& folder) {
   if (model.has("quantization")) return read_mlx(model.at("quantization"));
   if (!model.has("quantization_config")) return {};
   const Json config = model.at("quantization_config");
-  const std::string method = config.string_or("quant_method", "");
+  std::string method = config.string_or("quant_method", "");
   if (method == "compressed-tensors") return read_compressed_tensors(config);
+  // AutoRound's own packing is GPTQ's second: a stored zero point is what it means.
+  const bool auto_round = method == "auto-round";
+  const std::string packing = config.string_or("packing_format", "");
+  if (auto_round) method = packing.find("awq") != std::string::npos ? "awq" : "gptq";
   if (method != "awq" && method != "gptq") {
     config.fail("has quant_method \"" + method +
-                "\"; awq, gptq and compressed-tensors of four bits, and MLX's, are supported: load "
-                "the unquantized checkpoint");
+                "\"; awq, gptq, auto-round and compressed-tensors of four bits, and MLX's, are "
+                "supported: load the unquantized checkpoint");
   }
   QuantizationConfig out;
   if (config.integer_or("bits", config.integer_or("w_bit", 4, 0, 64), 0, 64) != 4) {
@@ -99,7 +103,8 @@ std::optional<QuantizationConfig> read_quantization(const std::string& folder) {
     return out;
   }
   out.method = Method::kGptq;
-  out.zeros_less_one = config.string_or("checkpoint_format", "gptq") != "gptq_v2";
+  out.zeros_less_one = auto_round ? packing.find("gptq") != std::string::npos
+                                  : config.string_or("checkpoint_format", "gptq") != "gptq_v2";
   return out;
 }
 
