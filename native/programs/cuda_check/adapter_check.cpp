@@ -40,8 +40,9 @@ std::vector<std::vector<float>> logits_of_all(Backend& backend,
   for (const AdaptedText& text : texts) {
     std::promise<Score> promise;
     scores.push_back(promise.get_future());
-    requests.push_back(
-        scheduler.make_score(text.runs, ResumeRule::kSum, true, text.adapter, std::move(promise)));
+    const auto id = static_cast<std::uint32_t>(requests.size());
+    requests.push_back(scheduler.make_score(id, text.runs, ResumeRule::kSum, {.logits = true},
+                                            text.adapter, std::move(promise)));
   }
   scheduler.submit(std::move(requests));
   EventBuffer events;

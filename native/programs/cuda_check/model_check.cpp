@@ -51,7 +51,8 @@ std::vector<float> logits_of(Backend& backend, const std::vector<StructureRun>& 
   Scheduler scheduler(backend, std::nullopt, options);
   std::promise<Score> promise;
   auto score = promise.get_future();
-  scheduler.submit({scheduler.make_score(runs, resume, true, nullptr, std::move(promise))});
+  scheduler.submit(
+      {scheduler.make_score(0, runs, resume, {.logits = true}, nullptr, std::move(promise))});
   EventBuffer events;
   while (score.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
     scheduler.step(events);
