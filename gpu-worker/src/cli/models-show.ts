@@ -75,7 +75,7 @@ function textOf(model: string, report: Shown): string {
     ["path", report.path ?? `not in the cache: ${sizeText(report.missingBytes)} are to be fetched`],
     ["format", report.format === "gguf" ? "GGUF" : "Hugging Face folder"],
     ["family", report.family ?? "not known"],
-    ["parameters", count(report.parameters)],
+    ["parameters", report.parameters > 0 ? count(report.parameters) : "not known"],
     ["tensors", types.join(", ") || "not known"],
     ["bits per weight", bitsPerWeight?.toFixed(2) ?? "not known"],
     ["context", report.context === null ? "not known" : `${count(report.context)} tokens`],

@@ -94,6 +94,23 @@ describe("show", () => {
     ]);
   });
 
+  it("says that a GGUF file is cut off, or none, and no figures of it", () => {
+    const whole = readFileSync(ggufFile);
+    const cut = join(folder, "cut.gguf");
+    writeFileSync(cut, whole.subarray(0, whole.length / 2));
+    const { status, report } = show(cut);
+    expect(status).toBe(1);
+    expect(report).toMatchObject({ types: [], bitsPerWeight: null });
+    expect(report.problems).toContainEqual(
+      expect.stringMatching(/cut off before its last tensors/),
+    );
+    expect(models("show", cut).stdout).toMatch(/^parameters +not known$/m);
+
+    writeFileSync(cut, "no");
+    const { problems } = show(cut).report;
+    expect(problems.filter((problem) => problem.includes("magic"))).toHaveLength(1);
+  });
+
   it("prints the same as text", () => {
     const { status, stdout } = models("show", at("models/small"));
     expect(status).toBe(0);

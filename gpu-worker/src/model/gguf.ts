@@ -16,14 +16,21 @@ const BYTE = 6;
 /** Text in place of a space in SentencePiece vocabularies. */
 const METASPACE = "▁";
 
+/** The header of a file. @throws Error naming the file if it is none of this format, or ends in its header */
+export async function ggufHeader(path: string) {
+  try {
+    return await gguf(path, { allowLocalFile: true });
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`);
+  }
+}
+
 /** @throws Error naming the file and the part of it that is missing or not supported */
 export async function readGguf(path: string): Promise<ModelFiles> {
   const fail = (what: string): never => {
     throw new Error(`${path}: ${what}`);
   };
-  const { metadata } = await gguf(firstPart(path), { allowLocalFile: true }).catch((error: Error) =>
-    fail(error.message),
-  );
+  const { metadata } = await ggufHeader(firstPart(path));
   const values = metadata as unknown as Json;
   const vocabulary = readVocabulary(values, fail);
   if (vocabulary.kind === "llama") vocabulary.tokens = readTokens(firstPart(path), fail);

@@ -3,10 +3,9 @@ import { dirname, join } from "node:path";
 import { cudaDevices, inspectModel, type ModelInspection } from "@anabranch/native";
 import { outlineDialect } from "@anabranch/shared/outline.ts";
 import type { SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
-import { gguf } from "@huggingface/gguf";
 import { sizeText } from "../hub/sizes.ts";
 import { type AdapterSummary, adaptersIn } from "./adapter.ts";
-import { readGguf } from "./gguf.ts";
+import { ggufHeader, readGguf } from "./gguf.ts";
 import { firstPart } from "./gguf-parts.ts";
 import type { LocatedModel } from "./locate.ts";
 import { type ChatTemplate, type Json, readFolder, readJson } from "./model-files.ts";
@@ -111,7 +110,7 @@ async function identify({ path, format }: LocatedModel): Promise<Identity> {
       vocabulary: number(config.vocab_size),
     };
   }
-  const { metadata } = await gguf(firstPart(path), { allowLocalFile: true });
+  const { metadata } = await ggufHeader(firstPart(path));
   const values = metadata as unknown as Json;
   const family = word(values["general.architecture"]);
   const tokens = values["tokenizer.ggml.tokens"];

@@ -1,8 +1,9 @@
 // What a model's weight files hold, by their headers alone: also of types that the engine does not know.
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { GGMLQuantizationType, gguf } from "@huggingface/gguf";
+import { GGMLQuantizationType } from "@huggingface/gguf";
 import { shardsOf, WEIGHTS, WEIGHTS_INDEX } from "../hub/needed-files.ts";
+import { ggufHeader } from "./gguf.ts";
 import { partsOf } from "./gguf-parts.ts";
 import type { LocatedModel } from "./locate.ts";
 import { readJson } from "./model-files.ts";
@@ -46,7 +47,11 @@ export function weightFiles(folder: string): string[] {
   const single = join(folder, WEIGHTS);
   if (existsSync(single)) return [single];
   const index = join(folder, WEIGHTS_INDEX);
-  if (!existsSync(index)) throw new Error(`${folder}: has neither ${WEIGHTS} nor ${WEIGHTS_INDEX}`);
+  if (!existsSync(index)) {
+    const pickled = existsSync(join(folder, "pytorch_model.bin"));
+    const hint = pickled ? "; save pytorch_model.bin again as safetensors with transformers" : "";
+    throw new Error(`${folder}: has neither ${WEIGHTS} nor ${WEIGHTS_INDEX}${hint}`);
+  }
   return shardsOf(index, readJson(index)).map((name) => join(folder, name));
 }
 
@@ -104,13 +109,12 @@ function addSafetensors(path: string, perWord: ValuesPerWord, add: Add): void {
 
 /** A tensor ends where the next one begins. */
 async function addGguf(path: string, add: Add): Promise<void> {
-  const { tensorInfos, tensorDataOffset } = await gguf(path, { allowLocalFile: true }).catch(
-    (error: Error) => {
-      throw new Error(`${path}: ${error.message}`);
-    },
-  );
+  const { tensorInfos, tensorDataOffset } = await ggufHeader(path);
   const sorted = tensorInfos.toSorted((a, b) => Number(a.offset - b.offset));
   const end = BigInt(statSync(path).size) - tensorDataOffset;
+  if (end <= (sorted.at(-1)?.offset ?? 0n)) {
+    throw new Error(`${path}: is cut off before its last tensors: fetch it again`);
+  }
   sorted.forEach(({ dtype, shape, offset }, i) => {
     const bytes = Number((sorted[i + 1]?.offset ?? end) - offset);
     add(GGMLQuantizationType[dtype] ?? `type ${dtype}`, shape.map(Number), bytes);
