@@ -63,6 +63,7 @@ void check_kernels() {
     check_gemm(kernels, WeightType::kInt8);
     for (const FourBitFormat& format :
          {FourBitFormat{32, FourBitOffset::kEight}, FourBitFormat{32, FourBitOffset::kMin},
+          FourBitFormat{96, FourBitOffset::kEight},
           FourBitFormat{128, FourBitOffset::kZeroPoint}}) {
       check_gemm(kernels, PanelFormat(format));
     }

@@ -298,12 +298,13 @@ void multiply_groups(const Groups<Format>& groups, int rows) {
 template <class Format>
 void multiply_grouped_rows(const Gemm& g, const typename Format::Input* x, std::ptrdiff_t ldx,
                            int first_row, int rows) {
-  constexpr int kInCache = 256;  // values along K that all tiles use before the next ones
   float sums[2 * kBlockRows * kPanelWidth];  // the first panel of a gated pair waits for the second
   const int tiles = (rows + Format::rows - 1) / Format::rows;
   Groups<Format> c;
   c.ldx = ldx;
   c.group = Format::group(g.format);
+  // Values along K, in whole groups, that all tiles use before the next ones: they stay in L1.
+  const int in_cache = 256 / c.group * c.group;
   c.fetch_step = std::max<size_t>(1, Format::step / tiles);
   c.scales_per_row = (g.k + Format::chunk - 1) / Format::chunk;
   c.w = g.w + panel_bytes(g.format, kPanelWidth, g.k) * static_cast<size_t>(g.first);
@@ -312,7 +313,7 @@ void multiply_grouped_rows(const Gemm& g, const typename Format::Input* x, std::
     std::fill_n(panel_sums, rows * kPanelWidth, 0.0f);
     for (int row = 0; row < rows; ++row) prefetch_output(g, first_row + row, panel);
     for (int k = 0; k < g.k; k += c.k) {
-      c.k = tiles == 1 ? g.k : std::min(kInCache, g.k - k);
+      c.k = tiles == 1 ? g.k : std::min(in_cache, g.k - k);
       c.fetch = c.w + Format::ahead;
       const int groups = (c.k + c.group - 1) / c.group;
       const size_t steps = Format::steps(c.k);

@@ -17,9 +17,8 @@ namespace {
 // a panel. Products accumulate in Sum. A chunk has `chunk` values of k. If `grouped`, a step has
 // `parts` Inputs per row, each multiplied by one part of the panel's step, a chunk's sums are
 // integers, and groups of one or several chunks begin with their columns' scales, of `head` bytes;
-// the last chunk is padded if `whole`. Weights are prefetched
-// `ahead` bytes before their use: into L1 for up to `near` rows, into L2 for more, whose inputs
-// need L1.
+// the last chunk is padded if `whole`. Weights are prefetched `ahead` bytes before their use: into
+// L1 for up to `near` rows, into L2 for more, whose inputs need L1.
 
 constexpr int kPanelWidth = 2 * W;
 
