@@ -10,7 +10,6 @@ export type StructureRun =
   | { serial: readonly number[] }
   | { parallel: readonly (readonly number[])[]; openings?: readonly number[] };
 
-/** The same shape with each token's log-probability; null for the first token of every list. */
 export interface ScoreOptions {
   /** Give the raw logits. */
   logits?: boolean;
@@ -29,6 +28,7 @@ export interface Score {
   top?: { ids: Int32Array; logprobs: Float32Array };
 }
 
+/** The shape of a run with each token's log-probability; null for the first token of every list. */
 export type ScoredRun = { serial: (number | null)[] } | { parallel: (number | null)[][] };
 
 export type Resume = "sum" | "max";
