@@ -6,10 +6,14 @@ import { type Environment, tenantObject } from "../environment.ts";
 import { amountOf } from "../prices/money.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
 import { isLimited } from "./limits.ts";
-import type { Left, Refusal, Settlement, Spend, Standing } from "./window.ts";
-
-/** What a request spends that runs nothing. */
-export const nothing: Spend = { tokens: 0, cost: 0 };
+import {
+  type Left,
+  nothing,
+  type Refusal,
+  type Settlement,
+  type Spend,
+  type Standing,
+} from "./window.ts";
 
 /** A long answer renews its reservation this often. */
 const renewalMs = 60_000;

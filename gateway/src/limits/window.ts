@@ -16,6 +16,9 @@ export interface Spend {
   cost: number;
 }
 
+/** What a request spends that runs nothing. */
+export const nothing: Spend = { tokens: 0, cost: 0 };
+
 /** How a request ends: with what it spent, or as if it had never been made. */
 export type Settlement = Spend | "release";
 
@@ -137,7 +140,7 @@ export class SpendingWindow {
       "SELECT tokens, cost FROM months WHERE key_id = ? AND month = ?",
       ...[keyId ?? wholeTenant, monthOf(now)],
     );
-    return row ?? { tokens: 0, cost: 0 };
+    return row ?? nothing;
   }
 
   #refusal(
@@ -245,7 +248,7 @@ export class SpendingWindow {
       monthOf(now),
     );
     const keys = Object.fromEntries([...rows].map(({ key_id, ...spend }) => [key_id, spend]));
-    const { [wholeTenant]: tenant = { tokens: 0, cost: 0 }, ...others } = keys;
+    const { [wholeTenant]: tenant = nothing, ...others } = keys;
     return { tenant, keys: others };
   }
 

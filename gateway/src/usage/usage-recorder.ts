@@ -2,8 +2,8 @@
 // settled in the same call.
 import type { Judgement } from "@anabranch/shared/classifier/judge.ts";
 import type { TenantContext } from "../http/context.ts";
-import { nothing, type Reservation } from "../limits/reservation.ts";
-import type { Settlement } from "../limits/window.ts";
+import type { Reservation } from "../limits/reservation.ts";
+import { nothing, type Settlement } from "../limits/window.ts";
 import { costOf, type Price } from "../prices/price.ts";
 import { type Counts, noCounts } from "./counts.ts";
 import type { UsageRow } from "./usage-store.ts";
