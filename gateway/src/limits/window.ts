@@ -98,11 +98,12 @@ export class SpendingWindow {
   ): Reserved {
     this.#prune(now);
     const standing: Standing = { requests: null, tokens: null };
-    for (const of of ["tenant", "key"] as const) {
-      const its = limits[of];
-      const spent = this.#spent(of === "key" ? keyId : null, now);
-      const refusal = this.#refusal(its, spent, spend, of === "key" ? keyId : null, now);
-      if (refusal) return { refusal: { ...refusal, of } };
+    for (const holder of ["tenant", "key"] as const) {
+      const its = limits[holder];
+      const countedKey = holder === "key" ? keyId : null;
+      const spent = this.#spent(countedKey, now);
+      const refusal = this.#refusal(its, spent, spend, countedKey, now);
+      if (refusal) return { refusal: { ...refusal, of: holder } };
       standing.requests = tighter(standing.requests, its.rpm, spent.requests + 1);
       standing.tokens = tighter(standing.tokens, its.tpm, spent.tokens + spend.tokens);
     }
