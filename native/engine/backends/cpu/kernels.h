@@ -37,17 +37,18 @@ struct PanelFormat {
 
 /// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits, or for
 /// int4 weights four bytes each, padded to whole scales. Then come scales and, for int4, sums.
-inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
-inline size_t input_quads(int k) {
+/// Static, here and below: each copy of the kernels compiles its own (see kernels.cpp).
+static inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
+static inline size_t input_quads(int k) {
   return static_cast<size_t>((k + kMinFourBitGroup - 1) / kMinFourBitGroup * kMinFourBitGroup) / 4;
 }
-inline size_t input_words(int k) {
+static inline size_t input_words(int k) {
   return std::max(input_pairs(k), input_quads(k)) + 2 * input_quads(k) * 4 / kMinFourBitGroup;
 }
 
 /// Bytes of one packed panel of `columns` outputs, with the scales of integer weights. k is padded
 /// to pairs, for int4 weights to the smallest group.
-inline size_t panel_bytes(const PanelFormat& format, int columns, int k) {
+static inline size_t panel_bytes(const PanelFormat& format, int columns, int k) {
   const size_t values = static_cast<size_t>(columns) * (k + k % 2);
   switch (format.type) {
     case WeightType::kF32:
@@ -92,14 +93,14 @@ struct Gemm {
 };
 
 /// Words of scratch for one row block of converted inputs and one more row.
-inline size_t gemm_scratch(int k) {
+static inline size_t gemm_scratch(int k) {
   return static_cast<size_t>(kBlockRows + 1) * std::max<size_t>(k, input_words(k));
 }
 
 /// Floats of the partial result of one row, one chunk and one KV head: weighted V [group,
 /// head_dim], then [group, 2] maximum scores and sums of weights. Whole cache lines, so that no two
 /// cores write to the same one.
-inline size_t partial_size(int group, int head_dim) {
+static inline size_t partial_size(int group, int head_dim) {
   return (static_cast<size_t>(group) * (head_dim + 2) + 15) / 16 * 16;
 }
 
@@ -127,7 +128,7 @@ struct AttendChunk {
   float* scratch = nullptr;  // [attend_scratch_floats(head_dim)]
 };
 
-inline size_t attend_scratch_floats(int head_dim) {
+static inline size_t attend_scratch_floats(int head_dim) {
   return static_cast<size_t>(kMaxQueriesPerItem) * (kKvChunkTokens + head_dim);
 }
 
