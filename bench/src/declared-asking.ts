@@ -49,38 +49,48 @@ async function post(server: Server, body: object, attempt = 1): Promise<Response
   return response;
 }
 
-interface Completion {
-  choices: { message: { content: string } }[];
+interface Chunk {
+  choices: { delta: { content?: string | null } }[];
+  error?: unknown;
 }
 
-/** Each question as a request of its own; `take` sees the whole answer. */
+/** The chunks of a streamed answer. All ways stream, because what streaming costs is part of the time. */
+async function* chunksOf(server: Server, body: object): AsyncGenerator<object> {
+  for await (const data of serverSentData(await post(server, { ...body, stream: true }))) {
+    const { error } = data as Chunk;
+    if (error) throw new Error(JSON.stringify(error));
+    yield data as object;
+  }
+}
+
+/** Each question as a request of its own; `take` sees every chunk. */
 async function askOne(
   server: Server,
   { context, questions }: Task,
   index: number,
-  take: (completion: object) => void,
+  take: (chunk: object) => void,
 ): Promise<string> {
   const question = { role: "user", content: questions[index] };
-  const response = await post(server, { messages: [...turnsOf(context), question] });
-  const completion = (await response.json()) as Completion;
-  take(completion);
-  return completion.choices[0]?.message.content ?? "";
+  let text = "";
+  for await (const chunk of chunksOf(server, { messages: [...turnsOf(context), question] })) {
+    take(chunk);
+    text += (chunk as Chunk).choices[0]?.delta.content ?? "";
+  }
+  return text;
 }
 
 /** One request that declares the questions. */
 async function askDeclared(server: Server, { context, questions }: Task): Promise<Run> {
   const began = performance.now();
   const branches = questions.map((content, index) => ({ title: `${index}`, content }));
-  const response = await post(server, {
-    ...{ messages: turnsOf(context), stream: true },
+  const body = {
+    messages: turnsOf(context),
     anabranch: { branches, cache: "bypass", stream: "lanes" },
-  });
+  };
   const answer = new LaneAnswer();
   let firstAnswerMs = Number.NaN;
-  for await (const data of serverSentData(response)) {
-    const chunk = data as LaneChunk & { error?: unknown };
-    if (chunk.error) throw new Error(JSON.stringify(chunk.error));
-    const mark = answer.push(chunk);
+  for await (const chunk of chunksOf(server, body)) {
+    const mark = answer.push(chunk as LaneChunk);
     if (mark?.event === "branch_closed" && Number.isNaN(firstAnswerMs)) {
       firstAnswerMs = performance.now() - began;
     }
@@ -89,12 +99,12 @@ async function askDeclared(server: Server, { context, questions }: Task): Promis
   return { ms, firstAnswerMs, texts: [...answer.branches.values()].map(({ text }) => text) };
 }
 
-/** @param take sees every whole answer to a separate request */
+/** @param take sees every chunk of the answers to separate requests */
 export async function ask(
   way: Way,
   server: Server,
   task: Task,
-  take: (completion: object) => void = () => {},
+  take: (chunk: object) => void = () => {},
 ): Promise<Run> {
   if (way === "declared") return askDeclared(server, task);
   const began = performance.now();

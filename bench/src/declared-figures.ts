@@ -28,7 +28,7 @@ export interface CaseFigures {
   over_concurrent: number;
   /** Whether all ways gave the same answers here. */
   equal: boolean;
-  /** llama.cpp's server on the same file; null if the environment names none. */
+  /** llama.cpp's server on the same file, in the ways that it was asked; null if the environment names none. */
   llama_cpp: WaysFigures | null;
 }
 

@@ -26,7 +26,7 @@ Starts the gateway and a worker, and has questions about one text answered in th
 declared branches, by separate requests one after another, and by separate requests at once. Separate ones find the
 text in the prefix cache. Every run has a text of its own, so that no run finds that of another. Answers are greedy
 and all as long as --tokens says. If ${llamaServerVariable} names llama.cpp's llama-server and the model is a GGUF file,
-its server is asked the same in the last two ways.
+its server is asked the same in the last two ways, at once only where that is not too much (--peer-tokens).
 
 Figures: wall-clock time, time to the end of the first answer, prompt tokens computed.
 
@@ -39,6 +39,8 @@ Figures: wall-clock time, time to the end of the first answer, prompt tokens com
   --threads N       engine threads (default: one per core)
   --dtype TYPE      ${dtypes.join(", ")} (default auto)
   --kv-mib N        memory for KV (default: the worker's)
+  --peer-tokens N   ask llama.cpp's server at once where questions times context are at most this (default 20000); it
+                    computes the text for each, and beyond answers later than a client waits
   --json            print one JSON value to stdout
 `;
 
@@ -61,6 +63,7 @@ const options = {
   threads: { type: "string", default: String(availableParallelism()) },
   dtype: { type: "string", default: "auto" },
   "kv-mib": { type: "string" },
+  "peer-tokens": { type: "string", default: "20000" },
 } as const;
 
 const words =
@@ -99,6 +102,7 @@ interface Settings {
   runs: number;
   threads: number;
   workerOptions: string[];
+  peerTokens: number;
 }
 
 /** Prompt tokens that the cluster's worker has computed so far. */
@@ -119,15 +123,15 @@ function endTokens(model: TextModel): number[] {
 /** How one server is asked, one task in one way. */
 type Asking = (way: Way, task: Task) => Promise<Measured>;
 
-/** Asks all cases in all of `asked`, alternately. */
+/** Asks each case in the ways that `asked` gives for its prompt tokens, alternately. */
 async function runAll(
   { questions, context, runs }: Settings,
   tasks: Tasks,
-  asked: readonly Way[],
+  asked: (tokens: number) => readonly Way[],
   run: Asking,
 ): Promise<Runs[]> {
   // The first answers of a process are slower than all others.
-  for (const way of asked) await run(way, tasks.make(2, 32));
+  for (const way of asked(0)) await run(way, tasks.make(2, 32));
   const out: Runs[] = [];
   for (const tokens of context) {
     for (const count of questions) {
@@ -135,8 +139,10 @@ async function runAll(
       const measured: Runs = {};
       for (let i = 0; i < runs; i++) {
         const task = tasks.make(count, tokens);
-        for (const way of asked) {
-          measured[way] = [...(measured[way] ?? []), await run(way, task)];
+        for (const way of asked(count * tokens)) {
+          const one = await run(way, task);
+          say(`    ${way}: ${(one.ms / 1000).toFixed(2)} s`);
+          measured[way] = [...(measured[way] ?? []), one];
         }
       }
       out.push(measured);
@@ -164,11 +170,16 @@ async function measureHere(settings: Settings, model: TextModel): Promise<Runs[]
         anabranch: { mode: "serial", cache: "bypass" },
       },
     });
-    return await runAll(settings, new Tasks(model), ways, async (way, task) => {
-      const before = await prefilled(cluster);
-      const run = await ask(way, serverOf(way), task);
-      return { ...run, computed: (await prefilled(cluster)) - before };
-    });
+    return await runAll(
+      settings,
+      new Tasks(model),
+      () => ways,
+      async (way, task) => {
+        const before = await prefilled(cluster);
+        const run = await ask(way, serverOf(way), task);
+        return { ...run, computed: (await prefilled(cluster)) - before };
+      },
+    );
   } finally {
     await cluster.close();
   }
@@ -184,13 +195,16 @@ async function measurePeer(program: string, settings: Settings, model: TextModel
   const server = await LlamaServer.start(program, settings.model, { slots, context, threads });
   const fields = { temperature: 0, max_tokens: tokens, ignore_eos: true };
   try {
-    const asked = ["sequential", "concurrent"] as const;
+    const asked = (tokens: number) =>
+      tokens > settings.peerTokens
+        ? (["sequential"] as const)
+        : (["sequential", "concurrent"] as const);
     return await runAll(settings, new Tasks(model), asked, async (way, task) => {
       let computed = 0;
       // It has one cache for all: the ways have texts that begin differently.
       const own = { ...task, context: `${way}. ${task.context}` };
-      const run = await ask(way, { url: server.url, headers: {}, fields }, own, (completion) => {
-        computed += computedTokens(completion);
+      const run = await ask(way, { url: server.url, headers: {}, fields }, own, (chunk) => {
+        computed += computedTokens(chunk) ?? 0;
       });
       return { ...run, computed };
     });
@@ -247,6 +261,7 @@ export const subject = defineSubject({
       tokens: integer("tokens", values.tokens, 1, 1 << 20),
       runs: integer("runs", values.runs, 1, 1000),
       threads,
+      peerTokens: integer("peer-tokens", values["peer-tokens"], 0),
       workerOptions: [
         ...["--threads", String(threads), "--dtype", dtype],
         ...(kvMib === undefined ? [] : ["--kv-mib", String(integer("kv-mib", kvMib, 1))]),

@@ -39,9 +39,8 @@ export class LlamaServer {
   }
 }
 
-/** Prompt tokens that it computed for an answer: its `timings` are beside OpenAI's fields. */
-export function computedTokens(completion: object): number {
-  const timings: unknown = Reflect.get(completion, "timings");
-  const { prompt_n } = (timings ?? {}) as { prompt_n?: number };
-  return prompt_n ?? Number.NaN;
+/** Prompt tokens that it computed for an answer, if this is its last chunk: `timings` are beside OpenAI's fields. */
+export function computedTokens(chunk: object): number | undefined {
+  const timings: unknown = Reflect.get(chunk, "timings");
+  return (timings as { prompt_n?: number } | undefined)?.prompt_n;
 }
