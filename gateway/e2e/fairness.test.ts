@@ -46,3 +46,28 @@ it("a tenant that fills a worker's queue leaves others their turn and a place to
   expect(answered + refused).toBe(40);
   expect(answered).toBeGreaterThanOrEqual(18);
 }, 120_000);
+
+it("shares a full worker's time by the tenants' weights", async () => {
+  const [askHeavy, askLight] = await Promise.all([asking("heavy"), asking("light")]);
+  const changed = await fetch(`${cluster.url}/admin/v1/tenants/heavy`, {
+    method: "PATCH",
+    headers: { authorization: `Bearer ${cluster.adminToken}` },
+    body: JSON.stringify({ weight: 3 }),
+  });
+  expect(await changed.json()).toMatchObject({ weight: 3 });
+  const answers: string[] = [];
+  // Each has six requests there at any time, until one has all of its answers.
+  const client = async (tenant: string, ask: () => Promise<unknown>) => {
+    while (answers.length < 60) {
+      await ask();
+      answers.push(tenant);
+    }
+  };
+  await Promise.all(
+    Array.from({ length: 6 }, () => [client("heavy", askHeavy), client("light", askLight)]).flat(),
+  );
+  // All waited when the first few started.
+  const heavy = answers.slice(12, 60).filter((tenant) => tenant === "heavy").length;
+  expect(heavy).toBeGreaterThanOrEqual(32);
+  expect(heavy).toBeLessThanOrEqual(40);
+}, 120_000);

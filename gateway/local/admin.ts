@@ -15,8 +15,9 @@ const help = `npm run admin -- COMMAND [options]
                                      3600)
   keys revoke ID                     within two seconds everywhere
   tenants list
-  tenants show T                     its limits, and what it has spent this month
+  tenants show T                     its weight and limits, and what it has spent this month
   tenants change T [limits]          limits of all its keys together
+                                     --weight N: its part of a full worker, beside that of others (1 to 100)
   audit [--tenant T] [--csv]         what was changed, the newest first
   usage [--by A,B] [--tenant T]      what was used in the last --days days (default 30), by hour or day, tenant, key,
                                      model, endpoint, mode, status, cache, worker; --csv for a table
@@ -57,6 +58,7 @@ The operator's credential is ANABRANCH_ADMIN_TOKEN, or what npm start has made o
 const options = {
   tenant: { type: "string" },
   name: { type: "string" },
+  weight: { type: "string" },
   rpm: { type: "string" },
   tpm: { type: "string" },
   concurrent: { type: "string" },
@@ -170,6 +172,14 @@ function limits(): Json {
   };
 }
 
+function tenantSettings(): Json {
+  const { weight } = values;
+  return {
+    ...limits(),
+    ...(weight !== undefined && { weight: integer("weight", weight, 1, 100) }),
+  };
+}
+
 function settings(): Json {
   const { name, scopes, models, expires } = values;
   return {
@@ -195,7 +205,7 @@ const limitTexts = (holder: Json): string[] => [
 function tenantLine(tenant: Json): string {
   const spent = tenant.month as { tokens: number; cost: string } | undefined;
   const month = spent ? [`spent this month ${spent.tokens}, cost ${spent.cost}`] : [];
-  return [tenant.id, ...limitTexts(tenant), ...month].join("  ");
+  return [tenant.id, `weight ${tenant.weight}`, ...limitTexts(tenant), ...month].join("  ");
 }
 
 const keyLine = (key: Json): string =>
@@ -324,7 +334,7 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     case "tenants show":
       return one(await call("GET", tenantPath()), (tenant) => `${tenantLine(tenant)}\n`);
     case "tenants change": {
-      const changed = await call("PATCH", tenantPath(), limits());
+      const changed = await call("PATCH", tenantPath(), tenantSettings());
       return one(changed, (tenant) => `${tenantLine(tenant)}\n`);
     }
     case "prices list": {

@@ -11,7 +11,7 @@ function scene(maxQueue = 100) {
   const ends = new Map<string, () => void>();
   const ask = async (name: string, claim: Partial<Claim> = {}, signal?: AbortSignal) => {
     const [tenant = "", key = ""] = name.split("/");
-    const whole = { tenant, key, priority: 0, size: 1, ...claim };
+    const whole = { tenant, key, weight: 1, priority: 0, size: 1, ...claim };
     ends.set(name, await queue.enter(whole, signal ?? new AbortController().signal));
     started.push(name);
   };
@@ -25,6 +25,60 @@ function scene(maxQueue = 100) {
     return started;
   };
   return { queue, started, ask, end, drain };
+}
+
+interface Client {
+  tenant: string;
+  weight: number;
+  /** Requests that it has at once, running or waiting. */
+  waits: number;
+  /** ms of each. */
+  takes: (random: (below: number) => number) => number;
+}
+
+/** A queue on a clock of its own. */
+function clockScene(maxRunning: number) {
+  let now = 0;
+  const queue = new FairQueue(maxRunning, 1_000, () => now);
+  const random = randomNumbers(7);
+  const time = new Map<string, number>();
+  const running: { tenant: string; until: number; end: () => void }[] = [];
+  const asked = new Map<string, number>();
+  const ask = (client: Client) => {
+    const { tenant, weight } = client;
+    asked.set(tenant, (asked.get(tenant) ?? 0) + 1);
+    const claim = { tenant, key: "k", weight, priority: 0, size: 1 };
+    void queue.enter(claim, new AbortController().signal).then((end) => {
+      const takes = client.takes(random);
+      time.set(tenant, (time.get(tenant) ?? 0) + takes);
+      running.push({ tenant, until: now + takes, end });
+    });
+  };
+  /** A minute in which each client has its requests there. */
+  const run = async (clients: Client[]) => {
+    const until = now + 60_000;
+    while (now < until) {
+      for (const client of clients) {
+        while ((asked.get(client.tenant) ?? 0) < client.waits) ask(client);
+      }
+      await settled();
+      running.sort((a, b) => a.until - b.until);
+      const next = running.shift();
+      if (!next) throw new Error("nothing runs");
+      now = next.until;
+      asked.set(next.tenant, (asked.get(next.tenant) ?? 0) - 1);
+      next.end();
+    }
+  };
+  return { run, timeOf: (tenant: string) => time.get(tenant) ?? 0 };
+}
+
+function randomNumbers(seed: number) {
+  let state = seed;
+  return (below: number) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % below;
+  };
 }
 
 describe("a full worker", () => {
@@ -115,17 +169,38 @@ describe("a full worker", () => {
     expect(await drain()).toEqual(["a/k/0", "a/k/1", "c/k/0"]);
   });
 
+  it("gives tenants that always wait time by their weights, whatever their requests take", async () => {
+    const { timeOf, run } = clockScene(8);
+    await run([
+      { tenant: "a", weight: 1, waits: 12, takes: () => 100 },
+      { tenant: "b", weight: 2, waits: 12, takes: (random) => 20 + random(600) },
+      { tenant: "c", weight: 5, waits: 12, takes: (random) => 50 + random(60) },
+    ]);
+    const all = timeOf("a") + timeOf("b") + timeOf("c");
+    // Within 5%.
+    expect((8 * timeOf("a")) / all / 1).toBeCloseTo(1, 1);
+    expect((8 * timeOf("b")) / all / 2).toBeCloseTo(1, 1);
+    expect((8 * timeOf("c")) / all / 5).toBeCloseTo(1, 1);
+  });
+
+  it("owes nothing to a tenant that wanted less than its part before", async () => {
+    const { timeOf, run } = clockScene(4);
+    const modest = { tenant: "modest", weight: 1, waits: 1, takes: () => 50 };
+    const busy = { tenant: "busy", weight: 1, waits: 10, takes: () => 50 };
+    await run([modest, busy]);
+    const before = timeOf("busy");
+    await run([{ ...modest, waits: 10 }, busy]);
+    expect((timeOf("busy") - before) / 60_000 / 5).toBeCloseTo(0.5, 1);
+  });
+
   it("never runs more than it may, and starts everyone, in any order of coming and going", async () => {
     const queue = new FairQueue(8, 1_000); // and one with the engine
-    let seed = 1;
-    const random = (below: number) => {
-      seed = (seed * 48_271) % 2_147_483_647;
-      return seed % below;
-    };
+    const random = randomNumbers(1);
     const running: (() => void)[] = [];
     let started = 0;
     for (let count = 0; count < 500; count++) {
-      const claim = { tenant: `t${random(5)}`, key: `k${random(3)}`, priority: 0, size: 1 };
+      const who = { tenant: `t${random(5)}`, key: `k${random(3)}` };
+      const claim = { ...who, weight: 1 + random(3), priority: 0, size: 1 };
       void queue.enter(claim, new AbortController().signal).then((end) => {
         started++;
         running.push(end);

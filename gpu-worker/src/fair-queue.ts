@@ -1,11 +1,13 @@
-// Who runs next on a full worker: tenants take turns, and so do the keys of a tenant. The engine gets no more
-// requests than it runs at once and a few to go on with; the others wait here.
+// Who runs next on a full worker: the tenant whose requests had the least time by its weight, and of its keys the one
+// that had the least. The engine gets no more requests than it runs at once and a few to go on with; the others wait here.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RETRY_AFTER } from "./grpc.ts";
 
 export interface Claim {
   tenant: string;
   key: string;
+  /** Of a tenant with twice the weight, twice as much runs where both wait. */
+  weight: number;
   /** Higher goes first, whoever asks, but for the turns of the one that waits longest. */
   priority: number;
   /** How many of the engine's requests it is: one, or one for each declared branch. */
@@ -13,42 +15,99 @@ export interface Claim {
 }
 
 /** What a tenant, or a key of it, has of the worker. */
-interface Share {
-  name: string;
-  running: number;
-  waiting: number;
+class Share {
+  readonly name: string;
+  weight = 1;
+  running = 0;
+  waiting = 0;
   /** The number of its last start; 0: none. */
-  lastStart: number;
+  lastStart = 0;
+  /** Of a tenant: what its keys have. */
+  readonly keys = new Shares();
+  /** Time that its requests have run, over its weight, until `#countedTo`. */
+  #used = 0;
+  #countedTo = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** What it had until `now`, in ms over its weight. */
+  used(now: number): number {
+    this.#used += (this.running * (now - this.#countedTo)) / this.weight;
+    this.#countedTo = now;
+    return this.#used;
+  }
+
+  /** Time in which it wanted nothing gives it no claim. */
+  raiseTo(used: number, now: number): void {
+    this.#used = Math.max(this.used(now), used);
+  }
+
+  run(by: number, now: number): void {
+    this.used(now);
+    this.running += by;
+  }
+}
+
+/** Shares of which each may be the next, by name. Only of those that run or wait. */
+class Shares {
+  readonly #byName = new Map<string, Share>();
+  /** What the one that started last had, or another before. */
+  #reached = 0;
+
+  enter(name: string, now: number): Share {
+    const share = this.#byName.get(name) ?? new Share(name);
+    this.#byName.set(name, share);
+    if (share.waiting === 0) share.raiseTo(this.#reached, now);
+    return share;
+  }
+
+  start(share: Share, number: number, size: number, now: number): void {
+    this.#reached = Math.max(this.#reached, share.used(now));
+    share.lastStart = number;
+    share.run(size, now);
+  }
+
+  forgetIdle(share: Share): void {
+    if (share.running === 0 && share.waiting === 0) this.#byName.delete(share.name);
+  }
 }
 
 /** Less than 0: `a` has had less, and is first. */
-const compareShares = (a: Share, b: Share) => a.running - b.running || a.lastStart - b.lastStart;
+const compareShares = (a: Share, b: Share, now: number) =>
+  a.used(now) - b.used(now) ||
+  a.running / a.weight - b.running / b.weight ||
+  a.lastStart - b.lastStart;
 
 /** A request that wants to run. */
 class Entry {
   readonly claim: Claim;
-  readonly shares: readonly [tenant: Share, key: Share];
+  readonly tenant: Share;
+  readonly key: Share;
   readonly started: Promise<() => void>;
   resolve!: (end: () => void) => void;
   reject!: (error: Error) => void;
 
   constructor(claim: Claim, tenant: Share, key: Share) {
     this.claim = claim;
-    this.shares = [tenant, key];
+    this.tenant = tenant;
+    this.key = key;
     this.started = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
   }
 
-  count(what: "running" | "waiting", by: number): void {
-    for (const share of this.shares) share[what] += by;
+  wait(by: number): void {
+    this.tenant.waiting += by;
+    this.key.waiting += by;
   }
 
   /** Of one priority. Of two that are alike, the one that came first is. */
-  isBefore({ shares }: Entry): boolean {
-    const [tenant, key] = this.shares;
-    return (compareShares(tenant, shares[0]) || compareShares(key, shares[1])) < 0;
+  isBefore({ tenant, key }: Entry, now: number): boolean {
+    if (tenant === this.tenant) return compareShares(this.key, key, now) < 0;
+    return compareShares(this.tenant, tenant, now) < 0;
   }
 }
 
@@ -62,8 +121,8 @@ const newest = 0.1;
 export class FairQueue {
   readonly #slots: number;
   readonly #places: number;
-  /** By tenant, and by tenant and key. Only of those that run or wait. */
-  readonly #shares = new Map<string, Share>();
+  readonly #now: () => number;
+  readonly #tenants = new Shares();
   readonly #waiting: Entry[] = [];
   #running = 0;
   #starts = 0;
@@ -71,8 +130,9 @@ export class FairQueue {
   #msBetweenEnds: number | null = null;
   #lastEnd = 0;
 
-  /** At most `maxRunning` run at once, and about `maxQueue` wait. */
-  constructor(maxRunning: number, maxQueue: number) {
+  /** At most `maxRunning` run at once, and about `maxQueue` wait. `now` gives ms. */
+  constructor(maxRunning: number, maxQueue: number, now = () => performance.now()) {
+    this.#now = now;
     // The engine's next requests are with it already when one of its requests ends.
     const ahead = Math.ceil(maxRunning / 8);
     this.#slots = maxRunning + ahead;
@@ -91,16 +151,15 @@ export class FairQueue {
    */
   async enter(claim: Claim, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    const entry = new Entry(
-      claim,
-      this.#share([claim.tenant]),
-      this.#share([claim.tenant, claim.key]),
-    );
+    const now = this.#now();
+    const tenant = this.#tenants.enter(claim.tenant, now);
+    tenant.weight = claim.weight;
+    const entry = new Entry(claim, tenant, tenant.keys.enter(claim.key, now));
     if (this.#running < this.#slots && this.#waiting.length === 0) return this.#start(entry);
     this.#refuseIfFull(entry);
-    if (this.#waiting.length === 0) this.#lastEnd = performance.now();
+    if (this.#waiting.length === 0) this.#lastEnd = now;
     this.#waiting.push(entry);
-    entry.count("waiting", 1);
+    entry.wait(1);
     const leave = () => {
       this.#leave(entry);
       entry.reject(new ConnectError("the caller left", Code.Canceled));
@@ -109,39 +168,38 @@ export class FairQueue {
     return await entry.started.finally(() => signal.removeEventListener("abort", leave));
   }
 
-  #share(names: readonly string[]): Share {
-    const name = JSON.stringify(names);
-    const share = this.#shares.get(name) ?? { name, running: 0, waiting: 0, lastStart: 0 };
-    this.#shares.set(name, share);
-    return share;
-  }
-
   /** Returns what ends it. */
   #start(entry: Entry): () => void {
     const { size } = entry.claim;
+    const { tenant, key } = entry;
+    const now = this.#now();
     this.#running += size;
-    entry.count("running", size);
     this.#starts++;
-    for (const share of entry.shares) share.lastStart = this.#starts;
+    this.#tenants.start(tenant, this.#starts, size, now);
+    tenant.keys.start(key, this.#starts, size, now);
     let ended = false;
     return () => {
       if (ended) return;
       ended = true;
       this.#running -= size;
-      entry.count("running", -size);
+      const end = this.#now();
+      tenant.run(-size, end);
+      key.run(-size, end);
       this.#forgetIdle(entry);
-      this.#measure(size);
+      this.#measure(size, end);
       while (this.#running < this.#slots) {
-        const next = this.#next();
+        const next = this.#next(end);
         if (!next) return;
+        // Started before it leaves the queue: between the two it would be idle, and forgotten.
+        const stop = this.#start(next);
         this.#leave(next);
-        next.resolve(this.#start(next));
+        next.resolve(stop);
       }
     };
   }
 
   /** Whose turn it is. */
-  #next(): Entry | undefined {
+  #next(now: number): Entry | undefined {
     const priorities = this.#waiting.map(({ claim }) => claim.priority);
     const priority =
       this.#starts % turnOfOldest === 0
@@ -149,7 +207,7 @@ export class FairQueue {
         : priorities.reduce((a, b) => Math.max(a, b), -Infinity);
     let best: Entry | undefined;
     for (const each of this.#waiting) {
-      if (each.claim.priority === priority && (!best || each.isBefore(best))) best = each;
+      if (each.claim.priority === priority && (!best || each.isBefore(best, now))) best = each;
     }
     return best;
   }
@@ -158,19 +216,17 @@ export class FairQueue {
     const at = this.#waiting.indexOf(entry);
     if (at < 0) return;
     this.#waiting.splice(at, 1);
-    entry.count("waiting", -1);
+    entry.wait(-1);
     this.#forgetIdle(entry);
   }
 
-  #forgetIdle({ shares }: Entry): void {
-    for (const { name, running, waiting } of shares) {
-      if (running === 0 && waiting === 0) this.#shares.delete(name);
-    }
+  #forgetIdle({ tenant, key }: Entry): void {
+    tenant.keys.forgetIdle(key);
+    this.#tenants.forgetIdle(tenant);
   }
 
-  #measure(size: number): void {
+  #measure(size: number, now: number): void {
     if (this.#waiting.length === 0) return;
-    const now = performance.now();
     const each = (now - this.#lastEnd) / size;
     this.#lastEnd = now;
     this.#msBetweenEnds =
@@ -178,7 +234,7 @@ export class FairQueue {
   }
 
   #refuseIfFull(entry: Entry): void {
-    const [tenant] = entry.shares;
+    const { tenant } = entry;
     const all = this.#waiting.length;
     const most = Math.ceil(tenantShare * this.#places);
     if (all < this.#places && tenant.waiting < most) return;

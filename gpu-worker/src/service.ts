@@ -183,6 +183,7 @@ async function* generate(
   });
   const first = request.minTokens > 0 ? firstPart(asked, request.minTokens, text) : undefined;
   const { tenant, key, priority, deadlineMs } = request;
+  const weight = request.tenantWeight || 1;
   const arrived = performance.now();
   const size = Math.max(1, asked.branches.length);
   const clock = state.metrics.begin();
@@ -202,7 +203,7 @@ async function* generate(
     ...(withEcho && { echo: async () => (await echo()).event }),
   });
   const run = async () => {
-    end = await state.engine.queue.enter({ tenant, key, priority, size }, signal);
+    end = await state.engine.queue.enter({ tenant, key, weight, priority, size }, signal);
     const waited = Math.ceil(performance.now() - arrived);
     if (deadlineMs > 0) asked.deadlineMs = Math.max(1, deadlineMs - waited);
     if (request.echo && request.maxTokens === 0) {

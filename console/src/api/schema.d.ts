@@ -342,7 +342,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes the limits of all keys of a tenant together; what is absent stays */
+        /** Changes the weight of a tenant and the limits of all its keys together; what is absent stays */
         patch: operations["patch_admin_v1_tenants_id"];
         trace?: never;
     };
@@ -1597,6 +1597,7 @@ export interface components {
             id: string;
             /** @description Seconds since the epoch */
             created_at: number;
+            weight: number;
             rpm: number | null;
             tpm: number | null;
             max_concurrent: number | null;
@@ -1607,6 +1608,7 @@ export interface components {
             id: string;
             /** @description Seconds since the epoch */
             created_at: number;
+            weight: number;
             rpm: number | null;
             tpm: number | null;
             max_concurrent: number | null;
@@ -1626,6 +1628,8 @@ export interface components {
             };
         };
         TenantChange: {
+            /** @description Its part of a full worker, beside that of others; a tenant begins with 1 */
+            weight?: number;
             /** @description Requests per minute; null: no limit */
             rpm?: number | null;
             /** @description Tokens per minute; null: no limit */

@@ -10,6 +10,7 @@ import type { StoredTenant } from "./tenants-store.ts";
 const tenantFields = {
   id: z.string(),
   created_at: z.int().openapi({ description: "Seconds since the epoch" }),
+  weight: z.int(),
   ...shownLimits,
 };
 
@@ -32,6 +33,7 @@ export const tenantWithMonth = z
 export const viewOf = (tenant: StoredTenant): z.output<typeof tenantView> => ({
   id: tenant.tenantId,
   created_at: Math.floor(tenant.createdAt.getTime() / 1_000),
+  weight: tenant.weight,
   ...limitsView(tenant),
 });
 

@@ -36,11 +36,11 @@ export class TenantsStore {
     throw new ApiError(404, message, { code: "tenant_not_found" });
   }
 
-  async change(tenantId: string, limits: Limits): Promise<void> {
+  async change(tenantId: string, settings: Limits & { weight: number }): Promise<void> {
     await this.#db.batch([
-      this.#db.update(tenants).set(limits).where(eq(tenants.tenantId, tenantId)),
+      this.#db.update(tenants).set(settings).where(eq(tenants.tenantId, tenantId)),
       new AuditStore(this.#context).entry({
-        ...{ action: "tenant.change", tenantId, keyId: "", detail: { ...limits } },
+        ...{ action: "tenant.change", tenantId, keyId: "", detail: { ...settings } },
       }),
     ]);
   }

@@ -13,6 +13,7 @@ import { type KeySettings, scopes } from "./key-settings.ts";
 /** A key that was made, with the settings that decide what it opens. */
 export interface Caller extends Omit<KeySettings, "name" | keyof Limits> {
   tenantId: string;
+  tenantWeight: number;
   keyId: string;
   revoked: boolean;
   limits: Record<Holder, Limits>;
@@ -55,8 +56,9 @@ const limitsOf = ({ rpm, tpm, maxConcurrent, tokensPerMonth, costPerMonth }: Lim
   costPerMonth,
 });
 
-const callerOf = (row: typeof keys.$inferSelect, tenant: Limits): Caller => ({
+const callerOf = (row: typeof keys.$inferSelect, tenant: typeof tenants.$inferSelect): Caller => ({
   tenantId: row.tenantId,
+  tenantWeight: tenant.weight,
   keyId: row.keyId,
   limits: { key: limitsOf(row), tenant: limitsOf(tenant) },
   scopes: row.scopes ?? scopes,

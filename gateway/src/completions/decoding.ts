@@ -148,6 +148,7 @@ export class Decoding {
       seed: this.#plan.seed,
       cacheSalt: salt.slice(0, 16),
       tenant: caller.tenantId,
+      tenantWeight: caller.tenantWeight,
       key: caller.keyId,
       stop: settings.stop,
       stopTokenIds: settings.stopTokenIds,

@@ -20,6 +20,8 @@ const limitColumns = () => ({
 export const tenants = sqliteTable("tenants", {
   tenantId: text("tenant_id").primaryKey(),
   createdAt: integer("created_at", { mode: "timestamp_ms" }).notNull(),
+  /** Its part of a full worker, beside that of others. */
+  weight: integer("weight").notNull().default(1),
   /** Of all its keys together. */
   ...limitColumns(),
 });

@@ -408,7 +408,7 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
   priority: number;
 
   /**
-   * Who asks: a full worker takes turns between tenants, and between the keys of one.
+   * Who asks: a full worker shares its time among tenants by weight, and among the keys of one.
    *
    * @generated from field: string tenant = 18;
    */
@@ -453,6 +453,13 @@ export declare type GenerateRequest = Message<"anabranch.v1.GenerateRequest"> & 
    * @generated from field: uint32 min_tokens = 24;
    */
   minTokens: number;
+
+  /**
+   * the tenant's part of a full worker, beside that of others; 0: 1
+   *
+   * @generated from field: uint32 tenant_weight = 25;
+   */
+  tenantWeight: number;
 };
 
 /**
