@@ -18,6 +18,10 @@ const subjects: Record<string, Entry> = {
     about: "whether answers hold to real JSON schemas, and what that costs a step",
     load: () => import("./forms.ts"),
   },
+  faults: {
+    about: "what streams notice of kills, cuts, stalls and lies in the pool",
+    load: () => import("./faults.ts"),
+  },
   gateway: {
     about: "what a gateway costs its clients, ours and others",
     load: () => import("./gateway.ts"),

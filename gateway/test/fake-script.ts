@@ -28,6 +28,8 @@ export interface Script {
   dieAt?: number;
   /** Fails before this step the first time it answers this request, and not again. */
   dieOnceAt?: number;
+  /** Says nothing more before this step, not even heartbeats, the first time. */
+  hangOnceAt?: number;
   /** Only this choice fails. */
   diesAlone?: number;
   /** Says other words when it answers a request again. */

@@ -176,6 +176,7 @@ async function* answer(
       const dies = step === script.dieAt || (step === script.dieOnceAt && !again);
       const isMeant = (script.diesAlone ?? request.choice) === request.choice;
       if (dies && isMeant) throw new ConnectError("the engine died", Code.Internal);
+      if (step === script.hangOnceAt && !again) await once(context.signal, "abort");
       step++;
       if (script.stepMs) await sleep(script.stepMs, undefined, { signal: context.signal });
       yield { events };

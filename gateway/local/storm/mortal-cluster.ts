@@ -1,4 +1,4 @@
-// A gateway and two workers, each a process that may be killed; the next one takes its place.
+// A gateway and workers, each a process that may be killed; the next one takes its place.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { childProcesses, residentMiB } from "@anabranch/shared/child-processes.ts";
 import { root } from "../bundle.ts";
 import { secrets } from "../secrets.ts";
-import type { KeyLimits } from "../test-cluster.ts";
+import type { KeyLimits, PoolRow } from "../test-cluster.ts";
 
 /** Requests that ended so. */
 export interface Ended {
@@ -18,12 +18,15 @@ export interface Ended {
   requests: number;
 }
 
+/** The options of a worker, beside those of the cluster; the later one of two counts. */
+export type OptionsOf = (id: string) => readonly string[];
+
 export class MortalCluster {
   readonly #state = mkdtempSync(join(tmpdir(), "anabranch-storm-"));
   readonly #secrets = secrets(join(this.#state, "secrets.json"));
   readonly #children = new Set<ChildProcess>();
   readonly #workers = new Map<string, ChildProcess>();
-  #options: readonly string[] = [];
+  #optionsOf: OptionsOf = () => [];
   #gateway: ChildProcess | null = null;
   #url = "";
 
@@ -31,10 +34,15 @@ export class MortalCluster {
     return this.#url;
   }
 
-  /** Starts a gateway and workers with these names; `options` go to the workers as they are. */
-  async open(workers: readonly string[], options: readonly string[] = []): Promise<void> {
-    this.#options = options;
+  /** Starts a gateway and workers with these names. */
+  async open(workers: readonly string[], optionsOf: OptionsOf = () => []): Promise<void> {
     await this.#startGateway("0");
+    await this.addWorkers(workers, optionsOf);
+  }
+
+  /** Starts workers with these names. */
+  async addWorkers(workers: readonly string[], optionsOf: OptionsOf): Promise<void> {
+    this.#optionsOf = optionsOf;
     for (const id of workers) this.#startWorker(id);
     await this.#served(workers.length);
   }
@@ -70,6 +78,27 @@ export class MortalCluster {
     await this.#served(1);
   }
 
+  /** To the worker's process, not to its engine's. */
+  signalWorker(id: string, signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#workers.get(id)?.kill(signal);
+  }
+
+  /** Ends when the worker has ended, and another has taken its place. */
+  async restartWorker(id: string): Promise<void> {
+    const child = this.#workers.get(id);
+    child?.kill("SIGTERM");
+    if (child) await once(child, "exit");
+    this.#startWorker(id);
+  }
+
+  async drainWorker(id: string): Promise<void> {
+    await this.#admin(`/pool/${id}/drain`, { method: "POST" });
+  }
+
+  async pool(): Promise<PoolRow[]> {
+    return (await this.#admin<{ workers: PoolRow[] }>("/pool")).workers;
+  }
+
   async key(tenant: string, limits: KeyLimits = {}): Promise<string> {
     const body = JSON.stringify({ tenant, ...limits });
     return (await this.#admin<{ key: string }>("/keys", { method: "POST", body })).key;
@@ -94,7 +123,10 @@ export class MortalCluster {
 
   async #served(count: number): Promise<void> {
     for (;;) {
-      const { workers } = await this.#admin<{ workers: { healthy: boolean }[] }>("/pool");
+      for (const [id, { exitCode }] of this.#workers) {
+        if (exitCode !== null) throw new Error(`worker ${id} ended with ${exitCode}`);
+      }
+      const workers = await this.pool();
       if (workers.filter(({ healthy }) => healthy).length >= count) return;
       await sleep(50);
     }
@@ -126,7 +158,7 @@ export class MortalCluster {
 
   #startWorker(id: string): void {
     const model = ["--model", "models/small", "--threads", "1"];
-    const args = ["--gateway", this.#url, "--id", id, ...model, ...this.#options];
+    const args = ["--gateway", this.#url, "--id", id, ...model, ...this.#optionsOf(id)];
     const { ANABRANCH_POOL_TOKEN } = this.#secrets;
     const child = this.#start("gpu-worker/src/main.ts", args, { ANABRANCH_POOL_TOKEN });
     child.stdout?.resume();

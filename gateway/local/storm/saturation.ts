@@ -94,7 +94,7 @@ async function quiet(cluster: MortalCluster, key: string, isOver: (count: number
 export async function saturated(sizes: SaturationSizes): Promise<SaturationFigures> {
   const cluster = new MortalCluster();
   try {
-    await cluster.open(["only"], worker);
+    await cluster.open(["only"], () => worker);
     const quietKey = await cluster.key("quiet");
     const alone = await quiet(cluster, quietKey, (count) => count === aloneCount);
     const busyKeys = [

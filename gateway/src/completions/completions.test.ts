@@ -284,6 +284,17 @@ describe("a chat completion", () => {
     }
   });
 
+  it("continues elsewhere if a worker says nothing more, not even that it lives", async () => {
+    // The pool wants to hear from a worker.
+    const heartbeats = setInterval(() => register(0), 1_000);
+    const anabranch = { mode: "parallel" };
+    const response = await chat(key, { ...script, hangOnceAt: 4 }, { stream: true, anabranch });
+    const answer = new LaneAnswer();
+    for (const chunk of await events(response)) answer.push(chunk as unknown as LaneChunk);
+    clearInterval(heartbeats);
+    expect(answer.text).toBe("Once a b c d e end.");
+  }, 30_000);
+
   it("ends with an error event if the answer would continue differently", async () => {
     const odd = { serial: "a b c d", dieOnceAt: 2, forgetful: true };
     const chunks = await events(await chat(key, odd, { stream: true }));

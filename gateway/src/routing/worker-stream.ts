@@ -15,6 +15,10 @@ const startMs = 30_000;
 /** How long a worker may stay silent, without even a heartbeat, while others could be tried. */
 const firstMessageMs = 5_000;
 
+/** How long an answer that has started may be silent: many times as long as a worker's heartbeats take. */
+const silenceMs = 3_000;
+const lookMs = 500;
+
 /** An answer that has started. */
 export interface AnswerStream {
   started: Started;
@@ -37,6 +41,34 @@ export interface WorkerStream extends AnswerStream {
 export function startedIn(message: GenerateResponse): Started | null {
   for (const { event } of message.events) if (event.case === "started") return event.value;
   return null;
+}
+
+/** A worker's messages. One that falls silent is given up: `cancel` is called, and the next message fails. */
+class Heard implements AsyncIterator<GenerateResponse> {
+  readonly #messages: AsyncIterator<GenerateResponse>;
+  readonly #timer: ReturnType<typeof setInterval>;
+  /** null: nobody waits for a message. */
+  #waitsSince: number | null = null;
+
+  constructor(messages: AsyncIterator<GenerateResponse>, cancel: () => void) {
+    this.#messages = messages;
+    this.#timer = setInterval(() => {
+      if (this.#waitsSince !== null && Date.now() - this.#waitsSince > silenceMs) cancel();
+    }, lookMs);
+  }
+
+  async next(): Promise<IteratorResult<GenerateResponse>> {
+    this.#waitsSince = Date.now();
+    try {
+      return await this.#messages.next();
+    } finally {
+      this.#waitsSince = null;
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
 }
 
 /** Tries one worker. Throws the error that ended the call: a ConnectError if the worker refused. */
@@ -67,9 +99,19 @@ async function attempt(
       if (next.done) throw new ConnectError("the stream ended before it began", Code.Unavailable);
       head.push(next.value);
       const started = startedIn(next.value);
+      if (!started) {
+        allow(deadline - Date.now());
+        continue;
+      }
       const failed = () => reportFailure(worker);
-      if (started) return { worker, started, head, rest, cancel, failed, ended };
-      allow(deadline - Date.now());
+      // An upstream has no heartbeats.
+      if (worker.upstream) return { worker, started, head, rest, cancel, failed, ended };
+      const heard = new Heard(rest, cancel);
+      const close = () => {
+        heard.close();
+        ended();
+      };
+      return { worker, started, head, rest: heard, cancel, failed, ended: close };
     }
   } catch (error) {
     cancel();
