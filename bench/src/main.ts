@@ -34,6 +34,10 @@ const subjects: Record<string, Entry> = {
     load: () => import("./perplexity.ts"),
   },
   replay: { about: "speed-up from branching on real answers", load: () => import("./replay.ts") },
+  routing: {
+    about: "the router's choices in a large pool, in simulated time",
+    load: () => import("./routing.ts"),
+  },
   storm: {
     about: "what the gateway holds when everything happens at once",
     load: () => import("./storm.ts"),

@@ -5,7 +5,7 @@ import { badField, modelNotFound, requireModel } from "../api-error.ts";
 import type { TenantContext } from "../http/context.ts";
 import type { Model, PoolView } from "../pool/pool.ts";
 import { poolView } from "../pool/pool-view.ts";
-import { candidates } from "../routing/candidates.ts";
+import { router } from "../routing/router.ts";
 import type { AnswerRequest } from "./answer-request.ts";
 import type { Settings } from "./parameters.ts";
 
@@ -22,7 +22,8 @@ export async function findModel(
 ): Promise<{ view: PoolView; model: Model }> {
   requireModel(caller.models, id);
   const known = await poolView(env, waitUntil);
-  const view = candidates(known, id).length > 0 ? known : await poolView(env, waitUntil, true);
+  const view =
+    router.candidates(known, id).length > 0 ? known : await poolView(env, waitUntil, true);
   const model = view.workers.flatMap(({ models }) => models).find((each) => each.id === id);
   if (!model) throw modelNotFound(id);
   return { view, model };

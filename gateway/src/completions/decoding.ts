@@ -7,8 +7,8 @@ import { keyedHash } from "../auth/api-key.ts";
 import type { TenantContext } from "../http/context.ts";
 import type { Model, PoolView, PoolWorker } from "../pool/pool.ts";
 import { poolView } from "../pool/pool-view.ts";
-import { candidates } from "../routing/candidates.ts";
 import type { WorkerRequest } from "../routing/generate.ts";
+import { type Beginning, beginningOf, router } from "../routing/router.ts";
 import { openStream, type WorkerStream, WorkersAwayError } from "../routing/worker-stream.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Decision } from "./admission.ts";
@@ -87,7 +87,7 @@ export class Decoding {
       const request = { ...(await this.#workerRequest(prompt)), choice };
       const { env, waitUntil } = this.#context;
       // Workers may have come and gone since the request came.
-      const workers = candidates(await poolView(env, waitUntil), this.#plan.model.id);
+      const workers = this.#workers(await poolView(env, waitUntil), prompt);
       const stream = await this.#openFirst(workers, request, signal);
       const ended = () => {
         leave();
@@ -106,10 +106,16 @@ export class Decoding {
     return { stream, reopen };
   }
 
+  /** Those that may decode `prompt`, the best first. */
+  #workers(view: PoolView, prompt: AnswerPrompt): PoolWorker[] {
+    const { tenantId } = this.#context.caller;
+    return router.candidates(view, this.#plan.model.id, beginningOfPrompt(tenantId, prompt));
+  }
+
   /** All choices of one prompt. */
   async #openChoices(prompt: AnswerPrompt, left: AbortSignal): Promise<OpenSource[]> {
     const request = await this.#workerRequest(prompt);
-    const workers = candidates(this.#plan.view, this.#plan.model.id);
+    const workers = this.#workers(this.#plan.view, prompt);
     const others = new AbortController();
     const signal = AbortSignal.any([left, others.signal]);
     const opened: WorkerStream[] = [];
@@ -175,7 +181,7 @@ export class Decoding {
         if (signal.aborted || !waits || workers.length === 0 || Date.now() >= until) throw error;
       }
       await scheduler.wait(reopenPauseMs);
-      known = candidates(await poolView(env, waitUntil, true), this.#plan.model.id);
+      known = router.candidates(await poolView(env, waitUntil, true), this.#plan.model.id);
     }
   }
 
@@ -194,9 +200,11 @@ export class Decoding {
     for (let resume = resumeOf(events); ; ) {
       try {
         const newest = await poolView(env, waitUntil, true);
-        const same = candidates(newest, this.#plan.model.id).filter(({ models }) =>
-          models.some((each) => each.id === this.#plan.model.id && each.digest === digest),
-        );
+        const same = router
+          .candidates(newest, this.#plan.model.id)
+          .filter(({ models }) =>
+            models.some((each) => each.id === this.#plan.model.id && each.digest === digest),
+          );
         const again = resume ? { ...request, resume } : request;
         const stream = await openStream(same, again, this.#request.promptField, signal);
         this.#usage.worker = stream.worker.id;
@@ -212,4 +220,21 @@ export class Decoding {
       }
     }
   }
+}
+
+/** Enough to tell conversations apart: their first messages up to the user's first, or the first words of a text. */
+const beginningLength = 4_000;
+
+function beginningOfPrompt(tenantId: string, { input, bytes }: AnswerPrompt): Beginning {
+  if (input.case === "tokens") {
+    const ids = input.value.ids?.slice(0, beginningLength / 4) ?? [];
+    return beginningOf(tenantId, ids.join(" "), bytes);
+  }
+  if (input.case !== "chat") {
+    return beginningOf(tenantId, String(input.value ?? "").slice(0, beginningLength), bytes);
+  }
+  const messages = input.value.messages ?? [];
+  const asked = messages.findIndex(({ role }) => role === "user");
+  const first = messages.slice(0, asked + 1).map(({ content }) => content ?? "");
+  return beginningOf(tenantId, first.join("\n").slice(0, beginningLength), bytes);
 }

@@ -4,7 +4,7 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { ApiError, badField } from "../api-error.ts";
 import type { PoolView } from "../pool/pool.ts";
 import { isUpstream } from "../upstreams/generate.ts";
-import { candidates } from "./candidates.ts";
+import { router } from "./router.ts";
 import { credentials, workerClient } from "./worker-client.ts";
 import { refusal } from "./worker-stream.ts";
 
@@ -25,7 +25,7 @@ export async function askWorker<T>(
   promptField: string,
   ask: (worker: Client<typeof Worker>, options: CallOptions) => Promise<T>,
 ): Promise<T> {
-  const able = candidates(view, model);
+  const able = router.candidates(view, model);
   const workers = able.filter((worker) => !isUpstream(worker));
   if (able.length > 0 && workers.length === 0) {
     throw badField(

@@ -5,7 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { PoolWorker } from "../pool/pool.ts";
 import { generateUpstream, isUpstream } from "../upstreams/generate.ts";
-import { runningOn } from "./candidates.ts";
+import { router } from "./router.ts";
 import { credentials, workerClient } from "./worker-client.ts";
 
 export type WorkerRequest = MessageInitShape<typeof GenerateRequestSchema>;
@@ -21,7 +21,7 @@ export function generate(
   }
   const { maxRequests } = worker.upstream;
   // This request counts already.
-  if (maxRequests !== null && runningOn(worker.id) > maxRequests) {
+  if (maxRequests !== null && router.runningOn(worker.id) > maxRequests) {
     throw new ConnectError(`it takes ${maxRequests} requests at once`, Code.ResourceExhausted);
   }
   return generateUpstream(worker, request, signal);

@@ -7,8 +7,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiError, badField } from "../api-error.ts";
 import type { PoolWorker } from "../pool/pool.ts";
 import { reportFailure, reportSuccess } from "./breaker.ts";
-import { begin } from "./candidates.ts";
 import { generate, type WorkerRequest } from "./generate.ts";
+import { router } from "./router.ts";
 
 /** How long a request may wait for `started`, over all workers. */
 const startMs = 30_000;
@@ -81,7 +81,7 @@ async function attempt(
 ): Promise<WorkerStream> {
   const controller = new AbortController();
   const cancel = () => controller.abort();
-  const ended = begin(worker.id);
+  const ended = router.begin(worker.id);
   signal.addEventListener("abort", cancel);
   let timer: ReturnType<typeof setTimeout> | null = null;
   const allow = (ms: number) => {

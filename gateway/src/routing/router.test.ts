@@ -1,0 +1,80 @@
+import { expect, it } from "vitest";
+import { idle, type PoolView, type PoolWorker } from "../pool/pool.ts";
+import { beginningOf, Router } from "./router.ts";
+
+const model = {
+  ...{ id: "m", digest: "d", backend: "b", dialect: "" },
+  ...{ contextTokens: 1_000, defaultMaxTokens: 100 },
+};
+
+function worker(id: string, running = 0, seenAt = 0): PoolWorker {
+  return {
+    ...{ id, url: "", credential: "", models: [model], draining: false, healthy: true },
+    ...{ load: { ...idle, runningRequests: running }, registeredAt: 0, seenAt },
+  };
+}
+
+const poolOf = (count: number): PoolView => ({
+  workers: Array.from({ length: count }, (_, index) => worker(`w${index}`)),
+});
+const ids = (workers: PoolWorker[]) => workers.map(({ id }) => id);
+const conversation = (index: number, bytes = 100) =>
+  beginningOf("t", `conversation ${index}`, bytes);
+
+it("tries the least loaded first, and of equal ones the one that was taken longest ago", () => {
+  const router = new Router(() => 1_000);
+  const view = { workers: [worker("a", 3), worker("b"), worker("c", 1), worker("d")] };
+  expect(ids(router.candidates(view, "m"))).toEqual(["b", "d", "c", "a"]);
+  const ended = router.begin("b");
+  expect(ids(router.candidates(view, "m"))).toEqual(["d", "c", "b", "a"]);
+  ended();
+  expect(ids(router.candidates(view, "m"))).toEqual(["d", "b", "c", "a"]);
+  expect(router.candidates(view, "another")).toEqual([]);
+});
+
+it("has all workers of a large pool, the best in order", () => {
+  const loads = Array.from({ length: 200 }, (_, index) => (index * 7_919) % 200);
+  const view = { workers: loads.map((load) => worker(`w${load}`, load)) };
+  const order = ids(new Router().candidates(view, "m"));
+  expect(order.slice(0, 16)).toEqual(Array.from({ length: 16 }, (_, load) => `w${load}`));
+  expect(new Set(order).size).toBe(200);
+});
+
+it("sends equal beginnings to one worker, for all routers, and spreads others evenly", () => {
+  const view = poolOf(10);
+  const first = (index: number, pool = view) =>
+    new Router().candidates(pool, "m", conversation(index))[0]?.id;
+  const homes = Array.from({ length: 2_000 }, (_, index) => first(index));
+  expect(first(7)).toBe(homes[7]);
+  for (const { id } of view.workers) {
+    const share = homes.filter((home) => home === id).length;
+    expect(share).toBeGreaterThan(140);
+    expect(share).toBeLessThan(260);
+  }
+  // When a worker leaves, the conversations of the others stay where they are.
+  const smaller = { workers: view.workers.filter(({ id }) => id !== "w3") };
+  for (const [index, home] of homes.entries()) {
+    if (home !== "w3") expect(first(index, smaller)).toBe(home);
+  }
+});
+
+it("leaves a prompt's worker when it is busier than the prompt is worth", () => {
+  const view = poolOf(4);
+  const long = conversation(1, 10_000);
+  const home = new Router().candidates(view, "m", long)[0]?.id ?? "";
+  const busy = (running: number): PoolView => ({
+    workers: view.workers.map((each) => (each.id === home ? worker(home, running) : each)),
+  });
+  expect(new Router().candidates(busy(4), "m", long)[0]?.id).toBe(home);
+  expect(new Router().candidates(busy(6), "m", long)[0]?.id).not.toBe(home);
+  // A short prompt is computed anywhere as fast.
+  expect(new Router().candidates(busy(1), "m", conversation(1, 50))[0]?.id).not.toBe(home);
+});
+
+it("keeps tenants' beginnings apart", () => {
+  const view = poolOf(50);
+  const home = (tenant: string) =>
+    new Router().candidates(view, "m", beginningOf(tenant, "Hello", 100))[0]?.id;
+  const homes = new Set(Array.from({ length: 20 }, (_, index) => home(`tenant-${index}`)));
+  expect(homes.size).toBeGreaterThan(10);
+});
