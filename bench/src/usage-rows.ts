@@ -44,7 +44,6 @@ export function fillUsage(db: DatabaseSync, count: number, first = 0): void {
       started_ms, first_text_ms, total_ms, probability, predicted_speedup, cost)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const perDay = Math.ceil(count / days);
-  db.exec("BEGIN");
   for (let at = 0; at < count; at++) {
     const tenant = tenantOf(random());
     const failed = random() < 0.03;
@@ -84,5 +83,4 @@ export function fillUsage(db: DatabaseSync, count: number, first = 0): void {
     );
     if (at % 1_000_000 === 999_999) say(`${at + 1} rows`);
   }
-  db.exec("COMMIT");
 }

@@ -1,7 +1,7 @@
-// Histograms of times in ms: whole numbers up to 31, then 16 buckets from each power of two to the next. A time that is
-// read from one is within 1/32 of the true one. They add up, so percentiles of any interval and grouping come from them.
+// Histograms of times in ms: whole numbers up to 15, then 8 buckets from each power of two to the next. A time that is
+// read from one is within 1/16 of the true one. They add up, so percentiles of any interval and grouping come from them.
 
-const exactBits = 5;
+const exactBits = 4;
 /** Longer times have buckets of the same width as the longest of these: over 70 minutes. */
 const mostBits = 22;
 

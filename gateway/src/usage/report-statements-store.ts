@@ -13,10 +13,10 @@ export const percentiles = [0.5, 0.95, 0.99].flatMap((share) =>
   measures.map((measure, index) => ({ name: `${measure}_p${share * 100}`, share, index })),
 );
 
-/** `GROUP BY`, `ORDER BY` and `LIMIT`. A report without groups has one row. */
-const grouped = (groups: readonly string[], limit: number) =>
+/** `GROUP BY`, `ORDER BY` and `LIMIT`. A report without groups has one row, and a group that nothing is left of has none. */
+const grouped = (groups: readonly string[], counted: string, limit: number) =>
   sql.raw(
-    `${groups.length > 0 ? `GROUP BY ${groups.join(", ")} ORDER BY ${groups.join(", ")}` : ""} LIMIT ${limit}`,
+    `${groups.length > 0 ? `GROUP BY ${groups.join(", ")} HAVING ${counted} > 0 ORDER BY ${groups.join(", ")}` : ""} LIMIT ${limit}`,
   );
 
 const listed = (columns: readonly string[]) => sql.raw(columns.join(", "));
@@ -36,7 +36,7 @@ const sumsQuery = (question: Question, limit: number) => {
       }).map(([name, which]) => `coalesce(sum(requests * (${which})), 0) AS ${name}`),
       ...sums.map((name) => `coalesce(sum(${name}), 0) AS ${name}`),
     ])}
-    FROM parts ${grouped(groups, limit)}`;
+    FROM parts ${grouped(groups, "sum(requests)", limit)}`;
 };
 
 /** The lowest bucket of each group and measure that a share of its answers does not exceed. */
@@ -55,7 +55,7 @@ const percentilesQuery = (question: Question, limit: number) => {
           `min(CASE WHEN measure = ${index} AND rank >= ${share} * total THEN bucket END) AS ${name}`,
       ),
     ])}
-    FROM ranked ${grouped(groups, limit)}`;
+    FROM ranked ${grouped(groups, "count(*)", limit)}`;
 };
 
 const dialect = new SQLiteSyncDialect();
@@ -104,5 +104,5 @@ export function tenantStatement(question: Omit<Question, "by">) {
   const shown = Object.entries(tenantColumns).map(([name, value]) => `${value} AS ${name}`);
   return statement(sql`WITH ${sumParts(asked)}
     SELECT ${listed([groups, ...shown])}
-    FROM parts GROUP BY ${sql.raw(groups)} ORDER BY ${sql.raw(groups)}`);
+    FROM parts GROUP BY ${sql.raw(groups)} HAVING sum(requests) > 0 ORDER BY ${sql.raw(groups)}`);
 }

@@ -1,7 +1,7 @@
 // What reports read: whole periods from the roll-up, the rest from rows. All of it in one shape, whatever it came from.
 import { type SQL, sql } from "drizzle-orm";
 import { bucketOf } from "./histogram-store.ts";
-import { type Segment, segmentsOf } from "./segments.ts";
+import { moved, periods, type Segment, segmentsOf } from "./segments.ts";
 
 /** What usage is told apart by, beside time: its name in reports, and its column. */
 const dimensions = {
@@ -106,15 +106,45 @@ function select(
       WHERE ${sql.raw(condition)}${sql.join(filters)}`;
 }
 
-/** Whole periods of a table of the roll-up. Each group's are found by its key. */
-const periodsOf = (table: "usage_sums" | "usage_times"): string =>
-  `segments CROSS JOIN usage_groups AS g CROSS JOIN ${table} AS p
+type Table = "usage_sums" | "usage_times";
+const [day, quarter] = periods;
+/** What is added up of a period, each times a factor. */
+type Values = (factor: string) => string[];
+
+/** The columns of parts from whole periods of a table of the roll-up: of each group they are found by its key. */
+function periodsOf(question: Question, table: Table, values: Values): SQL {
+  const anchor = movedIn(question)?.anchor ?? 0;
+  const time = anchor === 0 ? "p.start" : `(p.start + ${anchor} * (p.period = ${day}))`;
+  return select(question, [
+    [...told(question, time, inGroups), ...values("")],
+    `segments CROSS JOIN usage_groups AS g CROSS JOIN ${table} AS p
         ON p.group_id = g.group_id AND p.period = segments.period
-          AND p.start >= segments.since AND p.start < segments.before`;
+          AND p.start >= segments.since AND p.start < segments.before`,
+  ]);
+}
+
+const movedIn = ({ interval, utcOffset }: Question) => moved({ interval, shift: utcOffset * 60 });
+
+/** Quarters that belong to another day of the zone than their day of UTC: taken from the one and added to the other. */
+function movesOf(question: Question, table: Table, values: Values): SQL {
+  const moves = movedIn(question);
+  if (!moves) return sql``;
+  const { anchor, from, to } = moves;
+  const time = `(CASE weight WHEN 1 THEN p.start ELSE d.start + ${anchor} END)`;
+  return sql` UNION ALL ${select(question, [
+    [...told(question, time, inGroups), ...values(" * weight")],
+    `segments CROSS JOIN usage_groups AS g CROSS JOIN usage_sums AS d
+        ON segments.period = ${day} AND d.group_id = g.group_id AND d.period = ${day}
+          AND d.start >= segments.since AND d.start < segments.before
+      CROSS JOIN ${table} AS p ON p.group_id = d.group_id AND p.period = ${quarter}
+          AND p.start >= d.start + ${from} AND p.start < d.start + ${to}
+      CROSS JOIN (SELECT 1 AS weight UNION ALL SELECT -1)`,
+  ])}`;
+}
 
 /** Rows of the segments without a period: the index has them by tenant, so all tenants' are found one after the other. */
 const rowsOf = ({ where }: Question): string =>
-  `segments CROSS JOIN usage
+  `segments CROSS JOIN usage INDEXED BY usage_by_tenant_and_time
         ON at >= segments.since * 1000 AND at < segments.before * 1000 AND segments.period = 0
           ${where.tenant === undefined ? "AND tenant_id IN (SELECT DISTINCT tenant_id FROM usage_groups)" : ""}`;
 
@@ -124,12 +154,13 @@ const rowsOf = ({ where }: Question): string =>
  */
 export function sumParts(question: Question): SQL {
   const { start, end } = question;
-  const rolled = Object.keys(sums).map((name) => `p.${name} AS ${name}`);
-  const nothing = Object.keys(sums).map((name) => (name === "requests" ? name : "0"));
+  const names = Object.keys(sums);
+  const values: Values = (factor) => names.map((name) => `p.${name}${factor} AS ${name}`);
+  const nothing = names.map((name) => (name === "requests" ? name : "0"));
   const since = start === undefined ? "" : ` AND at >= ${start * 1_000}`;
   const before = end === undefined ? "" : ` AND at < ${end * 1_000}`;
   return sql`${segmentsIn(question)}, parts AS (
-      ${select(question, [[...told(question, "p.start", inGroups), ...rolled], periodsOf("usage_sums")])}
+      ${periodsOf(question, "usage_sums", values)} ${movesOf(question, "usage_sums", values)}
       UNION ALL
       ${select(question, [[...told(question, "at / 1000", inUsage), ...Object.values(sums)], rowsOf(question)])}
       UNION ALL
@@ -158,10 +189,11 @@ export function timeParts(question: Question): SQL {
       {},
       `status = 200 AND ${column} IS NOT NULL`,
     );
-  const rolled = [...told(question, "p.start", inGroups), "measure", "bucket", "p.requests AS n"];
+  const values: Values = (factor) => ["measure", "bucket", `p.requests${factor} AS n`];
   return sql`${segmentsIn(question)}, parts AS (
-      ${select(question, [rolled, periodsOf("usage_times")])}
+      ${periodsOf(question, "usage_times", values)} ${movesOf(question, "usage_times", values)}
       UNION ALL ${single(0, "first_text_ms")}
       UNION ALL ${single(1, "total_ms")}
-    ), times AS (SELECT ${sql.raw(groups)}, sum(n) AS n FROM parts GROUP BY ${sql.raw(groups)})`;
+    ), times AS (SELECT ${sql.raw(groups)}, sum(n) AS n FROM parts GROUP BY ${sql.raw(groups)}
+      HAVING sum(n) > 0)`;
 }

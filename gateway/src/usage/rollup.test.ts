@@ -147,7 +147,7 @@ function expectSame(found: readonly ReportRow[], wanted: readonly ReportRow[], g
       if (!isTime) expect(row[name], `${name} of ${nameOf(row)}`).toEqual(value);
       else {
         const error = Math.abs(Number(row[name]) - Number(value));
-        expect(error, `${name} of ${nameOf(row)}`).toBeLessThanOrEqual(Number(value) / 32);
+        expect(error, `${name} of ${nameOf(row)}`).toBeLessThanOrEqual(Number(value) / 16);
       }
     }
   }
@@ -220,11 +220,11 @@ describe("a report over the roll-up", () => {
     );
   });
 
-  it("has the middle of a time's bucket within a 32nd", () => {
+  it("has the middle of a time's bucket within a 16th", () => {
     for (let ms = 0; ms < 5_000; ms++) {
       const bits = Math.floor(Math.log2(Math.max(1, ms))) + 1;
-      const bucket = ms - (ms % 2 ** Math.max(0, bits - 5));
-      expect(Math.abs(middleOf(bucket) - ms)).toBeLessThanOrEqual(ms / 32);
+      const bucket = ms - (ms % 2 ** Math.max(0, bits - 4));
+      expect(Math.abs(middleOf(bucket) - ms)).toBeLessThanOrEqual(ms / 16);
     }
   });
 });

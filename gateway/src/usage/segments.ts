@@ -3,6 +3,8 @@
 /** Lengths of the roll-up's periods in seconds, as its trigger has them. All offsets of time zones are quarters. */
 export const periods = [86_400, 900] as const;
 
+const [, quarter] = periods;
+
 /** From `start`, before `end`, in seconds since the epoch; `period` 0: of rows. */
 export interface Segment {
   period: (typeof periods)[number] | 0;
@@ -24,9 +26,26 @@ export interface Span {
 /** Segments that cover the span, none twice. */
 export function segmentsOf({ start, end, interval, shift, rowsFrom }: Span): Segment[] {
   const fitting = periods.filter(
-    (period) => interval === null || (interval % period === 0 && shift % period === 0),
+    (period) =>
+      interval === null || (interval % period === 0 && shift % Math.min(period, quarter) === 0),
   );
   return cover(start, end, fitting, rowsFrom).filter((each) => each.start < each.end);
+}
+
+/**
+ * Days of another zone are days of UTC less the quarters that belong to the neighbour. A day of UTC counts to the
+ * zone's day that has its second `anchor`; the quarters from `from` to `to` of it (in seconds) move to where they belong.
+ * Null: nothing moves.
+ */
+export function moved({
+  interval,
+  shift,
+}: Pick<Span, "interval" | "shift">): { anchor: number; from: number; to: number } | null {
+  const [day] = periods;
+  if (interval !== day || shift === 0) return null;
+  return shift > 0
+    ? { anchor: 0, from: day - shift, to: day }
+    : { anchor: day - 1, from: 0, to: -shift };
 }
 
 function cover(
@@ -48,7 +67,6 @@ function cover(
 
 /** What no period fits into: rows, where they are kept. */
 function edge(start: number, end: number, rowsFrom: number): Segment[] {
-  const quarter = periods[1];
   if (start >= end || start >= rowsFrom) return [{ period: 0, start, end }];
   const gone = Math.ceil(Math.min(end, rowsFrom) / quarter) * quarter;
   return [

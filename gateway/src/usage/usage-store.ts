@@ -1,6 +1,8 @@
-// Usage rows in D1, written by the outbox.
+// Usage in D1: rows, written by the outbox and deleted when they are old. A trigger rolls them up.
+import { and, eq, inArray, lt, notInArray, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { usage } from "../db/schema.ts";
+import { refusals, usage, usageGroups, usageSums, usageTimes } from "../db/schema.ts";
+import { periods } from "./segments.ts";
 
 /** What is recorded of one request. */
 export type UsageRow = typeof usage.$inferInsert;
@@ -20,4 +22,48 @@ export async function insertUsage(d1: D1Database, rows: readonly UsageRow[]): Pr
   }
   const [first, ...rest] = inserts;
   if (first) await db.batch([first, ...rest]);
+}
+
+/** Rows and sums from before these times go: seconds since the epoch. */
+export interface Cutoffs {
+  rows: number;
+  sums: number;
+}
+
+/** Rows that one call of `expireUsage` deletes at most: D1 does one thing at a time. */
+const maxExpired = 5_000;
+
+/** Deletes what a tenant has from before these times, and says whether there is more of that, and whether anything is left. */
+export async function expireUsage(
+  d1: D1Database,
+  tenantId: string,
+  { rows, sums }: Cutoffs,
+): Promise<{ more: boolean; left: boolean }> {
+  const db = drizzle(d1);
+  const old = and(eq(usage.tenantId, tenantId), lt(usage.at, rows * 1_000));
+  const some = db.select({ id: usage.requestId }).from(usage).where(old).limit(maxExpired);
+  const groups = db
+    .select({ id: usageGroups.groupId })
+    .from(usageGroups)
+    .where(eq(usageGroups.tenantId, tenantId));
+  const ofOld = (table: typeof usageSums | typeof usageTimes) =>
+    and(inArray(table.groupId, groups), inArray(table.period, [...periods]), lt(table.start, sums));
+  const summed = db
+    .select({ id: usageSums.groupId })
+    .from(usageSums)
+    .where(inArray(usageSums.groupId, groups));
+  const [deleted, , , , , [left]] = await db.batch([
+    db.delete(usage).where(inArray(usage.requestId, some)),
+    db.delete(usageTimes).where(ofOld(usageTimes)),
+    db.delete(usageSums).where(ofOld(usageSums)),
+    db.delete(refusals).where(and(eq(refusals.tenantId, tenantId), lt(refusals.at, sums * 1_000))),
+    db
+      .delete(usageGroups)
+      .where(and(eq(usageGroups.tenantId, tenantId), notInArray(usageGroups.groupId, summed))),
+    db
+      .select({ n: sql<number>`count(*)` })
+      .from(usageGroups)
+      .where(eq(usageGroups.tenantId, tenantId)),
+  ]);
+  return { more: deleted.meta.changes === maxExpired, left: (left?.n ?? 0) > 0 };
 }
