@@ -39,7 +39,7 @@ CREATE TABLE `usage_times` (
 	`measure` integer NOT NULL,
 	`bucket` integer NOT NULL,
 	`requests` integer NOT NULL,
-	PRIMARY KEY(`group_id`, `period`, `start`, `measure`, `bucket`)
+	PRIMARY KEY(`period`, `start`, `measure`, `bucket`, `group_id`)
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE TRIGGER `usage_roll_up` AFTER INSERT ON `usage` BEGIN

@@ -173,7 +173,10 @@ export const usageGroups = sqliteTable(
   ],
 );
 
-/** Of a group and a period of UTC. In SQL both tables are WITHOUT ROWID: a group's periods lie side by side. */
+/**
+ * Of a group and a period of UTC. In SQL both tables are WITHOUT ROWID: the sums of a group lie side by side, which is what
+ * a tenant's report reads, and the times of a period, which add up in that order without sorting.
+ */
 const periodColumns = () => ({
   groupId: integer("group_id").notNull(),
   /** Seconds: a quarter of an hour, or a day. */
@@ -217,7 +220,7 @@ export const usageTimes = sqliteTable(
   },
   (table) => [
     primaryKey({
-      columns: [table.groupId, table.period, table.start, table.measure, table.bucket],
+      columns: [table.period, table.start, table.measure, table.bucket, table.groupId],
     }),
   ],
 );

@@ -23,7 +23,7 @@ const rowsOf = async (tenant: string) => {
     .all<{ id: string }>();
   return found.results.map(({ id }) => id).toSorted();
 };
-const requestsOf = async (tenant: string): Promise<ReportRow["requests"]> => {
+const requestsOf = async (tenant: string): Promise<ReportRow[string] | undefined> => {
   const question = { where: { tenant }, by: [], interval: null, utcOffset: 0 };
   const [row] = await reportUsage(env.DB, { ...question, rowsFrom: keptFrom(env) }, 10);
   return row?.requests;

@@ -63,9 +63,13 @@ function intervalOf({ interval, utcOffset }: Question, seconds: string): string[
   return [`((${seconds} + ${shift}) / ${interval}) * ${interval} - ${shift} AS start`];
 }
 
-function segmentsIn(question: Question): SQL {
+function segmentsFor(question: Question): Segment[] {
   const { start = 0, end = endOfTime, interval, utcOffset, rowsFrom } = question;
-  const found = segmentsOf({ start, end, interval, shift: utcOffset * 60, rowsFrom });
+  return segmentsOf({ start, end, interval, shift: utcOffset * 60, rowsFrom });
+}
+
+function segmentsIn(question: Question): SQL {
+  const found = segmentsFor(question);
   // Without one nothing is asked for.
   const all: Segment[] = found.length > 0 ? found : [{ period: 0, start: 0, end: 0 }];
   const values = all.map(({ period, start, end }) => `(${period}, ${start}, ${end})`);
@@ -106,40 +110,84 @@ function select(
       WHERE ${sql.raw(condition)}${sql.join(filters)}`;
 }
 
-type Table = "usage_sums" | "usage_times";
 const [day, quarter] = periods;
-/** What is added up of a period, each times a factor. */
-type Values = (factor: string) => string[];
+const movedIn = ({ interval, utcOffset }: Question) => moved({ interval, shift: utcOffset * 60 });
 
-/** The columns of parts from whole periods of a table of the roll-up: of each group they are found by its key. */
-function periodsOf(question: Question, table: Table, values: Values): SQL {
-  const anchor = movedIn(question)?.anchor ?? 0;
-  const time = anchor === 0 ? "p.start" : `(p.start + ${anchor} * (p.period = ${day}))`;
-  return select(question, [
-    [...told(question, time, inGroups), ...values("")],
-    `segments CROSS JOIN usage_groups AS g CROSS JOIN ${table} AS p
+/** When a period counts: days of UTC may count to another day than the one that they begin in. */
+const timeOf = (question: Question): string =>
+  `p.start + ${movedIn(question)?.anchor ?? 0} * (p.period = ${day})`;
+
+/** Sums of whole periods: those of each group are found by its key. */
+const summedPeriods = (question: Question, names: readonly string[]): SQL =>
+  select(question, [
+    [
+      ...told(question, `(${timeOf(question)})`, inGroups),
+      ...names.map((name) => `p.${name} AS ${name}`),
+    ],
+    `segments CROSS JOIN usage_groups AS g CROSS JOIN usage_sums AS p
         ON p.group_id = g.group_id AND p.period = segments.period
           AND p.start >= segments.since AND p.start < segments.before`,
   ]);
-}
 
-const movedIn = ({ interval, utcOffset }: Question) => moved({ interval, shift: utcOffset * 60 });
-
-/** Quarters that belong to another day of the zone than their day of UTC: taken from the one and added to the other. */
-function movesOf(question: Question, table: Table, values: Values): SQL {
+/** Sums of quarters that belong to another day of the zone than their day of UTC: taken from one, added to the other. */
+function movedSums(question: Question, names: readonly string[]): SQL {
   const moves = movedIn(question);
   if (!moves) return sql``;
   const { anchor, from, to } = moves;
   const time = `(CASE weight WHEN 1 THEN p.start ELSE d.start + ${anchor} END)`;
   return sql` UNION ALL ${select(question, [
-    [...told(question, time, inGroups), ...values(" * weight")],
+    [...told(question, time, inGroups), ...names.map((name) => `p.${name} * weight`)],
     `segments CROSS JOIN usage_groups AS g CROSS JOIN usage_sums AS d
         ON segments.period = ${day} AND d.group_id = g.group_id AND d.period = ${day}
           AND d.start >= segments.since AND d.start < segments.before
-      CROSS JOIN ${table} AS p ON p.group_id = d.group_id AND p.period = ${quarter}
+      CROSS JOIN usage_sums AS p ON p.group_id = d.group_id AND p.period = ${quarter}
           AND p.start >= d.start + ${from} AND p.start < d.start + ${to}
       CROSS JOIN (SELECT 1 AS weight UNION ALL SELECT -1)`,
   ])}`;
+}
+
+/**
+ * Histograms of the periods that `condition` chooses. Without dimensions they add up in the order of their key, which is what
+ * keeps this fast.
+ */
+function histograms(question: Question, condition: string): SQL {
+  const { where, by } = question;
+  const names = by.map((name) => `${inGroups[dimensions[name]] ?? dimensions[name]} AS ${name}`);
+  const grouped = Object.keys(where).length > 0 || by.length > 0;
+  const from = `usage_times AS p${grouped ? " CROSS JOIN usage_groups AS g ON g.group_id = p.group_id" : ""}`;
+  const columns = ["p.period", "p.start", ...names, "measure", "bucket", "sum(p.requests) AS n"];
+  return sql`(${select(question, [columns, from], inGroups, condition)}
+        GROUP BY ${sql.raw(["p.start", "p.measure", "p.bucket", ...by].join(", "))}) AS p`;
+}
+
+/** Relations with the histograms of whole periods, and with those of the quarters that move as in `movedSums`. */
+function histogramParts(question: Question): SQL[] {
+  const told = (time: string, n: string) =>
+    sql.raw([...intervalOf(question, time), ...question.by, "measure", "bucket", n].join(", "));
+  const rolled = segmentsFor(question).filter(({ period }) => period > 0);
+  const inSegment = ({ start, end }: Segment) => `p.start >= ${start} AND p.start < ${end}`;
+  const whole = rolled.map((segment) => {
+    const chosen = histograms(question, `p.period = ${segment.period} AND ${inSegment(segment)}`);
+    return sql`SELECT ${told(`(${timeOf(question)})`, "n")} FROM ${chosen}`;
+  });
+  const moves = movedIn(question);
+  const moved = rolled.flatMap((segment) => {
+    if (!moves || segment.period !== day) return [];
+    const { anchor, from, to } = moves;
+    const ofDay = `p.start % ${day} >= ${from} AND p.start % ${day} < ${to}`;
+    const chosen = histograms(
+      question,
+      `p.period = ${quarter} AND ${inSegment(segment)} AND ${ofDay}`,
+    );
+    const time = `(CASE weight WHEN 1 THEN p.start ELSE p.start / ${day} * ${day} + ${anchor} END)`;
+    return [
+      sql`SELECT ${told(time, "n * weight AS n")}
+        FROM ${chosen} CROSS JOIN (SELECT 1 AS weight UNION ALL SELECT -1)`,
+    ];
+  });
+  return [whole, moved]
+    .filter((each) => each.length > 0)
+    .map((each) => sql.join(each, sql` UNION ALL `));
 }
 
 /** Rows of the segments without a period: the index has them by tenant, so all tenants' are found one after the other. */
@@ -155,12 +203,11 @@ const rowsOf = ({ where }: Question): string =>
 export function sumParts(question: Question): SQL {
   const { start, end } = question;
   const names = Object.keys(sums);
-  const values: Values = (factor) => names.map((name) => `p.${name}${factor} AS ${name}`);
   const nothing = names.map((name) => (name === "requests" ? name : "0"));
   const since = start === undefined ? "" : ` AND at >= ${start * 1_000}`;
   const before = end === undefined ? "" : ` AND at < ${end * 1_000}`;
   return sql`${segmentsIn(question)}, parts AS (
-      ${periodsOf(question, "usage_sums", values)} ${movesOf(question, "usage_sums", values)}
+      ${summedPeriods(question, names)} ${movedSums(question, names)}
       UNION ALL
       ${select(question, [[...told(question, "at / 1000", inUsage), ...Object.values(sums)], rowsOf(question)])}
       UNION ALL
@@ -183,17 +230,21 @@ export function timeParts(question: Question): SQL {
     select(
       question,
       [
-        [...told(question, "at / 1000", inUsage), `${measure}`, bucketOf(column), "1"],
+        [
+          ...intervalOf(question, "at / 1000"),
+          ...question.by.map((name) => `${dimensions[name]} AS ${name}`),
+          ...[`${measure} AS measure`, `${bucketOf(column)} AS bucket`, "1 AS n"],
+        ],
         rowsOf(question),
       ],
       {},
       `status = 200 AND ${column} IS NOT NULL`,
     );
-  const values: Values = (factor) => ["measure", "bucket", `p.requests${factor} AS n`];
-  return sql`${segmentsIn(question)}, parts AS (
-      ${periodsOf(question, "usage_times", values)} ${movesOf(question, "usage_times", values)}
-      UNION ALL ${single(0, "first_text_ms")}
-      UNION ALL ${single(1, "total_ms")}
-    ), times AS (SELECT ${sql.raw(groups)}, sum(n) AS n FROM parts GROUP BY ${sql.raw(groups)}
-      HAVING sum(n) > 0)`;
+  // D1 takes five parts of a compound: each kind is a relation of its own.
+  const kinds = [...histogramParts(question), single(0, "first_text_ms"), single(1, "total_ms")];
+  const relations = kinds.map((kind, index) => sql`${sql.raw(`kind_${index}`)} AS (${kind})`);
+  const parts = kinds.map((_, index) => `SELECT * FROM kind_${index}`).join(" UNION ALL ");
+  return sql`${segmentsIn(question)}, ${sql.join(relations, sql`, `)},
+    times AS (SELECT ${sql.raw(groups)}, sum(n) AS n FROM (${sql.raw(parts)})
+      GROUP BY ${sql.raw(groups)} HAVING sum(n) > 0)`;
 }
