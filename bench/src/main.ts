@@ -46,6 +46,10 @@ const subjects: Record<string, Entry> = {
     about: "a model's calls of tools, and objects of a schema: valid, and fitting",
     load: () => import("./tools.ts"),
   },
+  usage: {
+    about: "reports over the usage of many requests",
+    load: () => import("./usage.ts"),
+  },
   soak: { about: "correctness under too little KV and aborts", load: () => import("./soak.ts") },
 };
 

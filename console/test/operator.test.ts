@@ -202,6 +202,50 @@ describe("usage", () => {
   });
 });
 
+describe("money", () => {
+  it("is shown where models have prices: what was spent, and what is left of a key's budget", async () => {
+    const admin = (path: string, body?: object) =>
+      site.call<Record<string, unknown>>(`/admin/v1${path}`, site.cluster.adminToken, {
+        ...(body && { method: "POST", body: JSON.stringify(body) }),
+      });
+    expect((await chat(site.key)).status).toBe(200);
+    const usage = await site.page("usage");
+    await usage.locator("[data-name=requests]").first().waitFor();
+    expect(await usage.getByText(/^Cost/).count()).toBe(0);
+    await admin("/prices", { model, currency: "EUR", prompt: "10", visible: "1000" });
+    const page = await site.page("keys?tenant=money");
+    await page.getByRole("button", { name: "New key" }).click();
+    const form = page.getByRole("form", { name: "A new key" });
+    await form.getByLabel("Tenant").fill("money");
+    await form.getByLabel("Money a month").fill("2.5");
+    await page.getByRole("button", { name: "Create" }).click();
+    const secret = page.getByRole("region", { name: "The new key" }).locator("code");
+    const key = (await secret.textContent()) ?? "";
+    await page.getByRole("button", { name: "I have it" }).click();
+    await page.getByText("2.5 left").waitFor();
+    // Prices hold everywhere within two seconds.
+    const spent = async () => {
+      expect((await chat(key, { anabranch: { cache: "bypass" } })).status).toBe(200);
+      const { month } = await admin("/tenants/money");
+      return Number((month as { cost: string }).cost);
+    };
+    await expect.poll(spent, { timeout: 10_000 }).toBeGreaterThan(0);
+    const { month } = await admin("/tenants/money");
+    const { cost } = month as { cost: string };
+    const left = (2_500_000 - Math.round(1e6 * Number(cost))) / 1e6;
+    await page.reload();
+    await page.getByText(`${left} left`).waitFor();
+    await expectAccessible(page);
+    const money = await site.page("usage?by=tenant");
+    const row = money.getByRole("row").filter({ hasText: "money" });
+    await expect
+      .poll(() => row.locator("[data-name=cost]").textContent(), { timeout: refresh })
+      .toBe(cost);
+    await money.getByRole("columnheader", { name: "Cost, EUR" }).waitFor();
+    await expectAccessible(money);
+  });
+});
+
 describe("the pool", () => {
   it("shows a worker that joins, is drained, and stops", async () => {
     const page = await site.page("pool");

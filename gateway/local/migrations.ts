@@ -5,6 +5,24 @@ import type { Miniflare } from "miniflare";
 
 type Database = Awaited<ReturnType<Miniflare["getD1Database"]>>;
 
+export interface Migration {
+  name: string;
+  statements: string[];
+}
+
+/** All migrations, in order. */
+export const migrationsIn = (folder: string): Migration[] =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith(".sql"))
+    .sort()
+    .map((name) => ({
+      name,
+      statements: readFileSync(join(folder, name), "utf8")
+        .split("--> statement-breakpoint")
+        .map((statement) => statement.trim())
+        .filter((statement) => statement !== ""),
+    }));
+
 export async function migrate(db: Database, folder: string): Promise<void> {
   await db
     .prepare(
@@ -17,13 +35,8 @@ export async function migrate(db: Database, folder: string): Promise<void> {
     .run();
   const { results } = await db.prepare("SELECT name FROM d1_migrations").all<{ name: string }>();
   const applied = new Set(results.map(({ name }) => name));
-  const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
-  for (const name of files.sort()) {
+  for (const { name, statements } of migrationsIn(folder)) {
     if (applied.has(name)) continue;
-    const statements = readFileSync(join(folder, name), "utf8")
-      .split("--> statement-breakpoint")
-      .map((statement) => statement.trim())
-      .filter((statement) => statement !== "");
     await db.batch([
       ...statements.map((statement) => db.prepare(statement)),
       db.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name),

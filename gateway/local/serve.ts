@@ -31,7 +31,10 @@ export interface LocalGateway {
 /** The variables of wrangler.toml that the environment sets otherwise. */
 const variables = (): Record<string, string> =>
   Object.fromEntries(
-    ["ANABRANCH_CORS_ORIGINS", "ANABRANCH_CACHE_HOURS", "ANABRANCH_CACHE_MB"].flatMap((name) => {
+    [
+      ...["ANABRANCH_CORS_ORIGINS", "ANABRANCH_CACHE_HOURS", "ANABRANCH_CACHE_MB"],
+      ...["ANABRANCH_USAGE_ROW_DAYS", "ANABRANCH_USAGE_DAYS"],
+    ].flatMap((name) => {
       const value = process.env[name];
       return value === undefined ? [] : [[name, value]];
     }),

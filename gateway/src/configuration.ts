@@ -4,7 +4,10 @@ type Variables = Readonly<Record<string, unknown>>;
 
 const secrets = ["ANABRANCH_KEY_SECRET", "ANABRANCH_ADMIN_TOKEN", "ANABRANCH_POOL_TOKEN"];
 const switches = ["ANABRANCH_ACCESS_LOG", "ANABRANCH_LOCAL"];
-const numbers = ["ANABRANCH_CACHE_HOURS", "ANABRANCH_CACHE_MB"];
+const numbers = [
+  ...["ANABRANCH_CACHE_HOURS", "ANABRANCH_CACHE_MB"],
+  ...["ANABRANCH_USAGE_ROW_DAYS", "ANABRANCH_USAGE_DAYS"],
+];
 const shortestSecret = 16;
 
 /** What is wrong with the configuration, as a sentence that tells no value; null if nothing is. */

@@ -17,6 +17,9 @@ export interface Environment {
   /** How long answers are cached, and how much of a tenant's: 24 and 64. */
   ANABRANCH_CACHE_HOURS?: string;
   ANABRANCH_CACHE_MB?: string;
+  /** How many days usage is kept, a row for each request and the sums of them; empty: for ever. */
+  ANABRANCH_USAGE_ROW_DAYS?: string;
+  ANABRANCH_USAGE_DAYS?: string;
   /** "on": one isolate serves everything, on a machine of its own, and may be drained. */
   ANABRANCH_LOCAL?: string;
   ANABRANCH_KEY_SECRET: string;

@@ -2838,6 +2838,8 @@ export interface operations {
                 model?: string;
                 /** @description A key's public id */
                 key?: string;
+                /** @description Minutes east of UTC: where hours and days begin */
+                utc_offset?: number | null;
             };
             header?: never;
             path?: never;
@@ -4238,7 +4240,7 @@ export interface operations {
                 start?: number | null;
                 /** @description Seconds since the epoch; before this time */
                 end?: number | null;
-                /** @description Minutes east of UTC: where days begin */
+                /** @description Minutes east of UTC: where hours and days begin */
                 utc_offset?: number | null;
                 format?: "json" | "csv";
                 tenant?: string;

@@ -17,13 +17,14 @@ interface Given {
   tpm: string;
   atOnce: string;
   month: string;
+  cost: string;
   scopes: readonly (typeof scopes)[number][];
   models: string;
   expires: string;
 }
 
 const nothing: Given = {
-  ...{ tenant: "", name: "", rpm: "", tpm: "", atOnce: "", month: "" },
+  ...{ tenant: "", name: "", rpm: "", tpm: "", atOnce: "", month: "", cost: "" },
   ...{ scopes, models: "", expires: "" },
 };
 
@@ -39,6 +40,7 @@ function requestOf({ tenant, name, scopes, models, expires, ...given }: Given) {
     ...{ rpm: numberOrNull(given.rpm), tpm: numberOrNull(given.tpm) },
     max_concurrent: numberOrNull(given.atOnce),
     tokens_per_month: numberOrNull(given.month),
+    cost_per_month: given.cost === "" ? null : given.cost,
     models: named.length > 0 ? named : null,
     expires_at: expires === "" ? null : endOf(expires),
   };
@@ -54,6 +56,11 @@ const fields: [TextField, label: string, attributes: Record<string, string | num
     ["tpm", "Tokens a minute", { type: "number", min: 1, placeholder: "no limit" }],
     ["atOnce", "Requests at once", { type: "number", min: 1, placeholder: "no limit" }],
     ["month", "Tokens a month", { type: "number", min: 1, placeholder: "no limit" }],
+    [
+      "cost",
+      "Money a month",
+      { inputMode: "decimal", pattern: "\\d{1,9}(\\.\\d{1,6})?", placeholder: "no limit" },
+    ],
     ["models", "Models", { placeholder: "all; else names, with commas" }],
     ["expires", "Ends after", { type: "date" }],
   ];

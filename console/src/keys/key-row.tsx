@@ -11,6 +11,8 @@ const overlapSeconds = 86_400;
 
 interface Props {
   of: Key;
+  /** Money of this month. */
+  spent: string;
   /** A key took the place of this one. */
   rotated: (made: Schemas["NewKey"]) => void;
   changed: () => void;
@@ -54,8 +56,12 @@ function Actions({ of: { id }, rotated, changed }: Props) {
 
 const limit = (value: number | null) => (value === null ? "–" : count(value));
 
+/** Amounts are whole millionths: differences are exact. */
+const left = (budget: string, spent: string) =>
+  Math.max(0, Math.round(1e6 * Number(budget)) - Math.round(1e6 * Number(spent))) / 1e6;
+
 export function KeyRow(props: Props) {
-  const { of: key } = props;
+  const { of: key, spent } = props;
   const { status, expires_at: expires, revoked_at: revoked } = key;
   const end = revoked ?? expires;
   return (
@@ -74,6 +80,12 @@ export function KeyRow(props: Props) {
       <td class="number">{limit(key.tpm)}</td>
       <td class="number">{limit(key.max_concurrent)}</td>
       <td class="number">{limit(key.tokens_per_month)}</td>
+      <td class="number">
+        {key.cost_per_month ?? "–"}
+        {key.cost_per_month !== null && (
+          <div class="small muted">{left(key.cost_per_month, spent)} left</div>
+        )}
+      </td>
       <td>{when(1_000 * key.created_at)}</td>
       <td>{end === null ? "never" : when(1_000 * end)}</td>
       <td class="actions">{status === "active" && <Actions {...props} />}</td>

@@ -19,6 +19,7 @@ const columns = [
     "Tokens/min",
     "At once",
     "Tokens/month",
+    "Money/month",
     "Made",
     "Ends",
     "",
@@ -57,11 +58,22 @@ export function TenantFilter() {
   );
 }
 
+/** What keys with a budget have spent this month, by their ids. */
+async function spentBy(keys: readonly Schemas["Key"][]): Promise<Record<string, string>> {
+  const tenants = keys.filter((key) => key.cost_per_month !== null).map(({ tenant }) => tenant);
+  const asked = [...new Set(tenants)].map(async (id) => {
+    const { month } = await bodyOf(api.GET("/admin/v1/tenants/{id}", { params: { path: { id } } }));
+    return month.key_costs;
+  });
+  return Object.assign({}, ...(await Promise.all(asked)));
+}
+
 /** The page of the list that the address names. */
-function look() {
+async function look() {
   const [tenant, after] = [query.value.get("tenant"), query.value.get("after")];
   const given = { limit: pageSize, ...(tenant && { tenant }), ...(after && { after }) };
-  return bodyOf(api.GET("/admin/v1/keys", { params: { query: given } }));
+  const page = await bodyOf(api.GET("/admin/v1/keys", { params: { query: given } }));
+  return { ...page, spent: await spentBy(page.keys) };
 }
 
 export function KeysPage() {
@@ -109,7 +121,7 @@ export function KeysPage() {
         />
       )}
       <Shown of={keys}>
-        {({ keys: found, next }) =>
+        {({ keys: found, next, spent }) =>
           found.length === 0 ? (
             <Empty title="No keys">
               <p>Make one with “New key”: whoever asks the API needs one.</p>
@@ -128,7 +140,13 @@ export function KeysPage() {
                 </thead>
                 <tbody>
                   {found.map((key) => (
-                    <KeyRow key={key.id} of={key} rotated={show} changed={changed} />
+                    <KeyRow
+                      key={key.id}
+                      of={key}
+                      spent={spent[key.id] ?? "0"}
+                      rotated={show}
+                      changed={changed}
+                    />
                   ))}
                 </tbody>
               </ScrollTable>

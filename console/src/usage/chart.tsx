@@ -14,11 +14,10 @@ const wholeSteps = Array.from({ length: 10 }, (_, power) =>
   [1, 2, 5].map((n) => n * 10 ** power),
 ).flat();
 
-const formats = [0, 2].map(
-  (digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits }),
-);
 const shown = (value: number | null | undefined, digits: number): string =>
-  value === null || value === undefined ? "–" : (formats[digits ? 1 : 0]?.format(value) ?? "");
+  value === null || value === undefined
+    ? "–"
+    : value.toLocaleString("en", { maximumFractionDigits: digits });
 
 const styleOf = (element: Element, name: string) =>
   getComputedStyle(element).getPropertyValue(name);

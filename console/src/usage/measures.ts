@@ -21,7 +21,8 @@ const share = (part: number, of: number): number | null => (of === 0 ? null : pa
 export const percentiles = ["p50", "p95", "p99"] as const;
 export type Percentile = (typeof percentiles)[number];
 
-export const measuresAt = (percentile: Percentile): Measure[] => [
+/** `currency`: of `cost`; null: nothing has a price. */
+export const measuresAt = (percentile: Percentile, currency: string | null): Measure[] => [
   { title: "Requests", of: (row) => number(row, "requests"), none: 0, digits: 0 },
   {
     title: "Tokens",
@@ -65,6 +66,14 @@ export const measuresAt = (percentile: Percentile): Measure[] => [
     none: 0,
     digits: 0,
   },
+  ...(currency === null
+    ? []
+    : [
+        {
+          ...{ title: "Cost", hint: currency, none: 0, digits: 6 },
+          of: (row: Row) => number(row, "cost"),
+        },
+      ]),
 ];
 
 /** Groups that get a line of their own: those with the most requests. */

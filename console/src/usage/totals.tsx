@@ -23,10 +23,12 @@ export function Totals({
   rows,
   by,
   at,
+  currency,
 }: {
   rows: readonly Row[];
   by: string | null;
   at: Percentile;
+  currency: string | null;
 }) {
   return (
     <ScrollTable class="card" label="Totals">
@@ -47,6 +49,11 @@ export function Totals({
           <th scope="col" class="number">
             Total {at}, ms
           </th>
+          {currency !== null && (
+            <th scope="col" class="number">
+              Cost, {currency}
+            </th>
+          )}
         </tr>
       </thead>
       <tbody>
@@ -65,6 +72,11 @@ export function Totals({
             </td>
             <td class="number">{ms(row, `first_text_ms_${at}`)}</td>
             <td class="number">{ms(row, `total_ms_${at}`)}</td>
+            {currency !== null && (
+              <td class="number" data-name="cost">
+                {row.cost}
+              </td>
+            )}
           </tr>
         ))}
       </tbody>

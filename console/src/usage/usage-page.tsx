@@ -35,6 +35,8 @@ interface Answer {
   rows: Row[];
   /** By group alone. */
   totals: Row[];
+  /** Of what they cost; null: nothing has a price. */
+  currency: string | null;
   truncated: boolean;
 }
 
@@ -52,6 +54,7 @@ async function look(): Promise<Answer> {
     interval,
     rows: inTime.rows as Row[],
     totals: whole.rows as Row[],
+    currency: whole.currency,
     truncated: inTime.truncated || whole.truncated,
   };
 }
@@ -151,7 +154,8 @@ function Controls() {
   );
 }
 
-function Charts({ answer: { rows, totals, interval, truncated } }: { answer: Answer }) {
+function Charts({ answer }: { answer: Answer }) {
+  const { rows, totals, interval, currency, truncated } = answer;
   const by = grouping();
   const at = percentile();
   const groups = groupsOf(totals, by);
@@ -159,11 +163,11 @@ function Charts({ answer: { rows, totals, interval, truncated } }: { answer: Ans
   const names = lines.join("\n");
   const charts = useMemo(
     () =>
-      measuresAt(at).map((measure) => ({
+      measuresAt(at, currency).map((measure) => ({
         measure,
         columns: columnsOf(rows, measure, interval, by, lines),
       })),
-    [rows, at, by, names],
+    [rows, at, by, names, currency],
   );
   if (rows.length === 0) {
     return (
@@ -192,7 +196,7 @@ function Charts({ answer: { rows, totals, interval, truncated } }: { answer: Ans
           Charts show the {mostGroups} of {groups.length} with the most requests; the table has all.
         </p>
       )}
-      <Totals rows={totals} by={by} at={at} />
+      <Totals rows={totals} by={by} at={at} currency={currency} />
     </>
   );
 }

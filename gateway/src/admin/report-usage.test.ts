@@ -39,8 +39,9 @@ describe("the operator's usage", () => {
         ...{ requests: 200, succeeded: 180, abandoned: 8, refused: 8, failed: 4, cache_hits: 20 },
         ...{ prompt_tokens: 2_000, cached_tokens: 400, completion_tokens: 1_100 },
         ...{ visible_tokens: 800, steps: 600, stages: 0, branches: 0, cost: "1.401" },
-        ...{ first_text_ms_p50: 45, first_text_ms_p95: 86, first_text_ms_p99: 90 },
-        ...{ total_ms_p50: 90, total_ms_p95: 172, total_ms_p99: 180 },
+        // Middles of the buckets of 45, 86 and 90, and of 90, 172 and 180.
+        ...{ first_text_ms_p50: 46, first_text_ms_p95: 84, first_text_ms_p99: 92 },
+        ...{ total_ms_p50: 92, total_ms_p95: 168, total_ms_p99: 184 },
       },
     ]);
   });

@@ -5,7 +5,10 @@ import { csvResponse } from "../http/csv.ts";
 import { operatorRoute } from "../http/route.ts";
 import { amountOf } from "../prices/money.ts";
 import { readCurrency } from "../prices/prices-store.ts";
-import { type Dimension, dimensionNames, reportUsage } from "../usage/report-store.ts";
+import { reportUsage } from "../usage/report-store.ts";
+import { keptFrom } from "../usage/retention.ts";
+import { type Dimension, dimensionNames } from "../usage/rollup-store.ts";
+import { utcOffset } from "../usage/utc-offset.ts";
 
 const seconds = z.coerce.number().int().min(0);
 const intervals = { hour: 3_600, day: 86_400 } as const;
@@ -22,13 +25,7 @@ const query = z.object({
     .openapi({ description: "What rows differ in; absent: one row for everything" }),
   start: seconds.optional().openapi({ description: "Seconds since the epoch; from this time on" }),
   end: seconds.optional().openapi({ description: "Seconds since the epoch; before this time" }),
-  utc_offset: z.coerce
-    .number()
-    .int()
-    .min(-840)
-    .max(840)
-    .default(0)
-    .openapi({ description: "Minutes east of UTC: where days begin" }),
+  utc_offset: utcOffset,
   format: z.enum(["json", "csv"]).default("json"),
   ...(Object.fromEntries(dimensionNames.map((name) => [name, z.string().optional()])) as Record<
     Dimension,
@@ -60,10 +57,11 @@ export const usageReport = operatorRoute({
     const given = Object.fromEntries(
       Object.entries(where).filter(([, value]) => value !== undefined),
     );
-    const found = await reportUsage(env.DB, {
-      ...{ by: [...new Set(names)], interval, utcOffset: utc_offset, limit: maxRows + 1 },
-      ...{ start, end, where: given },
-    });
+    const question = {
+      ...{ by: [...new Set(names)], interval, utcOffset: utc_offset },
+      ...{ start, end, where: given, rowsFrom: keptFrom(env) },
+    };
+    const found = await reportUsage(env.DB, question, maxRows + 1);
     const rows = found
       .slice(0, maxRows)
       .map((row) => ({ ...row, cost: amountOf(Number(row.cost ?? 0)) }));

@@ -58,6 +58,15 @@ describe("keys", () => {
     }
   });
 
+  it("names a setting that it does not know", async () => {
+    const body = JSON.stringify({ tenant: "acme", rmp: 5 });
+    const response = await call("/admin/v1/keys", { method: "POST", headers: adminHeaders, body });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { message: "Unknown parameter: 'rmp'.", param: "rmp" },
+    });
+  });
+
   it("accepts a recently used key while D1 is unreachable, and answers 503 to others", async () => {
     const { key } = await makeKey("keys-c");
     expect((await call("/v1/models", { headers: bearer(key) })).status).toBe(200);

@@ -1,6 +1,14 @@
 // The tables in D1. Every row has a `tenant_id`.
 
-import { index, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import {
+  index,
+  integer,
+  primaryKey,
+  real,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from "drizzle-orm/sqlite-core";
 import type { OperatorScope, Scope } from "../auth/key-settings.ts";
 
 /** null: no limit. */
@@ -124,6 +132,97 @@ export const usage = sqliteTable(
     cost: integer("cost").notNull().default(0),
   },
   (table) => [index("usage_by_tenant_and_time").on(table.tenantId, table.at)],
+);
+
+/**
+ * What usage is rolled up by: a row for each combination that has occurred. The trigger `usage_roll_up`
+ * (migrations/0007) adds each new row of `usage` to its group's sums and times, in the transaction that writes it:
+ * once, however often the row is sent. Deleting rows leaves them.
+ */
+export const usageGroups = sqliteTable(
+  "usage_groups",
+  {
+    groupId: integer("group_id").primaryKey(),
+    tenantId: text("tenant_id").notNull(),
+    keyId: text("key_id").notNull(),
+    model: text("model").notNull(),
+    endpoint: text("endpoint").notNull(),
+    mode: text("mode").notNull(),
+    status: integer("status").notNull(),
+    cache: text("cache").notNull(),
+    /** Empty: none. */
+    worker: text("worker").notNull(),
+    /** Whether an answer began. */
+    started: integer("started").notNull(),
+    /** Whether the classifier had an expectation. */
+    predicted: integer("predicted").notNull(),
+  },
+  (table) => [
+    uniqueIndex("usage_groups_by_content").on(
+      table.tenantId,
+      table.keyId,
+      table.model,
+      table.endpoint,
+      table.mode,
+      table.status,
+      table.cache,
+      table.worker,
+      table.started,
+      table.predicted,
+    ),
+  ],
+);
+
+/**
+ * Of a group and a period of UTC. In SQL both tables are WITHOUT ROWID: the sums of a group lie side by side, which is what
+ * a tenant's report reads, and the times of a period, which add up in that order without sorting.
+ */
+const periodColumns = () => ({
+  groupId: integer("group_id").notNull(),
+  /** Seconds: a quarter of an hour, or a day. */
+  period: integer("period").notNull(),
+  /** Seconds since the epoch. */
+  start: integer("start").notNull(),
+});
+
+export const usageSums = sqliteTable(
+  "usage_sums",
+  {
+    ...periodColumns(),
+    requests: integer("requests").notNull(),
+    promptTokens: integer("prompt_tokens").notNull(),
+    completionTokens: integer("completion_tokens").notNull(),
+    visibleTokens: integer("visible_tokens").notNull(),
+    cachedTokens: integer("cached_tokens").notNull(),
+    steps: integer("steps").notNull(),
+    stages: integer("stages").notNull(),
+    branches: integer("branches").notNull(),
+    cost: integer("cost").notNull(),
+    /** Answers with a stage. */
+    branched: integer("branched").notNull(),
+    /** Of the classifier: its probabilities, and the steps that it expected. */
+    probability: real("probability").notNull(),
+    expectedSteps: real("expected_steps").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.groupId, table.period, table.start] })],
+);
+
+/** How long whole answers took: a histogram. */
+export const usageTimes = sqliteTable(
+  "usage_times",
+  {
+    ...periodColumns(),
+    /** 0: to the first text; 1: in total. */
+    measure: integer("measure").notNull(),
+    /** The shortest time that it counts, in ms (usage/histogram-store.ts). */
+    bucket: integer("bucket").notNull(),
+    requests: integer("requests").notNull(),
+  },
+  (table) => [
+    primaryKey({
+      columns: [table.period, table.start, table.measure, table.bucket, table.groupId],
+    }),
+  ],
 );
 
 /** What tokens of models cost, from some time on until the next price of the model. */

@@ -172,6 +172,11 @@ function refusal(error: z.ZodError, value: unknown): ApiError {
   if (!first) return new ApiError(400, "The request body is invalid.");
   const { path, message } = faultOf(first);
   const name = pathName(path);
+  const unknown = first.code === "unrecognized_keys" ? first.keys[0] : undefined;
+  if (name === "" && unknown !== undefined) {
+    const code = "unknown_parameter";
+    return new ApiError(400, `Unknown parameter: '${unknown}'.`, { param: unknown, code });
+  }
   if (name === "") return new ApiError(400, "The request body must be a JSON object.");
   if (valueAt(value, path) === undefined) {
     return badField(name, `Missing required parameter: '${name}'.`, "missing_required_parameter");

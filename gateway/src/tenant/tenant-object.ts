@@ -4,17 +4,22 @@ import type { Holder, Limits } from "../limits/limits.ts";
 import { type Reserved, type Settlement, type Spend, SpendingWindow } from "../limits/window.ts";
 import { type KeptResponse, ResponseStore } from "../responses/response-store.ts";
 import { UsageOutbox } from "../usage/outbox.ts";
+import { type RetentionSettings, UsageRetention } from "../usage/retention.ts";
 import type { UsageRow } from "../usage/usage-store.ts";
 
-export class TenantObject extends DurableObject<{ DB: D1Database }> {
+type Bindings = { DB: D1Database } & RetentionSettings;
+
+export class TenantObject extends DurableObject<Bindings> {
   readonly #window: SpendingWindow;
   readonly #outbox: UsageOutbox;
+  readonly #retention: UsageRetention;
   readonly #responses: ResponseStore;
 
-  constructor(state: DurableObjectState, env: { DB: D1Database }) {
+  constructor(state: DurableObjectState, env: Bindings) {
     super(state, env);
     this.#window = new SpendingWindow(state.storage.sql);
-    this.#outbox = new UsageOutbox(state.storage, env.DB);
+    this.#retention = new UsageRetention(state.storage.sql, env.DB, env);
+    this.#outbox = new UsageOutbox(state.storage, env.DB, (tenant) => this.#retention.note(tenant));
     this.#responses = new ResponseStore(state.storage.sql);
   }
 
@@ -71,8 +76,11 @@ export class TenantObject extends DurableObject<{ DB: D1Database }> {
   override async alarm(): Promise<void> {
     await this.#outbox.onAlarm();
     this.#responses.expire();
-    const next = this.#responses.nextExpiry;
+    await this.#retention.expire();
+    const next = [this.#responses.nextExpiry, this.#retention.due].filter((at) => at !== null);
     const { storage } = this.ctx;
-    if (next && (await storage.getAlarm()) === null) await storage.setAlarm(next);
+    if (next.length > 0 && (await storage.getAlarm()) === null) {
+      await storage.setAlarm(Math.min(...next));
+    }
   }
 }

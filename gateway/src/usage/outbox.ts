@@ -8,14 +8,17 @@ const maxRetryMs = 60_000;
 export class UsageOutbox {
   readonly #storage: DurableObjectStorage;
   readonly #db: D1Database;
+  readonly #written: (tenantId: string) => void;
   #failures = 0;
   /** The alarm is known to be set. Asking the storage would cost every request a read. */
   #alarmed = false;
   #flushing: Promise<void> | undefined;
 
-  constructor(storage: DurableObjectStorage, db: D1Database) {
+  /** `written` is called with the tenant of rows that D1 has now. */
+  constructor(storage: DurableObjectStorage, db: D1Database, written: (tenantId: string) => void) {
     this.#storage = storage;
     this.#db = db;
+    this.#written = written;
     storage.sql.exec(`CREATE TABLE IF NOT EXISTS waiting_usage (
       number INTEGER PRIMARY KEY AUTOINCREMENT, usage TEXT NOT NULL)`);
   }
@@ -61,11 +64,10 @@ export class UsageOutbox {
         .toArray();
       const last = kept.at(-1);
       if (!last) return;
+      const rows = kept.map((row): UsageRow => JSON.parse(row.usage));
       // Rows that were written before, and not deleted here, stay as they are in D1.
-      await insertUsage(
-        this.#db,
-        kept.map((row): UsageRow => JSON.parse(row.usage)),
-      );
+      await insertUsage(this.#db, rows);
+      for (const tenant of new Set(rows.map(({ tenantId }) => tenantId))) this.#written(tenant);
       this.#storage.sql.exec("DELETE FROM waiting_usage WHERE number <= ?", last.number);
     }
   }

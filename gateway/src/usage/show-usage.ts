@@ -5,8 +5,9 @@ import { readQuery } from "../http/body.ts";
 import { tenantRoute } from "../http/route.ts";
 import { amountOf } from "../prices/money.ts";
 import { readCurrency } from "../prices/prices-store.ts";
-import { sumRefusals } from "./refusals-store.ts";
-import { sumUsage } from "./usage-store.ts";
+import { sumUsage, type UsageSums } from "./report-store.ts";
+import { keptFrom } from "./retention.ts";
+import { utcOffset } from "./utc-offset.ts";
 
 const seconds = z.coerce.number().int().min(0);
 
@@ -16,6 +17,7 @@ const query = z.object({
   end: seconds.optional().openapi({ description: "Seconds since the epoch; before this time" }),
   model: z.string().optional(),
   key: z.string().optional().openapi({ description: "A key's public id" }),
+  utc_offset: utcOffset,
 });
 
 const counts = {
@@ -122,7 +124,7 @@ function rowOf({
   predictedSteps,
   observedSteps,
   ...rest
-}: Awaited<ReturnType<typeof sumUsage>>[number]): Row {
+}: UsageSums): Row {
   return {
     ...rest,
     total_tokens: rest.prompt_tokens + rest.completion_tokens,
@@ -184,19 +186,15 @@ export const showUsage = tenantRoute({
     }),
   },
   async handle({ request, env, caller: { tenantId } }) {
-    const { by, ...filter } = readQuery(request, query);
-    const { model } = filter;
+    const { by, model, key, start, end, utc_offset } = readQuery(request, query);
     // Rows on their way to D1 belong to the answer.
     await tenantObject(env, tenantId).flush();
-    const found = await sumUsage(env.DB, secondsOf[by], { ...filter, tenantId });
-    // Of a request that was refused early no model is known.
-    const refused = model ? [] : await sumRefusals(env.DB, secondsOf[by], { ...filter, tenantId });
-    const data = [
-      ...found.map(rowOf),
-      ...refused.map(({ start, key, requests }) => ({
-        ...{ ...zero, start, key, model: "", refused: requests },
-      })),
-    ];
+    const found = await sumUsage(env.DB, {
+      ...{ start, end, interval: secondsOf[by], utcOffset: utc_offset },
+      where: { tenant: tenantId, ...(model && { model }), ...(key && { key }) },
+      rowsFrom: keptFrom(env),
+    });
+    const data = found.map(rowOf);
     return {
       ...{ object: "list" as const, by, currency: await readCurrency(env.DB) },
       ...{ data: data.map(shown), totals: shown(data.reduce(add, zero)) },

@@ -1,8 +1,8 @@
-// Usage rows in D1: written by the outbox, added up for reports.
-import { and, eq, gte, lt, sql } from "drizzle-orm";
+// Usage in D1: rows, written by the outbox and deleted when they are old. A trigger rolls them up.
+import { and, eq, inArray, lt, notInArray, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { AnySQLiteColumn } from "drizzle-orm/sqlite-core";
-import { usage } from "../db/schema.ts";
+import { refusals, usage, usageGroups, usageSums, usageTimes } from "../db/schema.ts";
+import { periods } from "./segments.ts";
 
 /** What is recorded of one request. */
 export type UsageRow = typeof usage.$inferInsert;
@@ -24,72 +24,46 @@ export async function insertUsage(d1: D1Database, rows: readonly UsageRow[]): Pr
   if (first) await db.batch([first, ...rest]);
 }
 
-export interface UsageFilter {
-  tenantId: string;
-  /** Seconds since the epoch: from `start`, before `end`. */
-  start?: number | undefined;
-  end?: number | undefined;
-  model?: string | undefined;
-  key?: string | undefined;
+/** Rows and sums from before these times go: seconds since the epoch. */
+export interface Cutoffs {
+  rows: number;
+  sums: number;
 }
 
-/** Whether the answer had begun, and was cut off. */
-const cut = sql`(${usage.status} <> 200 and ${usage.startedMs} is not null)`;
+/** Rows that one call of `expireUsage` deletes at most: D1 does one thing at a time. */
+const maxExpired = 5_000;
 
-/** The sum over answers that were delivered whole, or over those that were cut off. */
-const sumOf = (column: AnySQLiteColumn, whole = true) =>
-  whole
-    ? sql<number>`coalesce(sum(case when ${usage.status} = 200 then ${column} end), 0)`
-    : sql<number>`coalesce(sum(case when ${cut} then ${column} end), 0)`;
-
-/** Whether the model was free to branch, and the classifier had an expectation. */
-const predicted = sql`(${usage.status} = 200 and ${usage.mode} = 'parallel' and ${usage.probability} is not null)`;
-
-/**
- * One row per interval of `seconds`, model and key, in that order. Answers that were cut off are counted apart, in
- * the columns that begin with `cut`, and so are requests that never began one.
- */
-export function sumUsage(d1: D1Database, seconds: number, filter: UsageFilter) {
-  const { tenantId, start, end, model, key } = filter;
-  // Literals: D1 binds every number as a real, and this must be an integer division.
-  const bucket = sql<number>`(${usage.at} / ${sql.raw(`${seconds * 1_000}`)}) * ${sql.raw(`${seconds}`)}`;
-  return drizzle(d1)
-    .select({
-      start: bucket,
-      model: usage.model,
-      key: usage.keyId,
-      requests: sql<number>`sum(${usage.status} = 200)`,
-      prompt_tokens: sumOf(usage.promptTokens),
-      completion_tokens: sumOf(usage.completionTokens),
-      visible_tokens: sumOf(usage.visibleTokens),
-      cached_tokens: sumOf(usage.cachedTokens),
-      steps: sumOf(usage.steps),
-      stages: sumOf(usage.stages),
-      branches: sumOf(usage.branches),
-      cost: sumOf(usage.cost),
-      cache_hits: sql<number>`sum(${usage.status} = 200 and ${usage.cache} = 'hit')`,
-      predictedRequests: sql<number>`sum(${predicted})`,
-      predictedParallel: sql<number>`coalesce(sum(case when ${predicted} then ${usage.probability} end), 0)`,
-      predictedBranched: sql<number>`coalesce(sum(case when ${predicted} then ${usage.stages} > 0 end), 0)`,
-      predictedTokens: sql<number>`coalesce(sum(case when ${predicted} then ${usage.visibleTokens} end), 0)`,
-      predictedSteps: sql<number>`coalesce(sum(case when ${predicted} then ${usage.visibleTokens} / ${usage.predictedSpeedup} end), 0)`,
-      observedSteps: sql<number>`coalesce(sum(case when ${predicted} then ${usage.steps} end), 0)`,
-      cutRequests: sql<number>`sum(${cut})`,
-      refused: sql<number>`sum(${usage.status} <> 200 and ${usage.startedMs} is null)`,
-      cutPromptTokens: sumOf(usage.promptTokens, false),
-      cutCompletionTokens: sumOf(usage.completionTokens, false),
-      cutCost: sumOf(usage.cost, false),
-    })
-    .from(usage)
-    .where(
-      and(
-        eq(usage.tenantId, tenantId),
-        start === undefined ? undefined : gte(usage.at, start * 1_000),
-        end === undefined ? undefined : lt(usage.at, end * 1_000),
-        model === undefined ? undefined : eq(usage.model, model),
-        key === undefined ? undefined : eq(usage.keyId, key),
-      ),
-    )
-    .groupBy(bucket, usage.model, usage.keyId)
-    .orderBy(bucket, usage.model, usage.keyId);
+/** Deletes what a tenant has from before these times, and says whether there is more of that, and whether anything is left. */
+export async function expireUsage(
+  d1: D1Database,
+  tenantId: string,
+  { rows, sums }: Cutoffs,
+): Promise<{ more: boolean; left: boolean }> {
+  const db = drizzle(d1);
+  const old = and(eq(usage.tenantId, tenantId), lt(usage.at, rows * 1_000));
+  const some = db.select({ id: usage.requestId }).from(usage).where(old).limit(maxExpired);
+  const groups = db
+    .select({ id: usageGroups.groupId })
+    .from(usageGroups)
+    .where(eq(usageGroups.tenantId, tenantId));
+  const ofOld = (table: typeof usageSums | typeof usageTimes) =>
+    and(inArray(table.groupId, groups), inArray(table.period, [...periods]), lt(table.start, sums));
+  const summed = db
+    .select({ id: usageSums.groupId })
+    .from(usageSums)
+    .where(inArray(usageSums.groupId, groups));
+  const [deleted, , , , , [left]] = await db.batch([
+    db.delete(usage).where(inArray(usage.requestId, some)),
+    db.delete(usageTimes).where(ofOld(usageTimes)),
+    db.delete(usageSums).where(ofOld(usageSums)),
+    db.delete(refusals).where(and(eq(refusals.tenantId, tenantId), lt(refusals.at, sums * 1_000))),
+    db
+      .delete(usageGroups)
+      .where(and(eq(usageGroups.tenantId, tenantId), notInArray(usageGroups.groupId, summed))),
+    db
+      .select({ n: sql<number>`count(*)` })
+      .from(usageGroups)
+      .where(eq(usageGroups.tenantId, tenantId)),
+  ]);
+  return { more: deleted.meta.changes === maxExpired, left: (left?.n ?? 0) > 0 };
 }
