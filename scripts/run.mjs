@@ -50,6 +50,7 @@ const commands = {
     exec: (_, args) => [join(root, "scripts/gpu-bundle"), args],
   },
   "kernel-report": { needs: [packages], exec: script("scripts/kernel-report.mjs") },
+  chat: { needs: [packages], exec: script("client/chat/main.ts") },
   client: {
     about: "Builds the client library into client/dist, as npm would publish it.",
     ...{ needs: [packages], exec: script("client/scripts/build.ts") },
