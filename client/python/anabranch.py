@@ -9,7 +9,7 @@ Its chunks keep the field `anabranch` of a `lanes` stream, and here they become 
         print(event.kind, event.branch and event.branch.title, event.text)
     answer.text, answer.branches["Price"].text, answer.message
 
-`bodies(message)` has the branches of an answer that was not streamed, declared ones among them, as a dict.
+`bodies(message)` has the branches of an answer that was not streamed, declared ones too, as a dict.
 """
 
 from __future__ import annotations
