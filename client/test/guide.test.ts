@@ -1,4 +1,4 @@
-// The programs in docs/client.md run as they stand, against the demo.
+// The programs in docs/client.md and the requests in README.md run as they stand, against the demo.
 import { execFile, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +9,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 const root = join(import.meta.dirname, "../..");
 const demo = JSON.parse(readFileSync(join(root, "models/demo/demo.json"), "utf8"));
 const guide = readFileSync(join(root, "docs/client.md"), "utf8");
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const requests = [...readme.matchAll(/^```sh\n(curl [\s\S]*?)^```$/gm)].map(
+  ([, text = ""]) => text,
+);
 const python = process.env.ANABRANCH_PYTHON ?? "python3";
 const hasOpenai = spawnSync(python, ["-c", "import openai"]).status === 0;
 
@@ -54,4 +58,16 @@ describe("docs/client.md", () => {
       expect(stdout).toMatch(/\w+ \w+/);
     });
   }
+});
+
+describe("README.md", () => {
+  it("has requests that are answered", async () => {
+    expect(requests.length).toBeGreaterThanOrEqual(2);
+    for (const request of requests) {
+      const here = request.replaceAll("http://127.0.0.1:8787", cluster.url);
+      const { stdout } = await promisify(execFile)("sh", ["-c", here], { env });
+      expect(stdout).toMatch(/"choices"/);
+      expect(stdout).not.toMatch(/"error"/);
+    }
+  });
 });
