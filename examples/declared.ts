@@ -1,6 +1,6 @@
 // Several questions about one text, answered side by side: declared branches with OpenAI's own SDK.
 //   KEY=sk-ab-… node_modules/.bin/node examples/declared.ts "What is Japan known for?" "What is Egypt known for?"
-import { bodiesOf } from "@anabranch/shared/client.ts";
+import { bodiesOf } from "@anabranch/client";
 import OpenAI from "openai";
 
 const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "smollm2:branching" } = process.env;

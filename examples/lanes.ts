@@ -1,6 +1,6 @@
 // Branches in a terminal, as they grow: a `lanes` stream through the client library.
 //   KEY=sk-ab-… node_modules/.bin/node examples/lanes.ts "What are the benefits of learning a second language?"
-import { LaneAnswer } from "@anabranch/shared/client.ts";
+import { LaneAnswer } from "@anabranch/client";
 import OpenAI from "openai";
 
 const { GATEWAY = "http://127.0.0.1:8787", KEY, MODEL = "smollm2:branching" } = process.env;

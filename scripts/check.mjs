@@ -13,6 +13,7 @@ const checks = [
   ["the API's document", ...script("lint-api.mjs")],
   ["types", bin("tsc"), ["-p", "tsconfig.json"]],
   ["types of the gateway", bin("tsc"), ["-p", "gateway/tsconfig.json"]],
+  ["types of the client library", bin("tsc"), ["-p", "client/tsconfig.json"]],
   ["types of the console", bin("tsc"), ["-p", "console/tsconfig.json"]],
 ];
 let failed = 0;

@@ -4,8 +4,8 @@ import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { LaneAnswer, type LaneChunk } from "@anabranch/client";
 import { openTestCluster } from "@anabranch/gateway/local/test-cluster.ts";
-import { LaneAnswer, type LaneChunk, type LaneMark } from "@anabranch/shared/client.ts";
 import OpenAI from "openai";
 
 const root = join(import.meta.dirname, "..");
@@ -57,9 +57,11 @@ async function ask(client: OpenAI, model: string, mode: "serial" | "parallel"): 
     ...({ anabranch: { mode, stream: "lanes", cache: "bypass" } } as object),
   });
   for await (const chunk of stream) {
-    const mark: LaneMark | null = answer.push(chunk as LaneChunk);
-    const text = chunk.choices[0]?.delta.content ?? "";
-    if (text !== "") pieces.push({ atMs: performance.now() - began, lane: mark?.lane ?? 0, text });
+    for (const change of answer.push(chunk as LaneChunk)) {
+      if (change.kind !== "text") continue;
+      const { run, text } = change;
+      pieces.push({ atMs: performance.now() - began, lane: run.lane, text });
+    }
   }
   return { pieces, answer, endMs: performance.now() - began };
 }

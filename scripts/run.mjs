@@ -50,6 +50,11 @@ const commands = {
     exec: (_, args) => [join(root, "scripts/gpu-bundle"), args],
   },
   "kernel-report": { needs: [packages], exec: script("scripts/kernel-report.mjs") },
+  chat: { needs: [packages], exec: script("client/chat/main.ts") },
+  client: {
+    about: "Builds the client library into client/dist, as npm would publish it.",
+    ...{ needs: [packages], exec: script("client/scripts/build.ts") },
+  },
   console: {
     about:
       "Builds the console into console/dist, as start and test do by themselves; before `wrangler deploy`.",

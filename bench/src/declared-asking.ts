@@ -1,6 +1,6 @@
 // Ways to have many questions about one text answered: what each asks of a server, and when answers came.
 import { setTimeout as sleep } from "node:timers/promises";
-import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
+import { LaneAnswer, type LaneChunk } from "@anabranch/client";
 import { serverSentData } from "@anabranch/shared/server-sent-data.ts";
 
 /** Questions about one text. */
@@ -90,8 +90,8 @@ async function askDeclared(server: Server, { context, questions }: Task): Promis
   const answer = new LaneAnswer();
   let firstAnswerMs = Number.NaN;
   for await (const chunk of chunksOf(server, body)) {
-    const mark = answer.push(chunk as LaneChunk);
-    if (mark?.event === "branch_closed" && Number.isNaN(firstAnswerMs)) {
+    const changes = answer.push(chunk as LaneChunk);
+    if (changes.some(({ kind }) => kind === "branch_closed") && Number.isNaN(firstAnswerMs)) {
       firstAnswerMs = performance.now() - began;
     }
   }

@@ -1,7 +1,7 @@
 // A real browser for the console's tests: the one that set-up unpacked, or the one that ANABRANCH_BROWSER names.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, chromium, type LaunchOptions } from "playwright-core";
 
 const folder = join(import.meta.dirname, "../../.anabranch/browser");
 const unpacked = join(folder, "chromium");
@@ -12,16 +12,11 @@ const beside = {
   FONTCONFIG_PATH: join(folder, "fonts"),
 };
 
-export async function openBrowser(): Promise<Browser> {
+/** As Playwright launches it. */
+export function browserOptions(): LaunchOptions {
   const own = process.env.ANABRANCH_BROWSER;
-  const executablePath = own ?? unpacked;
-  if (!existsSync(executablePath)) {
-    throw new Error(
-      `there is no browser at ${executablePath}: run \`npm test\`, which unpacks one, or name a Chromium in ANABRANCH_BROWSER`,
-    );
-  }
-  return chromium.launch({
-    executablePath,
+  return {
+    executablePath: own ?? unpacked,
     // Tests run as root, too. Its own pages are all that this browser sees.
     args: ["--no-sandbox", "--disable-gpu"],
     env: {
@@ -29,5 +24,15 @@ export async function openBrowser(): Promise<Browser> {
       LC_ALL: "en_US.UTF-8",
       ...(own ? {} : beside),
     },
-  });
+  };
+}
+
+export async function openBrowser(): Promise<Browser> {
+  const options = browserOptions();
+  if (!existsSync(options.executablePath ?? "")) {
+    throw new Error(
+      `there is no browser at ${options.executablePath}: run \`npm test\`, which unpacks one, or name a Chromium in ANABRANCH_BROWSER`,
+    );
+  }
+  return chromium.launch(options);
 }

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type AnswerPart, collectChoices, collectLanes } from "@anabranch/shared/client.ts";
+import { type AnswerPart, collectChoices, collectLanes } from "@anabranch/shared/lane-answer.ts";
 import { textOfParts } from "@anabranch/shared/parts.ts";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

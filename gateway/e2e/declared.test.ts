@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { bodiesOf, collectLanes } from "@anabranch/shared/client.ts";
+import { bodiesOf, collectLanes } from "@anabranch/shared/lane-answer.ts";
 import { type AnswerPart, textUnderTitles } from "@anabranch/shared/parts.ts";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

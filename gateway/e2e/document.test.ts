@@ -2,7 +2,7 @@
 // the same answer, cut at the first stop string as OpenAI means it.
 
 import { AnswerDocument } from "@anabranch/shared/answer-document.ts";
-import { LaneAnswer } from "@anabranch/shared/client.ts";
+import { LaneAnswer } from "@anabranch/shared/lane-answer.ts";
 import { textOfParts } from "@anabranch/shared/parts.ts";
 import { CloseReason, FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {

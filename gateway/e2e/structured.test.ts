@@ -1,7 +1,7 @@
 // Answers of a given form through the whole system: chats, plain texts and declared branches.
 import type { ChildProcess } from "node:child_process";
 import { childProcesses } from "@anabranch/shared/child-processes.ts";
-import { bodiesOf } from "@anabranch/shared/client.ts";
+import { bodiesOf } from "@anabranch/shared/lane-answer.ts";
 import { Ajv } from "ajv";
 import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { bodiesOf, collectLanes } from "@anabranch/shared/client.ts";
+import { bodiesOf, collectLanes } from "@anabranch/shared/lane-answer.ts";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../local/bundle.ts";

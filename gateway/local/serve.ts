@@ -19,6 +19,8 @@ export interface ServeOptions {
   accessLog?: boolean;
   /** How many isolates serve, as at the edge, over the same objects and database; default 1. */
   isolates?: number;
+  /** Variables of wrangler.toml; what they leave open the environment says. */
+  variables?: Record<string, string>;
 }
 
 export interface LocalGateway {
@@ -29,7 +31,7 @@ export interface LocalGateway {
 }
 
 /** The variables of wrangler.toml that the environment sets otherwise. */
-const variables = (): Record<string, string> =>
+const environmentVariables = (): Record<string, string> =>
   Object.fromEntries(
     [
       ...["ANABRANCH_CORS_ORIGINS", "ANABRANCH_CACHE_HOURS", "ANABRANCH_CACHE_MB"],
@@ -73,6 +75,7 @@ export async function serve({
   state,
   accessLog = true,
   isolates = 1,
+  ...given
 }: ServeOptions): Promise<LocalGateway> {
   if (!existsSync(join(root, "console/dist/index.html"))) {
     throw new Error("the console is not built: npm run console");
@@ -81,7 +84,8 @@ export async function serve({
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { script, options } = await bundle(join(root, ".anabranch/gateway"));
   const kept = secrets(join(folder, "secrets.json"));
-  const fault = configurationFault({ ...kept, ...variables() });
+  const variables = { ...environmentVariables(), ...given.variables };
+  const fault = configurationFault({ ...kept, ...variables });
   if (fault) throw new Error(fault);
   const { bindings = {}, durableObjects = {}, ...rest } = options;
   const isolate = (index: number) => ({
@@ -95,7 +99,7 @@ export async function serve({
       ...kept,
       ANABRANCH_LOCAL: "on",
       ...(accessLog ? {} : { ANABRANCH_ACCESS_LOG: "off" }),
-      ...variables(),
+      ...variables,
     },
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
   });

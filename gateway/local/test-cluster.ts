@@ -55,10 +55,15 @@ export interface Totals {
   incomplete: { requests: number; completion_tokens: number };
 }
 
-/** `isolates`: how many serve, each with what it knows by itself. */
-export async function openTestCluster(isolates = 1): Promise<TestCluster> {
+/** `isolates`: how many serve, each with what it knows by itself. `variables`: of the gateway, as in wrangler.toml. */
+export async function openTestCluster(
+  isolates = 1,
+  variables: Record<string, string> = {},
+): Promise<TestCluster> {
   const state = mkdtempSync(join(tmpdir(), "anabranch-e2e-"));
-  const gateway: LocalGateway = await serve({ port: 0, state, accessLog: false, isolates });
+  const gateway: LocalGateway = await serve({
+    ...{ port: 0, state, accessLog: false, isolates, variables },
+  });
   const workers: ChildProcess[] = [];
   // Miniflare ends the process on a signal, before anyone can close the cluster.
   const abandon = () => {

@@ -1,5 +1,5 @@
 // What a screen reader says of a growing answer: each part once, when it is whole, in document order.
-import type { Part } from "@anabranch/shared/client.ts";
+import type { Part } from "@anabranch/shared/lane-answer.ts";
 import { isOver, type Run } from "./run.ts";
 
 /** The parts that are whole and have only whole ones before them. */

@@ -1,5 +1,5 @@
 // An answer as the river that it is: the trunk, where it parts, branches side by side, where they join, the trunk.
-import type { Branch, Part } from "@anabranch/shared/client.ts";
+import type { Branch, Part } from "@anabranch/shared/lane-answer.ts";
 import { memo } from "preact/compat";
 import type { Run } from "./run.ts";
 import { Text } from "./text.tsx";

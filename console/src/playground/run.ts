@@ -1,5 +1,7 @@
 // One request of the playground and its answer as it grows. What changes is drawn once per frame of the screen.
-import { LaneAnswer, type LaneChunk, type LaneMark } from "@anabranch/shared/client.ts";
+
+import { LaneAnswer, type LaneChunk } from "@anabranch/shared/lane-answer.ts";
+import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
 import { serverSentData } from "@anabranch/shared/server-sent-data.ts";
 import { signal } from "@preact/signals";
 import type { Schemas } from "../api/client.ts";
@@ -126,10 +128,10 @@ export class Run {
   #take(chunk: Chunk, at: number): void {
     this.events.push({ at, chunk });
     if (chunk.error) return;
-    const mark = this.answer.push(chunk);
+    const changes = this.answer.push(chunk);
     if (chunk.usage) this.usage = chunk.usage;
-    if (mark && this.firstTextMs === null && chunk.choices[0]?.delta?.content) {
-      this.firstTextMs = at;
+    if (changes.some((change) => change.kind === "text" && change.text !== "")) {
+      this.firstTextMs ??= at;
     }
   }
 

@@ -1,5 +1,5 @@
 import { AnswerDocument, LaneEventError } from "@anabranch/shared/answer-document.ts";
-import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
+import { LaneAnswer, type LaneChunk } from "@anabranch/shared/lane-answer.ts";
 import { CloseReason, FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
   type Event,

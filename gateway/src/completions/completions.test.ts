@@ -1,4 +1,4 @@
-import { LaneAnswer, type LaneChunk } from "@anabranch/shared/client.ts";
+import { LaneAnswer, type LaneChunk } from "@anabranch/shared/lane-answer.ts";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { fakeModel } from "../../test/fake-script.ts";
 import { bearer, call, chat, events, makeKey, register } from "../../test/gateway-client.ts";

@@ -11,7 +11,7 @@ import {
   type GenerateRequest,
   GenerateRequestSchema,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
-import { eventData } from "@anabranch/shared/server-sent-data.ts";
+import { bytesOf, eventData } from "@anabranch/shared/server-sent-data.ts";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { PoolWorker } from "../pool/pool.ts";
@@ -65,7 +65,7 @@ interface End {
 /** The events of one completion; those that arrived together at once. */
 async function* completion(stream: ReadableStream<Uint8Array>): AsyncGenerator<EventInit[], End> {
   const reader = new ChunkReader();
-  for await (const data of eventData(stream)) {
+  for await (const data of eventData(bytesOf(stream))) {
     const events = data.flatMap((each) => reader.events(each));
     if (events.length > 0) yield events;
   }

@@ -5,8 +5,8 @@ import {
   collectLanes,
   LaneAnswer,
   type LaneChunk,
-  type LaneMark,
-} from "./client.ts";
+} from "./lane-answer.ts";
+import type { LaneMark } from "./lane-mark.ts";
 
 const chunk = (content: string, mark?: Partial<LaneMark>): LaneChunk => {
   const anabranch = { event: "delta", lane: 0, stage: null, title: null, ...mark };
@@ -23,7 +23,7 @@ function collect(...chunks: LaneChunk[]): LaneAnswer {
   return answer;
 }
 
-describe("the client library", () => {
+describe("the answer of a lanes stream", () => {
   it("puts interleaved branches into document order", () => {
     const answer = collect(
       chunk("x ", {}),

@@ -1,16 +1,22 @@
-// The client library: builds the answer's text and its branches from the chunks of a `lanes` stream.
-// It works on the chunks of any OpenAI SDK, because these leave the field `anabranch` in place:
+// The answer of a `lanes` stream, put together from its chunks. `@anabranch/client` builds on it, and hands it on for
+// streams of other clients, such as OpenAI's SDK: these leave the field `anabranch` of a chunk in place.
 //
 //     const answer = new LaneAnswer();
 //     for await (const chunk of stream) answer.push(chunk);
 //     answer.text; answer.stages[0]?.branches.map(({ title, text }) => …);
 //     messages.push(answer.message, { role: "user", content: "And then?" });
-import { AnswerDocument, type LaneEvent, type Stage, type TextRun } from "./answer-document.ts";
+import {
+  AnswerDocument,
+  type Change,
+  type LaneEvent,
+  type Stage,
+  type TextRun,
+} from "./answer-document.ts";
 import type { LaneMark } from "./lane-mark.ts";
 import type { AnswerPart } from "./parts.ts";
 
-export type { Stage, TextRun } from "./answer-document.ts";
-export type { CloseReasonWord, LaneEventName, LaneMark } from "./lane-mark.ts";
+export type { Change, Stage, TextRun } from "./answer-document.ts";
+export type { CloseReasonWord } from "./lane-mark.ts";
 export type { AnswerPart, BranchPart } from "./parts.ts";
 
 /** The fields of a `chat.completion.chunk` or `text_completion` chunk that are read here. */
@@ -19,6 +25,7 @@ export interface LaneChunk {
     index?: number;
     delta?: { content?: string | null };
     text?: string;
+    logprobs?: object | null;
     finish_reason?: string | null;
   }[];
 }
@@ -41,13 +48,21 @@ export interface AnswerMessage {
   anabranch: { parts: AnswerPart[] };
 }
 
+/** Those of a chat's chunk, token by token. */
+function logprobsOf({ logprobs }: LaneChunk["choices"][number]): readonly unknown[] {
+  const content: unknown = logprobs ? Reflect.get(logprobs, "content") : null;
+  return Array.isArray(content) ? content : [];
+}
+
+const trunk = { lane: 0, stage: null, title: null };
+
 /** What a chunk's mark means for the document. */
-function eventOf(mark: LaneMark, text: string): LaneEvent {
+function eventOf(mark: LaneMark, text: string, logprobs: readonly unknown[]): LaneEvent {
   const { lane } = mark;
   const stage = mark.stage ?? 0;
   switch (mark.event) {
     case "delta":
-      return { case: "delta", value: { lane, text, logprobs: [] } };
+      return { case: "delta", value: { lane, text, logprobs } };
     case "stage_opened": {
       const { lanes = [], titles = [], outlined = false, declared = false } = mark;
       return { case: "stageOpened", value: { stage, lanes, titles, outlined, declared } };
@@ -100,6 +115,11 @@ export class LaneAnswer {
     return new Map(branches.map((branch) => [branch.title ?? "", branch]));
   }
 
+  /** Of the tokens in `text`, in its order, if the request asked for them. */
+  get logprobs(): unknown[] {
+    return this.#document.logprobs;
+  }
+
   /** For the `messages` of the next request: with it the worker finds the KV of every branch again. */
   get message(): AnswerMessage {
     const { text: content, parts } = this.#document;
@@ -107,26 +127,22 @@ export class LaneAnswer {
   }
 
   /**
-   * Takes the next chunk. Returns its mark, or null if it has none (usage, plain streams) or belongs to
-   * another choice.
+   * Takes the next chunk. Returns what it changed: nothing if it has neither text nor an event, or belongs to another
+   * choice.
    * @throws LaneEventError if the chunks are not those of one answer in order
    */
-  push(chunk: LaneChunk): LaneMark | null {
+  push(chunk: LaneChunk): Change[] {
     const [choice] = chunk.choices;
-    if ((choice?.index ?? this.index) !== this.index) return null;
+    if (!choice || (choice.index ?? this.index) !== this.index) return [];
+    const text = choice.delta?.content ?? choice.text ?? "";
     const mark = markOf(chunk);
-    if (choice?.finish_reason) this.finishReason = choice.finish_reason;
-    const text = choice?.delta?.content ?? choice?.text ?? "";
-    if (!mark) {
-      // A plain `ordered` stream is an answer with nothing but serial text.
-      this.#document.apply({ case: "delta", value: { lane: 0, text, logprobs: [] } });
-      return null;
+    // A plain `ordered` stream is an answer with nothing but serial text.
+    const events = [eventOf(mark ?? { event: "delta", ...trunk }, text, logprobsOf(choice))];
+    if (choice.finish_reason) this.finishReason = choice.finish_reason;
+    if (!this.#document.finished && (choice.finish_reason || mark?.stop_lane !== undefined)) {
+      events.push({ case: "finished", value: { stopLane: mark?.stop_lane } });
     }
-    this.#document.apply(eventOf(mark, text));
-    if (mark.stop_lane !== undefined) {
-      this.#document.apply({ case: "finished", value: { stopLane: mark.stop_lane } });
-    }
-    return mark;
+    return events.flatMap((event) => this.#document.apply(event) ?? []);
   }
 }
 
