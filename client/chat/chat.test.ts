@@ -1,7 +1,7 @@
 // The program as people start it, against a real gateway; in a terminal where that matters.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Anabranch } from "../src/index.ts";
 import { plain, riverOf } from "./river.ts";
 
+const root = join(import.meta.dirname, "../..");
 const main = join(import.meta.dirname, "main.ts");
 const question = "Describe Mercury, Earth and Mars. Give each its own section.";
 
@@ -38,6 +39,7 @@ class Program {
       this.#changed.resolve();
       this.#changed = Promise.withResolvers();
     };
+    this.child.on("close", () => this.#changed.resolve());
     this.child.stdout?.on("data", take("out"));
     this.child.stderr?.on("data", take("err"));
   }
@@ -59,7 +61,10 @@ class Program {
 
   /** Until it has written that, after `from` characters. */
   async writes(what: RegExp, from = 0): Promise<void> {
-    while (!what.test(stripVTControlCharacters(this.out.slice(from)))) await this.#changed.promise;
+    while (!what.test(stripVTControlCharacters(this.out.slice(from)))) {
+      if (this.child.exitCode !== null) throw new Error(`it ended after: ${this.out}`);
+      await this.#changed.promise;
+    }
   }
 
   async end(): Promise<number | null> {
@@ -132,8 +137,19 @@ describe("npm run chat", () => {
 });
 
 describe("in a terminal", () => {
+  // Slow enough to be watched, and to be stopped.
+  beforeAll(async () => {
+    const demo = JSON.parse(readFileSync(join(root, "models/demo/demo.json"), "utf8"));
+    await cluster.addWorker("slow", [
+      ...["--model", demo.model, "--model-id", "slow", "--threads", "1"],
+      ...["--adapter", `branching=${demo.adapter}`],
+    ]);
+  });
+
   it("branches stand side by side, and the whole answer at the end", async () => {
-    const program = Program.inTerminal("--race", question);
+    const benefits = "What are the benefits of learning a second language?";
+    const asks = ["--race", "--max-tokens", "700", benefits];
+    const program = Program.inTerminal("--model", "slow:branching", ...asks);
     expect(await program.end()).toBe(0);
     const shown = stripVTControlCharacters(program.out);
     // While they grow, and closed, in one line.
@@ -143,14 +159,14 @@ describe("in a terminal", () => {
   });
 
   it("Ctrl-C ends the answer and leaves at the prompt, where it ends the conversation", async () => {
-    const program = Program.inTerminal("--max-tokens", "4000", "--temperature", "1.9");
+    const program = Program.inTerminal("--model", "slow", "--max-tokens", "2000");
     await program.writes(/> $/);
-    program.type("Tell me everything.\r");
+    program.type("Tell me the history of Rome, century by century.\r");
     // Beyond the echo: the answer's own text.
-    await program.writes(/everything\.\s+\S/);
+    await program.writes(/century\.\s+\S/);
     const from = program.out.length;
     program.type("\x03");
-    await program.writes(/(stopped after|tokens in)[^>]*> $/, from);
+    await program.writes(/stopped after[^>]*> $/, from);
     expect(program.child.exitCode).toBe(null);
     program.type("\x03");
     expect(await program.end()).toBe(0);
