@@ -29,7 +29,9 @@ function draw({ parts }: LaneAnswer): void {
   for (const part of parts) {
     if (part.kind === "serial") console.log(part.text.trim());
     else {
-      for (const { title, text, closed } of part.branches) {
+      for (const { title, text, closed, void: dropped } of part.branches) {
+        // It is not part of the answer.
+        if (dropped) continue;
         const [shown, name] = [text.trim(), title ?? ""];
         // A branch of the demo begins with its title, as it stands in the answer.
         const opening = shown.startsWith(name) ? "" : `${name}: `;

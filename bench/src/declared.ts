@@ -130,8 +130,12 @@ async function runAll(
   asked: (tokens: number) => readonly Way[],
   run: Asking,
 ): Promise<Runs[]> {
-  // The first answers of a process are slower than all others.
+  // The first answers of a process are slower than all others, and so are the first that decode so many at once.
   for (const way of asked(0)) await run(way, tasks.make(2, 32));
+  const together = asked(0).filter((way) => way !== "sequential");
+  for (const count of questions) {
+    for (const way of together) await run(way, tasks.make(count, 32));
+  }
   const out: Runs[] = [];
   for (const tokens of context) {
     for (const count of questions) {

@@ -5,6 +5,8 @@ export interface UsageQuery {
   /** Seconds since the epoch, here and below. */
   start?: number;
   end?: number;
+  /** Minutes from UTC to the zone whose days and hours are meant. */
+  utc_offset?: number;
   model?: string;
   /** A key's public id. */
   key?: string;

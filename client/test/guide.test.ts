@@ -55,7 +55,7 @@ describe("docs/client.md", () => {
       writeFileSync(file, text);
       const command = language === "ts" ? process.execPath : python;
       const { stdout } = await promisify(execFile)(command, [file], { env });
-      expect(stdout).toMatch(/\w+ \w+/);
+      expect(stdout).toMatch(/\w+\W+\w+/);
     });
   }
 });

@@ -36,8 +36,8 @@ const help = `npm run admin -- COMMAND [options]
                                      --models A,B=NAME: the models to serve, B under the server's name NAME
                                      --max-requests N: at once; --max-tokens N: for requests that name none
   upstreams remove ID
-  cache purge [--tenant T] [--models M]
-                                     forgets cached answers: a tenant's, a model's, or all
+  cache purge [--tenant T] [--models A,B]
+                                     forgets cached answers: a tenant's, those of models, or all
 
 Settings; "none" takes a limit, an expiry or a list of models away:
   --name NAME
@@ -395,10 +395,13 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
       return { json: pool, text: lines((pool.workers as Json[]).map(workerLine)) };
     }
     case "cache purge": {
-      const { tenant, models: model } = values;
-      const query = new URLSearchParams({ ...(tenant && { tenant }), ...(model && { model }) });
-      const done = await call("DELETE", `/cache?${query}`);
-      return one(done, ({ purged }) => `${purged} answers are forgotten\n`);
+      const { tenant, models } = values;
+      let purged = 0;
+      for (const model of models ? list(models) : [""]) {
+        const query = new URLSearchParams({ ...(tenant && { tenant }), ...(model && { model }) });
+        purged += Number((await call("DELETE", `/cache?${query}`)).purged);
+      }
+      return one({ purged }, () => `${purged} answers are forgotten\n`);
     }
     case "upstreams list": {
       const all = await call("GET", "/upstreams");

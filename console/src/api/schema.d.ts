@@ -776,6 +776,7 @@ export interface components {
             max_completion_tokens?: number | null;
             logprobs?: boolean | null;
             top_logprobs?: number | null;
+            modalities?: "text"[] | null;
             /** @description More of what the model's chat template is given */
             chat_template_kwargs?: {
                 [key: string]: unknown;

@@ -43,6 +43,7 @@ export const chatBody = z
     max_completion_tokens: parameters.max_tokens,
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),
+    modalities: list(z.enum(["text"], "only 'text' is supported"), 2).nullish(),
     chat_template_kwargs: z
       .record(z.string(), z.unknown())
       .nullish()

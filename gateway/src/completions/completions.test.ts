@@ -94,6 +94,7 @@ describe("bad input", () => {
     [{ response_format: { type: "yaml" } }, "response_format.type"],
     [{ tools: [{ type: "function" }] }, "tools[0].function"],
     [{ functions: [{ name: "f" }] }, "functions"],
+    [{ modalities: ["text", "audio"] }, "modalities[1]"],
     [{ tool_choice: "required" }, "tool_choice"],
     [{ anabranch: "parallel" }, "anabranch"],
     [{ anabranch: { mode: "fast" } }, "anabranch.mode"],
