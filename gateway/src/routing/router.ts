@@ -23,7 +23,7 @@ interface Known {
 /** Much longer than the time between two reports. */
 const keepMs = 10_000;
 const maxWorkers = 10_000;
-/** More workers than a request is ever refused by: the order of the others does not matter. */
+/** The order of the others hardly matters: they are tried if all of these refuse. */
 const sortedWorkers = 16;
 
 /** How a prompt begins. */
