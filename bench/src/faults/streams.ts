@@ -1,12 +1,7 @@
 // Clients that stream an answer, look at the clock, and ask again if the connection breaks, as SDKs do.
 import { setTimeout as sleep } from "node:timers/promises";
-import { endless, model } from "@anabranch/gateway/local/storm/asking.ts";
+import { type Client, endless, model } from "@anabranch/gateway/local/storm/asking.ts";
 import { serverSentData } from "@anabranch/shared/server-sent-data.ts";
-
-export interface Client {
-  url: string;
-  key: string;
-}
 
 export interface Streamed {
   text: string;
