@@ -1,10 +1,11 @@
 // A pool of workers in simulated time, fed by the gateway's router and each worker's queue as they are.
-import type { PoolView, PoolWorker } from "@anabranch/gateway/pool/pool.ts";
+import type { Model, PoolView, PoolWorker } from "@anabranch/gateway/pool/pool.ts";
 import { beginningOf, Router } from "@anabranch/gateway/routing/router.ts";
 import { FairQueue } from "@anabranch/gpu-worker/fair-queue.ts";
+import { Random } from "@anabranch/training/random.ts";
 import { type Quantiles, quantiles } from "../quantiles.ts";
 import { round } from "../report.ts";
-import { type Asked, uniform, Workload } from "./workload.ts";
+import { type Asked, Workload } from "./workload.ts";
 
 export const policies = ["ours", "no-prefix", "least-loaded", "round-robin", "random"] as const;
 /**
@@ -83,6 +84,11 @@ class Agenda {
   }
 }
 
+const served: Model = {
+  ...{ id: "model", digest: "", backend: "", dialect: "" },
+  ...{ contextTokens: 32_768, defaultMaxTokens: 1_024 },
+};
+
 class SimulatedWorker {
   readonly row: PoolWorker;
   readonly queue: FairQueue;
@@ -97,10 +103,7 @@ class SimulatedWorker {
     this.row = {
       ...{ id: `worker-${index}`, url: "", credential: "", draining: false, healthy: true },
       ...{ registeredAt: 0, seenAt: 0, load: this.#load() },
-      models: [{ id: "model", digest: "", backend: "", dialect: "" }].map((model) => ({
-        ...model,
-        ...{ contextTokens: 32_768, defaultMaxTokens: 1_024 },
-      })),
+      models: [served],
     };
   }
 
@@ -135,8 +138,8 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** One policy over the same requests as every other one. */
 export async function simulate(policy: Policy, pool: Pool): Promise<PolicyFigures> {
-  const random = uniform(1);
-  const choice = uniform(2);
+  const random = new Random(1);
+  const choice = new Random(2);
   let now = 0;
   const agenda = new Agenda();
   const workers = Array.from(
@@ -162,7 +165,7 @@ export async function simulate(policy: Policy, pool: Pool): Promise<PolicyFigure
   let [requests, refused, promptTokens, hitTokens] = [0, 0, 0, 0];
 
   const order = (router: Router, asked: Asked): PoolWorker[] => {
-    const anywhere = () => view.workers[Math.floor(choice() * workers.length)] as PoolWorker;
+    const anywhere = () => view.workers[Math.floor(choice.float() * workers.length)] as PoolWorker;
     switch (policy) {
       case "random":
         return [anywhere(), anywhere()];
@@ -175,7 +178,7 @@ export async function simulate(policy: Policy, pool: Pool): Promise<PolicyFigure
       default: {
         const { tenant, id } = asked;
         const beginning = beginningOf(tenant, String(id), asked.promptTokens * bytesPerToken);
-        return router.candidates(view, "model", policy === "ours" ? beginning : undefined);
+        return router.candidates(view, served.id, policy === "ours" ? beginning : undefined);
       }
     }
   };
@@ -203,7 +206,7 @@ export async function simulate(policy: Policy, pool: Pool): Promise<PolicyFigure
   const ask = async (asked: Asked) => {
     requests++;
     promptTokens += asked.promptTokens;
-    const router = routers[Math.floor(choice() * routers.length)] as Router;
+    const router = routers[Math.floor(choice.float() * routers.length)] as Router;
     const began = performance.now();
     const tried = order(router, asked);
     decisionUs.push((performance.now() - began) * 1_000);
@@ -223,7 +226,7 @@ export async function simulate(policy: Policy, pool: Pool): Promise<PolicyFigure
   const workload = new Workload(random);
   const arrive = () => {
     void ask(workload.next());
-    const wait = (-Math.log(1 - random()) * 60_000) / pool.requestsPerMinute;
+    const wait = (-Math.log(1 - random.float()) * 60_000) / pool.requestsPerMinute;
     if (now + wait < end) agenda.add(now + wait, arrive);
   };
   agenda.add(0, arrive);
