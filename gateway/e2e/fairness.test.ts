@@ -6,20 +6,24 @@ import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await openTestCluster();
-  const small = ["--model", "models/small", "--threads", "1", "--max-running", "1"];
-  await cluster.addWorker("small", [...small, "--max-queue", "25"]);
+  const queue = ["--threads", "1", "--max-running", "1", "--max-queue", "25"];
+  await cluster.addWorker("small", ["--model", "models/small", ...queue]);
+  await cluster.addWorker("slow", ["--model", "models/demo", ...queue]);
 }, 120_000);
 afterAll(() => cluster.close());
 
-async function asking(tenant: string) {
+async function asking(tenant: string, model = "anabranch-small") {
   const apiKey = await cluster.key(tenant);
   const openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
-  return () =>
-    openai.chat.completions.create({
-      ...{ model: "anabranch-small", max_tokens: 40 },
-      messages: [{ role: "user", content: "Describe Mercury, Earth and Mars." }],
-      ...({ anabranch: { mode: "serial", cache: "bypass" } } as object),
-    });
+  return (max_tokens = 40, signal?: AbortSignal) =>
+    openai.chat.completions.create(
+      {
+        ...{ model, max_tokens },
+        messages: [{ role: "user", content: "Describe Mercury, Earth and Mars." }],
+        ...({ ignore_eos: true, anabranch: { mode: "serial", cache: "bypass" } } as object),
+      },
+      { signal },
+    );
 }
 
 it("a tenant that fills a worker's queue leaves others their turn and a place to wait in", async () => {
@@ -48,26 +52,33 @@ it("a tenant that fills a worker's queue leaves others their turn and a place to
 }, 120_000);
 
 it("shares a full worker's time by the tenants' weights", async () => {
-  const [askHeavy, askLight] = await Promise.all([asking("heavy"), asking("light")]);
+  const demo = "SmolLM2-135M-Instruct-Q4_1";
+  const holder = await asking("holder", demo);
+  const [heavy, light] = [await asking("heavy", demo), await asking("light", demo)];
   const changed = await fetch(`${cluster.url}/admin/v1/tenants/heavy`, {
     method: "PATCH",
     headers: { authorization: `Bearer ${cluster.adminToken}` },
-    body: JSON.stringify({ weight: 3 }),
+    body: JSON.stringify({ weight: 5 }),
   });
-  expect(await changed.json()).toMatchObject({ weight: 3 });
-  const answers: string[] = [];
-  // Each has six requests there at any time, until one has all of its answers.
-  const client = async (tenant: string, ask: () => Promise<unknown>) => {
-    while (answers.length < 60) {
-      await ask();
-      answers.push(tenant);
-    }
-  };
-  await Promise.all(
-    Array.from({ length: 6 }, () => [client("heavy", askHeavy), client("light", askLight)]).flat(),
+  expect(await changed.json()).toMatchObject({ weight: 5 });
+  const inWorker = (count: number) =>
+    expect.poll(() => cluster.inEngines(), { timeout: 60_000 }).toBe(count);
+  // What runs, and the engine's next one, keep the others waiting until all are there.
+  const held = new AbortController();
+  const holding = Array.from({ length: 2 }, () =>
+    expect(holder(1500, held.signal)).rejects.toThrow(OpenAI.APIUserAbortError),
   );
-  // All waited when the first few started.
-  const heavy = answers.slice(12, 60).filter((tenant) => tenant === "heavy").length;
-  expect(heavy).toBeGreaterThanOrEqual(32);
-  expect(heavy).toBeLessThanOrEqual(40);
+  await inWorker(2);
+  const answers: string[] = [];
+  const waiting = Array.from({ length: 12 }, () => [
+    light(16).then(() => answers.push("light")),
+    heavy(16).then(() => answers.push("heavy")),
+  ]);
+  await inWorker(26);
+  held.abort();
+  await Promise.all([...holding, ...waiting.flat()]);
+  // Of twelve, ten by the weights, and six without them.
+  const first = answers.slice(0, 12).filter((tenant) => tenant === "heavy");
+  expect(first.length).toBeGreaterThanOrEqual(8);
+  expect(answers.slice(0, 12)).toContain("light");
 }, 120_000);
