@@ -2,10 +2,11 @@
 // prints one line on stdout, `ready {…}`; everything else goes to stderr.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { secrets } from "../gateway/local/secrets.ts";
+import { stateFolder } from "../shared/src/cli/local-gateway.ts";
 import { root } from "./setup.mjs";
 
 const help = `npm start [-- --help]
@@ -34,7 +35,7 @@ try {
   process.exit(2);
 }
 
-const state = resolve(root, process.env.ANABRANCH_STATE || ".anabranch");
+const state = stateFolder();
 const keyFile = join(state, "start-key.json");
 const workerId = "local";
 const demo = JSON.parse(readFileSync(join(root, "models/demo/demo.json"), "utf8"));

@@ -1,14 +1,12 @@
 // npm run chat: questions and answers in a terminal, branches side by side as they grow.
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { failCommand, readCommandLine } from "@anabranch/shared/cli/command.ts";
+import { kept, localGateway } from "@anabranch/shared/cli/local-gateway.ts";
 import { integer, UsageError } from "@anabranch/shared/cli/options.ts";
 import { Anabranch } from "../src/index.ts";
 import { Conversation } from "./conversation.ts";
 import { raceLine, reportOf } from "./report.ts";
 
-const root = join(import.meta.dirname, "../..");
 const help = `npm run chat [-- options] [QUESTION]
 
 Asks a gateway, and shows the answer's branches side by side as they grow. With a question it ends after the answer;
@@ -39,16 +37,6 @@ const { values, positionals } = readCommandLine({
   },
 });
 
-function defaultGateway(): string {
-  return process.env.GATEWAY || `http://127.0.0.1:${process.env.ANABRANCH_PORT || 8787}`;
-}
-
-/** What `npm start` keeps beside its database. */
-function startKey(): string | undefined {
-  const file = join(resolve(root, process.env.ANABRANCH_STATE || ".anabranch"), "start-key.json");
-  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).key : undefined;
-}
-
 async function modelOf(client: Anabranch): Promise<string> {
   if (values.model) return values.model;
   const models = await client.models();
@@ -63,9 +51,10 @@ async function open(): Promise<Conversation> {
   if (!(temperature >= 0 && temperature <= 2)) {
     throw new UsageError("--temperature takes a number from 0 to 2");
   }
-  const apiKey = values.key ?? (process.env.KEY || startKey());
+  const apiKey = values.key ?? (process.env.KEY || kept("start-key.json", "key"));
   if (!apiKey) throw new UsageError("there is no key: name one with --key, or run npm start");
-  const client = new Anabranch({ baseURL: values.gateway ?? defaultGateway(), apiKey });
+  const baseURL = values.gateway ?? (process.env.GATEWAY || localGateway());
+  const client = new Anabranch({ baseURL, apiKey });
   const max_tokens = integer("max-tokens", values["max-tokens"], 1);
   return new Conversation(client, { model: await modelOf(client), max_tokens, temperature });
 }

@@ -120,6 +120,14 @@ describe("npm run admin", () => {
     expect(ended).toMatchObject({ code, stdout: "" });
   });
 
+  it("finds the gateway of this machine by ANABRANCH_STATE and ANABRANCH_PORT", async () => {
+    const { ANABRANCH_ADMIN_TOKEN, ANABRANCH_GATEWAY, ...env } = process.env;
+    const here = { ...env, ANABRANCH_STATE: state, ANABRANCH_PORT: new URL(gateway.url).port };
+    const main = join(root, "gateway/local/admin.ts");
+    const { stdout } = await run(process.execPath, [main, "pool", "--json"], { env: here });
+    expect(JSON.parse(stdout)).toEqual({ workers: [] });
+  });
+
   it("says what is wrong with the credential and with the address", async () => {
     expect((await admin(["pool"], "wrong")).stderr).toContain("This needs the admin credential.");
     const away = await admin(["pool", "--gateway", "http://127.0.0.1:9"]);

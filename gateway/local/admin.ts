@@ -1,9 +1,7 @@
 // npm run admin: what an operator does with keys, from a terminal, through the gateway's admin API.
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { failCommand, readCommandLine } from "@anabranch/shared/cli/command.ts";
+import { kept, localGateway } from "@anabranch/shared/cli/local-gateway.ts";
 import { integer, UsageError } from "@anabranch/shared/cli/options.ts";
-import { root } from "./bundle.ts";
 
 const help = `npm run admin -- COMMAND [options]
 
@@ -48,11 +46,11 @@ Settings; "none" takes a limit, an expiry or a list of models away:
   --models A,B                       the models that the key may use
   --expires DATE                     such as 2027-01-31 or 2027-01-31T12:00:00Z
 
-  --gateway URL                      (default ANABRANCH_GATEWAY, or http://127.0.0.1:8787)
+  --gateway URL                      (default ANABRANCH_GATEWAY, or http://127.0.0.1:8787, or the port in ANABRANCH_PORT)
   --json                             print one JSON value to stdout
 
 The operator's credential is ANABRANCH_ADMIN_TOKEN, or what npm start has made on this machine
-(.anabranch/secrets.json).
+(secrets.json in .anabranch, or in the folder that ANABRANCH_STATE names).
 `;
 
 const options = {
@@ -92,18 +90,14 @@ const { values, positionals } = readCommandLine({
 type Json = Record<string, unknown>;
 
 function credential(): string {
-  const given = process.env.ANABRANCH_ADMIN_TOKEN;
-  if (given) return given;
-  const file = join(root, ".anabranch/secrets.json");
-  if (!existsSync(file)) {
-    throw new UsageError("set ANABRANCH_ADMIN_TOKEN to the gateway's admin credential");
-  }
-  return (JSON.parse(readFileSync(file, "utf8")) as { ANABRANCH_ADMIN_TOKEN: string })
-    .ANABRANCH_ADMIN_TOKEN;
+  const name = "ANABRANCH_ADMIN_TOKEN";
+  const found = process.env[name] || kept("secrets.json", name);
+  if (found) return found;
+  throw new UsageError(`set ${name} to the gateway's admin credential`);
 }
 
 async function request(method: string, path: string, body?: Json): Promise<Response> {
-  const gateway = values.gateway ?? process.env.ANABRANCH_GATEWAY ?? "http://127.0.0.1:8787";
+  const gateway = values.gateway ?? (process.env.ANABRANCH_GATEWAY || localGateway());
   const response = await fetch(`${gateway}/admin/v1${path}`, {
     method,
     headers: { authorization: `Bearer ${credential()}`, "content-type": "application/json" },

@@ -3,13 +3,14 @@
 // ended, at most ANABRANCH_DRAIN_SECONDS (30) later. A second signal ends them at once.
 // ANABRANCH_ACCESS_LOG=off: no line for each request.
 import { parseArgs } from "node:util";
+import { stateFolder } from "@anabranch/shared/cli/local-gateway.ts";
 import { serve } from "./serve.ts";
 
 const { values } = parseArgs({
   options: {
     port: { type: "string", default: process.env.ANABRANCH_PORT ?? "8787" },
     host: { type: "string", default: "127.0.0.1" },
-    state: { type: "string", default: ".anabranch" },
+    state: { type: "string", default: stateFolder() },
   },
 });
 

@@ -46,7 +46,8 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
 
 Environment:
   ANABRANCH_POOL_TOKEN         the gateway's secret for workers; needed with --gateway, unless that
-                               gateway was started from this checkout on this machine
+                               gateway was started from this checkout on this machine (its token is in
+                               ANABRANCH_STATE, default .anabranch)
   ANABRANCH_WORKER_CREDENTIAL  what the gateway must present to this worker (default: a new one at
                                each start)
   HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_ENDPOINT: as in Hugging Face's own tools
