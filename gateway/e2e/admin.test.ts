@@ -86,7 +86,7 @@ describe("npm run admin", () => {
       "key.create",
     ]);
     expect(await json("usage", "--by", "day,tenant")).toEqual({
-      ...{ currency: null, rows: [], truncated: false },
+      ...{ currency: null, rows: [], truncated: false, next: null },
     });
     expect((await admin(["usage", "--csv"])).code).toBe(0);
     expect(await json("pool")).toEqual({ workers: [] });

@@ -142,6 +142,33 @@ async function auditCsv(query: URLSearchParams): Promise<string> {
   }
 }
 
+/** All pages of a report. */
+async function usageReport(query: Record<string, string>): Promise<Json> {
+  const rows: unknown[] = [];
+  for (let offset: unknown = 0; ; ) {
+    const page = await call(
+      "GET",
+      `/usage?${new URLSearchParams({ ...query, offset: String(offset) })}`,
+    );
+    rows.push(...(page.rows as unknown[]));
+    offset = page.next;
+    if (offset === null) return { ...page, rows };
+  }
+}
+
+/** The same as one table. */
+async function usageCsv(query: Record<string, string>): Promise<string> {
+  let all = "";
+  for (let offset: string | null = "0"; offset !== null; ) {
+    const path = `/usage?${new URLSearchParams({ ...query, format: "csv", offset })}`;
+    const page = await request("GET", path);
+    const csv = await page.text();
+    all += all === "" ? csv : csv.slice(csv.indexOf("\n") + 1);
+    offset = page.headers.get("x-next-offset");
+  }
+  return all;
+}
+
 const isNone = (value: string) => value === "none";
 const limit = (name: string, value: string) => (isNone(value) ? null : integer(name, value, 1));
 const list = (value: string) => value.split(",").map((each) => each.trim());
@@ -376,12 +403,15 @@ async function run([noun, verb, id, url]: string[]): Promise<Result> {
     }
     case "usage": {
       const { by, tenant } = values;
-      const start =
-        Math.floor(Date.now() / 1_000) - 86_400 * integer("days", values.days, 1, 36_500);
-      const query = { by, start: String(start), ...(tenant !== undefined && { tenant }) };
-      const path = (format: string) => `/usage?${new URLSearchParams({ ...query, format })}`;
-      if (values.json) return { json: await call("GET", path("json")), text: "" };
-      const csv = await (await request("GET", path("csv"))).text();
+      // Rows of later requests don't come between the pages.
+      const end = Math.floor(Date.now() / 1_000) + 1;
+      const start = end - 86_400 * integer("days", values.days, 1, 36_500);
+      const query = {
+        ...{ by, start: String(start), end: String(end) },
+        ...(tenant !== undefined && { tenant }),
+      };
+      if (values.json) return { json: await usageReport(query), text: "" };
+      const csv = await usageCsv(query);
       return { json: null, text: values.csv ? csv : aligned(csv) };
     }
     case "pool": {

@@ -4243,6 +4243,9 @@ export interface operations {
                 end?: number | null;
                 /** @description Minutes east of UTC: where hours and days begin */
                 utc_offset?: number | null;
+                limit?: number;
+                /** @description How many rows to pass over: `next` of the page before */
+                offset?: number | null;
                 format?: "json" | "csv";
                 tenant?: string;
                 key?: string;
@@ -4259,7 +4262,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Rows, at most 10000; `truncated` says whether there are more */
+            /** @description Rows, at most `limit`; `truncated` says whether there are more. A CSV that has not all says in the header `x-next-offset` where they begin */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4272,6 +4275,8 @@ export interface operations {
                             [key: string]: string | number | null;
                         }[];
                         truncated: boolean;
+                        /** @description The `offset` of the next page; null: this is the last */
+                        next: number | null;
                     };
                 };
             };

@@ -94,7 +94,31 @@ describe("the operator's usage", () => {
     ]);
   });
 
+  it("gives a long report in pages, which together are the whole", async () => {
+    const by = `${range}&by=day,tenant,model,status`;
+    const whole = await report("by=day,tenant,model,status");
+    const [paged, lines]: [Json[], string[]] = [[], []];
+    for (let next: number | null = 0; next !== null; ) {
+      const page = (await (await ask(`${by}&limit=7&offset=${next}`)).json()) as {
+        rows: Json[];
+        truncated: boolean;
+        next: number | null;
+      };
+      const csv = await ask(`${by}&limit=7&offset=${next}&format=csv`);
+      lines.push(...(await csv.text()).trim().split("\n").slice(1));
+      paged.push(...page.rows);
+      expect(page.truncated).toBe(page.next !== null);
+      expect(csv.headers.get("x-next-offset")).toBe(page.next === null ? null : String(page.next));
+      next = page.next;
+    }
+    expect(whole.length).toBeGreaterThan(14);
+    expect(paged).toEqual(whole);
+    expect(lines).toHaveLength(whole.length);
+  });
+
   it.each([
+    "limit=0",
+    "offset=-1",
     "by=request_id",
     "by=tenant,day",
     "by=day;drop",

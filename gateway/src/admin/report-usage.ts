@@ -13,6 +13,7 @@ import { utcOffset } from "../usage/utc-offset.ts";
 const seconds = z.coerce.number().int().min(0);
 const intervals = { hour: 3_600, day: 86_400 } as const;
 const maxRows = 10_000;
+const maxOffset = 1_000_000;
 
 const query = z.object({
   by: z
@@ -26,6 +27,14 @@ const query = z.object({
   start: seconds.optional().openapi({ description: "Seconds since the epoch; from this time on" }),
   end: seconds.optional().openapi({ description: "Seconds since the epoch; before this time" }),
   utc_offset: utcOffset,
+  limit: z.coerce.number().int().min(1).max(maxRows).default(maxRows),
+  offset: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(maxOffset)
+    .default(0)
+    .openapi({ description: "How many rows to pass over: `next` of the page before" }),
   format: z.enum(["json", "csv"]).default("json"),
   ...(Object.fromEntries(dimensionNames.map((name) => [name, z.string().optional()])) as Record<
     Dimension,
@@ -39,7 +48,7 @@ export const usageReport = operatorRoute({
   summary: "What was used, over all tenants or part of them, by how requests ended",
   request: { query },
   response: {
-    description: `Rows, at most ${maxRows}; \`truncated\` says whether there are more`,
+    description: `Rows, at most \`limit\`; \`truncated\` says whether there are more. A CSV that has not all says in the header \`x-next-offset\` where they begin`,
     schema: z.object({
       currency: z
         .string()
@@ -47,10 +56,23 @@ export const usageReport = operatorRoute({
         .openapi({ description: "Of `cost`; null: nothing has a price" }),
       rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]).nullable())),
       truncated: z.boolean(),
+      next: z
+        .number()
+        .nullable()
+        .openapi({ description: "The `offset` of the next page; null: this is the last" }),
     }),
   },
   async handle({ request, env }) {
-    const { by = "", start, end, utc_offset, format, ...where } = readQuery(request, query);
+    const {
+      by = "",
+      start,
+      end,
+      utc_offset,
+      limit,
+      offset,
+      format,
+      ...where
+    } = readQuery(request, query);
     const [first = "", ...rest] = by.split(",").filter((name) => name !== "");
     const interval = first === "hour" || first === "day" ? intervals[first] : null;
     const names = (interval === null && first !== "" ? [first, ...rest] : rest) as Dimension[];
@@ -61,14 +83,17 @@ export const usageReport = operatorRoute({
       ...{ by: [...new Set(names)], interval, utcOffset: utc_offset },
       ...{ start, end, where: given, rowsFrom: keptFrom(env) },
     };
-    const found = await reportUsage(env.DB, question, maxRows + 1);
+    const found = await reportUsage(env.DB, question, limit + 1, offset);
+    const next = found.length > limit ? offset + limit : null;
     const rows = found
-      .slice(0, maxRows)
+      .slice(0, limit)
       .map((row) => ({ ...row, cost: amountOf(Number(row.cost ?? 0)) }));
     const currency = await readCurrency(env.DB);
     if (format === "csv") {
-      return csvResponse(rows.map((row) => ({ ...row, currency })));
+      const csv = csvResponse(rows.map((row) => ({ ...row, currency })));
+      if (next !== null) csv.headers.set("x-next-offset", String(next));
+      return csv;
     }
-    return { currency, rows, truncated: found.length > maxRows };
+    return { currency, rows, truncated: next !== null, next };
   },
 });

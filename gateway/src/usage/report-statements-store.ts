@@ -13,15 +13,21 @@ export const percentiles = [0.5, 0.95, 0.99].flatMap((share) =>
   measures.map((measure, index) => ({ name: `${measure}_p${share * 100}`, share, index })),
 );
 
+/** Which rows of a report, by group: `limit` of them after the first `offset`. */
+export interface Page {
+  limit: number;
+  offset: number;
+}
+
 /** `GROUP BY`, `ORDER BY` and `LIMIT`. A report without groups has one row, and a group that nothing is left of has none. */
-const grouped = (groups: readonly string[], counted: string, limit: number) =>
+const grouped = (groups: readonly string[], counted: string, { limit, offset }: Page) =>
   sql.raw(
-    `${groups.length > 0 ? `GROUP BY ${groups.join(", ")} HAVING ${counted} > 0 ORDER BY ${groups.join(", ")}` : ""} LIMIT ${limit}`,
+    `${groups.length > 0 ? `GROUP BY ${groups.join(", ")} HAVING ${counted} > 0 ORDER BY ${groups.join(", ")}` : ""} LIMIT ${limit} OFFSET ${offset}`,
   );
 
 const listed = (columns: readonly string[]) => sql.raw(columns.join(", "));
 
-const sumsQuery = (question: Question, limit: number) => {
+const sumsQuery = (question: Question, page: Page) => {
   const groups = groupsOf(question);
   return sql`WITH ${sumParts(question)}
     SELECT ${listed([
@@ -36,11 +42,14 @@ const sumsQuery = (question: Question, limit: number) => {
       }).map(([name, which]) => `coalesce(sum(requests * (${which})), 0) AS ${name}`),
       ...sums.map((name) => `coalesce(sum(${name}), 0) AS ${name}`),
     ])}
-    FROM parts ${grouped(groups, "sum(requests)", limit)}`;
+    FROM parts ${grouped(groups, "sum(requests)", page)}`;
 };
 
-/** The lowest bucket of each group and measure that a share of its answers does not exceed. */
-const percentilesQuery = (question: Question, limit: number) => {
+/**
+ * The lowest bucket of each group and measure that a share of its answers does not exceed. Groups without answers have
+ * no row, so a page's groups are among the first ones up to its end.
+ */
+const percentilesQuery = (question: Question, { limit, offset }: Page) => {
   const groups = groupsOf(question);
   const partition = `PARTITION BY ${[...groups, "measure"].join(", ")}`;
   return sql`WITH ${timeParts(question)}, ranked AS (
@@ -55,15 +64,15 @@ const percentilesQuery = (question: Question, limit: number) => {
           `min(CASE WHEN measure = ${index} AND rank >= ${share} * total THEN bucket END) AS ${name}`,
       ),
     ])}
-    FROM ranked ${grouped(groups, "count(*)", limit)}`;
+    FROM ranked ${grouped(groups, "count(*)", { limit: offset + limit, offset: 0 })}`;
 };
 
 const dialect = new SQLiteSyncDialect();
 const statement = (query: SQL) => dialect.sqlToQuery(query);
 
 /** The two statements of a report, with what is bound to them: its sums, and its percentiles. */
-export const reportStatements = (question: Question, limit: number) =>
-  [sumsQuery, percentilesQuery].map((query) => statement(query(question, limit)));
+export const reportStatements = (question: Question, limit: number, offset = 0) =>
+  [sumsQuery, percentilesQuery].map((query) => statement(query(question, { limit, offset })));
 
 /** The sum of a column over answers that were delivered whole, over those that were cut off, and over predicted ones. */
 const when = (condition: string, column: string) =>

@@ -11,15 +11,17 @@ import { groupsOf, type Question } from "./rollup-store.ts";
 export type ReportRow = Record<string, number | string | null>;
 
 /**
- * Requests, refused ones too, in groups that differ in time or in a dimension; `limit` rows at most, by group.
+ * Requests, refused ones too, in groups that differ in time or in a dimension; `limit` rows at most, by group,
+ * after the first `offset`.
  * Percentiles are of answers that were delivered whole (status 200), in ms, as exact as the histogram.
  */
 export async function reportUsage(
   d1: D1Database,
   question: Question,
   limit: number,
+  offset = 0,
 ): Promise<ReportRow[]> {
-  const statements = reportStatements(question, limit).map(({ sql, params }) =>
+  const statements = reportStatements(question, limit, offset).map(({ sql, params }) =>
     d1.prepare(sql).bind(...params),
   );
   const [rows = [], times = []] = (await d1.batch<ReportRow>(statements)).map(
