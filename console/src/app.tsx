@@ -10,6 +10,7 @@ import { hrefOf, type Page, page } from "./router.ts";
 import { admin, key, signedIn, signOut } from "./session.ts";
 import { NeedsCredential, SignIn } from "./sign-in.tsx";
 import { ThemeSwitch } from "./theme.tsx";
+import { OwnUsagePage } from "./usage/own-usage-page.tsx";
 import { UsagePage } from "./usage/usage-page.tsx";
 
 interface Place {
@@ -21,6 +22,7 @@ interface Place {
 
 const places: Record<Page, Place> = {
   playground: { title: "Playground", opens: "key", show: Playground },
+  mine: { title: "My usage", opens: "key", show: OwnUsagePage },
   pool: { title: "Pool", opens: "operator", show: PoolPage },
   usage: { title: "Usage", opens: "operator", show: UsagePage },
   keys: { title: "Keys", opens: "operator", show: KeysPage },

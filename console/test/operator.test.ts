@@ -202,6 +202,53 @@ describe("usage", () => {
   });
 });
 
+describe("a tenant's own usage", () => {
+  it("shows the API's numbers and what is left of the month, to a key and no operator", async () => {
+    const key = await site.cluster.key("own", { rpm: 2, tokens_per_month: 100_000 });
+    for (let count = 0; count < 2; count++) {
+      expect((await chat(key, { anabranch: { cache: "bypass" } })).status).toBe(200);
+    }
+    expect((await chat(key)).status).toBe(429);
+
+    const page = await site.page("playground");
+    await page.evaluate(`sessionStorage.setItem("anabranch.key", JSON.stringify("${key}"));
+      sessionStorage.removeItem("anabranch.admin")`);
+    await page.reload();
+    await page.getByRole("link", { name: "My usage" }).click();
+    const own = page.getByRole("row", { name: /^This key/ });
+    const left = own.locator("[data-name=tokens-left]");
+    // Refused requests are counted within a second.
+    type Usage = { month: { key: { tokens: number } }; totals: Record<string, number> };
+    const ask = () => site.call<Usage>("/v1/usage?by=hour", key);
+    await expect.poll(async () => (await ask()).totals.refused, { timeout: 10_000 }).toBe(1);
+    const { month, totals } = await ask();
+    expect(totals.requests).toBe(2);
+    expect(month.key.tokens).toBe((totals.prompt_tokens ?? 0) + (totals.completion_tokens ?? 0));
+    const expected = (100_000 - month.key.tokens).toLocaleString("en");
+    await expect.poll(() => left.textContent(), { timeout: refresh }).toBe(expected);
+
+    const shown = async (title: string) => {
+      const chart = page
+        .getByRole("figure")
+        .filter({ has: page.getByRole("heading", { name: title, exact: true }) });
+      await chart.locator("canvas").waitFor();
+      await chart.getByRole("button", { name: "Table" }).click();
+      const cells = await chart.locator("tbody td").allTextContents();
+      await chart.getByRole("button", { name: "Table" }).click();
+      return cells.reduce((sum, cell) => sum + Number(cell.replaceAll(",", "") || 0), 0);
+    };
+    await expect.poll(() => shown("Requests"), { timeout: 2 * refresh }).toBe(3);
+    expect(await shown("Tokens")).toBe(month.key.tokens);
+    expect(await shown("Refused")).toBe(1);
+    await expectAccessible(page);
+    await page.getByLabel("By").selectOption("key");
+    await page.reload();
+    expect(await page.getByLabel("By").inputValue()).toBe("key");
+    await page.getByRole("link", { name: "Usage", exact: true }).click();
+    await page.getByText("This page is the operator's").waitFor();
+  }, 60_000);
+});
+
 describe("money", () => {
   it("is shown where models have prices: what was spent, and what is left of a key's budget", async () => {
     const admin = (path: string, body?: object) =>
@@ -271,9 +318,20 @@ describe("the pool", () => {
 });
 
 describe.each(["light", "dark"] as const)("on a phone, %s", (colorScheme) => {
-  it.each(["pool", "usage", "keys", "audit"])("%s fits and can be used", async (name) => {
+  it.each(["mine", "pool", "usage", "keys", "audit"])("%s fits and can be used", async (name) => {
     const page = await site.page(name, { colorScheme, viewport: { width: 360, height: 740 } });
     await page.locator("main table, main canvas, main .note").first().waitFor();
+    await expectFits(page);
+    await expectAccessible(page);
+  });
+});
+
+describe("at 200% zoom", () => {
+  // A browser's zoom halves the pixels of the page that a window has, and doubles the device's for each.
+  const zoomed = { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 };
+  it.each(["playground", "mine", "pool", "usage", "keys", "audit"])("%s fits", async (name) => {
+    const page = await site.page(name, zoomed);
+    await page.locator("main table, main canvas, main .note, main textarea").first().waitFor();
     await expectFits(page);
     await expectAccessible(page);
   });

@@ -49,7 +49,7 @@ export interface MadeKey {
 
 export async function makeKey(
   tenant: string,
-  limits: { rpm?: number; tpm?: number; cost_per_month?: string } = {},
+  limits: { rpm?: number; tpm?: number; tokens_per_month?: number; cost_per_month?: string } = {},
 ): Promise<MadeKey> {
   const body = JSON.stringify({ tenant, ...limits });
   const response = await call("/admin/v1/keys", { method: "POST", headers: adminHeaders, body });

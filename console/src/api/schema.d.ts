@@ -1460,6 +1460,13 @@ export interface components {
             /** @description Requests that were refused before an answer began */
             refused: number;
         };
+        /** @description What was spent in this calendar month, UTC, and what may be; null: no limit */
+        Budget: {
+            tokens: number;
+            tokens_per_month: number | null;
+            cost: string;
+            cost_per_month: string | null;
+        };
         NewKey: {
             /** @description Shown this once: only a hash of it is kept */
             key: string;
@@ -2892,6 +2899,10 @@ export interface operations {
                             };
                             /** @description Requests that were refused before an answer began */
                             refused: number;
+                        };
+                        month: {
+                            key: components["schemas"]["Budget"];
+                            tenant: components["schemas"]["Budget"];
                         };
                     };
                 };

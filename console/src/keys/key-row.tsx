@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { api, bodyOf, type Schemas } from "../api/client.ts";
 import { Failure } from "../api/failure.ts";
 import { Confirm } from "../parts/confirm.tsx";
-import { count, when } from "../parts/numbers.ts";
+import { count, left, when } from "../parts/numbers.ts";
 
 type Key = Schemas["Key"];
 
@@ -55,10 +55,6 @@ function Actions({ of: { id }, rotated, changed }: Props) {
 }
 
 const limit = (value: number | null) => (value === null ? "–" : count(value));
-
-/** Amounts are whole millionths: differences are exact. */
-const left = (budget: string, spent: string) =>
-  Math.max(0, Math.round(1e6 * Number(budget)) - Math.round(1e6 * Number(spent))) / 1e6;
 
 export function KeyRow(props: Props) {
   const { of: key, spent } = props;

@@ -25,3 +25,7 @@ export function ago(ms: number): string {
   if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h ago`;
   return `${Math.round(seconds / 86_400)} days ago`;
 }
+
+/** What is left of a month's money. Amounts are whole millionths: differences are exact. */
+export const left = (budget: string, spent: string): number =>
+  Math.max(0, Math.round(1e6 * Number(budget)) - Math.round(1e6 * Number(spent))) / 1e6;

@@ -3,6 +3,7 @@ import { useMemo } from "preact/hooks";
 import { api, bodyOf } from "../api/client.ts";
 import { Failure } from "../api/failure.ts";
 import { usePolled } from "../api/polled.ts";
+import { Choice } from "../parts/choice.tsx";
 import { Empty, ErrorNote, Shown } from "../parts/notes.tsx";
 import { hrefOf, query, setQuery } from "../router.ts";
 import { admin } from "../session.ts";
@@ -82,26 +83,6 @@ async function exportCsv(): Promise<void> {
   link.download = "usage.csv";
   link.click();
   URL.revokeObjectURL(url);
-}
-
-function Choice(props: {
-  label: string;
-  value: string;
-  options: readonly (readonly [value: string, label: string])[];
-  take: (value: string) => void;
-}) {
-  return (
-    <label class="inline-field">
-      <span>{props.label}</span>
-      <select value={props.value} onChange={(event) => props.take(event.currentTarget.value)}>
-        {props.options.map(([value, label]) => (
-          <option key={value} value={value} selected={value === props.value}>
-            {label}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
 }
 
 function Controls() {

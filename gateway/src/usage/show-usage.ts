@@ -1,8 +1,11 @@
 // GET /v1/usage
 import { z } from "@hono/zod-openapi";
-import { tenantObject } from "../environment.ts";
+import type { Caller } from "../auth/key-store.ts";
+import { type Environment, tenantObject } from "../environment.ts";
 import { readQuery } from "../http/body.ts";
 import { tenantRoute } from "../http/route.ts";
+import type { Holder } from "../limits/limits.ts";
+import type { Spend } from "../limits/window.ts";
 import { amountOf } from "../prices/money.ts";
 import { readCurrency } from "../prices/prices-store.ts";
 import { sumUsage, type UsageSums } from "./report-store.ts";
@@ -65,6 +68,33 @@ const row = z
     description:
       "Answers that were delivered whole: the sum of their usage blocks. Those that were cut off, by the client or by a failure, are counted under `incomplete`.",
   });
+
+const budget = z
+  .object({
+    tokens: z.int(),
+    tokens_per_month: z.int().nullable(),
+    cost: z.string(),
+    cost_per_month: z.string().nullable(),
+  })
+  .openapi("Budget", {
+    description: "What was spent in this calendar month, UTC, and what may be; null: no limit",
+  });
+
+/** What the caller's key and its tenant have spent this month, beside what they may. */
+async function budgetsOf(env: Environment, { tenantId, keyId, limits }: Caller) {
+  const spent = await tenantObject(env, tenantId).month();
+  const of = (holder: Holder, { tokens, cost }: Spend): z.output<typeof budget> => {
+    const { tokensPerMonth, costPerMonth } = limits[holder];
+    return {
+      ...{ tokens, tokens_per_month: tokensPerMonth, cost: amountOf(cost) },
+      cost_per_month: costPerMonth === null ? null : amountOf(costPerMonth),
+    };
+  };
+  return {
+    key: of("key", spent.keys[keyId] ?? { tokens: 0, cost: 0 }),
+    tenant: of("tenant", spent.tenant),
+  };
+}
 
 type Shown = z.output<typeof row>;
 /** The same, with money in millionths of the currency's unit. */
@@ -183,9 +213,11 @@ export const showUsage = tenantRoute({
       currency: z.string().nullable().openapi({ description: "Null: nothing has a price" }),
       data: z.array(row),
       totals: row.omit({ start: true, model: true, key: true }),
+      month: z.object({ key: budget, tenant: budget }),
     }),
   },
-  async handle({ request, env, caller: { tenantId } }) {
+  async handle({ request, env, caller }) {
+    const { tenantId } = caller;
     const { by, model, key, start, end, utc_offset } = readQuery(request, query);
     // Rows on their way to D1 belong to the answer.
     await tenantObject(env, tenantId).flush();
@@ -198,6 +230,7 @@ export const showUsage = tenantRoute({
     return {
       ...{ object: "list" as const, by, currency: await readCurrency(env.DB) },
       ...{ data: data.map(shown), totals: shown(data.reduce(add, zero)) },
+      month: await budgetsOf(env, caller),
     };
   },
 });

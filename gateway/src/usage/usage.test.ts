@@ -87,6 +87,29 @@ describe("usage", () => {
     expect(classification.expected_steps).toBeCloseTo(visible_tokens / speedup, 2);
   });
 
+  it("says what the key and its tenant have spent this month, and what they may", async () => {
+    const { key } = await makeKey("usage-month", {
+      tokens_per_month: 5_000,
+      cost_per_month: "2.5",
+    });
+    const { key: other } = await makeKey("usage-month");
+    for (const each of [key, key, other]) await (await chat(each, script, parallel)).text();
+    const seen = async (each: string) =>
+      (await usageOf(each)).body as unknown as {
+        totals: { total_tokens: number };
+        month: Record<"key" | "tenant", object>;
+      };
+    const { totals, month } = await seen(key);
+    const tokens = totals.total_tokens;
+    expect(tokens).toBeGreaterThan(0);
+    const none = { tokens_per_month: null, cost_per_month: null };
+    expect(month).toEqual({
+      key: { tokens: (2 * tokens) / 3, tokens_per_month: 5_000, cost: "0", cost_per_month: "2.5" },
+      tenant: { ...none, tokens, cost: "0" },
+    });
+    expect((await seen(other)).month.key).toEqual({ ...none, tokens: tokens / 3, cost: "0" });
+  });
+
   it("shows a tenant nothing of another", async () => {
     const mine = await makeKey("usage-mine");
     const theirs = await makeKey("usage-theirs");
