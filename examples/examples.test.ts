@@ -1,5 +1,5 @@
 // The examples run as they are, against the real gateway and the demo model.
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,6 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 const folder = import.meta.dirname;
 const demo = JSON.parse(readFileSync(join(folder, "../models/demo/demo.json"), "utf8"));
 const run = promisify(execFile);
+const python = process.env.ANABRANCH_PYTHON ?? "python3";
+const hasOpenai = spawnSync(python, ["-c", "import openai"]).status === 0;
 
 let cluster: TestCluster;
 let env: NodeJS.ProcessEnv;
@@ -37,6 +39,11 @@ describe("the example", () => {
   it("openai-sdk.ts prints the answer and its steps", async () => {
     const text = await output(process.execPath, "openai-sdk.ts");
     expect(text).toMatch(/\w[\s\S]*\d+ visible tokens in \d+ steps, [1-9]\d* branches/);
+  });
+
+  it.skipIf(!hasOpenai)("openai_sdk.py prints the same in Python", async () => {
+    const text = await output(python, "openai_sdk.py");
+    expect(text).toMatch(/\w[\s\S]*\d+ visible tokens in \d+ steps/);
   });
 
   it("declared.ts prints an answer to every question", async () => {

@@ -105,7 +105,11 @@ export class Anabranch {
 
 function post(request: AnswerRequest, fields: object, options: RequestOptions) {
   const { idempotencyKey = isShared(request) ? null : newKey() } = options;
-  const body = JSON.stringify({ ...request, ...fields });
+  const { seed, ...rest } = request;
+  const long = typeof seed === "bigint";
+  const json = JSON.stringify({ ...rest, ...(!long && { seed }), ...fields });
+  // JSON has integers of any length; JSON.stringify writes none that a number can't hold.
+  const body = long ? `{"seed":${seed},${json.slice(1)}` : json;
   return { method: "POST" as const, body, idempotencyKey };
 }
 

@@ -87,7 +87,8 @@ export interface AnswerRequest {
   frequency_penalty?: number;
   repetition_penalty?: number;
   logit_bias?: Record<string, number>;
-  seed?: number;
+  /** 64 bits; a number holds 53 of them exactly. */
+  seed?: number | bigint;
   stop?: string | string[];
   stop_token_ids?: number[];
   ignore_eos?: boolean;

@@ -47,4 +47,14 @@ export interface UsageReport {
   currency: string | null;
   data: UsageRow[];
   totals: UsageTotals;
+  /** What was spent in this calendar month, UTC. */
+  month: { key: Budget; tenant: Budget };
+}
+
+/** Beside what may be spent; null: no limit. */
+export interface Budget {
+  tokens: number;
+  tokens_per_month: number | null;
+  cost: string;
+  cost_per_month: string | null;
 }

@@ -53,6 +53,19 @@ const decoded = () => told<number>("decoded");
 const cutOff = async (client: Anabranch) =>
   (await client.usage({ by: "hour" })).totals.incomplete.requests;
 
+describe("a seed", () => {
+  it("above 2^53 is sent exactly", async () => {
+    const client = open();
+    const ask = (seed: bigint) =>
+      client.answer({ ...greedy, temperature: 1, seed, max_tokens: 60 });
+    const seed = 2n ** 53n;
+    expect((await ask(seed)).cache).toBe("miss");
+    expect((await ask(seed)).cache).toBe("hit");
+    // As a number it would be the same, and a hit.
+    expect((await ask(seed + 1n)).cache).toBe("miss");
+  });
+});
+
 describe("an answer", () => {
   it("has its text, its branches by their titles, and what it cost", async () => {
     const answer = await open().answer(greedy);

@@ -11,7 +11,7 @@ type Body<Path extends "/v1/usage"> =
 
 /** What the client sends is what the gateway takes; what the gateway answers is what the client says. */
 export type Agreed = [
-  Fits<AnswerRequest, Named<Schemas["ChatCompletionRequest"]>>,
+  Fits<AsJson, Named<Schemas["ChatCompletionRequest"]>>,
   Fits<keyof AnswerRequest, keyof Named<Schemas["ChatCompletionRequest"]>>,
   Fits<Schemas["ChatCompletion"], Completion>,
   Fits<Schemas["CompletionUsage"], Usage>,
@@ -19,6 +19,8 @@ export type Agreed = [
   Fits<Body<"/v1/usage">, UsageReport>,
 ];
 
+/** JSON's integers have no bound; the document's types call them numbers. */
+type AsJson = Omit<AnswerRequest, "seed"> & { seed?: number };
 type Fits<Given extends Wanted, Wanted> = Given;
 /** Without the names that any other field may have. */
 type Named<T> = { [Key in keyof T as string extends Key ? never : Key]: T[Key] };
