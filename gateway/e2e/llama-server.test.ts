@@ -28,10 +28,10 @@ let key: string;
 let port: number;
 let server: ChildProcess;
 
-function startServer(): ChildProcess {
+function startServer(more: readonly string[] = []): ChildProcess {
   const args = ["-m", file, "-a", model, "--host", "127.0.0.1", "--port", String(port)];
   const sizes = ["-c", "2048", "-np", "4", "--kv-unified", "-t", "1", "--jinja", "--slots"];
-  return spawn(program ?? "", [...args, ...sizes], { stdio: "ignore" });
+  return spawn(program ?? "", [...args, ...sizes, ...more], { stdio: "ignore" });
 }
 
 const answers = (path: string) =>
@@ -44,6 +44,16 @@ const busySlots = async () => {
   return slots.filter((slot) => Reflect.get(slot, "is_processing")).length;
 };
 const slotsFree = () => expect.poll(busySlots, { timeout: 10_000 }).toBe(0);
+
+async function addUpstream(): Promise<void> {
+  const admin = join(root, "gateway/local/admin.ts");
+  await run(process.execPath, [admin, "upstreams", "add", "llama", `http://127.0.0.1:${port}/v1`], {
+    env: {
+      ...process.env,
+      ...{ ANABRANCH_GATEWAY: cluster.url, ANABRANCH_ADMIN_TOKEN: cluster.adminToken },
+    },
+  });
+}
 
 async function kill(): Promise<void> {
   const ended = once(server, "exit");
@@ -77,17 +87,7 @@ describe.skipIf(!program)(
       key = await cluster.key("llama");
       client = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey: key, maxRetries: 0 });
       await vi.waitUntil(() => answers("/health"), { timeout: 60_000 });
-      const admin = join(root, "gateway/local/admin.ts");
-      await run(
-        process.execPath,
-        [admin, "upstreams", "add", "llama", `http://127.0.0.1:${port}/v1`],
-        {
-          env: {
-            ...process.env,
-            ...{ ANABRANCH_GATEWAY: cluster.url, ANABRANCH_ADMIN_TOKEN: cluster.adminToken },
-          },
-        },
-      );
+      await addUpstream();
     }, 120_000);
     afterAll(async () => {
       server?.kill("SIGKILL");
@@ -137,6 +137,60 @@ describe.skipIf(!program)(
       expect(JSON.parse(held?.message.content ?? "")).toEqual({ age: expect.any(Number) });
     });
 
+    const parameters = { type: "object", properties: { city: { type: "string" } } };
+    const tools = [{ type: "function" as const, function: { name: "weather", parameters } }];
+
+    it("refuses tools where the model's template has none", async () => {
+      expect(await refusal({ tools })).toEqual({
+        ...{ status: 400, code: "invalid_value", param: "tools" },
+      });
+    });
+
+    it("calls tools, streamed too, where it has", async () => {
+      await kill();
+      const template = join(root, "gpu-worker/test/chat-templates/qwen2.5.jinja");
+      server = startServer(["--chat-template-file", template]);
+      await vi.waitUntil(() => answers("/health"), { timeout: 60_000 });
+      await addUpstream();
+      // A model this small calls what it has seen called.
+      const turns = ["Oslo", "Rome", "Cairo"].flatMap((city, index) => [
+        { role: "user" as const, content: `Weather in ${city}?` },
+        {
+          role: "assistant" as const,
+          tool_calls: [
+            {
+              ...{ id: `c${index}`, type: "function" as const },
+              function: { name: "weather", arguments: JSON.stringify({ city }) },
+            },
+          ],
+        },
+        { role: "tool" as const, tool_call_id: `c${index}`, content: "12 degrees" },
+      ]);
+      const messages = [...turns, { role: "user" as const, content: "Weather in Paris?" }];
+      const fields = { tools, messages, max_tokens: 60 };
+      // Another isolate looks at the pool anew after a moment.
+      await expect
+        .poll(async () => (await ask(fields)).choices, { timeout: 30_000 })
+        .toMatchObject([
+          {
+            finish_reason: "tool_calls",
+            message: {
+              content: null,
+              tool_calls: [{ function: { name: "weather", arguments: '{"city": "Paris"}' } }],
+            },
+          },
+        ]);
+      const stream = client.chat.completions.stream({
+        ...{ model, temperature: 0, ...fresh, ...fields },
+      });
+      expect((await stream.finalChatCompletion()).choices).toMatchObject([
+        {
+          finish_reason: "tool_calls",
+          message: { tool_calls: [{ function: { arguments: '{"city": "Paris"}' } }] },
+        },
+      ]);
+    }, 120_000);
+
     it("answers declared branches side by side", async () => {
       const branches = ["Tokyo", "Oslo"].map((title) => ({ title, content: `And ${title}?` }));
       const answer = await ask({ anabranch: { branches, cache: "bypass" } } as object);
@@ -148,9 +202,6 @@ describe.skipIf(!program)(
 
     it("refuses what that server can't do, and names the field", async () => {
       const invalid = { status: 400, code: "invalid_value" };
-      const parameters = { type: "object", properties: {} };
-      const tools = [{ type: "function" as const, function: { name: "f", parameters } }];
-      expect(await refusal({ tools })).toEqual({ ...invalid, param: "tools" });
       const choice = { guided_choice: ["a", "b"] } as object;
       expect(await refusal(choice)).toEqual({ ...invalid, param: "guided_choice" });
       const messages = [{ role: "user" as const, content: "word ".repeat(3_000) }];

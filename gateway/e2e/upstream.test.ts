@@ -7,8 +7,12 @@ import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../local/bundle.ts";
 import { openTestCluster, type TestCluster } from "../local/test-cluster.ts";
+import { knownTemplate, TemplateModels } from "./model-with-template.ts";
 
 const model = "anabranch-small";
+const templates = new TemplateModels();
+/** Its chat template has tools; that of `model` has none. */
+const withTools = "with-tools";
 const run = promisify(execFile);
 
 let inner: TestCluster;
@@ -19,6 +23,8 @@ let key: string;
 beforeAll(async () => {
   [inner, outer] = await Promise.all([openTestCluster(), openTestCluster()]);
   await inner.addWorker("one");
+  const folder = templates.make(withTools, knownTemplate("qwen2.5.jinja"));
+  await inner.addWorker("two", ["--model", folder, "--model-id", withTools, "--threads", "1"]);
   const clientOf = (url: string, apiKey: string) =>
     new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
   const innerKey = await inner.key("outer");
@@ -28,9 +34,12 @@ beforeAll(async () => {
   const added = await admin(["upstreams", "add", "inner", `${inner.url}/v1`], {
     ANABRANCH_UPSTREAM_CREDENTIAL: innerKey,
   });
-  expect(added).toMatchObject({ id: "inner", models: [model], error: null });
+  expect(added).toMatchObject({ id: "inner", models: [model, withTools], error: null });
 }, 120_000);
-afterAll(() => Promise.all([inner.close(), outer.close()]));
+afterAll(async () => {
+  await Promise.all([inner.close(), outer.close()]);
+  templates.remove();
+});
 
 async function admin(args: readonly string[], env: Record<string, string> = {}): Promise<object> {
   const file = join(root, "gateway/local/admin.ts");
@@ -57,7 +66,10 @@ const ask = (client: OpenAI, fields: object = parallel) =>
 describe("another gateway of ours as an upstream", () => {
   it("is shown as one, with what its models can do", async () => {
     const { data } = await through.models.list();
-    expect(data).toMatchObject([{ id: model, anabranch: { upstream: true, dialect: "aspd" } }]);
+    expect(data).toMatchObject([
+      { id: model, anabranch: { upstream: true, dialect: "aspd" } },
+      { id: withTools, anabranch: { upstream: true } },
+    ]);
   });
 
   it("gives the same answer in the same branches", async () => {
@@ -94,6 +106,46 @@ describe("another gateway of ours as an upstream", () => {
     const [theirs, answer] = await Promise.all([ask(direct, fields), ask(through, fields)]);
     expect(answer.choices).toEqual(theirs.choices);
     expect(answer.usage?.completion_tokens).toBe(theirs.usage?.completion_tokens);
+  });
+
+  const parameters = { type: "object", properties: { a: { enum: ["x", "y"] } }, required: ["a"] };
+  const tools = ["f", "g"].map((name) => ({ type: "function", function: { name, parameters } }));
+  const calling = {
+    ...{
+      model: withTools,
+      tools,
+      tool_choice: "required",
+      parallel_tool_calls: false,
+      seed: 4,
+      temperature: 1,
+    },
+    ...ours({ cache: "bypass" }),
+  };
+  const withoutIds = (message?: OpenAI.ChatCompletionMessage) =>
+    message?.tool_calls?.map(({ id: _, ...call }) => call);
+
+  it("calls tools as it does there, streamed too", async () => {
+    const [theirs, answer] = await Promise.all([ask(direct, calling), ask(through, calling)]);
+    const [choice] = answer.choices;
+    expect(choice?.finish_reason).toBe("tool_calls");
+    expect(withoutIds(choice?.message)).toEqual(withoutIds(theirs.choices[0]?.message));
+    const stream = through.chat.completions.stream({
+      ...{ messages: question, max_tokens: 200 },
+      ...(calling as unknown as OpenAI.ChatCompletionCreateParamsStreaming),
+    });
+    const whole = await stream.finalChatCompletion();
+    expect(withoutIds(whole.choices[0]?.message)).toMatchObject(withoutIds(choice?.message) ?? []);
+    // The results of the calls, in the next turn.
+    const calls = choice?.message.tool_calls ?? [];
+    const results = calls.map(({ id }) => ({ role: "tool", tool_call_id: id, content: "12" }));
+    const messages = [...question, choice?.message, ...results];
+    const next = await ask(through, { ...calling, tool_choice: "none", messages, max_tokens: 5 });
+    expect(next.choices[0]?.finish_reason).toBe("length");
+  });
+
+  it("refuses tools where the model there has none", async () => {
+    const refused = ask(through, { ...calling, model });
+    await expect(refused).rejects.toMatchObject({ status: 400, param: "tools" });
   });
 
   it("passes the client's leaving on", async () => {

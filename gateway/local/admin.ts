@@ -33,6 +33,7 @@ const help = `npm run admin -- COMMAND [options]
                                      credential, if it needs one, is taken from ANABRANCH_UPSTREAM_CREDENTIAL
                                      --models A,B=NAME: the models to serve, B under the server's name NAME
                                      --max-requests N: at once; --max-tokens N: for requests that name none
+                                     --without tools,response_format: what the server does not have
   upstreams remove ID
   cache purge [--tenant T] [--models A,B]
                                      forgets cached answers: a tenant's, those of models, or all
@@ -72,6 +73,7 @@ const options = {
   expires: { type: "string" },
   "max-requests": { type: "string" },
   "max-tokens": { type: "string" },
+  without: { type: "string" },
   by: { type: "string", default: "tenant,model" },
   days: { type: "string", default: "30" },
   csv: { type: "boolean", default: false },
@@ -282,7 +284,7 @@ const upstreamLine = (upstream: Json) =>
 function newUpstream(id: string | undefined, url: string | undefined): Json {
   if (!id || !url) throw new UsageError("upstreams add takes an id and a URL; see --help");
   const credential = process.env.ANABRANCH_UPSTREAM_CREDENTIAL;
-  const { models, "max-requests": requests, "max-tokens": tokens } = values;
+  const { models, "max-requests": requests, "max-tokens": tokens, without } = values;
   const named = (model: string) => {
     const [id, name = id] = model.split("=");
     return { id, name };
@@ -294,6 +296,7 @@ function newUpstream(id: string | undefined, url: string | undefined): Json {
     ...(models !== undefined && { models: list(models).map(named) }),
     ...(requests !== undefined && { max_requests: integer("max-requests", requests, 1) }),
     ...(tokens !== undefined && { default_max_tokens: integer("max-tokens", tokens, 1) }),
+    ...(without !== undefined && { without: list(without) }),
   };
 }
 

@@ -42,7 +42,9 @@ export interface Script {
 export interface UpstreamScript {
   /** Each is a chunk, and two tokens. */
   words?: string[];
-  finish?: "stop" | "length";
+  finish?: "stop" | "length" | "tool_calls";
+  /** After the words: chunks of calls, as `delta.tool_calls` has them. */
+  calls?: object[][];
   /** Answers with the request as it came. */
   saysBody?: boolean;
   /** Answers with the number of answers whose client left. */

@@ -71,6 +71,9 @@ async function answer(body: ChatRequest, response: ServerResponse): Promise<void
     }
     send(choice(word));
   }
+  for (const tool_calls of script.calls ?? []) {
+    send({ ...head, choices: [{ index: 0, delta: { tool_calls }, finish_reason: null }] });
+  }
   send(choice("", script.finish ?? "stop"));
   const usage = {
     prompt_tokens: 7,

@@ -14,6 +14,8 @@ export interface ToolFormat {
   next?: string;
   /** After the arguments of the last call. */
   last: string;
+  /** Arguments are any text before `last`, which no text has, and calls stand anywhere in an answer. */
+  free?: true;
   /** Other ways in which some models write a call that is their whole answer. */
   bare?: readonly BareCall[];
 }
@@ -61,6 +63,15 @@ export const toolFormats = {
     middle: '", "arguments": ',
     next: '}, {"name": "',
     last: "}]",
+  },
+  /** Of a server that tells calls apart itself: noncharacters of Unicode stand where they begin and end. */
+  marked: {
+    trigger: "\u{fdd0}",
+    onlyFirst: false,
+    first: "\u{fdd0}",
+    middle: '"',
+    last: "\u{fdd1}",
+    free: true,
   },
 } as const satisfies Record<string, ToolFormat>;
 

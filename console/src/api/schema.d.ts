@@ -1735,6 +1735,8 @@ export interface components {
             models: string[];
             max_requests: number | null;
             default_max_tokens: number;
+            /** @description What it does not have */
+            without: ("tools" | "response_format")[];
             /** @description ms since the epoch */
             added_at: number;
             /** @description ms since the epoch */
@@ -1763,6 +1765,11 @@ export interface components {
              * @default 1024
              */
             default_max_tokens: number;
+            /**
+             * @description What it does not have: such requests are refused
+             * @default []
+             */
+            without: ("tools" | "response_format")[];
         };
     };
     responses: never;

@@ -5,7 +5,7 @@ import { poolObject } from "../environment.ts";
 import { readBody } from "../http/body.ts";
 import { list } from "../http/list.ts";
 import { jsonBody, operatorRoute } from "../http/route.ts";
-import type { UpstreamSettings } from "../upstreams/upstream.ts";
+import { lacks, type UpstreamSettings } from "../upstreams/upstream.ts";
 import { AuditStore } from "./audit-store.ts";
 import { upstreamView, viewOf } from "./upstream-view.ts";
 
@@ -36,6 +36,9 @@ const body = z
     default_max_tokens: z.int().min(1).max(1_000_000).default(1_024).openapi({
       description: "For requests that name no max_tokens",
     }),
+    without: list(z.enum(lacks), lacks.length)
+      .default([])
+      .openapi({ description: "What it does not have: such requests are refused" }),
   })
   .openapi("NewUpstreamRequest");
 
@@ -51,6 +54,7 @@ function settingsOf(given: z.output<typeof body>): UpstreamSettings {
     models: given.models?.map(({ id, name = id }) => ({ id, name })) ?? null,
     maxRequests: given.max_requests ?? null,
     defaultMaxTokens: given.default_max_tokens,
+    without: given.without,
     addedAt: Date.now(),
   };
 }

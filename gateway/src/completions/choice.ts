@@ -152,6 +152,7 @@ export class Choice {
       } catch (error) {
         if (!this.#stream || this.#cancelled.signal.aborted) throw error;
         if (error instanceof ReplayError || error instanceof LaneEventError) throw error;
+        if (error instanceof ApiError) throw error;
         this.#stream.failed();
         this.#stream.cancel();
         this.#stream.ended();

@@ -19,7 +19,7 @@ const callIdOf = (answer: string, call: number): string =>
 
 const leadingName = new RegExp(`^${bareName.source}*`);
 
-/** Reads text that a grammar holds to the format, bit by bit. */
+/** Reads text that a grammar, or the format's own marks, hold to the format, bit by bit. */
 export class ToolCallReader {
   readonly #format: ToolFormat;
   /** Of the call that is being read, if it is a bare one. */
@@ -139,6 +139,7 @@ export class ToolCallReader {
   }
 
   #readArguments(out: ToolBit[]): boolean {
+    if (this.#format.free) return this.#readFree(out);
     let at = 0;
     do {
       const character = this.#rest[at];
@@ -151,6 +152,17 @@ export class ToolCallReader {
     if (at === 0 || this.#depth > 0) return false;
     this.#state = "after";
     return true;
+  }
+
+  /** Arguments up to the mark of their end. */
+  #readFree(out: ToolBit[]): boolean {
+    const { last } = this.#format;
+    const end = this.#rest.indexOf(last);
+    const text = end < 0 ? this.#rest : this.#rest.slice(0, end);
+    if (text !== "") out.push({ call: this.#calls - 1, arguments: text });
+    this.#rest = this.#rest.slice(text.length + (end < 0 ? 0 : last.length));
+    if (end >= 0) this.#state = "text";
+    return end >= 0;
   }
 
   #scan(character: string): void {

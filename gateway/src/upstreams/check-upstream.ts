@@ -1,7 +1,7 @@
 // Asks an upstream for its models. An answer means that it is up.
 import { z } from "zod";
 import type { Model } from "../pool/pool.ts";
-import type { UpstreamFacts, UpstreamSettings } from "./upstream.ts";
+import type { Lack, UpstreamFacts, UpstreamSettings } from "./upstream.ts";
 
 const timeoutMs = 4_000;
 
@@ -14,6 +14,7 @@ const listedModel = z.object({
   id: z.string().min(1).max(500),
   /** vLLM and SGLang */
   max_model_len: z.int().min(1).nullish().catch(null),
+  owned_by: z.string().nullish().catch(null),
   /** llama.cpp's server */
   meta: z
     .object({ n_ctx: z.int().nullish(), n_ctx_train: z.int().nullish() })
@@ -46,6 +47,34 @@ async function listModels({ url, credential }: UpstreamSettings): Promise<Listed
   const list = modelList.safeParse(await response.json().catch(() => null));
   if (!list.success) throw new UpstreamError(`${url}/models does not list models as OpenAI does`);
   return list.data.data;
+}
+
+const llamaProperties = z.object({
+  chat_template_caps: z.object({ supports_tools: z.boolean() }),
+});
+
+/**
+ * llama.cpp's server takes tools with any model, and shows them to none whose template has no place for them. It tells
+ * that in its properties.
+ */
+async function lacksTools({ url, credential }: UpstreamSettings): Promise<boolean> {
+  const response = await fetch(`${url.replace(/\/v1$/, "")}/props`, {
+    headers: authorization(credential),
+    redirect: "manual",
+    signal: AbortSignal.timeout(timeoutMs),
+  }).catch(() => null);
+  const properties = llamaProperties.safeParse(await response?.json().catch(() => null));
+  return properties.success && !properties.data.chat_template_caps.supports_tools;
+}
+
+async function lacksOf(
+  settings: UpstreamSettings,
+  models: readonly ListedModel[],
+): Promise<Lack[]> {
+  const told = settings.without ?? [];
+  const isLlama = models.some(({ owned_by: owner }) => owner === "llamacpp");
+  if (told.includes("tools") || !isLlama || !(await lacksTools(settings))) return [...told];
+  return [...told, "tools"];
 }
 
 /** One of its models, as the pool knows models. */
@@ -88,6 +117,7 @@ export async function checkUpstream(
       names: Object.fromEntries(wanted.map(({ id, name }) => [id, name])),
       lanes: [...listed.values()].some(({ anabranch }) => anabranch),
       maxRequests: settings.maxRequests,
+      without: await lacksOf(settings, [...listed.values()]),
     },
   };
 }

@@ -10,6 +10,7 @@ import type {
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { refusalOf } from "./refusal.ts";
+import { type CallDelta, CallWriter } from "./tools.ts";
 
 export type EventInit = MessageInitShape<typeof EventSchema>;
 export type UsageInit = MessageInitShape<typeof UsageSchema>;
@@ -25,7 +26,7 @@ interface ChatToken {
 interface Chunk {
   error?: unknown;
   choices?: readonly {
-    delta?: { content?: string | null };
+    delta?: { content?: string | null; tool_calls?: readonly CallDelta[] | null };
     text?: string | null;
     finish_reason?: string | null;
     logprobs?: {
@@ -110,10 +111,21 @@ function structureOf(mark: LaneMark): EventInit[] {
 }
 
 export class ChunkReader {
+  readonly #calls: CallWriter | null;
   /** Once a chunk has said how the answer ended. */
   reason: FinishReason | null = null;
   usage: UsageInit | null = null;
   stopLane: number | undefined;
+
+  /** @param callsTools whether the answer may have calls of tools, which stand in its text as `marked` has them */
+  constructor(callsTools: boolean) {
+    this.#calls = callsTools ? new CallWriter() : null;
+  }
+
+  /** Whether a tool was called. */
+  get called(): boolean {
+    return this.#calls?.called ?? false;
+  }
 
   /**
    * The events of one chunk. How many tokens a piece of text has is known at the end only; until then it counts
@@ -131,7 +143,7 @@ export class ChunkReader {
     }
     const { anabranch: mark } = chunk;
     if (mark?.stop_lane !== undefined) this.stopLane = mark.stop_lane;
-    const text = choice.delta?.content ?? choice.text ?? "";
+    const text = this.#textOf(choice);
     const logprobs = logprobsOf(choice);
     const events = mark?.event ? structureOf(mark) : [];
     if (text !== "" || logprobs.length > 0) {
@@ -139,6 +151,15 @@ export class ChunkReader {
       events.push({ event: { case: "delta", value } });
     }
     return events;
+  }
+
+  #textOf({ delta, text, finish_reason: reason }: ChunkChoice): string {
+    const said = delta?.content ?? text ?? "";
+    if (!this.#calls) return said;
+    const called = this.#calls.calls(delta?.tool_calls ?? []);
+    // What max_tokens cuts stays open.
+    const end = reason && reason !== "length" ? this.#calls.end() : "";
+    return this.#calls.text(said) + called + end;
   }
 }
 

@@ -1,12 +1,11 @@
 // What a request asks of its answer's form, as an upstream takes it. Fields that a server does not know it ignores, so
 // it is asked only for what OpenAI's API has, unless it is a gateway of ours.
-import type {
-  Constraint,
-  GenerateRequest,
-} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type { Constraint } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Lack } from "./upstream.ts";
 
-const refuse = (why: string) => {
+/** What a request asks and this server can't do; `why` begins with the field. */
+export const refuse = (why: string): never => {
   throw new ConnectError(`${why} on the server of this model`, Code.InvalidArgument);
 };
 
@@ -15,14 +14,22 @@ const formatOf = (schema: string) => ({
   json_schema: { name: "answer", schema: JSON.parse(schema) as object, strict: true },
 });
 
+/** What is known of the server, and what is asked of it. */
+export interface Asked {
+  isOurs: boolean;
+  isChat: boolean;
+  without: readonly Lack[];
+}
+
 /** The fields of a chat, a plain completion or, of a gateway of ours, a declared branch. */
 export function constraintFields(
   constraint: Constraint | undefined,
-  { isOurs, isChat }: { isOurs: boolean; isChat: boolean },
+  { isOurs, isChat, without }: Asked,
 ): object {
   const kind = constraint?.kind;
   if (!kind?.case) return {};
   if (!isOurs && !isChat) refuse("response_format: it is known of chats only");
+  if (without.includes("response_format")) refuse("response_format: it is not supported");
   switch (kind.case) {
     case "jsonSchema":
       return { response_format: formatOf(kind.value) };
@@ -35,12 +42,4 @@ export function constraintFields(
         ? { guided_choice: kind.value.texts }
         : refuse("guided_choice: it is not known");
   }
-}
-
-/** Throws if a chat has tools, or what came of them: calls of an upstream are not read yet. */
-export function refuseTools({ input }: GenerateRequest): void {
-  if (input.case !== "chat") return;
-  const { tools, messages } = input.value;
-  const met = messages.some(({ role, toolCalls }) => role === "tool" || toolCalls.length > 0);
-  if (tools.length > 0 || met) refuse("tools: they are not supported");
 }

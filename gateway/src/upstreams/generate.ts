@@ -10,16 +10,19 @@ import {
   type DeclaredBranch,
   type GenerateRequest,
   GenerateRequestSchema,
+  ToolChoice,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { bytesOf, eventData } from "@anabranch/shared/server-sent-data.ts";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { ApiError } from "../api-error.ts";
 import type { PoolWorker } from "../pool/pool.ts";
 import { authorization } from "./check-upstream.ts";
 import { ChunkReader, type EventInit, type UsageInit } from "./chunk-reader.ts";
 import { merge } from "./merge.ts";
 import { connectErrorOf } from "./refusal.ts";
 import { upstreamCall } from "./request-body.ts";
+import { callFormat } from "./tools.ts";
 import type { UpstreamFacts } from "./upstream.ts";
 
 export type UpstreamWorker = PoolWorker & { upstream: UpstreamFacts };
@@ -40,7 +43,7 @@ async function post(
 ): Promise<ReadableStream<Uint8Array>> {
   const name = upstream.names[request.model];
   if (name === undefined) throw new ConnectError("it has no such model", Code.NotFound);
-  const { path, body } = upstreamCall(request, name, upstream.lanes);
+  const { path, body } = upstreamCall(request, name, upstream);
   const response = await fetch(`${url}${path}`, {
     method: "POST",
     headers: { "content-type": "application/json", ...authorization(credential || null) },
@@ -60,24 +63,34 @@ interface End {
   reason: FinishReason;
   usage: UsageInit | null;
   stopLane: number | undefined;
+  /** Whether it has called a tool. */
+  called: boolean;
 }
 
 /** The events of one completion; those that arrived together at once. */
-async function* completion(stream: ReadableStream<Uint8Array>): AsyncGenerator<EventInit[], End> {
-  const reader = new ChunkReader();
+async function* completion(
+  stream: ReadableStream<Uint8Array>,
+  callsTools = false,
+): AsyncGenerator<EventInit[], End> {
+  const reader = new ChunkReader(callsTools);
   for await (const data of eventData(bytesOf(stream))) {
     const events = data.flatMap((each) => reader.events(each));
     if (events.length > 0) yield events;
   }
-  const { reason, usage, stopLane } = reader;
+  const { reason, usage, stopLane, called } = reader;
   if (reason === null) throw new ConnectError("the upstream's stream broke off", Code.Unavailable);
-  return { reason, usage, stopLane };
+  return { reason, usage, stopLane, called };
 }
 
-function startOf(worker: UpstreamWorker, { seed, model }: GenerateRequest): EventInit {
+const callsTools = ({ input }: GenerateRequest): boolean =>
+  input.case === "chat" && input.value.tools.length > 0;
+
+function startOf(worker: UpstreamWorker, request: GenerateRequest): EventInit {
+  const { seed, model } = request;
   const modelDigest = worker.models.find(({ id }) => id === model)?.digest ?? "";
   // It tells the prompt's length at the end.
-  const value = { promptTokens: 0, seed, modelDigest, backend: "upstream" };
+  const toolFormat = callsTools(request) ? callFormat : "";
+  const value = { promptTokens: 0, seed, modelDigest, backend: "upstream", toolFormat };
   return { event: { case: "started", value } };
 }
 
@@ -90,6 +103,14 @@ function finish({ reason, usage, stopLane }: End): EventInit {
   return { event: { case: "finished", value } };
 }
 
+/** Some servers take `tool_choice` and do not hold answers to it. */
+function requireCall({ input }: GenerateRequest, { reason, called }: End): void {
+  if (called || reason !== FinishReason.STOP || input.case !== "chat") return;
+  if (input.value.toolChoice !== ToolChoice.REQUIRED) return;
+  const message = "The server of this model called no tool, which 'tool_choice' asks for.";
+  throw new ApiError(502, message, { param: "tool_choice", code: "no_tool_call" });
+}
+
 async function* one(
   worker: UpstreamWorker,
   request: GenerateRequest,
@@ -97,10 +118,13 @@ async function* one(
 ): AsyncGenerator<GenerateResponse> {
   const stream = await post(worker, request, signal);
   yield message([startOf(worker, request)]);
-  const events = completion(stream);
+  const events = completion(stream, callsTools(request));
   for (;;) {
     const next = await events.next();
-    if (next.done) return yield message([finish(next.value)]);
+    if (next.done) {
+      requireCall(request, next.value);
+      return yield message([finish(next.value)]);
+    }
     yield message(next.value);
   }
 }
@@ -148,7 +172,7 @@ async function* sideBySide(
   };
   yield message([startOf(worker, request), { event: { case: "stageOpened", value: opened } }]);
   const ends: End[] = [];
-  for await (const { index, next } of merge(streams.map(completion))) {
+  for await (const { index, next } of merge(streams.map((stream) => completion(stream)))) {
     const lane = index + 1;
     if (next.done) {
       ends.push(next.value);
@@ -163,7 +187,7 @@ async function* sideBySide(
   const reason = capped ? FinishReason.LENGTH : FinishReason.STOP;
   yield message([
     { event: { case: "stageClosed", value: { stage } } },
-    finish({ reason, usage: sumOf(ends), stopLane: undefined }),
+    finish({ reason, usage: sumOf(ends), stopLane: undefined, called: false }),
   ]);
 }
 

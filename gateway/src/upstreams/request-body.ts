@@ -6,12 +6,16 @@ import type {
   GenerateRequest,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { constraintFields, refuseTools } from "./constraint.ts";
+import { constraintFields, refuse } from "./constraint.ts";
+import { meetsTools, messageFields, toolFields } from "./tools.ts";
+import type { Lack, UpstreamFacts } from "./upstream.ts";
 
 export interface UpstreamCall {
   path: "/chat/completions" | "/completions";
   body: object;
 }
+
+type Server = Pick<UpstreamFacts, "lanes" | "without">;
 
 /** Left out where they do nothing: not every server knows them. */
 const given = (fields: Record<string, number | boolean>, neutral: number | boolean) =>
@@ -54,7 +58,11 @@ function common(request: GenerateRequest, name: string) {
 }
 
 /** Our own options, for a gateway of ours. */
-function options(request: GenerateRequest, branches: readonly DeclaredBranch[]) {
+function options(
+  request: GenerateRequest,
+  branches: readonly DeclaredBranch[],
+  without: readonly Lack[],
+) {
   return {
     stream: "lanes",
     mode: request.mode === Mode.PARALLEL ? "parallel" : "serial",
@@ -68,7 +76,7 @@ function options(request: GenerateRequest, branches: readonly DeclaredBranch[]) 
     ...(branches.length > 0 && {
       branches: branches.map(({ title, content, constraint }) => ({
         ...{ title, content },
-        ...constraintFields(constraint, { isOurs: true, isChat: true }),
+        ...constraintFields(constraint, { isOurs: true, isChat: true, without }),
       })),
     }),
   };
@@ -76,46 +84,43 @@ function options(request: GenerateRequest, branches: readonly DeclaredBranch[]) 
 
 function chatCall(
   request: GenerateRequest,
-  { messages, branches, templateArguments }: ChatInput,
+  chat: ChatInput,
   name: string,
-  lanes: boolean,
+  { lanes, without = [] }: Server,
 ) {
+  const { messages, branches, templateArguments } = chat;
   const { sampling } = request;
+  if (without.includes("tools") && meetsTools(chat)) refuse("tools: they are not supported");
   return {
     path: "/chat/completions" as const,
     body: {
       ...common(request, name),
-      ...constraintFields(request.constraint, { isOurs: lanes, isChat: true }),
-      messages: messages.map(({ role, content, name: speaker }) => ({
-        ...{ role, content },
-        ...(speaker !== "" && { name: speaker }),
-      })),
+      ...constraintFields(request.constraint, { isOurs: lanes, isChat: true, without }),
+      messages: messages.map(messageFields),
+      ...toolFields(chat),
       ...(templateArguments !== "" && { chat_template_kwargs: JSON.parse(templateArguments) }),
       ...(sampling?.logprobs && { logprobs: true, top_logprobs: sampling.topLogprobs }),
-      ...(lanes && { anabranch: options(request, branches) }),
+      ...(lanes && { anabranch: options(request, branches, without) }),
     },
   };
 }
 
-/**
- * `name` is the model's name there; `lanes`: the server is a gateway of ours. Throws ConnectError for what that
- * server could not do.
- */
-export function upstreamCall(request: GenerateRequest, name: string, lanes: boolean): UpstreamCall {
+/** `name` is the model's name there. Throws ConnectError for what that server could not do. */
+export function upstreamCall(request: GenerateRequest, name: string, server: Server): UpstreamCall {
   const { input, sampling } = request;
-  refuseTools(request);
+  const { lanes, without = [] } = server;
   if (request.echo) {
     throw new ConnectError("echo: this model's server does not tell prompts", Code.InvalidArgument);
   }
-  if (input.case === "chat") return chatCall(request, input.value, name, lanes);
+  if (input.case === "chat") return chatCall(request, input.value, name, server);
   return {
     path: "/completions",
     body: {
       ...common(request, name),
-      ...constraintFields(request.constraint, { isOurs: lanes, isChat: false }),
+      ...constraintFields(request.constraint, { isOurs: lanes, isChat: false, without }),
       prompt: input.case === "tokens" ? input.value.ids : (input.value ?? ""),
       ...(sampling?.logprobs && { logprobs: sampling.topLogprobs }),
-      ...(lanes && { anabranch: options(request, []) }),
+      ...(lanes && { anabranch: options(request, [], without) }),
     },
   };
 }

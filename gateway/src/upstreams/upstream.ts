@@ -1,5 +1,9 @@
 // A server of the pool that speaks OpenAI's API: vLLM, SGLang, llama.cpp's server, another gateway of ours.
 
+/** What some servers with OpenAI's API don't have. */
+export const lacks = ["tools", "response_format"] as const;
+export type Lack = (typeof lacks)[number];
+
 /** What an operator says of it. */
 export interface UpstreamSettings {
   id: string;
@@ -13,6 +17,8 @@ export interface UpstreamSettings {
   maxRequests: number | null;
   /** For requests that name no `max_tokens`. */
   defaultMaxTokens: number;
+  /** What it does not have; absent: nothing. */
+  without?: readonly Lack[];
   /** ms since the epoch. Answers from before are not served from the cache afterwards. */
   addedAt: number;
 }
@@ -24,4 +30,5 @@ export interface UpstreamFacts {
   /** Another gateway of ours: it streams lanes, and takes our options. */
   lanes: boolean;
   maxRequests: number | null;
+  without?: readonly Lack[];
 }

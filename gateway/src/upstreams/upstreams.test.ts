@@ -42,7 +42,11 @@ function ask(script: UpstreamScript | string, fields: object = {}, path = "/v1/c
 
 interface Completion {
   choices: {
-    message: { content: string; anabranch: { parts: object[]; branches?: object[] } };
+    message: {
+      content: string;
+      tool_calls?: object[];
+      anabranch: { parts: object[]; branches?: object[] };
+    };
     finish_reason: string;
   }[];
   usage: { prompt_tokens: number; completion_tokens: number; prompt_tokens_details: object };
@@ -128,11 +132,9 @@ describe("an upstream", () => {
     expect(JSON.parse(choices[0]?.message.content ?? "")).toMatchObject({
       response_format: { type: "json_schema", json_schema: { schema } },
     });
-    const tool = { type: "function", function: { name: "f" } };
     const refused: [object, string, string?][] = [
       [{ guided_regex: "a" }, "guided_regex"],
       [{ guided_choice: ["a"] }, "guided_choice"],
-      [{ tools: [tool] }, "tools"],
       [{ response_format }, "response_format", "/v1/completions"],
     ];
     for (const [fields, param, path] of refused) {
@@ -140,6 +142,114 @@ describe("an upstream", () => {
       expect(response.status).toBe(400);
       expect(await response.json()).toMatchObject({ error: { param } });
     }
+  });
+
+  const bit = (index: number, name: string | undefined, given: string) => ({
+    ...{ index, ...(name && { id: `theirs-${index}`, type: "function" }) },
+    function: { ...(name && { name }), arguments: given },
+  });
+  const tools = ["f", "g"].map((name) => ({ type: "function", function: { name } }));
+  const called: UpstreamScript = {
+    words: ["I ", "look."],
+    calls: [[bit(0, "f", "")], [bit(0, undefined, '{"a": "}')], [bit(0, undefined, '"}')]],
+    finish: "tool_calls",
+  };
+
+  it("is asked for tools, and what it calls comes through, streamed too", async () => {
+    const script = { ...called, calls: [...(called.calls ?? []), [bit(1, "g", "")]] };
+    const { choices } = await whole(script, { tools });
+    expect(choices).toMatchObject([
+      {
+        finish_reason: "tool_calls",
+        message: {
+          content: "I look.",
+          tool_calls: [
+            { type: "function", function: { name: "f", arguments: '{"a": "}"}' } },
+            { type: "function", function: { name: "g", arguments: "{}" } },
+          ],
+        },
+      },
+    ]);
+    const chunks = await events(await ask(script, { tools, stream: true }));
+    const deltas = (chunks as { choices: { delta: { tool_calls?: object[] } }[] }[]).flatMap(
+      (chunk) => chunk.choices[0]?.delta.tool_calls ?? [],
+    );
+    expect(deltas).toMatchObject(
+      [
+        { index: 0, id: /^\w{9}$/, type: "function", function: { name: "f", arguments: "" } },
+        { index: 0, function: { arguments: '{"a": "}' } },
+        { index: 0, function: { arguments: '"}' } },
+        { index: 1, id: /^\w{9}$/, function: { name: "g", arguments: "" } },
+        { index: 1, function: { arguments: "{}" } },
+      ].map((delta) =>
+        "id" in delta ? { ...delta, id: expect.stringMatching(delta.id as RegExp) } : delta,
+      ),
+    );
+    expect(chunks.at(-1)).toMatchObject({ choices: [{ finish_reason: "tool_calls" }] });
+  });
+
+  it("ends a call that is cut, and fails where calls are mixed or missing", async () => {
+    const [cut] = (await whole({ ...called, finish: "length" }, { tools })).choices;
+    expect(cut).toMatchObject({
+      finish_reason: "length",
+      message: { tool_calls: [{ function: { arguments: '{"a": "}"}' } }] },
+    });
+    const mixed = { calls: [[bit(1, "g", "{")], [bit(0, "f", "{}")], [bit(1, undefined, "}")]] };
+    expect((await ask(mixed, { tools })).status).toBe(502);
+    const idle = await ask("no call", { tools, tool_choice: "required" });
+    expect(idle.status).toBe(502);
+    expect(await idle.json()).toMatchObject({ error: { code: "no_tool_call" } });
+    // Without tools of the request nothing is a call, whatever marks the text has.
+    const marks = '\u{fdd0}f"{}\u{fdd1}';
+    expect((await whole({ words: [marks] })).choices[0]?.message).toMatchObject({ content: marks });
+    const [said] = (await whole({ words: [marks] }, { tools })).choices;
+    expect(said).toMatchObject({ finish_reason: "stop", message: { content: 'f"{}' } });
+  });
+
+  it("hears of the choice of tools, and of calls and results that were before", async () => {
+    const tool_calls = [{ id: "c1", type: "function", function: { name: "f", arguments: "{}" } }];
+    const messages = [
+      { role: "user", content: "hi" },
+      { role: "assistant", content: null, tool_calls },
+      { role: "tool", content: "12", tool_call_id: "c1" },
+      {
+        role: "user",
+        content: JSON.stringify({ saysBody: true, calls: [[bit(0, "f", "{}")]] }),
+      },
+    ];
+    const said = async (fields: object) =>
+      JSON.parse(
+        (await whole("", { messages, tools, ...fields })).choices[0]?.message.content ?? "",
+      );
+    expect(await said({})).toMatchObject({
+      messages,
+      tools: tools.map(({ function: { name } }) => ({ type: "function", function: { name } })),
+      tool_choice: "auto",
+    });
+    expect(await said({ tool_choice: "required", parallel_tool_calls: false })).toMatchObject({
+      ...{ tool_choice: "required", parallel_tool_calls: false },
+    });
+    const tool_choice = { type: "function", function: { name: "g" } };
+    expect(await said({ tool_choice })).toMatchObject({ tool_choice });
+    expect(await said({ tool_choice: "none" })).not.toHaveProperty("tools");
+  });
+
+  it("that lacks tools and forms is not asked for them", async () => {
+    const without = ["tools", "response_format"];
+    expect(await (await add({ without })).json()).toMatchObject({ without });
+    forgetPool();
+    const response_format = { type: "json_object" };
+    const refused: [object, string][] = [
+      [{ tools }, "tools"],
+      [{ messages: [{ role: "tool", content: "x", tool_call_id: "c" }] }, "tools"],
+      [{ response_format }, "response_format"],
+    ];
+    for (const [fields, param] of refused) {
+      const response = await ask("x", fields);
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { param, code: "invalid_value" } });
+    }
+    expect((await ask("x", { tools, tool_choice: "none" })).status).toBe(200);
   });
 
   it("takes declared branches as requests of their own", async () => {
