@@ -5,8 +5,8 @@ import { type Claim, FairQueue } from "./fair-queue.ts";
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A queue in which one request runs and one more is with the engine, and who has started, in order. */
-function scene(maxQueue = 100) {
-  const queue = new FairQueue(1, maxQueue);
+function scene(maxQueue = 100, maxRunning = 1) {
+  const queue = new FairQueue(maxRunning, maxQueue);
   const started: string[] = [];
   const ends = new Map<string, () => void>();
   const ask = async (name: string, claim: Partial<Claim> = {}, signal?: AbortSignal) => {
@@ -155,6 +155,25 @@ describe("a full worker", () => {
     void ask("b/k/0");
     await settled();
     expect(queue.waiting).toBe(7);
+  });
+
+  it("keeps room for tenants of whom nothing runs, once there is more than one", async () => {
+    const { queue, ask, end, started } = scene(100, 16);
+    // Alone, a tenant has all: 16 that run and 2 with the engine.
+    for (let count = 0; count < 30; count++) void ask(`a/k/${count}`);
+    await settled();
+    expect(started).toHaveLength(18);
+    void ask("b/k/0");
+    await settled();
+    expect(started).toHaveLength(18);
+    for (let count = 0; count < 6; count++) await end(`a/k/${count}`);
+    expect(started.slice(18)).toEqual(["b/k/0", "a/k/18"]);
+    await end("a/k/6");
+    // 14 run: the next of those that run are not let in, and others begin at once.
+    for (const name of ["b/k/1", "c/k/0", "c/k/1", "d/k/0"]) void ask(name);
+    await settled();
+    expect(started.slice(20)).toEqual(["a/k/19", "c/k/0", "d/k/0"]);
+    expect(queue.waiting).toBe(12);
   });
 
   it("forgets who leaves while waiting", async () => {

@@ -115,16 +115,24 @@ class Entry {
 const tenantShare = 0.75;
 /** One start in so many is of the priority of the request that waits longest, so that none waits for ever. */
 const turnOfOldest = 8;
+/** While tenants take turns, so much of the running requests is kept for those of whom nothing runs. */
+const keptShare = 1 / 8;
+/** How long after two tenants came in turn that holds: who is alone has all. */
+const keptMs = 600_000;
 /** How much a new measurement counts in the mean time between two ends. */
 const newest = 0.1;
 
 export class FairQueue {
   readonly #slots: number;
+  /** Of these, what tenants of whom something runs may have together, while others may come. */
+  readonly #common: number;
   readonly #places: number;
   readonly #now: () => number;
   readonly #tenants = new Shares();
   readonly #waiting: Entry[] = [];
   #running = 0;
+  #lastTenant = "";
+  #keptUntil = Number.NEGATIVE_INFINITY;
   #starts = 0;
   /** Mean time between two ends while others wait. */
   #msBetweenEnds: number | null = null;
@@ -136,6 +144,8 @@ export class FairQueue {
     // The engine's next requests are with it already when one of its requests ends.
     const ahead = Math.ceil(maxRunning / 8);
     this.#slots = maxRunning + ahead;
+    const kept = Math.floor(keptShare * maxRunning);
+    this.#common = kept > 0 ? maxRunning - kept : this.#slots;
     this.#places = Math.max(0, maxQueue - ahead);
   }
 
@@ -155,7 +165,12 @@ export class FairQueue {
     const tenant = this.#tenants.enter(claim.tenant, now);
     tenant.weight = claim.weight;
     const entry = new Entry(claim, tenant, tenant.keys.enter(claim.key, now));
-    if (this.#running < this.#slots && this.#waiting.length === 0) return this.#start(entry);
+    if (this.#lastTenant !== "" && this.#lastTenant !== claim.tenant) {
+      this.#keptUntil = now + keptMs;
+    }
+    this.#lastTenant = claim.tenant;
+    const isFirst = this.#waiting.every((other) => entry.isBefore(other, now));
+    if (isFirst && this.#mayStart(entry, now)) return this.#start(entry);
     this.#refuseIfFull(entry);
     if (this.#waiting.length === 0) this.#lastEnd = now;
     this.#waiting.push(entry);
@@ -166,6 +181,11 @@ export class FairQueue {
     };
     signal.addEventListener("abort", leave, { once: true });
     return await entry.started.finally(() => signal.removeEventListener("abort", leave));
+  }
+
+  #mayStart({ tenant }: Entry, now: number): boolean {
+    const isKept = tenant.running > 0 && now < this.#keptUntil;
+    return this.#running < (isKept ? this.#common : this.#slots);
   }
 
   /** Returns what ends it. */
@@ -187,9 +207,7 @@ export class FairQueue {
       key.run(-size, end);
       this.#forgetIdle(entry);
       this.#measure(size, end);
-      while (this.#running < this.#slots) {
-        const next = this.#next(end);
-        if (!next) return;
+      for (let next = this.#next(end); next; next = this.#next(end)) {
         // Started before it leaves the queue: between the two it would be idle, and forgotten.
         const stop = this.#start(next);
         this.#leave(next);
@@ -198,7 +216,7 @@ export class FairQueue {
     };
   }
 
-  /** Whose turn it is. */
+  /** Whose turn it is, if anybody may start. */
   #next(now: number): Entry | undefined {
     const priorities = this.#waiting.map(({ claim }) => claim.priority);
     const priority =
@@ -209,7 +227,7 @@ export class FairQueue {
     for (const each of this.#waiting) {
       if (each.claim.priority === priority && (!best || each.isBefore(best, now))) best = each;
     }
-    return best;
+    return best && this.#mayStart(best, now) ? best : undefined;
   }
 
   #leave(entry: Entry): void {

@@ -32,6 +32,17 @@ it("tries the least loaded first, and of equal ones the one that was taken longe
   expect(router.candidates(view, "another")).toEqual([]);
 });
 
+it("tries a worker that has just fallen silent if there is no other", () => {
+  const silent = { ...worker("a", 0, 5_000), healthy: false };
+  const view = { workers: [silent, { ...worker("b", 9, 9_000), healthy: false }] };
+  expect(ids(new Router(() => 10_000).candidates(view, "m"))).toEqual(["a", "b"]);
+  expect(ids(new Router(() => 16_000).candidates(view, "m"))).toEqual(["b"]);
+  const others = { workers: [silent, worker("c", 50, 9_000)] };
+  expect(ids(new Router(() => 10_000).candidates(others, "m"))).toEqual(["c"]);
+  const drained = { workers: [{ ...silent, draining: true }] };
+  expect(new Router(() => 10_000).candidates(drained, "m")).toEqual([]);
+});
+
 it("has all workers of a large pool, the best in order", () => {
   const loads = Array.from({ length: 200 }, (_, index) => (index * 7_919) % 200);
   const view = { workers: loads.map((load) => worker(`w${load}`, load)) };

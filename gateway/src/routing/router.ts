@@ -23,6 +23,8 @@ interface Known {
 /** Much longer than the time between two reports. */
 const keepMs = 10_000;
 const maxWorkers = 10_000;
+/** Many times as long as a worker is silent before it is not healthy. */
+const silentMs = 10_000;
 /** The order of the others hardly matters: they are tried if all of these refuse. */
 const sortedWorkers = 16;
 
@@ -95,9 +97,7 @@ export class Router {
     const scored: Scored[] = [];
     let home: Scored | undefined;
     let mostWeight = -1;
-    for (const worker of view.workers) {
-      if (!worker.healthy || worker.draining) continue;
-      if (!worker.models.some(({ id }) => id === model)) continue;
+    for (const worker of reachable(view, model, now)) {
       const known = this.#knownOf(worker.id);
       // Out of reach a moment ago: tried last.
       const broken = isBroken(worker, now) ? 1 : 0;
@@ -122,6 +122,19 @@ export class Router {
     this.#known.set(workerId, made);
     return made;
   }
+}
+
+/**
+ * Those with `model`. If all are silent, those that were heard of a moment ago: a gateway that has much to do hears late of
+ * them, and one that restarts is back soon.
+ */
+function reachable({ workers }: PoolView, model: string, now: number): PoolWorker[] {
+  const having = workers.filter(
+    ({ draining, models }) => !draining && models.some(({ id }) => id === model),
+  );
+  const healthy = having.filter((worker) => worker.healthy);
+  if (healthy.length > 0) return healthy;
+  return having.filter(({ seenAt, upstream }) => !upstream && now - seenAt < silentMs);
 }
 
 interface Scored {

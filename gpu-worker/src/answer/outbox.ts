@@ -4,19 +4,22 @@ import {
   type GenerateResponse,
   GenerateResponseSchema,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 
 const HEARTBEAT_MS = 250;
+/** Messages beyond these wait as bytes, which take a fraction of the memory: a client may read slowly, or not at all. */
+const MAX_OBJECTS = 16;
 
 /** Messages that wait for the client, and heartbeats while the engine is silent. */
 export class Outbox {
-  readonly #waiting: GenerateResponse[] = [];
+  readonly #waiting: (GenerateResponse | Uint8Array)[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
   #error: Error | undefined;
 
   put(response: GenerateResponse): void {
-    this.#waiting.push(response);
+    const isFar = this.#waiting.length >= MAX_OBJECTS;
+    this.#waiting.push(isFar ? toBinary(GenerateResponseSchema, response) : response);
     this.#wake?.();
   }
   end(error?: Error): void {
@@ -29,7 +32,7 @@ export class Outbox {
     while (true) {
       let next = this.#waiting.shift();
       while (next) {
-        yield next;
+        yield next instanceof Uint8Array ? fromBinary(GenerateResponseSchema, next) : next;
         next = this.#waiting.shift();
       }
       if (this.#error) throw this.#error;
