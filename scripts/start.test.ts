@@ -1,7 +1,7 @@
 // npm start as a whole: what it does when one of its processes is killed, and when it is.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -64,6 +64,21 @@ async function answered(): Promise<boolean> {
   await response.text();
   return response.ok;
 }
+
+it("says how it is used, and starts nothing then", async () => {
+  const asked = spawn(process.execPath, [join(import.meta.dirname, "start.mjs"), "--help"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ANABRANCH_PORT: "0", ANABRANCH_STATE: join(state, "unused") },
+  });
+  let text = "";
+  asked.stdout.setEncoding("utf8").on("data", (more) => {
+    text += more;
+  });
+  expect(await once(asked, "close")).toEqual([0, null]);
+  expect(text).toContain("ANABRANCH_PORT");
+  expect(text).not.toMatch(/^ready /m);
+  expect(existsSync(join(state, "unused"))).toBe(false);
+});
 
 describe("npm start", () => {
   it("prints a link that signs in to the console, once", async () => {

@@ -205,7 +205,7 @@ describe("a failed attempt", () => {
 });
 
 describe("leaving", () => {
-  const endless = { ...greedy, ignore_eos: true, max_tokens: 4_000, anabranch: {} };
+  const endless = { ...greedy, ignore_eos: true, max_tokens: 1_000, anabranch: {} };
 
   it.each(["the loop", "by the signal"])("%s ends the answer at the gateway", async (how) => {
     const client = open();

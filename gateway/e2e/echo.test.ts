@@ -295,7 +295,7 @@ describe("several prompts", () => {
     const left = new AbortController();
     const stream = await openai.completions.create(
       {
-        ...{ model, prompt: prompts, max_tokens: 2_000, stream: true },
+        ...{ model, prompt: prompts, max_tokens: 1_000, stream: true },
         ...{ ignore_eos: true, temperature: 1 },
       } as OpenAI.CompletionCreateParamsStreaming,
       { signal: left.signal },

@@ -28,7 +28,7 @@ afterAll(async () => {
 
 const messages = [{ role: "user" as const, content: "Compare Norway and Peru." }];
 const chat = { model, messages, max_tokens: 60, temperature: 0 };
-const endless = { ...chat, max_tokens: 2_000, ignore_eos: true, temperature: 1 };
+const endless = { ...chat, max_tokens: 1_000, ignore_eos: true, temperature: 1 };
 const whole = async () => (await openai.chat.completions.create(chat)).choices[0]?.message.content;
 
 describe("openai", () => {
@@ -63,7 +63,7 @@ describe("openai", () => {
     helper.once("content", () => helper.abort());
     await expect(helper.done()).rejects.toThrow(OpenAI.APIUserAbortError);
     const plain = await openai.completions.create({
-      ...{ model, prompt: "Once", stream: true as const, max_tokens: 2_000 },
+      ...{ model, prompt: "Once", stream: true as const, max_tokens: 1_000 },
       ...{ ignore_eos: true, temperature: 1 },
     });
     for await (const _ of plain) break; // which aborts it
@@ -154,7 +154,7 @@ describe("anthropic", () => {
   });
 
   it("aborts a stream, which frees the worker", async () => {
-    const stream = anthropic.messages.stream({ ...asked, max_tokens: 2_000 });
+    const stream = anthropic.messages.stream({ ...asked, max_tokens: 1_000 });
     stream.once("text", () => stream.abort());
     await expect(stream.done()).rejects.toThrow(Anthropic.APIUserAbortError);
     await expect.poll(() => cluster.busy(), { timeout: 20_000 }).toEqual([]);

@@ -165,4 +165,24 @@ describe("other requests", () => {
     const bad = [{ ...branches[0], response_format: format({ not: {} }) }, branches[1]];
     expect(await refusal({ anabranch: { branches: bad } })).toContain("anabranch.branches[0]");
   });
+
+  it("a declared branch can be free of the request's form", async () => {
+    const branches = [
+      { title: "Norway", content: "Norway?" },
+      { title: "Peru", content: "Peru?", response_format: { type: "text" } },
+    ];
+    const options = { branches, cache: "bypass" };
+    const fields = { response_format: format(schema), max_tokens: 120, seed: 2 };
+    const answer = await ask({ ...fields, anabranch: options });
+    const bodies = bodiesOf(answer.choices[0]?.message ?? {});
+    // Each is as a request of its own would be.
+    const alone = async (content: string, more: Fields) => {
+      const asked = [...messages, { role: "user" as const, content }];
+      const anabranch = { mode: "serial", cache: "bypass" };
+      return textOf(await ask({ ...fields, ...more, messages: asked, anabranch }));
+    };
+    expect(bodies.get("Norway")).toBe(await alone("Norway?", {}));
+    expect(bodies.get("Peru")).toBe(await alone("Peru?", { response_format: { type: "text" } }));
+    expect(bodies.get("Peru")).not.toMatch(/^\s*\{/);
+  });
 });

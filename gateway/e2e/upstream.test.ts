@@ -150,7 +150,7 @@ describe("another gateway of ours as an upstream", () => {
 
   it("passes the client's leaving on", async () => {
     const stream = await through.chat.completions.create({
-      ...{ model, messages: question, max_tokens: 2_000, stream: true, ignore_eos: true },
+      ...{ model, messages: question, max_tokens: 1_000, stream: true, ignore_eos: true },
       ...ours({ mode: "serial" }),
     });
     for await (const _ of stream) break;

@@ -8,13 +8,13 @@ export type ErrorType =
   | "server_error";
 
 export interface ErrorBody {
-  error: { message: string; type: ErrorType; param: string | null; code: string | null };
+  error: { message: string; type: ErrorType; param: string | null; code: string };
 }
 
 export interface ErrorOptions {
   type?: ErrorType;
   param?: string | null;
-  code?: string | null;
+  code: string;
   headers?: Record<string, string>;
 }
 
@@ -24,15 +24,15 @@ export class ApiError extends Error {
   readonly status: number;
   readonly type: ErrorType;
   readonly param: string | null;
-  readonly code: string | null;
+  readonly code: string;
   readonly headers: Record<string, string>;
 
-  constructor(status: number, message: string, options: ErrorOptions = {}) {
+  constructor(status: number, message: string, options: ErrorOptions) {
     super(message);
     this.status = status;
     this.type = options.type ?? (status >= 500 ? "server_error" : "invalid_request_error");
     this.param = options.param ?? null;
-    this.code = options.code ?? null;
+    this.code = options.code;
     this.headers = options.headers ?? {};
   }
 
@@ -57,7 +57,7 @@ export function withNames(error: unknown, names: readonly (readonly [string, str
 }
 
 /** A request whose field `param` is missing or wrong. */
-export function badField(param: string, message: string, code: string | null = null): ApiError {
+export function badField(param: string, message: string, code = "invalid_value"): ApiError {
   return new ApiError(400, message, { param, code });
 }
 

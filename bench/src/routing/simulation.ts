@@ -1,5 +1,5 @@
 // A pool of workers in simulated time, fed by the gateway's router and each worker's queue as they are.
-import type { Model, PoolView, PoolWorker } from "@anabranch/gateway/pool/pool.ts";
+import type { Model, PoolWorker } from "@anabranch/gateway/pool/pool.ts";
 import { beginningOf, Router } from "@anabranch/gateway/routing/router.ts";
 import { FairQueue } from "@anabranch/gpu-worker/fair-queue.ts";
 import { Random } from "@anabranch/training/random.ts";
@@ -147,7 +147,7 @@ export async function simulate(policy: Policy, pool: Pool): Promise<PolicyFigure
     (_, index) => new SimulatedWorker(index, () => now),
   );
   const byId = new Map(workers.map((worker) => [worker.row.id, worker]));
-  const view: PoolView = { workers: workers.map(({ row }) => row) };
+  const view = { workers: workers.map(({ row }) => row) };
   const routers = Array.from({ length: pool.gateways }, () => new Router(() => now));
   const end = pool.seconds * 1_000;
   let turn = 0;

@@ -545,7 +545,7 @@ export interface components {
                 message: string;
                 type: string;
                 param: string | null;
-                code: string | null;
+                code: string;
             };
         };
         ChatCompletion: {
@@ -825,7 +825,7 @@ export interface components {
                     type: "text";
                     text: string;
                 }[];
-                /** @description Absent: the request's */
+                /** @description Absent: the request's; of type `text`: none, whatever the request's is */
                 response_format?: {
                     /** @enum {string} */
                     type: "text";

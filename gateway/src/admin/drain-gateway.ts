@@ -24,6 +24,7 @@ export const drainGateway = operatorRoute({
       throw new ApiError(
         409,
         "Only a local gateway is drained; Cloudflare drains its isolates itself.",
+        { code: "not_local" },
       );
     }
     await drain(seconds * 1_000);

@@ -37,7 +37,9 @@ export class OperatorsStore {
     expiresAt: number | null,
   ): Promise<{ operator: StoredOperator; credential: string }> {
     if ((await this.list()).length >= maxOperators) {
-      throw new ApiError(409, `There are ${maxOperators} credentials already.`);
+      throw new ApiError(409, `There are ${maxOperators} credentials already.`, {
+        code: "too_many_operators",
+      });
     }
     const { ANABRANCH_KEY_SECRET: secret } = this.#context.env;
     const { keyId: operatorId, key: credential } = await makeKey(secret);

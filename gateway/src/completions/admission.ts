@@ -24,7 +24,10 @@ export async function findModel(
   const known = await poolView(env, waitUntil);
   const view =
     router.candidates(known, id).length > 0 ? known : await poolView(env, waitUntil, true);
-  const model = view.workers.flatMap(({ models }) => models).find((each) => each.id === id);
+  // A worker that is gone may have had another build of it.
+  const [best] = router.candidates(view, id);
+  const workers = best ? [best] : view.workers;
+  const model = workers.flatMap(({ models }) => models).find((each) => each.id === id);
   if (!model) throw modelNotFound(id);
   return { view, model };
 }
@@ -52,12 +55,19 @@ export function checkPromptSize(
   }
 }
 
+/** Throws if a request asks for more than the model's context has, prompt and answer together. */
 export function maxTokensOf(
-  settings: Settings,
+  { maxTokens: wanted }: Settings,
   { contextTokens, defaultMaxTokens }: Model,
 ): number {
-  const wanted = settings.maxTokens ?? defaultMaxTokens;
-  return contextTokens > 0 ? Math.min(wanted, contextTokens) : wanted;
+  if (contextTokens === 0) return wanted ?? defaultMaxTokens;
+  if (wanted !== null && wanted > contextTokens) {
+    throw badField(
+      "max_tokens",
+      `'max_tokens' is ${wanted}: this model's maximum context length is ${contextTokens} tokens, prompt and answer together.`,
+    );
+  }
+  return Math.min(wanted ?? defaultMaxTokens, contextTokens);
 }
 
 export interface Decision {

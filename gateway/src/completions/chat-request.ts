@@ -5,7 +5,7 @@ import { badField } from "../api-error.ts";
 import { list } from "../http/list.ts";
 import { answerPart } from "./answer-part.ts";
 import type { AnswerRequest } from "./answer-request.ts";
-import { branchesOf, declaredBranches } from "./declared-branches.ts";
+import { branchesOf, declaredBranches, sharedConstraint } from "./declared-branches.ts";
 import { content, maxParts, textOf } from "./message-content.ts";
 import { options, parameters, settingsOf } from "./parameters.ts";
 import { toolCalls, toolFields, toolInput } from "./tools.ts";
@@ -67,7 +67,6 @@ function partsOf(message: ChatMessage, index: number): AnswerPart[] {
     throw badField(
       `messages[${index}].anabranch.parts`,
       "The texts and bodies of 'parts' in order must be the message's 'content'. Send both as they came, or leave 'anabranch' out.",
-      "invalid_value",
     );
   }
   return parts;
@@ -112,7 +111,6 @@ function templateArgumentsOf({ chat_template_kwargs: given }: ChatBody): string 
   throw badField(
     "chat_template_kwargs",
     `'chat_template_kwargs' has more than ${longestArguments} characters.`,
-    "invalid_value",
   );
 }
 
@@ -163,6 +161,6 @@ export function chatRequest(fields: ChatBody, origin: ChatOrigin): AnswerRequest
     branchBytes: branches.map(({ content }) => bytesIn(content) + 2 * messageTokens),
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,
     turn: Math.max(1, messages.filter(({ role }) => role === "user").length),
-    settings,
+    settings: { ...settings, constraint: sharedConstraint(fields.anabranch?.branches, settings) },
   };
 }

@@ -75,6 +75,7 @@ describe("bad input", () => {
     [{ max_tokens: -5 }, "max_tokens"],
     [{ max_tokens: 1.5 }, "max_tokens"],
     [{ max_tokens: "5" }, "max_tokens"],
+    [{ max_tokens: fakeModel.contextTokens + 1 }, "max_tokens"],
     [{ max_completion_tokens: 0 }, "max_completion_tokens"],
     [{ temperature: -1 }, "temperature"],
     [{ temperature: "hot" }, "temperature"],
@@ -105,7 +106,18 @@ describe("bad input", () => {
   ])("answers %j with 400, naming the field", async (fields, param) => {
     const response = await chat(key, "hi", fields);
     expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { param } });
+    expect(await response.json()).toMatchObject({
+      error: { param, code: expect.any(String), type: "invalid_request_error" },
+    });
+  });
+
+  it("takes as many tokens as the context has, and names it for more", async () => {
+    const { contextTokens } = fakeModel;
+    expect((await chat(key, "hi", { max_tokens: contextTokens })).status).toBe(200);
+    const response = await chat(key, "hi", { max_completion_tokens: contextTokens + 1 });
+    expect(await response.json()).toMatchObject({
+      error: { message: expect.stringContaining(`maximum context length is ${contextTokens} `) },
+    });
   });
 
   it("ignores fields that nobody knows, and nulls", async () => {

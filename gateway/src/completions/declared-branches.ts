@@ -16,7 +16,9 @@ const branch = z.strictObject({
     .max(200, "at most 200 characters")
     .regex(/^[^\r\n]*$/, "a title is one line"),
   content,
-  response_format: responseFormat.openapi({ description: "Absent: the request's" }),
+  response_format: responseFormat.openapi({
+    description: "Absent: the request's; of type `text`: none, whatever the request's is",
+  }),
 });
 
 export const declaredBranches = list(branch, most)
@@ -31,14 +33,26 @@ export const declaredBranches = list(branch, most)
 export interface DeclaredBranch {
   title: string;
   content: string;
-  /** What its answer may say; undefined: what the request says. */
+  /** What its answer may say; undefined: what `sharedConstraint` says. */
   constraint: Constraint | undefined;
 }
 
+type Declared = z.output<typeof declaredBranches>;
+
+/** Whether a branch is free of the request's form. Each other branch then has that form by itself. */
+const lifts = (declared: Declared): boolean =>
+  declared?.some(({ response_format: format }) => format?.type === "text") ?? false;
+
+/** The form that holds for all branches, or for an answer without branches; undefined if there is none. */
+export const sharedConstraint = (
+  declared: Declared,
+  { constraint }: Settings,
+): Constraint | undefined => (lifts(declared) ? undefined : constraint);
+
 /** The branches that a request declares; none if it does not. Throws what can't go with them. */
 export function branchesOf(
-  declared: z.output<typeof declaredBranches>,
-  { n, mode, maxBranches, minTokens }: Settings,
+  declared: Declared,
+  { n, mode, maxBranches, minTokens, constraint }: Settings,
 ): DeclaredBranch[] {
   if (!declared) return [];
   const refuse = (field: string, why: string) => {
@@ -52,13 +66,14 @@ export function branchesOf(
   for (const [index, { title }] of declared.entries()) {
     if (titles.has(title)) {
       const field = `anabranch.branches[${index}].title`;
-      throw badField(field, `'${field}': two branches have the title "${title}".`, "invalid_value");
+      throw badField(field, `'${field}': two branches have the title "${title}".`);
     }
     titles.add(title);
   }
+  const own = lifts(declared) ? constraint : undefined;
   return declared.map((each) => ({
     title: each.title,
     content: textOf(each.content),
-    constraint: formatConstraint(each.response_format),
+    constraint: each.response_format ? formatConstraint(each.response_format) : own,
   }));
 }

@@ -66,11 +66,7 @@ export function toolInput(fields: Fields, settings: Settings, declares: boolean)
   const names = offered.map((each) => each.function.name);
   const twice = names.findIndex((each, index) => names.indexOf(each) !== index);
   if (twice >= 0) {
-    throw badField(
-      `tools[${twice}].function.name`,
-      "Two tools have the same name.",
-      "invalid_value",
-    );
+    throw badField(`tools[${twice}].function.name`, "Two tools have the same name.");
   }
   const refuse = (field: string, why: string) => {
     throw badField(field, `'${field}' can't be used with 'tools': ${why}.`);

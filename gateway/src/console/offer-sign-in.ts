@@ -32,7 +32,9 @@ export const offerSignIn = operatorRoute({
     }
     const { key } = await readBody(request, body);
     if (env.ANABRANCH_LOCAL !== "on") {
-      throw new ApiError(409, "Only a local gateway has links that sign in.");
+      throw new ApiError(409, "Only a local gateway has links that sign in.", {
+        code: "not_local",
+      });
     }
     return { token: makeOffer(key), expires_in: offerSeconds };
   },

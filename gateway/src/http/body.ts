@@ -169,7 +169,8 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 
 function refusal(error: z.ZodError, value: unknown): ApiError {
   const [first] = error.issues;
-  if (!first) return new ApiError(400, "The request body is invalid.");
+  const invalid = (message: string) => new ApiError(400, message, { code: "invalid_value" });
+  if (!first) return invalid("The request body is invalid.");
   const { path, message } = faultOf(first);
   const name = pathName(path);
   const unknown = first.code === "unrecognized_keys" ? first.keys[0] : undefined;
@@ -177,11 +178,11 @@ function refusal(error: z.ZodError, value: unknown): ApiError {
     const code = "unknown_parameter";
     return new ApiError(400, `Unknown parameter: '${unknown}'.`, { param: unknown, code });
   }
-  if (name === "") return new ApiError(400, "The request body must be a JSON object.");
+  if (name === "") return invalid("The request body must be a JSON object.");
   if (valueAt(value, path) === undefined) {
     return badField(name, `Missing required parameter: '${name}'.`, "missing_required_parameter");
   }
-  return badField(name, `Invalid value for '${name}': ${message}.`, "invalid_value");
+  return badField(name, `Invalid value for '${name}': ${message}.`);
 }
 
 /** Validation ends at the first fault: a body may have a million, and the client is told of one. */

@@ -6,7 +6,7 @@ const error = z
       message: z.string(),
       type: z.string(),
       param: z.string().nullable(),
-      code: z.string().nullable(),
+      code: z.string(),
     }),
   })
   .openapi("Error");

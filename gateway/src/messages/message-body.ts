@@ -162,7 +162,6 @@ export function promptChat(fields: PromptBody): ChatBody {
     throw badField(
       "messages",
       "The last message must be the user's: an answer can't be begun for the model.",
-      "invalid_value",
     );
   }
   const before = textOf(system);

@@ -48,13 +48,13 @@ export async function availableModels(
   env: Environment,
   waitUntil: (promise: Promise<unknown>) => void,
 ): Promise<z.output<typeof model>[]> {
-  const { workers } = await poolView(env, waitUntil, true);
+  const { workers, since } = await poolView(env, waitUntil, true);
   const models = new Map<string, z.output<typeof model>>();
   for (const worker of workers) {
     if (!worker.healthy || worker.draining) continue;
     for (const { id, base, dialect, contextTokens, ...its } of worker.models) {
-      const created = Math.floor(worker.registeredAt / 1_000);
-      if ((models.get(id)?.created ?? Number.POSITIVE_INFINITY) <= created) continue;
+      if (models.has(id)) continue;
+      const created = Math.floor((since[id] ?? worker.registeredAt) / 1_000);
       const anabranch = {
         base: base ?? null,
         dialect: dialect || null,

@@ -36,6 +36,7 @@ export class PoolObject extends DurableObject {
   readonly #entries = new Map<string, Entry>();
   readonly #sql: SqlStorage;
   readonly #upstreams: Upstreams;
+  readonly #since: Record<string, number> = Object.create(null);
 
   constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env);
@@ -48,6 +49,12 @@ export class PoolObject extends DurableObject {
       this.#entries.set(row.id, { worker, writtenAt: worker.seenAt, heard: false });
     }
     this.#upstreams = new Upstreams(state.storage);
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS models (id TEXT PRIMARY KEY, since INTEGER NOT NULL)",
+    );
+    for (const row of this.#sql.exec<{ id: string; since: number }>("SELECT * FROM models")) {
+      this.#since[row.id] = row.since;
+    }
   }
 
   register({ id, url, credential, models, load }: Registration): { heartbeatMs: number } {
@@ -97,7 +104,18 @@ export class PoolObject extends DurableObject {
       const healthy = silence <= (heard ? heartbeatMs * (maxMissed + 0.5) : restartGraceMs);
       workers.push({ ...worker, healthy });
     }
-    return { workers: [...workers, ...this.#upstreams.workers()] };
+    const all = [...workers, ...this.#upstreams.workers()];
+    this.#dateModels(all, now);
+    return { workers: all, since: { ...this.#since } };
+  }
+
+  /** So that a model's beginning stays what it is when its workers come and go. */
+  #dateModels(workers: readonly PoolWorker[], now: number): void {
+    for (const { id } of workers.flatMap(({ models }) => models)) {
+      if (id in this.#since) continue;
+      this.#since[id] = now;
+      this.#sql.exec("INSERT OR IGNORE INTO models VALUES (?, ?)", id, now);
+    }
   }
 
   /** Adds an upstream, or replaces the one with its id. Returns why it can't be used, or its models. */

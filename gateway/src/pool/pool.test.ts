@@ -76,6 +76,21 @@ describe("the pool", () => {
     });
   });
 
+  it("says the same time of a model's beginning, whichever workers have it", async () => {
+    const model = { ...fakeModel, id: "kept" };
+    const created = async () => {
+      const response = await call("/v1/models/kept", { headers: bearer(key.key) });
+      return (await response.json<{ created?: number }>()).created;
+    };
+    await register(0, {}, "first", model);
+    const first = await created();
+    expect(first).toBeGreaterThan(1_700_000_000);
+    await expect.poll(() => Math.floor(Date.now() / 1_000)).toBeGreaterThan(first ?? 0);
+    await register(1, {}, "second", model);
+    await pool.drain({ workerId: "first" }, { headers: poolHeaders });
+    expect(await created()).toBe(first);
+  });
+
   it("asks a worker that it does not know to register", async () => {
     const call = pool.heartbeat({ workerId: "stranger" }, { headers: poolHeaders });
     expect(await call).toMatchObject({ known: false });

@@ -50,4 +50,6 @@ export const idle: WorkerLoad = {
 
 export interface PoolView {
   workers: PoolWorker[];
+  /** By model: when the pool first had it, ms since the epoch. */
+  since: Record<string, number>;
 }

@@ -68,7 +68,9 @@ export class PricesStore {
       throw new ApiError(409, message, { code: "currency_mismatch" });
     }
     if ((await this.list()).length >= maxPrices) {
-      throw new ApiError(409, `There are ${maxPrices} prices already, past ones included.`);
+      throw new ApiError(409, `There are ${maxPrices} prices already, past ones included.`, {
+        code: "too_many_prices",
+      });
     }
     const row = { model, fromAt, currency, ...price };
     await this.#db.batch([

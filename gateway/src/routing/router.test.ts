@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { idle, type PoolView, type PoolWorker } from "../pool/pool.ts";
+import { idle, type PoolWorker } from "../pool/pool.ts";
 import { beginningOf, Router } from "./router.ts";
 
 const model = {
@@ -14,7 +14,7 @@ function worker(id: string, running = 0, seenAt = 0): PoolWorker {
   };
 }
 
-const poolOf = (count: number): PoolView => ({
+const poolOf = (count: number) => ({
   workers: Array.from({ length: count }, (_, index) => worker(`w${index}`)),
 });
 const ids = (workers: PoolWorker[]) => workers.map(({ id }) => id);
@@ -73,7 +73,7 @@ it("leaves a prompt's worker when it is busier than the prompt is worth", () => 
   const view = poolOf(4);
   const long = conversation(1, 10_000);
   const home = new Router().candidates(view, "m", long)[0]?.id ?? "";
-  const busy = (running: number): PoolView => ({
+  const busy = (running: number) => ({
     workers: view.workers.map((each) => (each.id === home ? worker(home, running) : each)),
   });
   expect(new Router().candidates(busy(4), "m", long)[0]?.id).toBe(home);

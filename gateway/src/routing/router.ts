@@ -1,8 +1,12 @@
 // Which workers to try for a request, best first: those with little to do, and among them the one that may have
 // computed the beginning of the prompt before.
 import { hash } from "@anabranch/shared/hash.ts";
-import type { PoolView, PoolWorker } from "../pool/pool.ts";
+import type { PoolWorker } from "../pool/pool.ts";
 import { isBroken } from "./breaker.ts";
+
+interface Pool {
+  workers: PoolWorker[];
+}
 
 interface Sent {
   begun: number;
@@ -92,7 +96,7 @@ export class Router {
    * Workers that have `model` and may be tried, the best first. The one that a beginning belongs to is the same for
    * all gateways, and stays so for most beginnings when workers come and go (rendezvous hashing).
    */
-  candidates(view: PoolView, model: string, beginning?: Beginning): PoolWorker[] {
+  candidates(view: Pool, model: string, beginning?: Beginning): PoolWorker[] {
     const now = this.#now();
     const scored: Scored[] = [];
     let home: Scored | undefined;
@@ -128,7 +132,7 @@ export class Router {
  * Those with `model`. If all are silent, those that were heard of a moment ago: a gateway that has much to do hears late of
  * them, and one that restarts is back soon.
  */
-function reachable({ workers }: PoolView, model: string, now: number): PoolWorker[] {
+function reachable({ workers }: Pool, model: string, now: number): PoolWorker[] {
   const having = workers.filter(
     ({ draining, models }) => !draining && models.some(({ id }) => id === model),
   );

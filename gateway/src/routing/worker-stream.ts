@@ -151,7 +151,7 @@ export function refusal({ code, rawMessage }: ConnectError, promptField: string)
   }
   if (code !== Code.InvalidArgument && code !== Code.FailedPrecondition) return null;
   const named = branch ?? workerFields.find((field) => rawMessage.startsWith(field));
-  return badField(named ?? promptField, rawMessage, "invalid_value");
+  return badField(named ?? promptField, rawMessage);
 }
 
 const unavailable = (message: string, code: string, retryAfter = 1) =>
