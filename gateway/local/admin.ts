@@ -46,6 +46,7 @@ Settings; "none" takes a limit, an expiry or a list of models away:
   --scopes A,B                       inference, usage
   --models A,B                       the models that the key may use
   --expires DATE                     such as 2027-01-31 or 2027-01-31T12:00:00Z
+  --priority=N                       -1000 to 1000: where requests wait, those of a higher one go first
 
   --gateway URL                      (default ANABRANCH_GATEWAY, or http://127.0.0.1:8787, or the port in ANABRANCH_PORT)
   --json                             print one JSON value to stdout
@@ -71,6 +72,7 @@ const options = {
   scopes: { type: "string" },
   models: { type: "string" },
   expires: { type: "string" },
+  priority: { type: "string" },
   "max-requests": { type: "string" },
   "max-tokens": { type: "string" },
   without: { type: "string" },
@@ -204,9 +206,10 @@ function tenantSettings(): Json {
 }
 
 function settings(): Json {
-  const { name, scopes, models, expires } = values;
+  const { name, scopes, models, expires, priority } = values;
   return {
     ...limits(),
+    ...(priority !== undefined && { priority: integer("priority", priority, -1_000, 1_000) }),
     ...(name !== undefined && { name }),
     ...(scopes !== undefined && { scopes: list(scopes) }),
     ...(models !== undefined && { models: isNone(models) ? null : list(models) }),
@@ -238,6 +241,7 @@ const keyLine = (key: Json): string =>
     (key.scopes as string[]).join("+"),
     key.models === null ? "all models" : (key.models as string[]).join("+"),
     `expires ${date(key.expires_at)}`,
+    ...(key.priority === 0 ? [] : [`priority ${key.priority}`]),
   ].join("  ");
 
 const madeText = (key: Json): string => `${keyLine(key)}\n${key.key}\nIt is not shown again.\n`;

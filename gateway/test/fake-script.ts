@@ -18,6 +18,8 @@ export interface Script {
   tail?: string;
   /** Answers with the sampling that it was asked for, as JSON. */
   saysSampling?: boolean;
+  /** The same with its priority. */
+  saysPriority?: boolean;
   stepMs?: number;
   /** Says nothing but heartbeats for so long, after Started. */
   silentMs?: number;

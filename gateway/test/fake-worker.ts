@@ -88,6 +88,7 @@ function* steps(script: Script, request: GenerateRequest): Generator<Events> {
   const full = () => completionTokens >= request.maxTokens;
 
   if (script.saysSampling) yield [delta(0, JSON.stringify(request.sampling))];
+  if (script.saysPriority) yield [delta(0, String(request.priority))];
   for (const word of words(script.serial ?? "")) {
     if (full()) return yield [finish(FinishReason.LENGTH)];
     stepCount++;

@@ -1481,6 +1481,7 @@ export interface components {
             cost_per_month: string | null;
             scopes: ("inference" | "usage")[];
             models: string[] | null;
+            priority: number;
             /** @description Seconds since the epoch */
             created_at: number;
             /** @description Seconds since the epoch */
@@ -1509,6 +1510,8 @@ export interface components {
             models?: string[] | null;
             /** @description Seconds since the epoch; null: never */
             expires_at?: number | null;
+            /** @description Where requests wait, those of a higher one go first; default 0 */
+            priority?: number;
         };
         Key: {
             /** @description The key's public part */
@@ -1522,6 +1525,7 @@ export interface components {
             cost_per_month: string | null;
             scopes: ("inference" | "usage")[];
             models: string[] | null;
+            priority: number;
             /** @description Seconds since the epoch */
             created_at: number;
             /** @description Seconds since the epoch */
@@ -1549,6 +1553,8 @@ export interface components {
             models?: string[] | null;
             /** @description Seconds since the epoch; null: never */
             expires_at?: number | null;
+            /** @description Where requests wait, those of a higher one go first; default 0 */
+            priority?: number;
         };
         KeyRotation: {
             /** @description How long the old key still works */

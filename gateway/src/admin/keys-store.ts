@@ -27,6 +27,7 @@ const keyOf = (row: typeof keys.$inferSelect): StoredKey => ({
   scopes: row.scopes ?? scopes,
   models: row.models,
   expiresAt: row.expiresAt,
+  priority: row.priority,
   createdAt: row.createdAt.getTime(),
   revokedAt: row.revokedAt,
 });

@@ -53,6 +53,21 @@ describe("a key's life", () => {
     expect((await admin("DELETE", `/keys/${id}`)).body).toEqual(revoked.body);
   });
 
+  it("has a priority, which its requests have at the worker", async () => {
+    const { key, id } = await makeKey("priority");
+    const said = async () => {
+      forgetKeys();
+      const response = await chat(key, { saysPriority: true });
+      const { choices } = await response.json<{ choices: { message: { content: string } }[] }>();
+      return choices[0]?.message.content;
+    };
+    expect(await said()).toBe("0");
+    const changed = await admin("PATCH", `/keys/${id}`, { priority: -7 });
+    expect(changed.body).toMatchObject({ priority: -7 });
+    expect(await said()).toBe("-7");
+    expect((await admin("PATCH", `/keys/${id}`, { priority: 1_001 })).status).toBe(400);
+  });
+
   it("ends when it expires", async () => {
     const { key, id } = await makeKey("expiry");
     const soon = Math.floor(Date.now() / 1_000) + 3_600;

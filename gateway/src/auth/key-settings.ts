@@ -16,6 +16,8 @@ export interface KeySettings extends Limits {
   models: readonly string[] | null;
   /** When it ends, ms since the epoch; null: never. */
   expiresAt: number | null;
+  /** Where requests wait, those of a higher one go first. */
+  priority: number;
 }
 
 /** The fields of the admin API, all optional. */
@@ -41,18 +43,25 @@ export const settingFields = {
     .nullable()
     .optional()
     .openapi({ description: "Seconds since the epoch; null: never" }),
+  priority: z
+    .int()
+    .min(-1_000)
+    .max(1_000)
+    .optional()
+    .openapi({ description: "Where requests wait, those of a higher one go first; default 0" }),
 };
 
 type Fields = { [K in keyof typeof settingFields]?: z.output<(typeof settingFields)[K]> };
 
 /** `before` with the fields that are given. */
 export function withFields(before: KeySettings, given: Fields): KeySettings {
-  const { expires_at: expires, name, scopes, models } = given;
+  const { expires_at: expires, name, scopes, models, priority } = given;
   return {
     ...withLimits(before, given),
     name: name ?? before.name,
     scopes: scopes ?? before.scopes,
     models: models === undefined ? before.models : models,
+    priority: priority ?? before.priority,
     expiresAt: expires === undefined ? before.expiresAt : expires === null ? null : expires * 1_000,
   };
 }
@@ -63,4 +72,5 @@ export const defaultSettings: KeySettings = {
   scopes,
   models: null,
   expiresAt: null,
+  priority: 0,
 };

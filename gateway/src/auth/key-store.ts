@@ -64,6 +64,7 @@ const callerOf = (row: typeof keys.$inferSelect, tenant: typeof tenants.$inferSe
   scopes: row.scopes ?? scopes,
   models: row.models,
   expiresAt: row.expiresAt,
+  priority: row.priority,
   revoked: row.revokedAt !== null,
 });
 

@@ -156,6 +156,7 @@ export class Decoding {
       tenant: caller.tenantId,
       tenantWeight: caller.tenantWeight,
       key: caller.keyId,
+      priority: caller.priority,
       stop: settings.stop,
       stopTokenIds: settings.stopTokenIds,
       ignoreEos: settings.ignoreEos,

@@ -54,6 +54,8 @@ export const keys = sqliteTable(
     models: text("models", { mode: "json" }).$type<string[]>(),
     /** When it ends, ms since the epoch; null: never. */
     expiresAt: integer("expires_at"),
+    /** Where requests wait, those of a higher one go first. */
+    priority: integer("priority").notNull().default(0),
     /** When it was revoked, ms since the epoch. */
     revokedAt: integer("revoked_at"),
   },
