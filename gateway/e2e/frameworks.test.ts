@@ -157,7 +157,7 @@ describe("ai with @ai-sdk/openai-compatible", () => {
     const controller = new AbortController();
     const endless = {
       ...called(),
-      maxOutputTokens: 2_000,
+      maxOutputTokens: 1_000,
       providerOptions: { anabranch: { ignore_eos: true } },
     };
     const stream = streamText({ ...endless, abortSignal: controller.signal });
