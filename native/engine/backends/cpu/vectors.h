@@ -3,8 +3,10 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -105,13 +107,45 @@ inline Vec widen_fp16(const std::uint16_t* at) {
 #endif
 }
 
-inline float sum(Vec v) {
-  float lanes[W];
-  store(lanes, v);
-  for (int width = W / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+/// v with the lanes i and i ^ kDistance exchanged.
+template <int kDistance, class V, size_t... kLanes>
+inline V exchanged(V v, std::index_sequence<kLanes...>) {
+  return __builtin_shufflevector(v, v, (kLanes ^ kDistance)...);
+}
+
+/// All lanes of v combined: its halves, then the halves of the result, until one lane is left.
+template <int kDistance = W / 2, class V, class Combine>
+inline auto fold(V v, Combine combine) {
+  v = combine(v, exchanged<kDistance>(v, std::make_index_sequence<W>()));
+  if constexpr (kDistance == 1)
+    return v[0];
+  else
+    return fold<kDistance / 2>(v, combine);
+}
+template <class V>
+inline auto sum(V v) {
+  return fold(v, [](V a, V b) { return a + b; });
+}
+
+/// Writes the low bytes of integers from -128 to 127.
+inline void store_bytes(std::byte* at, const Ints (&v)[32 / W]) {
+#if defined(__AVX512F__)
+  for (int i = 0; i < 2; ++i) {
+    const __m128i bytes = _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(v[i]));
+    std::memcpy(at + 16 * i, &bytes, 16);
   }
-  return lanes[0];
+#elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
+  const auto words = [&](int i) {
+    return _mm256_packs_epi32(reinterpret_cast<__m256i>(v[i]), reinterpret_cast<__m256i>(v[i + 1]));
+  };
+  // Packing works on halves: four bytes of each vector, then the other four.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i bytes = _mm256_packs_epi16(words(0), words(2));
+  const __m256i ordered = _mm256_permutevar8x32_epi32(bytes, order);
+  std::memcpy(at, &ordered, 32);
+#else
+  for (int i = 0; i < 32; ++i) at[i] = static_cast<std::byte>(v[i / W][i % W]);
+#endif
 }
 
 /// e^x for x ≤ 0 (0 below -87), to about 2 ulp: Cody-Waite reduction and the minimax polynomial of

@@ -123,38 +123,60 @@ struct DotWeights {
 };
 #endif
 
-/// The largest magnitude of n values, a multiple of 32.
-inline float largest_magnitude(const float* x, int n) {
+/// The largest magnitude of N values, a multiple of W.
+template <int N>
+inline float largest_magnitude(const float* x) {
   Vec max = splat(0.0f);
-  for (int i = 0; i < n; i += W) {
-    const Vec v = load<Vec>(x + i);
-    const Vec size = v < splat(0.0f) ? -v : v;
-    max = size > max ? size : max;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; i += W) {
+    const Bits v = load<Bits>(x + i) & 0x7fffffffu;
+    max = reinterpret_cast<Vec>(v) > max ? reinterpret_cast<Vec>(v) : max;
   }
-  float lanes[W], largest = 0;
-  store(lanes, max);
-  for (float lane : lanes) largest = std::max(largest, lane);
-  return largest;
+  return fold(max, [](Vec a, Vec b) { return a > b ? a : b; });
 }
 
 /// Converts one row to pairs of int16, followed by one scale per group.
 void quantize_row(const float* x, int k, std::uint32_t* words) {
   std::uint32_t* scales = words + input_pairs(k);
   for (int first = 0; first < k; first += kInt8Group) {
+    const int n = std::min(kInt8Group, k - first);
     float part[kInt8Group] = {};
-    std::copy(x + first, x + std::min(k, first + kInt8Group), part);
-    const float largest = largest_magnitude(part, kInt8Group);
-    const float inverse = largest > 1e-30f ? 32767.0f / largest : 0.0f;
+    const float* values = n == kInt8Group ? x + first : std::copy_n(x + first, n, part) - n;
+    const float largest = largest_magnitude<kInt8Group>(values);
+    const Vec inverse = splat(largest > 1e-30f ? 32767.0f / largest : 0.0f);
+    std::uint16_t low[kInt8Group];
     for (int i = 0; i < kInt8Group; i += W) {
-      store(part + i, load<Vec>(part + i) * splat(inverse) + splat(12582912.0f));
+      // The low bits hold the integer.
+      const Vec shifted = load<Vec>(values + i) * inverse + splat(12582912.0f);
+      const auto halves = __builtin_convertvector(reinterpret_cast<Bits>(shifted), Halves);
+      std::memcpy(low + i, &halves, sizeof halves);
     }
-    const int pairs = (std::min(kInt8Group, k - first) + 1) / 2;
-    for (int i = 0; i < pairs; ++i) {
-      *words++ = (std::bit_cast<std::uint32_t>(part[2 * i]) & 0xffffu) |
-                 std::bit_cast<std::uint32_t>(part[2 * i + 1]) << 16;
-    }
+    std::memcpy(words, low, (n + 1) / 2 * 4);
+    words += (n + 1) / 2;
     *scales++ = std::bit_cast<std::uint32_t>(largest > 1e-30f ? largest / 32767.0f : 0.0f);
   }
+}
+
+/// 32 converted values.
+struct ByteGroup {
+  float scale;
+  int sum;
+};
+
+/// Converts 32 values to int8, four to a word.
+inline ByteGroup quantize_group(const float* x, std::uint32_t* words) {
+  const float largest = largest_magnitude<kMinFourBitGroup>(x);
+  const Vec inverse = splat(largest > 1e-30f ? 127.0f / largest : 0.0f);
+  Ints whole[kMinFourBitGroup / W], total = {};
+#pragma GCC unroll 4
+  for (int i = 0; i < kMinFourBitGroup / W; ++i) {
+    // The low bits hold the integer.
+    const Vec shifted = load<Vec>(x + i * W) * inverse + splat(12582912.0f);
+    whole[i] = reinterpret_cast<Ints>(shifted) << 16 >> 16;
+    total += whole[i];
+  }
+  store_bytes(reinterpret_cast<std::byte*>(words), whole);
+  return {largest > 1e-30f ? largest / 127.0f : 0.0f, sum(total)};
 }
 
 /// Converts one row to int8, four to a word, followed by one scale per 32 values and by the sum of
@@ -166,26 +188,8 @@ void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words) {
   for (int group = 0; group < groups; ++group) {
     const int first = group * kTogether, n = std::min(kTogether, k - first);
     float part[kTogether] = {};
-    std::copy_n(x + first, n, part);
-    const float largest = largest_magnitude(part, kTogether);
-    const float inverse = largest > 1e-30f ? 127.0f / largest : 0.0f;
-    const float scale = largest > 1e-30f ? largest / 127.0f : 0.0f;
-    Ints total = {};
-    for (int i = 0; i < kTogether; i += W) {
-      // The low bits hold the integer.
-      const Vec shifted = load<Vec>(part + i) * splat(inverse) + splat(12582912.0f);
-      store(part + i, shifted);
-      total += reinterpret_cast<Ints>(shifted) << 16 >> 16;
-    }
-    for (int i = 0; i < kTogether / 4; ++i) {
-      std::uint32_t word = 0;
-      for (int j = 0; j < 4; ++j) {
-        word |= (std::bit_cast<std::uint32_t>(part[4 * i + j]) & 0xffu) << (8 * j);
-      }
-      words[first / 4 + i] = word;
-    }
-    std::int32_t sum = 0;
-    for (int i = 0; i < W; ++i) sum += total[i];
+    const float* values = n == kTogether ? x + first : std::copy_n(x + first, n, part) - n;
+    const auto [scale, sum] = quantize_group(values, words + first / 4);
     scales[group] = std::bit_cast<std::uint32_t>(scale);
     scales[groups + group] = std::bit_cast<std::uint32_t>(scale * static_cast<float>(sum));
   }
