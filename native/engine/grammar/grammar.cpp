@@ -18,6 +18,7 @@ constexpr size_t kMaxMasks = 512;        // kept of one grammar: 10 MiB at 150,0
 constexpr size_t kMaxGrammars = 32;
 constexpr int kRoot = -1;     // the frame of the automaton that nothing called
 constexpr int kUnknown = -3;  // a transition that was not followed yet
+constexpr size_t kMinRunBytes = 64;  // fewer bytes spell too few tokens to look at them apart
 
 enum EdgeKind : std::uint32_t { kBytes = 0, kEmpty = 1, kCall = 2 };
 
@@ -42,10 +43,17 @@ struct Grammar::Place {
   auto operator<=>(const Place&) const = default;
 };
 
+/// The bytes that most lead from one state to one other.
+struct Grammar::Run {
+  ByteSet set;  // none if they are few
+  int next = kDead;
+};
+
 struct Grammar::State {
   std::vector<Place> places;  // sorted; those that read bytes
   bool may_end = false;
   std::vector<int> next;  // [byte classes]
+  std::optional<Run> run;
   std::shared_ptr<const TokenMask> mask;
 };
 
@@ -307,11 +315,53 @@ std::string Grammar::forced(int state, size_t count) {
   return out;
 }
 
+const Grammar::Run& Grammar::run_of(int state) {
+  if (states_[state].run) return *states_[state].run;
+  std::map<int, ByteSet> sets;  // by the state that they lead to
+  for (int byte = 0; byte < 256; ++byte) {
+    const int next = follow(state, static_cast<std::uint8_t>(byte));
+    if (next >= 0) sets[next].set(byte);
+  }
+  Run run;
+  for (const auto& [next, set] : sets) {
+    if (set.count() >= std::max(kMinRunBytes, run.set.count() + 1)) run = {set, next};
+  }
+  return states_[state].run.emplace(run);
+}
+
+/// How many bytes of `set` may follow, whichever they are; at most Split::kLongest. None if it
+/// depends on which they are.
+std::optional<int> Grammar::run_length(int state, const ByteSet& set) {
+  for (int length = 0; length < TokenTrie::Split::kLongest; ++length) {
+    const Run& run = run_of(state);
+    if (run.set == set) {
+      state = run.next;
+      continue;
+    }
+    for (int byte = 0; byte < 256; ++byte) {
+      if (set[byte] && follow(state, static_cast<std::uint8_t>(byte)) >= 0) return std::nullopt;
+    }
+    return length;
+  }
+  return TokenTrie::Split::kLongest;
+}
+
 std::shared_ptr<const TokenMask> Grammar::mask(int state) {
   std::lock_guard lock(mutex_);
   if (!states_[state].mask) {
-    states_[state].mask = std::make_shared<const TokenMask>(
-        trie_->allowed(state, [&](int at, std::uint8_t byte) { return follow(at, byte); }));
+    const auto next = [&](int at, std::uint8_t byte) { return follow(at, byte); };
+    const ByteSet set = run_of(state).set;
+    const auto length = set.any() ? run_length(state, set) : std::nullopt;
+    TokenMask mask;
+    if (length) {
+      const auto split = trie_->split(set);
+      mask = split->up_to[*length];
+      split->others.allow(state, next, mask);
+    } else {
+      mask = trie_->no_tokens();
+      trie_->allow(state, next, mask);
+    }
+    states_[state].mask = std::make_shared<const TokenMask>(std::move(mask));
     masked_.push_back(state);
     if (masked_.size() > kMaxMasks) {
       states_[masked_.front()].mask.reset();

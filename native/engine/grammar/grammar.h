@@ -55,8 +55,11 @@ class Grammar {
   struct State;
   class Closure;
 
+  struct Run;
   int follow(int state, std::uint8_t byte);
   int intern(State state);
+  const Run& run_of(int state);
+  std::optional<int> run_length(int state, const ByteSet& set);
 
   const std::shared_ptr<const TokenTrie> trie_;
   std::unique_ptr<const Network> network_;

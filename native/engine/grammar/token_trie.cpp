@@ -7,6 +7,7 @@ namespace anabranch {
 namespace {
 
 constexpr size_t kMaxTokenBytes = 1024;  // a longer token is not written under a grammar
+constexpr size_t kMaxSplits = 8;
 
 }  // namespace
 
@@ -42,6 +43,8 @@ TokenTrie::TokenTrie(std::vector<std::string> bytes) : bytes_(std::move(bytes)) 
   for (size_t node : path) nodes_[node].end = static_cast<std::uint32_t>(nodes_.size());
 }
 
+TokenTrie::~TokenTrie() = default;
+
 std::string_view TokenTrie::bytes(int token) const {
   if (token < 0 || static_cast<size_t>(token) >= bytes_.size()) return {};
   return bytes_[token];
@@ -69,6 +72,30 @@ std::vector<int> TokenTrie::spell(std::string_view text, size_t count) const {
     text.remove_prefix(bytes_[longest].size());
   }
   return out;
+}
+
+std::shared_ptr<const TokenTrie::Split> TokenTrie::split(const ByteSet& set) const {
+  std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(splits_, set, &decltype(splits_)::value_type::first);
+  if (found != splits_.end()) {
+    splits_.splice(splits_.begin(), splits_, found);
+    return found->second;
+  }
+  std::vector<TokenMask> up_to(Split::kLongest + 1, no_tokens());
+  std::vector<std::string> others = bytes_;
+  for (size_t token = 0; token < others.size(); ++token) {
+    std::string& text = others[token];
+    const bool in_set = std::ranges::all_of(
+        text, [&](char byte) { return set[static_cast<std::uint8_t>(byte)]; });
+    if (text.empty() || text.size() > Split::kLongest || !in_set) continue;
+    for (size_t length = text.size(); length < up_to.size(); ++length) {
+      up_to[length][token / 32] |= 1u << (token % 32);
+    }
+    text.clear();
+  }
+  splits_.emplace_front(set, std::make_shared<const Split>(std::move(up_to), std::move(others)));
+  if (splits_.size() > kMaxSplits) splits_.pop_back();
+  return splits_.front().second;
 }
 
 }  // namespace anabranch

@@ -1,20 +1,30 @@
 // The vocabulary by its bytes: which tokens a language of byte strings allows is found in one walk.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sampling/sampler.h"
 
 namespace anabranch {
 
+using ByteSet = std::bitset<256>;
+
 class TokenTrie {
  public:
+  struct Split;
+
   /// `bytes` [vocabulary]: what each token writes; empty for tokens that write no text.
   explicit TokenTrie(std::vector<std::string> bytes);
+  ~TokenTrie();
   TokenTrie(const TokenTrie&) = delete;
   TokenTrie& operator=(const TokenTrie&) = delete;
 
@@ -24,11 +34,12 @@ class TokenTrie {
   /// Tokens that write `text` or the beginning of it: the longest one each time, at most `count`.
   std::vector<int> spell(std::string_view text, size_t count) const;
 
-  /// The tokens whose bytes can be followed from `start`. follow(state, byte) gives the next state,
-  /// or a negative number where there is none.
+  TokenMask no_tokens() const { return TokenMask((bytes_.size() + 31) / 32, 0); }
+
+  /// Adds the tokens whose bytes can be followed from `start` to `mask`. follow(state, byte) gives
+  /// the next state, or a negative number where there is none.
   template <class Follow>
-  TokenMask allowed(int start, Follow follow) const {
-    TokenMask mask((bytes_.size() + 31) / 32, 0);
+  void allow(int start, Follow follow, TokenMask& mask) const {
     std::vector<int> states(depth_ + 1, start);  // [depth]: after so many bytes
     for (size_t at = 0; at < nodes_.size();) {
       const Node& node = nodes_[at];
@@ -41,8 +52,11 @@ class TokenTrie {
       for (int token : tokens_of(node)) mask[token / 32] |= 1u << (token % 32);
       ++at;
     }
-    return mask;
   }
+
+  /// The tokens by whether they are spelt with the bytes of `set` alone. Kept for the few sets that
+  /// are asked for most; may be called from any thread.
+  std::shared_ptr<const Split> split(const ByteSet& set) const;
 
  private:
   /// In pre-order: the node's subtree is [itself, end).
@@ -64,6 +78,22 @@ class TokenTrie {
   std::vector<Node> nodes_;
   std::vector<int> tokens_;
   size_t depth_ = 0;  // bytes of the longest token
+
+  mutable std::mutex mutex_;
+  /// The latest first.
+  mutable std::list<std::pair<ByteSet, std::shared_ptr<const Split>>> splits_;
+};
+
+/// Most of a vocabulary are words, and inside of a JSON string all words are allowed alike: up to a
+/// length. So only the few others have to be followed byte by byte.
+struct TokenTrie::Split {
+  static constexpr int kLongest = 32;
+
+  Split(std::vector<TokenMask> up_to, std::vector<std::string> others)
+      : up_to(std::move(up_to)), others(std::move(others)) {}
+
+  std::vector<TokenMask> up_to;  // [kLongest + 1]: tokens of the set's bytes, of at most so many
+  TokenTrie others;              // and those that are longer
 };
 
 }  // namespace anabranch

@@ -15,6 +15,9 @@ void check_sampler();
 /// Sampling with temperature, top-k, top-p and min-p against sorting in double precision.
 void check_truncation();
 
+/// The tokens that a grammar allows, state by state.
+void check_grammar_masks();
+
 void check_gemm(const Kernels& kernels, const PanelFormat& format);
 /// bf16 pairs between two products against fp32 between them, for kernels that take pairs.
 void check_bf16_pairs(const Kernels& kernels);
