@@ -16,8 +16,8 @@ constexpr size_t kMaxPlaces = 1 << 23;   // of one grammar: about 300 MiB with t
 constexpr size_t kWornPlaces = 1 << 19;  // later answers begin with a new one
 constexpr size_t kMaxMasks = 512;        // kept of one grammar: 10 MiB at 150,000 tokens
 constexpr size_t kMaxGrammars = 32;
-constexpr int kRoot = -1;     // the frame of the automaton that nothing called
-constexpr int kUnknown = -3;  // a transition that was not followed yet
+constexpr int kRoot = -1;            // the frame of the automaton that nothing called
+constexpr int kUnknown = -3;         // a transition that was not followed yet
 constexpr size_t kMinRunBytes = 64;  // fewer bytes spell too few tokens to look at them apart
 
 enum EdgeKind : std::uint32_t { kBytes = 0, kEmpty = 1, kCall = 2 };

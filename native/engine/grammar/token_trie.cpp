@@ -85,8 +85,8 @@ std::shared_ptr<const TokenTrie::Split> TokenTrie::split(const ByteSet& set) con
   std::vector<std::string> others = bytes_;
   for (size_t token = 0; token < others.size(); ++token) {
     std::string& text = others[token];
-    const bool in_set = std::ranges::all_of(
-        text, [&](char byte) { return set[static_cast<std::uint8_t>(byte)]; });
+    const bool in_set =
+        std::ranges::all_of(text, [&](char byte) { return set[static_cast<std::uint8_t>(byte)]; });
     if (text.empty() || text.size() > Split::kLongest || !in_set) continue;
     for (size_t length = text.size(); length < up_to.size(); ++length) {
       up_to[length][token / 32] |= 1u << (token % 32);

@@ -12,9 +12,9 @@ namespace anabranch {
 namespace {
 
 /// Whole numbers from 0 to below `limit`.
-class Choices {
+class Whole {
  public:
-  explicit Choices(std::uint64_t seed) : numbers_(seed) {}
+  explicit Whole(std::uint64_t seed) : numbers_(seed) {}
   int operator()(int limit) {
     return std::min(limit - 1, static_cast<int>((numbers_() + 1) / 2 * static_cast<float>(limit)));
   }
@@ -26,18 +26,18 @@ class Choices {
 /// Words, numbers, quotes, letters of two bytes and bytes that are none, of 1 to 40 bytes; some ids
 /// write nothing and some the same.
 std::vector<std::string> vocabulary(int size) {
-  Choices choose(7);
+  Whole below(7);
   std::vector<std::string> out(static_cast<size_t>(size));
   for (int id = 0; id < size; ++id) {
-    const int length = id % 50 == 0 ? 0 : id % 11 == 0 ? 1 + choose(40) : 1 + choose(6);
-    const int kind = choose(8);
+    const int length = id % 50 == 0 ? 0 : id % 11 == 0 ? 1 + below(40) : 1 + below(6);
+    const int kind = below(8);
     while (static_cast<int>(out[id].size()) < length) {
       if (kind < 5)
-        out[id].push_back(static_cast<char>('a' + choose(26)));
+        out[id].push_back(static_cast<char>('a' + below(26)));
       else if (kind == 5)
-        out[id] += choose(2) ? "\"" : "\xc3\xa9";
+        out[id] += below(2) ? "\"" : "\xc3\xa9";
       else
-        out[id].push_back(static_cast<char>(kind == 6 ? 32 + choose(95) : choose(256)));
+        out[id].push_back(static_cast<char>(kind == 6 ? 32 + below(95) : below(256)));
     }
   }
   return out;
@@ -52,7 +52,8 @@ GrammarWords quoted(std::uint32_t length, std::uint32_t low) {
   };
   const auto add = [&](bool final, const std::vector<std::vector<std::uint32_t>>& edges) {
     nodes.push_back({final, static_cast<std::uint32_t>(edges.size())});
-    for (const auto& edge : edges) nodes.back().insert(nodes.back().end(), edge.begin(), edge.end());
+    for (const auto& edge : edges)
+      nodes.back().insert(nodes.back().end(), edge.begin(), edge.end());
   };
   const std::uint32_t end = 2 * length + 2;  // after the closing quote
   add(false, {bytes('"', '"', 1)});
@@ -89,7 +90,7 @@ std::string wrong_tokens(Grammar& grammar, int state, int size) {
 void check_grammar_masks() {
   constexpr int kSize = 3000;
   const auto trie = std::make_shared<const TokenTrie>(vocabulary(kSize));
-  Choices choose(11);
+  Whole below(11);
   std::string wrong;
   for (const std::uint32_t length : {0u, 1u, 5u, 31u, 32u, 33u, 90u}) {
     Grammar grammar(quoted(length, length / 2), trie);
@@ -99,7 +100,7 @@ void check_grammar_masks() {
         const auto mask = grammar.mask(state);
         int next = Grammar::kDead;
         for (int tries = 0; tries < 500 && next < 0; ++tries) {
-          const int token = choose(kSize);
+          const int token = below(kSize);
           const bool allowed = (*mask)[token / 32] >> (token % 32) & 1;
           if (allowed) next = grammar.after(state, grammar.trie().bytes(token));
         }
