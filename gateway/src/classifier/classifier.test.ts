@@ -95,9 +95,16 @@ describe("POST /v1/classify", () => {
 
   it("refuses no prompt and too many", async () => {
     const { key } = await makeKey("classify-refused");
-    for (const body of [{}, { input: [] }, { input: new Array(1_001).fill("a") }]) {
+    for (const body of [{}, { input: [] }, { input: new Array(257).fill("a") }]) {
       expect((await post(key, body)).status).toBe(400);
     }
+  });
+
+  it("counts against a key's requests", async () => {
+    const { key } = await makeKey("classify-limited", { rpm: 2 });
+    const statuses: number[] = [];
+    for (let i = 0; i < 3; i++) statuses.push((await post(key, { input: "hi" })).status);
+    expect(statuses).toEqual([200, 200, 429]);
   });
 });
 

@@ -116,7 +116,7 @@ export function tenantRoute<Schema extends z.ZodType>(
     try {
       reservation.checkSpent();
       return await handle(context).catch(async (error) => {
-        if (isOwnFault(error)) await reservation.countRefused();
+        if (isOwnFault(error)) await reservation.countRequest();
         throw error;
       });
     } catch (error) {

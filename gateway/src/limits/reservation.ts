@@ -113,10 +113,10 @@ export class Reservation {
   }
 
   /**
-   * Counts a request that was refused before it reserved anything: it costs a request and no tokens. Throws a
-   * 429 ApiError if there is none left.
+   * Counts a request that reserves nothing, because it needs no model or was refused: it costs a request and no
+   * tokens. Throws a 429 ApiError if there is none left.
    */
-  async countRefused(): Promise<void> {
+  async countRequest(): Promise<void> {
     const { key, tenant } = this.#caller.limits;
     if (this.#renewedAt !== null || (key.rpm === null && tenant.rpm === null)) return;
     await this.reserve(nothing);

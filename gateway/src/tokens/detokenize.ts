@@ -28,6 +28,7 @@ export const detokenize = tenantRoute({
   async handle(context) {
     const { model: id, tokens: tokenIds } = await readBody(context.request, body);
     const { view, model } = await findModel(id, context);
+    await context.reservation.countRequest();
     if (model.contextTokens > 0 && tokenIds.length > model.contextTokens) {
       throw badField(
         "tokens",

@@ -24,6 +24,7 @@ export async function tokensOf(
   context: TenantContext,
 ): Promise<TokenizeResponse & { model: Model }> {
   const { view, model } = await findModel(prompt.model, context);
+  await context.reservation.countRequest();
   checkPromptSize(prompt, model);
   const [{ input }] = prompt.prompts;
   // Ids have been given; nothing else has to be asked.
