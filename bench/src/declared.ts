@@ -144,7 +144,7 @@ async function runAll(
       const measured: Runs = {};
       for (let i = 0; i < runs; i++) {
         const task = tasks.make(count, tokens);
-        // Each way is the first as often: what comes first meets memory that was not touched yet.
+        // Each way is the first as often.
         const first = made++ % ways.length;
         const order = [...ways.slice(first), ...ways.slice(0, first)];
         for (const way of order.filter((each) => asked(count * tokens).includes(each))) {
