@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { delimiter, dirname } from "node:path";
 import { commands } from "./commands.mjs";
-import { modernNode, root, SetupError } from "./setup.mjs";
+import { modernNode, packages, python, root, SetupError } from "./setup.mjs";
 
 const [name, ...args] = process.argv.slice(2);
 const command = commands[name];
@@ -19,8 +19,11 @@ if (command.about && args.length > 0) {
   process.exit(wantsHelp ? 0 : 2);
 }
 
+// No help needs the engine, the console or a browser. Python's does need its environment.
+const helpOnly = args.includes("--help") && !command.needs.includes(python);
+
 try {
-  for (const step of command.needs) step();
+  for (const step of helpOnly ? [packages] : command.needs) step();
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   process.stderr.write(`${error.message}\n`);

@@ -3,7 +3,6 @@ import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { locateModel, modelHelp } from "@anabranch/gpu-worker/model/locate.ts";
 import {
-  codePaths,
   type Dtype,
   dtypes,
   type EngineInfo,
@@ -50,7 +49,7 @@ bandwidth of the same threads, measured before each run. A ratio is the median o
                     file
   --device DEVICE   auto, cpu or cuda:N (default auto: a GPU if one works)
   --threads N       engine threads (default: one per core)
-  --code-path NAME  ${codePaths().join(", ")} (default: the first)
+  --code-path NAME  avx512bf16, avx512vnni, avx512, avx2 or plain (default: the first that this CPU has)
   --json            print one JSON value to stdout
 `;
 

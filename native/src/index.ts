@@ -398,33 +398,38 @@ interface Addon {
 }
 
 const addonPath = fileURLToPath(new URL("../build/anabranch.node", import.meta.url));
-const addon = createRequire(import.meta.url)(addonPath) as Addon;
+let loaded: Addon | undefined;
+/** Loaded with its first use: `--help` needs no engine. */
+function addon(): Addon {
+  loaded ??= createRequire(import.meta.url)(addonPath) as Addon;
+  return loaded;
+}
 
 /** The instruction-set paths that this CPU can run, best first. */
-export const codePaths = (): string[] => addon.codePaths();
+export const codePaths = (): string[] => addon().codePaths();
 
 /** The number of GPUs that this build can use; -1 if it was built without CUDA. */
-export const cudaDevices = (): number => addon.cudaDevices();
+export const cudaDevices = (): number => addon().cudaDevices();
 
 /**
  * Reads a model's headers, not its weights.
  * @throws Error with `code` that says why the engine can't run the model
  */
-export const inspectModel = (path: string): ModelInspection => addon.inspectModel(path);
+export const inspectModel = (path: string): ModelInspection => addon().inspectModel(path);
 
 /**
  * Tries to take the exclusive lock (flock) of an open file; closing the file releases it.
  * @returns false if another process holds it
  * @throws Error if its file system has no locks
  */
-export const lockFile = (fd: number): boolean => addon.lockFile(fd);
+export const lockFile = (fd: number): boolean => addon().lockFile(fd);
 
 /**
  * Bytes per second at which `threads` threads read `mib` MiB of memory: the best of `passes`. Blocks
  * until it is done.
  */
 export const readBandwidth = (threads: number, mib: number, passes: number): number =>
-  addon.readBandwidth(threads, mib, passes);
+  addon().readBandwidth(threads, mib, passes);
 
 /**
  * Writes the weights of a model as `dtype` makes them while it loads.
@@ -434,7 +439,7 @@ export const readBandwidth = (threads: number, mib: number, passes: number): num
 export const writeQuantizedCopy = (
   options: QuantizeOptions,
   onProgress: (done: number, all: number) => void,
-): Promise<QuantizedCopy> => addon.writeQuantizedCopy(options, onProgress);
+): Promise<QuantizedCopy> => addon().writeQuantizedCopy(options, onProgress);
 
 /**
  * Loads a model and starts its engine thread.
@@ -449,7 +454,7 @@ export function openEngine(
     throw new Error(`engine: ${message}`);
   },
 ): Engine {
-  return new addon.Engine(options, (words) => onEvents(unpack(words)), onFault);
+  return new (addon().Engine)(options, (words) => onEvents(unpack(words)), onFault);
 }
 
 /** Decodes the buffer of one call (layout: native/engine/serving/events.h) to events by request, in order. */
