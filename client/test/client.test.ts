@@ -42,6 +42,7 @@ function openFaulty(fault: string, options: Partial<ClientOptions> = {}) {
     client: open({ baseURL: `${inject("faulty")}/${name}/${fault}`, ...options }),
     /** The Idempotency-Key of each. */
     attempts: () => told<(string | null)[]>(`${name}/attempts`),
+    breakOff: () => told<boolean>(`${name}/break-off`),
   };
 }
 
@@ -190,11 +191,13 @@ describe("a failed attempt", () => {
   });
 
   it("is not made again once events were handed on, or if no retries are left", async () => {
-    const { client, attempts } = openFaulty("cut");
+    const { client, attempts, breakOff } = openFaulty("cut");
     const stream = client.stream(sampled);
     const events: AnswerEvent[] = [];
     const read = async () => {
-      for await (const event of stream) events.push(event);
+      for await (const event of stream) {
+        if (events.push(event) === 1) expect(await breakOff()).toBe(true);
+      }
     };
     await expect(read()).rejects.toThrow(ConnectionError);
     expect((await attempts()).length).toBe(1);

@@ -1,6 +1,6 @@
 // A proxy before the gateway whose first connection under a name fails, `/<name>/<fault>/…`. It forwards all others.
-// `/<name>/attempts` answers with what each attempt had as its Idempotency-Key, `/decoded` with how many answers the
-// workers have decoded.
+// `/<name>/attempts` answers with what each attempt had as its Idempotency-Key, `/<name>/break-off` breaks off what fails in
+// the middle, `/decoded` answers with how many answers the workers have decoded.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -13,11 +13,11 @@ const faults = {
   lost: (answer, response) => {
     answer?.resume().on("end", () => response.destroy());
   },
-  /** It breaks off after its first bytes. */
+  /** Nothing follows its first bytes, until it is broken off: whoever has not read them by then may never see them. */
   cut: (answer, response) => {
     if (!answer) return;
     response.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.once("data", (bytes) => response.write(bytes, () => response.destroy()));
+    answer.once("data", (bytes) => response.write(bytes));
   },
   /** A proxy has no room. */
   busy: (_, response) => {
@@ -34,6 +34,8 @@ const reachesGateway = ["lost", "cut"];
 export async function openFaultyWay(gateway: string, decoded: () => Promise<number>) {
   /** By name: the Idempotency-Key of each attempt. */
   const seen = new Map<string, (string | null)[]>();
+  /** By name: the response that fails. */
+  const failing = new Map<string, ServerResponse>();
   const server = createServer((incoming, response) => {
     const [, name = "", fault = "", ...rest] = (incoming.url ?? "").split("/");
     const attempts = seen.get(name) ?? [];
@@ -43,12 +45,14 @@ export async function openFaultyWay(gateway: string, decoded: () => Promise<numb
     };
     if (name === "decoded") return void decoded().then(say);
     if (fault === "attempts") return say(attempts);
+    if (fault === "break-off") return say(failing.get(name)?.destroy() !== undefined);
     const fail = incoming.method === "POST" && attempts.length === 0 && fault in faults;
     if (incoming.method === "POST") {
       const key = incoming.headers["idempotency-key"];
       seen.set(name, [...attempts, typeof key === "string" ? key : null]);
     }
     const failure = fail ? faults[fault as keyof typeof faults] : null;
+    if (failure) failing.set(name, response);
     if (failure && !reachesGateway.includes(fault)) return failure(null, response);
     const { method, headers } = incoming;
     const forwarded = request(`${gateway}/${rest.join("/")}`, { method, headers }, (answer) => {
