@@ -66,7 +66,7 @@ export const entries: readonly Entry[] = [
   {
     ...{
       file: "docs/operations.md",
-      text: /^# on the first machine|^llama-server/,
+      text: /^# on the first machine|^llama-server|--without/,
       fate: "checked",
     },
     why: "servers of others, on machines of theirs",
