@@ -95,6 +95,8 @@ describe("bad input", () => {
     [{ response_format: { type: "yaml" } }, "response_format.type"],
     [{ tools: [{ type: "function" }] }, "tools[0].function"],
     [{ functions: [{ name: "f" }] }, "functions"],
+    [{ guided_grammar: "root ::= x" }, "guided_grammar"],
+    [{ structured_outputs: { grammar: "root ::= x" } }, "structured_outputs"],
     [{ modalities: ["text", "audio"] }, "modalities[1]"],
     [{ tool_choice: "required" }, "tool_choice"],
     [{ anabranch: "parallel" }, "anabranch"],

@@ -33,7 +33,7 @@ export const constraintFields = {
   guided_choice: choice.nullish().openapi({ description: "The answer is one of these" }),
   guided_json: schema.nullish().openapi({ description: "A JSON Schema, as in `response_format`" }),
   structured_outputs: z
-    .object({
+    .strictObject({
       regex: regex.nullish(),
       choice: choice.nullish(),
       json: schema.nullish(),

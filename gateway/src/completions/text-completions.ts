@@ -58,7 +58,10 @@ const body = z
   })
   .openapi("CompletionRequest");
 
-const unsupported = [...unsupportedParameters, "suffix", "prompt_logprobs"];
+const unsupported = [
+  ...unsupportedParameters,
+  ...["max_completion_tokens", "suffix", "prompt_logprobs"],
+];
 
 type Body = z.output<typeof body>;
 

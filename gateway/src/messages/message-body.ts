@@ -9,7 +9,7 @@ import {
   structure,
 } from "../completions/chat-request.ts";
 import { maxParts } from "../completions/message-content.ts";
-import { parameters } from "../completions/parameters.ts";
+import { formParameters, parameters } from "../completions/parameters.ts";
 import { maxTools, toolName } from "../completions/tools.ts";
 import { list } from "../http/list.ts";
 
@@ -105,8 +105,11 @@ export const messageBody = z
   })
   .openapi("MessageRequest");
 
-/** Fields of Anthropic's API that would change the answer. */
-export const unsupported = [...["container", "context_management", "mcp_servers", "output_format"]];
+/** Fields of Anthropic's API that would change the answer, and a chat's, which have no place here. */
+export const unsupported = [
+  ...["container", "context_management", "mcp_servers", "output_format"],
+  ...[...formParameters, "max_completion_tokens", "stop", "seed"],
+];
 
 export type PromptBody = z.output<z.ZodObject<typeof promptFields>>;
 export type MessageBody = z.output<typeof messageBody>;
