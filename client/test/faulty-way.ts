@@ -13,11 +13,15 @@ const faults = {
   lost: (answer, response) => {
     answer?.resume().on("end", () => response.destroy());
   },
-  /** Nothing follows its first bytes, until it is broken off: whoever has not read them by then may never see them. */
+  /** Nothing follows its first text, until it is broken off: whoever has not read that by then may never see it. */
   cut: (answer, response) => {
     if (!answer) return;
     response.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.once("data", (bytes) => response.write(bytes));
+    let held = false;
+    answer.on("data", (bytes: Buffer) => {
+      if (!held) response.write(bytes);
+      held ||= /"(content|text)":"[^"]/.test(bytes.toString());
+    });
   },
   /** A proxy has no room. */
   busy: (_, response) => {
