@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adminHeaders, call } from "../../test/gateway-client.ts";
+import { tenantObject } from "../environment.ts";
 import { insertUsage, type UsageRow } from "../usage/usage-store.ts";
 
 type Json = Record<string, unknown>;
@@ -44,6 +45,14 @@ describe("the operator's usage", () => {
         ...{ total_ms_p50: 92, total_ms_p95: 168, total_ms_p99: 184 },
       },
     ]);
+  });
+
+  it("has a tenant's requests as soon as they have ended", async () => {
+    const at = start + 20 * day;
+    const row = { ...(rows[0] as UsageRow), requestId: "report-late", tenantId: "late", at };
+    await tenantObject(env, "late").finish(row.requestId, row.keyId, "release", row);
+    const response = await ask(`tenant=late&start=${at / 1_000}`);
+    expect(await response.json()).toMatchObject({ rows: [{ requests: 1 }] });
   });
 
   it("tells apart what is asked for, and the parts add up", async () => {
