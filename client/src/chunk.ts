@@ -18,7 +18,7 @@ export interface Usage {
     outline_tokens: number;
     dropped_tokens: number;
     /** Why a plan opened no branches. */
-    dropped_plans: ("few_titles" | "long_title")[];
+    dropped_plans: ("few_titles" | "long_title" | "no_room")[];
   };
 }
 

@@ -116,6 +116,29 @@ describe("with one worker", () => {
     expect(runs).toBeGreaterThan(new Set(order).size + 2);
   });
 
+  it("closes the branches and the stage that max_tokens cuts, each at the end of a line", async () => {
+    const openai = await client("plain");
+    let cut = 0;
+    for (let max_tokens = 60; max_tokens < 140; max_tokens += 10) {
+      const chunks = await openai.chat.completions.create({
+        ...{ model, temperature: 0, max_tokens, messages: user(parallelPrompt), stream: true },
+        ...ours({ mode: "parallel", cache: "bypass", stream: "lanes" }),
+      });
+      const answer = await collectLanes(chunks);
+      for (const { branches, closed } of answer.stages) {
+        expect(closed).toBe(true);
+        for (const { reason, text } of branches) {
+          expect(reason).not.toBeNull();
+          if (reason !== "cap") continue;
+          cut++;
+          expect(answer.finishReason).toBe("length");
+          expect(text).toMatch(/^$|\n$/);
+        }
+      }
+    }
+    expect(cut).toBeGreaterThan(0);
+  });
+
   it("opens no branch in serial mode", async () => {
     const openai = await client("plain");
     const answer = await openai.chat.completions.create({

@@ -122,7 +122,7 @@ export class Metrics {
     });
     this.#plans = new Counter({
       name: "anabranch_plans_total",
-      help: "Plans of finished answers by end: forked, or dropped because of few_titles or a long_title",
+      help: "Plans of finished answers by end: forked, or dropped because of few_titles, a long_title or no_room",
       labelNames: ["end"],
       registers: [this.#registry],
     });
@@ -175,6 +175,7 @@ const words: Partial<Record<FinishReason, string>> = {
 const planDrops: Partial<Record<PlanDrop, string>> = {
   [PlanDrop.FEW_TITLES]: "few_titles",
   [PlanDrop.LONG_TITLE]: "long_title",
+  [PlanDrop.NO_ROOM]: "no_room",
 };
 
 /** Measures the times of one answer. */

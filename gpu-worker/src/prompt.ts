@@ -76,10 +76,21 @@ export function refuseHugeText(request: AskedPrompt, contextTokens: number): voi
   }
 }
 
+/**
+ * Whether the model's own markers have no place in the answer: nobody asks for branches, its form is given, or
+ * `max_tokens` has no room for a plan.
+ */
+export function isSerial({ dialect }: TextModel, request: AskedPrompt): boolean {
+  if (declaredBranches(request).length > 0) return true;
+  if (!("mode" in request)) return false;
+  const { mode, constraint, maxTokens } = request;
+  if (mode === Mode.SERIAL || constraint !== undefined || toolsOf(request).length > 0) return true;
+  return dialect !== undefined && maxTokens > 0 && maxTokens < dialect.caps.minRoom;
+}
+
 /** Whether the answer is written by the model without its adapter, which then does not know its markers. */
-const isOfBase = ({ dialect }: TextModel, request: AskedPrompt): boolean =>
-  dialect?.serialFromBase === true &&
-  (("mode" in request && request.mode === Mode.SERIAL) || declaredBranches(request).length > 0);
+const isOfBase = (model: TextModel, request: AskedPrompt): boolean =>
+  model.dialect?.serialFromBase === true && isSerial(model, request);
 
 function messagesOf(model: TextModel, request: AskedPrompt): Message[] {
   const { input } = request;

@@ -36,7 +36,7 @@ import type { LongPrompts } from "./long-prompts.ts";
 import type { Metrics } from "./metrics.ts";
 import { idsOfRuns } from "./model/runs.ts";
 import type { TextModel } from "./model/text-model.ts";
-import { branchField, declaredBranches, refuseHugeText, toolsOf } from "./prompt.ts";
+import { branchField, declaredBranches, isSerial, refuseHugeText, toolsOf } from "./prompt.ts";
 import { type AnswerReader, Relay } from "./relay.ts";
 import type { ServedModel, ServedModels } from "./served-models.ts";
 
@@ -168,7 +168,7 @@ async function* generate(
     : askOne(text, request, prompts[0] ?? []);
   const asked = create(EngineGenerateRequestSchema, {
     ...{ requestId, adapter },
-    mode: serial ? Mode.SERIAL : request.mode,
+    mode: isSerial(text, request) ? Mode.SERIAL : request.mode,
     maxBranches: request.maxBranches,
     maxTokens: request.maxTokens,
     seed: request.seed,

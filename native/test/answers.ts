@@ -231,9 +231,19 @@ export const aspd = {
   caps: { branches: 4, title_tokens: 3, branch_tokens: 12, stages: 2 },
 };
 
-/** The tiny random model with a dialect. It branches if a logit bias makes it. */
-export const branching = (change: { [K in keyof typeof aspd | "index"]?: unknown } = {}): string =>
-  folderLike(tiny, { "aspd.json": JSON.stringify({ ...aspd, ...change }) });
+/** Plans and branches may be as short as tests want them. */
+export const anyRoom = { min_room: 0, branch_room: 0 };
+
+/**
+ * The tiny random model with a dialect. It branches if a logit bias makes it, and as long as `max_tokens` has room for
+ * what is forced.
+ */
+export const branching = (
+  change: { [K in keyof typeof aspd | "index"]?: unknown } & { caps?: object } = {},
+): string => {
+  const caps = { ...anyRoom, ...(change.caps ?? aspd.caps) };
+  return folderLike(tiny, { "aspd.json": JSON.stringify({ ...aspd, ...change, caps }) });
+};
 
 /** Biases that open a plan at once and close each title after one token. */
 export const eager: readonly (readonly [number, number])[] = [

@@ -374,10 +374,10 @@ describe("a plan that can't be used is dropped", () => {
     expect(ids.slice(plan)).toEqual(trunk(serial));
   });
 
-  it("and the answer ends with length if no budget is left", async () => {
+  it("one that max_tokens has no room for leaves the rest of it to the text", async () => {
     const answer = await ask([[titleOpen, 900]], { maxTokens: 5 });
     expect(answer.reason).toBe(finish.length);
-    expect(answer.usage).toMatchObject({ completionTokens: 5, visibleTokens: 0 });
+    expect(answer.usage).toMatchObject({ completionTokens: 5, visibleTokens: 4, droppedPlan: 3 });
     serving.expectAllFree();
   });
 });
@@ -459,25 +459,69 @@ describe("after the join", () => {
 });
 
 describe("the budget", () => {
-  it("is exact to the token for every size, and ends with length", async () => {
+  it("is exact to the token for every size, and ends no plan in the middle", async () => {
     const full = await ask(eager, { ignoreEos: true });
     expect(full.reason).toBe(finish.length);
     expect(full.usage.completionTokens).toBe(200);
+    const [first] = of(full, "stageOpened");
+    const ends = new Set<string>();
     for (let maxTokens = 1; maxTokens <= 90; maxTokens++) {
       const answer = await ask(eager, { maxTokens, ignoreEos: true });
       expect(answer.reason).toBe(finish.length);
       expectExactUsage(answer, maxTokens);
-      // Each lane is a prefix of the same lane in the full answer.
-      answer.lanes.forEach((lane, i) => {
-        expect(idsOf(lane)).toEqual(idsOf(full.lanes[i]).slice(0, lane.length));
-      });
-      // Live lanes advance together or not at all: the rest of the budget was too small for a step.
-      const open =
-        of(answer, "stageOpened").flatMap(({ lanes }) => lanes).length -
-        of(answer, "branchClosed").length;
-      if (open > 0) expect(maxTokens - answer.usage.completionTokens).toBeLessThan(open);
+      const stages = of(answer, "stageOpened");
+      const opened = stages.flatMap(({ lanes }) => lanes);
+      // Every plan opens branches, or is dropped.
+      const plans = trunk(answer).join().split(`${titleOpen}`).length > 1;
+      expect(plans).toBe(stages.length > 0 || answer.usage.droppedPlan > 0);
+      // Every branch and every stage is closed.
+      expect(of(answer, "branchClosed")).toHaveLength(opened.length);
+      expect(of(answer, "stageClosed")).toHaveLength(stages.length);
+      const cut = reasons(answer).filter((reason) => reason === close.cap).length;
+      const spent = answer.usage.completionTokens;
+      // Live branches advance together or not at all: the rest of the budget was too small for a step.
+      if (cut > 0 && opened.length <= 4) expect(maxTokens - spent).toBeLessThan(2 * cut);
+      ends.add(`${opened.length} branches, dropped ${answer.usage.droppedPlan}`);
+      if (stages[0]?.lanes.length !== first?.lanes.length) continue;
+      // With the same plan each branch is a prefix of the same branch in the full answer.
+      for (const { lane } of first?.lanes ?? []) {
+        const ids = idsOf(answer.lanes[lane]);
+        expect(ids).toEqual(idsOf(full.lanes[lane]).slice(0, ids.length));
+      }
     }
+    expect([...ends]).toEqual(
+      expect.arrayContaining(["0 branches, dropped 3", "2 branches, dropped 0"]),
+    );
     serving.expectAllFree();
+  });
+
+  it("decides how many branches a plan has; the answer ends where a serial one would", async () => {
+    const room = 6;
+    const roomy = new Serving({
+      model: branching({ caps: { ...aspd.caps, min_room: 40, branch_room: room } }),
+    });
+    const branches: number[] = [];
+    for (let maxTokens = 30; maxTokens <= 90; maxTokens++) {
+      const answer = await ask([...eager, [fork, -1000]], { maxTokens, ignoreEos: true }, roomy);
+      expectExactUsage(answer, maxTokens);
+      const [opened, second] = of(answer, "stageOpened");
+      const lanes = opened?.lanes ?? [];
+      branches.push(lanes.length);
+      // What a plan begins with is not written where it can't be used.
+      if (maxTokens < 40) expect(trunk(answer)).not.toContain(titleOpen);
+      if (lanes.length === 0) continue;
+      for (const { lane, title } of lanes) {
+        const body = idsOf(answer.lanes[lane]).slice(title.length + 3);
+        if (!body.includes(branchClose)) expect(body.length).toBeGreaterThanOrEqual(room);
+      }
+      if (lanes.length === aspd.caps.branches) continue;
+      expect(second).toBeUndefined();
+      expect(trunk(answer).at(-1)).toBe(fork);
+      expect(answer.reason).toBe(finish.length);
+    }
+    expect(branches).toEqual([...branches].sort((a, b) => a - b));
+    expect([...new Set(branches)]).toEqual([0, 2, 3, 4]);
+    roomy.expectAllFree();
   });
 
   it("is limited by the prompt and the model's context", async () => {

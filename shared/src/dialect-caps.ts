@@ -11,6 +11,10 @@ export interface DialectCaps {
   branch_tokens: number;
   /** Stages per answer. */
   stages: number;
+  /** An answer that may have fewer tokens yet opens no plan. */
+  min_room: number;
+  /** Tokens that `max_tokens` must leave for the text of each branch of a plan. */
+  branch_room: number;
 }
 
 export const defaultCaps: DialectCaps = aspd.caps;

@@ -634,7 +634,7 @@ export interface components {
                 cached_tokens: number;
                 outline_tokens: number;
                 dropped_tokens: number;
-                dropped_plans: ("few_titles" | "long_title")[];
+                dropped_plans: ("few_titles" | "long_title" | "no_room")[];
             };
         };
         Classification: {

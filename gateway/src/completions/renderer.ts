@@ -54,10 +54,12 @@ export function finishWord(reason: FinishReason, calls = 0): "stop" | "length" |
   return calls > 0 ? "tool_calls" : "stop";
 }
 
-export const planDropWords = ["few_titles", "long_title"] as const;
+export const planDropWords = ["few_titles", "long_title", "no_room"] as const;
 
-const planDropWord = (reason: PlanDrop): (typeof planDropWords)[number] =>
-  reason === PlanDrop.LONG_TITLE ? "long_title" : "few_titles";
+function planDropWord(reason: PlanDrop): (typeof planDropWords)[number] {
+  if (reason === PlanDrop.NO_ROOM) return "no_room";
+  return reason === PlanDrop.LONG_TITLE ? "long_title" : "few_titles";
+}
 
 /** OpenAI's usage block, with ours inside. */
 export function usageBlock(counts: Counts) {

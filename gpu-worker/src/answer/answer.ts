@@ -1,6 +1,6 @@
 // From the engine's ids to the worker's text: one answer, its lanes decoded and cut at stop strings.
 import { AnswerDocument } from "@anabranch/shared/answer-document.ts";
-import { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import { CloseReason, FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type {
   EngineEvent,
   EngineFinished,
@@ -125,6 +125,7 @@ export class Answer {
       case "branchClosed": {
         const { lane, reason } = event.value;
         this.#endRun(lane);
+        if (reason !== CloseReason.MARKER) this.#endLine(lane);
         this.document.apply(event);
         const value = { lane, reason };
         this.#ends.push(create(EventSchema, { event: { case: "branchClosed", value } }));
@@ -176,6 +177,15 @@ export class Answer {
     const text = this.#decoders.get(lane)?.end() ?? "";
     this.document.apply({ case: "delta", value: { lane, text, logprobs: [] } });
     this.#decoders.delete(lane);
+  }
+
+  /** A branch that was cut off ends its line, so that the next one does not begin in the middle of it. */
+  #endLine(lane: number): void {
+    const run = this.document.runOf(lane);
+    const stage = this.document.stages.find(({ branches }) => branches.includes(run));
+    // In an outlined stage the trunk writes the line ends.
+    if (stage?.outlined || run.text === "" || run.text.endsWith("\n")) return;
+    this.document.apply({ case: "delta", value: { lane, text: "\n", logprobs: [] } });
   }
 
   #titled({ stage, lanes, titles, outlined }: EngineStageOpened): StageOpened {

@@ -30,6 +30,8 @@ export interface Caps {
   /** Opening and end included. */
   branchTokens: number;
   stages: number;
+  /** An answer that may have fewer tokens can't branch. */
+  minRoom: number;
 }
 
 export class Dialect {
@@ -61,6 +63,7 @@ export class Dialect {
       titleTokens: read.title_tokens,
       branchTokens: read.branch_tokens,
       stages: read.stages,
+      minRoom: read.min_room,
       ...caps,
     };
     const [opener = "title"] = [file.plan_open ?? file.title_open].flat();

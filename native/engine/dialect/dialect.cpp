@@ -145,6 +145,8 @@ void read_caps(const Json& file, Dialect& out) {
   out.max_title_tokens = static_cast<int>(caps.integer_or("title_tokens", 16, 1, 256));
   out.max_branch_tokens = static_cast<int>(caps.integer_or("branch_tokens", 512, 8, 1 << 20));
   out.max_stages = static_cast<int>(caps.integer_or("stages", 8, 1, 1024));
+  out.min_room = static_cast<int>(caps.integer_or("min_room", 128, 0, 1 << 20));
+  out.branch_room = static_cast<int>(caps.integer_or("branch_room", 32, 0, 1 << 20));
 }
 
 /// Reads the index and checks what depends on the caps.

@@ -49,6 +49,8 @@ struct Dialect {
   int max_title_tokens = 16;
   int max_branch_tokens = 512;  // from the opening's first token through branch_close
   int max_stages = 8;
+  int min_room = 128;    // an answer that may have fewer tokens yet opens no plan
+  int branch_room = 32;  // tokens that max_tokens must leave for the text of each branch of a plan
 
   /// The marker that opens a plan.
   const Marker& opener() const { return plan_open.ids.empty() ? title_open : plan_open; }
@@ -65,6 +67,8 @@ struct Dialect {
 /// many tokens. So few extra rows cost next to nothing beside one row, and most title tokens are
 /// not the last.
 inline constexpr size_t kMaxDraftTokens = 3;
+/// Tokens of a title, where nothing better is known.
+inline constexpr int kUsualTitleTokens = 8;
 /// Tokens of a title's beginning that are drafted for the next one ("- **").
 inline constexpr size_t kMaxMarkTokens = 2;
 

@@ -31,6 +31,8 @@ class DialectPolicy final : public DecodingPolicy {
       if (spec.max_branches > 0) max_branches_ = std::min(max_branches_, spec.max_branches);
       branch_close_ = dialect_->full_marker(dialect_->branch_close, 1);
       join_ = dialect_->render(dialect_->join, {}, 1);
+      plan_end_ = static_cast<int>(dialect_->full_marker(dialect_->title_close, 1).size() +
+                                   dialect_->full_marker(dialect_->fork, 1).size());
     }
     may_branch_ = dialect_ && spec.parallel && max_branches_ >= 2;
   }
@@ -67,9 +69,12 @@ class DialectPolicy final : public DecodingPolicy {
       if (request.finished()) return;
     }
     join_if_closed(request, events);
-    const bool ends =
-        request.tree().in_stage() ? independent_lanes(request).empty() : request.remaining() < 1;
-    if (ends) request.finish(FinishReason::kLength);
+    if (request.finished()) return;
+    if (!request.tree().in_stage()) {
+      if (request.remaining() < 1) request.finish(FinishReason::kLength);
+    } else if (independent_lanes(request).empty()) {
+      cut_stage(request, events);
+    }
   }
 
   /// The branches share what is left of max_tokens. Stepping together, they end the answer before
@@ -190,6 +195,7 @@ class DialectPolicy final : public DecodingPolicy {
   bool may_plan(const Request& request) const {
     if (!may_branch_) return false;
     if (request.tree().stages() >= dialect_->max_stages) return false;
+    if (request.remaining() < dialect_->min_room) return false;
     // Not directly after a join.
     return !after_join_ || texts_[0].ids.size() >= dialect_->opener().ids.size();
   }
@@ -269,16 +275,35 @@ class DialectPolicy final : public DecodingPolicy {
     request.tree().begin_segment();
     write_marker(request, lane, sampled, events);
     titles_.clear();
+    promised_ = 0;
     if (!force(request, lane, dialect_->render(opener.rest, {}, 1), events)) return;
     if (&opener == &dialect_->title_open)
-      begin_title();
+      begin_title(request, lane, events);
     else
       offer_markers(request, lane, events);
   }
 
-  void begin_title() {
+  /// A title for whose branch max_tokens leaves no room ends the plan.
+  void begin_title(Request& request, Lane& lane, EventBuffer& events) {
+    const int usual = titles_.empty() ? std::min(kUsualTitleTokens, dialect_->max_title_tokens)
+                                      : static_cast<int>(titles_.back().size());
     titles_.emplace_back();
     state_ = State::kTitle;
+    if (!has_room(request, usual, usual)) cut_plan(request, lane, PlanDrop::kNoRoom, events);
+  }
+
+  /// Tokens of a branch, at least.
+  int branch_tokens(int opening_tokens) const {
+    return opening_tokens + dialect_->branch_room + static_cast<int>(branch_close_.size());
+  }
+
+  /// Whether max_tokens has room for `more` tokens, a branch whose title has `title_tokens`, the
+  /// end of the plan, and the branches of the titles before.
+  bool has_room(const Request& request, int more, int title_tokens) const {
+    const int number = static_cast<int>(titles_.size());
+    const auto forced = static_cast<int>(dialect_->render(dialect_->opening, {}, number).size());
+    return request.remaining() - more >=
+           promised_ + plan_end_ + branch_tokens(forced + title_tokens);
   }
 
   /// Whether the current title may end here: not where all titles before it ended with one token,
@@ -339,6 +364,7 @@ class DialectPolicy final : public DecodingPolicy {
       if (dialect_->opening_visible && used_titles().size() < titles_.size()) {
         end_plan(request, lane, {}, PlanDrop::kFewTitles, events);
       } else {
+        promise_branches();
         offer_markers(request, lane, events);
       }
       return;
@@ -346,7 +372,17 @@ class DialectPolicy final : public DecodingPolicy {
     title.push_back(sampled.token);
     write_text(request, lane, sampled, &close, false, events);
     if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + close_begun) {
-      cut_plan(request, lane, events);
+      cut_plan(request, lane, PlanDrop::kLongTitle, events);
+    } else if (!has_room(request, 0, static_cast<int>(title.size()))) {
+      cut_plan(request, lane, PlanDrop::kNoRoom, events);
+    }
+  }
+
+  /// Keeps room for a branch under each title of the plan.
+  void promise_branches() {
+    promised_ = 0;
+    for (size_t i : used_titles()) {
+      promised_ += branch_tokens(static_cast<int>(opening_of(i).size()));
     }
   }
 
@@ -361,9 +397,16 @@ class DialectPolicy final : public DecodingPolicy {
     marker_options_.clear();
     marker_length_ = 0;
     state_ = State::kMarker;
-    if (number <= max_branches_) add_option(dialect_->title_open, number);
+    if (may_add_title(request, number)) add_option(dialect_->title_open, number);
     if (number > 1) add_option(dialect_->fork, number);
     write_common_tokens(request, lane, events);
+  }
+
+  bool may_add_title(const Request& request, int number) const {
+    if (number == 1) return true;
+    if (number > max_branches_) return false;
+    const auto open = dialect_->full_marker(dialect_->title_open, number).size();
+    return request.remaining() - static_cast<int>(open) >= promised_ + plan_end_;
   }
 
   void add_option(const Marker& marker, int number) {
@@ -390,7 +433,7 @@ class DialectPolicy final : public DecodingPolicy {
     }
     const Marker* marker = marker_options_.front().marker;
     if (marker == &dialect_->title_open)
-      begin_title();
+      begin_title(request, lane, events);
     else
       fork(request, lane, events);
   }
@@ -432,29 +475,24 @@ class DialectPolicy final : public DecodingPolicy {
   void fork(Request& request, Lane& lane, EventBuffer& events) {
     std::vector<std::vector<int>> titles;
     std::vector<std::vector<EmittedToken>> openings;
-    size_t forced = 0;
     for (size_t i : used_titles()) {
       titles.push_back(titles_[i]);
       openings.push_back(opening_of(i));
-      forced += openings.back().size();
     }
     if (static_cast<int>(titles.size()) < dialect_->min_branches) {
       return drop_plan(request, lane, PlanDrop::kFewTitles);
-    }
-    if (request.remaining() < static_cast<int>(forced + openings.size())) {
-      return request.finish(FinishReason::kLength);
     }
     state_ = State::kText;
     request.open_stage(titles, openings, events);
     texts_.resize(request.tree().lanes().size());
   }
 
-  /// The last title is longer than a title may be.
-  void cut_plan(Request& request, Lane& lane, EventBuffer& events) {
+  /// The last title does not end where it should, for `reason`.
+  void cut_plan(Request& request, Lane& lane, PlanDrop reason, EventBuffer& events) {
     const int there = partial_match(texts_[0].ids, dialect_->title_close.ids);
     std::vector<int> close = dialect_->full_marker(dialect_->title_close, 1);
     close.erase(close.begin(), close.begin() + there);
-    end_plan(request, lane, std::move(close), PlanDrop::kLongTitle, events);
+    end_plan(request, lane, std::move(close), reason, events);
   }
 
   /// The last title is left out and ends the plan: `close`, what is missing of its end, and the
@@ -465,6 +503,7 @@ class DialectPolicy final : public DecodingPolicy {
     if (static_cast<int>(used_titles().size()) < dialect_->min_branches) {
       return drop_plan(request, lane, reason);
     }
+    ends_with_stage_ = reason == PlanDrop::kNoRoom;
     const auto trigger = dialect_->full_marker(dialect_->fork, 1);
     close.insert(close.end(), trigger.begin(), trigger.end());
     if (force(request, lane, close, events)) fork(request, lane, events);
@@ -517,13 +556,22 @@ class DialectPolicy final : public DecodingPolicy {
     for (const Lane& lane : tree.branches()) {
       if (lane.live) return;
     }
-    if (request.remaining() < static_cast<int>(join_.size())) {
-      return request.finish(FinishReason::kLength);
-    }
     request.close_stage(dialect_->resume, events);
+    if (ends_with_stage_) return request.finish(FinishReason::kLength);
     force(request, tree.trunk(), join_, events);
     after_join_ = true;
     if (dialect_->has_tail()) state_ = State::kTail;
+  }
+
+  /// max_tokens ends the answer inside a stage: its live branches are cut where they are.
+  void cut_stage(Request& request, EventBuffer& events) {
+    for (Lane& lane : request.tree().branches()) {
+      if (!lane.live) continue;
+      release_held(request, lane, dialect_->body_visible, events);
+      request.close_branch(lane, CloseReason::kCap, events);
+    }
+    request.close_stage(dialect_->resume, events);
+    request.finish(FinishReason::kLength);
   }
 
   struct BeforePlan {
@@ -542,6 +590,10 @@ class DialectPolicy final : public DecodingPolicy {
   std::vector<Text> texts_;               // [lanes]
   std::vector<std::vector<int>> titles_;  // of the current plan
   BeforePlan before_plan_;                // what drop_plan() restores
+  int plan_end_ = 0;                      // tokens that end a title and its plan
+  int promised_ = 0;  // tokens of the branches of the current plan's complete titles
+  bool ends_with_stage_ =
+      false;  // max_tokens cut the plan: the answer ends where a serial one would
   std::vector<MarkerOption> marker_options_;
   size_t marker_length_ = 0;  // tokens written of each option
 };

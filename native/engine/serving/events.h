@@ -36,7 +36,7 @@ enum class EventKind : std::uint32_t {
 // The values of FinishReason and CloseReason are those of the wire protocol.
 enum class FinishReason : std::uint32_t { kStop = 1, kLength = 2, kCancelled = 3, kDeadline = 4 };
 /// Why a plan opened no branches: it had too few different titles, or a title that never ended.
-enum class PlanDrop : std::uint32_t { kNone = 0, kFewTitles = 1, kLongTitle = 2 };
+enum class PlanDrop : std::uint32_t { kNone = 0, kFewTitles = 1, kLongTitle = 2, kNoRoom = 3 };
 enum class CloseReason : std::uint32_t { kMarker = 1, kEos = 2, kCap = 3, kDropped = 4 };
 
 struct Usage {

@@ -181,7 +181,8 @@ std::string dialect_of(Dice& dice) {
          (dice.chance(50) ? R"(,"tail"])" : "]") + R"(,"resume":")" +
          (dice.chance(50) ? "sum" : "max") + R"(","caps":{"branches":)" + cap(2, 6) +
          R"(,"min_branches":)" + cap(1, 2) + R"(,"title_tokens":)" + cap(1, 3) +
-         R"(,"branch_tokens":)" + cap(14, 24) + R"(,"stages":)" + cap(1, 4) + "}}";
+         R"(,"branch_tokens":)" + cap(14, 24) + R"(,"stages":)" + cap(1, 4) + R"(,"min_room":)" +
+         cap(0, 30) + R"(,"branch_room":)" + cap(0, 6) + "}}";
 }
 
 }  // namespace

@@ -62,6 +62,8 @@ class Caps:
     title_tokens: int
     branch_tokens: int  # opening and end included
     stages: int
+    min_room: int  # an answer that may have fewer tokens yet opens no plan
+    branch_room: int  # tokens that max_tokens must leave for each branch's text
 
 
 @dataclass(frozen=True)

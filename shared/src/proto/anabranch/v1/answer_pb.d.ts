@@ -351,6 +351,13 @@ export enum PlanDrop {
    * @generated from enum value: PLAN_DROP_LONG_TITLE = 2;
    */
   LONG_TITLE = 2,
+
+  /**
+   * as before, because max_tokens has no room for more branches
+   *
+   * @generated from enum value: PLAN_DROP_NO_ROOM = 3;
+   */
+  NO_ROOM = 3,
 }
 
 /**
