@@ -93,7 +93,8 @@ export interface EngineOptions {
   maxTimePerTokenMs?: number;
   /**
    * Minimum time between two deliveries of tokens; starts and ends are delivered at once. 0 or absent:
-   * every step delivers. For small models a delivery costs more than a step.
+   * every step delivers. For small models a delivery costs more than a step. Of more than 20 requests that run it is
+   * longer in proportion, because each has a part in every delivery.
    */
   flushIntervalMs?: number;
   /** Check every invariant after every step (tests). */

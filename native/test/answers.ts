@@ -217,6 +217,9 @@ export const markers = {
 /** The model's own end token. */
 export const eos = 2;
 
+/** Plans and branches may be as short as tests want them. */
+export const anyRoom = { min_room: 0, branch_room: 0 };
+
 export const aspd = {
   version: 1,
   name: "aspd",
@@ -228,11 +231,8 @@ export const aspd = {
   join: { ids: [markers.join] },
   visible: ["serial", "body"],
   resume: "sum",
-  caps: { branches: 4, title_tokens: 3, branch_tokens: 12, stages: 2 },
+  caps: { branches: 4, title_tokens: 3, branch_tokens: 12, stages: 2, ...anyRoom },
 };
-
-/** Plans and branches may be as short as tests want them. */
-export const anyRoom = { min_room: 0, branch_room: 0 };
 
 /**
  * The tiny random model with a dialect. It branches if a logit bias makes it, and as long as `max_tokens` has room for

@@ -5,8 +5,11 @@ import {
   GenerateResponseSchema,
 } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { merged } from "./merged.ts";
 
 const HEARTBEAT_MS = 250;
+/** Messages that go out as one, at most. */
+const MAX_MERGED = 64;
 /** Messages beyond these wait as bytes, which take a fraction of the memory: a client may read slowly, or not at all. */
 const MAX_OBJECTS = 16;
 
@@ -30,16 +33,23 @@ export class Outbox {
 
   async *read(): AsyncGenerator<GenerateResponse> {
     while (true) {
-      let next = this.#waiting.shift();
-      while (next) {
-        yield next instanceof Uint8Array ? fromBinary(GenerateResponseSchema, next) : next;
-        next = this.#waiting.shift();
-      }
+      while (this.#waiting.length > 0) yield this.#take();
       if (this.#error) throw this.#error;
       if (this.#ended) return;
       const silent = await this.#wait();
       if (silent) yield create(GenerateResponseSchema, { events: [heartbeat()] });
     }
+  }
+
+  /** What waits, as one message: to read many costs the gateway more. */
+  #take(): GenerateResponse {
+    return merged(
+      this.#waiting
+        .splice(0, MAX_MERGED)
+        .map((each) =>
+          each instanceof Uint8Array ? fromBinary(GenerateResponseSchema, each) : each,
+        ),
+    );
   }
 
   /** Resolves with true if nothing arrives within HEARTBEAT_MS. */

@@ -53,7 +53,11 @@ interface Answer {
   ids: readonly number[];
 }
 
-/** Tokens are sent at most this often: a step of a small model takes less time than a message. */
+/**
+ * Tokens of an answer are sent at most this often: a step of a small model takes less time than a message. It is longer
+ * while more than 20 requests run, so that there are at most 2,000 messages a second: each costs the worker and the
+ * gateway about the same, however much is in it.
+ */
 const FLUSH_INTERVAL_MS = 10;
 
 const answers = new Map<number, Answer>();

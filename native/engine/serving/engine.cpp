@@ -214,10 +214,11 @@ void Engine::publish(const LoadSnapshot& load) {
   queued_ = load.queued + arriving_;
 }
 
-bool Engine::should_flush(const EventBuffer& events) const {
+bool Engine::should_flush(const EventBuffer& events, int running) const {
   if (events.empty()) return false;
+  const auto interval = std::max(flush_interval_, flush_interval_ * running / kRequestsPerFlush);
   return events.has(EventKind::kStarted) || events.has(EventKind::kFinished) ||
-         scheduler_->idle() || std::chrono::steady_clock::now() - last_flush_ >= flush_interval_;
+         scheduler_->idle() || std::chrono::steady_clock::now() - last_flush_ >= interval;
 }
 
 void Engine::run() {
@@ -238,8 +239,9 @@ void Engine::run() {
       scheduler_->step(events);
       // The load is published before the events, so that whoever sees an answer end also sees its
       // blocks free.
-      publish(scheduler_->load());
-      if (should_flush(events)) {
+      const LoadSnapshot load = scheduler_->load();
+      publish(load);
+      if (should_flush(events, static_cast<int>(load.running))) {
         if (events.has(EventKind::kToken)) last_flush_ = std::chrono::steady_clock::now();
         on_events_(events.take());
       }

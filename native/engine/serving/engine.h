@@ -21,6 +21,8 @@
 
 namespace anabranch {
 
+inline constexpr int kRequestsPerFlush = 20;
+
 struct EngineOptions {
   std::string model;    // folder in Hugging Face format
   std::string dialect;  // JSON; empty: the folder's aspd.json, if it has one
@@ -31,7 +33,9 @@ struct EngineOptions {
   BackendOptions backend;
   SchedulerOptions scheduler;
   /// Minimum time between two deliveries of tokens; starts and ends are delivered at once. Zero:
-  /// every step delivers. For small models a delivery costs more than a step.
+  /// every step delivers. For small models a delivery costs more than a step. More than
+  /// kRequestsPerFlush running requests are delivered more rarely in proportion, because each has a
+  /// message of its own in every delivery.
   std::chrono::milliseconds flush_interval{0};
 };
 
@@ -103,7 +107,7 @@ class Engine {
   void enqueue(Make make);
   void run();
   void publish(const LoadSnapshot& load);
-  bool should_flush(const EventBuffer& events) const;
+  bool should_flush(const EventBuffer& events, int running) const;
 
   /// Held shared while other threads use the members below, and exclusively to destroy them.
   mutable std::shared_mutex alive_;
