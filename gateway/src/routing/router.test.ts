@@ -43,6 +43,20 @@ it("tries a worker that has just fallen silent if there is no other", () => {
   expect(new Router(() => 10_000).candidates(drained, "m")).toEqual([]);
 });
 
+it("trusts a worker whose answers come, however late the pool hears of it", () => {
+  let now = 50_000;
+  const router = new Router(() => now);
+  const silent = { ...worker("a", 0, 1_000), healthy: false };
+  const view = { workers: [silent, worker("b", 5, now)] };
+  router.heard("a");
+  expect(ids(router.candidates(view, "m"))).toEqual(["a", "b"]);
+  now += 2_999;
+  expect(ids(router.candidates({ workers: [silent] }, "m"))).toEqual(["a"]);
+  now += 1;
+  expect(ids(router.candidates(view, "m"))).toEqual(["b"]);
+  expect(router.candidates({ workers: [silent] }, "m")).toEqual([]);
+});
+
 it("has all workers of a large pool, the best in order", () => {
   const loads = Array.from({ length: 200 }, (_, index) => (index * 7_919) % 200);
   const view = { workers: loads.map((load) => worker(`w${load}`, load)) };

@@ -20,6 +20,8 @@ interface Known {
   requests: Set<Sent>;
   /** Of those, the ones that run. */
   running: number;
+  /** When a message of an answer came, ms since the epoch; 0: never. */
+  heardAt: number;
   /** The number of the choice that last took this worker: equally loaded workers alternate. */
   chosen: number;
 }
@@ -27,6 +29,8 @@ interface Known {
 /** Much longer than the time between two reports. */
 const keepMs = 10_000;
 const maxWorkers = 10_000;
+/** A worker from which an answer's messages came so recently is healthy, whatever the pool has heard of it. */
+const heardMs = 3_000;
 /** Many times as long as a worker is silent before it is not healthy. */
 const silentMs = 10_000;
 /** The order of the others hardly matters: they are tried if all of these refuse. */
@@ -87,6 +91,11 @@ export class Router {
     };
   }
 
+  /** A message of an answer came from `workerId`. */
+  heard(workerId: string): void {
+    this.#knownOf(workerId).heardAt = this.#now();
+  }
+
   /** Requests of this isolate that run on a worker now. */
   runningOn(workerId: string): number {
     return this.#known.get(workerId)?.running ?? 0;
@@ -101,7 +110,7 @@ export class Router {
     const scored: Scored[] = [];
     let home: Scored | undefined;
     let mostWeight = -1;
-    for (const worker of reachable(view, model, now)) {
+    for (const worker of this.#reachable(view, model, now)) {
       const known = this.#knownOf(worker.id);
       // Out of reach a moment ago: tried last.
       const broken = isBroken(worker, now) ? 1 : 0;
@@ -117,28 +126,29 @@ export class Router {
     return bestFirst(scored, sortedWorkers).map(({ worker }) => worker);
   }
 
+  /**
+   * Those with `model`. If all are silent, those that were heard of a moment ago: a gateway that has much to do hears late
+   * of them, and one that restarts is back soon.
+   */
+  #reachable({ workers }: Pool, model: string, now: number): PoolWorker[] {
+    const having = workers.filter(
+      ({ draining, models }) => !draining && models.some(({ id }) => id === model),
+    );
+    const isHeard = ({ id }: PoolWorker) => now - (this.#known.get(id)?.heardAt ?? 0) < heardMs;
+    const healthy = having.filter((worker) => worker.healthy || isHeard(worker));
+    if (healthy.length > 0) return healthy;
+    return having.filter(({ seenAt, upstream }) => !upstream && now - seenAt < silentMs);
+  }
+
   #knownOf(workerId: string): Known {
     const known = this.#known.get(workerId);
     if (known) return known;
     const [oldest] = this.#known.keys();
     if (this.#known.size >= maxWorkers && oldest !== undefined) this.#known.delete(oldest);
-    const made = { hash: hash(workerId), requests: new Set<Sent>(), running: 0, chosen: 0 };
+    const made = { hash: hash(workerId), requests: new Set<Sent>(), running: 0, heardAt: 0, chosen: 0 };
     this.#known.set(workerId, made);
     return made;
   }
-}
-
-/**
- * Those with `model`. If all are silent, those that were heard of a moment ago: a gateway that has much to do hears late of
- * them, and one that restarts is back soon.
- */
-function reachable({ workers }: Pool, model: string, now: number): PoolWorker[] {
-  const having = workers.filter(
-    ({ draining, models }) => !draining && models.some(({ id }) => id === model),
-  );
-  const healthy = having.filter((worker) => worker.healthy);
-  if (healthy.length > 0) return healthy;
-  return having.filter(({ seenAt, upstream }) => !upstream && now - seenAt < silentMs);
 }
 
 interface Scored {

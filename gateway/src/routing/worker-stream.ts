@@ -43,24 +43,37 @@ export function startedIn(message: GenerateResponse): Started | null {
   return null;
 }
 
-/** A worker's messages. One that falls silent is given up: `cancel` is called, and the next message fails. */
+/**
+ * A worker's messages. One that falls silent is given up: `cancel` is called, and the next message fails. Time in which
+ * this isolate was too busy to look does not count.
+ */
 class Heard implements AsyncIterator<GenerateResponse> {
+  readonly #workerId: string;
   readonly #messages: AsyncIterator<GenerateResponse>;
   readonly #timer: ReturnType<typeof setInterval>;
   /** null: nobody waits for a message. */
   #waitsSince: number | null = null;
+  #lookedAt = Date.now();
 
-  constructor(messages: AsyncIterator<GenerateResponse>, cancel: () => void) {
+  constructor(workerId: string, messages: AsyncIterator<GenerateResponse>, cancel: () => void) {
+    this.#workerId = workerId;
     this.#messages = messages;
     this.#timer = setInterval(() => {
-      if (this.#waitsSince !== null && Date.now() - this.#waitsSince > silenceMs) cancel();
+      const now = Date.now();
+      const late = Math.max(0, now - this.#lookedAt - lookMs);
+      this.#lookedAt = now;
+      if (this.#waitsSince === null) return;
+      this.#waitsSince += late;
+      if (now - this.#waitsSince > silenceMs) cancel();
     }, lookMs);
   }
 
   async next(): Promise<IteratorResult<GenerateResponse>> {
     this.#waitsSince = Date.now();
     try {
-      return await this.#messages.next();
+      const next = await this.#messages.next();
+      router.heard(this.#workerId);
+      return next;
     } finally {
       this.#waitsSince = null;
     }
@@ -106,7 +119,7 @@ async function attempt(
       const failed = () => reportFailure(worker);
       // An upstream has no heartbeats.
       if (worker.upstream) return { worker, started, head, rest, cancel, failed, ended };
-      const heard = new Heard(rest, cancel);
+      const heard = new Heard(worker.id, rest, cancel);
       const close = () => {
         heard.close();
         ended();
