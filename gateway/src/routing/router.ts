@@ -30,7 +30,7 @@ interface Known {
 const keepMs = 10_000;
 const maxWorkers = 10_000;
 /** A worker from which an answer's messages came so recently is healthy, whatever the pool has heard of it. */
-const heardMs = 3_000;
+const heardMs = 2_000;
 /** Many times as long as a worker is silent before it is not healthy. */
 const silentMs = 10_000;
 /** The order of the others hardly matters: they are tried if all of these refuse. */
@@ -145,7 +145,13 @@ export class Router {
     if (known) return known;
     const [oldest] = this.#known.keys();
     if (this.#known.size >= maxWorkers && oldest !== undefined) this.#known.delete(oldest);
-    const made = { hash: hash(workerId), requests: new Set<Sent>(), running: 0, heardAt: 0, chosen: 0 };
+    const made = {
+      hash: hash(workerId),
+      requests: new Set<Sent>(),
+      running: 0,
+      heardAt: 0,
+      chosen: 0,
+    };
     this.#known.set(workerId, made);
     return made;
   }
