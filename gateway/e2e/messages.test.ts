@@ -209,8 +209,11 @@ describe("tools", () => {
 });
 
 describe("counting", () => {
-  it("says what a message's prompt will have", async () => {
-    for (const { max_tokens: _, ...prompt } of [chat, asking]) {
+  it("says what a message's prompt will have, declared branches and all", async () => {
+    const branches = ["Norway", "Peru"].map((title) => ({ title, content: `What is ${title}?` }));
+    const declared = { ...chat, anabranch: { branches } };
+    const uncalled = { ...asking, tool_choice: { type: "none" as const } };
+    for (const { max_tokens: _, ...prompt } of [chat, asking, declared, uncalled]) {
       const { input_tokens: counted } = await anthropic.messages.countTokens(prompt);
       const { usage } = await anthropic.messages.create({ ...prompt, max_tokens: 1 });
       expect(counted).toBe(usage.input_tokens + (usage.cache_read_input_tokens ?? 0));

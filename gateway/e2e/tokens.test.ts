@@ -81,6 +81,39 @@ describe("tokens", () => {
     expect(tokens.slice(0, bare.length)).toEqual(bare);
   });
 
+  it("of declared branches are those that they begin with once, and the rest of each", async () => {
+    const branches = ["Oslo", "Lima", "Rome"].map((title) => ({
+      title,
+      content: `Where is ${title}?`,
+    }));
+    const asked = { anabranch: { branches } };
+    const { count, tokens } = await post<Tokens>("tokenize", { messages, ...asked });
+    const { usage } = await ask({ max_tokens: 1, ...asked });
+    expect(usage?.prompt_tokens).toBe(count);
+    const single = await Promise.all(
+      branches.map(({ content }) =>
+        post<Tokens>("tokenize", { messages: [...messages, { role: "user", content }] }),
+      ),
+    );
+    const shared = tokens.findIndex((id, i) => single.some((one) => one.tokens[i] !== id));
+    expect(tokens).toEqual([
+      ...tokens.slice(0, shared),
+      ...single.flatMap((one) => one.tokens.slice(shared)),
+    ]);
+    const first = { branches: [{ title: "A", content: "" }, { title: "B" }] };
+    expect(await post("tokenize", { messages, anabranch: first }, 400)).toMatchObject({
+      error: { param: "anabranch.branches[1].content" },
+    });
+  });
+
+  it("of a chat whose tools may not be called are without them", async () => {
+    const tools = [{ type: "function" as const, function: { name: "clock" } }];
+    const { count } = await post<Tokens>("tokenize", { messages });
+    expect(await post("tokenize", { messages, tools, tool_choice: "none" })).toMatchObject({
+      count,
+    });
+  });
+
   it("that don't exist are refused, and so is a prompt of two kinds", async () => {
     expect(await post("detokenize", { tokens: [4_000_000] }, 400)).toMatchObject({
       error: { param: "tokens" },

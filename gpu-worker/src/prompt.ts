@@ -81,10 +81,11 @@ export function refuseHugeText(request: AskedPrompt, contextTokens: number): voi
  * `max_tokens` has no room for a plan.
  */
 export function isSerial({ dialect }: TextModel, request: AskedPrompt): boolean {
-  if (declaredBranches(request).length > 0) return true;
-  if (!("mode" in request)) return false;
-  const { mode, constraint, maxTokens } = request;
-  if (mode === Mode.SERIAL || constraint !== undefined || toolsOf(request).length > 0) return true;
+  if (request.mode === Mode.SERIAL || declaredBranches(request).length > 0) return true;
+  // Of a prompt that is only tokenized no more is known.
+  if (!("maxTokens" in request)) return false;
+  const { constraint, maxTokens } = request;
+  if (constraint !== undefined || toolsOf(request).length > 0) return true;
   return dialect !== undefined && maxTokens > 0 && maxTokens < dialect.caps.minRoom;
 }
 
@@ -103,12 +104,14 @@ function messagesOf(model: TextModel, request: AskedPrompt): Message[] {
   }));
 }
 
-/** What the request gives the template, beside what it has from us. */
-function templateArguments({ input }: AskedPrompt): Json {
+/**
+ * What the request gives the template, beside what it has from us.
+ * @param bare without the beginning of an answer
+ */
+function templateArguments({ input }: AskedPrompt, bare: boolean): Json {
   const text = input.case === "chat" ? input.value.templateArguments : "";
-  if (text === "") return {};
-  const { add_generation_prompt: _, ...given } = JSON.parse(text);
-  return given;
+  const { add_generation_prompt: _, ...given } = JSON.parse(text || "{}");
+  return { ...given, ...(bare && { add_generation_prompt: false }) };
 }
 
 /** The tools that a request offers, as templates see them. */
@@ -128,15 +131,16 @@ function refuseUnlessRendered(error: unknown, where = ""): never {
  * The prompt as token runs, rendered by the model's own template.
  * @param bare a text has no start tokens of the model, a chat no beginning of an answer
  */
-function promptOf(model: TextModel, request: AskedPrompt, bare = false): StructureRun[] {
+function promptOf(model: TextModel, request: AskedPrompt, bare: boolean): StructureRun[] {
   try {
     switch (request.input.case) {
       case "chat":
         if (request.input.value.messages.length === 0) throw new PromptError("messages is empty");
-        return model.conversation(messagesOf(model, request), toolsOf(request), {
-          ...templateArguments(request),
-          ...(bare && { add_generation_prompt: false }),
-        });
+        return model.conversation(
+          messagesOf(model, request),
+          toolsOf(request),
+          templateArguments(request, bare),
+        );
       case "text":
         return [{ serial: model.text(request.input.value, bare) }];
       case "tokens":
@@ -153,9 +157,13 @@ function promptOf(model: TextModel, request: AskedPrompt, bare = false): Structu
  * The prompts of declared branches: each is that of a request with the branch as its last turn. Other
  * answers go on between two of them.
  */
-async function branchPrompts(model: TextModel, request: AskedPrompt): Promise<StructureRun[][]> {
+async function branchPrompts(
+  model: TextModel,
+  request: AskedPrompt,
+  bare: boolean,
+): Promise<StructureRun[][]> {
   const shared = messagesOf(model, request);
-  const given = templateArguments(request);
+  const given = templateArguments(request, bare);
   const prompts: StructureRun[][] = [];
   for (const [index, { content }] of declaredBranches(request).entries()) {
     try {
@@ -175,5 +183,5 @@ export const promptsOf = async (
   bare = false,
 ): Promise<StructureRun[][]> =>
   declaredBranches(request).length > 0
-    ? await branchPrompts(model, request)
+    ? await branchPrompts(model, request, bare)
     : [promptOf(model, request, bare)];

@@ -250,8 +250,8 @@ export function routes(state: WorkerState): (router: ConnectRouter) => void {
         authenticate(state, context);
         const { text } = served(state, request.model);
         refuseHugeText(request, state.contextTokens);
-        const [prompt = []] = await state.prompts.of(text, request, request.bare, context.signal);
-        const tokenIds = idsOfRuns(prompt);
+        const prompts = await state.prompts.of(text, request, request.bare, context.signal);
+        const tokenIds = tokensOnce(prompts.map(idsOfRuns));
         const texts = request.texts ? tokenIds.map((id) => text.decode([id])) : [];
         return create(TokenizeResponseSchema, { tokenIds, texts });
       },

@@ -2,6 +2,7 @@
 import type { Judgement } from "@anabranch/shared/classifier/judge.ts";
 import { outlineDialect } from "@anabranch/shared/outline.ts";
 import { badField, modelNotFound, requireModel } from "../api-error.ts";
+import { classify } from "../classifier/classifier.ts";
 import type { TenantContext } from "../http/context.ts";
 import type { Model, PoolView } from "../pool/pool.ts";
 import { poolView } from "../pool/pool-view.ts";
@@ -76,7 +77,17 @@ export interface Decision {
   classified: boolean;
 }
 
+/** How the answer is decoded, and what the classifier says of its prompt; null if that has no question. */
 export function decideMode(
+  request: AnswerRequest,
+  model: Model,
+): { decision: Decision; judgement: Judgement | null } {
+  const { question, turn } = request;
+  const judgement = question === null ? null : classify(question, turn);
+  return { decision: decisionOf(request, model, judgement), judgement };
+}
+
+function decisionOf(
   request: AnswerRequest,
   { dialect }: Model,
   judgement: Judgement | null,

@@ -3,7 +3,7 @@
 import { ApiError } from "../api-error.ts";
 import { answerKey } from "../cache/answer-key.ts";
 import { SharedAnswer } from "../cache/shared-answer.ts";
-import { version as classifierVersion, classify } from "../classifier/classifier.ts";
+import { version as classifierVersion } from "../classifier/classifier.ts";
 import type { TenantContext } from "../http/context.ts";
 import { nothing, type Spend } from "../limits/window.ts";
 import type { Model, PoolView } from "../pool/pool.ts";
@@ -63,9 +63,8 @@ function planOf(
   maxTokens: number,
   usage: UsageRecorder,
 ): DecodingPlan {
-  const { question, turn, settings } = request;
-  const judgement = question === null ? null : classify(question, turn);
-  const decision = decideMode(request, model, judgement);
+  const { settings } = request;
+  const { decision, judgement } = decideMode(request, model);
   usage.judgement = judgement;
   usage.mode = decision.mode;
   const sampling = effectiveSampling(settings.sampling, model.samplingDefaults);

@@ -6,9 +6,12 @@ import { refuseUnsupported } from "../completions/parameters.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 import { tokensOf } from "../tokens/tokens-of.ts";
-import { fieldNames, promptChat, promptFields, unsupported } from "./message-body.ts";
+import { fieldNames, messageChat, messageFields, unsupported } from "./message-body.ts";
 
-const body = z.looseObject(promptFields).openapi("MessageCountRequest");
+/** A message's, of which the tokens to decode may be left open. */
+const body = z
+  .looseObject({ ...messageFields, max_tokens: messageFields.max_tokens.nullish() })
+  .openapi("MessageCountRequest");
 
 export const countTokens = tenantRoute({
   method: "post",
@@ -26,7 +29,7 @@ export const countTokens = tenantRoute({
     refuseUnsupported(fields, unsupported);
     const origin = { id: "", endpoint: "messages", promptField: "messages" } as const;
     try {
-      const request = chatRequest(promptChat(fields), origin);
+      const request = chatRequest(messageChat(fields), origin);
       const { tokenIds } = await tokensOf(request, {}, context);
       return { input_tokens: tokenIds.length };
     } catch (error) {

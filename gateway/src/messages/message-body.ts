@@ -68,8 +68,7 @@ const tool = z.object({
 
 const oneCall = { disable_parallel_tool_use: z.boolean().nullish() };
 
-/** What the tokens of a prompt depend on. */
-export const promptFields = {
+export const messageFields = {
   model: z.string().min(1),
   system: texts.nullish(),
   messages: list(message, maxMessages).min(1, "at least one message is needed"),
@@ -85,25 +84,21 @@ export const promptFields = {
     .object({ type: z.enum(["enabled", "disabled", "adaptive"]) })
     .nullish()
     .openapi({ description: "`enable_thinking` of the model's chat template" }),
+  max_tokens: z.int().min(1).max(2_147_483_647),
+  stop_sequences: list(z.string().min(1), maxStops).nullish(),
+  temperature: parameters.temperature,
+  top_p: parameters.top_p,
+  top_k: parameters.top_k,
+  output_config: z
+    .object({
+      format: z.object({ type: z.literal("json_schema"), schema: json }).nullish(),
+    })
+    .nullish(),
+  stream: z.boolean().nullish(),
+  anabranch: chatOptions,
 };
 
-export const messageBody = z
-  .looseObject({
-    ...promptFields,
-    max_tokens: z.int().min(1).max(2_147_483_647),
-    stop_sequences: list(z.string().min(1), maxStops).nullish(),
-    temperature: parameters.temperature,
-    top_p: parameters.top_p,
-    top_k: parameters.top_k,
-    output_config: z
-      .object({
-        format: z.object({ type: z.literal("json_schema"), schema: json }).nullish(),
-      })
-      .nullish(),
-    stream: z.boolean().nullish(),
-    anabranch: chatOptions,
-  })
-  .openapi("MessageRequest");
+export const messageBody = z.looseObject(messageFields).openapi("MessageRequest");
 
 /** Fields of Anthropic's API that would change the answer, and a chat's, which have no place here. */
 export const unsupported = [
@@ -111,8 +106,11 @@ export const unsupported = [
   ...[...formParameters, "max_completion_tokens", "stop", "seed"],
 ];
 
-export type PromptBody = z.output<z.ZodObject<typeof promptFields>>;
-export type MessageBody = z.output<typeof messageBody>;
+type Fields = z.output<z.ZodObject<typeof messageFields>>;
+/** Of an answer, or of a prompt whose tokens are counted. */
+export type MessageBody = Omit<Fields, "max_tokens"> & {
+  max_tokens?: number | null | undefined;
+};
 
 const textOf = (given: z.output<typeof texts> | null | undefined): string =>
   typeof given === "string" ? given : (given ?? []).map(({ text }) => text).join("");
@@ -151,16 +149,21 @@ function assistantMessage({
   };
 }
 
-type Choice = NonNullable<PromptBody["tool_choice"]>;
+type Choice = NonNullable<MessageBody["tool_choice"]>;
 
 function toolChoiceOf(choice: Choice): ChatBody["tool_choice"] {
   if (choice.type === "tool") return { type: "function", function: { name: choice.name } };
   return choice.type === "any" ? "required" : choice.type;
 }
 
-/** The chat whose prompt this is. Throws what can't be asked. */
-export function promptChat(fields: PromptBody): ChatBody {
+const oneCallOf = (choice: Choice): boolean =>
+  "disable_parallel_tool_use" in choice && choice.disable_parallel_tool_use === true;
+
+/** The chat that this is. Throws what can't be asked. */
+export function messageChat(fields: MessageBody): ChatBody {
   const { model, system, messages, tools, tool_choice: choice, thinking } = fields;
+  const { max_tokens, stop_sequences: stop, stream, anabranch } = fields;
+  const { temperature, top_p, top_k, output_config: output } = fields;
   if (messages.at(-1)?.role === "assistant") {
     throw badField(
       "messages",
@@ -168,8 +171,9 @@ export function promptChat(fields: PromptBody): ChatBody {
     );
   }
   const before = textOf(system);
+  const format = output?.format;
   return {
-    model,
+    ...{ model, max_tokens, stop, temperature, top_p, top_k, stream, anabranch },
     messages: [
       ...(before === "" ? [] : [{ role: "system" as const, content: before }]),
       ...messages.flatMap((each) =>
@@ -184,21 +188,9 @@ export function promptChat(fields: PromptBody): ChatBody {
     }),
     ...(choice && {
       tool_choice: toolChoiceOf(choice),
-      parallel_tool_calls: !(
-        "disable_parallel_tool_use" in choice && choice.disable_parallel_tool_use
-      ),
+      parallel_tool_calls: !oneCallOf(choice),
     }),
     ...(thinking && { chat_template_kwargs: { enable_thinking: thinking.type !== "disabled" } }),
-  };
-}
-
-export function messageChat(fields: MessageBody): ChatBody {
-  const { max_tokens, stop_sequences: stop, stream, anabranch } = fields;
-  const { temperature, top_p, top_k, output_config: output } = fields;
-  const format = output?.format;
-  return {
-    ...promptChat(fields),
-    ...{ max_tokens, stop, temperature, top_p, top_k, stream, anabranch },
     ...(format && {
       response_format: {
         type: "json_schema" as const,

@@ -1,24 +1,24 @@
 // POST /v1/tokenize
 import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
+import type { AnswerRequest } from "../completions/answer-request.ts";
 import { chatBody, chatRequest } from "../completions/chat-request.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-import { type Prompt, tokensOf } from "./tokens-of.ts";
+import { type TextPrompt, tokensOf } from "./tokens-of.ts";
 
-const { messages, tools, chat_template_kwargs } = chatBody.shape;
+/** Whatever a chat has: its prompt may depend on it. */
+const { messages, ...chatFields } = chatBody.shape;
 
 const body = z
   .looseObject({
-    model: z.string().min(1),
+    ...chatFields,
     prompt: z.string().nullish(),
     add_special_tokens: z
       .boolean()
       .nullish()
       .openapi({ description: "Of a prompt. Default: true" }),
     messages: messages.nullish(),
-    tools,
-    chat_template_kwargs,
     add_generation_prompt: z
       .boolean()
       .nullish()
@@ -31,15 +31,14 @@ type Body = z.output<typeof body>;
 
 const encoder = new TextEncoder();
 
-function promptOf(fields: Body): { prompt: Prompt; bare: boolean } {
+function promptOf(fields: Body): { prompt: TextPrompt | AnswerRequest; bare: boolean } {
   const { model, prompt: text, messages } = fields;
   if (typeof text === "string" && messages) {
     throw badField("messages", "'messages' can't be used with 'prompt'.");
   }
   if (messages) {
     const origin = { id: "", endpoint: "chat.completions", promptField: "messages" } as const;
-    const { tools, chat_template_kwargs } = fields;
-    const prompt = chatRequest({ model, messages, tools, chat_template_kwargs }, origin);
+    const prompt = chatRequest({ ...fields, messages }, origin);
     return { prompt, bare: fields.add_generation_prompt === false };
   }
   if (typeof text !== "string") {
@@ -60,7 +59,8 @@ export const tokenize = tenantRoute({
   summary: "The tokens of a prompt",
   request: jsonBody(body, { model: "smollm2", prompt: "The capital of Norway is" }),
   response: {
-    description: "Their ids, as an answer to the prompt has them",
+    description:
+      "Their ids, as an answer to the prompt has them; of declared branches those that all begin with once, then the rest of each",
     schema: z.object({
       count: z.int(),
       max_model_len: z.int(),

@@ -1,10 +1,11 @@
 // The tokens of a prompt, as a worker makes them for an answer.
+import { Mode } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type {
   TokenizeRequestSchema,
   TokenizeResponse,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { checkPromptSize, findModel } from "../completions/admission.ts";
+import { checkPromptSize, decideMode, findModel } from "../completions/admission.ts";
 import type { AnswerRequest } from "../completions/answer-request.ts";
 import type { TenantContext } from "../http/context.ts";
 import type { Model } from "../pool/pool.ts";
@@ -15,11 +16,12 @@ type Init = MessageInitShape<typeof TokenizeRequestSchema>;
 /** What is asked beside the prompt. */
 export type TokenOptions = Pick<Init, "bare" | "texts">;
 
-/** A prompt to tokenize: an answer's, or less. */
-export type Prompt = Pick<AnswerRequest, "model" | "promptField" | "prompts" | "branchBytes">;
+/** A text, which is the same to every answer. */
+export type TextPrompt = Pick<AnswerRequest, "model" | "prompts" | "promptField" | "branchBytes">;
 
+/** Those of a text, or of an answer's prompt: of all its declared branches, what they begin with once. */
 export async function tokensOf(
-  prompt: Prompt,
+  prompt: TextPrompt | AnswerRequest,
   options: TokenOptions,
   context: TenantContext,
 ): Promise<TokenizeResponse & { model: Model }> {
@@ -29,8 +31,13 @@ export async function tokensOf(
   const [{ input }] = prompt.prompts;
   // Ids have been given; nothing else has to be asked.
   if (input.case === "tokens") throw new Error("a prompt of ids has its tokens");
+  const isSerial = "settings" in prompt && decideMode(prompt, model).decision.mode === "serial";
+  const asked: Init = {
+    ...{ model: model.id, input: input as Init["input"] & object, ...options },
+    mode: isSerial ? Mode.SERIAL : Mode.PARALLEL,
+  };
   const tokens = await askWorker(view, model.id, prompt.promptField, (worker, call) =>
-    worker.tokenize({ model: model.id, input: input as Init["input"] & object, ...options }, call),
+    worker.tokenize(asked, call),
   );
   return { ...tokens, model };
 }

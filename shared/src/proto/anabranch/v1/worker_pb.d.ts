@@ -674,6 +674,13 @@ export declare type TokenizeRequest = Message<"anabranch.v1.TokenizeRequest"> & 
    * @generated from field: bool texts = 5;
    */
   texts: boolean;
+
+  /**
+   * of the answer: its prompt may depend on it
+   *
+   * @generated from field: anabranch.v1.Mode mode = 6;
+   */
+  mode: Mode;
 };
 
 /**
@@ -687,6 +694,8 @@ export declare const TokenizeRequestSchema: GenMessage<TokenizeRequest>;
  */
 export declare type TokenizeResponse = Message<"anabranch.v1.TokenizeResponse"> & {
   /**
+   * Of declared branches: those with which all prompts begin, then the rest of each.
+   *
    * @generated from field: repeated uint32 token_ids = 1;
    */
   tokenIds: number[];
