@@ -288,7 +288,7 @@ describe("several prompts", () => {
   it("fail together, with the fault of one", async () => {
     const wrong = [[1, 2], ...Array.from({ length: 20 }, () => [3]), [4_000_000_000]];
     const error = await complete(wrong, { max_tokens: 4 }).catch((caught: unknown) => caught);
-    expect(error).toMatchObject({ status: 400, param: "prompt" });
+    expect(error).toMatchObject({ status: 400, param: "prompt[21]" });
   });
 
   it("stop with the client", async () => {

@@ -114,6 +114,28 @@ describe("tokens", () => {
     });
   });
 
+  it("that the model does not have are refused by the field that names them", async () => {
+    const unknown = 4_000_000;
+    const cases: [string, string, object][] = [
+      ["prompt", "completions", { prompt: [1, unknown] }],
+      ["prompt[1]", "completions", { prompt: [[1], [1, unknown]], max_tokens: 1 }],
+      ["stop_token_ids", "chat/completions", { messages, stop_token_ids: [unknown] }],
+      ["logit_bias", "chat/completions", { messages, logit_bias: { [unknown]: 1 } }],
+      [
+        "stop_token_ids",
+        "chat/completions",
+        {
+          ...{ messages, stop_token_ids: [unknown] },
+          anabranch: { branches: ["A", "B"].map((title) => ({ title, content: "?" })) },
+        },
+      ],
+    ];
+    for (const [param, path, fields] of cases) {
+      const message = expect.stringMatching(/: the model has no token 4000000/);
+      expect(await post(path, fields, 400)).toMatchObject({ error: { param, message } });
+    }
+  });
+
   it("that don't exist are refused, and so is a prompt of two kinds", async () => {
     expect(await post("detokenize", { tokens: [4_000_000] }, 400)).toMatchObject({
       error: { param: "tokens" },

@@ -46,14 +46,17 @@ export class ApiError extends Error {
   }
 }
 
-/** `error` with fields that a surface of the API calls otherwise, `names`, named as it does. */
-export function withNames(error: unknown, names: readonly (readonly [string, string])[]): ApiError {
-  const known = asApiError(error);
-  const rename = (text: string) =>
-    names.reduce((all, [from, to]) => all.replaceAll(from, to), text);
-  const { status, message, type, param, code, headers } = known;
-  const options = { type, code, headers, param: param === null ? null : rename(param) };
-  return new ApiError(status, rename(message), options);
+/** What the client calls a field, or a path of fields, that a chat has under this name. */
+export type NameOf = (field: string) => string;
+
+/** Names of fields in a message: in quotes, at its beginning, or of several words. */
+const named = /(?<=')[\w.[\]]+(?=')|^[\w.[\]]+(?=:? )|(?<=^|\s)[a-z]+_\w*(?:\[\d+\]|\.\w+)*/g;
+
+/** `error` with the client's names. What is behind the bodies of requests knows a chat's names alone. */
+export function withNames(error: unknown, nameOf: NameOf): ApiError {
+  const { status, message, type, param, code, headers } = asApiError(error);
+  const options = { type, code, headers, param: param === null ? null : nameOf(param) };
+  return new ApiError(status, message.replaceAll(named, nameOf), options);
 }
 
 /** A request whose field `param` is missing or wrong. */

@@ -7,26 +7,13 @@ import type {
   EngineGenerateResponse,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { without } from "./end-tokens.ts";
 import { openStream } from "./engine/streams.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
-import type { TextModel } from "./model/text-model.ts";
 
-/** The same request for its first tokens. Throws a refusal for a stop token that the model does not have. */
-export function firstPart(
-  request: EngineGenerateRequest,
-  least: number,
-  { tokenLimit }: Pick<TextModel, "tokenLimit">,
-): EngineGenerateRequest {
+/** The same request for its first tokens. */
+export function firstPart(request: EngineGenerateRequest, least: number): EngineGenerateRequest {
   const { sampling, stopTokenIds } = request;
-  const unknown = stopTokenIds.find((id) => id >= tokenLimit);
-  if (unknown !== undefined) {
-    throw new ConnectError(
-      `stop_token_ids: the model has no token ${unknown}`,
-      Code.InvalidArgument,
-    );
-  }
   return {
     ...request,
     ...(sampling && { sampling: without(sampling, stopTokenIds) }),

@@ -39,6 +39,7 @@ import type { TextModel } from "./model/text-model.ts";
 import { branchField, declaredBranches, isSerial, refuseHugeText, toolsOf } from "./prompt.ts";
 import { type AnswerReader, Relay } from "./relay.ts";
 import type { ServedModel, ServedModels } from "./served-models.ts";
+import { refuseUnknownIds, refuseUnknownTokens } from "./token-ids.ts";
 
 export interface WorkerState {
   models: ServedModels;
@@ -158,6 +159,7 @@ async function* generate(
   if (state.draining) throw new ConnectError("this worker is draining", Code.Unavailable);
   const { text, adapter } = served(state, request.model);
   refuseHugeText(request, state.contextTokens);
+  refuseUnknownIds(text, request);
   const requestId = randomUUID();
   const declared = declaredBranches(request).length > 0;
   const serial = declared || request.constraint !== undefined || toolsOf(request).length > 0;
@@ -181,7 +183,7 @@ async function* generate(
     ...(request.resume && { modelDigest: text.engineDigest(request.resume.modelDigest) }),
     ...input,
   });
-  const first = request.minTokens > 0 ? firstPart(asked, request.minTokens, text) : undefined;
+  const first = request.minTokens > 0 ? firstPart(asked, request.minTokens) : undefined;
   const { tenant, key, priority, deadlineMs } = request;
   const weight = request.tenantWeight || 1;
   const arrived = performance.now();
@@ -258,10 +260,7 @@ export function routes(state: WorkerState): (router: ConnectRouter) => void {
       detokenize({ model, tokenIds }, context) {
         authenticate(state, context);
         const { text } = served(state, model);
-        const unknown = tokenIds.find((id) => id >= text.tokenLimit);
-        if (unknown !== undefined) {
-          throw new ConnectError(`tokens: the model has no token ${unknown}`, Code.InvalidArgument);
-        }
+        refuseUnknownTokens(text, "tokens", tokenIds);
         return create(DetokenizeResponseSchema, { text: text.decode(tokenIds) });
       },
       async loadAdapter({ name, source }, context) {

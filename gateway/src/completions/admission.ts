@@ -34,11 +34,7 @@ export async function findModel(
 }
 
 export function checkPromptSize(
-  {
-    prompts,
-    promptField,
-    branchBytes,
-  }: Pick<AnswerRequest, "prompts" | "promptField" | "branchBytes">,
+  { prompts, branchBytes }: Pick<AnswerRequest, "prompts" | "branchBytes">,
   { contextTokens }: Model,
 ): void {
   if (contextTokens === 0) return;
@@ -50,7 +46,7 @@ export function checkPromptSize(
       "context_length_exceeded",
     );
   };
-  for (const { bytes } of prompts) check(promptField, bytes);
+  for (const { field, bytes } of prompts) check(field, bytes);
   for (const [index, bytes] of branchBytes.entries()) {
     check(`anabranch.branches[${index}]`, prompts[0].bytes + bytes);
   }

@@ -1,10 +1,13 @@
 // A validated request for an answer, of either endpoint.
+import type { NameOf } from "../api-error.ts";
 import type { WorkerRequest } from "../routing/generate.ts";
 import type { Settings } from "./parameters.ts";
 
 /** One that is answered by itself. */
 export interface AnswerPrompt {
   input: NonNullable<WorkerRequest["input"]>;
+  /** What the client calls it: `messages`, or `prompt[1]`. */
+  field: string;
   /** Bytes in UTF-8 plus an allowance for its template: at least as many as its tokens. */
   bytes: number;
 }
@@ -16,8 +19,8 @@ export interface AnswerRequest {
   model: string;
   /** Several in plain completions only. */
   prompts: readonly [AnswerPrompt, ...AnswerPrompt[]];
-  /** What the client calls its prompt: `messages` or `prompt`. */
-  promptField: string;
+  /** For errors. */
+  nameOf: NameOf;
   /** As a prompt's `bytes`, of each declared branch, after the messages; empty if there are none. */
   branchBytes: readonly number[];
   /** The text that the classifier reads; null if there is none. */

@@ -127,7 +127,7 @@ export const chatCompletions = tenantRoute({
     const fields = await readBody(context.request, chatBody);
     refuseUnsupported(fields, unsupported);
     const id = `chatcmpl-${context.requestId}`;
-    const origin = { id, endpoint: "chat.completions", promptField: "messages" } as const;
-    return deliver(chatRequest(fields, origin), chatRenderer, context);
+    const request = chatRequest(fields, { id, endpoint: "chat.completions" });
+    return deliver(request, chatRenderer, context);
   },
 });

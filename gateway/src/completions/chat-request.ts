@@ -1,10 +1,11 @@
 // A chat, as OpenAI's API has it: its body, and the request that it becomes. Other surfaces turn theirs into one.
 import { type AnswerPart, textOfParts, textUnderTitles } from "@anabranch/shared/parts.ts";
 import { z } from "@hono/zod-openapi";
-import { badField } from "../api-error.ts";
+import { badField, type NameOf, withNames } from "../api-error.ts";
 import { list } from "../http/list.ts";
 import { answerPart } from "./answer-part.ts";
-import type { AnswerRequest } from "./answer-request.ts";
+import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
+import { isFormField } from "./constraint.ts";
 import { branchesOf, declaredBranches, sharedConstraint } from "./declared-branches.ts";
 import { content, maxParts, textOf } from "./message-content.ts";
 import { options, parameters, settingsOf } from "./parameters.ts";
@@ -114,11 +115,52 @@ function templateArgumentsOf({ chat_template_kwargs: given }: ChatBody): string 
   );
 }
 
-/** Who asks, and what its API calls the chat. */
-export type ChatOrigin = Pick<AnswerRequest, "id" | "endpoint" | "promptField">;
+/** Who asks, and what its API calls the fields of a chat, if it is another one. */
+export type ChatOrigin = Pick<AnswerRequest, "id" | "endpoint"> &
+  Partial<Pick<AnswerRequest, "nameOf">>;
 
-/** The request of a chat. Throws ApiError. */
-export function chatRequest(fields: ChatBody, origin: ChatOrigin): AnswerRequest {
+/** The request of a chat. Throws ApiError, with the client's names. */
+export function chatRequest(
+  fields: ChatBody,
+  { nameOf = (field) => field, ...origin }: ChatOrigin,
+): AnswerRequest {
+  const sent: NameOf = (field) =>
+    nameOf(
+      field === "max_tokens" && fields.max_completion_tokens ? "max_completion_tokens" : field,
+    );
+  try {
+    const request = requestOf(fields);
+    const { formField } = request.settings;
+    const branches = fields.anabranch?.branches ?? [];
+    return {
+      ...{ ...origin, ...request },
+      prompts: [{ ...request.prompt, field: nameOf("messages") }],
+      nameOf: (field) => sent(sentForm(field, formField, branches)),
+    };
+  } catch (error) {
+    throw withNames(error, sent);
+  }
+}
+
+/** A path of a form, which workers call by its kind, as the request or its branch sent it. */
+function sentForm(
+  path: string,
+  formField: string,
+  branches: readonly { response_format?: unknown }[],
+): string {
+  const [, branch, index, field = "", rest] =
+    /^(anabranch\.branches\[(\d+)\]\.)?(\w+)(.*)$/.exec(path) ?? [];
+  if (!isFormField(field)) return path;
+  const own = branch !== undefined && branches[Number(index)]?.response_format;
+  return `${own ? `${branch}response_format` : formField}${rest}`;
+}
+
+type Requested = Omit<AnswerRequest, "id" | "endpoint" | "prompts" | "nameOf"> & {
+  prompt: Omit<AnswerPrompt, "field">;
+};
+
+/** Throws ApiError, with a chat's names. */
+function requestOf(fields: ChatBody): Requested {
   const logprobs = fields.logprobs ?? false;
   const topLogprobs = fields.top_logprobs ?? 0;
   if (topLogprobs > 0 && !logprobs) {
@@ -148,15 +190,12 @@ export function chatRequest(fields: ChatBody, origin: ChatOrigin): AnswerRequest
   const templateArguments = templateArgumentsOf(fields);
   const tools = toolInput(fields, settings, branches.length > 0);
   return {
-    ...origin,
     model: fields.model,
-    prompts: [
-      {
-        input: { case: "chat", value: { messages, branches, ...tools, templateArguments } },
-        // A template may say what it is given, also more than once.
-        bytes: promptBytes + 4 * bytesIn(templateArguments) + toolBytes(tools.tools ?? []),
-      },
-    ],
+    prompt: {
+      input: { case: "chat", value: { messages, branches, ...tools, templateArguments } },
+      // A template may say what it is given, also more than once.
+      bytes: promptBytes + 4 * bytesIn(templateArguments) + toolBytes(tools.tools ?? []),
+    },
     // Each has its own turn and its own beginning of an answer.
     branchBytes: branches.map(({ content }) => bytesIn(content) + 2 * messageTokens),
     question: messages.findLast(({ role }) => role === "user")?.content ?? null,

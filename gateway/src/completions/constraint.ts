@@ -43,6 +43,10 @@ export const constraintFields = {
     .openapi({ description: "vLLM's newer name for the same" }),
 };
 
+/** What refusals of workers call a form, whichever field has it. */
+export const isFormField = (field: string): boolean =>
+  field === "response_format" || field in constraintFields;
+
 export type Constraint = MessageInitShape<typeof ConstraintSchema>;
 type Format = z.output<typeof responseFormat>;
 type Kind = Constraint["kind"];
@@ -62,8 +66,10 @@ export function formatConstraint(format: Format): Constraint | undefined {
 
 type Fields = z.output<z.ZodObject<typeof constraintFields>> & { response_format?: Format };
 
-/** The one constraint of a request. Throws if there are several. */
-export function constraintOf(fields: Fields): Constraint | undefined {
+/** The one constraint of a request, and the field that has it. Throws if there are several. */
+export function constraintOf(
+  fields: Fields,
+): { constraint: Constraint; field: string } | undefined {
   const { structured_outputs: structured, guided_regex, guided_choice, guided_json } = fields;
   const found = Object.entries({
     response_format: formatKind(fields.response_format),
@@ -84,7 +90,7 @@ export function constraintOf(fields: Fields): Constraint | undefined {
       `'${second.field}' can't be used with '${first.field}': an answer has one form.`,
     );
   }
-  return first && { kind: first.kind };
+  return first && { constraint: { kind: first.kind }, field: first.field };
 }
 
 const regexKind = (given: string | null | undefined): Kind =>

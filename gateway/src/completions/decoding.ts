@@ -88,21 +88,22 @@ export class Decoding {
       const { env, waitUntil } = this.#context;
       // Workers may have come and gone since the request came.
       const workers = this.#workers(await poolView(env, waitUntil), prompt);
-      const stream = await this.#openFirst(workers, request, signal);
+      const stream = await this.#openFirst(workers, request, prompt.field, signal);
       const ended = () => {
         leave();
         stream.ended();
       };
-      return { kind: "stream", ...this.#source({ ...stream, ended }, request) };
+      return { kind: "stream", ...this.#source({ ...stream, ended }, request, prompt) };
     } catch (error) {
       leave();
       throw error;
     }
   }
 
-  #source(stream: WorkerStream, request: WorkerRequest) {
+  #source(stream: WorkerStream, request: WorkerRequest, { field }: AnswerPrompt) {
     const { modelDigest } = stream.started;
-    const reopen: Reopen = (events, gone) => this.#reopen(request, modelDigest, events, gone);
+    const reopen: Reopen = (events, gone) =>
+      this.#reopen(request, field, modelDigest, events, gone);
     return { stream, reopen };
   }
 
@@ -121,10 +122,10 @@ export class Decoding {
     const opened: WorkerStream[] = [];
     const open = async (choice: number): Promise<OpenSource> => {
       const one = { ...request, choice };
-      const stream = await this.#openFirst(workers, one, signal);
+      const stream = await this.#openFirst(workers, one, prompt.field, signal);
       opened.push(stream);
       this.#usage.worker = stream.worker.id;
-      return { kind: "stream", ...this.#source(stream, one) };
+      return { kind: "stream", ...this.#source(stream, one, prompt) };
     };
     try {
       const choices = Array.from({ length: this.#request.settings.n }, (_, choice) => open(choice));
@@ -170,13 +171,14 @@ export class Decoding {
   async #openFirst(
     workers: readonly PoolWorker[],
     request: WorkerRequest,
+    promptField: string,
     signal: AbortSignal,
   ): Promise<WorkerStream> {
     const { env, waitUntil } = this.#context;
     const until = Date.now() + reopenMs;
     for (let known = workers; ; ) {
       try {
-        return await openStream(known, request, this.#request.promptField, signal);
+        return await openStream(known, request, promptField, signal);
       } catch (error) {
         const waits = error instanceof WorkersAwayError || known.length === 0;
         if (signal.aborted || !waits || workers.length === 0 || Date.now() >= until) throw error;
@@ -192,6 +194,7 @@ export class Decoding {
    */
   async #reopen(
     request: WorkerRequest,
+    promptField: string,
     digest: string,
     events: readonly Event[],
     signal: AbortSignal,
@@ -207,7 +210,7 @@ export class Decoding {
             models.some((each) => each.id === this.#plan.model.id && each.digest === digest),
           );
         const again = resume ? { ...request, resume } : request;
-        const stream = await openStream(same, again, this.#request.promptField, signal);
+        const stream = await openStream(same, again, promptField, signal);
         this.#usage.worker = stream.worker.id;
         return stream;
       } catch (error) {

@@ -1,6 +1,6 @@
 // From a validated request to an answer that has begun: model, limits, mode, cache and workers, in that
 // order.
-import { ApiError } from "../api-error.ts";
+import { ApiError, withNames } from "../api-error.ts";
 import { answerKey } from "../cache/answer-key.ts";
 import { SharedAnswer } from "../cache/shared-answer.ts";
 import { version as classifierVersion } from "../classifier/classifier.ts";
@@ -19,8 +19,16 @@ import { Follower } from "./follower.ts";
 import { idempotencyKeyOf } from "./idempotency.ts";
 import { effectiveSampling } from "./parameters.ts";
 
-/** Begins the answer to `request`. Throws ApiError; then nothing stays reserved. */
+/** Begins the answer to `request`. Throws ApiError, with the client's names; then nothing stays reserved. */
 export async function openAnswer(request: AnswerRequest, context: TenantContext): Promise<Answer> {
+  try {
+    return await begin(request, context);
+  } catch (error) {
+    throw withNames(error, request.nameOf);
+  }
+}
+
+async function begin(request: AnswerRequest, context: TenantContext): Promise<Answer> {
   const { view, model } = await findModel(request.model, context);
   checkPromptSize(request, model);
   const { id: requestId, endpoint, settings } = request;

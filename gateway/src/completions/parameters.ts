@@ -110,6 +110,8 @@ export interface Settings {
   classification: boolean;
   /** What the answer may say; undefined: anything. */
   constraint: Constraint | undefined;
+  /** The field that says so. */
+  formField: string;
 }
 
 export interface Logprobs {
@@ -130,8 +132,8 @@ export function settingsOf(
   const seed = fields.seed ?? null;
   const stop = fields.stop ?? [];
   const options = fields.anabranch ?? {};
-  const constraint = constraintOf(fields);
-  if (constraint && options.mode === "parallel") {
+  const form = constraintOf(fields);
+  if (form && options.mode === "parallel") {
     throw badField(
       "anabranch.mode",
       "'anabranch.mode' can't be 'parallel' for an answer with a given form: it is one document.",
@@ -160,7 +162,7 @@ export function settingsOf(
     stop: typeof stop === "string" ? [stop] : stop,
     stopTokenIds: fields.stop_token_ids ?? [],
     ignoreEos: fields.ignore_eos ?? false,
-    minTokens: minTokensOf(fields, maxTokens, constraint !== undefined),
+    minTokens: minTokensOf(fields, maxTokens, form !== undefined),
     echo: false,
     mode: options.mode ?? "auto",
     maxBranches: options.max_branches ?? 0,
@@ -170,7 +172,8 @@ export function settingsOf(
     lanes: options.stream === "lanes",
     includeUsage: fields.stream_options?.include_usage ?? false,
     classification: options.classification ?? false,
-    constraint,
+    constraint: form?.constraint,
+    formField: form?.field ?? "response_format",
   };
 }
 
@@ -187,7 +190,7 @@ function minTokensOf(fields: Parameters, maxTokens: number | null, hasForm: bool
     );
   }
   if (fields.anabranch?.mode === "parallel") {
-    throw badField("min_tokens", "'min_tokens' is for serial answers: leave 'mode' out.");
+    throw badField("min_tokens", "'min_tokens' is for serial answers: leave 'anabranch.mode' out.");
   }
   return least;
 }

@@ -4,11 +4,10 @@ import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
 import { list } from "../http/list.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-
 import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
+import { isFormField } from "./constraint.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
 import { type ShownToken, textLogprobs } from "./logprobs.ts";
-
 import {
   options,
   parameters,
@@ -68,23 +67,24 @@ type Body = z.output<typeof body>;
 const encoder = new TextEncoder();
 
 /** Plus one for a token that starts every sequence. */
-const textPrompt = (value: string): AnswerPrompt => ({
-  ...{ input: { case: "text", value }, bytes: 1 + encoder.encode(value).byteLength },
-});
-const tokenPrompt = (ids: number[]): AnswerPrompt => ({
-  ...{ input: { case: "tokens", value: { ids } }, bytes: 1 + ids.length },
-});
+const promptOf = (given: string | number[], field: string): AnswerPrompt =>
+  typeof given === "string"
+    ? {
+        ...{ field, input: { case: "text", value: given } },
+        bytes: 1 + encoder.encode(given).byteLength,
+      }
+    : { field, input: { case: "tokens", value: { ids: given } }, bytes: 1 + given.length };
 
 type Prompts = AnswerRequest["prompts"];
 
 function promptsOf(prompt: Body["prompt"]): Prompts {
-  if (typeof prompt === "string") return [textPrompt(prompt)];
-  const [first, ...others] = prompt;
+  if (typeof prompt === "string") return [promptOf(prompt, "prompt")];
   // Ids, or prompts of which each is a text or ids: the schema has no others.
-  if (typeof first === "number") return [tokenPrompt(prompt as number[])];
-  const one = (each: string | number[]) =>
-    typeof each === "string" ? textPrompt(each) : tokenPrompt(each);
-  return [one(first ?? ""), ...(others as (string | number[])[]).map(one)];
+  if (typeof prompt[0] === "number") return [promptOf(prompt as number[], "prompt")];
+  const [first, ...others] = (prompt as (string | number[])[]).map((each, index) =>
+    promptOf(each, `prompt[${index}]`),
+  );
+  return [first ?? promptOf("", "prompt"), ...others];
 }
 
 /** Refuses what can't be had together. */
@@ -124,20 +124,18 @@ function answerRequest(fields: Body, id: string): AnswerRequest {
   refuseUnfit(fields, prompts);
   const topLogprobs = fields.logprobs ?? 0;
   const logprobs = fields.logprobs !== null && fields.logprobs !== undefined;
+  const settings = settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs });
   return {
     id,
     endpoint: "completions",
     model: fields.model,
     prompts,
-    promptField: "prompt",
+    nameOf: (field) => (isFormField(field) ? settings.formField : field),
     branchBytes: [],
     question: typeof fields.prompt === "string" ? fields.prompt : null,
     turn: 1,
-    settings: {
-      // OpenAI's default here is 16; ours is the model's, as in chats.
-      ...settingsOf(fields, fields.max_tokens ?? null, { logprobs, topLogprobs }),
-      echo: fields.echo ?? false,
-    },
+    // OpenAI's default of max_tokens is 16; ours is the model's, as in chats.
+    settings: { ...settings, echo: fields.echo ?? false },
   };
 }
 

@@ -66,12 +66,15 @@ export function toolInput(fields: Fields, settings: Settings, declares: boolean)
   const names = offered.map((each) => each.function.name);
   const twice = names.findIndex((each, index) => names.indexOf(each) !== index);
   if (twice >= 0) {
-    throw badField(`tools[${twice}].function.name`, "Two tools have the same name.");
+    throw badField(
+      `tools[${twice}].function.name`,
+      `'tools[${twice}].function.name': two tools have the same name.`,
+    );
   }
   const refuse = (field: string, why: string) => {
     throw badField(field, `'${field}' can't be used with 'tools': ${why}.`);
   };
-  if (settings.constraint) refuse("response_format", "the answer would have two forms");
+  if (settings.constraint) refuse(settings.formField, "the answer would have two forms");
   if (settings.mode === "parallel") refuse("anabranch.mode", "an answer with calls is serial");
   if (settings.minTokens > 0) refuse("min_tokens", "the answer ends with its calls");
   if (declares) refuse("anabranch.branches", "branches are answered, not acted on");

@@ -190,13 +190,12 @@ function refusal(error: z.ZodError, value: unknown): ApiError {
   const [first] = error.issues;
   const invalid = (message: string) => new ApiError(400, message, { code: "invalid_value" });
   if (!first) return invalid("The request body is invalid.");
+  if (first.code === "unrecognized_keys") {
+    const name = pathName([...first.path, ...first.keys.slice(0, 1)]);
+    return badField(name, `Unknown parameter: '${name}'.`, "unknown_parameter");
+  }
   const { path, message } = faultOf(first);
   const name = pathName(path);
-  const unknown = first.code === "unrecognized_keys" ? first.keys[0] : undefined;
-  if (name === "" && unknown !== undefined) {
-    const code = "unknown_parameter";
-    return new ApiError(400, `Unknown parameter: '${unknown}'.`, { param: unknown, code });
-  }
   if (name === "") return invalid("The request body must be a JSON object.");
   if (valueAt(value, path) === undefined) {
     return badField(name, `Missing required parameter: '${name}'.`, "missing_required_parameter");

@@ -1,12 +1,11 @@
 // POST /v1/messages/count_tokens
 import { z } from "@hono/zod-openapi";
-import { withNames } from "../api-error.ts";
 import { chatRequest } from "../completions/chat-request.ts";
 import { refuseUnsupported } from "../completions/parameters.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 import { tokensOf } from "../tokens/tokens-of.ts";
-import { fieldNames, messageChat, messageFields, unsupported } from "./message-body.ts";
+import { messageChat, messageFields, namesOf, unsupported } from "./message-body.ts";
 
 /** A message's, of which the tokens to decode may be left open. */
 const body = z
@@ -27,13 +26,8 @@ export const countTokens = tenantRoute({
   async handle(context) {
     const fields = await readBody(context.request, body);
     refuseUnsupported(fields, unsupported);
-    const origin = { id: "", endpoint: "messages", promptField: "messages" } as const;
-    try {
-      const request = chatRequest(messageChat(fields), origin);
-      const { tokenIds } = await tokensOf(request, {}, context);
-      return { input_tokens: tokenIds.length };
-    } catch (error) {
-      throw withNames(error, fieldNames);
-    }
+    const origin = { id: "", endpoint: "messages", nameOf: namesOf(fields) } as const;
+    const { tokenIds } = await tokensOf(chatRequest(messageChat(fields), origin), {}, context);
+    return { input_tokens: tokenIds.length };
   },
 });

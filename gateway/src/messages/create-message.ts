@@ -1,13 +1,12 @@
 // POST /v1/messages
 import { z } from "@hono/zod-openapi";
-import { withNames } from "../api-error.ts";
 import { answerPart } from "../completions/answer-part.ts";
 import { chatRequest } from "../completions/chat-request.ts";
 import { deliver } from "../completions/deliver.ts";
 import { refuseUnsupported } from "../completions/parameters.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-import { fieldNames, messageBody, messageChat, unsupported } from "./message-body.ts";
+import { messageBody, messageChat, namesOf, unsupported } from "./message-body.ts";
 import { messageRenderer } from "./message-renderer.ts";
 
 const block = z.union([
@@ -56,15 +55,9 @@ export const createMessage = tenantRoute({
   async handle(context) {
     const fields = await readBody(context.request, messageBody);
     refuseUnsupported(fields, unsupported);
-    const origin = {
-      id: `msg_${context.requestId}`,
-      endpoint: "messages",
-      promptField: "messages",
-    } as const;
-    try {
-      return await deliver(chatRequest(messageChat(fields), origin), messageRenderer, context);
-    } catch (error) {
-      throw withNames(error, fieldNames);
-    }
+    const request = chatRequest(messageChat(fields), {
+      ...{ id: `msg_${context.requestId}`, endpoint: "messages", nameOf: namesOf(fields) },
+    });
+    return deliver(request, messageRenderer, context);
   },
 });

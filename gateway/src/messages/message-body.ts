@@ -1,6 +1,6 @@
 // A request of Anthropic's Messages API, and the chat that it is.
 import { z } from "@hono/zod-openapi";
-import { badField } from "../api-error.ts";
+import { badField, type NameOf } from "../api-error.ts";
 import {
   type ChatBody,
   type ChatMessage,
@@ -200,9 +200,19 @@ export function messageChat(fields: MessageBody): ChatBody {
   };
 }
 
-/** What an error calls a field, and what it is here. */
-export const fieldNames = [
-  ["function.parameters", "input_schema"],
-  ["function.name", "name"],
-  ["response_format", "output_config.format"],
-] as const;
+/** What a field of the chat is called here. */
+export const namesOf =
+  ({ system, messages }: MessageBody): NameOf =>
+  (field) => {
+    // A turn of the user may be several messages of the chat.
+    const turns = messages.flatMap((each, index) =>
+      (each.role === "user" ? userMessages(each) : [each]).map(() => index),
+    );
+    const before = textOf(system) === "" ? 0 : 1;
+    return field
+      .replace(/^messages\[(\d+)\]/, (_, index) => `messages[${turns[Number(index) - before]}]`)
+      .replace(/^(tools\[\d+\])\.function\.parameters/, "$1.input_schema")
+      .replace(/^(tools\[\d+\])\.function/, "$1")
+      .replace(/^response_format(\.json_schema)?/, "output_config.format")
+      .replace(/^stop$/, "stop_sequences");
+  };

@@ -1,5 +1,4 @@
 // POST /v1/responses
-import { withNames } from "../api-error.ts";
 import { type ChatMessage, chatRequest } from "../completions/chat-request.ts";
 import { deliver } from "../completions/deliver.ts";
 import { refuseUnsupported } from "../completions/parameters.ts";
@@ -7,13 +6,7 @@ import { tenantObject } from "../environment.ts";
 import { readBody } from "../http/body.ts";
 import type { TenantContext } from "../http/context.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-import {
-  fieldNames,
-  inputMessages,
-  responseBody,
-  responseChat,
-  unsupported,
-} from "./response-body.ts";
+import { inputMessages, nameOf, responseBody, responseChat, unsupported } from "./response-body.ts";
 import { responseRenderer } from "./response-renderer.ts";
 import { keptResponse, responseSchema } from "./show-response.ts";
 
@@ -45,11 +38,7 @@ export const createResponse = tenantRoute({
     refuseUnsupported(fields, unsupported);
     const before = await messagesBefore(fields.previous_response_id, context);
     const messages = [...before, ...inputMessages(fields)];
-    const origin = {
-      id: `resp_${requestId}`,
-      endpoint: "responses",
-      promptField: "input",
-    } as const;
+    const origin = { id: `resp_${requestId}`, endpoint: "responses", nameOf } as const;
     const renderer = responseRenderer(fields, async ({ response, answer }) => {
       if (fields.store === false) return;
       const kept = {
@@ -58,10 +47,6 @@ export const createResponse = tenantRoute({
       };
       await tenantObject(env, caller.tenantId).keepResponse(response.id, kept);
     });
-    try {
-      return await deliver(chatRequest(responseChat(fields, messages), origin), renderer, context);
-    } catch (error) {
-      throw withNames(error, fieldNames);
-    }
+    return deliver(chatRequest(responseChat(fields, messages), origin), renderer, context);
   },
 });

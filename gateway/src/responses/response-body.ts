@@ -1,5 +1,6 @@
 // A request of OpenAI's Responses API, and the chat that it is.
 import { z } from "@hono/zod-openapi";
+import type { NameOf } from "../api-error.ts";
 import {
   type ChatBody,
   type ChatMessage,
@@ -158,8 +159,10 @@ export function responseChat(fields: ResponseBody, messages: readonly ChatMessag
   };
 }
 
-/** What an error calls a field, and what it is here. */
-export const fieldNames = [
-  [".function.", "."],
-  ["response_format", "text.format"],
-] as const;
+/** What a field of the chat is called here. */
+export const nameOf: NameOf = (field) =>
+  field
+    .replace(/^messages\b.*/, "input")
+    .replace(/^max_tokens$/, "max_output_tokens")
+    .replace(/^(tools\[\d+\])\.function/, "$1")
+    .replace(/^response_format(\.json_schema)?/, "text.format");

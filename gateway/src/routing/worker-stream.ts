@@ -6,6 +6,7 @@ import type {
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiError, badField } from "../api-error.ts";
 import type { PoolWorker } from "../pool/pool.ts";
+import { fieldMetadata } from "../upstreams/refusal.ts";
 import { reportFailure, reportSuccess } from "./breaker.ts";
 import { generate, type WorkerRequest } from "./generate.ts";
 import { router } from "./router.ts";
@@ -137,34 +138,26 @@ async function attempt(
 }
 
 /** Request fields that only a worker can check, because it knows the model. */
-const workerFields = [
-  ...[
-    "echo",
-    "logprobs",
-    "min_tokens",
-    "logit_bias",
-    "stop_token_ids",
-    "stop",
-    "max_tokens",
-    "max_branches",
-    "top_logprobs",
-    "seed",
-  ],
+const workerFields = new Set([
+  ...["echo", "logprobs", "top_logprobs", "logit_bias", "seed", "anabranch"],
+  ...["stop", "stop_token_ids", "min_tokens", "max_tokens"],
   ...["response_format", "guided_regex", "guided_choice", "tools"],
-];
+]);
 
-/** What an error about one declared branch begins with. */
-const branchField = /^anabranch\.branches\[\d+\]/;
+/** The field, or path, that a refusal names; undefined: the prompt, or one among several. */
+function fieldOf({ rawMessage, metadata }: ConnectError): string | undefined {
+  const [path] = /^\w+(\[\d+\]|\.\w+)*/.exec(metadata.get(fieldMetadata) ?? rawMessage) ?? [];
+  const [root = ""] = path?.split(/[.[]/) ?? [];
+  return workerFields.has(root) ? path : undefined;
+}
 
-/** A refusal that every other worker would repeat; null for any other error. */
-export function refusal({ code, rawMessage }: ConnectError, promptField: string): ApiError | null {
-  const [branch] = branchField.exec(rawMessage) ?? [];
-  if (code === Code.OutOfRange) {
-    return badField(branch ?? promptField, rawMessage, "context_length_exceeded");
-  }
+/** A refusal that every other worker would repeat, in a chat's names; null for any other error. */
+export function refusal(error: ConnectError, promptField: string): ApiError | null {
+  const { code, rawMessage } = error;
+  const field = fieldOf(error) ?? promptField;
+  if (code === Code.OutOfRange) return badField(field, rawMessage, "context_length_exceeded");
   if (code !== Code.InvalidArgument && code !== Code.FailedPrecondition) return null;
-  const named = branch ?? workerFields.find((field) => rawMessage.startsWith(field));
-  return badField(named ?? promptField, rawMessage);
+  return badField(field, rawMessage);
 }
 
 const unavailable = (message: string, code: string, retryAfter = 1) =>

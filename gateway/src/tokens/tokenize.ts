@@ -37,8 +37,7 @@ function promptOf(fields: Body): { prompt: TextPrompt | AnswerRequest; bare: boo
     throw badField("messages", "'messages' can't be used with 'prompt'.");
   }
   if (messages) {
-    const origin = { id: "", endpoint: "chat.completions", promptField: "messages" } as const;
-    const prompt = chatRequest({ ...fields, messages }, origin);
+    const prompt = chatRequest({ ...fields, messages }, { id: "", endpoint: "chat.completions" });
     return { prompt, bare: fields.add_generation_prompt === false };
   }
   if (typeof text !== "string") {
@@ -46,8 +45,14 @@ function promptOf(fields: Body): { prompt: TextPrompt | AnswerRequest; bare: boo
   }
   return {
     prompt: {
-      ...{ model, promptField: "prompt", branchBytes: [] },
-      prompts: [{ input: { case: "text", value: text }, bytes: encoder.encode(text).byteLength }],
+      ...{ model, branchBytes: [] },
+      prompts: [
+        {
+          field: "prompt",
+          input: { case: "text", value: text },
+          bytes: encoder.encode(text).byteLength,
+        },
+      ],
     },
     bare: fields.add_special_tokens === false,
   };

@@ -17,7 +17,7 @@ type Init = MessageInitShape<typeof TokenizeRequestSchema>;
 export type TokenOptions = Pick<Init, "bare" | "texts">;
 
 /** A text, which is the same to every answer. */
-export type TextPrompt = Pick<AnswerRequest, "model" | "prompts" | "promptField" | "branchBytes">;
+export type TextPrompt = Pick<AnswerRequest, "model" | "prompts" | "branchBytes">;
 
 /** Those of a text, or of an answer's prompt: of all its declared branches, what they begin with once. */
 export async function tokensOf(
@@ -28,7 +28,7 @@ export async function tokensOf(
   const { view, model } = await findModel(prompt.model, context);
   await context.reservation.countRequest();
   checkPromptSize(prompt, model);
-  const [{ input }] = prompt.prompts;
+  const [{ input, field }] = prompt.prompts;
   // Ids have been given; nothing else has to be asked.
   if (input.case === "tokens") throw new Error("a prompt of ids has its tokens");
   const isSerial = "settings" in prompt && decideMode(prompt, model).decision.mode === "serial";
@@ -36,7 +36,7 @@ export async function tokensOf(
     ...{ model: model.id, input: input as Init["input"] & object, ...options },
     mode: isSerial ? Mode.SERIAL : Mode.PARALLEL,
   };
-  const tokens = await askWorker(view, model.id, prompt.promptField, (worker, call) =>
+  const tokens = await askWorker(view, model.id, field, (worker, call) =>
     worker.tokenize(asked, call),
   );
   return { ...tokens, model };

@@ -1,13 +1,20 @@
 // A refusal of an upstream as a worker would have said it, so that routing treats both alike.
 import { Code, ConnectError } from "@connectrpc/connect";
+import { z } from "zod";
 
 interface Refusal {
   message: string;
   /** OpenAI's `code`, or its `type`. */
   words: string[];
+  /** OpenAI's `param`: the field that is wrong. */
+  field: string | null;
 }
 
+/** Metadata of a refusal: the field that it names. */
+export const fieldMetadata = "anabranch-field";
+
 const maxMessage = 1_000;
+const fieldName = z.string().regex(/^[\w.[\]]{1,200}$/);
 
 /** OpenAI's error object, or what a server sends in its place. */
 export function refusalOf(body: unknown): Refusal {
@@ -20,6 +27,7 @@ export function refusalOf(body: unknown): Refusal {
   return {
     message: String(message ?? "no reason was given").slice(0, maxMessage),
     words: [field("code"), field("type")].filter((word) => typeof word === "string"),
+    field: fieldName.safeParse(field("param")).data ?? null,
   };
 }
 
@@ -45,9 +53,8 @@ export async function connectErrorOf(response: Response): Promise<ConnectError> 
   const body: unknown = await response.json().catch(() => null);
   const refusal = refusalOf(body);
   const retryAfter = response.headers.get("retry-after");
-  return new ConnectError(
-    refusal.message,
-    codeOf(response.status, refusal),
-    retryAfter === null ? {} : { "retry-after": retryAfter },
-  );
+  return new ConnectError(refusal.message, codeOf(response.status, refusal), {
+    ...(retryAfter !== null && { "retry-after": retryAfter }),
+    ...(refusal.field !== null && { [fieldMetadata]: refusal.field }),
+  });
 }

@@ -87,6 +87,7 @@ export class TextModel {
   readonly #lastTokens: readonly number[];
   #bytes: Uint8Array[] | undefined;
   #digest: string | undefined;
+  #tokenLimit: number | undefined;
 
   /**
    * @param model a Hugging Face folder, or the files of another format
@@ -269,9 +270,12 @@ export class TextModel {
 
   /** One more than the largest id of a token. */
   get tokenLimit(): number {
-    let largest = -1;
-    for (const id of this.#tokenizer.get_vocab(true).values()) largest = Math.max(largest, id);
-    return largest + 1;
+    if (this.#tokenLimit === undefined) {
+      let largest = -1;
+      for (const id of this.#tokenizer.get_vocab(true).values()) largest = Math.max(largest, id);
+      this.#tokenLimit = largest + 1;
+    }
+    return this.#tokenLimit;
   }
 
   decode(ids: readonly number[]): string {
