@@ -105,6 +105,12 @@ describe("bad input", () => {
     [{ anabranch: { stream: "tree" } }, "anabranch.stream"],
     [{ anabranch: { max_branches: 0 } }, "anabranch.max_branches"],
     [{ anabranch: { max_time_per_token_ms: 0 } }, "anabranch.max_time_per_token_ms"],
+    ...["", " ", "\u00a0\u200b", "a\tb", "a\u0000", "a\u2028b", "A ", "x".repeat(201)].map(
+      (title): [object, string] => [
+        { anabranch: { branches: ["A", title].map((each) => ({ title: each, content: "?" })) } },
+        "anabranch.branches[1].title",
+      ],
+    ),
   ])("answers %j with 400, naming the field", async (fields, param) => {
     const response = await chat(key, "hi", fields);
     expect(response.status).toBe(400);

@@ -12,9 +12,9 @@ const most = 64;
 const branch = z.strictObject({
   title: z
     .string()
-    .min(1)
     .max(200, "at most 200 characters")
-    .regex(/^[^\r\n]*$/, "a title is one line"),
+    .regex(/[^\s\p{Cf}]/u, "a title is not blank")
+    .regex(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*$/u, "a title is one line, without control characters"),
   content,
   response_format: responseFormat.openapi({
     description: "Absent: the request's; of type `text`: none, whatever the request's is",
@@ -63,7 +63,8 @@ export function branchesOf(
   if (minTokens > 0) refuse("min_tokens", "each branch ends where its answer does");
   if (maxBranches > 0) refuse("anabranch.max_branches", "all of them are answered");
   const titles = new Set<string>();
-  for (const [index, { title }] of declared.entries()) {
+  for (const [index, { title: given }] of declared.entries()) {
+    const title = given.trim();
     if (titles.has(title)) {
       const field = `anabranch.branches[${index}].title`;
       throw badField(field, `'${field}': two branches have the title "${title}".`);
