@@ -132,6 +132,34 @@ describe("a message", () => {
     });
     const streamed = await anthropic.messages.stream(declared).finalMessage();
     expect(textOf(streamed)).toBe(textOf(message));
+    expect(streamed.usage).toEqual({ ...message.usage, anabranch: undefined });
+    const { parts } = (message as unknown as { anabranch: { parts: object[] } }).anabranch;
+    expect(streamed.content).toEqual([
+      ...message.content,
+      { type: "text", text: "", citations: null, anabranch: { parts } },
+    ]);
+  });
+
+  it("shows the model the structure that a stream's last block carries", async () => {
+    const question = { role: "user" as const, content: "Compare Norway and Peru." };
+    const branched: Params = {
+      ...{ model: "anabranch-small", max_tokens: 300, messages: [question], ...greedy },
+      ...({ anabranch: { mode: "parallel" } } as object),
+    };
+    const streamed = await anthropic.messages.stream(branched).finalMessage();
+    const [last] = streamed.content.slice(-1) as { anabranch?: object }[];
+    expect(last?.anabranch).toMatchObject({
+      parts: expect.arrayContaining([{ parallel: expect.any(Array) }]),
+    });
+    const tokens = async (answer: object) => {
+      const messages = [question, { role: "assistant" as const, ...answer }, question];
+      const asked = { ...branched, messages } as Params;
+      return (await anthropic.messages.countTokens(asked)).input_tokens;
+    };
+    const carried = await tokens({ content: streamed.content });
+    const content = textOf(streamed);
+    expect(carried).toBe(await tokens({ content, anabranch: last?.anabranch }));
+    expect(carried).not.toBe(await tokens({ content }));
   });
 });
 

@@ -49,7 +49,14 @@ const message = z.discriminatedUnion("role", [
     role: z.literal("assistant"),
     content: z.union([
       z.string(),
-      list(z.discriminatedUnion("type", [textBlock, callBlock, thinkingBlock]), maxParts).min(1),
+      list(
+        z.discriminatedUnion("type", [
+          textBlock.extend({ anabranch: structure }),
+          callBlock,
+          thinkingBlock,
+        ]),
+        maxParts,
+      ).min(1),
     ]),
     anabranch: structure,
   }),
@@ -133,9 +140,12 @@ function userMessages({ content }: Extract<Message, { role: "user" }>): ChatMess
 
 function assistantMessage({
   content,
-  anabranch,
+  anabranch: given,
 }: Extract<Message, { role: "assistant" }>): ChatMessage {
   const blocks = typeof content === "string" ? [{ type: "text" as const, text: content }] : content;
+  // Of a streamed answer its last block has the structure.
+  const carried = blocks.map((block) => ("anabranch" in block ? block.anabranch : null));
+  const anabranch = given ?? carried.find((each) => each);
   const calls = blocks.flatMap((block) =>
     block.type === "tool_use"
       ? [{ id: block.id, function: { name: block.name, arguments: JSON.stringify(block.input) } }]

@@ -16,16 +16,18 @@ import {
 import type { Counts } from "../usage/counts.ts";
 import { messageError } from "./message-error.ts";
 
-function usageOf(counts: Counts) {
-  return {
-    // Those of the cache are counted apart.
-    input_tokens: counts.promptTokens - counts.cachedTokens,
-    output_tokens: counts.completionTokens,
-    cache_creation_input_tokens: 0,
-    cache_read_input_tokens: counts.cachedTokens,
-    anabranch: usageBlock(counts).anabranch,
-  };
-}
+const tokensOf = (counts: Counts) => ({
+  // Those of the cache are counted apart.
+  input_tokens: counts.promptTokens - counts.cachedTokens,
+  output_tokens: counts.completionTokens,
+  cache_creation_input_tokens: 0,
+  cache_read_input_tokens: counts.cachedTokens,
+});
+
+const usageOf = (counts: Counts) => ({
+  ...tokensOf(counts),
+  anabranch: usageBlock(counts).anabranch,
+});
 
 const end = (reason: FinishReason, { stopString }: ChoiceFacts, calls: number) => {
   const ended = () => {
@@ -82,6 +84,11 @@ class Blocks {
     return this.#type === block.type ? [] : this.#open(block);
   }
 
+  /** A block of no text that carries the answer's structure: accumulating clients keep a block as it begins. */
+  structure(anabranch: object): object[] {
+    return this.#open({ type: "text", text: "", citations: null, anabranch });
+  }
+
   #open(block: Block): object[] {
     const closed = this.close();
     this.#type = block.type;
@@ -112,7 +119,8 @@ export function messageRenderer({ id, model }: AnswerHead): Renderer {
                 type: "message_start",
                 message: {
                   ...{ ...head, content: [], stop_reason: null, stop_sequence: null },
-                  usage: usageOf(facts.counts),
+                  // What clients keep of it: the end replaces these numbers, and no others.
+                  usage: tokensOf(facts.counts),
                 },
               },
             ],
@@ -129,8 +137,13 @@ export function messageRenderer({ id, model }: AnswerHead): Renderer {
           );
         },
         closing(reason, mark) {
+          const rest = (reader?.end() ?? []).flatMap((bit) => blocks.add(bit));
+          const { content } = readAnswer(facts.document.text, facts, `${id} 0`);
+          const { parts } = structureOf(facts.document, content, () => null);
+          const isBranched = parts.some((part) => "parallel" in part);
           const events = [
-            ...(reader?.end() ?? []).flatMap((bit) => blocks.add(bit)),
+            ...rest,
+            ...(isBranched ? blocks.structure({ parts }) : []),
             ...blocks.close(),
           ];
           const delta = end(reason, facts, reader?.calls ?? 0);
