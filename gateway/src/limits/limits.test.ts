@@ -265,6 +265,18 @@ describe("a key's limits", () => {
     expect(headers.get("x-ratelimit-limit-tokens")).toBe("10000");
     expect(Number(headers.get("x-ratelimit-remaining-tokens"))).toBeLessThan(10_000);
     expect(headers.get("openai-processing-ms")).toMatch(/^\d+$/);
+    // A refusal says it, too, and takes nothing.
+    const script = { serial: "word ".repeat(1_000) };
+    await (await chat(key, script, { max_tokens: 1_000 })).text();
+    const left = async (bytes: number) => {
+      const refused = await chat(key, "x".repeat(bytes), { max_tokens: 1 });
+      expect(refused.status).toBe(429);
+      expect(refused.headers.get("x-ratelimit-limit-tokens")).toBe("10000");
+      expect(refused.headers.get("x-ratelimit-remaining-requests")).toBe("3");
+      return Number(refused.headers.get("x-ratelimit-remaining-tokens"));
+    };
+    await expect.poll(() => left(9_500)).toBeGreaterThan(5_000);
+    expect(await left(20_000)).toBeLessThan(9_500);
     const free = await makeKey("limits-headers");
     expect((await chat(free.key, "hi")).headers.has("x-ratelimit-limit-requests")).toBe(false);
   });
@@ -281,8 +293,8 @@ describe("a tenant's limits", () => {
     const [one, two] = [await makeKey("limits-tenant"), await makeKey("limits-tenant")];
     expect((await admin("/limits-tenant", { max_concurrent: 1 })).status).toBe(200);
     forgetKeys();
-    const slow = { serial: "word ".repeat(20), stepMs: 20 };
-    const running = chat(one.key, slow, { max_tokens: 30 });
+    const slow = { serial: "word ".repeat(100), stepMs: 4 };
+    const running = chat(one.key, slow, { max_tokens: 100 });
     await expect.poll(async () => (await chat(two.key, "hi")).status).toBe(429);
     await (await running).text();
     await expect.poll(async () => (await chat(two.key, "hi")).status).toBe(200);
@@ -293,12 +305,24 @@ describe("a tenant's limits", () => {
     expect(month.keys[one.id]).toBeGreaterThanOrEqual(20);
     expect(month.tokens).toBe((month.keys[one.id] ?? 0) + (month.keys[two.id] ?? 0));
 
-    const left = { max_concurrent: null, tokens_per_month: month.tokens + 5 };
+    const left = { max_concurrent: null, tokens_per_month: month.tokens + 100 };
     await admin("/limits-tenant", left);
     forgetKeys();
     const refused = await chat(two.key, "hi", { max_tokens: 100 });
     expect(refused.status).toBe(429);
-    expect(await refused.json()).toMatchObject({ error: { code: "insufficient_quota" } });
+    expect(refused.headers.get("x-should-retry")).toBe("false");
+    const now = new Date();
+    const next = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1)).toISOString();
+    const anew = `begins anew on ${next.slice(0, 10)} (UTC).`;
+    const told = (how: RegExp) => ({
+      error: { code: "insufficient_quota", message: expect.stringMatching(how) },
+    });
+    expect(await refused.json()).toMatchObject(told(/^This request is larger than what is left/));
+    await admin("/limits-tenant", { tokens_per_month: month.tokens });
+    forgetKeys();
+    const spent = await (await chat(two.key, "hi", { max_tokens: 1 })).json();
+    expect(spent).toMatchObject(told(/^The tenant has spent this month's tokens: /));
+    expect(JSON.stringify(spent)).toContain(anew);
   });
 
   it("are listed and changed by the operator, and nothing else is", async () => {

@@ -28,31 +28,44 @@ const units: Record<Refusal["kind"], string> = {
 /** A calendar month's budgets. */
 const isBudget = (kind: Refusal["kind"]) => kind === "monthly" || kind === "cost";
 
-function limitError({ kind, of, limit, used, requested, retryAfterMs }: Refusal): ApiError {
+/** What a refusal says, in sentences. */
+function told({ kind, of, limit, used, requested, retryAfterMs }: Refusal): string {
   const shown = kind === "cost" ? amountOf : String;
   const numbers = `Limit ${shown(limit)}, used ${shown(used)}, requested ${shown(requested)}`;
-  const code = isBudget(kind) ? "insufficient_quota" : "rate_limit_exceeded";
-  const type = "rate_limit_error" as const;
   if (retryAfterMs === null) {
-    // Waiting does not help; SDKs would otherwise retry.
-    return new ApiError(
-      429,
-      `This request is larger than the ${of}'s limit on ${units[kind]}: ${numbers}. Lower max_tokens or shorten the prompt.`,
-      { type, code, headers: { "x-should-retry": "false" } },
-    );
+    return `This request is larger than the ${of}'s limit on ${units[kind]}: ${numbers}. Lower max_tokens or shorten the prompt.`;
   }
-  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
-  const headers: Record<string, string> = { "retry-after": String(seconds) };
-  if (isBudget(kind)) headers["x-should-retry"] = "false";
-  if (kind === "requests" || kind === "tokens") {
-    Object.assign(headers, leftHeaders(kind, { limit, remaining: Math.max(0, limit - used) }));
+  if (isBudget(kind)) {
+    const what = kind === "cost" ? "money" : "tokens";
+    const anew = new Date(Date.now() + retryAfterMs).toISOString().slice(0, 10);
+    return used >= limit
+      ? `The ${of} has spent this month's ${what}: ${numbers}. The budget begins anew on ${anew} (UTC).`
+      : `This request is larger than what is left of the ${of}'s ${what} of this month: ${numbers}. Lower max_tokens; the budget begins anew on ${anew} (UTC).`;
   }
-  return new ApiError(
-    429,
-    `Rate limit of the ${of} reached on ${units[kind]}: ${numbers}. Please try again in ${seconds} s.`,
-    { type, code, headers },
-  );
+  return `Rate limit of the ${of} reached on ${units[kind]}: ${numbers}. Please try again in ${secondsOf(retryAfterMs)} s.`;
 }
+
+const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1_000));
+
+function limitError(refusal: Refusal, standing: Standing): ApiError {
+  const { kind, retryAfterMs } = refusal;
+  return new ApiError(429, told(refusal), {
+    type: "rate_limit_error",
+    code: isBudget(kind) ? "insufficient_quota" : "rate_limit_exceeded",
+    headers: {
+      ...(retryAfterMs !== null && { "retry-after": String(secondsOf(retryAfterMs)) }),
+      // Waiting does not help, or not soon; SDKs would otherwise retry.
+      ...((retryAfterMs === null || isBudget(kind)) && { "x-should-retry": "false" }),
+      ...headersOf(standing),
+    },
+  });
+}
+
+/** OpenAI's headers about what is left; none if there are no limits of a minute. */
+const headersOf = ({ requests, tokens }: Standing): Record<string, string> => ({
+  ...(requests && leftHeaders("requests", requests)),
+  ...(tokens && leftHeaders("tokens", tokens)),
+});
 
 const leftHeaders = (kind: "requests" | "tokens", { limit, remaining }: Left) => ({
   [`x-ratelimit-limit-${kind}`]: String(limit),
@@ -61,18 +74,25 @@ const leftHeaders = (kind: "requests" | "tokens", { limit, remaining }: Left) =>
   [`x-ratelimit-reset-${kind}`]: "1m0s",
 });
 
+interface Known {
+  refusal: Refusal;
+  standing: Standing;
+  /** ms since the epoch. */
+  until: number;
+}
+
 /**
  * Keys that have spent their requests: the refusal, and until when it holds. In this isolate only; it keeps a
  * key's further requests from costing more than a look into this map.
  */
-const spent = new Map<string, { refusal: Refusal; until: number }>();
+const spent = new Map<string, Known>();
 const maxSpent = 10_000;
 
-function markSpent(keyId: string, refusal: Refusal): void {
+function markSpent(keyId: string, refusal: Refusal, standing: Standing): void {
   if (refusal.kind !== "requests" || refusal.retryAfterMs === null) return;
   const [oldest] = spent.keys();
   if (spent.size >= maxSpent && oldest !== undefined) spent.delete(oldest);
-  spent.set(keyId, { refusal, until: Date.now() + refusal.retryAfterMs });
+  spent.set(keyId, { refusal, standing, until: Date.now() + refusal.retryAfterMs });
 }
 
 export class Reservation {
@@ -81,7 +101,7 @@ export class Reservation {
   readonly #requestId: string;
   /** When the tenant's object last heard of it; null: there are no limits, nothing is reserved. */
   #renewedAt: number | null = null;
-  #standing: Standing | null = null;
+  #standing: Standing = { requests: null, tokens: null };
   /** A usage row says how the request ended. */
   hasRow = false;
 
@@ -91,13 +111,9 @@ export class Reservation {
     this.#requestId = requestId;
   }
 
-  /** OpenAI's headers about what is left; none if there are no limits. */
+  /** About what is left. */
   get headers(): Record<string, string> {
-    const { requests = null, tokens = null } = this.#standing ?? {};
-    return {
-      ...(requests && leftHeaders("requests", requests)),
-      ...(tokens && leftHeaders("tokens", tokens)),
-    };
+    return headersOf(this.#standing);
   }
 
   /** Throws a 429 ApiError if the key is known to have no requests left. Costs no call. */
@@ -107,7 +123,7 @@ export class Reservation {
     if (!known) return;
     const retryAfterMs = known.until - Date.now();
     if (retryAfterMs > 0 && limits[known.refusal.of].rpm === known.refusal.limit) {
-      throw limitError({ ...known.refusal, retryAfterMs });
+      throw limitError({ ...known.refusal, retryAfterMs }, known.standing);
     }
     spent.delete(keyId);
   }
@@ -127,12 +143,14 @@ export class Reservation {
   async reserve(spend: Spend): Promise<void> {
     const { keyId, limits } = this.#caller;
     if (!isLimited(limits.key) && !isLimited(limits.tenant)) return;
-    const reserved = await this.#tenant.reserve(this.#requestId, keyId, spend, limits);
-    if (reserved.refusal) {
-      markSpent(keyId, reserved.refusal);
-      throw limitError(reserved.refusal);
+    const { refusal, standing } = await this.#tenant.reserve(
+      ...([this.#requestId, keyId, spend, limits] as const),
+    );
+    if (refusal) {
+      markSpent(keyId, refusal, standing);
+      throw limitError(refusal, standing);
     }
-    this.#standing = reserved.standing;
+    this.#standing = standing;
     this.#renewedAt = Date.now();
   }
 

@@ -39,13 +39,17 @@ export interface Left {
   remaining: number;
 }
 
-/** What is left after a request was let through; null: there is no such limit. Of key and tenant the tighter one. */
+/** What is left after a request was let through or refused; null: there is no such limit. Of key and tenant the tighter one. */
 export interface Standing {
   requests: Left | null;
   tokens: Left | null;
 }
 
-export type Reserved = { refusal: Refusal } | { refusal: null; standing: Standing };
+export interface Reserved {
+  /** null: it was let through. */
+  refusal: Refusal | null;
+  standing: Standing;
+}
 
 /** Of a key, or of the tenant. */
 interface Spent {
@@ -97,22 +101,24 @@ export class SpendingWindow {
     now = Date.now(),
   ): Reserved {
     this.#prune(now);
-    const standing: Standing = { requests: null, tokens: null };
-    for (const holder of ["tenant", "key"] as const) {
-      const its = limits[holder];
+    const holders = (["tenant", "key"] as const).map((holder) => {
       const countedKey = holder === "key" ? keyId : null;
-      const spent = this.#spent(countedKey, now);
+      return { holder, countedKey, its: limits[holder], spent: this.#spent(countedKey, now) };
+    });
+    const standing = (requests: number, tokens: number): Standing => ({
+      requests: tightest(holders.map(({ its, spent }) => [its.rpm, spent.requests + requests])),
+      tokens: tightest(holders.map(({ its, spent }) => [its.tpm, spent.tokens + tokens])),
+    });
+    for (const { holder, countedKey, its, spent } of holders) {
       const refusal = this.#refusal(its, spent, spend, countedKey, now);
-      if (refusal) return { refusal: { ...refusal, of: holder } };
-      standing.requests = tighter(standing.requests, its.rpm, spent.requests + 1);
-      standing.tokens = tighter(standing.tokens, its.tpm, spent.tokens + spend.tokens);
+      if (refusal) return { refusal: { ...refusal, of: holder }, standing: standing(0, 0) };
     }
     this.#sql.exec(
       `INSERT OR REPLACE INTO spending (request_id, key_id, at, tokens, cost, settled, open)
       VALUES (?, ?, ?, ?, ?, ?, 1)`,
       ...[requestId, keyId, now, spend.tokens, spend.cost, now + leaseMs],
     );
-    return { refusal: null, standing };
+    return { refusal: null, standing: standing(1, spend.tokens) };
   }
 
   /** `keyId` null: of the whole tenant. */
@@ -259,8 +265,10 @@ export class SpendingWindow {
   }
 }
 
-function tighter(known: Left | null, limit: number | null, used: number): Left | null {
-  if (limit === null) return known;
-  const remaining = Math.max(0, limit - used);
-  return known && known.remaining <= remaining ? known : { limit, remaining };
+/** Of limits with what is used of each, the one that leaves the least. */
+function tightest(used: readonly (readonly [limit: number | null, used: number])[]): Left | null {
+  const left = used.flatMap(([limit, used]) =>
+    limit === null ? [] : [{ limit, remaining: Math.max(0, limit - used) }],
+  );
+  return left.sort((a, b) => a.remaining - b.remaining)[0] ?? null;
 }

@@ -160,7 +160,7 @@ describe("a budget in money", () => {
       expect(response.headers.get("x-should-retry")).toBe("false");
       const { error } = JSON.parse(text);
       expect(error.code).toBe("insufficient_quota");
-      expect(error.message).toContain("money per month: Limit 0.13, used 0.1, requested 0.05");
+      expect(error.message).toContain("money of this month: Limit 0.13, used 0.1, requested 0.05");
     }
     expect(statuses).toEqual([200, 200, 200, 429]);
     const { month } = await (await admin("GET", "/tenants/prices-budget")).json<{
