@@ -1,7 +1,7 @@
 // npm run chat: questions and answers in a terminal, branches side by side as they grow.
 import { createInterface } from "node:readline";
 import { failCommand, readCommandLine } from "@anabranch/shared/cli/command.ts";
-import { kept, localGateway } from "@anabranch/shared/cli/local-gateway.ts";
+import { keptFor, localGateway } from "@anabranch/shared/cli/local-gateway.ts";
 import { integer, UsageError } from "@anabranch/shared/cli/options.ts";
 import { Anabranch } from "../src/index.ts";
 import { Conversation } from "./conversation.ts";
@@ -51,9 +51,9 @@ async function open(): Promise<Conversation> {
   if (!(temperature >= 0 && temperature <= 2)) {
     throw new UsageError("--temperature takes a number from 0 to 2");
   }
-  const apiKey = values.key ?? (process.env.KEY || kept("start-key.json", "key"));
-  if (!apiKey) throw new UsageError("there is no key: name one with --key, or run npm start");
   const baseURL = values.gateway ?? (process.env.GATEWAY || localGateway());
+  const apiKey = values.key ?? (process.env.KEY || keptFor(baseURL, "start-key.json", "key"));
+  if (!apiKey) throw new UsageError("there is no key: name one with --key, or run npm start");
   const client = new Anabranch({ baseURL, apiKey });
   const max_tokens = integer("max-tokens", values["max-tokens"], 1);
   return new Conversation(client, { model: await modelOf(client), max_tokens, temperature });

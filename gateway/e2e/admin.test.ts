@@ -109,9 +109,9 @@ describe("npm run admin", () => {
     [["keys", "create"], 2, "--tenant is needed"],
     [["keys", "show"], 2, "takes a key's id"],
     [["keys", "show", "none"], 1, "There is no key with the id 'none'."],
-    [["keys", "create", "--tenant", "a", "--rpm", "x"], 2, "--rpm takes a whole number"],
-    [["keys", "create", "--tenant", "a", "--expires", "soon"], 2, "--expires takes a date"],
-    [["prices", "set", "m", "--prompt", "1"], 2, "prices set takes a model"],
+    [["keys", "create", "--tenant", "a", "--expires", "2020-01-31"], 2, "2020-01-31 has passed"],
+    [["keys", "show", "none", "--rpm", "5"], 2, "keys show takes no --rpm"],
+    [["pool", "drain", "none"], 1, "There is no worker with the id 'none'."],
     [["prices", "delete", "m"], 1, "The model 'm' has no price."],
     [["fly"], 2, "say what to do"],
   ])("%j ends with %d and says why", async (args, code, message) => {
@@ -120,12 +120,33 @@ describe("npm run admin", () => {
     expect(ended).toMatchObject({ code, stdout: "" });
   });
 
+  it("notes models that nobody has, and says times in this machine's zone", async () => {
+    const made = await admin(["keys", "create", "--tenant", "notes", "--models", "typo"]);
+    expect(made.code).toBe(0);
+    expect(made.stderr).toContain('no worker has a model "typo" now');
+    const args = ["keys", "create", "--tenant", "notes", "--expires", "2100-01-31T12:00:00Z"];
+    const main = join(root, "gateway/local/admin.ts");
+    const { stdout } = await run(process.execPath, [main, ...args], {
+      env: {
+        ...{ ...process.env, ANABRANCH_GATEWAY: gateway.url, TZ: "Asia/Kolkata" },
+        ANABRANCH_ADMIN_TOKEN: gateway.secrets.ANABRANCH_ADMIN_TOKEN,
+      },
+    });
+    expect(stdout).toContain("expires 2100-01-31T17:30:00+05:30");
+  });
+
   it("finds the gateway of this machine by ANABRANCH_STATE and ANABRANCH_PORT", async () => {
     const { ANABRANCH_ADMIN_TOKEN, ANABRANCH_GATEWAY, ...env } = process.env;
     const here = { ...env, ANABRANCH_STATE: state, ANABRANCH_PORT: new URL(gateway.url).port };
     const main = join(root, "gateway/local/admin.ts");
     const { stdout } = await run(process.execPath, [main, "pool", "--json"], { env: here });
     expect(JSON.parse(stdout)).toEqual({ workers: [] });
+    // What this machine keeps is for no other.
+    const away = [main, "pool", "--gateway", "http://gateway.example:8787"];
+    await expect(run(process.execPath, away, { env: here })).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("set ANABRANCH_ADMIN_TOKEN to the admin credential of"),
+    });
   });
 
   it("says what is wrong with the credential and with the address", async () => {

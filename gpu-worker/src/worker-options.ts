@@ -2,10 +2,10 @@
 import { availableParallelism } from "node:os";
 import { type Dtype, dtypes } from "@anabranch/native";
 import { readCommandLine } from "@anabranch/shared/cli/command.ts";
+import { gatewaySecret } from "@anabranch/shared/cli/local-gateway.ts";
 import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
 import { type AdapterSource, parseAdapter } from "./model/adapter-source.ts";
 import { modelHelp } from "./model/locate.ts";
-import { poolToken } from "./pool-token.ts";
 
 const help = `npm run worker -- --model MODEL [options]
 
@@ -138,11 +138,10 @@ export function readWorkerOptions(): WorkerOptions {
   };
   const { gateway, device, host, url, id } = args;
   const model = required("model", args.model);
-  if (gateway && !URL.canParse(gateway)) throw new UsageError("--gateway must be a URL");
   if (!/^(auto|cpu|cuda:\d{1,2})$/.test(device)) {
     throw new UsageError("--device is auto, cpu or cuda:N");
   }
-  const token = gateway ? poolToken(gateway) : "";
+  const token = gateway ? gatewaySecret(gateway, "ANABRANCH_POOL_TOKEN") : "";
   if (gateway && token === "") {
     throw new UsageError("ANABRANCH_POOL_TOKEN is not set: it is the gateway's secret for workers");
   }

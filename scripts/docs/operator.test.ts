@@ -135,7 +135,7 @@ describe("an operator's commands", () => {
           expect(await opens(seen.KEY)).toBe(200);
           await expect.poll(() => opens(before.KEY), { timeout: 5_000 }).toBe(401);
         }
-        if (/pool\/local\/drain/.test(block.text)) {
+        if (/pool drain local/.test(block.text)) {
           const { stdout } = await runBlock("npm run admin -- pool", env);
           expect(stdout).toMatch(/local {2}draining/);
         }
