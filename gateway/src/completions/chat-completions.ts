@@ -11,6 +11,7 @@ import {
 } from "./answer-reader.ts";
 import { chatBody, chatRequest } from "./chat-request.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
+import { foreignFields } from "./foreign-fields.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { refuseUnsupported, unsupportedParameters } from "./parameters.ts";
 import { finishWord, structureOf, usageBlock } from "./renderer.ts";
@@ -20,7 +21,8 @@ const unsupported = [
   ...unsupportedParameters,
   ...["functions", "function_call", "audio", "prediction", "web_search_options"],
   ...["reasoning_effort", "verbosity"],
-  ...["continue_final_message", "documents", "chat_template", "echo", "prompt_logprobs"],
+  ...["continue_final_message", "documents", "chat_template", "suffix", "prompt_logprobs"],
+  ...foreignFields(chatBody),
 ];
 
 /** A bit of an answer as a chunk's delta. */

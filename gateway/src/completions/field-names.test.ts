@@ -138,3 +138,37 @@ it.each([
     error: { code: "unknown_parameter", param: field, message: `Unknown parameter: '${field}'.` },
   });
 });
+
+it.each([
+  ...["suffix", "best_of", "max_output_tokens", "stop_sequences", "prompt", "system", "echo"].map(
+    (name) => chat({ [name]: 5 }),
+  ),
+  ...["messages", "tools", "max_completion_tokens", "top_logprobs", "chat_template_kwargs"].map(
+    (name) => text({ [name]: 5 }),
+  ),
+  ...["messages", "max_tokens", "stop", "n", "seed", "min_tokens", "response_format", "system"].map(
+    (name) => response({ [name]: 5 }),
+  ),
+  ...["stop", "n", "seed", "logprobs", "guided_json", "input", "presence_penalty"].map((name) =>
+    message({ [name]: 5 }),
+  ),
+  ...["guided_grammar", "structural_tag", "use_beam_search"].flatMap((name) => [
+    ...[chat({ [name]: 5 }), text({ [name]: 5 }), response({ [name]: 5 }), message({ [name]: 5 })],
+  ]),
+])("a field of another API is refused by its name: %j", async (path, body) => {
+  const [field = ""] = Object.keys(body).slice(-1);
+  const [, said] = await refused(path, body);
+  expect(said).toBe(`'${field}' is not supported.`);
+});
+
+it("fields that say nothing of the answer are taken in each", async () => {
+  const fields = { user: "u", metadata: {}, store: false, stream_options: null };
+  for (const [path, body] of [chat(fields), text(fields), response(fields), message(fields)]) {
+    const init = {
+      method: "POST",
+      headers: bearer(key),
+      body: JSON.stringify({ model: "fake", ...body }),
+    };
+    expect((await call(`/v1/${path}`, init)).status).toBe(200);
+  }
+});

@@ -210,14 +210,8 @@ export function effectiveSampling(
   };
 }
 
-/** Those of either endpoint, for `refuseUnsupported`. */
+/** Of any API, for `refuseUnsupported`. */
 export const unsupportedParameters = ["use_beam_search", "guided_grammar", "structural_tag"];
-
-/** What holds the answer to a form in chats and completions, and has no place where another API says it otherwise. */
-export const formParameters = [
-  ...["response_format", "guided_regex", "guided_choice", "guided_json", "guided_grammar"],
-  ...["structured_outputs", "structural_tag"],
-];
 
 /** Refuses fields of OpenAI's API that would change the answer but are not implemented. */
 export function refuseUnsupported(fields: object, names: readonly string[]): void {

@@ -1,68 +1,25 @@
 // POST /v1/completions
-import { z } from "@hono/zod-openapi";
 import { badField } from "../api-error.ts";
 import { readBody } from "../http/body.ts";
-import { list } from "../http/list.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
 import { isFormField } from "./constraint.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
+import { foreignFields } from "./foreign-fields.ts";
 import { type ShownToken, textLogprobs } from "./logprobs.ts";
-import {
-  options,
-  parameters,
-  refuseUnsupported,
-  settingsOf,
-  unsupportedParameters,
-} from "./parameters.ts";
+import { refuseUnsupported, settingsOf, unsupportedParameters } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { textCompletion } from "./responses.ts";
+import { maxAnswers, type TextBody, textBody } from "./text-body.ts";
 
-const maxTokens = 1_500_000;
 /** Of all prompts, each token of one a byte. */
 const maxTokensOfAll = 4_000_000;
-/** Answers of one request: prompts, each with `n` choices. */
-const maxAnswers = 128;
-const id = z.int().min(0).max(4_294_967_295);
-const text = z.string().min(1, "an empty prompt can't be completed");
-
-const body = z
-  .looseObject({
-    ...parameters,
-    prompt: z.union([
-      text,
-      list(text, maxAnswers).min(1),
-      list(id, maxTokens).min(1),
-      list(list(id, maxTokens).min(1), maxAnswers).min(1),
-    ]),
-    max_tokens: z
-      .int()
-      .min(0)
-      .max(2_147_483_647)
-      .nullish()
-      .openapi({ description: "0 with `echo`: nothing is decoded" }),
-    echo: z.boolean().nullish().openapi({
-      description: "The text begins with the prompt, and so do the log-probabilities",
-    }),
-    logprobs: z.int().min(0).max(5).nullish(),
-    best_of: z
-      .int()
-      .min(1)
-      .nullish()
-      .openapi({ description: "As many as `n`, if at all: all choices are returned" }),
-    anabranch: options
-      .extend({ branches: z.null("branches are declared in chats only").optional() })
-      .nullish()
-      .openapi("AnabranchOptions"),
-  })
-  .openapi("CompletionRequest");
 
 const unsupported = [
   ...unsupportedParameters,
-  ...["max_completion_tokens", "suffix", "prompt_logprobs"],
+  ...["suffix", "prompt_logprobs", "functions"],
+  ...foreignFields(textBody),
 ];
-
-type Body = z.output<typeof body>;
 
 const encoder = new TextEncoder();
 
@@ -77,7 +34,7 @@ const promptOf = (given: string | number[], field: string): AnswerPrompt =>
 
 type Prompts = AnswerRequest["prompts"];
 
-function promptsOf(prompt: Body["prompt"]): Prompts {
+function promptsOf(prompt: TextBody["prompt"]): Prompts {
   if (typeof prompt === "string") return [promptOf(prompt, "prompt")];
   // Ids, or prompts of which each is a text or ids: the schema has no others.
   if (typeof prompt[0] === "number") return [promptOf(prompt as number[], "prompt")];
@@ -88,7 +45,7 @@ function promptsOf(prompt: Body["prompt"]): Prompts {
 }
 
 /** Refuses what can't be had together. */
-function refuseUnfit(fields: Body, prompts: Prompts): void {
+function refuseUnfit(fields: TextBody, prompts: Prompts): void {
   const { n, best_of: best, echo, max_tokens: maxTokens, anabranch } = fields;
   const choices = n ?? 1;
   if (prompts.length * choices > maxAnswers) {
@@ -119,7 +76,7 @@ function refuseUnfit(fields: Body, prompts: Prompts): void {
   }
 }
 
-function answerRequest(fields: Body, id: string): AnswerRequest {
+function answerRequest(fields: TextBody, id: string): AnswerRequest {
   const prompts = promptsOf(fields.prompt);
   refuseUnfit(fields, prompts);
   const topLogprobs = fields.logprobs ?? 0;
@@ -202,14 +159,18 @@ export const textCompletions = tenantRoute({
   method: "post",
   path: "/v1/completions",
   summary: "Continues a text",
-  request: jsonBody(body, { model: "smollm2", prompt: "The capital of Norway is", max_tokens: 8 }),
+  request: jsonBody(textBody, {
+    model: "smollm2",
+    prompt: "The capital of Norway is",
+    max_tokens: 8,
+  }),
   response: {
     description: "A text_completion, or with `stream` its chunks as server-sent events",
     stream: "`data: ` and a chunk as JSON, event by event; at the end `data: [DONE]`",
     schema: textCompletion,
   },
   async handle(context) {
-    const fields = await readBody(context.request, body);
+    const fields = await readBody(context.request, textBody);
     refuseUnsupported(fields, unsupported);
     const id = `cmpl-${context.requestId}`;
     return deliver(answerRequest(fields, id), textRenderer, context);

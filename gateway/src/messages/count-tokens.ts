@@ -5,7 +5,8 @@ import { refuseUnsupported } from "../completions/parameters.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 import { tokensOf } from "../tokens/tokens-of.ts";
-import { messageChat, messageFields, namesOf, unsupported } from "./message-body.ts";
+import { messageChat, messageFields, namesOf } from "./message-body.ts";
+import { unsupported } from "./unsupported.ts";
 
 /** A message's, of which the tokens to decode may be left open. */
 const body = z

@@ -6,8 +6,9 @@ import { deliver } from "../completions/deliver.ts";
 import { refuseUnsupported } from "../completions/parameters.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-import { messageBody, messageChat, namesOf, unsupported } from "./message-body.ts";
+import { messageBody, messageChat, namesOf } from "./message-body.ts";
 import { messageRenderer } from "./message-renderer.ts";
+import { unsupported } from "./unsupported.ts";
 
 const block = z.union([
   z.object({ type: z.literal("text"), text: z.string(), citations: z.null() }),

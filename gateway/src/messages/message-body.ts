@@ -9,7 +9,7 @@ import {
   structure,
 } from "../completions/chat-request.ts";
 import { maxParts } from "../completions/message-content.ts";
-import { formParameters, parameters } from "../completions/parameters.ts";
+import { parameters } from "../completions/parameters.ts";
 import { maxTools, toolName } from "../completions/tools.ts";
 import { list } from "../http/list.ts";
 
@@ -106,12 +106,6 @@ export const messageFields = {
 };
 
 export const messageBody = z.looseObject(messageFields).openapi("MessageRequest");
-
-/** Fields of Anthropic's API that would change the answer, and a chat's, which have no place here. */
-export const unsupported = [
-  ...["container", "context_management", "mcp_servers", "output_format"],
-  ...[...formParameters, "max_completion_tokens", "stop", "seed"],
-];
 
 type Fields = z.output<z.ZodObject<typeof messageFields>>;
 /** Of an answer, or of a prompt whose tokens are counted. */

@@ -1,14 +1,22 @@
 // POST /v1/responses
 import { type ChatMessage, chatRequest } from "../completions/chat-request.ts";
 import { deliver } from "../completions/deliver.ts";
-import { refuseUnsupported } from "../completions/parameters.ts";
+import { foreignFields } from "../completions/foreign-fields.ts";
+import { refuseUnsupported, unsupportedParameters } from "../completions/parameters.ts";
 import { tenantObject } from "../environment.ts";
 import { readBody } from "../http/body.ts";
 import type { TenantContext } from "../http/context.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-import { inputMessages, nameOf, responseBody, responseChat, unsupported } from "./response-body.ts";
+import { inputMessages, nameOf, responseBody, responseChat } from "./response-body.ts";
 import { responseRenderer } from "./response-renderer.ts";
 import { keptResponse, responseSchema } from "./show-response.ts";
+
+const unsupported = [
+  ...unsupportedParameters,
+  ...["background", "conversation", "prompt", "reasoning", "max_tool_calls", "moderation"],
+  ...["context_management", "image"],
+  ...foreignFields(responseBody),
+];
 
 /** The messages before the input, of the response that it follows. */
 async function messagesBefore(

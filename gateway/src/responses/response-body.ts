@@ -9,7 +9,7 @@ import {
 } from "../completions/chat-request.ts";
 import type { responseFormat } from "../completions/constraint.ts";
 import { maxParts } from "../completions/message-content.ts";
-import { formParameters, parameters } from "../completions/parameters.ts";
+import { parameters } from "../completions/parameters.ts";
 import { maxTools, toolName } from "../completions/tools.ts";
 import { list } from "../http/list.ts";
 
@@ -95,14 +95,6 @@ export const responseBody = z
     anabranch: chatOptions,
   })
   .openapi("ResponseRequest");
-
-/** Fields of OpenAI's API that would change the answer. */
-export const unsupported = [
-  ...["background", "conversation", "prompt", "reasoning", "max_tool_calls", "moderation"],
-  ...["context_management", "image"],
-  // A chat's, which have another name here or none.
-  ...[...formParameters, "max_tokens", "max_completion_tokens", "stop", "seed"],
-];
 
 export type ResponseBody = z.output<typeof responseBody>;
 
