@@ -84,11 +84,30 @@ async function answer(body: ChatRequest, response: ServerResponse): Promise<void
   response.end("data: [DONE]\n\n");
 }
 
+/** llama.cpp's server, under /llama: how often it was asked for its properties, and whether it is away. */
+const llama = { asked: 0, away: false };
+
+function serveLlama(path: string, response: ServerResponse): void {
+  if (path === "/asked") return void response.end(JSON.stringify(llama));
+  if (path === "/away" || path === "/back") {
+    llama.away = path === "/away";
+    return void response.end();
+  }
+  if (llama.away) return void response.writeHead(503).end();
+  if (path === "/props") {
+    llama.asked++;
+    return void response.end('{"chat_template_caps": {"supports_tools": false}}');
+  }
+  const data = [{ id: "llama", object: "model", created: 1, owned_by: "llamacpp" }];
+  response.end(JSON.stringify({ object: "list", data }));
+}
+
 async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.headers.authorization !== `Bearer ${credential}`) {
     response.writeHead(401).end();
     return;
   }
+  if (request.url?.startsWith("/llama/")) return serveLlama(request.url.slice(6), response);
   if (request.url === "/v1/models") {
     const data = [
       { id: "their/model", object: "model", created: 1, owned_by: "vllm", max_model_len: 8_192 },

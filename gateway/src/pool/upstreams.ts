@@ -1,15 +1,10 @@
 // The upstreams of the pool: their settings, kept in the object's storage, and what the last check of each found.
-import { checkUpstream, UpstreamError } from "../upstreams/check-upstream.ts";
-import type { UpstreamFacts, UpstreamSettings } from "../upstreams/upstream.ts";
+import { checkUpstream, type Found, UpstreamError } from "../upstreams/check-upstream.ts";
+import type { UpstreamSettings } from "../upstreams/upstream.ts";
 import { idle, type Model, type PoolWorker } from "./pool.ts";
 
 /** How often each is checked. Between two checks, requests find out by themselves (routing/breaker.ts). */
 const checkMs = 5_000;
-
-interface Found {
-  models: Model[];
-  facts: UpstreamFacts;
-}
 
 export interface UpstreamState {
   settings: Omit<UpstreamSettings, "credential">;
@@ -97,7 +92,9 @@ export class Upstreams {
 
   async #check(entry: Entry): Promise<void> {
     try {
-      const found = await checkUpstream(entry.settings);
+      // Another server may have come in the place of one that was away.
+      const stayed = entry.checkedAt !== null && entry.error === null;
+      const found = await checkUpstream(entry.settings, stayed ? entry.found : null);
       const changed = JSON.stringify(found) !== JSON.stringify(entry.found);
       entry.found = found;
       entry.error = null;

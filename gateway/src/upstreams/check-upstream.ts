@@ -55,15 +55,17 @@ const llamaProperties = z.object({
 
 /**
  * llama.cpp's server takes tools with any model, and shows them to none whose template has no place for them. It tells
- * that in its properties.
+ * that in its properties. Throws UpstreamError if it does not answer.
  */
 async function lacksTools({ url, credential }: UpstreamSettings): Promise<boolean> {
   const response = await fetch(`${url.replace(/\/v1$/, "")}/props`, {
     headers: authorization(credential),
     redirect: "manual",
     signal: AbortSignal.timeout(timeoutMs),
-  }).catch(() => null);
-  const properties = llamaProperties.safeParse(await response?.json().catch(() => null));
+  }).catch((error: Error) => {
+    throw new UpstreamError(`${url} does not tell its properties: ${error.message}`);
+  });
+  const properties = llamaProperties.safeParse(await response.json().catch(() => null));
   return properties.success && !properties.data.chat_template_caps.supports_tools;
 }
 
@@ -100,10 +102,20 @@ function modelOf(
   };
 }
 
-/** What the upstream serves now. Throws UpstreamError. */
+/** What a check finds. */
+export interface Found {
+  models: Model[];
+  facts: UpstreamFacts;
+}
+
+/**
+ * What the upstream serves now. `before` is what the last check found, if the server has been there since: what it lacks
+ * is asked once. Throws UpstreamError.
+ */
 export async function checkUpstream(
   settings: UpstreamSettings,
-): Promise<{ models: Model[]; facts: UpstreamFacts }> {
+  before: Found | null,
+): Promise<Found> {
   const listed = new Map((await listModels(settings)).map((each) => [each.id, each]));
   const wanted = settings.models ?? [...listed.keys()].map((name) => ({ id: name, name }));
   const missing = wanted.find(({ name }) => !listed.has(name));
@@ -111,13 +123,15 @@ export async function checkUpstream(
     const names = [...listed.keys()].slice(0, 10).join(", ");
     throw new UpstreamError(`${settings.url} has no model '${missing.name}'; it has ${names}`);
   }
+  const models = wanted.map(({ id, name }) => modelOf(settings, id, name, listed.get(name)));
+  const known = JSON.stringify(before?.models) === JSON.stringify(models);
   return {
-    models: wanted.map(({ id, name }) => modelOf(settings, id, name, listed.get(name))),
+    models,
     facts: {
       names: Object.fromEntries(wanted.map(({ id, name }) => [id, name])),
       lanes: [...listed.values()].some(({ anabranch }) => anabranch),
       maxRequests: settings.maxRequests,
-      without: await lacksOf(settings, [...listed.values()]),
+      without: (known && before?.facts.without) || (await lacksOf(settings, [...listed.values()])),
     },
   };
 }

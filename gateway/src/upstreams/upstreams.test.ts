@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { UpstreamScript } from "../../test/fake-script.ts";
@@ -9,6 +10,8 @@ import {
   type MadeKey,
   makeKey,
 } from "../../test/gateway-client.ts";
+import { poolObject } from "../environment.ts";
+import type { PoolObject } from "../pool/pool-object.ts";
 import { forgetPool } from "../pool/pool-view.ts";
 
 const admin = (path: string, method = "GET", body?: object) =>
@@ -56,6 +59,32 @@ const whole = async (script: UpstreamScript | string, fields?: object) => {
   expect(response.status).toBe(200);
   return response.json<Completion>();
 };
+
+describe("llama.cpp's server", () => {
+  it("is asked once what it lacks, and again when it was away", async () => {
+    const server = new URL("/llama", env.TEST_UPSTREAM.url).href;
+    const headers = { authorization: `Bearer ${env.TEST_UPSTREAM.credential}` };
+    const told = async (what: string) => (await fetch(`${server}/${what}`, { headers })).text();
+    const asked = async () => JSON.parse(await told("asked")).asked;
+    const check = () => runInDurableObject(poolObject(env), (pool) => (pool as PoolObject).alarm());
+    const before = await asked();
+    const added = await add({ id: "llama", url: `${server}/v1`, models: null });
+    expect(added.status).toBe(200);
+    await check();
+    await check();
+    expect(await asked()).toBe(before + 1);
+    const fields = { model: "llama", tools: [{ type: "function", function: { name: "f" } }] };
+    forgetPool();
+    expect(await (await ask("hi", fields)).json()).toMatchObject({ error: { param: "tools" } });
+    await told("away");
+    await check();
+    await told("back");
+    await check();
+    await check();
+    expect(await asked()).toBe(before + 2);
+    await admin("/upstreams/llama", "DELETE");
+  });
+});
 
 describe("an upstream", () => {
   it("is listed, without its credential, and served under the operator's name of its model", async () => {
@@ -123,6 +152,20 @@ describe("an upstream", () => {
       prompt: '{"saysBody":true}',
       max_tokens: 1_024,
     });
+  });
+
+  it("names the field of the client that it refuses", async () => {
+    const refusing = (param: unknown) =>
+      ask(
+        { status: 400, error: { error: { message: "no", param } } },
+        { max_completion_tokens: 9 },
+      );
+    const named = async (param: unknown) =>
+      (await (await refusing(param)).json<{ error: { param: string } }>()).error.param;
+    expect(await named("max_tokens")).toBe("max_completion_tokens");
+    expect(await named("response_format.json_schema.schema")).toContain("response_format.json");
+    expect(await named("what\nis this")).toBe("messages");
+    expect(await named({})).toBe("messages");
   });
 
   it("is asked for a form where it knows it, and never without one that the client wants", async () => {
