@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { secrets } from "../gateway/local/secrets.ts";
@@ -13,8 +14,10 @@ const help = `npm start [-- --help]
 
 Starts the gateway and one worker with a model, and prints one line on stdout when both serve:
   ready {"gateway": URL, "key": an API key, "admin": the operator's credential, "model": a name}
-Everything else goes to stderr, also the address of the console, and a link that signs in to it once. A worker that dies is started again. SIGINT or SIGTERM stops both, when the
-answers that run have ended; a second signal stops them at once.
+Where stdout is no terminal the line may end in a log: it has "key_file" and "admin_file" in their place, JSON files in the
+state folder, with the key as "key" and the credential as "ANABRANCH_ADMIN_TOKEN".
+Everything else goes to stderr, also the address of the console, and a link that signs in to it once. A worker that dies is
+started again. SIGINT or SIGTERM stops both, when the answers that run have ended; a second signal stops them at once.
 
 Environment:
   ANABRANCH_PORT    the gateway's port (default 8787; 0: any free one)
@@ -37,6 +40,7 @@ try {
 
 const state = stateFolder();
 const keyFile = join(state, "start-key.json");
+const secretsFile = join(state, "secrets.json");
 const workerId = "local";
 const demo = JSON.parse(readFileSync(join(root, "models/demo/demo.json"), "utf8"));
 /** What the worker serves: a model of the caller's, or the demo, the base and its adapter from one copy. */
@@ -62,13 +66,15 @@ const began = Date.now();
 /** name → running child */
 const children = new Map();
 let stopping = false;
+/** A worker has served. */
+let served = false;
 
-/** `onExit` takes what ended it. */
-function start(name, file, args, env, onExit) {
+/** `onExit` takes what ended it. `stderr` as of spawn. */
+function start(name, file, args, env, stderr, onExit) {
   const child = spawn(process.execPath, [join(root, file), ...args], {
     cwd: root,
     // The channel tells it when this process ends, however that happens.
-    stdio: ["ignore", "pipe", "inherit", "ipc"],
+    stdio: ["ignore", "pipe", stderr, "ipc"],
     env: { ...process.env, ...env },
     // Of its own group: a terminal's interrupt reaches this process alone, which stops both in order.
     detached: true,
@@ -82,19 +88,25 @@ function start(name, file, args, env, onExit) {
 }
 
 function startGateway() {
-  return start("gateway", "gateway/local/main.ts", ["--state", state], {}, (reason) => {
+  const args = ["--state", state];
+  const gateway = start("gateway", "gateway/local/main.ts", args, {}, "pipe", (reason) => {
     say(`the gateway ended on its own (${reason}); stopping`);
     void stop(1);
   });
+  createInterface({ input: gateway.stderr }).on("line", (line) => {
+    // Until then nobody asks but this process, again and again.
+    if (served || !line.startsWith('gateway log: {"event":"request"')) say(line);
+  });
+  return gateway;
 }
 
-/** `served`: whether a worker has served yet. One that can't at first will not at the second try. */
-function startWorker(gateway, token, served, backoffMs = firstBackoffMs) {
+/** A worker that can't serve at first will not at the second try. */
+function startWorker(gateway, token, backoffMs = firstBackoffMs) {
   const since = Date.now();
   const args = ["--gateway", gateway, ...modelOptions, "--port", "0", "--id", workerId];
   const env = { ANABRANCH_POOL_TOKEN: token };
-  const worker = start("worker", "gpu-worker/src/main.ts", args, env, (reason) => {
-    if (!served()) {
+  const worker = start("worker", "gpu-worker/src/main.ts", args, env, "inherit", (reason) => {
+    if (!served) {
       say(`the worker ended before it served (${reason}); stopping`);
       void stop(1);
       return;
@@ -103,7 +115,7 @@ function startWorker(gateway, token, served, backoffMs = firstBackoffMs) {
     say(`the worker ended on its own (${reason}); starting another in ${wait} ms`);
     setTimeout(() => {
       if (stopping) return;
-      startWorker(gateway, token, served, Math.min(2 * wait, lastBackoffMs));
+      startWorker(gateway, token, Math.min(2 * wait, lastBackoffMs));
     }, wait);
   });
   worker.stdout.pipe(process.stderr);
@@ -191,22 +203,24 @@ async function registeredModel(gateway, admin) {
 
 try {
   mkdirSync(state, { recursive: true, mode: 0o700 });
-  const kept = secrets(join(state, "secrets.json"));
+  const kept = secrets(secretsFile);
   say("· starting the gateway");
   const listening = firstLine(startGateway());
   const { gateway } = JSON.parse(await listening);
   say(`  listening at ${gateway}`);
   say(`· starting a worker with ${modelOptions[1]}`);
-  let served = false;
-  startWorker(gateway, kept.ANABRANCH_POOL_TOKEN, () => served);
+  startWorker(gateway, kept.ANABRANCH_POOL_TOKEN);
   const admin = kept.ANABRANCH_ADMIN_TOKEN;
   const key = await unlimitedKey(gateway, admin);
   const model = await registeredModel(gateway, admin);
-  served = true;
   say(`  up after ${((Date.now() - began) / 1_000).toFixed(1)} s`);
   say(`· the console is at ${gateway}/`);
   say(`  sign in: ${await signInLink(gateway, admin, key)}  (once, within ten minutes)`);
-  process.stdout.write(`ready ${JSON.stringify({ gateway, key, admin, model })}\n`);
+  const credentials = process.stdout.isTTY
+    ? { key, admin }
+    : { key_file: keyFile, admin_file: secretsFile };
+  served = true;
+  process.stdout.write(`ready ${JSON.stringify({ gateway, ...credentials, model })}\n`);
 } catch (error) {
   if (!stopping) say(`start-up failed: ${error.stack ?? error}`);
   await stop(1);

@@ -21,23 +21,28 @@ interface Ready {
 let started: ChildProcess;
 /** What it said beside its one line. */
 let said = "";
+/** Its one line. */
+let line = "";
 let ready: Ready;
 
 beforeAll(async () => {
   started = spawn(process.execPath, [join(import.meta.dirname, "start.mjs")], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      ...process.env,
-      ...{ ANABRANCH_PORT: "0", ANABRANCH_STATE: state, ANABRANCH_ACCESS_LOG: "off" },
-    },
+    env: { ...process.env, ANABRANCH_PORT: "0", ANABRANCH_STATE: state },
   });
   if (!started.stdout || !started.stderr) throw new Error("no stdout");
   started.stderr.on("data", (text) => {
     said += text;
     process.stderr.write(text);
   });
-  for await (const line of createInterface({ input: started.stdout })) {
-    ready = JSON.parse(line.replace(/^ready /, ""));
+  for await (const first of createInterface({ input: started.stdout })) {
+    line = first;
+    const { key_file, admin_file, ...told } = JSON.parse(line.replace(/^ready /, ""));
+    const kept = (file: string) => JSON.parse(readFileSync(file, "utf8"));
+    ready = {
+      ...{ ...told, key: kept(key_file).key },
+      admin: kept(admin_file).ANABRANCH_ADMIN_TOKEN,
+    };
     started.stdout.resume();
     return;
   }
@@ -81,6 +86,13 @@ it("says how it is used, and starts nothing then", async () => {
 });
 
 describe("npm start", () => {
+  it("says in a log where its keys are, and not what they are, nor what it asked itself", () => {
+    expect(ready.key).toMatch(/^sk-ab-/);
+    expect(line).toContain(join(state, "start-key.json"));
+    for (const secret of [ready.key, ready.admin]) expect(line + said).not.toContain(secret);
+    expect(said).not.toContain('"event":"request"');
+  });
+
   it("prints a link that signs in to the console, once", async () => {
     const [, address, token] = /sign in: (\S+)#sign-in=(\w+)/.exec(said) ?? [];
     expect(address).toBe(`${ready.gateway}/`);

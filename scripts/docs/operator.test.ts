@@ -2,7 +2,7 @@
 // as they stand but for names that the reader fills in, beside a gateway that `npm start` has started.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -75,7 +75,10 @@ async function start(): Promise<[ChildProcess, Ready]> {
   });
   if (!child.stdout) throw new Error("no stdout");
   for await (const line of createInterface({ input: child.stdout })) {
-    const ready = JSON.parse(line.replace(/^ready /, "")) as Ready;
+    const { gateway, key_file, admin_file } = JSON.parse(line.replace(/^ready /, ""));
+    const kept = (file: string) => JSON.parse(readFileSync(file, "utf8"));
+    const key = kept(key_file).key as string;
+    const ready: Ready = { gateway, key, admin: kept(admin_file).ANABRANCH_ADMIN_TOKEN };
     Object.assign(env, { GATEWAY: ready.gateway, ADMIN: ready.admin });
     env.ANABRANCH_PORT = new URL(ready.gateway).port;
     child.stdout.resume();

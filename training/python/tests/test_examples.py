@@ -24,9 +24,10 @@ class Examples(unittest.TestCase):
             line = start.stdout.readline()
             self.assertTrue(line.startswith("ready "), line)
             ready = json.loads(line.removeprefix("ready "))
+            key = json.loads(Path(ready["key_file"]).read_text())["key"]
             example = subprocess.run(
                 [sys.executable, str(ROOT / "examples/openai_sdk.py")],
-                env=env | {"GATEWAY": ready["gateway"], "KEY": ready["key"]},
+                env=env | {"GATEWAY": ready["gateway"], "KEY": key},
                 capture_output=True,
                 text=True,
                 check=True,
