@@ -11,18 +11,15 @@ import {
 } from "./answer-reader.ts";
 import { chatBody, chatRequest } from "./chat-request.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
-import { foreignFields } from "./foreign-fields.ts";
+import { refuseOthers } from "./foreign-fields.ts";
 import { chatLogprobs } from "./logprobs.ts";
-import { refuseUnsupported, unsupportedParameters } from "./parameters.ts";
 import { finishWord, structureOf, usageBlock } from "./renderer.ts";
 import { chatCompletion } from "./responses.ts";
 
 const unsupported = [
-  ...unsupportedParameters,
   ...["functions", "function_call", "audio", "prediction", "web_search_options"],
   ...["reasoning_effort", "verbosity"],
   ...["continue_final_message", "documents", "chat_template", "suffix", "prompt_logprobs"],
-  ...foreignFields(chatBody),
 ];
 
 /** A bit of an answer as a chunk's delta. */
@@ -127,7 +124,7 @@ export const chatCompletions = tenantRoute({
   },
   async handle(context) {
     const fields = await readBody(context.request, chatBody);
-    refuseUnsupported(fields, unsupported);
+    refuseOthers(fields, chatBody, unsupported);
     const id = `chatcmpl-${context.requestId}`;
     const request = chatRequest(fields, { id, endpoint: "chat.completions" });
     return deliver(request, chatRenderer, context);

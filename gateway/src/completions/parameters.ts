@@ -210,11 +210,11 @@ export function effectiveSampling(
   };
 }
 
-/** Of any API, for `refuseUnsupported`. */
+/** Of any API. */
 export const unsupportedParameters = ["use_beam_search", "guided_grammar", "structural_tag"];
 
-/** Refuses fields of OpenAI's API that would change the answer but are not implemented. */
-export function refuseUnsupported(fields: object, names: readonly string[]): void {
+/** Refuses fields that would change the answer but are not implemented, or not `where` they are. */
+export function refuseUnsupported(fields: object, names: readonly string[], where = ""): void {
   for (const name of names) {
     const value: unknown = Reflect.get(fields, name);
     const unset =
@@ -223,6 +223,7 @@ export function refuseUnsupported(fields: object, names: readonly string[]): voi
       value === false ||
       (value === 0 && name !== "prompt_logprobs") ||
       (Array.isArray(value) && value.length === 0);
-    if (!unset) throw badField(name, `'${name}' is not supported.`, "unsupported_parameter");
+    const message = `'${name}' is not supported${where && ` ${where}`}.`;
+    if (!unset) throw badField(name, message, "unsupported_parameter");
   }
 }

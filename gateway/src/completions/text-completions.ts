@@ -5,9 +5,9 @@ import { jsonBody, tenantRoute } from "../http/route.ts";
 import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
 import { isFormField } from "./constraint.ts";
 import { deliver, type RendererOf } from "./deliver.ts";
-import { foreignFields } from "./foreign-fields.ts";
+import { refuseOthers } from "./foreign-fields.ts";
 import { type ShownToken, textLogprobs } from "./logprobs.ts";
-import { refuseUnsupported, settingsOf, unsupportedParameters } from "./parameters.ts";
+import { settingsOf } from "./parameters.ts";
 import { finishWord, usageBlock } from "./renderer.ts";
 import { textCompletion } from "./responses.ts";
 import { maxAnswers, type TextBody, textBody } from "./text-body.ts";
@@ -15,11 +15,7 @@ import { maxAnswers, type TextBody, textBody } from "./text-body.ts";
 /** Of all prompts, each token of one a byte. */
 const maxTokensOfAll = 4_000_000;
 
-const unsupported = [
-  ...unsupportedParameters,
-  ...["suffix", "prompt_logprobs", "functions"],
-  ...foreignFields(textBody),
-];
+const unsupported = ["suffix", "prompt_logprobs", "functions"];
 
 const encoder = new TextEncoder();
 
@@ -171,7 +167,7 @@ export const textCompletions = tenantRoute({
   },
   async handle(context) {
     const fields = await readBody(context.request, textBody);
-    refuseUnsupported(fields, unsupported);
+    refuseOthers(fields, textBody, unsupported);
     const id = `cmpl-${context.requestId}`;
     return deliver(answerRequest(fields, id), textRenderer, context);
   },

@@ -200,7 +200,9 @@ function refusal(error: z.ZodError, value: unknown): ApiError {
   if (valueAt(value, path) === undefined) {
     return badField(name, `Missing required parameter: '${name}'.`, "missing_required_parameter");
   }
-  return badField(name, `Invalid value for '${name}': ${message}.`);
+  // Zod says so itself, too.
+  const why = message.replace(/^Invalid (input|option|discriminator value)[:.] /, "");
+  return badField(name, `Invalid value for '${name}': ${why.replace(/\.$/, "")}.`);
 }
 
 /** Validation ends at the first fault: a body may have a million, and the client is told of one. */

@@ -1,12 +1,11 @@
 // POST /v1/messages/count_tokens
 import { z } from "@hono/zod-openapi";
 import { chatRequest } from "../completions/chat-request.ts";
-import { refuseUnsupported } from "../completions/parameters.ts";
+import { refuseOthers } from "../completions/foreign-fields.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
 import { tokensOf } from "../tokens/tokens-of.ts";
-import { messageChat, messageFields, namesOf } from "./message-body.ts";
-import { unsupported } from "./unsupported.ts";
+import { messageBody, messageChat, messageFields, namesOf, unsupported } from "./message-body.ts";
 
 /** A message's, of which the tokens to decode may be left open. */
 const body = z
@@ -26,7 +25,7 @@ export const countTokens = tenantRoute({
   },
   async handle(context) {
     const fields = await readBody(context.request, body);
-    refuseUnsupported(fields, unsupported);
+    refuseOthers(fields, messageBody, unsupported);
     const origin = { id: "", endpoint: "messages", nameOf: namesOf(fields) } as const;
     const { tokenIds } = await tokensOf(chatRequest(messageChat(fields), origin), {}, context);
     return { input_tokens: tokenIds.length };

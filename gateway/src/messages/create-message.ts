@@ -3,12 +3,11 @@ import { z } from "@hono/zod-openapi";
 import { answerPart } from "../completions/answer-part.ts";
 import { chatRequest } from "../completions/chat-request.ts";
 import { deliver } from "../completions/deliver.ts";
-import { refuseUnsupported } from "../completions/parameters.ts";
+import { refuseOthers } from "../completions/foreign-fields.ts";
 import { readBody } from "../http/body.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-import { messageBody, messageChat, namesOf } from "./message-body.ts";
+import { messageBody, messageChat, namesOf, unsupported } from "./message-body.ts";
 import { messageRenderer } from "./message-renderer.ts";
-import { unsupported } from "./unsupported.ts";
 
 const block = z.union([
   z.object({ type: z.literal("text"), text: z.string(), citations: z.null() }),
@@ -55,7 +54,7 @@ export const createMessage = tenantRoute({
   },
   async handle(context) {
     const fields = await readBody(context.request, messageBody);
-    refuseUnsupported(fields, unsupported);
+    refuseOthers(fields, messageBody, unsupported);
     const request = chatRequest(messageChat(fields), {
       ...{ id: `msg_${context.requestId}`, endpoint: "messages", nameOf: namesOf(fields) },
     });

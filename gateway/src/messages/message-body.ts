@@ -107,6 +107,9 @@ export const messageFields = {
 
 export const messageBody = z.looseObject(messageFields).openapi("MessageRequest");
 
+/** Fields of Anthropic's API that would change the answer. */
+export const unsupported = ["container", "context_management", "mcp_servers", "output_format"];
+
 type Fields = z.output<z.ZodObject<typeof messageFields>>;
 /** Of an answer, or of a prompt whose tokens are counted. */
 export type MessageBody = Omit<Fields, "max_tokens"> & {

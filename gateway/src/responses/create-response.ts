@@ -1,22 +1,14 @@
 // POST /v1/responses
 import { type ChatMessage, chatRequest } from "../completions/chat-request.ts";
 import { deliver } from "../completions/deliver.ts";
-import { foreignFields } from "../completions/foreign-fields.ts";
-import { refuseUnsupported, unsupportedParameters } from "../completions/parameters.ts";
+import { refuseOthers } from "../completions/foreign-fields.ts";
 import { tenantObject } from "../environment.ts";
 import { readBody } from "../http/body.ts";
 import type { TenantContext } from "../http/context.ts";
 import { jsonBody, tenantRoute } from "../http/route.ts";
-import { inputMessages, nameOf, responseBody, responseChat } from "./response-body.ts";
+import { inputMessages, nameOf, responseBody, responseChat, unsupported } from "./response-body.ts";
 import { responseRenderer } from "./response-renderer.ts";
 import { keptResponse, responseSchema } from "./show-response.ts";
-
-const unsupported = [
-  ...unsupportedParameters,
-  ...["background", "conversation", "prompt", "reasoning", "max_tool_calls", "moderation"],
-  ...["context_management", "image"],
-  ...foreignFields(responseBody),
-];
 
 /** The messages before the input, of the response that it follows. */
 async function messagesBefore(
@@ -43,7 +35,7 @@ export const createResponse = tenantRoute({
   async handle(context) {
     const { env, caller, requestId } = context;
     const fields = await readBody(context.request, responseBody);
-    refuseUnsupported(fields, unsupported);
+    refuseOthers(fields, responseBody, unsupported);
     const before = await messagesBefore(fields.previous_response_id, context);
     const messages = [...before, ...inputMessages(fields)];
     const origin = { id: `resp_${requestId}`, endpoint: "responses", nameOf } as const;

@@ -96,6 +96,12 @@ export const responseBody = z
   })
   .openapi("ResponseRequest");
 
+/** Fields of OpenAI's API that would change the answer. */
+export const unsupported = [
+  ...["background", "conversation", "prompt", "reasoning", "max_tool_calls", "moderation"],
+  ...["context_management", "image"],
+];
+
 export type ResponseBody = z.output<typeof responseBody>;
 
 const textOf = (given: z.output<typeof texts>): string =>
