@@ -1037,6 +1037,10 @@ export interface components {
                     /** @enum {string} */
                     type: "text";
                     text: string;
+                    /** @description As it came with the answer; its texts in order are its content */
+                    anabranch?: {
+                        parts?: components["schemas"]["AnswerPart"][] | null;
+                    } | null;
                 } | {
                     /** @enum {string} */
                     type: "tool_use";
@@ -1134,6 +1138,10 @@ export interface components {
                     /** @enum {string} */
                     type: "text";
                     text: string;
+                    /** @description As it came with the answer; its texts in order are its content */
+                    anabranch?: {
+                        parts?: components["schemas"]["AnswerPart"][] | null;
+                    } | null;
                 } | {
                     /** @enum {string} */
                     type: "tool_use";
@@ -1179,6 +1187,23 @@ export interface components {
                 /** @enum {string} */
                 type: "enabled" | "disabled" | "adaptive";
             } | null;
+            max_tokens?: number | null;
+            stop_sequences?: string[] | null;
+            temperature?: number | null;
+            top_p?: number | null;
+            /** @description -1 and 0: off */
+            top_k?: number | null;
+            output_config?: {
+                format?: {
+                    /** @enum {string} */
+                    type: "json_schema";
+                    schema: {
+                        [key: string]: unknown;
+                    };
+                } | null;
+            } | null;
+            stream?: boolean | null;
+            anabranch?: components["schemas"]["AnabranchChatOptions"];
         } & {
             [key: string]: unknown;
         };
@@ -1328,6 +1353,101 @@ export interface components {
         };
         TokenizeRequest: {
             model: string;
+            temperature?: number | null;
+            top_p?: number | null;
+            /** @description -1 and 0: off */
+            top_k?: number | null;
+            min_p?: number | null;
+            presence_penalty?: number | null;
+            frequency_penalty?: number | null;
+            repetition_penalty?: number | null;
+            logit_bias?: {
+                [key: string]: number;
+            } | null;
+            /** Format: int64 */
+            seed?: number;
+            stop?: string | string[] | null;
+            /** @description End the answer, besides the model's own */
+            stop_token_ids?: number[] | null;
+            /** @description The model's own end tokens are not sampled */
+            ignore_eos?: boolean | null;
+            /** @description Before so many tokens no end token is sampled, nor one of `stop_token_ids` */
+            min_tokens?: number | null;
+            n?: number | null;
+            max_tokens?: number | null;
+            stream?: boolean | null;
+            stream_options?: ({
+                include_usage?: boolean | null;
+            } & {
+                [key: string]: unknown;
+            }) | null;
+            user?: string | null;
+            response_format?: {
+                /** @enum {string} */
+                type: "text";
+            } | {
+                /** @enum {string} */
+                type: "json_object";
+            } | {
+                /** @enum {string} */
+                type: "json_schema";
+                json_schema: {
+                    name: string;
+                    description?: string | null;
+                    schema: {
+                        [key: string]: unknown;
+                    };
+                    /** @description The schema is held in any case */
+                    strict?: boolean | null;
+                };
+            } | null;
+            /** @description All of the answer matches it */
+            guided_regex?: string | null;
+            /** @description The answer is one of these */
+            guided_choice?: string[] | null;
+            /** @description A JSON Schema, as in `response_format` */
+            guided_json?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description vLLM's newer name for the same */
+            structured_outputs?: {
+                regex?: string | null;
+                choice?: string[] | null;
+                json?: {
+                    [key: string]: unknown;
+                } | null;
+                json_object?: boolean | null;
+            } | null;
+            anabranch?: components["schemas"]["AnabranchChatOptions"];
+            max_completion_tokens?: number | null;
+            logprobs?: boolean | null;
+            top_logprobs?: number | null;
+            modalities?: "text"[] | null;
+            /** @description More of what the model's chat template is given */
+            chat_template_kwargs?: {
+                [key: string]: unknown;
+            } | null;
+            tools?: {
+                /** @enum {string} */
+                type: "function";
+                function: {
+                    name: string;
+                    description?: string | null;
+                    /** @description A JSON Schema of an object; every call is valid for it */
+                    parameters?: {
+                        [key: string]: unknown;
+                    } | null;
+                    strict?: boolean | null;
+                };
+            }[] | null;
+            tool_choice?: ("none" | "auto" | "required") | {
+                /** @enum {string} */
+                type: "function";
+                function: {
+                    name: string;
+                };
+            } | null;
+            parallel_tool_calls?: boolean | null;
             prompt?: string | null;
             /** @description Of a prompt. Default: true */
             add_special_tokens?: boolean | null;
@@ -1372,23 +1492,6 @@ export interface components {
                 }[];
                 tool_call_id: string;
             })[] | null;
-            tools?: {
-                /** @enum {string} */
-                type: "function";
-                function: {
-                    name: string;
-                    description?: string | null;
-                    /** @description A JSON Schema of an object; every call is valid for it */
-                    parameters?: {
-                        [key: string]: unknown;
-                    } | null;
-                    strict?: boolean | null;
-                };
-            }[] | null;
-            /** @description More of what the model's chat template is given */
-            chat_template_kwargs?: {
-                [key: string]: unknown;
-            } | null;
             /** @description Of messages. Default: true */
             add_generation_prompt?: boolean | null;
             return_token_strs?: boolean | null;
@@ -2438,7 +2541,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Their ids, as an answer to the prompt has them */
+            /** @description Their ids, as an answer to the prompt has them; of declared branches those that all begin with once, then the rest of each */
             200: {
                 headers: {
                     [name: string]: unknown;
