@@ -4,6 +4,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { addUpstream } from "./admin/add-upstream.ts";
 import { changeKey } from "./admin/change-key.ts";
 import { changeTenant } from "./admin/change-tenant.ts";
+import { changeUpstream } from "./admin/change-upstream.ts";
 import { createKey } from "./admin/create-key.ts";
 import { createOperator } from "./admin/create-operator.ts";
 import { deletePrice } from "./admin/delete-price.ts";
@@ -87,6 +88,7 @@ export const routes: readonly Route[] = [
   showPool,
   drainWorker,
   addUpstream,
+  changeUpstream,
   listUpstreams,
   removeUpstream,
   purgeCache,

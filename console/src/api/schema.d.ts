@@ -465,7 +465,8 @@ export interface paths {
         delete: operations["delete_admin_v1_upstreams_id"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Changes an upstream, if it can be used so; what is absent stays */
+        patch: operations["patch_admin_v1_upstreams_id"];
         trace?: never;
     };
     "/admin/v1/cache": {
@@ -1840,13 +1841,19 @@ export interface components {
         Upstream: {
             id: string;
             url: string;
+            has_credential: boolean;
             /** @description As the pool names them */
             models: string[];
+            /** @description The models it was told to serve; null: all */
+            chosen: {
+                id: string;
+                name: string;
+            }[] | null;
             max_requests: number | null;
             default_max_tokens: number;
             /** @description What it does not have */
             without: ("tools" | "response_format")[];
-            /** @description ms since the epoch */
+            /** @description Or last changed; ms since the epoch */
             added_at: number;
             /** @description ms since the epoch */
             checked_at: number | null;
@@ -1860,25 +1867,39 @@ export interface components {
              * @description What an OpenAI SDK takes as its base URL, such as http://10.0.0.5:8000/v1
              */
             url: string;
-            /** @description Sent to it as a bearer credential */
+            /** @description Sent to it as a bearer credential; null: none */
             credential?: string | null;
-            /** @description Its models to serve: `id` here, `name` there. Default: all */
+            /** @description Its models to serve: `id` here, `name` there. null: all */
             models?: {
                 id: string;
                 name?: string;
             }[] | null;
-            /** @description Requests at once, of each of the gateway's isolates */
+            /** @description Requests at once, of each of the gateway's isolates; null: no limit */
             max_requests?: number | null;
+            /** @description For requests that name no max_tokens; 1024 where it is not said */
+            default_max_tokens?: number;
+            /** @description What it does not have: such requests are refused */
+            without?: ("tools" | "response_format")[];
+        };
+        UpstreamChange: {
             /**
-             * @description For requests that name no max_tokens
-             * @default 1024
+             * Format: uri
+             * @description What an OpenAI SDK takes as its base URL, such as http://10.0.0.5:8000/v1
              */
-            default_max_tokens: number;
-            /**
-             * @description What it does not have: such requests are refused
-             * @default []
-             */
-            without: ("tools" | "response_format")[];
+            url?: string;
+            /** @description Sent to it as a bearer credential; null: none */
+            credential?: string | null;
+            /** @description Its models to serve: `id` here, `name` there. null: all */
+            models?: {
+                id: string;
+                name?: string;
+            }[] | null;
+            /** @description Requests at once, of each of the gateway's isolates; null: no limit */
+            max_requests?: number | null;
+            /** @description For requests that name no max_tokens; 1024 where it is not said */
+            default_max_tokens?: number;
+            /** @description What it does not have: such requests are refused */
+            without?: ("tools" | "response_format")[];
         };
     };
     responses: never;
@@ -4794,6 +4815,86 @@ export interface operations {
                         /** @enum {boolean} */
                         removed: true;
                     };
+                };
+            };
+            /** @description A field is missing, wrong or not supported; `param` names it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The credential is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key is not for this: its scopes say what it is for */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The path takes other methods; `Allow` lists them */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The key's limit is reached; `Retry-After` says for how long */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing can answer now; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    patch_admin_v1_upstreams_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpstreamChange"];
+            };
+        };
+        responses: {
+            /** @description The upstream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upstream"];
                 };
             };
             /** @description A field is missing, wrong or not supported; `param` names it */

@@ -11,6 +11,7 @@ export type AuditAction =
   | "key.revoke"
   | "tenant.change"
   | "upstream.add"
+  | "upstream.change"
   | "upstream.remove"
   | "worker.drain"
   | "cache.purge"

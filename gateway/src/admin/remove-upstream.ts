@@ -1,9 +1,9 @@
 // DELETE /admin/v1/upstreams/{id}
 import { z } from "@hono/zod-openapi";
-import { ApiError } from "../api-error.ts";
 import { poolObject } from "../environment.ts";
 import { operatorRoute } from "../http/route.ts";
 import { AuditStore } from "./audit-store.ts";
+import { noUpstream } from "./upstream-view.ts";
 
 export const removeUpstream = operatorRoute({
   method: "delete",
@@ -16,10 +16,7 @@ export const removeUpstream = operatorRoute({
   },
   async handle(context) {
     const { id = "" } = context.params;
-    if (!(await poolObject(context.env).removeUpstream(id))) {
-      const message = `There is no upstream with the id '${id}'.`;
-      throw new ApiError(404, message, { code: "upstream_not_found" });
-    }
+    if (!(await poolObject(context.env).removeUpstream(id))) throw noUpstream(id);
     await new AuditStore(context).entry({
       ...{ action: "upstream.remove", tenantId: "", keyId: "", detail: { id } },
     });

@@ -118,9 +118,14 @@ export class PoolObject extends DurableObject {
     }
   }
 
-  /** Adds an upstream, or replaces the one with its id. Returns why it can't be used, or its models. */
-  addUpstream(settings: UpstreamSettings): Promise<{ error: string } | { models: Model[] }> {
+  /** Adds an upstream, or replaces the one with its id, if it can be used. */
+  addUpstream(settings: UpstreamSettings): Promise<UpstreamState> {
     return this.#upstreams.add(settings);
+  }
+
+  /** Its settings, with its credential; null if there is none. */
+  upstream(id: string): UpstreamSettings | null {
+    return this.#upstreams.settings(id);
   }
 
   /** Returns false if there is none. */

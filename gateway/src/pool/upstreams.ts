@@ -8,6 +8,7 @@ const checkMs = 5_000;
 
 export interface UpstreamState {
   settings: Omit<UpstreamSettings, "credential">;
+  hasCredential: boolean;
   /** ms since the epoch; null: it was not checked since this object started. */
   checkedAt: number | null;
   models: readonly string[];
@@ -21,6 +22,12 @@ interface Entry {
   found: Found | null;
   checkedAt: number | null;
   error: string | null;
+}
+
+function stateOf({ settings, found, checkedAt, error }: Entry): UpstreamState {
+  const { credential, ...shown } = settings;
+  const models = (found?.models ?? []).map(({ id }) => id);
+  return { settings: shown, hasCredential: credential !== null, checkedAt, models, error };
 }
 
 export class Upstreams {
@@ -41,15 +48,20 @@ export class Upstreams {
     }
   }
 
-  /** Checks it, and adds it if it can be used. */
-  async add(settings: UpstreamSettings): Promise<{ error: string } | { models: Model[] }> {
+  /** Checks it, and adds it if it can be used, instead of the one with its id. */
+  async add(settings: UpstreamSettings): Promise<UpstreamState> {
     const entry: Entry = { settings, found: null, checkedAt: null, error: null };
     await this.#check(entry);
-    if (!entry.found) return { error: entry.error ?? "" };
-    this.#entries.set(settings.id, entry);
-    this.#write(entry);
-    await this.#storage.setAlarm(Date.now() + checkMs);
-    return { models: entry.found.models };
+    if (entry.found) {
+      this.#entries.set(settings.id, entry);
+      this.#write(entry);
+      await this.#storage.setAlarm(Date.now() + checkMs);
+    }
+    return stateOf(entry);
+  }
+
+  settings(id: string): UpstreamSettings | null {
+    return this.#entries.get(id)?.settings ?? null;
   }
 
   remove(id: string): boolean {
@@ -58,15 +70,7 @@ export class Upstreams {
   }
 
   states(): UpstreamState[] {
-    return [...this.#entries.values()].map(({ settings, found, checkedAt, error }) => {
-      const { credential: _, ...shown } = settings;
-      return {
-        settings: shown,
-        checkedAt,
-        models: (found?.models ?? []).map(({ id }) => id),
-        error,
-      };
-    });
+    return [...this.#entries.values()].map(stateOf);
   }
 
   /** As the pool's view shows them. */

@@ -409,6 +409,37 @@ describe("an upstream", () => {
     ).toHaveLength(1);
   });
 
+  it("is changed in what is given, and stays as it is where that can't be used", async () => {
+    const change = async (fields: object, id = "theirs") => {
+      const response = await admin(`/upstreams/${id}`, "PATCH", fields);
+      return { status: response.status, ...(await response.json<Record<string, unknown>>()) };
+    };
+    const chosen = [{ id: "big", name: "their/model" }];
+    expect(await change({ max_requests: 3, without: ["tools"] })).toMatchObject({
+      ...{ status: 200, max_requests: 3, without: ["tools"], has_credential: true },
+      ...{ models: ["big"], chosen, default_max_tokens: 1_024 },
+    });
+    expect(await change({ models: null })).toMatchObject({ chosen: null, max_requests: 3 });
+    expect(await change({ credential: "wrong" })).toMatchObject({ status: 422 });
+    expect(await change({ unknown: 1 })).toMatchObject({ status: 400 });
+    expect(await change({}, "other")).toMatchObject({ status: 404 });
+    const { upstreams } = await (await admin("/upstreams")).json<{ upstreams: object[] }>();
+    expect(upstreams).toMatchObject([{ id: "theirs", error: null, has_credential: true }]);
+    const audit = await (await admin("/audit?limit=1")).text();
+    expect(audit).toContain('"upstream.change"');
+    expect(audit).not.toContain(env.TEST_UPSTREAM.credential);
+  });
+
+  it("does not get its credential sent to another address", async () => {
+    const url = `${env.TEST_UPSTREAM.url}/elsewhere`;
+    const refused = await admin("/upstreams/theirs", "PATCH", { url });
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({ error: { param: "credential" } });
+    // With another one it is asked, and has nothing there.
+    const asked = await admin("/upstreams/theirs", "PATCH", { url, credential: "another" });
+    expect(asked.status).toBe(422);
+  });
+
   it("is gone once it is removed", async () => {
     expect((await admin("/upstreams/theirs", "DELETE")).status).toBe(200);
     expect((await admin("/upstreams/theirs", "DELETE")).status).toBe(404);
