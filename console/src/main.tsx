@@ -13,4 +13,6 @@ import "./styles/reference.css";
 const at = document.getElementById("console");
 if (!at) throw new Error("the page has no place for the console");
 await signInByLink();
+// A link that is opened in a tab that shows the console already.
+addEventListener("hashchange", () => void signInByLink());
 render(<App />, at);

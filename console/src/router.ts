@@ -1,7 +1,10 @@
 // Where one is: `#/page?name=value`. A reload and the browser's back button keep it.
 import { computed, signal } from "@preact/signals";
 
-export const pages = ["playground", "mine", "pool", "usage", "keys", "audit", "api"] as const;
+export const pages = [
+  ...(["playground", "mine", "pool", "upstreams", "usage"] as const),
+  ...(["tenants", "keys", "audit", "api"] as const),
+] as const;
 export type Page = (typeof pages)[number];
 
 const hash = signal(location.hash);

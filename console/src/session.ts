@@ -25,6 +25,7 @@ export async function signInByLink(): Promise<void> {
   if (!location.hash.startsWith(fragment)) return;
   const token = location.hash.slice(fragment.length);
   history.replaceState(null, "", `${location.pathname}#/playground`);
+  signInProblem.value = null;
   try {
     const response = await fetch("/sign-in", { method: "POST", body: JSON.stringify({ token }) });
     if (!response.ok) throw await Failure.of(response);

@@ -47,7 +47,7 @@ function Credentials() {
       />
       <Credential
         label="Operator's credential"
-        hint="For pool, usage, keys and audit."
+        hint="For the operator's pages: pool, upstreams, usage, tenants, keys, audit."
         value={givenAdmin.value}
         take={(value) => {
           givenAdmin.value = value;

@@ -1,7 +1,8 @@
 // Signing in, and the operator's pages, in a real browser before the real system.
 import { once } from "node:events";
-import type { Page } from "playwright-core";
+import type { BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describeForms } from "./operator-forms.ts";
 import { expectAccessible, expectFits, openSite, type Site } from "./site.ts";
 
 let site: Site;
@@ -40,6 +41,16 @@ describe("signing in", () => {
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
     expect(await page.evaluate<string>("JSON.stringify(sessionStorage)")).not.toMatch(/sk-ab/);
+  });
+
+  it("by a link in a tab that shows the console already", async () => {
+    const page = await site.page("playground");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    const link = await site.link();
+    await page.evaluate(`location.href = ${JSON.stringify(link)}`);
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    expect(page.url()).toBe(`${site.cluster.url}/#/playground`);
   });
 
   it("by a link that was used says so, and takes credentials instead", async () => {
@@ -126,6 +137,8 @@ describe("keys", () => {
     expect(await page.content()).not.toContain(first);
   }, 60_000);
 });
+
+describeForms(() => site);
 
 describe("usage", () => {
   it("shows the API's numbers, in charts and as a table, by any group", async () => {
@@ -269,7 +282,7 @@ describe("money", () => {
     const secret = page.getByRole("region", { name: "The new key" }).locator("code");
     const key = (await secret.textContent()) ?? "";
     await page.getByRole("button", { name: "I have it" }).click();
-    await page.getByText("2.5 left").waitFor();
+    await page.getByText("2.50 left").waitFor();
     // Prices hold everywhere within two seconds.
     const spent = async () => {
       expect((await chat(key, { anabranch: { cache: "bypass" } })).status).toBe(200);
@@ -279,7 +292,9 @@ describe("money", () => {
     await expect.poll(spent, { timeout: 10_000 }).toBeGreaterThan(0);
     const { month } = await admin("/tenants/money");
     const { cost } = month as { cost: string };
-    const left = (2_500_000 - Math.round(1e6 * Number(cost))) / 1e6;
+    const left = ((2_500_000 - Math.round(1e6 * Number(cost))) / 1e6).toLocaleString("en", {
+      ...{ minimumFractionDigits: 2, maximumFractionDigits: 6 },
+    });
     await page.reload();
     await page.getByText(`${left} left`).waitFor();
     await expectAccessible(page);
@@ -317,22 +332,29 @@ describe("the pool", () => {
   }, 60_000);
 });
 
-describe.each(["light", "dark"] as const)("on a phone, %s", (colorScheme) => {
-  it.each(["mine", "pool", "usage", "keys", "audit"])("%s fits and can be used", async (name) => {
-    const page = await site.page(name, { colorScheme, viewport: { width: 360, height: 740 } });
-    await page.locator("main table, main canvas, main .note").first().waitFor();
+/** Pages of one tab, each of which has to fit its window. */
+function describeFits(pages: readonly string[], options: BrowserContextOptions) {
+  let page: Page;
+  beforeAll(async () => {
+    page = await site.page(pages[0] ?? "", options);
+  });
+  it.each(pages)("%s fits and can be used", async (name) => {
+    await page.evaluate(`location.hash = "#/${name}"`);
+    const shown = ["table", "canvas", ".note", "textarea"].map((at) => `.page-${name} ${at}`);
+    await page.locator(shown.join(", ")).first().waitFor();
     await expectFits(page);
     await expectAccessible(page);
   });
+}
+
+const operatorPages = ["mine", "pool", "upstreams", "usage", "tenants", "keys", "audit"];
+
+describe.each(["light", "dark"] as const)("on a phone, %s", (colorScheme) => {
+  describeFits(operatorPages, { colorScheme, viewport: { width: 360, height: 740 } });
 });
 
 describe("at 200% zoom", () => {
   // A browser's zoom halves the pixels of the page that a window has, and doubles the device's for each.
   const zoomed = { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 };
-  it.each(["playground", "mine", "pool", "usage", "keys", "audit"])("%s fits", async (name) => {
-    const page = await site.page(name, zoomed);
-    await page.locator("main table, main canvas, main .note, main textarea").first().waitFor();
-    await expectFits(page);
-    await expectAccessible(page);
-  });
+  describeFits(["playground", ...operatorPages], zoomed);
 });

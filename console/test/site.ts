@@ -14,6 +14,8 @@ export interface Site {
   problems: string[];
   /** A page of its own browser profile that is signed in by a link, at `#/…`. */
   page(at: string, options?: BrowserContextOptions): Promise<Page>;
+  /** A link that signs in. */
+  link(): Promise<string>;
   /** A call of the API. */
   call<T>(path: string, credential: string, init?: RequestInit): Promise<T>;
   close(): Promise<void>;
@@ -39,7 +41,7 @@ export async function openSite(): Promise<Site> {
   }
 
   return {
-    ...{ cluster, key, problems, call },
+    ...{ cluster, key, problems, link, call },
     async page(at, options) {
       const context = await browser.newContext({ locale: "en-US", ...options });
       const page = await context.newPage();

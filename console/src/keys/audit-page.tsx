@@ -2,9 +2,10 @@ import { api, bodyOf } from "../api/client.ts";
 import { usePolled } from "../api/polled.ts";
 import { Empty, Shown } from "../parts/notes.tsx";
 import { when } from "../parts/numbers.ts";
-import { ScrollTable } from "../parts/scroll-table.tsx";
+import { Pager } from "../parts/pager.tsx";
+import { Heads, ScrollTable } from "../parts/scroll-table.tsx";
 import { query } from "../router.ts";
-import { Pager, TenantFilter } from "./keys-page.tsx";
+import { TenantFilter } from "./keys-page.tsx";
 
 const pageSize = 50;
 
@@ -21,6 +22,7 @@ function look() {
 
 const shown = (detail: Record<string, unknown>) =>
   Object.entries(detail)
+    .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
     .join(", ");
 
@@ -38,26 +40,18 @@ export function AuditPage() {
         {({ entries, next }) =>
           entries.length === 0 ? (
             <Empty title="Nothing was changed">
-              <p>Every change of a key is listed here.</p>
+              <p>Every change of a key, a tenant, a price or an upstream is listed here.</p>
             </Empty>
           ) : (
             <>
               <ScrollTable class="card" label="Changes">
-                <thead>
-                  <tr>
-                    {["When", "What", "Tenant", "Key", "Detail", "Request"].map((label) => (
-                      <th key={label} scope="col">
-                        {label}
-                      </th>
-                    ))}
-                  </tr>
-                </thead>
+                <Heads columns={["When", "What", "Tenant", "Key", "Detail", "Request"]} />
                 <tbody>
                   {entries.map((entry) => (
                     <tr key={entry.id}>
                       <td>{when(entry.at)}</td>
                       <th scope="row">{entry.action}</th>
-                      <td>{entry.tenant}</td>
+                      <td class="name">{entry.tenant}</td>
                       <td>
                         <code>{entry.key}</code>
                       </td>

@@ -1,168 +1,105 @@
-// A new key. Its secret is shown once.
-import { type Signal, useSignal } from "@preact/signals";
+// A new key, or changes of one.
+import { useSignal } from "@preact/signals";
 import { api, bodyOf, type Schemas } from "../api/client.ts";
-import { Failure } from "../api/failure.ts";
-import { CopyButton } from "../parts/copy-button.tsx";
-import { ErrorNote } from "../parts/notes.tsx";
-import { key as ownKey } from "../session.ts";
+import { Checks, type Field, Form, namesIn, TextFields } from "../parts/form.tsx";
+import { type GivenLimits, givenOf, limitFields, limitsOf, noLimits } from "../tenants/limits.ts";
 
-type NewKey = Schemas["NewKey"];
+type Key = Schemas["Key"];
 
 const scopes = ["inference", "usage"] as const;
 
-interface Given {
+interface Given extends GivenLimits {
   tenant: string;
   name: string;
-  rpm: string;
-  tpm: string;
-  atOnce: string;
-  month: string;
-  cost: string;
-  scopes: readonly (typeof scopes)[number][];
   models: string;
   expires: string;
 }
 
-const nothing: Given = {
-  ...{ tenant: "", name: "", rpm: "", tpm: "", atOnce: "", month: "", cost: "" },
-  ...{ scopes, models: "", expires: "" },
-};
+const nothing: Given = { ...noLimits, tenant: "", name: "", models: "", expires: "" };
 
-const numberOrNull = (text: string) => (text === "" ? null : Number(text));
+const twoDigits = (value: number) => `${value}`.padStart(2, "0");
 
-/** The end of a day of the calendar, here. */
+/** The day of the calendar, here. */
+function dayOf(seconds: number | null): string {
+  if (seconds === null) return "";
+  const date = new Date(1_000 * seconds);
+  return `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`;
+}
+
+/** The end of a day of the calendar, here, in seconds since the epoch. */
 const endOf = (day: string) => Math.floor(new Date(`${day}T23:59:59`).getTime() / 1_000);
 
-function requestOf({ tenant, name, scopes, models, expires, ...given }: Given) {
-  const named = models.split(/[\s,]+/).filter((each) => each !== "");
-  return {
-    ...{ tenant, name, scopes: [...scopes] },
-    ...{ rpm: numberOrNull(given.rpm), tpm: numberOrNull(given.tpm) },
-    max_concurrent: numberOrNull(given.atOnce),
-    tokens_per_month: numberOrNull(given.month),
-    cost_per_month: given.cost === "" ? null : given.cost,
-    models: named.length > 0 ? named : null,
-    expires_at: expires === "" ? null : endOf(expires),
-  };
+const given = (key: Key): Given => ({
+  ...givenOf(key),
+  ...{ tenant: key.tenant, name: key.name, models: key.models?.join(", ") ?? "" },
+  expires: dayOf(key.expires_at),
+});
+
+const settingsOf = ({ name, models, ...rest }: Given) => ({
+  name,
+  ...limitsOf(rest),
+  models: namesIn(models).length > 0 ? namesIn(models) : null,
+});
+
+const tenantField: Field<"tenant"> = [
+  ...(["tenant", "Tenant"] as const),
+  { required: true, pattern: "[\\w.@:\\-]{1,64}", placeholder: "acme" },
+];
+const fields: readonly Field<Exclude<keyof Given, "tenant">>[] = [
+  ["name", "Name", { maxLength: 100, placeholder: "what it is for" }],
+  ...limitFields,
+  ["models", "Models", { placeholder: "all; else names, with commas" }],
+  ["expires", "Ends after", { type: "date" }],
+];
+
+interface Props {
+  /** The one that is changed; null: a new one. */
+  of: Key | null;
+  made: (key: Schemas["NewKey"]) => void;
+  changed: () => void;
+  cancel: () => void;
 }
 
-type TextField = Exclude<keyof Given, "scopes">;
-
-const fields: [TextField, label: string, attributes: Record<string, string | number | boolean>][] =
-  [
-    ["tenant", "Tenant", { required: true, pattern: "[\\w.@:\\-]{1,64}", placeholder: "acme" }],
-    ["name", "Name", { maxLength: 100, placeholder: "what it is for" }],
-    ["rpm", "Requests a minute", { type: "number", min: 1, placeholder: "no limit" }],
-    ["tpm", "Tokens a minute", { type: "number", min: 1, placeholder: "no limit" }],
-    ["atOnce", "Requests at once", { type: "number", min: 1, placeholder: "no limit" }],
-    ["month", "Tokens a month", { type: "number", min: 1, placeholder: "no limit" }],
-    [
-      "cost",
-      "Money a month",
-      { inputMode: "decimal", pattern: "\\d{1,9}(\\.\\d{1,6})?", placeholder: "no limit" },
-    ],
-    ["models", "Models", { placeholder: "all; else names, with commas" }],
-    ["expires", "Ends after", { type: "date" }],
-  ];
-
-function Fields({ given }: { given: Signal<Given> }) {
+export function KeyForm({ of, made, changed, cancel }: Props) {
+  const draft = useSignal<Given>(of ? given(of) : nothing);
+  const chosen = useSignal<readonly (typeof scopes)[number][]>(of?.scopes ?? scopes);
   const change = (changes: Partial<Given>) => {
-    given.value = { ...given.value, ...changes };
+    draft.value = { ...draft.value, ...changes };
   };
-  return (
-    <div class="field-grid wide">
-      {fields.map(([field, label, attributes]) => (
-        <label key={field} class="field">
-          <span>{label}</span>
-          <input
-            {...attributes}
-            value={given.value[field]}
-            onInput={(event) => change({ [field]: event.currentTarget.value })}
-          />
-        </label>
-      ))}
-      <fieldset class="field">
-        <legend>For</legend>
-        {scopes.map((scope) => (
-          <label key={scope} class="check">
-            <input
-              type="checkbox"
-              checked={given.value.scopes.includes(scope)}
-              onChange={({ currentTarget: { checked } }) =>
-                change({
-                  scopes: scopes.filter((each) =>
-                    each === scope ? checked : given.value.scopes.includes(each),
-                  ),
-                })
-              }
-            />
-            <span>{scope}</span>
-          </label>
-        ))}
-      </fieldset>
-    </div>
-  );
-}
-
-/** A key that was just made, or took the place of another. */
-export function Secret({ made, close }: { made: NewKey; close: () => void }) {
-  return (
-    <section class="note note-secret" aria-label="The new key">
-      <h2>Copy the key now</h2>
-      <p>It is shown this once: only a hash of it is kept.</p>
-      <div class="secret">
-        <code>{made.key}</code>
-        <CopyButton text={() => made.key} />
-      </div>
-      <div class="toolbar">
-        {ownKey.value === "" && (
-          <button
-            type="button"
-            onClick={() => {
-              ownKey.value = made.key;
-              close();
-            }}
-          >
-            Use it in this tab
-          </button>
-        )}
-        <button type="button" class="primary" onClick={close}>
-          I have it
-        </button>
-      </div>
-    </section>
-  );
-}
-
-export function KeyForm({ made, cancel }: { made: (key: NewKey) => void; cancel: () => void }) {
-  const given = useSignal<Given>(nothing);
-  const problem = useSignal<string | null>(null);
-  const create = async () => {
-    try {
-      made(await bodyOf(api.POST("/admin/v1/keys", { body: requestOf(given.value) })));
-    } catch (error) {
-      problem.value = Failure.from(error).message;
+  const act = async () => {
+    const { tenant, expires } = draft.value;
+    const settings = { ...settingsOf(draft.value), scopes: [...chosen.value] };
+    const expires_at = expires === "" ? null : endOf(expires);
+    if (of === null) {
+      const body = { tenant, ...settings, expires_at };
+      return made(await bodyOf(api.POST("/admin/v1/keys", { body })));
     }
+    // Its end stays to the second unless its day changes.
+    const moved = expires !== dayOf(of.expires_at);
+    const body = { ...settings, ...(moved && { expires_at }) };
+    await bodyOf(api.PATCH("/admin/v1/keys/{id}", { params: { path: { id: of.id } }, body }));
+    changed();
   };
   return (
-    <form
-      class="card stack"
-      aria-label="A new key"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void create();
-      }}
+    <Form
+      label={of ? `Change ${of.id}` : "A new key"}
+      verb={of ? "Save" : "Create"}
+      disabled={chosen.value.length === 0}
+      act={act}
+      cancel={cancel}
     >
-      <Fields given={given} />
-      {problem.value && <ErrorNote message={problem.value} />}
-      <div class="toolbar">
-        <button type="submit" class="primary" disabled={given.value.scopes.length === 0}>
-          Create
-        </button>
-        <button type="button" onClick={cancel}>
-          Cancel
-        </button>
+      <div class="field-grid wide">
+        {of === null && <TextFields fields={[tenantField]} given={draft.value} change={change} />}
+        <TextFields fields={fields} given={draft.value} change={change} />
+        <Checks
+          legend="For"
+          values={scopes}
+          chosen={chosen.value}
+          change={(values) => {
+            chosen.value = values;
+          }}
+        />
       </div>
-    </form>
+    </Form>
   );
 }

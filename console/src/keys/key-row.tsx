@@ -1,8 +1,8 @@
 import { useSignal } from "@preact/signals";
 import { api, bodyOf, type Schemas } from "../api/client.ts";
 import { Failure } from "../api/failure.ts";
-import { Confirm } from "../parts/confirm.tsx";
-import { count, left, when } from "../parts/numbers.ts";
+import { ActionButton, Confirm } from "../parts/confirm.tsx";
+import { left, limit, money, when } from "../parts/numbers.ts";
 
 type Key = Schemas["Key"];
 
@@ -13,12 +13,14 @@ interface Props {
   of: Key;
   /** Money of this month. */
   spent: string;
+  /** Opens its form. */
+  change: () => void;
   /** A key took the place of this one. */
   rotated: (made: Schemas["NewKey"]) => void;
   changed: () => void;
 }
 
-function Actions({ of: { id }, rotated, changed }: Props) {
+function Actions({ of: { id }, change, rotated, changed }: Props) {
   const problem = useSignal<string | null>(null);
   const params = { path: { id } };
   const act = (what: () => Promise<void>) => async () => {
@@ -32,6 +34,7 @@ function Actions({ of: { id }, rotated, changed }: Props) {
   const body = { overlap_seconds: overlapSeconds };
   return (
     <>
+      <ActionButton label="Change" of={id} act={change} />
       <Confirm
         label="Rotate"
         of={id}
@@ -54,32 +57,30 @@ function Actions({ of: { id }, rotated, changed }: Props) {
   );
 }
 
-const limit = (value: number | null) => (value === null ? "–" : count(value));
-
 export function KeyRow(props: Props) {
   const { of: key, spent } = props;
   const { status, expires_at: expires, revoked_at: revoked } = key;
   const end = revoked ?? expires;
   return (
     <tr class={status === "active" ? "" : "ended"}>
-      <th scope="row">
+      <th scope="row" class="name">
         <code>{key.id}</code>
         {key.name !== "" && <div class="small muted">{key.name}</div>}
       </th>
-      <td>{key.tenant}</td>
+      <td class="name">{key.tenant}</td>
       <td>
         <span class={`status status-${status}`}>{status}</span>
       </td>
       <td>{key.scopes.join(", ")}</td>
-      <td>{key.models?.join(", ") ?? "all"}</td>
+      <td class="name">{key.models?.join(", ") ?? "all"}</td>
       <td class="number">{limit(key.rpm)}</td>
       <td class="number">{limit(key.tpm)}</td>
       <td class="number">{limit(key.max_concurrent)}</td>
       <td class="number">{limit(key.tokens_per_month)}</td>
       <td class="number">
-        {key.cost_per_month ?? "–"}
+        {key.cost_per_month === null ? "–" : money(key.cost_per_month)}
         {key.cost_per_month !== null && (
-          <div class="small muted">{left(key.cost_per_month, spent)} left</div>
+          <div class="small muted">{money(left(key.cost_per_month, spent))} left</div>
         )}
       </td>
       <td>{when(1_000 * key.created_at)}</td>

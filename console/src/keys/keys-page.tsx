@@ -2,46 +2,19 @@ import { useSignal } from "@preact/signals";
 import { api, bodyOf, type Schemas } from "../api/client.ts";
 import { usePolled } from "../api/polled.ts";
 import { Empty, Shown } from "../parts/notes.tsx";
-import { ScrollTable } from "../parts/scroll-table.tsx";
+import { Pager } from "../parts/pager.tsx";
+import { Heads, ScrollTable } from "../parts/scroll-table.tsx";
 import { query, setQuery } from "../router.ts";
-import { KeyForm, Secret } from "./key-form.tsx";
+import { KeyForm } from "./key-form.tsx";
 import { KeyRow } from "./key-row.tsx";
+import { Secret } from "./secret.tsx";
 
 const pageSize = 50;
 const columns = [
-  ...[
-    "Key",
-    "Tenant",
-    "State",
-    "For",
-    "Models",
-    "Req./min",
-    "Tokens/min",
-    "At once",
-    "Tokens/month",
-    "Money/month",
-    "Made",
-    "Ends",
-    "",
-  ],
+  ...["Key", "Tenant", "State", "For", "Models"],
+  ...[{ number: "Req./min" }, { number: "Tokens/min" }, { number: "At once" }],
+  ...[{ number: "Tokens/month" }, { number: "Money/month" }, "Made", "Ends", ""],
 ];
-
-export function Pager({ next, name }: { next: string | null; name: "after" | "before" }) {
-  return (
-    <div class="toolbar">
-      {query.value.has(name) && (
-        <button type="button" onClick={() => setQuery({ [name]: null })}>
-          First page
-        </button>
-      )}
-      {next !== null && (
-        <button type="button" onClick={() => setQuery({ [name]: next })}>
-          Next page
-        </button>
-      )}
-    </div>
-  );
-}
 
 export function TenantFilter() {
   return (
@@ -78,14 +51,15 @@ async function look() {
 
 export function KeysPage() {
   const keys = usePolled(look, query.value.toString());
-  const creating = useSignal(false);
+  /** The key whose form is open; "new": that of a new one. */
+  const open = useSignal<Schemas["Key"] | "new" | null>(query.value.has("new") ? "new" : null);
   const made = useSignal<Schemas["NewKey"] | null>(null);
   const changed = () => {
+    open.value = null;
     keys.refresh.value++;
   };
   const show = (key: Schemas["NewKey"]) => {
     made.value = key;
-    creating.value = false;
     changed();
   };
   return (
@@ -98,7 +72,7 @@ export function KeysPage() {
           type="button"
           class="primary"
           onClick={() => {
-            creating.value = true;
+            open.value = "new";
           }}
         >
           New key
@@ -112,11 +86,14 @@ export function KeysPage() {
           }}
         />
       )}
-      {creating.value && (
+      {open.value && (
         <KeyForm
+          key={open.value === "new" ? "" : open.value.id}
+          of={open.value === "new" ? null : open.value}
           made={show}
+          changed={changed}
           cancel={() => {
-            creating.value = false;
+            open.value = null;
           }}
         />
       )}
@@ -129,21 +106,16 @@ export function KeysPage() {
           ) : (
             <>
               <ScrollTable class="card" label="Keys">
-                <thead>
-                  <tr>
-                    {columns.map((label) => (
-                      <th key={label} scope="col">
-                        {label || <span class="sr-only">Actions</span>}
-                      </th>
-                    ))}
-                  </tr>
-                </thead>
+                <Heads columns={columns} />
                 <tbody>
                   {found.map((key) => (
                     <KeyRow
                       key={key.id}
                       of={key}
                       spent={spent[key.id] ?? "0"}
+                      change={() => {
+                        open.value = key;
+                      }}
                       rotated={show}
                       changed={changed}
                     />

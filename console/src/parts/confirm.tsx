@@ -10,21 +10,32 @@ interface Props {
   act: () => Promise<void>;
 }
 
+/** A button of a row. */
+export function ActionButton({
+  label,
+  of,
+  act,
+}: Pick<Props, "label" | "of"> & { act: () => void }) {
+  return (
+    <button type="button" class="quiet" onClick={act}>
+      {label} <span class="sr-only">{of}</span>
+    </button>
+  );
+}
+
 /** A button that asks before it does what can't be undone. */
 export function Confirm({ label, of, question, act }: Props) {
   const asking = useSignal(false);
   const busy = useSignal(false);
   if (!asking.value) {
     return (
-      <button
-        type="button"
-        class="quiet"
-        onClick={() => {
+      <ActionButton
+        label={label}
+        of={of}
+        act={() => {
           asking.value = true;
         }}
-      >
-        {label} <span class="sr-only">{of}</span>
-      </button>
+      />
     );
   }
   return (

@@ -4,6 +4,8 @@ const two = new Intl.NumberFormat(locale, { minimumFractionDigits: 2, maximumFra
 const one = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export const count = (value: number): string => whole.format(value);
+/** null: there is none. */
+export const limit = (value: number | null): string => (value === null ? "–" : count(value));
 export const decimals = (value: number): string => two.format(value);
 
 /** Milliseconds as people say them. */
@@ -25,6 +27,14 @@ export function ago(ms: number): string {
   if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h ago`;
   return `${Math.round(seconds / 86_400)} days ago`;
 }
+
+const amount = new Intl.NumberFormat(locale, {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 6,
+});
+
+/** An amount of the API, down to its millionths. */
+export const money = (value: string | number): string => amount.format(Number(value));
 
 /** What is left of a month's money. Amounts are whole millionths: differences are exact. */
 export const left = (budget: string, spent: string): number =>

@@ -15,3 +15,23 @@ export function ScrollTable({ label, class: more = "", children }: Props) {
     </section>
   );
 }
+
+/** A column by its title; that of a row's buttons has none. Numbers stand at the right. */
+export type Column = string | { number: string };
+
+export function Heads({ columns }: { columns: readonly Column[] }) {
+  return (
+    <thead>
+      <tr>
+        {columns.map((column) => {
+          const title = typeof column === "string" ? column : column.number;
+          return (
+            <th key={title} scope="col" class={typeof column === "string" ? undefined : "number"}>
+              {title || <span class="sr-only">Actions</span>}
+            </th>
+          );
+        })}
+      </tr>
+    </thead>
+  );
+}

@@ -3,7 +3,7 @@ import { api, bodyOf, type Schemas } from "../api/client.ts";
 import { usePolled } from "../api/polled.ts";
 import { Choice } from "../parts/choice.tsx";
 import { Empty, Shown } from "../parts/notes.tsx";
-import { count, left } from "../parts/numbers.ts";
+import { count, left, money } from "../parts/numbers.ts";
 import { ScrollTable } from "../parts/scroll-table.tsx";
 import { hrefOf, query, setQuery } from "../router.ts";
 import { Chart } from "./chart.tsx";
@@ -99,9 +99,9 @@ function Month({ of, currency }: { of: Answer["month"]; currency: string | null 
                 ? "no limit"
                 : count(Math.max(0, tokens_per_month - tokens))}
             </td>
-            <td class="number">{cost}</td>
+            <td class="number">{money(cost)}</td>
             <td class="number" data-name="cost-left">
-              {cost_per_month === null ? "no limit" : left(cost_per_month, cost)}
+              {cost_per_month === null ? "no limit" : money(left(cost_per_month, cost))}
             </td>
           </tr>
         ))}
