@@ -22,6 +22,10 @@ const subjects: Record<string, Entry> = {
     about: "what streams notice of kills, cuts, stalls and lies in the pool",
     load: () => import("./faults.ts"),
   },
+  frames: {
+    about: "whether the playground's frames keep up with a fast and long answer",
+    load: () => import("./frames.ts"),
+  },
   gateway: {
     about: "what a gateway costs its clients, ours and others",
     load: () => import("./gateway.ts"),

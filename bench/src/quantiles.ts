@@ -3,13 +3,17 @@ export interface Quantiles {
   p99: number;
 }
 
-/** The nearest-rank p50 and p99 of `values`, to a thousandth; NaN if there are none. */
-export function quantiles(values: readonly number[]): Quantiles {
+/** The nearest-rank quantile of `values`, to a thousandth; NaN if there are none. `share` is from 0 to 1. */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number) =>
-    Number((sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN).toFixed(3));
-  return { p50: at(0.5), p99: at(0.99) };
+  const at = Math.max(0, Math.ceil(share * sorted.length) - 1);
+  return Number((sorted[at] ?? Number.NaN).toFixed(3));
 }
+
+export const quantiles = (values: readonly number[]): Quantiles => ({
+  p50: quantile(values, 0.5),
+  p99: quantile(values, 0.99),
+});
 
 /** The middle value, or the mean of the two middle ones; NaN if there are none. */
 export function median(values: readonly number[]): number {

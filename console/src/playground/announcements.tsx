@@ -27,7 +27,7 @@ const ends: Record<string, string> = {
 };
 
 export function Announcements({ run }: { run: Run }) {
-  const frame = run.frame.value;
+  const structure = run.structure.value;
   const status = run.status.value;
   const said = wholeParts(run.answer.parts, isOver(status));
   return (
@@ -36,7 +36,7 @@ export function Announcements({ run }: { run: Run }) {
       role="log"
       aria-live="polite"
       aria-label="The answer in order"
-      data-frame={frame}
+      data-structure={structure}
     >
       {said.map((text, index) => (
         <p key={index}>{text}</p>

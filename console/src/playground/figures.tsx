@@ -6,6 +6,16 @@ import type { Run } from "./run.ts";
 export const tokensPerSecond = (run: Run): number | null =>
   run.usage && run.ms ? run.usage.anabranch.visible_tokens / (run.ms / 1_000) : null;
 
+/** Without putting the text together in every frame. */
+function lengthOf({ answer: { parts } }: Run): number {
+  const texts = parts.flatMap((part): { text: string }[] =>
+    part.kind === "serial"
+      ? [part]
+      : part.branches.filter(({ accepted, void: no }) => accepted && !no),
+  );
+  return texts.reduce((sum, { text }) => sum + text.length, 0);
+}
+
 function figuresOf(run: Run): [label: string, value: string, hint?: string][] {
   const { usage, firstTextMs } = run;
   const first: [string, string, string][] =
@@ -15,7 +25,7 @@ function figuresOf(run: Run): [label: string, value: string, hint?: string][] {
   if (!usage) {
     return [
       ["Time", duration(run.elapsed)],
-      ["Characters", count(run.answer.text.length)],
+      ["Characters", count(lengthOf(run))],
       [
         "Branches open",
         count(run.answer.stages.flatMap((s) => s.branches).filter((b) => !b.closed).length),

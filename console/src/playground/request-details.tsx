@@ -2,7 +2,8 @@
 import { useSignal } from "@preact/signals";
 import { CopyButton } from "../parts/copy-button.tsx";
 import { ScrollTable } from "../parts/scroll-table.tsx";
-import type { Run, RunEvent } from "./run.ts";
+import type { RunEvent } from "./event-log.ts";
+import type { Run } from "./run.ts";
 import { languages, snippet } from "./snippets.ts";
 
 const shownEvents = 400;

@@ -1,7 +1,7 @@
 // An answer as the river that it is: the trunk, where it parts, branches side by side, where they join, the trunk.
 import type { Branch, Part } from "@anabranch/shared/lane-answer.ts";
 import { memo } from "preact/compat";
-import type { Run } from "./run.ts";
+import { isOver, type Run } from "./run.ts";
 import { Text } from "./text.tsx";
 
 /** Lines from one point on the left to the left edges of `count` columns, or back. */
@@ -26,11 +26,18 @@ function remarkOn({ accepted, closed, reason }: Branch): string | undefined {
   return closed ? endings[reason ?? ""] : undefined;
 }
 
-function Column({ branch, place, of }: { branch: Branch; place: number; of: number }) {
-  const { text, closed, accepted } = branch;
-  const title = branch.title ?? "";
+interface ColumnProps {
+  title: string;
+  text: string;
+  closed: boolean;
+  accepted: boolean;
+  remark: string | undefined;
+  place: number;
+  of: number;
+}
+
+const Column = memo(({ title, text, closed, accepted, remark, place, of }: ColumnProps) => {
   // In some dialects a branch begins with its title.
-  const remark = remarkOn(branch);
   const begins = text.trimStart().startsWith(title);
   return (
     <section
@@ -46,19 +53,35 @@ function Column({ branch, place, of }: { branch: Branch; place: number; of: numb
       </div>
     </section>
   );
+});
+
+interface StageProps {
+  part: Extract<Part, { kind: "stage" }>;
+  /** Of the whole answer. */
+  over: boolean;
 }
 
-function Stage({ part }: { part: Extract<Part, { kind: "stage" }> }) {
+function StageView({ part }: StageProps) {
   const branches = part.branches.filter(({ void: no }) => !no);
   const count = branches.length;
   if (count === 0) return null;
+  const state = part.closed ? "stage closed" : "stage";
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard
-    <section class="stage" tabIndex={0} aria-label={`${count} branches, side by side`}>
+    <section class={state} tabIndex={0} aria-label={`${count} branches, side by side`}>
       <div class="stage-columns" style={{ "--columns": `${count}` }}>
         <Lines count={count} />
         {branches.map((branch, index) => (
-          <Column key={branch.lane} branch={branch} place={index + 1} of={count} />
+          <Column
+            key={branch.lane}
+            title={branch.title ?? ""}
+            text={branch.text}
+            closed={branch.closed}
+            accepted={branch.accepted}
+            remark={remarkOn(branch)}
+            place={index + 1}
+            of={count}
+          />
         ))}
         {part.closed && <Lines count={count} join />}
       </div>
@@ -66,9 +89,16 @@ function Stage({ part }: { part: Extract<Part, { kind: "stage" }> }) {
   );
 }
 
+/** After its join a stage stays as it is, until the end of the answer says what of it is void. */
+const Stage = memo(
+  StageView,
+  (before, now) => before.part.closed && now.part.closed && before.over === now.over,
+);
+
 export function River({ run }: { run: Run }) {
   const frame = run.frame.value;
   const isRunning = run.status.value === "running";
+  const over = isOver(run.status.value);
   const { parts } = run.answer;
   const last = parts.at(-1);
   // Between a fork and its join nothing is written in the trunk.
@@ -77,7 +107,7 @@ export function River({ run }: { run: Run }) {
     <div class={`river${isRunning && inTrunk ? " flowing" : ""}`} data-frame={frame}>
       {parts.map((part, index) =>
         part.kind === "stage" ? (
-          <Stage key={`stage ${part.stage}`} part={part} />
+          <Stage key={`stage ${part.stage}`} part={part} over={over} />
         ) : (
           <div key={index} class="trunk">
             <Text text={part.text} />

@@ -1,36 +1,21 @@
 // One request of the playground and its answer as it grows. What changes is drawn once per frame of the screen.
 
-import { LaneAnswer, type LaneChunk } from "@anabranch/shared/lane-answer.ts";
-import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
+import { LaneAnswer } from "@anabranch/shared/lane-answer.ts";
 import { serverSentData } from "@anabranch/shared/server-sent-data.ts";
 import { signal } from "@preact/signals";
-import type { Schemas } from "../api/client.ts";
 import { Failure } from "../api/failure.ts";
 import { key } from "../session.ts";
+import { type Chunk, EventLog, type RunEvent, type Usage } from "./event-log.ts";
 import type { ChatRequest } from "./settings.ts";
 
 /** `waiting`: it is not sent yet. */
 export type Status = "waiting" | "running" | "done" | "stopped" | "failed";
 export const isOver = (status: Status): boolean => status !== "waiting" && status !== "running";
-export type Usage = Schemas["CompletionUsage"];
-
-/** A chunk of the stream, as it came. */
-export type Chunk = LaneChunk & {
-  anabranch?: LaneMark;
-  usage?: Usage | null;
-  error?: { message?: string };
-};
-
-export interface RunEvent {
-  /** ms since the request was sent */
-  at: number;
-  chunk: Chunk;
-}
 
 /** A run as files and the tab's storage keep it. */
 export interface SavedRun {
   request: ChatRequest;
-  events: RunEvent[];
+  events: readonly RunEvent[];
   status: Status;
   problem: string | null;
   mode: string | null;
@@ -41,9 +26,10 @@ export interface SavedRun {
 export class Run {
   readonly request: ChatRequest;
   readonly answer = new LaneAnswer();
-  readonly events: RunEvent[] = [];
   /** Read by what is drawn anew with every change. */
   readonly frame = signal(0);
+  /** Read by what only changes when a branch opens, is accepted or ends. */
+  readonly structure = signal(0);
   readonly status = signal<Status>("waiting");
   problem: string | null = null;
   /** What was decided for mode `auto`. */
@@ -57,6 +43,7 @@ export class Run {
   /** When it was sent, on the clock of `performance`; null before. */
   began: number | null = null;
 
+  readonly #log = new EventLog();
   readonly #stop = new AbortController();
   #drawing = false;
 
@@ -72,6 +59,10 @@ export class Run {
     // A reload ended what was running then.
     run.status.value = isOver(saved.status) ? saved.status : "stopped";
     return run;
+  }
+
+  get events(): readonly RunEvent[] {
+    return this.#log.events;
   }
 
   get saved(): SavedRun {
@@ -126,9 +117,10 @@ export class Run {
   }
 
   #take(chunk: Chunk, at: number): void {
-    this.events.push({ at, chunk });
-    if (chunk.error) return;
-    const changes = this.answer.push(chunk);
+    const changes = chunk.error ? [] : this.answer.push(chunk);
+    // After the answer has read it: the log may add to a chunk what comes later.
+    this.#log.push({ at, chunk });
+    if (changes.some(({ kind }) => kind !== "text")) this.structure.value++;
     if (chunk.usage) this.usage = chunk.usage;
     if (changes.some((change) => change.kind === "text" && change.text !== "")) {
       this.firstTextMs ??= at;
