@@ -240,15 +240,17 @@ describe("leaving", () => {
 
 describe("the document", () => {
   const text = fc.string({ minLength: 1, maxLength: 4 });
-  const lanes = fc.array(fc.array(text, { maxLength: 5 }), { minLength: 2, maxLength: 6 });
+  const branch = fc.record({ pieces: fc.array(text, { maxLength: 5 }), dropped: fc.boolean() });
+  const stage = fc.record({
+    kind: fc.constantFrom("planned", "outlined", "declared"),
+    branches: fc.array(branch, { minLength: 2, maxLength: 6 }),
+  });
+  const answers = fc.record({
+    ...{ before: text, after: text, picks: fc.infiniteStream(fc.nat()) },
+    stages: fc.array(stage, { minLength: 1, maxLength: 3 }),
+  });
 
-  it("is the same however its branches interleave", () => {
-    const answers = fc.record({
-      before: text,
-      after: text,
-      stages: fc.array(lanes, { minLength: 1, maxLength: 3 }),
-      picks: fc.infiniteStream(fc.nat()),
-    });
+  it("is the same however its branches interleave, and has no branch that was dropped", () => {
     const claim = fc.property(answers, ({ before, after, stages, picks }) => {
       const answer = new LaneAnswer();
       const push = (content: string, mark: object) => {
@@ -257,30 +259,44 @@ describe("the document", () => {
       };
       let next = 1;
       push(before, { event: "delta", lane: 0 });
-      for (const [stage, bodies] of stages.entries()) {
-        const ids = bodies.map(() => next++);
+      const bodies: string[][] = [];
+      let expected = before;
+      for (const [stage, { kind, branches }] of stages.entries()) {
+        const outlined = kind === "outlined";
+        const kept = branches.filter(({ dropped }) => !(outlined && dropped));
+        const texts = kept.map(({ pieces }) => pieces.join(""));
+        const ids = branches.map(() => next++);
         const titles = ids.map(String);
-        push("", { event: "stage_opened", lane: 0, stage, lanes: ids, titles });
-        const left = bodies.map((pieces, index) => ({ lane: ids[index], pieces: [...pieces] }));
+        const lead = (index: number) => `${index > 0 ? "\n\n" : ""}**${titles[index]}**\n\n`;
+        expected += texts.map((body, at) => (kind === "declared" ? lead(at) : "") + body).join("");
+        bodies.push(texts);
+        const flags = {
+          ...(outlined && { outlined }),
+          ...(kind === "declared" && { declared: true }),
+        };
+        push("", { event: "stage_opened", lane: 0, stage, lanes: ids, titles, ...flags });
+        // What each branch does, one after the other; their turns are random.
+        const left = branches.map(({ pieces, dropped }, index) => {
+          const mark = { lane: ids[index], stage };
+          const gone = outlined && dropped;
+          return [
+            ...pieces.map((piece) => () => push(piece, { event: "delta", ...mark })),
+            ...(outlined && !gone ? [() => push("", { event: "branch_accepted", ...mark })] : []),
+            () =>
+              push("", { event: "branch_closed", reason: gone ? "dropped" : "marker", ...mark }),
+          ];
+        });
         while (left.length > 0) {
           const at = (picks.next().value ?? 0) % left.length;
-          const branch = left[at];
-          const piece = branch?.pieces.shift();
-          const mark = { lane: branch?.lane, stage };
-          if (piece !== undefined) push(piece, { event: "delta", ...mark });
-          else {
-            push("", { event: "branch_closed", reason: "marker", ...mark });
-            left.splice(at, 1);
-          }
+          left[at]?.shift()?.();
+          if (left[at]?.length === 0) left.splice(at, 1);
         }
         push("", { event: "stage_closed", lane: 0, stage });
       }
       push(after, { event: "delta", lane: 0 });
-      const inOrder = stages.flat(2).join("");
-      expect(answer.text).toBe(before + inOrder + after);
-      expect(answer.stages.map(({ branches }) => branches.map(({ text }) => text))).toEqual(
-        stages.map((bodies) => bodies.map((pieces) => pieces.join(""))),
-      );
+      expect(answer.text).toBe(expected + after);
+      const shown = answer.stages.map(({ branches }) => branches.filter(({ void: no }) => !no));
+      expect(shown.map((each) => each.map(({ text }) => text))).toEqual(bodies);
     });
     fc.assert(claim, { numRuns: 300 });
   });

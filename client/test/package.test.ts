@@ -3,12 +3,21 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
-import { describe, expect, it } from "vitest";
+import { describe, expect, inject, it } from "vitest";
 import { dist } from "../scripts/build.ts";
 
 const root = join(import.meta.dirname, "../..");
+/** How each runtime runs a program that may reach the network; Deno and Bun where they are installed. */
+const runtimes: [name: string, command: string, ...args: string[]][] = [
+  ["Node", process.execPath],
+  ["Deno", process.env.ANABRANCH_DENO ?? "deno", "run", "--allow-net", "--allow-read"],
+  ["Bun", process.env.ANABRANCH_BUN ?? "bun", "run"],
+];
+const isThere = (command: string) => spawnSync(command, ["--version"]).status === 0;
+
 /** Bytes, minified and gzipped: docs/client.md says so. */
 const mostBytes = 8_000;
 
@@ -33,6 +42,21 @@ describe("the package", () => {
     const bundle = await rolldown({ input: join(dist, "index.js") });
     const { output } = await bundle.generate({ format: "esm", minify: true });
     expect(gzipSync(output[0].code, { level: 9 }).byteLength).toBeLessThanOrEqual(mostBytes);
+  });
+
+  describe.each(runtimes)("in %s", (_, command, ...args) => {
+    it.skipIf(!isThere(command))("answers whole and in a stream, is left, and refuses", () => {
+      const program = join(import.meta.dirname, "runtime-program.mjs");
+      const module = pathToFileURL(join(dist, "index.js")).href;
+      const given = [module, inject("gateway"), inject("keys")[0] ?? "", "anabranch-small"];
+      const { stdout, stderr } = spawnSync(command, [...args, program, ...given], {
+        ...{ encoding: "utf8", timeout: 50_000 },
+      });
+      expect(JSON.parse(stdout || JSON.stringify({ stderr }))).toEqual({
+        ...{ branches: 3, same: true, refused: true },
+        kinds: ["branch_closed", "finished", "stage_closed", "stage_opened", "text"],
+      });
+    });
   });
 
   it("has types that a strict program without ours compiles with", () => {
