@@ -41,7 +41,8 @@ class Branch:
 class Event:
     """What one chunk changed.
 
-    Its kind is `text`, `stage_opened`, `branch_accepted`, `branch_closed` or `stage_closed`.
+    Its kind is `text`, `stage_opened`, `branch_accepted`, `branch_closed` or `stage_closed`; in an
+    `ordered` stream `thought`, too; and `tool_call`, whose text is the new piece of the arguments.
     """
 
     kind: str
@@ -56,6 +57,10 @@ class Answer:
     runs: list[Branch] = field(default_factory=lambda: [Branch(0)])
     finish_reason: str | None = None
     usage: Any = None
+    #: What the model thought first, in an `ordered` stream; else it is part of the text.
+    thoughts: str = ""
+    #: Of the model, as a message has them.
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     _current: dict[int, Branch] = field(default_factory=dict)
     _after: dict[int, Branch] = field(default_factory=dict)
 
@@ -87,7 +92,9 @@ class Answer:
                 stages[run.stage] = []
                 parts.append({"parallel": stages[run.stage]})
             stages[run.stage].append({"title": run.title or "", "body": run.text})
-        return {"role": "assistant", "content": self.text, "anabranch": {"parts": parts}}
+        calls = {"tool_calls": self.tool_calls} if self.tool_calls else {}
+        content = None if calls and self.text == "" else self.text
+        return {"role": "assistant", "content": content, **calls, "anabranch": {"parts": parts}}
 
     def push(self, chunk: Any) -> Event | None:
         """Takes the next chunk. Returns what it changed, or None."""
@@ -96,7 +103,8 @@ class Answer:
             return None
         choice = chunk.choices[0]
         mark = (chunk.model_extra or {}).get("anabranch") or {}
-        event = self._apply(mark, choice.delta.content or "")
+        said = self._say(choice.delta)
+        event = self._apply(mark, choice.delta.content or "") or said
         self.finish_reason = choice.finish_reason or self.finish_reason
         if choice.finish_reason or mark.get("stop_lane") is not None:
             self._finish(mark.get("stop_lane"))
@@ -104,6 +112,21 @@ class Answer:
 
     def _parts(self) -> Iterator[Branch]:
         return (run for run in self.runs if run.accepted and not run.void)
+
+    def _say(self, delta: Any) -> Event | None:
+        """What the model thinks or calls; None if neither."""
+        thought = (delta.model_extra or {}).get("reasoning_content") or ""
+        self.thoughts += thought
+        event = Event("thought", None, thought) if thought else None
+        for piece in delta.tool_calls or []:
+            said, arguments = piece.function, (piece.function and piece.function.arguments) or ""
+            if piece.index == len(self.tool_calls):
+                name = (said and said.name) or ""
+                called = {"name": name, "arguments": ""}
+                self.tool_calls.append({"id": piece.id, "type": "function", "function": called})
+            self.tool_calls[piece.index]["function"]["arguments"] += arguments
+            event = Event("tool_call", None, arguments)
+        return event
 
     def _apply(self, mark: dict[str, Any], text: str) -> Event | None:
         kind = mark.get("event", "delta")

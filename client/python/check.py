@@ -24,6 +24,19 @@ def streamed(extra: dict) -> tuple[Answer, list[str]]:
     return answer, [event.kind for event in lanes(stream, answer)]
 
 
+def told(model: str, **extra) -> dict:
+    """What a model thinks and calls."""
+    answer = Answer()
+    stream = client.chat.completions.create(
+        **{**request, "model": model, "max_tokens": 200}, stream=True, extra_body=extra
+    )
+    kinds = {event.kind for event in lanes(stream, answer)}
+    message = answer.message
+    return {"thoughts": answer.thoughts, "message": message, "kinds": sorted(kinds)}
+
+
+parameters = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}
+tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
 answer, kinds = streamed({"anabranch": lanes_wanted})
 questions = {"first": "Describe Mercury.", "second": "Describe Mars."}
 whole = client.chat.completions.create(**request, max_tokens=20, extra_body=declared(questions))
@@ -39,5 +52,7 @@ found = {
     "declared_text": whole.choices[0].message.content,
     "streamed": {title: branch.text for title, branch in side_by_side.branches.items()},
     "streamed_text": side_by_side.text,
+    "thinking": told("thinker", chat_template_kwargs={"enable_thinking": True}),
+    "calling": told("with-tools", tools=[tool], tool_choice="required", parallel_tool_calls=False),
 }
 print(json.dumps(found))
