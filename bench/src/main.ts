@@ -33,6 +33,10 @@ const subjects: Record<string, Entry> = {
   engine: { about: "decode and prefill speed of the engine", load: () => import("./engine.ts") },
   load: { about: "latency seen by clients of a busy engine", load: () => import("./load.ts") },
   memory: { about: "what serving a model takes of memory", load: () => import("./memory.ts") },
+  newcomer: {
+    about: "from a bare clone to an answer that branches in the browser",
+    load: () => import("./newcomer.ts"),
+  },
   perplexity: {
     about: "how well a model predicts text, by type of weights",
     load: () => import("./perplexity.ts"),
