@@ -1,7 +1,7 @@
 // The upstreams of the pool: their settings, kept in the object's storage, and what the last check of each found.
 import { checkUpstream, type Found, UpstreamError } from "../upstreams/check-upstream.ts";
 import type { UpstreamSettings } from "../upstreams/upstream.ts";
-import { idle, type Model, type PoolWorker } from "./pool.ts";
+import { idle, type PoolWorker } from "./pool.ts";
 
 /** How often each is checked. Between two checks, requests find out by themselves (routing/breaker.ts). */
 const checkMs = 5_000;
