@@ -1,5 +1,5 @@
 // Who runs next on a full worker: the tenant whose requests had the least time by its weight, and of its keys the one
-// that had the least. The engine gets no more requests than it runs at once and a few to go on with; the others wait here.
+// that had the least. The engine gets no more requests than it runs at once, or one to go on with; the others wait here.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RETRY_AFTER } from "./grpc.ts";
 
@@ -115,37 +115,35 @@ class Entry {
 const tenantShare = 0.75;
 /** One start in so many is of the priority of the request that waits longest, so that none waits for ever. */
 const turnOfOldest = 8;
-/** While tenants take turns, so much of the running requests is kept for those of whom nothing runs. */
-const keptShare = 1 / 8;
-/** How long after two tenants came in turn that holds: who is alone has all. */
-const keptMs = 600_000;
+/** So many more run as there are tenants of whom nothing runs yet: nobody waits for the end of others' long answers. */
+const besideShare = 1 / 8;
+const besideOf = (maxRunning: number): number => Math.floor(besideShare * maxRunning);
+
+/** How many requests the engine must be able to run for a queue of `maxRunning`. */
+export const mostRunning = (maxRunning: number): number => maxRunning + besideOf(maxRunning);
+
 /** How much a new measurement counts in the mean time between two ends. */
 const newest = 0.1;
 
 export class FairQueue {
-  readonly #slots: number;
-  /** Of these, what tenants of whom something runs may have together, while others may come. */
-  readonly #common: number;
+  /** What runs at most before a request starts: of a tenant of whom something runs, and of another. */
+  readonly #slots: { more: number; first: number };
   readonly #places: number;
   readonly #now: () => number;
   readonly #tenants = new Shares();
   readonly #waiting: Entry[] = [];
   #running = 0;
-  #lastTenant = "";
-  #keptUntil = Number.NEGATIVE_INFINITY;
   #starts = 0;
   /** Mean time between two ends while others wait. */
   #msBetweenEnds: number | null = null;
   #lastEnd = 0;
 
-  /** At most `maxRunning` run at once, and about `maxQueue` wait. `now` gives ms. */
+  /** At most `maxRunning` run at once, and an eighth more; about `maxQueue` wait. `now` gives ms. */
   constructor(maxRunning: number, maxQueue: number, now = () => performance.now()) {
     this.#now = now;
-    // The engine's next requests are with it already when one of its requests ends.
-    const ahead = Math.ceil(maxRunning / 8);
-    this.#slots = maxRunning + ahead;
-    const kept = Math.floor(keptShare * maxRunning);
-    this.#common = kept > 0 ? maxRunning - kept : this.#slots;
+    // Where few run, the next request is with the engine already when one of them ends.
+    const ahead = besideOf(maxRunning) > 0 ? 0 : 1;
+    this.#slots = { more: maxRunning + ahead, first: mostRunning(maxRunning) + ahead };
     this.#places = Math.max(0, maxQueue - ahead);
   }
 
@@ -165,12 +163,8 @@ export class FairQueue {
     const tenant = this.#tenants.enter(claim.tenant, now);
     tenant.weight = claim.weight;
     const entry = new Entry(claim, tenant, tenant.keys.enter(claim.key, now));
-    if (this.#lastTenant !== "" && this.#lastTenant !== claim.tenant) {
-      this.#keptUntil = now + keptMs;
-    }
-    this.#lastTenant = claim.tenant;
     const isFirst = this.#waiting.every((other) => entry.isBefore(other, now));
-    if (isFirst && this.#mayStart(entry, now)) return this.#start(entry);
+    if (isFirst && this.#mayStart(entry)) return this.#start(entry);
     this.#refuseIfFull(entry);
     if (this.#waiting.length === 0) this.#lastEnd = now;
     this.#waiting.push(entry);
@@ -183,9 +177,8 @@ export class FairQueue {
     return await entry.started.finally(() => signal.removeEventListener("abort", leave));
   }
 
-  #mayStart({ tenant }: Entry, now: number): boolean {
-    const isKept = tenant.running > 0 && now < this.#keptUntil;
-    return this.#running < (isKept ? this.#common : this.#slots);
+  #mayStart({ tenant }: Entry): boolean {
+    return this.#running < (tenant.running > 0 ? this.#slots.more : this.#slots.first);
   }
 
   /** Returns what ends it. */
@@ -227,7 +220,7 @@ export class FairQueue {
     for (const each of this.#waiting) {
       if (each.claim.priority === priority && (!best || each.isBefore(best, now))) best = each;
     }
-    return best && this.#mayStart(best, now) ? best : undefined;
+    return best && this.#mayStart(best) ? best : undefined;
   }
 
   #leave(entry: Entry): void {

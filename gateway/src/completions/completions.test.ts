@@ -333,9 +333,9 @@ describe("a chat completion", () => {
   });
 
   it("writes keep-alive comments into silence", async () => {
-    const response = await chat(key, { serial: "late", silentMs: 900 }, { stream: true });
+    const response = await chat(key, { serial: "late", silentMs: 1_600 }, { stream: true });
     const comments = (await response.text()).match(/^: keep-alive$/gm) ?? [];
-    expect(comments.length).toBeGreaterThanOrEqual(2);
+    expect(comments.length).toBeGreaterThanOrEqual(1);
   });
 });
 

@@ -2,7 +2,7 @@
 // the client leaves.
 
 /** A client that leaves is noticed only at the next write, so a silent stream writes comments. */
-const keepAliveMs = 250;
+const keepAliveMs = 1_000;
 /** Characters that may wait for a client that reads slowly. Whoever writes more waits with them. */
 const mostWaiting = 65_536;
 const encoder = new TextEncoder();

@@ -7,7 +7,7 @@ import {
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { merged } from "./merged.ts";
 
-const HEARTBEAT_MS = 250;
+const HEARTBEAT_MS = 1_000;
 /** Messages that go out as one, at most. */
 const MAX_MERGED = 64;
 /** Messages beyond these wait as bytes, which take a fraction of the memory: a client may read slowly, or not at all. */

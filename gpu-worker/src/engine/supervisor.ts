@@ -26,7 +26,7 @@ import {
   makeGenericClientConstructor,
   type ServiceError,
 } from "@grpc/grpc-js";
-import { FairQueue } from "../fair-queue.ts";
+import { FairQueue, mostRunning } from "../fair-queue.ts";
 import { grpcService } from "../grpc.ts";
 import { log } from "../log.ts";
 import type { TextModel } from "../model/text-model.ts";
@@ -86,7 +86,10 @@ export class EngineSupervisor {
     const { outline, tokenBytes, ...others } = options;
     const { maxRunning = MAX_RUNNING, maxQueue = MAX_QUEUE } = options.engine;
     this.queue = new FairQueue(maxRunning, maxQueue);
-    this.#options = others;
+    this.#options = {
+      ...others,
+      engine: { ...others.engine, maxRunning: mostRunning(maxRunning) },
+    };
     if (outline) {
       this.#options.outlinePath = join(this.#folder, "outline.json");
       writeFileSync(this.#options.outlinePath, JSON.stringify(outline));
