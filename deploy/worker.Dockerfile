@@ -11,6 +11,8 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /anabranch
 COPY . .
+# The image may run on other processors than this one.
+ENV ANABRANCH_KERNELS=all
 RUN node scripts/run.mjs models --help > /dev/null && useradd --create-home worker && mkdir /models && chown worker /models
 USER worker
 # Models of the hub are kept here.

@@ -108,6 +108,9 @@ function build(target, title) {
           ...["-S", "native", "-B", "native/build", "-G", generator],
           "-DCMAKE_BUILD_TYPE=Release",
           `-DANABRANCH_NODE_MODULES=${join(root, "node_modules")}`,
+          ...(process.env.ANABRANCH_KERNELS
+            ? [`-DANABRANCH_KERNELS=${process.env.ANABRANCH_KERNELS}`]
+            : []),
         ]);
       }
       const parallel = ["--parallel", String(availableParallelism())];

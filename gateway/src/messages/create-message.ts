@@ -58,6 +58,7 @@ export const createMessage = tenantRoute({
     const request = chatRequest(messageChat(fields), {
       ...{ id: `msg_${context.requestId}`, endpoint: "messages", nameOf: namesOf(fields) },
     });
-    return deliver(request, messageRenderer, context);
+    const carried = fields.anabranch !== undefined && fields.anabranch !== null;
+    return deliver(request, (head) => messageRenderer(head, carried), context);
   },
 });

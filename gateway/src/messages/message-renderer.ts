@@ -101,7 +101,8 @@ class Blocks {
   }
 }
 
-export function messageRenderer({ id, model }: AnswerHead): Renderer {
+/** @param carried a stream's content carries the structure; else it is the text alone, to the last character */
+export function messageRenderer({ id, model }: AnswerHead, carried: boolean): Renderer {
   const head = { id, type: "message", role: "assistant", model };
   let last: object = {};
   return {
@@ -140,10 +141,10 @@ export function messageRenderer({ id, model }: AnswerHead): Renderer {
           const rest = (reader?.end() ?? []).flatMap((bit) => blocks.add(bit));
           const { content } = readAnswer(facts.document.text, facts, `${id} 0`);
           const { parts } = structureOf(facts.document, content, () => null);
-          const isBranched = parts.some((part) => "parallel" in part);
+          const isCarried = carried && parts.some((part) => "parallel" in part);
           const events = [
             ...rest,
-            ...(isBranched ? blocks.structure({ parts }) : []),
+            ...(isCarried ? blocks.structure({ parts }) : []),
             ...blocks.close(),
           ];
           const delta = end(reason, facts, reader?.calls ?? 0);

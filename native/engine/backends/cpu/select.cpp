@@ -1,34 +1,41 @@
-#include "error.h"
+#include <algorithm>
+
+#include "backends/cpu/cpu_paths.h"
 #include "backends/cpu/kernels.h"
+#include "error.h"
 
 namespace anabranch {
 
 extern const Kernels kernels_plain;
-#if defined(__x86_64__)
 extern const Kernels kernels_avx2;
 extern const Kernels kernels_avx512;
 extern const Kernels kernels_avx512vnni;
 extern const Kernels kernels_avx512bf16;
-#endif
 
 namespace {
 
-std::vector<const Kernels*> runnable() {
-  std::vector<const Kernels*> out;
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    if (__builtin_cpu_supports("avx512vnni")) {
-      if (__builtin_cpu_supports("avx512bf16")) out.push_back(&kernels_avx512bf16);
-      out.push_back(&kernels_avx512vnni);
-    }
-    out.push_back(&kernels_avx512);
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    out.push_back(&kernels_avx2);
-  }
+/// The tables of this build, the best first.
+const std::vector<const Kernels*> built = {
+#ifdef ANABRANCH_HAS_avx512bf16
+    &kernels_avx512bf16,
 #endif
-  out.push_back(&kernels_plain);
+#ifdef ANABRANCH_HAS_avx512vnni
+    &kernels_avx512vnni,
+#endif
+#ifdef ANABRANCH_HAS_avx512
+    &kernels_avx512,
+#endif
+#ifdef ANABRANCH_HAS_avx2
+    &kernels_avx2,
+#endif
+    &kernels_plain};
+
+std::vector<const Kernels*> runnable() {
+  const auto paths = cpu_paths();
+  std::vector<const Kernels*> out;
+  for (const Kernels* table : built) {
+    if (table == &kernels_plain || std::ranges::count(paths, table->name)) out.push_back(table);
+  }
   return out;
 }
 
@@ -46,7 +53,8 @@ const Kernels& select_kernels(const std::string& path) {
     if (path.empty() || path == kernels->name) return *kernels;
     known += (known.empty() ? "" : ", ") + std::string(kernels->name);
   }
-  throw bad_argument("code path \"" + path + "\" does not run here; this CPU has " + known);
+  throw bad_argument("code path \"" + path + "\" does not run here; this CPU and build have " +
+                     known);
 }
 
 }  // namespace anabranch
