@@ -30,6 +30,15 @@ function laneOf({ choices, anabranch: mark, usage, error }: Chunk): number | nul
 }
 
 /**
+ * The same text, looked into now and then: until somebody does, a string that grows keeps each of its parts, which take
+ * ten times as much memory as the text.
+ */
+function flat(text: string): string {
+  if (text.length % 16 === 0) text.charCodeAt(0);
+  return text;
+}
+
+/**
  * All events of a stream, from which the answer can be put together again. After the first 5,000, text joins the event
  * of its lane before it, if no branch opened or closed meanwhile: a long answer takes little more than its text.
  */
@@ -45,7 +54,7 @@ export class EventLog {
     const delta = chunk.choices[0]?.delta;
     const before = lane === null ? undefined : this.#open.get(lane)?.chunk.choices[0]?.delta;
     if (delta && before) {
-      before.content = (before.content ?? "") + (delta.content ?? "");
+      before.content = flat((before.content ?? "") + (delta.content ?? ""));
       return;
     }
     this.events.push(event);
