@@ -76,6 +76,12 @@ export function refuseHugeText(request: AskedPrompt, contextTokens: number): voi
   }
 }
 
+/** Whether what branches, or the form of the answer, is given: the model has no plan to make. */
+export const hasGivenForm = (request: GenerateRequest): boolean =>
+  declaredBranches(request).length > 0 ||
+  request.constraint !== undefined ||
+  toolsOf(request).length > 0;
+
 /**
  * Whether the model's own markers have no place in the answer: nobody asks for branches, its form is given, or
  * `max_tokens` has no room for a plan.
@@ -84,8 +90,8 @@ export function isSerial({ dialect }: TextModel, request: AskedPrompt): boolean 
   if (request.mode === Mode.SERIAL || declaredBranches(request).length > 0) return true;
   // Of a prompt that is only tokenized no more is known.
   if (!("maxTokens" in request)) return false;
-  const { constraint, maxTokens } = request;
-  if (constraint !== undefined || toolsOf(request).length > 0) return true;
+  const { maxTokens } = request;
+  if (hasGivenForm(request)) return true;
   return dialect !== undefined && maxTokens > 0 && maxTokens < dialect.caps.minRoom;
 }
 

@@ -36,7 +36,7 @@ import type { LongPrompts } from "./long-prompts.ts";
 import type { Metrics } from "./metrics.ts";
 import { idsOfRuns } from "./model/runs.ts";
 import type { TextModel } from "./model/text-model.ts";
-import { branchField, declaredBranches, isSerial, refuseHugeText, toolsOf } from "./prompt.ts";
+import { branchField, declaredBranches, hasGivenForm, isSerial, refuseHugeText } from "./prompt.ts";
 import { type AnswerReader, Relay } from "./relay.ts";
 import type { ServedModel, ServedModels } from "./served-models.ts";
 import { refuseUnknownIds, refuseUnknownTokens } from "./token-ids.ts";
@@ -142,8 +142,8 @@ function askBranches(text: TextModel, request: GenerateRequest, runs: StructureR
 }
 
 /** Throws if an answer has `min_tokens` and more lanes than one, or an end that a form decides. */
-function refuseMinTokens(request: GenerateRequest, serial: boolean): void {
-  if (request.minTokens === 0 || (request.mode === Mode.SERIAL && !serial)) return;
+function refuseMinTokens(request: GenerateRequest): void {
+  if (request.minTokens === 0 || (request.mode === Mode.SERIAL && !hasGivenForm(request))) return;
   throw new ConnectError(
     "min_tokens: only a serial answer without a given form, tools and declared branches has it",
     Code.InvalidArgument,
@@ -162,8 +162,7 @@ async function* generate(
   refuseUnknownIds(text, request);
   const requestId = randomUUID();
   const declared = declaredBranches(request).length > 0;
-  const serial = declared || request.constraint !== undefined || toolsOf(request).length > 0;
-  refuseMinTokens(request, serial);
+  refuseMinTokens(request);
   const prompts = await state.prompts.of(text, request, false, context.signal);
   const { input, reader } = declared
     ? askBranches(text, request, prompts)
