@@ -115,7 +115,7 @@ class Entry {
 const tenantShare = 0.75;
 /** One start in so many is of the priority of the request that waits longest, so that none waits for ever. */
 const turnOfOldest = 8;
-/** So many more run as there are tenants of whom nothing runs yet: nobody waits for the end of others' long answers. */
+/** So much more may run, of tenants of whom nothing else runs: none waits for the end of others' long answers. */
 const besideShare = 1 / 8;
 const besideOf = (maxRunning: number): number => Math.floor(besideShare * maxRunning);
 
