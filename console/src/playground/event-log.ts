@@ -31,7 +31,7 @@ function laneOf({ choices, anabranch: mark, usage, error }: Chunk): number | nul
 
 /**
  * The same text, looked into now and then: until somebody does, a string that grows keeps each of its parts, which take
- * ten times as much memory as the text.
+ * much more memory than the text.
  */
 function flat(text: string): string {
   if (text.length % 16 === 0) text.charCodeAt(0);
