@@ -252,7 +252,7 @@ __device__ inline std::uint8_t* dynamic_shared() {
 __device__ inline void cp_async16(void* shared, const void* global) {
 #if defined(ANABRANCH_EMULATE)
   emulate::require(aligned(shared, 16) && aligned(global, 16), "a 16-byte copy is not aligned");
-  emulate::Fiber& self = emulate::block->fibers[emulate::block->current];
+  emulate::Thread& self = emulate::block->threads[emulate::block->current];
   self.copies.push_back({shared, global, self.copy_group});
 #else
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
@@ -263,7 +263,7 @@ __device__ inline void cp_async16(void* shared, const void* global) {
 /// Closes this thread's current group of asynchronous copies.
 __device__ inline void cp_async_commit() {
 #if defined(ANABRANCH_EMULATE)
-  ++emulate::block->fibers[emulate::block->current].copy_group;
+  ++emulate::block->threads[emulate::block->current].copy_group;
 #else
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif

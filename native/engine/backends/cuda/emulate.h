@@ -25,6 +25,7 @@
 #include <initializer_list>
 #include <memory>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #define __global__
@@ -45,13 +46,18 @@ namespace anabranch::emulate {
 
 constexpr size_t kStack = 64 << 10;
 
-/// A thread of a block. A fiber is first entered through its context, and later by longjmp, which
-/// needs no system call.
+/// Where the threads of blocks run, one after another. It is entered once, through a context, and
+/// later by longjmp, which needs no system call.
 struct Fiber {
-  ucontext_t context;
+  std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(kStack);
   jmp_buf resume_point;
-  dim3 thread;
-  bool started = false, done = false;
+  bool entered = false;
+};
+
+/// A thread of a block.
+struct Thread {
+  dim3 index;
+  bool done = false;
   struct Copy {
     void* to;
     const void* from;
@@ -68,11 +74,10 @@ struct Barrier {
 };
 
 struct Block {
-  std::vector<Fiber> fibers;
+  std::vector<Thread> threads;
   Barrier all;
   std::vector<Barrier> warps;
   std::vector<std::uint32_t> exchange;  // [threads, 8]
-  ucontext_t entry;
   jmp_buf scheduler;
   size_t current = 0;
   dim3 index, size, grid;
@@ -81,6 +86,8 @@ struct Block {
 };
 
 inline Block* block = nullptr;
+/// By the number of their thread in its block.
+inline std::vector<Fiber> fibers;
 
 /// Aborts if a condition that a real device would enforce is not met.
 inline void require(bool condition, const char* what) {
@@ -108,8 +115,7 @@ class ShuffledOrder {
 };
 
 inline void yield() {
-  Fiber& self = block->fibers[block->current];
-  if (_setjmp(self.resume_point) == 0) _longjmp(block->scheduler, 1);
+  if (_setjmp(fibers[block->current].resume_point) == 0) _longjmp(block->scheduler, 1);
 }
 
 inline void arrive_and_wait(Barrier& barrier) {
@@ -168,30 +174,37 @@ inline void mma(float (&d)[4], std::initializer_list<std::uint32_t> a,
 
 /// Performs this thread's copies except those of the last `pending` groups.
 inline void cp_async_wait(unsigned pending) {
-  Fiber& self = block->fibers[block->current];
+  Thread& self = block->threads[block->current];
   while (!self.copies.empty() && self.copies.front().group + pending < self.copy_group) {
     std::memcpy(self.copies.front().to, self.copies.front().from, 16);
     self.copies.pop_front();
   }
 }
 
-/// A fiber's main function.
+/// A fiber's main function: runs its thread of block after block.
 inline void run_fiber() {
-  (*block->kernel)();
-  Fiber& self = block->fibers[block->current];
-  require(self.copies.empty(), "a thread ends with copies in flight");
-  self.done = true;
-  yield();
+  for (;;) {
+    (*block->kernel)();
+    Thread& self = block->threads[block->current];
+    require(self.copies.empty(), "a thread ends with copies in flight");
+    self.done = true;
+    yield();
+  }
 }
 
-/// Runs fiber `i` until it yields.
+/// Runs thread `i` until it yields.
 inline void resume(Block& here, size_t i) {
-  Fiber& fiber = here.fibers[i];
+  Fiber& fiber = fibers[i];
   here.current = i;
   if (_setjmp(here.scheduler) != 0) return;
-  if (fiber.started) _longjmp(fiber.resume_point, 1);
-  fiber.started = true;
-  swapcontext(&here.entry, &fiber.context);
+  if (std::exchange(fiber.entered, true)) _longjmp(fiber.resume_point, 1);
+  ucontext_t context;
+  getcontext(&context);
+  context.uc_stack.ss_sp = fiber.stack.get();
+  context.uc_stack.ss_size = kStack;
+  context.uc_link = nullptr;
+  makecontext(&context, run_fiber, 0);
+  setcontext(&context);
 }
 
 /// The coordinates of block number i of a grid, or of thread number i of a block.
@@ -209,9 +222,8 @@ inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>
               grid.z < 1u << 16,
           "the grid is empty or too large");
   require(shared <= size_t{99} << 10, "the launch needs more shared memory than every device has");
-  here.fibers.resize(threads);
-  static std::vector<std::unique_ptr<char[]>> stacks;  // kept for later launches
-  while (stacks.size() < threads) stacks.emplace_back(new char[kStack]);
+  here.threads.resize(threads);
+  if (fibers.size() < threads) fibers.resize(threads);
   here.warps.resize((threads + 31) / 32);
   here.exchange.resize((threads + 31) / 32 * 32 * 8);
   here.shared.resize(shared + 64);
@@ -228,23 +240,18 @@ inline void run(dim3 grid, dim3 size, size_t shared, const std::function<void()>
       here.warps[w] = {static_cast<int>(std::min<size_t>(32, threads - w * 32)), 0, 0};
     }
     for (size_t i = 0; i < threads; ++i) {
-      Fiber& fiber = here.fibers[i];
-      fiber.started = fiber.done = false;
-      fiber.copy_group = 0;
-      fiber.thread = coordinates_of(i, size);
-      getcontext(&fiber.context);
-      fiber.context.uc_stack.ss_sp = stacks[i].get();
-      fiber.context.uc_stack.ss_size = kStack;
-      fiber.context.uc_link = nullptr;
-      makecontext(&fiber.context, run_fiber, 0);
+      Thread& thread = here.threads[i];
+      thread.done = false;
+      thread.copy_group = 0;
+      thread.index = coordinates_of(i, size);
     }
     for (size_t left = threads; left > 0;) {
       ShuffledOrder order(threads);
       for (size_t i = 0; i < threads; ++i) {
         const size_t next = order.next();
-        if (here.fibers[next].done) continue;
+        if (here.threads[next].done) continue;
         resume(here, next);
-        left -= here.fibers[next].done;
+        left -= here.threads[next].done;
       }
     }
   }
@@ -258,7 +265,7 @@ inline void* dynamic_shared() {
 
 }  // namespace anabranch::emulate
 
-#define threadIdx (anabranch::emulate::block->fibers[anabranch::emulate::block->current].thread)
+#define threadIdx (anabranch::emulate::block->threads[anabranch::emulate::block->current].index)
 #define blockIdx (anabranch::emulate::block->index)
 #define blockDim (anabranch::emulate::block->size)
 #define gridDim (anabranch::emulate::block->grid)
