@@ -5,6 +5,7 @@ import { resumeOf } from "../aggregation/resume.ts";
 import { ApiError } from "../api-error.ts";
 import { keyedHash } from "../auth/api-key.ts";
 import type { TenantContext } from "../http/context.ts";
+import { Slots } from "../http/slots.ts";
 import type { Model, PoolView, PoolWorker } from "../pool/pool.ts";
 import { poolView } from "../pool/pool-view.ts";
 import type { WorkerRequest } from "../routing/generate.ts";
@@ -16,7 +17,6 @@ import { allOrStop } from "./answer.ts";
 import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
 import type { OpenSource, Reopen, Source } from "./choice.ts";
 import type { effectiveSampling } from "./parameters.ts";
-import { Slots } from "./slots.ts";
 
 /** How long a choice without a worker, at its beginning or later, looks for one: an engine loads its model again. */
 const reopenMs = 20_000;

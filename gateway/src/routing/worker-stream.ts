@@ -10,6 +10,7 @@ import { fieldMetadata } from "../upstreams/refusal.ts";
 import { reportFailure, reportSuccess } from "./breaker.ts";
 import { generate, type WorkerRequest } from "./generate.ts";
 import { router } from "./router.ts";
+import { takeTurn } from "./turns.ts";
 
 /** How long a request may wait for `started`, over all workers. */
 const startMs = 30_000;
@@ -48,7 +49,7 @@ export function startedIn(message: GenerateResponse): Started | null {
  * A worker's messages. One that falls silent is given up: `cancel` is called, and the next message fails. Time in which
  * this isolate was too busy to look does not count.
  */
-class Heard implements AsyncIterator<GenerateResponse> {
+class Watched implements AsyncIterator<GenerateResponse> {
   readonly #workerId: string;
   readonly #messages: AsyncIterator<GenerateResponse>;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -85,13 +86,14 @@ class Heard implements AsyncIterator<GenerateResponse> {
   }
 }
 
-/** Tries one worker. Throws the error that ended the call: a ConnectError if the worker refused. */
+/** Tries one worker; `heard` is called with its first message. Throws the error that ended the call: a ConnectError if the worker refused. */
 async function attempt(
   worker: PoolWorker,
   request: WorkerRequest,
   deadline: number,
   hurry: boolean,
   signal: AbortSignal,
+  heard: () => void,
 ): Promise<WorkerStream> {
   const controller = new AbortController();
   const cancel = () => controller.abort();
@@ -111,6 +113,7 @@ async function attempt(
     for (;;) {
       const next = await rest.next();
       if (next.done) throw new ConnectError("the stream ended before it began", Code.Unavailable);
+      heard();
       head.push(next.value);
       const started = startedIn(next.value);
       if (!started) {
@@ -120,12 +123,12 @@ async function attempt(
       const failed = () => reportFailure(worker);
       // An upstream has no heartbeats.
       if (worker.upstream) return { worker, started, head, rest, cancel, failed, ended };
-      const heard = new Heard(worker.id, rest, cancel);
+      const watched = new Watched(worker.id, rest, cancel);
       const close = () => {
-        heard.close();
+        watched.close();
         ended();
       };
-      return { worker, started, head, rest: heard, cancel, failed, ended: close };
+      return { worker, started, head, rest: watched, cancel, failed, ended: close };
     }
   } catch (error) {
     cancel();
@@ -189,11 +192,17 @@ export async function openStream(
   const deadline = Date.now() + startMs;
   let retryAfter: number | null = null; // seconds: the minimum over workers that are full
   let away = false;
+  const waiting = AbortSignal.any([signal, AbortSignal.timeout(startMs)]);
   for (const [index, worker] of workers.entries()) {
-    if (signal.aborted || Date.now() >= deadline) break;
+    let endTurn: () => void;
+    try {
+      endTurn = await takeTurn(request.tenant ?? "", worker, waiting);
+    } catch {
+      break; // The client left, or it took too long.
+    }
     try {
       const hurry = index < workers.length - 1;
-      const stream = await attempt(worker, request, deadline, hurry, signal);
+      const stream = await attempt(worker, request, deadline, hurry, signal, endTurn);
       reportSuccess(worker);
       return stream;
     } catch (error) {
@@ -210,10 +219,13 @@ export async function openStream(
         away ||= mayReturn(cause);
       }
       console.warn(`worker ${worker.id} did not begin an answer: ${cause.message}`);
+    } finally {
+      endTurn();
     }
   }
   if (signal.aborted) throw new ApiError(499, "The client left.", { code: "client_closed" });
-  if (Date.now() >= deadline) throw unavailable("No worker began in time; try again.", "timeout");
+  if (waiting.aborted || Date.now() >= deadline)
+    throw unavailable("No worker began in time; try again.", "timeout");
   if (retryAfter !== null) {
     throw unavailable("The model is overloaded; try again.", "overloaded", retryAfter);
   }

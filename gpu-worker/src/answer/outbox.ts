@@ -8,6 +8,8 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { merged } from "./merged.ts";
 
 const HEARTBEAT_MS = 1_000;
+/** A request that does not begin at once is told so soon: the gateway sends some of a tenant's others only then. */
+const FIRST_HEARTBEAT_MS = 100;
 /** Messages that go out as one, at most. */
 const MAX_MERGED = 64;
 /** Messages beyond these wait as bytes, which take a fraction of the memory: a client may read slowly, or not at all. */
@@ -32,11 +34,11 @@ export class Outbox {
   }
 
   async *read(): AsyncGenerator<GenerateResponse> {
-    while (true) {
+    for (let patience = FIRST_HEARTBEAT_MS; ; patience = HEARTBEAT_MS) {
       while (this.#waiting.length > 0) yield this.#take();
       if (this.#error) throw this.#error;
       if (this.#ended) return;
-      const silent = await this.#wait();
+      const silent = await this.#wait(patience);
       if (silent) yield create(GenerateResponseSchema, { events: [heartbeat()] });
     }
   }
@@ -52,13 +54,13 @@ export class Outbox {
     );
   }
 
-  /** Resolves with true if nothing arrives within HEARTBEAT_MS. */
-  #wait(): Promise<boolean> {
+  /** Resolves with true if nothing arrives within `ms`. */
+  #wait(ms: number): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#wake = undefined;
         resolve(true);
-      }, HEARTBEAT_MS);
+      }, ms);
       this.#wake = () => {
         clearTimeout(timer);
         this.#wake = undefined;
