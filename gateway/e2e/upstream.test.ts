@@ -161,6 +161,18 @@ describe("another gateway of ours as an upstream", () => {
       .toBe(1);
   });
 
+  it("is changed by a command: what is given, and nothing else", async () => {
+    const change = (...options: string[]) => admin(["upstreams", "change", "inner", ...options]);
+    const url = `${inner.url}/v1`;
+    const models = [model, withTools];
+    expect(await change("--max-requests", "7", "--max-tokens", "50")).toMatchObject({
+      ...{ url, models, max_requests: 7, default_max_tokens: 50 },
+    });
+    expect(await change("--max-requests", "none")).toMatchObject({ max_requests: null });
+    await expect(change("--url", "http://127.0.0.1:9/v1")).rejects.toThrow(/credential/);
+    await expect(change()).rejects.toThrow(/takes a setting to change/);
+  });
+
   it("is gone once it is removed", async () => {
     expect(await admin(["upstreams", "list"])).toMatchObject({ upstreams: [{ id: "inner" }] });
     expect(await admin(["upstreams", "remove", "inner"])).toEqual({ id: "inner", removed: true });

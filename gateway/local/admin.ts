@@ -41,11 +41,12 @@ const help = `npm run admin -- COMMAND [options]
                                      --models A,B=NAME: the models to serve, B under the server's name NAME
                                      --max-requests N: at once; --max-tokens N: for requests that name none
                                      --without tools,response_format: what the server does not have
+  upstreams change ID [options]      those options and --url URL, which needs the credential again; what is absent stays
   upstreams remove ID
   cache purge [--tenant T] [--models A,B]
                                      forgets cached answers: a tenant's, those of models, or all
 
-Settings; "none" takes a limit, an expiry or a list of models away:
+Settings; "none" takes a limit, an expiry or a list away:
   --name NAME
   --rpm N, --tpm N                   requests and tokens per minute
   --concurrent N, --monthly N        requests at once, tokens per calendar month

@@ -1,9 +1,9 @@
 // npm run admin -- pool, upstreams and cache: what serves, and what is kept of it.
 import { integer } from "@anabranch/shared/cli/options.ts";
 import { type Json, queryOf } from "./admin-api.ts";
-import { list } from "./settings.ts";
+import { changed, isNone, list } from "./settings.ts";
 import { lines } from "./text.ts";
-import { type AdminVerb, one, type Values } from "./verb.ts";
+import { type AdminVerb, type Option, one, type Values } from "./verb.ts";
 
 const workerLine = (worker: Json): string => {
   const { running, queued, lanes } = worker.requests as Record<string, number>;
@@ -40,24 +40,28 @@ export const poolVerbs: Record<string, AdminVerb> = {
   },
 };
 
+const takesUpstream = "an upstream's id; see upstreams list";
+
 const upstreamLine = (upstream: Json) =>
   `${upstream.id}  ${upstream.error ?? "up"}  ${(upstream.models as string[]).join(", ")}  ${upstream.url}`;
 
-function newUpstream(id: string, url: string, values: Values): Json {
+const upstreamOptions: readonly Option[] = ["models", "max-requests", "max-tokens", "without"];
+
+/** Those that are given. */
+function upstreamSettings(values: Values): Json {
   const credential = process.env.ANABRANCH_UPSTREAM_CREDENTIAL;
   const { models, "max-requests": requests, "max-tokens": tokens, without } = values;
   const named = (model: string) => {
     const [id, name = id] = model.split("=");
     return { id, name };
   };
+  const atOnce = () => (isNone(requests) ? null : integer("max-requests", requests ?? "", 1));
   return {
-    id,
-    url,
     ...(credential && { credential }),
-    ...(models !== undefined && { models: list(models).map(named) }),
-    ...(requests !== undefined && { max_requests: integer("max-requests", requests, 1) }),
+    ...(models !== undefined && { models: isNone(models) ? null : list(models).map(named) }),
+    ...(requests !== undefined && { max_requests: atOnce() }),
     ...(tokens !== undefined && { default_max_tokens: integer("max-tokens", tokens, 1) }),
-    ...(without !== undefined && { without: list(without) }),
+    ...(without !== undefined && { without: isNone(without) ? [] : list(without) }),
   };
 }
 
@@ -70,14 +74,24 @@ export const upstreamVerbs: Record<string, AdminVerb> = {
   },
   "upstreams add": {
     takes: ["an id and a URL; see --help", "a URL after the id; see --help"],
-    options: ["models", "max-requests", "max-tokens", "without"],
+    options: upstreamOptions,
     async run({ api, args: [id = "", url = ""], values }) {
-      const added = await api.call("POST", "/upstreams", newUpstream(id, url, values));
+      const added = await api.call("POST", "/upstreams", { id, url, ...upstreamSettings(values) });
       return one(added, (upstream) => `${upstreamLine(upstream)}\n`);
     },
   },
+  "upstreams change": {
+    takes: [takesUpstream],
+    options: [...upstreamOptions, "url"],
+    async run({ api, args: [id = ""], values }) {
+      const settings = { ...(values.url && { url: values.url }), ...upstreamSettings(values) };
+      const path = `/upstreams/${encodeURIComponent(id)}`;
+      const after = await api.call("PATCH", path, changed("upstreams change", settings));
+      return one(after, (upstream) => `${upstreamLine(upstream)}\n`);
+    },
+  },
   "upstreams remove": {
-    takes: ["an upstream's id; see upstreams list"],
+    takes: [takesUpstream],
     async run({ api, args: [id = ""] }) {
       const gone = await api.call("DELETE", `/upstreams/${encodeURIComponent(id)}`);
       return one(gone, () => `${id} is removed\n`);

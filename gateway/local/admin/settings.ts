@@ -3,7 +3,7 @@ import { integer, UsageError } from "@anabranch/shared/cli/options.ts";
 import type { AdminApi, Json } from "./admin-api.ts";
 import type { Option, Values } from "./verb.ts";
 
-const isNone = (value: string) => value === "none";
+export const isNone = (value: string | undefined): boolean => value === "none";
 const limit = (name: string, value: string) => (isNone(value) ? null : integer(name, value, 1));
 export const list = (value: string): string[] => value.split(",").map((each) => each.trim());
 

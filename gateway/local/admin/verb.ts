@@ -11,7 +11,7 @@ export const options = {
   ...{ monthly: text, "monthly-cost": text, scopes: text, models: text, expires: text },
   ...{ priority: text, overlap: text, currency: text, prompt: text, cached: text, visible: text },
   ...{ from: text, "max-requests": text, "max-tokens": text, without: text, by: text, days: text },
-  ...{ csv: flag, gateway: text, json: flag },
+  ...{ url: text, csv: flag, gateway: text, json: flag },
 };
 export type Option = keyof typeof options;
 
