@@ -24,13 +24,15 @@ export function isBroken({ id, registeredAt }: Breakable, now = Date.now()): boo
   return trip !== undefined && trip.registeredAt === registeredAt && now < trip.until;
 }
 
-export function reportFailure({ id, registeredAt }: Breakable, now = Date.now()): void {
+/** Returns how many times it has failed since it last answered or registered. */
+export function reportFailure({ id, registeredAt }: Breakable, now = Date.now()): number {
   const before = trips.get(id);
   const failures = before?.registeredAt === registeredAt ? before.failures + 1 : 1;
   const wait = Math.min(maxMs, firstMs * 2 ** (failures - 1));
   const [oldest] = trips.keys();
   if (trips.size > maxWorkers && oldest !== undefined) trips.delete(oldest);
   trips.set(id, { failures, until: now + wait, registeredAt });
+  return failures;
 }
 
 export function reportSuccess({ id }: Breakable): void {

@@ -179,6 +179,13 @@ function retryAfterOf({ metadata }: ConnectError): number {
   return Number.isFinite(seconds) ? Math.min(600, Math.max(1, Math.ceil(seconds))) : 1;
 }
 
+/** Says it the first time, the second, the fourth and so on: every waiting request tries a worker that is away. */
+function logFailure(workerId: string, times: number, message: string): void {
+  if (!Number.isInteger(Math.log2(times))) return;
+  const often = times > 1 ? `, ${times} times in a row` : "";
+  console.warn(`worker ${workerId} did not begin an answer${often}: ${message}`);
+}
+
 /**
  * Opens the stream on the first of `workers` that starts the answer. `promptField` is what the client
  * calls its prompt. Throws ApiError: the refusal of a worker, or 503 if none could.
@@ -215,10 +222,9 @@ export async function openStream(
       }
       // The worker answers and knows its models better than we do: nothing is broken.
       else if (cause.code !== Code.NotFound) {
-        reportFailure(worker);
+        logFailure(worker.id, reportFailure(worker), cause.message);
         away ||= mayReturn(cause);
       }
-      console.warn(`worker ${worker.id} did not begin an answer: ${cause.message}`);
     } finally {
       endTurn();
     }
