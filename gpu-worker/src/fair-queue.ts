@@ -141,10 +141,19 @@ export class FairQueue {
   /** At most `maxRunning` run at once, and an eighth more; about `maxQueue` wait. `now` gives ms. */
   constructor(maxRunning: number, maxQueue: number, now = () => performance.now()) {
     this.#now = now;
+    this.maxRunning = maxRunning;
     // Where few run, the next request is with the engine already when one of them ends.
     const ahead = besideOf(maxRunning) > 0 ? 0 : 1;
     this.#slots = { more: maxRunning + ahead, first: mostRunning(maxRunning) + ahead };
     this.#places = Math.max(0, maxQueue - ahead);
+  }
+
+  /** Requests of one tenant that run at once. */
+  readonly maxRunning: number;
+
+  /** Of requests, while others waited; 0: not measured. */
+  get msBetweenEnds(): number {
+    return this.#msBetweenEnds ?? 0;
   }
 
   /** Requests that wait here. */

@@ -298,6 +298,21 @@ describe("a client that leaves", () => {
       expect(load.kvBlocksFree).toBe(load.kvBlocksTotal);
     }
   });
+
+  it("reports what its steps take, and what it has to do before the next request", async () => {
+    const stream = ask({ ignoreEos: true, maxTokens: 200 });
+    for await (const { events } of stream) {
+      if (!events.some(({ event }) => event.case === "delta")) continue;
+      const { load } = await worker.client.describe({}, { headers: worker.headers });
+      if (load?.runningRequests === 1) expect(load.contextTokens).toBeGreaterThan(0n);
+      break;
+    }
+    const { stepCosts, ...load } = await settled();
+    expect(stepCosts?.stepMs).toBeGreaterThan(0);
+    expect(stepCosts?.stepMs).toBeLessThan(10_000);
+    expect(load).toMatchObject({ prefillTokens: 0n, contextTokens: 0n });
+    expect(load.maxRunning).toBeGreaterThan(0);
+  });
 });
 
 describe("what is refused", () => {

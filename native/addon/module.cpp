@@ -152,6 +152,14 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("running", load.running);
     out.Set("queued", load.queued);
     out.Set("liveLanes", load.live_lanes);
+    out.Set("pendingPrefill", load.pending_prefill);
+    out.Set("contextTokens", load.context_tokens);
+    Napi::Object costs = Napi::Object::New(call.Env());
+    costs.Set("step", load.step_costs.step);
+    costs.Set("decodeRow", load.step_costs.decode_row);
+    costs.Set("prefillRow", load.step_costs.prefill_row);
+    costs.Set("kvToken", load.step_costs.kv_token);
+    out.Set("stepCosts", costs);
     out.Set("kvFree", load.kv_free);
     out.Set("kvCached", load.kv_cached);
     out.Set("kvTotal", load.kv_total);

@@ -214,6 +214,19 @@ export interface EngineLoad {
   running: number;
   queued: number;
   liveLanes: number;
+  /** Prompt tokens to be computed, of running and queued requests. */
+  pendingPrefill: number;
+  /** Of context, that the last step's decode rows read. */
+  contextTokens: number;
+  /** What parts of a step cost, in seconds, as measured until now; all 0 before a token was decoded. */
+  stepCosts: {
+    /** Whatever it computes. */
+    step: number;
+    decodeRow: number;
+    prefillRow: number;
+    /** That decode rows read. */
+    kvToken: number;
+  };
   /** Blocks that can be allocated, including kvCached. */
   kvFree: number;
   /** Free blocks in the prefix cache. */

@@ -10,6 +10,8 @@ interface Conversation {
 
 export interface Asked extends Conversation {
   promptTokens: number;
+  /** Of the prompt: what the turn before had, its answer included. */
+  earlierTokens: number;
   outputTokens: number;
   lanes: number;
 }
@@ -19,7 +21,18 @@ const turnTokens = 300;
 const newConversation = 0.3;
 const maxTurns = 12;
 const tenants = 200;
-const branching = 0.4;
+/** What is asked for: a fact, an explanation, a text; how long an answer is, and how often it branches. */
+interface Kind {
+  share: number;
+  tokens: number;
+  branching: number;
+}
+const kinds: readonly [Kind, ...Kind[]] = [
+  { share: 0.4, tokens: 60, branching: 0.05 },
+  { share: 0.35, tokens: 300, branching: 0.6 },
+  { share: 0.25, tokens: 700, branching: 0.67 },
+];
+const branches = { least: 2, most: 6 };
 
 export class Workload {
   readonly #random: Random;
@@ -33,15 +46,29 @@ export class Workload {
   /** The next turn of some conversation, old or new. */
   next(): Asked {
     const conversation = this.#conversation();
-    const lanes = this.#random.chance(branching) ? this.#random.int(2, 6) : 1;
+    const { tokens, branching } = this.#kind();
+    const { least, most } = branches;
+    const lanes = this.#random.chance(branching) ? this.#random.int(least, most) : 1;
+    const promptOf = (turns: number) => systemTokens + turnTokens * (2 * turns + 1);
     const asked = {
       ...conversation,
-      promptTokens: systemTokens + turnTokens * (2 * conversation.turns + 1),
-      outputTokens: Math.ceil(-Math.log(1 - this.#random.float()) * turnTokens),
+      promptTokens: promptOf(conversation.turns),
+      earlierTokens: conversation.turns > 0 ? promptOf(conversation.turns - 1) : 0,
+      outputTokens: Math.ceil(-Math.log(1 - this.#random.float()) * tokens),
       lanes,
     };
     conversation.turns++;
     return asked;
+  }
+
+  #kind(): Kind {
+    const wanted = this.#random.float();
+    let share = 0;
+    for (const kind of kinds) {
+      share += kind.share;
+      if (wanted < share) return kind;
+    }
+    return kinds[0];
   }
 
   #conversation(): Conversation {

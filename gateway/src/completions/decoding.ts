@@ -9,13 +9,14 @@ import { Slots } from "../http/slots.ts";
 import type { Model, PoolView, PoolWorker } from "../pool/pool.ts";
 import { poolView } from "../pool/pool-view.ts";
 import type { WorkerRequest } from "../routing/generate.ts";
-import { type Beginning, beginningOf, router } from "../routing/router.ts";
+import { type Coming, router } from "../routing/router.ts";
 import { openStream, type WorkerStream, WorkersAwayError } from "../routing/worker-stream.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Decision } from "./admission.ts";
 import { allOrStop } from "./answer.ts";
 import type { AnswerPrompt, AnswerRequest } from "./answer-request.ts";
 import type { OpenSource, Reopen, Source } from "./choice.ts";
+import { comingOf } from "./coming.ts";
 import type { effectiveSampling } from "./parameters.ts";
 
 /** How long a choice without a worker, at its beginning or later, looks for one: an engine loads its model again. */
@@ -87,48 +88,56 @@ export class Decoding {
       const request = { ...(await this.#workerRequest(prompt)), choice };
       const { env, waitUntil } = this.#context;
       // Workers may have come and gone since the request came.
-      const workers = this.#workers(await poolView(env, waitUntil), prompt);
-      const stream = await this.#openFirst(workers, request, prompt.field, signal);
+      const coming = this.#comingOf(prompt);
+      const workers = this.#workers(await poolView(env, waitUntil), coming);
+      const stream = await this.#openFirst(workers, request, prompt.field, coming, signal);
       const ended = () => {
         leave();
         stream.ended();
       };
-      return { kind: "stream", ...this.#source({ ...stream, ended }, request, prompt) };
+      return { kind: "stream", ...this.#source({ ...stream, ended }, request, prompt, coming) };
     } catch (error) {
       leave();
       throw error;
     }
   }
 
-  #source(stream: WorkerStream, request: WorkerRequest, { field }: AnswerPrompt) {
+  #source(stream: WorkerStream, request: WorkerRequest, { field }: AnswerPrompt, coming: Coming) {
     const { modelDigest } = stream.started;
     const reopen: Reopen = (events, gone) =>
-      this.#reopen(request, field, modelDigest, events, gone);
+      this.#reopen(request, field, modelDigest, coming, events, gone);
     return { stream, reopen };
   }
 
-  /** Those that may decode `prompt`, the best first. */
-  #workers(view: PoolView, prompt: AnswerPrompt): PoolWorker[] {
-    const { tenantId } = this.#context.caller;
-    return router.candidates(view, this.#plan.model.id, beginningOfPrompt(tenantId, prompt));
+  #comingOf(prompt: AnswerPrompt): Coming {
+    return comingOf(this.#context.caller.tenantId, prompt, this.#request.branchBytes);
+  }
+
+  /** Those that may decode it, the best first. */
+  #workers(view: PoolView, coming: Coming): PoolWorker[] {
+    return router.candidates(view, this.#plan.model.id, coming);
   }
 
   /** All choices of one prompt. */
   async #openChoices(prompt: AnswerPrompt, left: AbortSignal): Promise<OpenSource[]> {
     const request = await this.#workerRequest(prompt);
-    const workers = this.#workers(this.#plan.view, prompt);
+    const coming = this.#comingOf(prompt);
+    const { n } = this.#request.settings;
+    const workers = this.#workers(this.#plan.view, { ...coming, requests: n * coming.requests });
     const others = new AbortController();
     const signal = AbortSignal.any([left, others.signal]);
     const opened: WorkerStream[] = [];
     const open = async (choice: number): Promise<OpenSource> => {
       const one = { ...request, choice };
-      const stream = await this.#openFirst(workers, one, prompt.field, signal);
+      // The prompt is computed once.
+      const own = choice > 0 ? { ...coming, earlierTokens: coming.promptTokens } : coming;
+      const stream = await this.#openFirst(workers, one, prompt.field, own, signal);
       opened.push(stream);
       this.#usage.worker = stream.worker.id;
-      return { kind: "stream", ...this.#source(stream, one, prompt) };
+      return { kind: "stream", ...this.#source(stream, one, prompt, own) };
     };
     try {
-      const choices = Array.from({ length: this.#request.settings.n }, (_, choice) => open(choice));
+      const choices = Array.from({ length: n }, (_, choice) => open(choice));
       return await allOrStop(choices, () => others.abort());
     } catch (error) {
       for (const stream of opened) {
@@ -172,19 +181,20 @@ export class Decoding {
     workers: readonly PoolWorker[],
     request: WorkerRequest,
     promptField: string,
+    coming: Coming,
     signal: AbortSignal,
   ): Promise<WorkerStream> {
     const { env, waitUntil } = this.#context;
     const until = Date.now() + reopenMs;
     for (let known = workers; ; ) {
       try {
-        return await openStream(known, request, promptField, signal);
+        return await openStream(known, request, promptField, coming, signal);
       } catch (error) {
         const waits = error instanceof WorkersAwayError || known.length === 0;
         if (signal.aborted || !waits || workers.length === 0 || Date.now() >= until) throw error;
       }
       await scheduler.wait(reopenPauseMs);
-      known = router.candidates(await poolView(env, waitUntil, true), this.#plan.model.id);
+      known = this.#workers(await poolView(env, waitUntil, true), coming);
     }
   }
 
@@ -196,6 +206,7 @@ export class Decoding {
     request: WorkerRequest,
     promptField: string,
     digest: string,
+    coming: Coming,
     events: readonly Event[],
     signal: AbortSignal,
   ): Promise<WorkerStream> {
@@ -204,13 +215,11 @@ export class Decoding {
     for (let resume = resumeOf(events); ; ) {
       try {
         const newest = await poolView(env, waitUntil, true);
-        const same = router
-          .candidates(newest, this.#plan.model.id)
-          .filter(({ models }) =>
-            models.some((each) => each.id === this.#plan.model.id && each.digest === digest),
-          );
+        const same = this.#workers(newest, coming).filter(({ models }) =>
+          models.some((each) => each.id === this.#plan.model.id && each.digest === digest),
+        );
         const again = resume ? { ...request, resume } : request;
-        const stream = await openStream(same, again, promptField, signal);
+        const stream = await openStream(same, again, promptField, coming, signal);
         this.#usage.worker = stream.worker.id;
         return stream;
       } catch (error) {
@@ -224,21 +233,4 @@ export class Decoding {
       }
     }
   }
-}
-
-/** Enough to tell conversations apart: their first messages up to the user's first, or the first words of a text. */
-const beginningLength = 4_000;
-
-function beginningOfPrompt(tenantId: string, { input, bytes }: AnswerPrompt): Beginning {
-  if (input.case === "tokens") {
-    const ids = input.value.ids?.slice(0, beginningLength / 4) ?? [];
-    return beginningOf(tenantId, ids.join(" "), bytes);
-  }
-  if (input.case !== "chat") {
-    return beginningOf(tenantId, String(input.value ?? "").slice(0, beginningLength), bytes);
-  }
-  const messages = input.value.messages ?? [];
-  const asked = messages.findIndex(({ role }) => role === "user");
-  const first = messages.slice(0, asked + 1).map(({ content }) => content ?? "");
-  return beginningOf(tenantId, first.join("\n").slice(0, beginningLength), bytes);
 }

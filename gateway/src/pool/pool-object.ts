@@ -1,7 +1,7 @@
 // The pool's single object: which workers there are, what they serve and how busy they are.
 import { DurableObject } from "cloudflare:workers";
 import type { UpstreamSettings } from "../upstreams/upstream.ts";
-import type { Model, PoolView, PoolWorker, WorkerLoad } from "./pool.ts";
+import { idle, type Model, type PoolView, type PoolWorker, type WorkerLoad } from "./pool.ts";
 import { type UpstreamState, Upstreams } from "./upstreams.ts";
 
 /** How often workers report. */
@@ -46,6 +46,8 @@ export class PoolObject extends DurableObject {
     );
     for (const row of this.#sql.exec<{ id: string; worker: string }>("SELECT * FROM workers")) {
       const worker: Entry["worker"] = JSON.parse(row.worker);
+      // It may have been written by an older gateway.
+      worker.load = { ...idle, ...worker.load };
       this.#entries.set(row.id, { worker, writtenAt: worker.seenAt, heard: false });
     }
     this.#upstreams = new Upstreams(state.storage);

@@ -1,11 +1,15 @@
 // The Pool RPC (pool.proto): a thin transport to the pool's object.
 import { Pool } from "@anabranch/shared/proto/anabranch/v1/pool_pb.js";
-import type { Load, ModelInfo } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type {
+  Load,
+  ModelInfo,
+  StepCosts as ReportedCosts,
+} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { createFetchHandler } from "@connectrpc/connect/protocol";
 import { sameSecret } from "../auth/api-key.ts";
 import { type Environment, poolObject } from "../environment.ts";
-import { idle, type Model, type WorkerLoad } from "./pool.ts";
+import { idle, type Model, type StepCosts, type WorkerLoad } from "./pool.ts";
 
 export function modelOf(info: ModelInfo): Model {
   const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;
@@ -23,7 +27,16 @@ export function loadOf(load: Load): WorkerLoad {
     liveLanes: load.liveLanes,
     kvBlocksFree: Number(load.kvBlocksFree),
     kvBlocksTotal: Number(load.kvBlocksTotal),
+    prefillTokens: Number(load.prefillTokens),
+    contextTokens: Number(load.contextTokens),
+    stepCosts: load.stepCosts ? stepCostsOf(load.stepCosts) : null,
+    maxRunning: load.maxRunning || null,
+    msBetweenEnds: load.msBetweenEnds || null,
   };
+}
+
+function stepCostsOf({ stepMs, laneMs, prefillMs, contextMs }: ReportedCosts): StepCosts {
+  return { stepMs, laneMs, prefillMs, contextMs };
 }
 
 function required(name: string, value: string): string {

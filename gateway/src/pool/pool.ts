@@ -16,12 +16,34 @@ export interface Model {
   samplingDefaults?: SamplingDefaults;
 }
 
+/** What parts of a worker's step take, in ms. */
+export interface StepCosts {
+  /** Whatever it computes. */
+  stepMs: number;
+  /** More for each lane. */
+  laneMs: number;
+  /** More for each token of a prompt. */
+  prefillMs: number;
+  /** More for each thousand tokens of context that lanes read. */
+  contextMs: number;
+}
+
 export interface WorkerLoad {
   runningRequests: number;
   queuedRequests: number;
   liveLanes: number;
   kvBlocksFree: number;
   kvBlocksTotal: number;
+  /** Of prompts, to be computed before the next prompt is. */
+  prefillTokens: number;
+  /** That a step reads. */
+  contextTokens: number;
+  /** null: not measured. */
+  stepCosts: StepCosts | null;
+  /** Requests that run at once; null: not known. */
+  maxRunning: number | null;
+  /** Of requests, while others wait; null: not measured. */
+  msBetweenEnds: number | null;
 }
 
 export interface PoolWorker {
@@ -46,6 +68,11 @@ export const idle: WorkerLoad = {
   liveLanes: 0,
   kvBlocksFree: 0,
   kvBlocksTotal: 0,
+  prefillTokens: 0,
+  contextTokens: 0,
+  stepCosts: null,
+  maxRunning: null,
+  msBetweenEnds: null,
 };
 
 export interface PoolView {

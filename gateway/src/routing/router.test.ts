@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { idle, type PoolWorker } from "../pool/pool.ts";
-import { beginningOf, Router } from "./router.ts";
+import { idle, type PoolWorker, type WorkerLoad } from "../pool/pool.ts";
+import { beginningOf, type Coming, Router } from "./router.ts";
 
 const model = {
   ...{ id: "m", digest: "d", backend: "b", dialect: "" },
@@ -18,8 +18,11 @@ const poolOf = (count: number) => ({
   workers: Array.from({ length: count }, (_, index) => worker(`w${index}`)),
 });
 const ids = (workers: PoolWorker[]) => workers.map(({ id }) => id);
-const conversation = (index: number, bytes = 100) =>
-  beginningOf("t", `conversation ${index}`, bytes);
+const coming = (beginning: number, promptTokens = 100, earlierTokens = 0): Coming => {
+  return { beginning, promptTokens, earlierTokens, requests: 1 };
+};
+const conversation = (index: number, promptTokens?: number, earlierTokens?: number) =>
+  coming(beginningOf("t", `conversation ${index}`), promptTokens, earlierTokens);
 
 it("tries the least loaded first, and of equal ones the one that was taken longest ago", () => {
   const router = new Router(() => 1_000);
@@ -57,12 +60,37 @@ it("trusts a worker whose answers come, however late the pool hears of it", () =
   expect(router.candidates({ workers: [silent] }, "m")).toEqual([]);
 });
 
-it("has all workers of a large pool, the best in order", () => {
-  const loads = Array.from({ length: 200 }, (_, index) => (index * 7_919) % 200);
+it("compares some of a large pool, others each time, and has all", () => {
+  const loads = Array.from({ length: 90 }, (_, index) => (index * 7_919) % 90);
   const view = { workers: loads.map((load) => worker(`w${load}`, load)) };
-  const order = ids(new Router().candidates(view, "m"));
-  expect(order.slice(0, 16)).toEqual(Array.from({ length: 16 }, (_, load) => `w${load}`));
-  expect(new Set(order).size).toBe(200);
+  const router = new Router();
+  const firsts = Array.from({ length: 30 }, () => {
+    const order = ids(router.candidates(view, "m"));
+    expect(new Set(order).size).toBe(90);
+    const compared = order.slice(0, 3).map((id) => Number(id.slice(1)));
+    expect(compared).toEqual([...compared].sort((x, y) => x - y));
+    return order[0];
+  });
+  // Each is compared once in so many choices.
+  expect(new Set(firsts).size).toBe(30);
+});
+
+it("sends a prompt to the worker that is expected to compute it first", () => {
+  const costs = { stepMs: 20, laneMs: 0.5, prefillMs: 0.1, contextMs: 0 };
+  const fast = worker("fast", 6, 900);
+  fast.load = { ...fast.load, stepCosts: costs };
+  const slow = worker("slow", 0, 900);
+  slow.load = { ...slow.load, stepCosts: { ...costs, stepMs: 80, prefillMs: 0.4 } };
+  const view = { workers: [slow, fast] };
+  let now = 1_000;
+  const router = new Router(() => now);
+  const long: Coming = { beginning: null, promptTokens: 1_000, earlierTokens: 0, requests: 1 };
+  expect(ids(router.candidates(view, "m", long))).toEqual(["fast", "slow"]);
+  // What was sent to it since its report is before the next prompt, until it is computed.
+  for (let i = 0; i < 4; i++) router.begin("fast", long);
+  expect(ids(router.candidates(view, "m", long))).toEqual(["slow", "fast"]);
+  now += 2_000;
+  expect(ids(router.candidates(view, "m", long))).toEqual(["fast", "slow"]);
 });
 
 it("sends equal beginnings to one worker, for all routers, and spreads others evenly", () => {
@@ -83,23 +111,27 @@ it("sends equal beginnings to one worker, for all routers, and spreads others ev
   }
 });
 
-it("leaves a prompt's worker when it is busier than the prompt is worth", () => {
+it("leaves a prompt's worker when its prompts wait longer than the prompt takes elsewhere", () => {
   const view = poolOf(4);
-  const long = conversation(1, 10_000);
+  const long = conversation(1, 10_000, 9_000);
   const home = new Router().candidates(view, "m", long)[0]?.id ?? "";
-  const busy = (running: number) => ({
-    workers: view.workers.map((each) => (each.id === home ? worker(home, running) : each)),
-  });
-  expect(new Router().candidates(busy(4), "m", long)[0]?.id).toBe(home);
-  expect(new Router().candidates(busy(6), "m", long)[0]?.id).not.toBe(home);
+  const firstWith = (load: Partial<WorkerLoad>, of: Coming) => {
+    const workers = view.workers.map((each) =>
+      each.id === home ? { ...each, seenAt: 1_000, load: { ...idle, ...load } } : each,
+    );
+    return new Router(() => 1_000).candidates({ workers }, "m", of)[0]?.id;
+  };
+  expect(firstWith({ runningRequests: 20 }, long)).toBe(home);
+  expect(firstWith({ prefillTokens: 6_000 }, long)).toBe(home);
+  expect(firstWith({ prefillTokens: 10_000 }, long)).not.toBe(home);
   // A short prompt is computed anywhere as fast.
-  expect(new Router().candidates(busy(1), "m", conversation(1, 50))[0]?.id).not.toBe(home);
+  expect(firstWith({ prefillTokens: 100 }, conversation(1, 50))).not.toBe(home);
 });
 
 it("keeps tenants' beginnings apart", () => {
   const view = poolOf(50);
   const home = (tenant: string) =>
-    new Router().candidates(view, "m", beginningOf(tenant, "Hello", 100))[0]?.id;
+    new Router().candidates(view, "m", coming(beginningOf(tenant, "Hello")))[0]?.id;
   const homes = new Set(Array.from({ length: 20 }, (_, index) => home(`tenant-${index}`)));
   expect(homes.size).toBeGreaterThan(10);
 });

@@ -1,14 +1,18 @@
-// Which workers to try for a request, best first: those with little to do, and among them the one that may have
-// computed the beginning of the prompt before.
+// Which workers to try for a request, best first: those that are expected to have its first tokens soonest. One that may have computed
+// the beginning of the prompt before has less to do.
 import { hash } from "@anabranch/shared/hash.ts";
 import type { PoolWorker } from "../pool/pool.ts";
 import { isBroken } from "./breaker.ts";
+import { expectedTime, type Needs, type Since } from "./expected-time.ts";
 
 interface Pool {
   workers: PoolWorker[];
 }
 
 interface Sent {
+  requests: number;
+  /** Of the prompt, to be computed. */
+  tokens: number;
   begun: number;
   ended: number | null;
 }
@@ -33,26 +37,33 @@ const maxWorkers = 10_000;
 const heardMs = 2_000;
 /** Many times as long as a worker is silent before it is not healthy. */
 const silentMs = 10_000;
-/** The order of the others hardly matters: they are tried if all of these refuse. */
-const sortedWorkers = 16;
+/** All workers of a pool of so many are compared for each request. */
+const smallPool = 8;
+/**
+ * Of a larger one so many, others each time, and the one that the prompt's beginning belongs to: if every gateway took the best
+ * worker of the last reports, it would be everybody's. The others are tried if these refuse.
+ */
+const comparedWorkers = 3;
 
-/** How a prompt begins. */
-export interface Beginning {
-  /** Equal for prompts whose KV may be shared: of one tenant, one model and one first message. */
-  hash: number;
-  /** How many more requests its worker may have than the least loaded one, and still be the better choice. */
-  worth: number;
+/** What is known of a request before it runs. */
+export interface Coming extends Needs {
+  /** Equal for prompts whose KV may be shared: of one tenant, one model and one first message. null: none shares it. */
+  beginning: number | null;
+  /** Tokens of the prompt that an earlier turn had, its answer included. */
+  earlierTokens: number;
 }
 
-/** So many bytes of a prompt take a worker about as long to compute as a request takes to decode. */
-const bytesOfRequest = 2_000;
-const maxWorth = 8;
+/** A request of which nothing is known. */
+const small: Coming = { promptTokens: 0, requests: 1, beginning: null, earlierTokens: 0 };
 
-/** @param first what a conversation begins with, in all of its turns @param bytes of the whole prompt */
-export const beginningOf = (tenant: string, first: string, bytes: number): Beginning => ({
-  hash: hash(`${tenant}\n${first}`),
-  worth: Math.min(maxWorth, bytes / bytesOfRequest),
-});
+/**
+ * The worker that a beginning belongs to is taken as if it had at least this share of the prompt: what it computes now, the next
+ * turns find there.
+ */
+const shareOfHome = 0.5;
+
+/** @param first what a conversation begins with, in all of its turns */
+export const beginningOf = (tenant: string, first: string): number => hash(`${tenant}\n${first}`);
 
 /** Uniform over workers for each beginning, and over beginnings for each worker. */
 const mixed = (a: number, b: number) => {
@@ -65,19 +76,23 @@ export class Router {
   /** By worker id, the one that was asked for longest ago first. */
   readonly #known = new Map<string, Known>();
   #choices = 0;
+  /** Where the next comparison begins. */
+  #next = 0;
 
   /** `now` gives ms since the epoch. */
   constructor(now: () => number = Date.now) {
     this.#now = now;
   }
 
-  /** Counts a request as running on `workerId` until the returned function is called. */
-  begin(workerId: string): () => void {
+  /** Counts what `coming` needs as running on `workerId` until the returned function is called. */
+  begin(workerId: string, coming: Coming = small): () => void {
     const known = this.#knownOf(workerId);
     known.chosen = ++this.#choices;
     this.#known.delete(workerId);
     this.#known.set(workerId, known);
-    const request: Sent = { begun: this.#now(), ended: null };
+    const { requests, promptTokens, earlierTokens } = coming;
+    const tokens = promptTokens - earlierTokens;
+    const request: Sent = { requests, tokens, begun: this.#now(), ended: null };
     known.requests.add(request);
     known.running++;
     return () => {
@@ -105,25 +120,53 @@ export class Router {
    * Workers that have `model` and may be tried, the best first. The one that a beginning belongs to is the same for
    * all gateways, and stays so for most beginnings when workers come and go (rendezvous hashing).
    */
-  candidates(view: Pool, model: string, beginning?: Beginning): PoolWorker[] {
+  candidates(view: Pool, model: string, coming: Coming = small): PoolWorker[] {
     const now = this.#now();
-    const scored: Scored[] = [];
-    let home: Scored | undefined;
-    let mostWeight = -1;
-    for (const worker of this.#reachable(view, model, now)) {
-      const known = this.#knownOf(worker.id);
-      // Out of reach a moment ago: tried last.
-      const broken = isBroken(worker, now) ? 1 : 0;
-      const each = { worker, broken, cost: costOf(worker, known), chosen: known.chosen };
-      scored.push(each);
-      const weight = beginning ? mixed(beginning.hash, known.hash) : -1;
-      if (weight > mostWeight) {
-        mostWeight = weight;
-        home = each;
-      }
+    const all = this.#reachable(view, model, now);
+    const home = coming.beginning === null ? undefined : this.#homeOf(all, coming.beginning);
+    const [compared, others] = this.#split(all);
+    if (home && !compared.includes(home)) {
+      others.splice(others.indexOf(home), 1);
+      compared.push(home);
     }
-    if (home && beginning) home.cost -= beginning.worth;
-    return bestFirst(scored, sortedWorkers).map(({ worker }) => worker);
+    const best = compared
+      .map((worker) => this.#score(worker, coming, worker === home, now))
+      .sort((a, b) => a.broken - b.broken || a.ms - b.ms || a.chosen - b.chosen);
+    return [...best.map(({ worker }) => worker), ...others];
+  }
+
+  /** Those to be compared, and the others. */
+  #split(all: PoolWorker[]): [PoolWorker[], PoolWorker[]] {
+    if (all.length <= smallPool) return [all, []];
+    const start = this.#next % all.length;
+    this.#next = start + comparedWorkers;
+    const order = [...all.slice(start), ...all.slice(0, start)];
+    return [order.slice(0, comparedWorkers), order.slice(comparedWorkers)];
+  }
+
+  #score(worker: PoolWorker, coming: Coming, isHome: boolean, now: number): Scored {
+    const known = this.#knownOf(worker.id);
+    const { promptTokens, earlierTokens } = coming;
+    const cached = isHome ? Math.max(earlierTokens, shareOfHome * promptTokens) : 0;
+    return {
+      worker,
+      // Out of reach a moment ago: tried last.
+      broken: isBroken(worker, now) ? 1 : 0,
+      ms: expectedTime(worker, sinceReport(worker, known, now), coming, cached),
+      chosen: known.chosen,
+    };
+  }
+
+  #homeOf(workers: readonly PoolWorker[], beginning: number): PoolWorker | undefined {
+    let most = -1;
+    let home: PoolWorker | undefined;
+    for (const worker of workers) {
+      const weight = mixed(beginning, this.#knownOf(worker.id).hash);
+      if (weight <= most) continue;
+      most = weight;
+      home = worker;
+    }
+    return home;
   }
 
   /**
@@ -160,47 +203,27 @@ export class Router {
 interface Scored {
   worker: PoolWorker;
   broken: number;
-  cost: number;
+  /** To the first tokens. */
+  ms: number;
   chosen: number;
 }
 
-const isBefore = (a: Scored, b: Scored): boolean =>
-  (a.broken - b.broken || a.cost - b.cost || a.chosen - b.chosen) < 0;
-
-/** The `count` best in order, then the others: to sort all of a large pool takes most of a decision's time. */
-function bestFirst(scored: readonly Scored[], count: number): Scored[] {
-  const best: Scored[] = [];
-  const others: Scored[] = [];
-  for (const each of scored) {
-    let at = best.length;
-    for (let before = best[at - 1]; before && isBefore(each, before); before = best[at - 1]) at--;
-    if (at >= count) {
-      others.push(each);
-      continue;
-    }
-    best.splice(at, 0, each);
-    if (best.length > count) others.push(...best.splice(count));
+function sinceReport(
+  { seenAt, upstream }: PoolWorker,
+  { requests: sent }: Known,
+  now: number,
+): Since {
+  // An upstream reports nothing.
+  const reportedAt = upstream ? 0 : seenAt;
+  const prompts: { tokens: number; ms: number }[] = [];
+  let requests = 0;
+  for (const { requests: count, tokens, begun, ended } of sent) {
+    if (begun >= reportedAt) {
+      prompts.push({ tokens, ms: now - begun });
+      if (ended === null) requests += count;
+    } else if (ended !== null && ended >= reportedAt) requests -= count;
   }
-  return [...best, ...others];
-}
-
-/** Requests in flight, plus a barrier that grows as KV fills. */
-function costOf(worker: PoolWorker, known: Known): number {
-  const { kvBlocksFree, kvBlocksTotal } = worker.load;
-  const filled = kvBlocksTotal > 0 ? 1 - kvBlocksFree / kvBlocksTotal : 0;
-  return inFlight(worker, known) + 8 * filled ** 4;
-}
-
-/** Requests on a worker now: its report, corrected by what was sent and ended since. */
-function inFlight(worker: PoolWorker, { requests, running }: Known): number {
-  // An upstream reports no load.
-  if (worker.upstream) return running;
-  let count = worker.load.runningRequests + worker.load.queuedRequests;
-  for (const { begun, ended } of requests) {
-    if (begun >= worker.seenAt && ended === null) count++;
-    if (begun < worker.seenAt && ended !== null && ended >= worker.seenAt) count--;
-  }
-  return Math.max(0, count);
+  return { ms: now - reportedAt, requests, prompts };
 }
 
 /** Of this isolate. */

@@ -9,7 +9,7 @@ import type { PoolWorker } from "../pool/pool.ts";
 import { fieldMetadata } from "../upstreams/refusal.ts";
 import { reportFailure, reportSuccess } from "./breaker.ts";
 import { generate, type WorkerRequest } from "./generate.ts";
-import { router } from "./router.ts";
+import { type Coming, router } from "./router.ts";
 import { takeTurn } from "./turns.ts";
 
 /** How long a request may wait for `started`, over all workers. */
@@ -90,6 +90,7 @@ class Watched implements AsyncIterator<GenerateResponse> {
 async function attempt(
   worker: PoolWorker,
   request: WorkerRequest,
+  coming: Coming,
   deadline: number,
   hurry: boolean,
   signal: AbortSignal,
@@ -97,7 +98,7 @@ async function attempt(
 ): Promise<WorkerStream> {
   const controller = new AbortController();
   const cancel = () => controller.abort();
-  const ended = router.begin(worker.id);
+  const ended = router.begin(worker.id, coming);
   signal.addEventListener("abort", cancel);
   let timer: ReturnType<typeof setTimeout> | null = null;
   const allow = (ms: number) => {
@@ -194,6 +195,7 @@ export async function openStream(
   workers: readonly PoolWorker[],
   request: WorkerRequest,
   promptField: string,
+  coming: Coming,
   signal: AbortSignal,
 ): Promise<WorkerStream> {
   const deadline = Date.now() + startMs;
@@ -209,7 +211,7 @@ export async function openStream(
     }
     try {
       const hurry = index < workers.length - 1;
-      const stream = await attempt(worker, request, deadline, hurry, signal, endTurn);
+      const stream = await attempt(worker, request, coming, deadline, hurry, signal, endTurn);
       reportSuccess(worker);
       return stream;
     } catch (error) {

@@ -1,7 +1,12 @@
 // The engine process: one device, one model, the `Engine` service in token ids on a Unix socket. It
 // ends when its standard input closes, so it never outlives its worker.
 import { readFileSync } from "node:fs";
-import { type EngineEvent, type OutlineRules, openEngine } from "@anabranch/native";
+import {
+  type EngineEvent,
+  type EngineLoad,
+  type OutlineRules,
+  openEngine,
+} from "@anabranch/native";
 import {
   type EngineGenerateRequest,
   type EngineGenerateResponse,
@@ -22,7 +27,11 @@ import {
   type EngineUnloadAdapterResponse,
   EngineUnloadAdapterResponseSchema,
 } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
-import type { ModelInfo, ModelInfoSchema } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
+import type {
+  LoadSchema,
+  ModelInfo,
+  ModelInfoSchema,
+} from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   Metadata,
@@ -236,6 +245,19 @@ const modelInfo = (
   samplingDefaults: options.samplingDefaults,
 });
 
+function stepCostsOf({ stepCosts }: EngineLoad): MessageInitShape<typeof LoadSchema> {
+  const { step, decodeRow, prefillRow, kvToken } = stepCosts;
+  if (step + decodeRow === 0) return {};
+  return {
+    stepCosts: {
+      stepMs: 1e3 * step,
+      laneMs: 1e3 * decodeRow,
+      prefillMs: 1e3 * prefillRow,
+      contextMs: 1e6 * kvToken,
+    },
+  };
+}
+
 function status(
   _call: { request: EngineStatusRequest },
   done: sendUnaryData<EngineStatusResponse>,
@@ -255,6 +277,9 @@ function status(
         runningRequests: load.running,
         queuedRequests: load.queued,
         liveLanes: load.liveLanes,
+        prefillTokens: BigInt(load.pendingPrefill),
+        contextTokens: BigInt(Math.round(load.contextTokens)),
+        ...stepCostsOf(load),
         kvBlocksFree: BigInt(load.kvFree),
         kvBlocksTotal: BigInt(load.kvTotal),
       },

@@ -244,7 +244,11 @@ export class EngineSupervisor {
           for (const each of [response.model, ...response.adapters]) {
             if (each) each.digest = this.#textOf(each.id)?.digestWith(each.digest) ?? each.digest;
           }
-          if (response.load) response.load.queuedRequests += this.queue.waiting;
+          if (response.load) {
+            response.load.queuedRequests += this.queue.waiting;
+            response.load.maxRunning = this.queue.maxRunning;
+            response.load.msBetweenEnds = this.queue.msBetweenEnds;
+          }
           resolve(response);
         },
       );

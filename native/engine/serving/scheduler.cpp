@@ -422,6 +422,7 @@ void Scheduler::count_step(const StepWork& work, double seconds) {
     counters_.misprediction_seconds += std::abs(seconds - predicted);
   }
   step_time_.record(work, seconds);
+  counters_.context_tokens = work.kv_tokens;
   if (work.prefill_rows == 0) {
     ++counters_.decode_steps;
     counters_.decode_seconds += seconds;
@@ -443,7 +444,13 @@ LoadSnapshot Scheduler::load() const {
   LoadSnapshot load = counters_;
   load.running = static_cast<int>(running_.size());
   load.queued = static_cast<int>(waiting_.size());
-  for (const auto& request : running_) load.live_lanes += request->tree().live_lanes();
+  for (const auto& request : running_) {
+    load.live_lanes += request->tree().live_lanes();
+    load.pending_prefill += request->tree().pending_prefill();
+  }
+  for (const auto& request : waiting_) load.pending_prefill += request->tree().pending_prefill();
+  if (running_.empty()) load.context_tokens = 0;
+  load.step_costs = step_time_.costs();
   load.kv_free = pool_.free();
   load.kv_cached = pool_.cached();
   load.kv_total = pool_.total();

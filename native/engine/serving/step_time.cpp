@@ -39,6 +39,11 @@ double StepTimeModel::seconds(const StepWork& work) const {
          coefficients_[3] * terms[3];
 }
 
+StepCosts StepTimeModel::costs() const {
+  if (steps_ == 0) return {};
+  return {coefficients_[0], coefficients_[1], coefficients_[2], coefficients_[3] / kKvUnit};
+}
+
 void StepTimeModel::record(const StepWork& work, double seconds) {
   if (seconds <= 0) return;
   const Terms terms = terms_of(work);

@@ -13,6 +13,14 @@ struct StepWork {
   double kv_tokens = 0;  // that the decode rows read; what rows of one request share counts once
 };
 
+/// What parts of a step cost, in seconds.
+struct StepCosts {
+  double step = 0;  // whatever it computes
+  double decode_row = 0;
+  double prefill_row = 0;
+  double kv_token = 0;  // that decode rows read
+};
+
 /// The time of a step as a linear function of its work, fitted while serving: least squares of the
 /// relative error, so that a step that was disturbed weighs little, with coefficients that are not
 /// negative. Older steps count less and less.
@@ -22,6 +30,8 @@ class StepTimeModel {
   /// numbers of decode rows were seen, each row is taken to cost its share of a whole step.
   double seconds(const StepWork& work) const;
   void record(const StepWork& work, double seconds);
+  /// As fitted: a part that no step had yet costs nothing. All 0 while seconds() is 0.
+  StepCosts costs() const;
 
   /// Whether steps of different numbers of decode rows were seen.
   bool knows_rows() const { return knows_rows_; }

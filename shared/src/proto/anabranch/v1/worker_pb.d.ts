@@ -627,6 +627,41 @@ export declare type Load = Message<"anabranch.v1.Load"> & {
    * @generated from field: uint64 kv_blocks_total = 5;
    */
   kvBlocksTotal: bigint;
+
+  /**
+   * of prompts, to be computed before the next prompt is
+   *
+   * @generated from field: uint64 prefill_tokens = 6;
+   */
+  prefillTokens: bigint;
+
+  /**
+   * that a step reads
+   *
+   * @generated from field: uint64 context_tokens = 7;
+   */
+  contextTokens: bigint;
+
+  /**
+   * absent: nothing is measured yet
+   *
+   * @generated from field: anabranch.v1.StepCosts step_costs = 8;
+   */
+  stepCosts?: StepCosts | undefined;
+
+  /**
+   * requests that run at once; 0: not known
+   *
+   * @generated from field: uint32 max_running = 9;
+   */
+  maxRunning: number;
+
+  /**
+   * of requests, while others wait; 0: not measured
+   *
+   * @generated from field: double ms_between_ends = 10;
+   */
+  msBetweenEnds: number;
 };
 
 /**
@@ -634,6 +669,47 @@ export declare type Load = Message<"anabranch.v1.Load"> & {
  * Use `create(LoadSchema)` to create a new message.
  */
 export declare const LoadSchema: GenMessage<Load>;
+
+/**
+ * What parts of a step take, in ms.
+ *
+ * @generated from message anabranch.v1.StepCosts
+ */
+export declare type StepCosts = Message<"anabranch.v1.StepCosts"> & {
+  /**
+   * whatever it computes
+   *
+   * @generated from field: double step_ms = 1;
+   */
+  stepMs: number;
+
+  /**
+   * more for each lane that it extends
+   *
+   * @generated from field: double lane_ms = 2;
+   */
+  laneMs: number;
+
+  /**
+   * more for each token of a prompt
+   *
+   * @generated from field: double prefill_ms = 3;
+   */
+  prefillMs: number;
+
+  /**
+   * more for each thousand tokens of context that it reads
+   *
+   * @generated from field: double context_ms = 4;
+   */
+  contextMs: number;
+};
+
+/**
+ * Describes the message anabranch.v1.StepCosts.
+ * Use `create(StepCostsSchema)` to create a new message.
+ */
+export declare const StepCostsSchema: GenMessage<StepCosts>;
 
 /**
  * @generated from message anabranch.v1.TokenizeRequest
