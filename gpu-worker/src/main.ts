@@ -52,6 +52,7 @@ const engine = new EngineSupervisor(
     modelId: model.id,
     defaultMaxTokens: args.defaultMaxTokens,
     samplingDefaults,
+    ...(args.autoThreshold === undefined ? {} : { autoThreshold: args.autoThreshold }),
     ...(model.dialect ? {} : { outline: outlineRulesOf(model) }),
     tokenBytes: packedTokens(model.tokenBytes),
     engine: {

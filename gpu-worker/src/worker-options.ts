@@ -41,6 +41,8 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
                       asks for) (default eager)
   --max-time-per-token-ms N   how long a step should take at most, for slack (default: no limit)
   --default-max-tokens N   completion tokens if a request names no limit (default 1024)
+  --auto-threshold X  from which probability of the classifier on \`auto\` is parallel, as computed by
+                      \`npm run classifier -- threshold\` for the model (default: the gateway's own)
   --sampling-defaults FROM   temperature, top_p, top_k, min_p and repetition_penalty of requests that name
                       none: model (its generation_config.json or GGUF metadata) or none (default model)
 
@@ -79,6 +81,7 @@ export interface WorkerOptions {
   branchSchedule: string;
   maxTimePerTokenMs: number;
   defaultMaxTokens: number;
+  autoThreshold: number | undefined;
   samplingDefaults: "model" | "none";
 }
 
@@ -105,6 +108,7 @@ const options = {
   "branch-schedule": { type: "string", default: "eager" },
   "max-time-per-token-ms": { type: "string", default: "0" },
   "default-max-tokens": { type: "string", default: "1024" },
+  "auto-threshold": { type: "string" },
   "sampling-defaults": { type: "string", default: "model" },
 } as const;
 
@@ -165,6 +169,10 @@ export function readWorkerOptions(): WorkerOptions {
     branchSchedule: branchScheduleOf(args["branch-schedule"]),
     maxTimePerTokenMs: decimal("max-time-per-token-ms", args["max-time-per-token-ms"], 0, 1e6),
     defaultMaxTokens: integer("default-max-tokens", args["default-max-tokens"], 1, 1 << 24),
+    autoThreshold:
+      args["auto-threshold"] === undefined
+        ? undefined
+        : decimal("auto-threshold", args["auto-threshold"], 0, 1),
     samplingDefaults: oneOf("sampling-defaults", args["sampling-defaults"], ["model", "none"]),
   };
 }

@@ -97,6 +97,10 @@ export const entries: readonly Entry[] = [
     ...{ file: "docs/operations.md", text: /^npm run classifier/, fate: "checked" },
     why: "writes a file of the repository; its tests fit it again",
   },
+  {
+    ...{ file: "docs/operations.md", text: /^npm run evaluate/, fate: "checked" },
+    why: "answers of a model take minutes",
+  },
   { file: "docs/operations.md", fate: "operator" },
   { file: "docs/structured.md", text: /^pip/, fate: "checked", why: "downloads schemas of others" },
   { file: "docs/training.md", text: /──►/, fate: "figure", why: "a drawing" },

@@ -1,5 +1,5 @@
 // What is decided of a request before anything runs: its model, whether it can fit, how it is decoded.
-import type { Judgement } from "@anabranch/shared/classifier/judge.ts";
+import { type Judgement, withThreshold } from "@anabranch/shared/classifier/judge.ts";
 import { outlineDialect } from "@anabranch/shared/outline.ts";
 import { badField, modelNotFound, requireModel } from "../api-error.ts";
 import { classify } from "../classifier/classifier.ts";
@@ -79,7 +79,10 @@ export function decideMode(
   model: Model,
 ): { decision: Decision; judgement: Judgement | null } {
   const { question, turn } = request;
-  const judgement = question === null ? null : classify(question, turn);
+  const judged = question === null ? null : classify(question, turn);
+  const { autoThreshold } = model;
+  const judgement =
+    judged && autoThreshold !== undefined ? withThreshold(judged, autoThreshold) : judged;
   return { decision: decisionOf(request, model, judgement), judgement };
 }
 

@@ -253,6 +253,24 @@ describe("a chat completion", () => {
     }
   });
 
+  it("takes a model's own threshold for auto, and says so", async () => {
+    const modes = { never: 1, always: 0 };
+    for (const [id, autoThreshold] of Object.entries(modes)) {
+      await register(0, {}, id, { ...fakeModel, id, autoThreshold });
+    }
+    const options = { mode: "auto", cache: "bypass", classification: true };
+    for (const [model, mode] of [
+      ["never", "serial"],
+      ["always", "parallel"],
+    ] as const) {
+      for (const question of ["Define soil.", "What are five tips for sailing?"]) {
+        const response = await chat(key, question, { model, anabranch: options });
+        expect(response.headers.get("x-anabranch-mode")).toBe(mode);
+        expect(await response.json()).toMatchObject({ anabranch: { classification: { mode } } });
+      }
+    }
+  });
+
   it("samples as the request says, then as the model's authors do, then neutrally", async () => {
     const says = async (model: string, fields: object) => {
       const response = await chat(key, { saysSampling: true }, { model, ...fields });

@@ -14,7 +14,12 @@ import { idle, type Model, type StepCosts, type WorkerLoad } from "./pool.ts";
 export function modelOf(info: ModelInfo): Model {
   const { id, digest, backend, dialect, contextTokens, defaultMaxTokens } = info;
   const base = info.base === "" ? {} : { base: info.base };
-  const model = { id, digest, backend, dialect, contextTokens, defaultMaxTokens, ...base };
+  const threshold = info.autoThreshold === undefined ? {} : { autoThreshold: info.autoThreshold };
+  const model = {
+    ...{ id, digest, backend, dialect, contextTokens, defaultMaxTokens },
+    ...base,
+    ...threshold,
+  };
   if (!info.samplingDefaults) return model;
   const { $typeName: _, ...samplingDefaults } = info.samplingDefaults;
   return { ...model, samplingDefaults };

@@ -10,6 +10,8 @@ export interface Model {
   dialect: string;
   contextTokens: number;
   defaultMaxTokens: number;
+  /** The classifier's probability from which on `auto` is parallel; absent: the gateway's own. */
+  autoThreshold?: number;
   /** Of a LoRA adapter: the model that it changes. */
   base?: string;
   /** For what a request leaves open; absent: neutral. */

@@ -7,6 +7,8 @@ export interface EngineProcessOptions {
   socket: string;
   modelId: string;
   defaultMaxTokens: number;
+  /** Of models that branch by a dialect; absent: the gateway's own. */
+  autoThreshold?: number;
   samplingDefaults: SamplingDefaults;
   /** A JSON file with OutlineRules, too large for a command line; absent: answers are not outlined. */
   outlinePath?: string;

@@ -243,6 +243,7 @@ const modelInfo = (
   contextTokens: info.context,
   defaultMaxTokens: options.defaultMaxTokens,
   samplingDefaults: options.samplingDefaults,
+  ...(options.autoThreshold !== undefined && { autoThreshold: options.autoThreshold }),
 });
 
 function stepCostsOf({ stepCosts }: EngineLoad): MessageInitShape<typeof LoadSchema> {

@@ -34,11 +34,11 @@ struct LoadSnapshot {
   int running = 0;
   int queued = 0;
   int live_lanes = 0;
-  int pending_prefill = 0;  // prompt tokens to be computed, of running and waiting requests
+  int pending_prefill = 0;    // prompt tokens to be computed, of running and waiting requests
   double context_tokens = 0;  // that the last step's decode rows read
   StepCosts step_costs;       // as measured until now
-  int kv_free = 0;    // blocks that can be allocated, including kv_cached
-  int kv_cached = 0;  // free blocks in the prefix cache
+  int kv_free = 0;            // blocks that can be allocated, including kv_cached
+  int kv_cached = 0;          // free blocks in the prefix cache
   int kv_total = 0;
   std::uint64_t steps = 0;
   std::uint64_t decode_rows = 0;

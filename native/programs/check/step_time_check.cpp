@@ -40,10 +40,9 @@ std::string worst_error(const StepTimeModel& model, double tolerance) {
 void check_step_time() {
   report("step times follow their law", worst_error(fitted(400, 1), 0.02));
   const StepCosts costs = fitted(400, 1).costs();
-  const bool told = std::abs(costs.step / 0.03 - 1) < 0.02 &&
-                    std::abs(costs.decode_row / 0.001 - 1) < 0.1 &&
-                    std::abs(costs.prefill_row / 0.0004 - 1) < 0.02 &&
-                    std::abs(costs.kv_token / 2e-7 - 1) < 0.1;
+  const bool told =
+      std::abs(costs.step / 0.03 - 1) < 0.02 && std::abs(costs.decode_row / 0.001 - 1) < 0.1 &&
+      std::abs(costs.prefill_row / 0.0004 - 1) < 0.02 && std::abs(costs.kv_token / 2e-7 - 1) < 0.1;
   report("step times tell what their parts cost", told ? "" : "a part is predicted wrongly");
   report("step times withstand disturbed steps", worst_error(fitted(400, 5), 0.1));
 

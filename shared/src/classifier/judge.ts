@@ -43,6 +43,15 @@ function reasonsOf(model: Model, { cues }: Features): Reason[] {
 export const speedupOf = ({ speedup }: Model, odds: number): number =>
   Math.exp(Math.max(0, speedup.slope * odds + speedup.bias));
 
+const modeOf = (probability: number, abstains: boolean, threshold: number) =>
+  abstains || probability >= threshold ? "parallel" : "serial";
+
+/** The same judgement for a model with a threshold of its own. */
+export const withThreshold = (judgement: Judgement, threshold: number): Judgement => ({
+  ...judgement,
+  mode: modeOf(judgement.probability, judgement.abstains, threshold),
+});
+
 /** Reads at most 4,000 characters of `prompt`. `turn` is 1 for the first message of a chat. */
 export function judge(model: Model, prompt: string, turn = 1): Judgement {
   const features = featuresOf(prompt, turn);
@@ -52,7 +61,7 @@ export function judge(model: Model, prompt: string, turn = 1): Judgement {
   return {
     probability,
     speedup: speedupOf(model, odds),
-    mode: abstains || probability >= model.threshold ? "parallel" : "serial",
+    mode: modeOf(probability, abstains, model.threshold),
     abstains,
     reasons: reasonsOf(model, features),
   };

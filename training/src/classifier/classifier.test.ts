@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import { fitCommand } from "../cli/classifier-fit.ts";
 import { judgeCommand } from "../cli/classifier-judge.ts";
 import { labelCommand } from "../cli/classifier-label.ts";
+import { thresholdCommand } from "../cli/classifier-threshold.ts";
 import { constructedPrompts } from "./constructed.ts";
 import { demoRows, examplesOf } from "./examples.ts";
 import { fitModel, packModel } from "./fit-model.ts";
@@ -179,6 +180,39 @@ describe("npm run classifier", () => {
         return { probability, speedup, mode };
       }),
     );
+  });
+
+  it("computes a model's threshold from its answers with and without branches", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "classifier-"));
+    const pairs = join(folder, "pairs.jsonl");
+    const answer = (steps: number, stages: number, visibleTokens = 100) => {
+      return { text: "", steps, stages, visibleTokens };
+    };
+    const rows = [
+      { prompt: "Give me tips for sailing.", model: answer(50, 1), against: answer(100, 0) },
+      { prompt: "List uses of salt.", model: answer(35, 2, 50), against: answer(100, 0) },
+      { prompt: "What is 2 + 2?", model: answer(110, 0), against: answer(100, 0) },
+      { prompt: "Define soil.", model: answer(100, 0), against: answer(100, 0) },
+      { prompt: "Say nothing.", model: answer(1, 0, 0), against: answer(1, 0, 0) },
+    ];
+    const threshold = async () => {
+      await writeFile(pairs, rows.map((row) => JSON.stringify(row)).join("\n"));
+      return (await thresholdCommand(["--pairs", pairs])).json;
+    };
+    const found = await threshold();
+    expect(found).toMatchObject({ prompts: 4, branched: 2 });
+    expect(found.gain).toBeCloseTo((0.5 + 0.3) / 2);
+    expect(found.cost).toBeCloseTo((0.1 + 0) / 2);
+    expect(found.threshold).toBeCloseTo(0.05 / 0.45);
+    expect(found.saved.parallel).toBeCloseTo((0.5 + 0.3 - 0.1) / 4);
+    // A plan that comes to nothing costs nothing: always parallel.
+    rows[2] = { prompt: "What is 2 + 2?", model: answer(100, 0), against: answer(100, 0) };
+    expect(await threshold()).toMatchObject({ cost: 0, threshold: 0 });
+    // Branches that save nothing: never.
+    rows.splice(0, 2);
+    expect(await threshold()).toMatchObject({ branched: 0, threshold: 1 });
+    await writeFile(pairs, JSON.stringify({ prompt: "a", model: { text: "b" } }));
+    await expect(thresholdCommand(["--pairs", pairs])).rejects.toThrow(/pairs.jsonl, line 1/);
   });
 
   it("labels nothing that is for measuring alone", async () => {

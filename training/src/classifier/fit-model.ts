@@ -11,6 +11,7 @@ import {
 } from "@anabranch/shared/classifier/model.ts";
 import type { LabelledExample } from "./examples.ts";
 import { type FitOptions, fit } from "./logistic.ts";
+import { thresholdFrom } from "./measured-threshold.ts";
 
 /** Chosen by the mean AUC of sources left out (`npm run classifier -- evaluate`). */
 export const fitOptions: FitOptions = {
@@ -80,7 +81,7 @@ function thresholdOf(examples: readonly LabelledExample[], { wrongPlan }: Costs)
   );
   if (gains.length === 0) return 0.5;
   const gain = gains.reduce((sum, each) => sum + each, 0) / gains.length;
-  return wrongPlan / (wrongPlan + gain);
+  return thresholdFrom(gain, wrongPlan);
 }
 
 /** A model of all examples, calibrated on sources that were left out in turn. */

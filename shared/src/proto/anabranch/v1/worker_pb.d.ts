@@ -548,6 +548,13 @@ export declare type ModelInfo = Message<"anabranch.v1.ModelInfo"> & {
    * @generated from field: string base = 8;
    */
   base: string;
+
+  /**
+   * from this probability on, auto is parallel; absent: the gateway's own
+   *
+   * @generated from field: optional double auto_threshold = 9;
+   */
+  autoThreshold?: number | undefined;
 };
 
 /**
