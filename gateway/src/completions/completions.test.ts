@@ -254,10 +254,8 @@ describe("a chat completion", () => {
   });
 
   it("takes a model's own threshold for auto, and says so", async () => {
-    const modes = { never: 1, always: 0 };
-    for (const [id, autoThreshold] of Object.entries(modes)) {
-      await register(0, {}, id, { ...fakeModel, id, autoThreshold });
-    }
+    await register(0, {}, "fake-0", { ...fakeModel, id: "never", autoThreshold: 1 });
+    await register(1, {}, "fake-1", { ...fakeModel, id: "always", autoThreshold: 0 });
     const options = { mode: "auto", cache: "bypass", classification: true };
     for (const [model, mode] of [
       ["never", "serial"],
