@@ -186,7 +186,7 @@ describe("npm run classifier", () => {
     const folder = await mkdtemp(join(tmpdir(), "classifier-"));
     const pairs = join(folder, "pairs.jsonl");
     const answer = (steps: number, stages: number, visibleTokens = 100) => {
-      return { text: "", steps, stages, visibleTokens };
+      return { text: "", steps, stages, visibleTokens, ms: 10 * steps + 1_000 };
     };
     const rows = [
       { prompt: "Give me tips for sailing.", model: answer(50, 1), against: answer(100, 0) },
@@ -197,14 +197,18 @@ describe("npm run classifier", () => {
     ];
     const threshold = async () => {
       await writeFile(pairs, rows.map((row) => JSON.stringify(row)).join("\n"));
-      return (await thresholdCommand(["--pairs", pairs])).json;
+      return (await thresholdCommand(["--pairs", pairs, "--by", "steps"])).json;
     };
     const found = await threshold();
     expect(found).toMatchObject({ prompts: 4, branched: 2 });
-    expect(found.gain).toBeCloseTo((0.5 + 0.3) / 2);
-    expect(found.cost).toBeCloseTo((0.1 + 0) / 2);
-    expect(found.threshold).toBeCloseTo(0.05 / 0.45);
-    expect(found.saved.parallel).toBeCloseTo((0.5 + 0.3 - 0.1) / 4);
+    const [gain, cost] = [1 - Math.sqrt(0.5 * 0.7), Math.sqrt(1.1) - 1];
+    expect(found.gain).toBeCloseTo(gain);
+    expect(found.cost).toBeCloseTo(cost);
+    expect(found.threshold).toBeCloseTo(cost / (cost + gain));
+    expect(found.saved.parallel).toBeCloseTo(1 - (0.5 * 0.7 * 1.1) ** 0.25);
+    // 1,000 ms of each answer are saved by nobody.
+    const byTime = (await thresholdCommand(["--pairs", pairs])).json;
+    expect(byTime.gain).toBeCloseTo(1 - Math.sqrt((1_500 / 2_000) * (1_350 / 1_000)));
     // A plan that comes to nothing costs nothing: always parallel.
     rows[2] = { prompt: "What is 2 + 2?", model: answer(100, 0), against: answer(100, 0) };
     expect(await threshold()).toMatchObject({ cost: 0, threshold: 0 });

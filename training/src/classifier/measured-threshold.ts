@@ -5,8 +5,8 @@ import { readRows } from "../pipeline/jsonl.ts";
 export interface MeasuredPrompt {
   prompt: string;
   branched: boolean;
-  /** Steps per visible token that branching saved, as a share of serial mode's; less than 0 where it cost some. */
-  saving: number;
+  /** Steps, or time, per visible token, over serial mode's. */
+  ratio: number;
 }
 
 export interface MeasuredThreshold {
@@ -19,8 +19,10 @@ export interface MeasuredThreshold {
   threshold: number;
 }
 
-const meanOf = (values: readonly number[]) =>
-  values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+/** What is saved, as a share of serial mode's: geometric means, because times of a busy machine differ by factors. */
+export const savingOf = (ratios: readonly number[]): number =>
+  1 -
+  Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / Math.max(1, ratios.length));
 
 /**
  * Where `probability × gain` is `(1 - probability) × cost`. A plan that comes to nothing may cost nothing: then it is 0, and `auto`
@@ -32,45 +34,46 @@ export function thresholdFrom(gain: number, cost: number): number {
 }
 
 export function measuredThreshold(measured: readonly MeasuredPrompt[]): MeasuredThreshold {
-  const savings = (which: boolean) =>
-    measured.filter(({ branched }) => branched === which).map(({ saving }) => saving);
-  const gain = meanOf(savings(true));
-  const cost = 0 - meanOf(savings(false));
-  const [prompts, branched] = [measured.length, savings(true).length];
+  const ratios = (which: boolean) =>
+    measured.filter(({ branched }) => branched === which).map(({ ratio }) => ratio);
+  const gain = savingOf(ratios(true));
+  const cost = 0 - savingOf(ratios(false));
+  const [prompts, branched] = [measured.length, ratios(true).length];
   return { prompts, branched, gain, cost, threshold: thresholdFrom(gain, cost) };
 }
 
-interface Answer {
-  steps?: unknown;
-  visibleTokens?: unknown;
-  stages?: unknown;
+export const costs = ["steps", "ms"] as const;
+/** What is counted: decode steps, which are the same on every machine, or time. */
+export type Cost = (typeof costs)[number];
+
+type Answer = Partial<Record<Cost | "visibleTokens" | "stages", unknown>>;
+
+function perToken(cost: Cost, { visibleTokens, ...answer }: Answer): number | null {
+  const { [cost]: total } = answer;
+  if (typeof total !== "number" || typeof visibleTokens !== "number") return null;
+  return total > 0 && visibleTokens > 0 ? total / visibleTokens : null;
 }
 
-function perToken({ steps, visibleTokens }: Answer): number | null {
-  if (typeof steps !== "number" || typeof visibleTokens !== "number") return null;
-  return steps > 0 && visibleTokens > 0 ? steps / visibleTokens : null;
-}
-
-const hasSteps = (answer: Answer | undefined): answer is Answer =>
-  typeof answer?.steps === "number";
+const isMeasured = (cost: Cost, answer: Answer | undefined): answer is Answer =>
+  typeof answer?.[cost] === "number";
 
 /**
  * Reads pairs that `npm run evaluate -- --mode parallel --against-mode serial --out FILE` keeps. Pairs with an empty answer are
  * left out.
- * @throws Error naming the file and the line, if answers have no steps
+ * @throws Error naming the file and the line, if answers are not measured
  */
-export async function readMeasured(file: string): Promise<MeasuredPrompt[]> {
+export async function readMeasured(file: string, cost: Cost): Promise<MeasuredPrompt[]> {
   const found: MeasuredPrompt[] = [];
   for await (const { row, line } of readRows(file)) {
     const { prompt } = row;
     const [model, against] = [row.model, row.against] as (Answer | undefined)[];
-    if (typeof prompt !== "string" || !hasSteps(model) || !hasSteps(against)) {
-      throw new Error(`${file}, line ${line}: it needs "prompt", and two answers with their steps`);
+    if (typeof prompt !== "string" || !isMeasured(cost, model) || !isMeasured(cost, against)) {
+      throw new Error(`${file}, line ${line}: it needs "prompt", and "${cost}" of two answers`);
     }
-    const [ours, theirs] = [perToken(model), perToken(against)];
+    const [ours, theirs] = [perToken(cost, model), perToken(cost, against)];
     if (ours === null || theirs === null) continue;
     const branched = Number(model.stages ?? 0) > 0;
-    found.push({ prompt, branched, saving: 1 - ours / theirs });
+    found.push({ prompt, branched, ratio: ours / theirs });
   }
   return found;
 }
