@@ -19,7 +19,7 @@ export interface Since {
   prompts: readonly { tokens: number; ms: number }[];
 }
 
-/** Of a worker that has not measured its own. */
+/** Of a worker where none has measured its own. */
 const usual: StepCosts = { stepMs: 25, laneMs: 0.25, prefillMs: 0.25, contextMs: 0 };
 /** Of an answer. */
 const usualSteps = 200;
@@ -30,16 +30,17 @@ const stretch = 2.5;
 
 /**
  * ms until the first tokens of a request. `cached` tokens of its prompt need not be computed. An upstream reports nothing:
- * what was sent to it is all that counts.
+ * what was sent to it is all that counts. `assumed` are the costs of a worker that has not measured its own.
  */
 export function expectedTime(
   { load: reported, upstream }: Pick<PoolWorker, "load" | "upstream">,
   since: Since,
   { promptTokens, requests }: Needs,
   cached: number,
+  assumed: StepCosts = usual,
 ): number {
   const load = upstream ? { ...idle, maxRunning: upstream.maxRequests } : reported;
-  const costs = load.stepCosts ?? usual;
+  const costs = load.stepCosts ?? assumed;
   // A request whose prompt is computed has no lane yet.
   const lanes = Math.max(0, Math.max(load.liveLanes, load.runningRequests) + since.requests);
   const context = (load.contextTokens + promptTokens) / 1_000;

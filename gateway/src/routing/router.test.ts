@@ -93,6 +93,13 @@ it("sends a prompt to the worker that is expected to compute it first", () => {
   expect(ids(router.candidates(view, "m", long))).toEqual(["fast", "slow"]);
 });
 
+it("gives a worker that has measured nothing a chance beside quick ones", () => {
+  const quick = worker("quick", 1);
+  const stepCosts = { stepMs: 1, laneMs: 0.1, prefillMs: 0.1, contextMs: 0 };
+  const view = { workers: [{ ...quick, load: { ...quick.load, stepCosts } }, worker("new")] };
+  expect(ids(new Router().candidates(view, "m"))).toEqual(["new", "quick"]);
+});
+
 it("sends equal beginnings to one worker, for all routers, and spreads others evenly", () => {
   const view = poolOf(10);
   const first = (index: number, pool = view) =>

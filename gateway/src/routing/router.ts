@@ -1,7 +1,7 @@
 // Which workers to try for a request, best first: those that are expected to have its first tokens soonest. One that may have computed
 // the beginning of the prompt before has less to do.
 import { hash } from "@anabranch/shared/hash.ts";
-import type { PoolWorker } from "../pool/pool.ts";
+import type { PoolWorker, StepCosts } from "../pool/pool.ts";
 import { isBroken } from "./breaker.ts";
 import { expectedTime, type Needs, type Since } from "./expected-time.ts";
 
@@ -129,8 +129,9 @@ export class Router {
       others.splice(others.indexOf(home), 1);
       compared.push(home);
     }
+    const assumed = quickest(compared);
     const best = compared
-      .map((worker) => this.#score(worker, coming, worker === home, now))
+      .map((worker) => this.#score(worker, coming, worker === home, now, assumed))
       .sort((a, b) => a.broken - b.broken || a.ms - b.ms || a.chosen - b.chosen);
     return [...best.map(({ worker }) => worker), ...others];
   }
@@ -144,7 +145,13 @@ export class Router {
     return [order.slice(0, comparedWorkers), order.slice(comparedWorkers)];
   }
 
-  #score(worker: PoolWorker, coming: Coming, isHome: boolean, now: number): Scored {
+  #score(
+    worker: PoolWorker,
+    coming: Coming,
+    isHome: boolean,
+    now: number,
+    assumed: StepCosts | undefined,
+  ): Scored {
     const known = this.#knownOf(worker.id);
     const { promptTokens, earlierTokens } = coming;
     const cached = isHome ? Math.max(earlierTokens, shareOfHome * promptTokens) : 0;
@@ -152,7 +159,7 @@ export class Router {
       worker,
       // Out of reach a moment ago: tried last.
       broken: isBroken(worker, now) ? 1 : 0,
-      ms: expectedTime(worker, sinceReport(worker, known, now), coming, cached),
+      ms: expectedTime(worker, sinceReport(worker, known, now), coming, cached, assumed),
       chosen: known.chosen,
     };
   }
@@ -225,6 +232,12 @@ function sinceReport(
   }
   return { ms: now - reportedAt, requests, prompts };
 }
+
+/** The costs of the quickest: those of a newcomer are taken to be the same, so that it gets requests and measures its own. */
+const quickest = (workers: readonly PoolWorker[]): StepCosts | undefined =>
+  workers
+    .flatMap(({ load: { stepCosts } }) => stepCosts ?? [])
+    .reduce<StepCosts | undefined>((a, b) => (a && a.stepMs <= b.stepMs ? a : b), undefined);
 
 /** Of this isolate. */
 export const router = new Router();
