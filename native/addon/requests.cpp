@@ -40,7 +40,7 @@ std::vector<std::string> strings(const Napi::Object& o, const char* name) {
   return out;
 }
 
-/// {texts, sequentialTitles, closingTitles, procedureWords, continueProbability}
+/// {texts, sequentialTitles, closingTitles, procedureWords, continueProbability, bodyLogProbability}
 std::shared_ptr<const OutlineRules> outline_rules(const Napi::Value& value) {
   if (absent(value)) return nullptr;
   if (!value.IsObject()) throw bad_argument("outline must be an object");
@@ -52,6 +52,8 @@ std::shared_ptr<const OutlineRules> outline_rules(const Napi::Value& value) {
   rules->procedure_words = strings(object, "procedureWords");
   rules->continue_probability =
       number(object, "continueProbability", rules->continue_probability, 0, 1);
+  rules->body_log_probability =
+      number(object, "bodyLogProbability", rules->body_log_probability, -1000, 0);
   return rules;
 }
 

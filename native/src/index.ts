@@ -116,6 +116,11 @@ export interface OutlineRules {
    * probability. Absent: the engine's default.
    */
   continueProbability?: number;
+  /**
+   * An item stays if the model, having read those before it, gives the first tokens of its body at least this mean
+   * log-probability, in nats. Absent: the engine's default.
+   */
+  bodyLogProbability?: number;
 }
 
 /** A LoRA adapter: what PEFT's save_pretrained() writes. */

@@ -5,7 +5,7 @@ import { type Answer, logOf, Serving } from "./answers.ts";
 import { Chain, type ChainToken } from "./chain-model.ts";
 
 const words = {
-  sequentialTitles: ["step", "then"],
+  sequentialTitles: ["step", "then", "第"],
   closingTitles: ["conclusion"],
   procedureWords: ["steps"],
 };
@@ -127,6 +127,19 @@ describe("a list", () => {
     serving.expectAllFree();
   });
 
+  it("leaves an item to the trunk that the model would have begun in another way", async () => {
+    // The second item begins below its title, which no branch may do.
+    const chain = cities([long(30, "a"), ["\n", ...long(12, "b")], long(20, "c")]);
+    const serving = serve(chain);
+    const serial = documentOf(chain, await serving.answer(ask(chain, { parallel: false })));
+    const answer = await serving.answer(ask(chain));
+    const { text, branches } = documentOf(chain, answer);
+    expect(text).toBe(serial.text);
+    expect(text).toContain("2. **Oslo**:\n b0");
+    expect(branches.map(({ dropped }) => dropped)).toEqual([true, true]);
+    serving.expectAllFree();
+  });
+
   it("that ends with its first item is an answer without branches", async () => {
     const chain = cities(bodies, { 1: "bye0" });
     const serving = serve(chain);
@@ -243,6 +256,7 @@ describe("a list is recognised", () => {
     ["names without texts", "1. **Rome**\n2. **Oslo**\n"],
     ["steps", "1. **Step one**: go to bed."],
     ["a procedure", "Follow these steps:\n\n1. **Bed**: go to it."],
+    ["steps in a script without spaces", "1. **第一步**：早点睡觉。"],
     ["a conclusion", "**Conclusion**: go to bed."],
     ["a list that has begun", "3. **Sleep**: go to bed."],
     ["the answer's own title", "# Sleep\n\nGo to bed."],

@@ -18,7 +18,8 @@ struct LaneToken {
   int lane = 0;
   SampledToken sampled;
   std::optional<CloseReason> closed = {};  // logged: the branch was closed here without its marker
-  float probed = 0;  // log-probability of the token that probe() named, or that follows probe_at
+  /// Log-probabilities of the tokens behind the lane's probes, under raw logits, in their order.
+  std::vector<float> probed = {};
 };
 
 class DecodingPolicy {
@@ -28,9 +29,6 @@ class DecodingPolicy {
   /// How to sample the next token of a lane; nothing if step() needs no sampled token.
   virtual std::optional<SamplingInput> sampling_input(const Request& request,
                                                       const Lane& lane) const = 0;
-
-  /// A token whose log-probability step() wants as well, under the lane's raw logits.
-  virtual std::optional<int> probe(const Request&, const Lane&) const { return std::nullopt; }
 
   /// In replay, the lane's next token; nothing if the log ends before it.
   virtual std::optional<LaneToken> replayed(const Request& request, const Lane& lane) const;

@@ -232,11 +232,12 @@ StepLogits LaneTree::add_rows(Batch& batch, int allowance, bool every_row) {
       batch.rows.push_back(row);
     };
     const bool last_needs_logits = needs_logits(segment);
-    const int probe_at = last_needs_logits ? lanes_[segment.lane()].probe_at : -1;
+    const std::vector<int>& probes = lanes_[segment.lane()].probes;
     for (int i = 0; i < count; ++i) {
       const int index = segment.append_slot();
       const bool needed =
-          every_row || index == probe_at || (last_needs_logits && index + 1 == segment.length());
+          every_row || (last_needs_logits && (index + 1 == segment.length() ||
+                                              std::ranges::binary_search(probes, index)));
       add(segment.tokens()[index], index, needed ? &logits.written : nullptr);
     }
     const int draft = draft_rows_of(segment, prefilling);
@@ -291,10 +292,13 @@ void LaneTree::commit_draft() {
 int LaneTree::use_cached_prefix() {
   int tokens = 0;
   for (const SegmentPtr& segment : segments_) {
-    // A token whose logits are needed must be forwarded.
-    const int limit = segment->num_computed() + segment->pending_prefill();
-    tokens += segment->use_cached_prefix(
-        limit == segment->length() && needs_logits(*segment) ? limit - 1 : limit);
+    int limit = segment->num_computed() + segment->pending_prefill();
+    // Tokens whose logits are needed must be forwarded.
+    if (needs_logits(*segment)) {
+      const std::vector<int>& probes = lanes_[segment->lane()].probes;
+      limit = std::min(limit, probes.empty() ? segment->length() - 1 : probes.front());
+    }
+    tokens += segment->use_cached_prefix(limit);
   }
   return tokens;
 }

@@ -18,7 +18,8 @@ struct Lane {
   int stage = 0;       // a branch's stage, counted from 1; 0 for the trunk
   SegmentPtr segment;  // where it writes; its context is segment->before(), then the segment
   bool live = true;    // will get more tokens (written ones may still be uncomputed)
-  int probe_at = -1;   // index in the segment of a token whose logits are wanted, too; -1: none
+  /// Indices in the segment, ascending, of tokens that are asked how likely the next one was.
+  std::vector<int> probes = {};
   int rounds = 0;      // of a branch: steps of its stage that it has taken
   bool held = false;   // has no rows in the next step, unless it must be prefilled
   int waited = 0;      // steps since it was last forwarded, in which siblings were

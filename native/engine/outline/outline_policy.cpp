@@ -52,6 +52,7 @@ struct Item {
       : ids(std::move(opening)), end(std::move(its_end)) {}
 
   std::vector<int> ids;  // as they stand in the document
+  size_t body = 0;       // index of the body's first token
   ItemEnd end;
   int lane = 0;
   HeldTokens held;
@@ -60,6 +61,10 @@ struct Item {
 
   int length() const { return static_cast<int>(ids.size()) + held.size(); }
 };
+
+bool begins_on_next_line(const ItemForm& form) {
+  return form.separator.find('\n') != std::string::npos;
+}
 
 /// A list that is being outlined.
 struct Outline {
@@ -81,13 +86,16 @@ struct Outline {
   bool in_stage = false;
   std::vector<Item> items;
   bool reading = false;  // the trunk's item is complete; it reads the others
-  size_t read_item = 0;
-  size_t read = 0;  // tokens of that item
+  size_t accepted = 0;   // items that belong to the answer; the trunk reads the last of them
+  size_t read = 0;       // tokens of that item
+  size_t tried = 0;      // tokens of the next item that were written to be judged; 0: none
 
-  bool reads_item_end() const {
-    return reading && items[read_item].closed && read == items[read_item].ids.size();
+  bool has_next_item() const { return accepted < items.size(); }
+  /// The last item was read, so the trunk goes on by itself.
+  bool reads_list_end() const {
+    return reading && tried == 0 && !has_next_item() && items.back().closed &&
+           read == items.back().ids.size();
   }
-  bool has_next_item() const { return read_item + 1 < items.size(); }
 };
 
 class OutlinePolicy final : public DecodingPolicy {
@@ -101,37 +109,34 @@ class OutlinePolicy final : public DecodingPolicy {
 
   std::optional<SamplingInput> sampling_input(const Request& request,
                                               const Lane& lane) const override {
-    if (lane.id == 0 && outline_ && outline_->reading && !outline_->reads_item_end()) {
+    if (lane.id == 0 && outline_ && outline_->reading && !outline_->reads_list_end()) {
       return std::nullopt;
     }
-    return sampling_input_of(request, lane, {{}, end_tokens_.ignored});
-  }
-
-  /// At the end of an item that was read: would the model begin the next one?
-  std::optional<int> probe(const Request&, const Lane& lane) const override {
-    if (lane.id != 0 || !outline_ || !outline_->reads_item_end() || !outline_->has_next_item()) {
-      return std::nullopt;
+    TokenConstraint constraint{{}, end_tokens_.ignored};
+    if (begins_body_on_line(lane)) {
+      const auto& line_ends = rules_->texts->line_ends();
+      constraint.banned.insert(constraint.banned.end(), line_ends.begin(), line_ends.end());
     }
-    return next_mark_token();
+    return sampling_input_of(request, lane, std::move(constraint));
   }
 
   std::optional<LaneToken> replayed(const Request& request, const Lane& lane) const override {
     if (outline_ && lane.id == outline_->side && !request.logged(lane)) {
       // Where the titles end before a token, the trunk alone goes on.
-      if (lane.probe_at < 0 || !request.logged(request.tree().lanes()[0])) return std::nullopt;
-      return LaneToken{lane.id, {outline_->titles.first_tokens().front(), 0, {}}, {}, -INFINITY};
+      if (lane.probes.empty() || !request.logged(request.tree().lanes()[0])) return std::nullopt;
+      return LaneToken{lane.id, {outline_->titles.first_tokens().front(), 0, {}}, {}, {-INFINITY}};
     }
-    if (lane.id != 0 || !outline_ || !outline_->reading) {
+    if (lane.id != 0 || !outline_ || !outline_->reading || outline_->reads_list_end()) {
       return DecodingPolicy::replayed(request, lane);
     }
-    if (!outline_->reads_item_end()) return LaneToken{0, {}};
-    if (!outline_->has_next_item()) return DecodingPolicy::replayed(request, lane);
-    const LoggedLane* next = request.log_of(outline_->items[outline_->read_item + 1].lane);
-    if (next && next->accepted) return LaneToken{0, {next_mark_token(), 0, {}}, {}, 0};
-    if (!next || next->closed != CloseReason::kDropped) return std::nullopt;
-    auto dropped = DecodingPolicy::replayed(request, lane);
-    if (dropped) dropped->probed = -INFINITY;
-    return dropped;
+    LaneToken read{0, {}};
+    if (outline_->tried == 0) return read;
+    // The log says how the item was judged.
+    const LoggedLane* tried = request.log_of(outline_->items[outline_->accepted].lane);
+    const bool accepted = tried && tried->accepted;
+    if (!accepted && !(tried && tried->closed == CloseReason::kDropped)) return std::nullopt;
+    read.probed.assign(lane.probes.size(), accepted ? 0 : -INFINITY);
+    return read;
   }
 
   void step(Request& request, const std::vector<LaneToken>& lanes, EventBuffer& events) override {
@@ -156,8 +161,8 @@ class OutlinePolicy final : public DecodingPolicy {
   /// What was held is text. Branches that the reading has not come to are not part of the answer.
   void release_held(Request& request, EventBuffer& events) override {
     if (!outline_) return;
-    if (outline_->reading) {
-      Item& item = outline_->items[outline_->read_item];
+    if (outline_->accepted > 0) {
+      Item& item = outline_->items[outline_->accepted - 1];
       if (!item.closed) {
         release(request, lane_of(request, item), item.held.take(), events);
       }
@@ -168,9 +173,13 @@ class OutlinePolicy final : public DecodingPolicy {
  private:
   Lane& lane_of(Request& request, const Item& item) { return request.tree().lanes()[item.lane]; }
 
-  int next_mark_token() const {
-    const int next = outline_->ordinal + static_cast<int>(outline_->read_item) + 2;
-    return outline_->form.mark_of(outline_->form.mark.number + next - 1).front();
+  /// Whether the lane's next token begins an item's body on its title's line. It may not end the
+  /// line: the first item has its text there, and only an outline's lines end so.
+  bool begins_body_on_line(const Lane& lane) const {
+    if (!outline_ || !outline_->in_stage || begins_on_next_line(outline_->form)) return false;
+    return std::ranges::any_of(outline_->items, [&](const Item& item) {
+      return item.lane == lane.id && item.body_tokens == 0;
+    });
   }
 
   /// Tokens that the answer may still have. Titles and dropped items do not count, so an answer is
@@ -178,8 +187,8 @@ class OutlinePolicy final : public DecodingPolicy {
   int room(const Request& request) const {
     int written = static_cast<int>(request.written(request.tree().lanes()[0])) - removed_tokens_ +
                   accepted_tokens_;
-    if (outline_ && outline_->reading) {
-      for (size_t i = 0; i <= outline_->read_item; ++i) written += outline_->items[i].length();
+    if (outline_) {
+      for (size_t i = 0; i < outline_->accepted; ++i) written += outline_->items[i].length();
     }
     return request.spec().max_tokens - written;
   }
@@ -221,10 +230,8 @@ class OutlinePolicy final : public DecodingPolicy {
 
   void step_trunk(Request& request, const LaneToken& next, EventBuffer& events) {
     if (outline_ && outline_->reading) {
-      if (!outline_->reads_item_end()) return;
-      if (outline_->has_next_item() && std::exp(next.probed) >= rules_->continue_probability) {
-        return accept_item(request, outline_->read_item + 1, events);
-      }
+      if (outline_->tried > 0) return judge_item(request, next.probed, events);
+      if (!outline_->reads_list_end()) return;
       close_outline(request, events);
     }
     const SampledToken& sampled = next.sampled;
@@ -280,7 +287,6 @@ class OutlinePolicy final : public DecodingPolicy {
     trunk.segment->remove_last(mark);
     removed_tokens_ += mark;
     outline.reading = true;
-    accept_item(request, 0, events);
   }
 
   // ---- titles ----------------------------------------------------------------------------------
@@ -306,10 +312,11 @@ class OutlinePolicy final : public DecodingPolicy {
     const SampledToken& sampled = stepped.sampled;
     ItemTitles& titles = outline_->titles;
     Lane& lane = request.tree().lanes()[outline_->side];
-    // A mark that was forced is asked about in the step that forwards it.
-    const bool goes_on =
-        lane.probe_at < 0 || std::exp(stepped.probed) >= rules_->continue_probability;
-    lane.probe_at = -1;
+    // A mark that was forced is asked about in the step that forwards it. Behind it the log has a
+    // title only where the titles went on.
+    const bool goes_on = stepped.probed.empty() ||
+                         std::exp(stepped.probed.front()) >= rules_->continue_probability;
+    lane.probes.clear();
     if (goes_on) {
       ++request.counts(lane)[sampled.token];
       request.emit(lane, {sampled.token, 0, 0, {}}, events);
@@ -320,7 +327,7 @@ class OutlinePolicy final : public DecodingPolicy {
     lane.segment->remove_last(lane.length() - next.keep);
     if (next.sampled) lane.write(sampled.token);
     force(request, lane, next.forced, 0, events);
-    if (next.mark_at >= 0) lane.probe_at = next.mark_at - 1;
+    if (next.mark_at >= 0) lane.probes = {next.mark_at - 1};
     outline_->complete = next.complete;
     lane.live = !outline_->complete;
   }
@@ -344,6 +351,7 @@ class OutlinePolicy final : public DecodingPolicy {
           outline.form.mark_of(number), ItemEnd(mark, outline.form.separator, outline.form.block));
       item.ids.insert(item.ids.end(), title->ids.begin(), title->ids.end());
       item.ids.insert(item.ids.end(), title->separator.begin(), title->separator.end());
+      item.body = item.ids.size();
       title_ids.push_back(title->ids);
       auto& opening = openings.emplace_back();
       for (int token : outline.titles.blank_line()) {
@@ -402,10 +410,10 @@ class OutlinePolicy final : public DecodingPolicy {
   void drop_items_without_room(Request& request, EventBuffer& events) {
     Outline& outline = *outline_;
     int left = room(request);
-    const size_t first = outline.reading ? outline.read_item + 1 : 0;
-    for (size_t i = first; i < outline.items.size(); ++i) {
+    for (size_t i = outline.accepted; i < outline.items.size(); ++i) {
       left -= outline.items[i].length();
       if (left >= 0) continue;
+      if (outline.reading && i == outline.accepted) take_back(request);
       for (size_t rest = i; rest < outline.items.size(); ++rest) {
         request.drop_branch(lane_of(request, outline.items[rest]), events);
       }
@@ -418,28 +426,95 @@ class OutlinePolicy final : public DecodingPolicy {
 
   // ---- the reading -----------------------------------------------------------------------------
 
-  void accept_item(Request& request, size_t index, EventBuffer& events) {
-    outline_->read_item = index;
-    outline_->read = 0;
-    request.accept_branch(lane_of(request, outline_->items[index]), events);
+  void read(Request& request, const Item& item, size_t& from, size_t to) {
+    if (from == to) return;
+    Lane& trunk = request.tree().trunk();
+    trunk.write(std::span(item.ids).subspan(from, to - from));
+    trunk.live = true;
+    from = to;
   }
 
-  /// Writes what the trunk reads in the next step. An item's last token waits for its end: its
-  /// logits say what follows.
+  /// Writes what the trunk reads in the next step.
   void read_on(Request& request) {
-    if (!outline_ || !outline_->reading) return;
-    Outline& outline = *outline_;
-    const Item& item = outline.items[outline.read_item];
+    if (!outline_ || !outline_->reading || outline_->tried > 0) return;
     Lane& trunk = request.tree().trunk();
     trunk.live = false;
     const bool alone = request.tree().live_lanes() == 0;
-    const size_t ready = item.ids.size() - outline.read - (item.closed ? 0 : 1);
-    const size_t count = alone ? ready : std::min<size_t>(ready, kReadingRows);
-    if (count == 0) return;
-    trunk.write(std::span(item.ids).subspan(outline.read, count));
-    outline.read += count;
+    if (read_accepted(request, alone)) try_next_item(request);
+    if (trunk.live && alone) request.prefill_written();
+  }
+
+  /// The last token of the item waits for what is read behind it. Returns whether only that is
+  /// missing and there is a next item.
+  bool read_accepted(Request& request, bool alone) {
+    Outline& outline = *outline_;
+    if (outline.accepted == 0) return true;
+    const Item& item = outline.items[outline.accepted - 1];
+    const bool waits = outline.has_next_item() || !item.closed;
+    const size_t end = item.ids.size() - (waits ? 1 : 0);
+    read(request, item, outline.read, alone ? end : std::min(end, outline.read + kReadingRows));
+    if (outline.reads_list_end()) request.tree().trunk().live = true;
+    return waits && item.closed && outline.read == end;
+  }
+
+  /// Reads the beginning of the next item. Its step says how likely the model, which sees all items
+  /// before, would have begun it, and would have begun it so.
+  void try_next_item(Request& request) {
+    Outline& outline = *outline_;
+    Lane& trunk = request.tree().trunk();
+    const Item& next = outline.items[outline.accepted];
+    const size_t body = next.ids.size() - next.body;
+    const size_t wanted = static_cast<size_t>(rules_->body_sample);
+    if (!next.closed && body <= wanted) return;
+    trunk.probes.clear();
+    if (outline.accepted > 0) {
+      const Item& item = outline.items[outline.accepted - 1];
+      read(request, item, outline.read, item.ids.size());
+      trunk.probes.push_back(trunk.length() - 1);
+    }
+    const int begin = trunk.length() + static_cast<int>(next.body);
+    const size_t sample = std::min(wanted, std::max<size_t>(body, 1) - 1);
+    read(request, next, outline.tried, next.body + sample);
+    for (size_t i = 0; i < sample; ++i) trunk.probes.push_back(begin + static_cast<int>(i) - 1);
+  }
+
+  /// The item that was tried belongs to the answer, or the list ends before it.
+  void judge_item(Request& request, std::span<const float> probed, EventBuffer& events) {
+    Outline& outline = *outline_;
+    const Item& item = outline.items[outline.accepted];
+    bool stays = says_something(item);
+    // The trunk wrote the first mark by itself.
+    if (outline.accepted > 0) {
+      stays = stays && std::exp(probed.front()) >= rules_->continue_probability;
+      probed = probed.subspan(1);
+    }
+    float sum = 0;
+    for (float log_probability : probed) sum += log_probability;
+    stays = stays && sum >= rules_->body_log_probability * static_cast<double>(probed.size());
+    if (!stays) {
+      take_back(request);
+      return close_outline(request, events);
+    }
+    request.tree().trunk().probes.clear();
+    outline.read = std::exchange(outline.tried, 0);
+    ++outline.accepted;
+    request.accept_branch(lane_of(request, item), events);
+  }
+
+  bool says_something(const Item& item) const {
+    return std::any_of(
+        item.ids.begin() + static_cast<std::ptrdiff_t>(item.body), item.ids.end(), [&](int token) {
+          return rules_->texts->text(token).find_first_not_of(" \t\r\n") != std::string::npos;
+        });
+  }
+
+  /// The trunk goes on where it stood before the item that was tried.
+  void take_back(Request& request) {
+    Lane& trunk = request.tree().trunk();
+    trunk.probes.clear();
+    trunk.segment->remove_last(static_cast<int>(std::exchange(outline_->tried, 0)));
+    trunk.segment->recompute_last();
     trunk.live = true;
-    if (alone) request.prefill_written();
   }
 
   /// The list has ended for the trunk, or nothing comes of the outline: branches that the reading
@@ -458,7 +533,7 @@ class OutlinePolicy final : public DecodingPolicy {
     std::vector<int> accepted;
     for (size_t i = 0; i < outline.items.size(); ++i) {
       Lane& lane = lane_of(request, outline.items[i]);
-      if (outline.reading && i <= outline.read_item) {
+      if (i < outline.accepted) {
         accepted.push_back(lane.id);
         accepted_tokens_ += outline.items[i].length();
         if (lane.live) request.close_branch(lane, CloseReason::kCap, events);

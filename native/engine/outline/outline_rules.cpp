@@ -13,14 +13,18 @@ bool is_word_byte(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) || static_cast<unsigned char>(c) >= 0x80;
 }
 
+/// Scripts of East Asia, from U+3000 on, put no spaces between words.
+bool has_spaces(std::string_view word) { return static_cast<unsigned char>(word.front()) < 0xe3; }
+
 bool begins_with_word(std::string_view text, std::string_view word) {
-  return text.starts_with(word) && (text.size() == word.size() || !is_word_byte(text[word.size()]));
+  return text.starts_with(word) &&
+         (!has_spaces(word) || text.size() == word.size() || !is_word_byte(text[word.size()]));
 }
 
 /// Whether `text`, in lower case, has the word or words, whole.
 bool has_word(std::string_view text, std::string_view word) {
   for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
-    if ((at == 0 || !is_word_byte(text[at - 1])) && begins_with_word(text.substr(at), word)) {
+    if ((at == 0 || !has_spaces(word) || !is_word_byte(text[at - 1])) && begins_with_word(text.substr(at), word)) {
       return true;
     }
   }
@@ -49,8 +53,9 @@ std::uint64_t OutlineRules::fingerprint() const {
     state = fnv1a(state, "\n", 1);
   }
   state = fnv1a(state, &continue_probability, sizeof continue_probability);
-  for (int cap :
-       {max_titles, max_title_tokens, max_mark_tokens, max_item_tokens, max_stages, min_room}) {
+  state = fnv1a(state, &body_log_probability, sizeof body_log_probability);
+  for (int cap : {body_sample, max_titles, max_title_tokens, max_mark_tokens, max_item_tokens,
+                  max_stages, min_room}) {
     state = fnv1a(state, &cap, sizeof cap);
   }
   return state;

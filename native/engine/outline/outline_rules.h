@@ -22,6 +22,10 @@ struct OutlineRules {
   /// After an item, the list goes on if the model writes the next mark with at least this
   /// probability.
   double continue_probability = 0.3;
+  /// An item stays if the model, having read those before it, gives the first tokens of its body at
+  /// least this mean log-probability. Below it the item would have begun in another way.
+  double body_log_probability = -3;
+  int body_sample = 8;  // tokens of a body that are judged so
   int max_titles = 10;  // of a list, the first one included
   int max_title_tokens = 20;
   int max_mark_tokens = 16;  // of an item's mark, its separator and a line end

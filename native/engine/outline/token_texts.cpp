@@ -15,6 +15,8 @@ TokenTexts::TokenTexts(std::vector<std::string> texts)
     if (text.empty()) continue;
     token_of_.try_emplace(text, static_cast<int>(id));
     longest_ = std::max(longest_, text.size());
+    const size_t said = text.find_first_not_of(" \t\r");
+    if (said != std::string::npos && text[said] == '\n') line_ends_.push_back(static_cast<int>(id));
   }
 }
 

@@ -23,11 +23,14 @@ class TokenTexts {
   /// Tokens that say `text`: from its beginning the longest one each time. Nothing if a byte of it
   /// is no token.
   std::optional<std::vector<int>> spell(std::string_view text) const;
+  /// Tokens that end the line before they say anything, ascending.
+  const std::vector<int>& line_ends() const { return line_ends_; }
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
   std::vector<std::string> texts_;
   std::unordered_map<std::string_view, int> token_of_;  // the lowest id
+  std::vector<int> line_ends_;
   size_t longest_ = 0;
   std::uint64_t fingerprint_;
 };

@@ -174,15 +174,15 @@ void Request::add_sampling_rows(Backend& backend, std::vector<SamplingRow>& rows
     const Lane& lane = tree_.lanes()[at.lane];
     if (at.index + 1 < lane.length()) {
       // Only asked what it says of a token that follows it already.
-      probed_[at.lane] = log_probability(backend.logits(at.row),
-                                         lane.segment->tokens()[static_cast<size_t>(at.index) + 1]);
+      probed_[at.lane][at.index] = log_probability(
+          backend.logits(at.row), lane.segment->tokens()[static_cast<size_t>(at.index) + 1]);
       continue;
     }
     const auto input = policy->sampling_input(*this, lane);
-    const auto wanted = policy->probe(*this, lane);
-    const float probed =
-        wanted ? log_probability(backend.logits(at.row), *wanted) : probed_[at.lane];
-    sampled_lanes_.push_back({at.lane, input ? static_cast<int>(rows.size()) : -1, probed});
+    auto& sampled = sampled_lanes_.emplace_back(
+        SampledLane{at.lane, input ? static_cast<int>(rows.size()) : -1, {}});
+    for (const int index : lane.probes) sampled.probed.push_back(probed_[at.lane][index]);
+    probed_.erase(at.lane);
     if (input) rows.push_back({at.row, *input});
     if (spec_.return_logits) emit_logits(at.lane, backend.logits(at.row), events);
   }
@@ -212,8 +212,8 @@ bool Request::advance(const std::vector<SampledToken>& sampled, EventBuffer& eve
   }
   if (sampled_lanes_.empty()) return false;
   std::vector<LaneToken> lanes;
-  for (const auto& [lane, row, probed] : sampled_lanes_) {
-    lanes.push_back({lane, row < 0 ? SampledToken{} : sampled[row], std::nullopt, probed});
+  for (auto& [lane, row, probed] : sampled_lanes_) {
+    lanes.push_back({lane, row < 0 ? SampledToken{} : sampled[row], std::nullopt, std::move(probed)});
   }
   step_lanes(lanes, events);
   const int accepted = finished() ? 0 : tree_.num_accepted();

@@ -166,10 +166,10 @@ class Request : public std::enable_shared_from_this<Request> {
   struct SampledLane {
     int lane;
     int row;  // index of its sampling row, or -1
-    float probed;
+    std::vector<float> probed;
   };
   std::vector<SampledLane> sampled_lanes_;
-  std::map<int, float> probed_;  // by lane: the last probe within its segment
+  std::map<int, std::map<int, float>> probed_;  // by lane and index: what probes have said so far
 };
 
 }  // namespace anabranch

@@ -1,5 +1,6 @@
 // Answers in languages other than English, of which only few words of dependence are known. So it is not enough
 // that nothing shows dependence: something must show that the items are independent.
+import { procedureWords, sequelWords } from "@anabranch/shared/order-words.ts";
 import { type ItemContext, type ItemText, unmarked } from "./item-text.ts";
 
 const words = (...lists: string[]): string =>
@@ -30,18 +31,15 @@ const sideBySide = new RegExp(
   "iu",
 );
 
+/** Whether a text has one of the words, whole where a script has spaces between words. */
+const anyOf = (list: readonly string[], more: string[]): string => {
+  const [spaced, unspaced] = [list.filter((each) => !han.test(each)), list.filter((each) => han.test(each))];
+  return `(?:${words(spaced.join("|"), ...more)}|${unspaced.join("|")})`;
+};
+const han = /^\p{Script=Han}/u;
+
 /** Words of a lead-in or a prompt for what is done or told in order. */
-const inOrder = new RegExp(
-  `${words(
-    `schritte?n?|schrittweise|anleitung|rezept|ablauf|prozess|vorgang|reihenfolge|zeitplan|verlauf|gliederung|roman
-    |geschichte|erzähle|gedicht|berechne`,
-    `pasos?|instrucciones|receta|procedimiento|proceso|guía|itinerario|esquema|cronología|historia|novela|calcula`,
-    `étapes?|instructions|recette|procédure|processus|guide|itinéraire|déroulement|chronologie|histoire|roman|calcule`,
-    `passos?|instruções|receita|procedimento|processo|guia|itinerário|roteiro|cronologia|história|romance|calcule`,
-    `pass[oi]|passaggi|istruzioni|ricetta|procedura|processo|guida|itinerario|scaletta|cronologia|storia|romanzo|calcola`,
-  )}|步骤|流程|过程|食谱|做法|教程|大纲|顺序|日程|时间线|故事|计算`,
-  "iu",
-);
+const inOrder = new RegExp(anyOf(procedureWords, ["roman|guide|guia|guida|instructions"]), "iu");
 
 /** Titles that number a sequence, in any language: "Schritt 1", "第一步". */
 const numbered =
@@ -49,18 +47,13 @@ const numbered =
 
 /** Starts of an item that go on from the one before. */
 const sequel = new RegExp(
-  `^(?:${words(
-    `dann|danach|anschließend|daraufhin|zuerst|zunächst|als nächstes|schließlich|nachdem|sobald|jetzt|nun|dadurch
-    |deshalb|daher|folglich|später|außerdem|ebenso|auch|wenn (?:das|dies|es|sie|beides|nichts)`,
-    `luego|después|entonces|a continuación|primero|finalmente|por último|una vez|ahora|en seguida|por (?:lo )?tanto
-    |más tarde|además|también|si (?:eso|esto|nada|ninguno|ninguna)`,
-    `puis|ensuite|alors|d['’]abord|enfin|finalement|une fois|maintenant|après|par conséquent|donc|plus tard|de plus
-    |également|si (?:cela|ça|rien|aucun|aucune)`,
-    `depois|então|em seguida|primeiro|por fim|uma vez|agora|portanto|mais tarde|além disso|também
-    |se (?:isso|isto|nada|nenhum|nenhuma)`,
-    `poi|dopo|quindi|infine|una volta|ora|adesso|in seguito|successivamente|perciò|più tardi|inoltre|anche
-    |se (?:questo|ciò|niente|nessuno|nessuna)`,
-  )}|然后|接着|接下来|随后|之后|首先|最后|其次|因此|所以|于是|此外|另外|也|这时|(?:如果|若)(?:这|上|前|都|还|仍))`,
+  `^(?:${anyOf(sequelWords, [
+    "jetzt|nun|dadurch|deshalb|daher|folglich|außerdem|ebenso|auch|wenn (?:das|dies|es|sie|beides|nichts)",
+    "una vez|ahora|en seguida|por (?:lo )?tanto|además|también|si (?:eso|esto|nada|ninguno|ninguna)",
+    "maintenant|par conséquent|donc|de plus|également|si (?:cela|ça|rien|aucun|aucune)",
+    "uma vez|agora|portanto|além disso|também|se (?:isso|isto|nada|nenhum|nenhuma)",
+    "una volta|ora|adesso|perciò|inoltre|anche|se (?:questo|ciò|niente|nessuno|nessuna)",
+  ])}|因此|所以|于是|此外|另外|也|这时|(?:如果|若)(?:这|上|前|都|还|仍))`,
   "iu",
 );
 
