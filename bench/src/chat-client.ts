@@ -32,6 +32,8 @@ export interface ChatAnswer {
   stages: number;
   branches: number;
   visibleTokens: number;
+  /** What became of each outline. */
+  outlineEnds: string[];
 }
 
 interface Chunk {
@@ -40,7 +42,13 @@ interface Chunk {
   usage?: {
     prompt_tokens: number;
     completion_tokens: number;
-    anabranch: { steps: number; stages: number; branches: number; visible_tokens: number };
+    anabranch: {
+      steps: number;
+      stages: number;
+      branches: number;
+      visible_tokens: number;
+      outline_ends: string[];
+    };
   } | null;
 }
 
@@ -87,12 +95,13 @@ export class ChatClient {
     }
     const ms = performance.now() - began;
     if (!usage || finish === undefined) throw new Error(`${model}: an answer ended without usage`);
-    const { steps, stages, branches, visible_tokens } = usage.anabranch;
+    const { steps, stages, branches, visible_tokens, outline_ends } = usage.anabranch;
     return {
       ...{ text, finish, ms, firstMs, steps, stages, branches },
       promptTokens: usage.prompt_tokens,
       completionTokens: usage.completion_tokens,
       visibleTokens: visible_tokens,
+      outlineEnds: outline_ends,
     };
   }
 }

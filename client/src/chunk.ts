@@ -19,6 +19,15 @@ export interface Usage {
     dropped_tokens: number;
     /** Why a plan opened no branches. */
     dropped_plans: ("few_titles" | "long_title" | "no_room")[];
+    /** What became of each outline. */
+    outline_ends: (
+      | "joined"
+      | "list_ended"
+      | "body_differs"
+      | "no_room"
+      | "no_stage"
+      | "unfinished"
+    )[];
   };
 }
 

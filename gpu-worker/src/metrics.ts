@@ -1,6 +1,10 @@
 // The worker's Prometheus metrics: the engine's counters, read on every scrape, and the times of answers.
 
-import { FinishReason, PlanDrop } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import {
+  FinishReason,
+  OutlineEnd,
+  PlanDrop,
+} from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { EngineStatusResponse } from "@anabranch/shared/proto/anabranch/v1/engine_pb.js";
 import type { Finished } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
@@ -111,6 +115,7 @@ export class Metrics {
   );
   readonly #answers: Counter<"end">;
   readonly #plans: Counter<"end">;
+  readonly #outlines: Counter<"end">;
 
   constructor(model: string, status: () => Promise<EngineStatusResponse>) {
     this.#status = status;
@@ -126,12 +131,24 @@ export class Metrics {
       labelNames: ["end"],
       registers: [this.#registry],
     });
+    this.#outlines = new Counter({
+      name: "anabranch_outlines_total",
+      help: "Outlines of finished answers by end: joined, list_ended, body_differs, no_room, no_stage or unfinished",
+      labelNames: ["end"],
+      registers: [this.#registry],
+    });
     this.#registry.setDefaultLabels({ model });
   }
 
   /** Starts the clock of an answer. */
   begin(): AnswerClock {
-    return new AnswerClock(this.#firstToken, this.#betweenMessages, this.#answers, this.#plans);
+    return new AnswerClock(
+      this.#firstToken,
+      this.#betweenMessages,
+      this.#answers,
+      this.#plans,
+      this.#outlines,
+    );
   }
 
   get contentType(): string {
@@ -178,12 +195,22 @@ const planDrops: Partial<Record<PlanDrop, string>> = {
   [PlanDrop.NO_ROOM]: "no_room",
 };
 
+const outlineEnds: Partial<Record<OutlineEnd, string>> = {
+  [OutlineEnd.JOINED]: "joined",
+  [OutlineEnd.LIST_ENDED]: "list_ended",
+  [OutlineEnd.BODY_DIFFERS]: "body_differs",
+  [OutlineEnd.NO_ROOM]: "no_room",
+  [OutlineEnd.NO_STAGE]: "no_stage",
+  [OutlineEnd.UNFINISHED]: "unfinished",
+};
+
 /** Measures the times of one answer. */
 export class AnswerClock {
   readonly #firstToken: Histogram;
   readonly #betweenMessages: Histogram;
   readonly #answers: Counter<"end">;
   readonly #plans: Counter<"end">;
+  readonly #outlines: Counter<"end">;
   #last = performance.now();
   #begun = false;
   #ended = false;
@@ -193,11 +220,13 @@ export class AnswerClock {
     betweenMessages: Histogram,
     answers: Counter<"end">,
     plans: Counter<"end">,
+    outlines: Counter<"end">,
   ) {
     this.#firstToken = firstToken;
     this.#betweenMessages = betweenMessages;
     this.#answers = answers;
     this.#plans = plans;
+    this.#outlines = outlines;
   }
 
   /** A message with tokens has arrived. */
@@ -209,13 +238,16 @@ export class AnswerClock {
     this.#begun = true;
   }
 
-  /** The engine has ended the answer; its usage says what became of its plans. */
+  /** The engine has ended the answer; its usage says what became of its plans and outlines. */
   finish({ reason, usage }: Finished): void {
     this.end(reason);
     if (!usage) return;
     if (usage.stages > 0) this.#plans.inc({ end: "forked" }, usage.stages);
     const dropped = planDrops[usage.droppedPlan];
     if (dropped !== undefined) this.#plans.inc({ end: dropped });
+    for (const each of usage.outlineEnds) {
+      this.#outlines.inc({ end: outlineEnds[each] ?? "unknown" });
+    }
   }
 
   /** Only the first call counts. */

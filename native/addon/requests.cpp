@@ -40,7 +40,8 @@ std::vector<std::string> strings(const Napi::Object& o, const char* name) {
   return out;
 }
 
-/// {texts, sequentialTitles, closingTitles, procedureWords, continueProbability, bodyLogProbability}
+/// {texts, sequentialTitles, closingTitles, procedureWords, continueProbability,
+/// bodyLogProbability}
 std::shared_ptr<const OutlineRules> outline_rules(const Napi::Value& value) {
   if (absent(value)) return nullptr;
   if (!value.IsObject()) throw bad_argument("outline must be an object");

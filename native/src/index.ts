@@ -278,6 +278,8 @@ export interface EngineUsage {
   droppedTokens: number;
   /** Why a plan opened no branches, as PlanDrop in the protocol; 0: none was dropped. */
   droppedPlan: number;
+  /** What became of each outline, as OutlineEnd in the protocol. */
+  outlineEnds: number[];
 }
 
 export interface EngineToken {
@@ -547,6 +549,7 @@ function unpack(words: Uint32Array): Map<number, EngineEvent[]> {
             outlineTokens: word(),
             droppedTokens: word(),
             droppedPlan: word(),
+            outlineEnds: Array.from({ length: word() }, word),
           },
         };
       case 8:

@@ -86,6 +86,9 @@ const ask = (chain: Chain, more: Partial<EngineRequest> = {}) => ({
 const serve = (chain: Chain, more: Partial<OutlineRules> = {}) =>
   new Serving({ model: chain.folder, dtype: "fp32", outline: rulesOf(chain, more) });
 
+/** OutlineEnd of the protocol. */
+const end = { joined: 1, listEnded: 2, bodyDiffers: 3 };
+
 const long = (n: number, what: string) => [
   ...Array.from({ length: n }, (_, i) => ` ${what}${i}`),
   "\n",
@@ -105,6 +108,7 @@ describe("a list", () => {
     );
     expect(branches.map(({ title }) => title.trim())).toEqual(["Oslo**:", "Cairo**:"]);
     expect(answer.usage).toMatchObject({ stages: 1, branches: 2, droppedTokens: 0 });
+    expect(answer.usage.outlineEnds).toEqual([end.joined]);
     expect(answer.usage.visibleTokens).toBe(serial.usage.visibleTokens);
     expect(answer.usage.steps).toBeLessThan(60);
     serving.expectAllFree();
@@ -124,6 +128,7 @@ describe("a list", () => {
       [false, true],
     ]);
     expect(answer.usage.droppedTokens).toBeGreaterThan(9);
+    expect(answer.usage.outlineEnds).toEqual([end.listEnded]);
     serving.expectAllFree();
   });
 
@@ -137,6 +142,7 @@ describe("a list", () => {
     expect(text).toBe(serial.text);
     expect(text).toContain("2. **Oslo**:\n b0");
     expect(branches.map(({ dropped }) => dropped)).toEqual([true, true]);
+    expect(answer.usage.outlineEnds).toEqual([end.bodyDiffers]);
     serving.expectAllFree();
   });
 
@@ -178,8 +184,14 @@ describe("a list", () => {
     serving.expectAllFree();
   });
 
-  it("is continued by another engine from any step, drops included", async () => {
-    const chain = cities(bodies, { 2: "bye0" });
+  it.each([
+    ["a list that ends early", bodies, { 2: "bye0" }],
+    ["an item that the trunk writes", [bodies[0], ["\n", ...long(12, "b")], bodies[2]], {}],
+  ] as const)("is continued by another engine from any step: %s", async (_, said, after) => {
+    const chain = cities(
+      said.map((body) => body ?? []),
+      after,
+    );
     const serving = serve(chain);
     const steps: EngineEvent[][] = [];
     const whole = await serving.ask(ask(chain), (events) => steps.push(events)).answer;

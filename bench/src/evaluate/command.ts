@@ -17,6 +17,7 @@ import { sameFrom } from "./repetition.ts";
 import { answerPairs, type ServeOptions } from "./serve.ts";
 import { readSuite, suiteNames } from "./suites.ts";
 import { figuresText } from "./table.ts";
+import { worstOf } from "./worst.ts";
 
 /** The demo: a base and the adapter that branches. */
 const demo = JSON.parse(
@@ -193,7 +194,7 @@ async function evaluate(values: Values): Promise<Evaluation> {
       answers === undefined
         ? { model: nameOf(sides.model), against: nameOf(sides.against) }
         : { model: "model", against: "against" };
-    write(values.page, pageOf(pairs, { names, figures, key }));
+    write(values.page, pageOf(pairs, { names, figures, worst: worstOf(judged), key }));
   }
   const made = answers === undefined;
   return {

@@ -13,6 +13,7 @@ import { pageOf } from "./page.ts";
 import { type GivenAnswer, type Pair, PairFile, readPairs } from "./pairs.ts";
 import { repetitionOf } from "./repetition.ts";
 import { readSuite } from "./suites.ts";
+import { worstOf } from "./worst.ts";
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -121,6 +122,21 @@ describe("figures", () => {
     expect(Object.keys(byCategory(judged))).toEqual(["x", "y"]);
   });
 
+  it("count what became of outlines, and say where branching did harm", async () => {
+    const said = "The sea is very wide.";
+    const branched = { stages: 1, outlineEnds: ["joined", "no_stage"], finish: "length" };
+    const pairs = [
+      pair("worse", answer(`${said} ${said}`, branched), answer(said, { finish: "stop" }), "x"),
+      pair("serial", answer(`${said} ${said}`, { stages: 0 }), answer(said), "x"),
+      pair("as good", answer(said, { stages: 1, outlineEnds: ["joined"] }), answer(said), "x"),
+    ];
+    const judged = await Promise.all(pairs.map((each) => judge(each, undefined)));
+    expect(figuresOf(judged).outline_ends).toEqual({ joined: 2, no_stage: 1 });
+    expect(worstOf(judged).map(({ pair, reasons }) => [pair.question.id, reasons])).toEqual([
+      ["worse", ["cut off: 100%, against 0%", "repeated sentences: 50%, against 0%"]],
+    ]);
+  });
+
   it("leave out what is unknown, and ratios without tokens", async () => {
     const judged = [await judge(pair("a", answer("One."), timed(1, 1, 0, 0)), undefined)];
     const { coverage, speedup, model, against } = figuresOf(judged);
@@ -213,7 +229,9 @@ describe("a page", () => {
   const figures = figuresOf([]);
 
   it("shows both answers as text", () => {
-    const page = pageOf(pairs, { names, figures, key: undefined });
+    const worst = pairs.map((each) => ({ pair: each, reasons: ["cut <off>"] }));
+    const page = pageOf(pairs, { names, figures, worst, key: undefined });
+    expect(page).toContain('<li><a href="#a">a</a> cut &lt;off&gt;</li>');
     expect(page).toContain("&lt;b&gt;model's&lt;/b&gt;");
     expect(page).toContain("other &amp; more");
     expect(page).toContain("M, auto");
@@ -221,7 +239,9 @@ describe("a page", () => {
   });
 
   it("names nobody when it is blind, and stands as the key says", () => {
-    const page = pageOf(pairs, { names, figures, key: { a: "against" } });
+    const worst = pairs.map((each) => ({ pair: each, reasons: ["cut off"] }));
+    const page = pageOf(pairs, { names, figures, worst, key: { a: "against" } });
+    expect(page).not.toContain("cut off");
     expect(page).not.toContain("M, auto");
     expect(page).not.toContain("1.0 s");
     expect(page.indexOf("other")).toBeLessThan(page.indexOf("model's"));

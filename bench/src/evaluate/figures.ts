@@ -21,6 +21,8 @@ export interface Figures {
    * because the two texts differ in length. More than 1: `model` is faster.
    */
   speedup: { time: SpeedUp; steps: SpeedUp };
+  /** What became of the outlines in the answers of `model`: how often each end came. */
+  outline_ends: Record<string, number>;
   model: Means;
   against: Means;
   /** `model` minus `against` of each pair, over the pairs in which both have the measure. */
@@ -62,6 +64,14 @@ function differences(judged: readonly Judged[], name: MeasureName): number[] {
   );
 }
 
+function outlineEnds(judged: readonly Judged[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { pair } of judged) {
+    for (const end of pair.answers.model.outlineEnds ?? []) counts[end] = (counts[end] ?? 0) + 1;
+  }
+  return counts;
+}
+
 export function figuresOf(judged: readonly Judged[]): Figures {
   const side = (name: Side) =>
     meansOf((measure) =>
@@ -74,6 +84,7 @@ export function figuresOf(judged: readonly Judged[]): Figures {
     pairs: judged.length,
     coverage: model.coverage?.mean ?? null,
     speedup: { time: speedUp(judged, "seconds"), steps: speedUp(judged, "steps") },
+    outline_ends: outlineEnds(judged),
     model,
     against: side("against"),
     difference: meansOf((measure) => intervalOf(differences(judged, measure))),

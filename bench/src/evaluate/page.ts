@@ -3,6 +3,7 @@ import { Random } from "@anabranch/training/random.ts";
 import type { Figures } from "./figures.ts";
 import { type Pair, type Side, sides } from "./pairs.ts";
 import { figureRows } from "./table.ts";
+import type { Worst } from "./worst.ts";
 
 /** Of each pair, by its question's id, which side stands left. */
 export type Key = Record<string, Side>;
@@ -70,15 +71,31 @@ function figuresTable(figures: Figures, names: Record<Side, string>): string {
 ${rows.join("\n")}</table>`;
 }
 
+function worstList(worst: readonly Worst[]): string {
+  if (worst.length === 0) return "";
+  const items = worst.map(({ pair: { question }, reasons }) => {
+    const id = escaped(question.id);
+    return `<li><a href="#${id}">${id}</a> ${escaped(reasons.join("; "))}</li>`;
+  });
+  return `
+<h2>Answers that branched and are worse</h2>
+<ol>${items.join("\n")}</ol>`;
+}
+
 export interface PageOptions {
   names: Record<Side, string>;
   figures: Figures;
+  /** Of `model`, beside `against`. */
+  worst: readonly Worst[];
   /** Hides whose answer is whose, and all that would tell. */
   key: Key | undefined;
 }
 
 /** A page without scripts and without other files. */
-export function pageOf(pairs: readonly Pair[], { names, figures, key }: PageOptions): string {
+export function pageOf(
+  pairs: readonly Pair[],
+  { names, figures, worst, key }: PageOptions,
+): string {
   const title = key ? "Pairs of answers" : `${names.model} beside ${names.against}`;
   const sections = pairs.map((pair) =>
     section(pair, key?.[pair.question.id] ?? "model", key ? undefined : names),
@@ -87,7 +104,7 @@ export function pageOf(pairs: readonly Pair[], { names, figures, key }: PageOpti
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escaped(title)}</title><style>${style}</style></head>
 <body><h1>${escaped(title)}</h1>
-${key ? "" : figuresTable(figures, names)}
+${key ? "" : figuresTable(figures, names) + worstList(worst)}
 ${sections.join("\n")}
 </body></html>
 `;

@@ -82,12 +82,13 @@ export function figuresText(
   );
   const columns = ["category", "pairs", "coverage", "time", "steps", "words", "against's"];
   const table = aligned([columns, ...rows], [20, 8, 10, 9, 9, 9, 11]);
-  const { coverage, speedup, pairs } = figures;
+  const { coverage, speedup, pairs, outline_ends } = figures;
+  const ends = Object.entries(outline_ends).map(([end, count]) => `${count} ${end}`);
   return `${pairs} pairs; ${coverage === null ? "coverage unknown" : `${(100 * coverage).toFixed(1)}% of model's answers branched`}
 against's over model's, per visible token:
   ${speedUpLine("time ", speedup.time)}
   ${speedUpLine("steps", speedup.steps)}
-
+${ends.length > 0 ? `outlines of model's answers: ${ends.join(", ")}\n` : ""}
 ${lines.join("\n")}
 ${rows.length > 0 ? `\n${table.join("\n")}\n` : ""}`;
 }

@@ -636,6 +636,7 @@ export interface components {
                 outline_tokens: number;
                 dropped_tokens: number;
                 dropped_plans: ("few_titles" | "long_title" | "no_room")[];
+                outline_ends: ("joined" | "list_ended" | "body_differs" | "no_room" | "no_stage" | "unfinished")[];
             };
         };
         Classification: {

@@ -274,7 +274,7 @@ describe("the document", () => {
       stages: 1,
       branches: 2,
       steps: 5,
-      ...{ outlineTokens: 0, droppedTokens: 0, droppedPlans: [] },
+      ...{ outlineTokens: 0, droppedTokens: 0, droppedPlans: [], outlineEnds: [] },
     });
   });
 

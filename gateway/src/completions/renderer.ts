@@ -1,6 +1,6 @@
 import type { LaneMark } from "@anabranch/shared/lane-mark.ts";
 import type { AnswerPart } from "@anabranch/shared/parts.ts";
-import type { FinishReason } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { FinishReason, OutlineEnd } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import {
   PlanDrop,
   FinishReason as Reason,
@@ -61,6 +61,19 @@ function planDropWord(reason: PlanDrop): (typeof planDropWords)[number] {
   return reason === PlanDrop.LONG_TITLE ? "long_title" : "few_titles";
 }
 
+export const outlineEndWords = [
+  "joined",
+  "list_ended",
+  "body_differs",
+  "no_room",
+  "no_stage",
+  "unfinished",
+] as const;
+
+/** Null: an end that this gateway does not know. */
+const outlineEndWord = (end: OutlineEnd): (typeof outlineEndWords)[number] | null =>
+  outlineEndWords[end - 1] ?? null;
+
 /** OpenAI's usage block, with ours inside. */
 export function usageBlock(counts: Counts) {
   return {
@@ -77,6 +90,7 @@ export function usageBlock(counts: Counts) {
       outline_tokens: counts.outlineTokens,
       dropped_tokens: counts.droppedTokens,
       dropped_plans: counts.droppedPlans.map(planDropWord),
+      outline_ends: counts.outlineEnds.map(outlineEndWord).filter((end) => end !== null),
     },
   };
 }

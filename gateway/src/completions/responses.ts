@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { classification } from "../classifier/classification.ts";
 import { answerPart } from "./answer-part.ts";
-import { planDropWords } from "./renderer.ts";
+import { outlineEndWords, planDropWords } from "./renderer.ts";
 
 const usage = z
   .object({
@@ -19,6 +19,7 @@ const usage = z
       outline_tokens: z.int(),
       dropped_tokens: z.int(),
       dropped_plans: z.array(z.enum(planDropWords)),
+      outline_ends: z.array(z.enum(outlineEndWords)),
     }),
   })
   .openapi("CompletionUsage");

@@ -18,6 +18,7 @@ export const noCounts: Counts = {
   outlineTokens: 0,
   droppedTokens: 0,
   droppedPlans: [],
+  outlineEnds: [],
 };
 
 export function countsOf({ $typeName: _, $unknown: __, droppedPlan, ...counts }: Usage): Counts {
@@ -47,5 +48,6 @@ export function sumOfPrompts(all: readonly Counts[]): Counts {
     outlineTokens: sum(({ outlineTokens }) => outlineTokens),
     droppedTokens: sum(({ droppedTokens }) => droppedTokens),
     droppedPlans: all.flatMap(({ droppedPlans }) => droppedPlans),
+    outlineEnds: all.flatMap(({ outlineEnds }) => outlineEnds),
   };
 }

@@ -1,5 +1,5 @@
 // Token counts of an answer that never reached its `finished` event, added up from its lane events.
-import type { PlanDrop } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
+import type { OutlineEnd, PlanDrop } from "@anabranch/shared/proto/anabranch/v1/answer_pb.js";
 import type { Event } from "@anabranch/shared/proto/anabranch/v1/lane_events_pb.js";
 
 interface LaneTokens {
@@ -19,6 +19,8 @@ export interface Tally {
   droppedTokens: number;
   /** One of each choice whose plan was dropped. */
   droppedPlans: readonly PlanDrop[];
+  /** One of each outline. */
+  outlineEnds: readonly OutlineEnd[];
   /**
    * Trunk tokens plus the longest branch of every stage that the trunk waits for: the answer took at least
    * this many.
@@ -67,6 +69,7 @@ export class TokenTally {
       outlineTokens: 0,
       droppedTokens: 0,
       droppedPlans: [],
+      outlineEnds: [],
     };
   }
 }

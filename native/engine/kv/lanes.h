@@ -20,9 +20,9 @@ struct Lane {
   bool live = true;    // will get more tokens (written ones may still be uncomputed)
   /// Indices in the segment, ascending, of tokens that are asked how likely the next one was.
   std::vector<int> probes = {};
-  int rounds = 0;      // of a branch: steps of its stage that it has taken
-  bool held = false;   // has no rows in the next step, unless it must be prefilled
-  int waited = 0;      // steps since it was last forwarded, in which siblings were
+  int rounds = 0;     // of a branch: steps of its stage that it has taken
+  bool held = false;  // has no rows in the next step, unless it must be prefilled
+  int waited = 0;     // steps since it was last forwarded, in which siblings were
 
   void write(int token) { segment->write(token); }
   void write(std::span<const int> tokens) {

@@ -85,10 +85,11 @@ struct Outline {
   // The stage.
   bool in_stage = false;
   std::vector<Item> items;
-  bool reading = false;  // the trunk's item is complete; it reads the others
-  size_t accepted = 0;   // items that belong to the answer; the trunk reads the last of them
-  size_t read = 0;       // tokens of that item
-  size_t tried = 0;      // tokens of the next item that were written to be judged; 0: none
+  bool reading = false;        // the trunk's item is complete; it reads the others
+  size_t accepted = 0;         // items that belong to the answer; the trunk reads the last of them
+  size_t read = 0;             // tokens of that item
+  bool short_of_room = false;  // items were dropped because the answer has no room for them
+  size_t tried = 0;            // tokens of the next item that were written to be judged; 0: none
 
   bool has_next_item() const { return accepted < items.size(); }
   /// The last item was read, so the trunk goes on by itself.
@@ -167,7 +168,7 @@ class OutlinePolicy final : public DecodingPolicy {
         release(request, lane_of(request, item), item.held.take(), events);
       }
     }
-    close_outline(request, events);
+    close_outline(request, OutlineEnd::kUnfinished, events);
   }
 
  private:
@@ -232,12 +233,13 @@ class OutlinePolicy final : public DecodingPolicy {
     if (outline_ && outline_->reading) {
       if (outline_->tried > 0) return judge_item(request, next.probed, events);
       if (!outline_->reads_list_end()) return;
-      close_outline(request, events);
+      close_outline(request, outline_->short_of_room ? OutlineEnd::kNoRoom : OutlineEnd::kJoined,
+                    events);
     }
     const SampledToken& sampled = next.sampled;
     Lane& trunk = request.tree().trunk();
     if (end_tokens_.contains(sampled.token)) {
-      close_outline(request, events);
+      close_outline(request, OutlineEnd::kListEnded, events);
       request.emit(trunk, emitted(request, trunk, sampled, 0), events);
       return request.finish(FinishReason::kStop);
     }
@@ -258,11 +260,13 @@ class OutlinePolicy final : public DecodingPolicy {
       if (!begun) {
         // An item without a title, or with a sentence in its place.
         if (++outline.title_tokens > rules_->max_mark_tokens + rules_->max_title_tokens) {
-          close_outline(request, events);
+          close_outline(request, OutlineEnd::kNoStage, events);
         }
         return;
       }
-      if (!begun->form.mark.same_list(outline.form.mark)) return close_outline(request, events);
+      if (!begun->form.mark.same_list(outline.form.mark)) {
+        return close_outline(request, OutlineEnd::kNoStage, events);
+      }
       outline.in_title = false;
       outline.title_tokens = 0;
       ++outline.ordinal;
@@ -270,7 +274,9 @@ class OutlinePolicy final : public DecodingPolicy {
       outline.end = ItemEnd(begun->form.mark, begun->form.separator, outline.form.block);
     }
     outline.verdict = outline.end.push(rules_->texts->text(token));
-    if (outline.verdict == Verdict::kListEnd) return close_outline(request, events);
+    if (outline.verdict == Verdict::kListEnd) {
+      return close_outline(request, OutlineEnd::kNoStage, events);
+    }
     outline.in_title = outline.verdict == Verdict::kNextItem;
   }
 
@@ -281,7 +287,9 @@ class OutlinePolicy final : public DecodingPolicy {
     const Verdict verdict = outline.end.push(rules_->texts->text(sampled.token));
     write(request, trunk, sampled, outline.held, outline.end, verdict, events);
     trunk.write(sampled.token);
-    if (verdict == Verdict::kListEnd) return close_outline(request, events);
+    if (verdict == Verdict::kListEnd) {
+      return close_outline(request, OutlineEnd::kListEnded, events);
+    }
     if (verdict != Verdict::kNextItem) return;
     const int mark = static_cast<int>(outline.held.take().size());
     trunk.segment->remove_last(mark);
@@ -314,8 +322,8 @@ class OutlinePolicy final : public DecodingPolicy {
     Lane& lane = request.tree().lanes()[outline_->side];
     // A mark that was forced is asked about in the step that forwards it. Behind it the log has a
     // title only where the titles went on.
-    const bool goes_on = stepped.probed.empty() ||
-                         std::exp(stepped.probed.front()) >= rules_->continue_probability;
+    const bool goes_on =
+        stepped.probed.empty() || std::exp(stepped.probed.front()) >= rules_->continue_probability;
     lane.probes.clear();
     if (goes_on) {
       ++request.counts(lane)[sampled.token];
@@ -361,7 +369,7 @@ class OutlinePolicy final : public DecodingPolicy {
         opening.push_back({token, EmittedToken::kForced | EmittedToken::kVisible, 0, {}});
       }
     }
-    if (titles.empty()) return close_outline(request, events);
+    if (titles.empty()) return close_outline(request, OutlineEnd::kNoStage, events);
     outline.in_stage = true;
     scanned_ = static_cast<size_t>(request.tree().trunk().length());
     request.open_outlined_stage(outline.side, title_ids, openings, events);
@@ -413,6 +421,7 @@ class OutlinePolicy final : public DecodingPolicy {
     for (size_t i = outline.accepted; i < outline.items.size(); ++i) {
       left -= outline.items[i].length();
       if (left >= 0) continue;
+      outline.short_of_room = true;
       if (outline.reading && i == outline.accepted) take_back(request);
       for (size_t rest = i; rest < outline.items.size(); ++rest) {
         request.drop_branch(lane_of(request, outline.items[rest]), events);
@@ -421,7 +430,7 @@ class OutlinePolicy final : public DecodingPolicy {
                           outline.items.end());
       break;
     }
-    if (outline.items.empty()) close_outline(request, events);
+    if (outline.items.empty()) close_outline(request, OutlineEnd::kNoRoom, events);
   }
 
   // ---- the reading -----------------------------------------------------------------------------
@@ -482,18 +491,18 @@ class OutlinePolicy final : public DecodingPolicy {
   void judge_item(Request& request, std::span<const float> probed, EventBuffer& events) {
     Outline& outline = *outline_;
     const Item& item = outline.items[outline.accepted];
-    bool stays = says_something(item);
     // The trunk wrote the first mark by itself.
-    if (outline.accepted > 0) {
-      stays = stays && std::exp(probed.front()) >= rules_->continue_probability;
-      probed = probed.subspan(1);
-    }
-    float sum = 0;
+    const bool first = outline.accepted == 0;
+    const bool begun = first || std::exp(probed.front()) >= rules_->continue_probability;
+    if (!first) probed = probed.subspan(1);
+    double sum = 0;
     for (float log_probability : probed) sum += log_probability;
-    stays = stays && sum >= rules_->body_log_probability * static_cast<double>(probed.size());
-    if (!stays) {
+    const bool so = says_something(item) &&
+                    sum >= rules_->body_log_probability * static_cast<double>(probed.size());
+    if (!begun || !so) {
       take_back(request);
-      return close_outline(request, events);
+      return close_outline(request, begun ? OutlineEnd::kBodyDiffers : OutlineEnd::kListEnded,
+                           events);
     }
     request.tree().trunk().probes.clear();
     outline.read = std::exchange(outline.tried, 0);
@@ -519,12 +528,13 @@ class OutlinePolicy final : public DecodingPolicy {
 
   /// The list has ended for the trunk, or nothing comes of the outline: branches that the reading
   /// has not come to are dropped, and the trunk goes on.
-  void close_outline(Request& request, EventBuffer& events) {
+  void close_outline(Request& request, OutlineEnd end, EventBuffer& events) {
     if (!outline_) return;
     Outline& outline = *outline_;
     Lane& trunk = request.tree().trunk();
     release(request, trunk, outline.held.take(), events);
     trunk.live = true;
+    request.note_outline_end(outline.in_stage ? end : OutlineEnd::kNoStage);
     if (!outline.in_stage) {
       request.tree().drop_lane(request.tree().lanes()[outline.side]);
       outline_.reset();

@@ -24,7 +24,8 @@ bool begins_with_word(std::string_view text, std::string_view word) {
 /// Whether `text`, in lower case, has the word or words, whole.
 bool has_word(std::string_view text, std::string_view word) {
   for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
-    if ((at == 0 || !has_spaces(word) || !is_word_byte(text[at - 1])) && begins_with_word(text.substr(at), word)) {
+    if ((at == 0 || !has_spaces(word) || !is_word_byte(text[at - 1])) &&
+        begins_with_word(text.substr(at), word)) {
       return true;
     }
   }

@@ -8,7 +8,7 @@
 //   branch_closed lane, reason
 //   stage_closed  stage
 //   finished      reason, prompt, completion, visible, cached, steps, stages, branches, outline,
-//                 dropped, dropped_plan
+//                 dropped, dropped_plan, n, outline_end × n
 //   logits        lane, the lane's token index, logits × vocabulary
 //   branch_accepted lane: of an outlined stage; its text belongs to the answer
 #pragma once
@@ -37,6 +37,17 @@ enum class EventKind : std::uint32_t {
 enum class FinishReason : std::uint32_t { kStop = 1, kLength = 2, kCancelled = 3, kDeadline = 4 };
 /// Why a plan opened no branches: it had too few different titles, or a title that never ended.
 enum class PlanDrop : std::uint32_t { kNone = 0, kFewTitles = 1, kLongTitle = 2, kNoRoom = 3 };
+/// What became of an outline: of its items all joined the answer; its list ended before all were
+/// read; the next one would have begun in another way; the answer had no room for all; it opened no
+/// branches; the answer ended before.
+enum class OutlineEnd : std::uint32_t {
+  kJoined = 1,
+  kListEnded = 2,
+  kBodyDiffers = 3,
+  kNoRoom = 4,
+  kNoStage = 5,
+  kUnfinished = 6,
+};
 enum class CloseReason : std::uint32_t { kMarker = 1, kEos = 2, kCap = 3, kDropped = 4 };
 
 struct Usage {
@@ -50,6 +61,7 @@ struct Usage {
   int outline_tokens = 0;  // of hidden lanes that wrote titles
   int dropped_tokens = 0;  // of branches that are not part of the answer
   PlanDrop dropped_plan = PlanDrop::kNone;
+  std::vector<OutlineEnd> outline_ends = {};  // in order
 };
 
 /// A token of a lane. One that may begin a marker is emitted as hidden; if it turns out to be text,
@@ -92,6 +104,8 @@ class EventBuffer {
       payload.push_back(static_cast<std::uint32_t>(n));
     }
     payload.push_back(static_cast<std::uint32_t>(usage.dropped_plan));
+    payload.push_back(static_cast<std::uint32_t>(usage.outline_ends.size()));
+    for (OutlineEnd end : usage.outline_ends) payload.push_back(static_cast<std::uint32_t>(end));
     add(EventKind::kFinished, request, payload);
   }
 

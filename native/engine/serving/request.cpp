@@ -213,7 +213,8 @@ bool Request::advance(const std::vector<SampledToken>& sampled, EventBuffer& eve
   if (sampled_lanes_.empty()) return false;
   std::vector<LaneToken> lanes;
   for (auto& [lane, row, probed] : sampled_lanes_) {
-    lanes.push_back({lane, row < 0 ? SampledToken{} : sampled[row], std::nullopt, std::move(probed)});
+    lanes.push_back(
+        {lane, row < 0 ? SampledToken{} : sampled[row], std::nullopt, std::move(probed)});
   }
   step_lanes(lanes, events);
   const int accepted = finished() ? 0 : tree_.num_accepted();

@@ -103,6 +103,7 @@ class Request : public std::enable_shared_from_this<Request> {
   void open_outlined_stage(int outline, const std::vector<std::vector<int>>& titles,
                            const std::vector<std::vector<EmittedToken>>& openings,
                            EventBuffer& events);
+  void note_outline_end(OutlineEnd end) { usage_.outline_ends.push_back(end); }
   /// A branch of an outlined stage belongs to the answer.
   void accept_branch(const Lane& lane, EventBuffer& events);
   /// It does not: what it wrote is not part of the answer.

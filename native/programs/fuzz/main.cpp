@@ -44,6 +44,8 @@ std::shared_ptr<const OutlineRules> random_outline(const ModelShape& s, Dice& di
   rules->max_stages = dice.between(1, 3);
   rules->min_room = dice.between(1, 30);
   rules->continue_probability = dice.pick<double>({0, 0.05, 1});
+  rules->body_log_probability = dice.pick<double>({-1000, -5, 0});
+  rules->body_sample = dice.between(1, 8);
   return rules;
 }
 

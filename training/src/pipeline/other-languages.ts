@@ -33,7 +33,10 @@ const sideBySide = new RegExp(
 
 /** Whether a text has one of the words, whole where a script has spaces between words. */
 const anyOf = (list: readonly string[], more: string[]): string => {
-  const [spaced, unspaced] = [list.filter((each) => !han.test(each)), list.filter((each) => han.test(each))];
+  const [spaced, unspaced] = [
+    list.filter((each) => !han.test(each)),
+    list.filter((each) => han.test(each)),
+  ];
   return `(?:${words(spaced.join("|"), ...more)}|${unspaced.join("|")})`;
 };
 const han = /^\p{Script=Han}/u;

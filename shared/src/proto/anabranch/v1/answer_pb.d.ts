@@ -193,6 +193,13 @@ export declare type Usage = Message<"anabranch.v1.Usage"> & {
    * @generated from field: anabranch.v1.PlanDrop dropped_plan = 10;
    */
   droppedPlan: PlanDrop;
+
+  /**
+   * one of each outline, in order
+   *
+   * @generated from field: repeated anabranch.v1.OutlineEnd outline_ends = 11;
+   */
+  outlineEnds: OutlineEnd[];
 };
 
 /**
@@ -324,6 +331,65 @@ export enum CloseReason {
  * Describes the enum anabranch.v1.CloseReason.
  */
 export declare const CloseReasonSchema: GenEnum<CloseReason>;
+
+/**
+ * What became of an outline.
+ *
+ * @generated from enum anabranch.v1.OutlineEnd
+ */
+export enum OutlineEnd {
+  /**
+   * @generated from enum value: OUTLINE_END_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * all of its branches are part of the answer
+   *
+   * @generated from enum value: OUTLINE_END_JOINED = 1;
+   */
+  JOINED = 1,
+
+  /**
+   * the model, having read the items before, would not have begun the next one
+   *
+   * @generated from enum value: OUTLINE_END_LIST_ENDED = 2;
+   */
+  LIST_ENDED = 2,
+
+  /**
+   * it would have begun the next one in another way
+   *
+   * @generated from enum value: OUTLINE_END_BODY_DIFFERS = 3;
+   */
+  BODY_DIFFERS = 3,
+
+  /**
+   * max_tokens has no room for the next one
+   *
+   * @generated from enum value: OUTLINE_END_NO_ROOM = 4;
+   */
+  NO_ROOM = 4,
+
+  /**
+   * it opened no branches: too few titles, or a list that ended before
+   *
+   * @generated from enum value: OUTLINE_END_NO_STAGE = 5;
+   */
+  NO_STAGE = 5,
+
+  /**
+   * the answer ended within it
+   *
+   * @generated from enum value: OUTLINE_END_UNFINISHED = 6;
+   */
+  UNFINISHED = 6,
+}
+
+/**
+ * Describes the enum anabranch.v1.OutlineEnd.
+ */
+export declare const OutlineEndSchema: GenEnum<OutlineEnd>;
 
 /**
  * Why a plan opened no branches. The answer went on serially, without it.
