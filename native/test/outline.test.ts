@@ -187,6 +187,7 @@ describe("a list", () => {
   it.each([
     ["a list that ends early", bodies, { 2: "bye0" }],
     ["an item that the trunk writes", [bodies[0], ["\n", ...long(12, "b")], bodies[2]], {}],
+    ["a later one", [bodies[0], bodies[1], ["\n", ...long(12, "c")]], {}],
   ] as const)("is continued by another engine from any step: %s", async (_, said, after) => {
     const chain = cities(
       said.map((body) => body ?? []),

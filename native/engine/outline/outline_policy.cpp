@@ -161,6 +161,9 @@ class OutlinePolicy final : public DecodingPolicy {
 
   /// What was held is text. Branches that the reading has not come to are not part of the answer.
   void release_held(Request& request, EventBuffer& events) override {
+    if (std::exchange(refused_mark_, std::nullopt)) {
+      request.note_outline_end(OutlineEnd::kUnfinished);
+    }
     if (!outline_) return;
     if (outline_->accepted > 0) {
       Item& item = outline_->items[outline_->accepted - 1];
@@ -238,6 +241,10 @@ class OutlinePolicy final : public DecodingPolicy {
     }
     const SampledToken& sampled = next.sampled;
     Lane& trunk = request.tree().trunk();
+    if (refused_mark_) {
+      const bool begins = *std::exchange(refused_mark_, std::nullopt) == sampled.token;
+      request.note_outline_end(begins ? OutlineEnd::kBodyDiffers : OutlineEnd::kListEnded);
+    }
     if (end_tokens_.contains(sampled.token)) {
       close_outline(request, OutlineEnd::kListEnded, events);
       request.emit(trunk, emitted(request, trunk, sampled, 0), events);
@@ -500,9 +507,9 @@ class OutlinePolicy final : public DecodingPolicy {
     const bool so = says_something(item) &&
                     sum >= rules_->body_log_probability * static_cast<double>(probed.size());
     if (!begun || !so) {
+      refused_mark_ = item.ids.front();
       take_back(request);
-      return close_outline(request, begun ? OutlineEnd::kBodyDiffers : OutlineEnd::kListEnded,
-                           events);
+      return close_outline(request, std::nullopt, events);
     }
     request.tree().trunk().probes.clear();
     outline.read = std::exchange(outline.tried, 0);
@@ -528,13 +535,15 @@ class OutlinePolicy final : public DecodingPolicy {
 
   /// The list has ended for the trunk, or nothing comes of the outline: branches that the reading
   /// has not come to are dropped, and the trunk goes on.
-  void close_outline(Request& request, OutlineEnd end, EventBuffer& events) {
+  /// `end`: nothing if the trunk's next token says what it is.
+  void close_outline(Request& request, std::optional<OutlineEnd> end, EventBuffer& events) {
     if (!outline_) return;
     Outline& outline = *outline_;
     Lane& trunk = request.tree().trunk();
     release(request, trunk, outline.held.take(), events);
     trunk.live = true;
-    request.note_outline_end(outline.in_stage ? end : OutlineEnd::kNoStage);
+    if (!outline.in_stage) end = OutlineEnd::kNoStage;
+    if (end) request.note_outline_end(*end);
     if (!outline.in_stage) {
       request.tree().drop_lane(request.tree().lanes()[outline.side]);
       outline_.reset();
@@ -564,6 +573,8 @@ class OutlinePolicy final : public DecodingPolicy {
   OpeningScanner scanner_;
   int max_titles_ = 0;
   std::optional<Outline> outline_;
+  /// What an item begins with that was refused, until the trunk has gone on.
+  std::optional<int> refused_mark_;
   int accepted_tokens_ = 0;  // of branches of earlier stages
   int removed_tokens_ = 0;   // of the trunk: marks that an item begins with
   size_t scanned_ = 0;       // of a stage: tokens of the trunk's segment that the scanner knows

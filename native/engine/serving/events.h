@@ -37,9 +37,9 @@ enum class EventKind : std::uint32_t {
 enum class FinishReason : std::uint32_t { kStop = 1, kLength = 2, kCancelled = 3, kDeadline = 4 };
 /// Why a plan opened no branches: it had too few different titles, or a title that never ended.
 enum class PlanDrop : std::uint32_t { kNone = 0, kFewTitles = 1, kLongTitle = 2, kNoRoom = 3 };
-/// What became of an outline: of its items all joined the answer; its list ended before all were
-/// read; the next one would have begun in another way; the answer had no room for all; it opened no
-/// branches; the answer ended before.
+/// What became of an outline: all of its items joined the answer; its list ended before all were
+/// read; the trunk wrote the next one itself, in another way; the answer had no room for all; it
+/// opened no branches; the answer ended before.
 enum class OutlineEnd : std::uint32_t {
   kJoined = 1,
   kListEnded = 2,

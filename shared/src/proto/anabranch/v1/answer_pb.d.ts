@@ -351,14 +351,14 @@ export enum OutlineEnd {
   JOINED = 1,
 
   /**
-   * the model, having read the items before, would not have begun the next one
+   * the model, having read the items before, did not begin the next one
    *
    * @generated from enum value: OUTLINE_END_LIST_ENDED = 2;
    */
   LIST_ENDED = 2,
 
   /**
-   * it would have begun the next one in another way
+   * it began the next one itself, in another way
    *
    * @generated from enum value: OUTLINE_END_BODY_DIFFERS = 3;
    */
