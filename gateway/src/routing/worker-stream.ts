@@ -86,19 +86,41 @@ class Watched implements AsyncIterator<GenerateResponse> {
   }
 }
 
-/** Tries one worker; `heard` is called with its first message. Throws the error that ended the call: a ConnectError if the worker refused. */
+/** Of a request at a worker. */
+interface Place {
+  /** Call it with the worker's first message: others of the tenant may go there now. */
+  heard(): void;
+  /** Call it when the answer is over, however it ended: until then it counts there. */
+  ended(): void;
+}
+
+/** Waits for the tenant's turn at the worker. null: `signal` was aborted before. */
+async function placeAt(
+  worker: PoolWorker,
+  tenant: string,
+  coming: Coming,
+  signal: AbortSignal,
+): Promise<Place | null> {
+  const ended = router.begin(worker.id, coming);
+  try {
+    return { heard: await takeTurn(tenant, worker, signal), ended };
+  } catch {
+    ended();
+    return null;
+  }
+}
+
+/** Tries one worker. Throws the error that ended the call: a ConnectError if the worker refused. */
 async function attempt(
   worker: PoolWorker,
   request: WorkerRequest,
-  coming: Coming,
   deadline: number,
   hurry: boolean,
   signal: AbortSignal,
-  heard: () => void,
+  { heard, ended }: Place,
 ): Promise<WorkerStream> {
   const controller = new AbortController();
   const cancel = () => controller.abort();
-  const ended = router.begin(worker.id, coming);
   signal.addEventListener("abort", cancel);
   let timer: ReturnType<typeof setTimeout> | null = null;
   const allow = (ms: number) => {
@@ -203,15 +225,11 @@ export async function openStream(
   let away = false;
   const waiting = AbortSignal.any([signal, AbortSignal.timeout(startMs)]);
   for (const [index, worker] of workers.entries()) {
-    let endTurn: () => void;
-    try {
-      endTurn = await takeTurn(request.tenant ?? "", worker, waiting);
-    } catch {
-      break; // The client left, or it took too long.
-    }
+    const place = await placeAt(worker, request.tenant ?? "", coming, waiting);
+    if (!place) break;
     try {
       const hurry = index < workers.length - 1;
-      const stream = await attempt(worker, request, coming, deadline, hurry, signal, endTurn);
+      const stream = await attempt(worker, request, deadline, hurry, signal, place);
       reportSuccess(worker);
       return stream;
     } catch (error) {
@@ -228,12 +246,13 @@ export async function openStream(
         away ||= mayReturn(cause);
       }
     } finally {
-      endTurn();
+      place.heard();
     }
   }
   if (signal.aborted) throw new ApiError(499, "The client left.", { code: "client_closed" });
-  if (waiting.aborted || Date.now() >= deadline)
+  if (waiting.aborted || Date.now() >= deadline) {
     throw unavailable("No worker began in time; try again.", "timeout");
+  }
   if (retryAfter !== null) {
     throw unavailable("The model is overloaded; try again.", "overloaded", retryAfter);
   }
