@@ -242,6 +242,16 @@ int TokenRows::find(int token) const {
   return at != tokens.end() && *at == token ? static_cast<int>(at - tokens.begin()) : -1;
 }
 
+void Adapter::drop_updates() {
+  for (AdapterLayer& layer : layers) {
+    for (LowRank* update :
+         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+      update->a = {};
+      update->b = {};
+    }
+  }
+}
+
 Adapter read_adapter(const std::string& folder, const ModelConfig& config,
                      const Checkpoint& weights) {
   if (!std::filesystem::is_directory(folder)) {

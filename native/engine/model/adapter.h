@@ -46,6 +46,9 @@ struct Adapter {
   std::uint64_t id = 0;           // unique in this process, from 1
   std::uint64_t fingerprint = 0;  // of the contents of its files
   std::shared_ptr<const BackendAdapter> on_backend;
+
+  /// Frees the numbers of the updates: rows read what is on the backend.
+  void drop_updates();
 };
 
 /// Reads adapter_config.json and adapter_model.safetensors of `folder`, an adapter of the model

@@ -82,16 +82,6 @@ void check_adapters(const std::string& folder, const BackendOptions& given, Repo
     }
     return out;
   };
-  const char* const names[] = {"no adapter", "every product", "attention"};
-
-  options.weight_type = WeightType::kF32;
-  const auto want =
-      logits_of_all(*make_cpu_backend(config, weights, options), texts_with(adapters()), 128);
-  options.weight_type = WeightType::kBF16;
-  const auto backend = [&](bool deterministic) {
-    options.deterministic = deterministic;
-    return make_backend(config, weights, options, 0);
-  };
   const auto prepared = [&](Backend& of) {
     auto served = adapters();
     for (const auto& adapter : served) {
@@ -99,7 +89,16 @@ void check_adapters(const std::string& folder, const BackendOptions& given, Repo
     }
     return texts_with(served);
   };
+  const char* const names[] = {"no adapter", "every product", "attention"};
 
+  options.weight_type = WeightType::kF32;
+  const auto cpu = make_cpu_backend(config, weights, options);
+  const auto want = logits_of_all(*cpu, prepared(*cpu), 128);
+  options.weight_type = WeightType::kBF16;
+  const auto backend = [&](bool deterministic) {
+    options.deterministic = deterministic;
+    return make_backend(config, weights, options, 0);
+  };
   const auto fast = backend(false);
   const std::vector<AdaptedText> texts = prepared(*fast);
   for (int rows : {128, 7}) {

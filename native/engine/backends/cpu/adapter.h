@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <vector>
 
 #include "backends/backend.h"
@@ -19,6 +20,31 @@ struct AdaptedProduct {
   int layer = 0;
   bool logits_rows = false;  // its rows are those with logits, in their order
 };
+
+/// What an adapter adds to one product, in the layout of that product's panels.
+struct PackedUpdate {
+  int ranks = 0;  // of all layers of the product together
+  bool bf16 = false;
+  std::vector<std::byte> a, b;
+  std::vector<PanelRanks> panels;
+
+  LowRankPanels view() const { return {bf16, a.data(), b.data(), panels.data()}; }
+};
+
+/// The products of a layer, as they are packed.
+struct PackedLayer {
+  const PackedLinear *qkv, *output, *gate_up, *down;
+};
+
+struct PackedAdapter final : BackendAdapter {
+  /// By layer and AdaptedProduct::Kind.
+  std::vector<std::array<PackedUpdate, 4>> layers;
+};
+
+/// The updates of `adapter` for products of `layers`, whose panels have `panel_width` columns.
+std::shared_ptr<PackedAdapter> pack_adapter(const Adapter& adapter,
+                                            const std::vector<PackedLayer>& layers,
+                                            int panel_width);
 
 /// The low-rank updates of one step. They are computed in fp32, row by row, and handed to the base
 /// model's products as addends: rows without an adapter have none and keep their bits.
@@ -68,7 +94,11 @@ class AdapterUpdates {
     return product.logits_rows ? logits_rows_ : rows_;
   }
   void collect(const Batch& batch, bool logits_rows, Rows& out);
-  const float* input(const Gemm& g, int row, int k, const ThreadPool::Member& member) const;
+  /// Calls `of(update, first entry, rows)` for entries of one adapter, a few at a time.
+  template <class Of>
+  void each_group(const AdaptedProduct& product, Of of);
+  const float* input(const Gemm& g, int row, int k, const ThreadPool::Member& member,
+                     int slot) const;
 
   const Kernels* kernels_ = nullptr;
   int widest_ = 0;
@@ -77,7 +107,7 @@ class AdapterUpdates {
   size_t rank_stride_ = 0;
   std::vector<float> projected_;  // [entries, rank_stride_]
   Buffer addends_;                // [max_rows, packed_columns_]
-  Buffer inputs_;                 // [threads, widest_]
+  Buffer inputs_;                 // [threads, kLowRankRows, widest_]
 };
 
 }  // namespace anabranch

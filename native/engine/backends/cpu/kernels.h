@@ -142,14 +142,34 @@ struct Merge {
   float* out = nullptr;  // [head_dim]
 };
 
-/// The two halves of a low-rank update (LoRA). Each output is one sum in a fixed order, whatever
-/// other outputs are computed beside it.
+/// The ranks of a low-rank update that reach a panel's columns.
+struct PanelRanks {
+  int first = 0;
+  int count = 0;
+  size_t at = 0;  // where the panel begins in b, in values
+};
+
+/// A low-rank update (LoRA) of a product, in the layout of its panels: what a step reads lies in
+/// the order in which it is read. Values are bf16 where that is what they are, else fp32.
+struct LowRankPanels {
+  bool bf16 = false;
+  const std::byte* a = nullptr;  // [ranks, k]
+  const std::byte* b = nullptr;  // of each panel [count, panel_width]
+  const PanelRanks* panels = nullptr;
+};
+
+/// Rows that are computed together, at most.
+inline constexpr int kLowRankRows = 4;
+
+/// The two halves of such an update, for up to kLowRankRows rows of a step. Each output is one sum
+/// in a fixed order, whatever other outputs are computed beside it.
 struct LowRankKernels {
-  /// out[i] = sum over k of x[k] · a[i, k], for `count` rows of a.
-  void (*project)(const float* x, const float* a, int k, int count, float* out);
-  /// out[j] += sum over r of t[r] · b[r, j], for n columns of b, whose rows are `stride` apart.
-  void (*expand)(const float* t, int rank, const float* b, std::ptrdiff_t stride, int n,
-                 float* out);
+  /// out[row][i] = sum over k of x[row][k] · a[i, k], for the ranks [first, last).
+  void (*project)(const LowRankPanels& update, int k, int first, int last, const float* const* x,
+                  int rows, float* const* out);
+  /// out[row][panel, j] = sum over r of t[row][r] · b[panel, r, j], for the panels [first, last).
+  void (*expand)(const LowRankPanels& update, int first, int last, const float* const* t, int rows,
+                 float* const* out);
 };
 
 struct Kernels {

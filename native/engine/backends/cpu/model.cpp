@@ -102,6 +102,15 @@ class CpuBackend final : public Backend {
     pool_.run([&](ThreadPool::Member& member) { run(batch, logits_.data(), member); });
   }
 
+  void prepare(Adapter& adapter) override {
+    std::vector<PackedLayer> layers;
+    for (const Layer& layer : layers_) {
+      layers.push_back({&layer.qkv, &layer.output, &layer.gate_up, &layer.down});
+    }
+    adapter.on_backend = pack_adapter(adapter, layers, kernels_.panel_width);
+    adapter.drop_updates();
+  }
+
   std::span<const float> logits(int row) override { return logits_of(row); }
 
   std::vector<SampledToken> sample(std::span<const SamplingRow> rows) override {

@@ -238,14 +238,7 @@ void CudaBackend::allocate_logits(int stride) {
 void CudaBackend::prepare(Adapter& adapter) {
   select_device();
   adapter.on_backend = std::make_shared<DeviceAdapter>(adapter, config_, fuses_qkv_epilogue());
-  // Rows read what is on the device.
-  for (AdapterLayer& layer : adapter.layers) {
-    for (LowRank* update :
-         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
-      update->a = {};
-      update->b = {};
-    }
-  }
+  adapter.drop_updates();
 }
 
 /// Makes scratch as wide as the rows' adapters need it, which invalidates captured graphs.
