@@ -126,6 +126,8 @@ export const mostRunning = (maxRunning: number): number => maxRunning + besideOf
 const newest = 0.1;
 
 export class FairQueue {
+  /** Requests of one tenant that run at once. */
+  readonly maxRunning: number;
   /** What runs at most before a request starts: of a tenant of whom something runs, and of another. */
   readonly #slots: { more: number; first: number };
   readonly #places: number;
@@ -147,9 +149,6 @@ export class FairQueue {
     this.#slots = { more: maxRunning + ahead, first: mostRunning(maxRunning) + ahead };
     this.#places = Math.max(0, maxQueue - ahead);
   }
-
-  /** Requests of one tenant that run at once. */
-  readonly maxRunning: number;
 
   /** Of requests, while others waited; 0: not measured. */
   get msBetweenEnds(): number {

@@ -8,7 +8,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { merged } from "./merged.ts";
 
 const HEARTBEAT_MS = 1_000;
-/** A request that does not begin at once is told so soon: the gateway sends some of a tenant's others only then. */
+/** The first one comes sooner: until a request has said something, the gateway may hold others of its tenant back. */
 const FIRST_HEARTBEAT_MS = 100;
 /** Messages that go out as one, at most. */
 const MAX_MERGED = 64;

@@ -46,8 +46,8 @@ std::shared_ptr<PackedAdapter> pack_adapter(const Adapter& adapter,
                                             const std::vector<PackedLayer>& layers,
                                             int panel_width);
 
-/// The low-rank updates of one step. They are computed in fp32, row by row, and handed to the base
-/// model's products as addends: rows without an adapter have none and keep their bits.
+/// The low-rank updates of one step. They are computed in fp32 and handed to the base model's
+/// products as addends: rows without an adapter have none and keep their bits.
 class AdapterUpdates {
  public:
   AdapterUpdates() = default;
