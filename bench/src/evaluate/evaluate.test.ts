@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { repetitionOf } from "@anabranch/training/pipeline/repetition.ts";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Evaluation } from "./command.ts";
 import { byCategory, figuresOf } from "./figures.ts";
@@ -11,7 +12,6 @@ import { intervalOf, ratiosOf, shareOf, studentsT } from "./intervals.ts";
 import { judge } from "./judge.ts";
 import { pageOf } from "./page.ts";
 import { type GivenAnswer, type Pair, PairFile, readPairs } from "./pairs.ts";
-import { repetitionOf } from "./repetition.ts";
 import { readSuite } from "./suites.ts";
 import { worstOf } from "./worst.ts";
 

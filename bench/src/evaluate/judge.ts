@@ -1,9 +1,10 @@
 // What is measured of one answer.
+
+import { repetitionOf } from "@anabranch/training/pipeline/repetition.ts";
 import { check } from "@anabranch/training/tasks/task.ts";
 import { type Verdict, verdictOf } from "../ifeval/instructions.ts";
 import { words } from "../ifeval/text.ts";
 import type { GivenAnswer, Pair, Question, Side } from "./pairs.ts";
-import { repetitionOf } from "./repetition.ts";
 
 /** The measures of an answer, in the order of the table. docs/evaluate.md says what each means. */
 export const measureNames = [

@@ -1,6 +1,6 @@
 // Words in capitals, with words as the Penn Treebank's tokenizer (of NLTK) cuts them: signs stand alone,
 // "DON'T" is "DO" and "N'T", a hyphenated word is one.
-import { sentencesOf } from "./sentences.ts";
+import { sentencesOf } from "@anabranch/training/pipeline/punkt.ts";
 import { isUpper } from "./text.ts";
 
 /** Signs that are tokens of their own, or part of none that has letters. */

@@ -1,11 +1,12 @@
 // Each of IFEval's instructions on an answer that follows it and on answers that do not. What is expected
 // is what lm-eval 0.4.13 says of the same text.
+
+import { sentencesOf } from "@anabranch/training/pipeline/punkt.ts";
 import { describe, expect, it } from "vitest";
 import { capitalWords } from "./capital-words.ts";
 import { checks, verdictOf } from "./instructions.ts";
 import { languageOf } from "./language.ts";
 import type { Parameters } from "./parameters.ts";
-import { sentencesOf } from "./sentences.ts";
 
 interface Case {
   parameters?: Parameters;

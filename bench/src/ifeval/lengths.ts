@@ -1,6 +1,7 @@
 // IFEval's group "length_constraints".
+
+import { sentencesOf } from "@anabranch/training/pipeline/punkt.ts";
 import { type Check, holds, numberOf, stringOf } from "./parameters.ts";
-import { sentencesOf } from "./sentences.ts";
 import { split, strip, words } from "./text.ts";
 
 const numberSentences: Check = (text, parameters) =>

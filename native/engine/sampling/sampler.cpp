@@ -1,6 +1,7 @@
 #include "sampling/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -52,14 +53,31 @@ void apply_mask(std::span<float> logits, const TokenConstraint& constraint) {
   for (int token : constraint.banned) logits[token] = kNever;
 }
 
-/// The likeliest allowed token. NaN, which a broken checkpoint gives, never wins.
-int greedy(std::span<const float> logits, const TokenConstraint& constraint) {
-  int best = -1;
-  for (size_t token = 0; token < logits.size(); ++token) {
-    if (std::isnan(logits[token]) || logits[token] == kNever) continue;
-    if (best < 0 || logits[token] > logits[best]) best = static_cast<int>(token);
+/// Values that a loop below handles at once, so that the compiler vectorises it.
+constexpr size_t kBlock = 32;
+
+/// The largest value; NaN, which a broken checkpoint gives, counts as never.
+float largest(std::span<const float> logits) {
+  std::array<float, kBlock> best;
+  best.fill(kNever);
+  const size_t whole = logits.size() / kBlock * kBlock;
+  for (size_t begin = 0; begin < whole; begin += kBlock) {
+    for (size_t i = 0; i < kBlock; ++i) {
+      best[i] = logits[begin + i] > best[i] ? logits[begin + i] : best[i];
+    }
   }
-  if (best >= 0) return best;
+  float top = kNever;
+  for (float value : best) top = value > top ? value : top;
+  for (float value : logits.subspan(whole)) top = value > top ? value : top;
+  return top;
+}
+
+/// The likeliest allowed token. NaN never wins.
+int greedy(std::span<const float> logits, const TokenConstraint& constraint) {
+  const float top = largest(logits);
+  if (top != kNever) {
+    return static_cast<int>(std::find(logits.begin(), logits.end(), top) - logits.begin());
+  }
   for (int token = 0; token < static_cast<int>(logits.size()); ++token) {
     if (allows(constraint, token)) return token;
   }
@@ -117,18 +135,64 @@ struct Cut {
   size_t equals = 0;
 };
 
-/// Calls visit(token, weight) for the kept weights in token-id order until it returns false.
+/// Calls visit(token, weight) for the weights of at least `min` in token-id order until it returns
+/// false. Few are, if `min` is not 0: blocks without any are passed over.
 template <class Visit>
-void each_kept(std::span<const float> weights, Cut cut, Visit visit) {
-  for (size_t token = 0; token < weights.size(); ++token) {
-    const float weight = weights[token];
-    if (weight < cut.weight) continue;
+void each_from(std::span<const float> weights, float min, Visit visit) {
+  for (size_t begin = 0; begin < weights.size(); begin += kBlock) {
+    const auto block = weights.subspan(begin, std::min(kBlock, weights.size() - begin));
+    int any = 0;
+    for (float weight : block) any |= weight >= min;
+    if (any == 0) continue;
+    for (size_t i = 0; i < block.size(); ++i) {
+      if (block[i] >= min && !visit(static_cast<int>(begin + i), block[i])) return;
+    }
+  }
+}
+
+/// Calls visit(token, weight) for the kept weights of at least `min` in token-id order until it
+/// returns false.
+template <class Visit>
+void each_kept(std::span<const float> weights, Cut cut, float min, Visit visit) {
+  each_from(weights, std::max(cut.weight, min), [&](int token, float weight) {
     if (weight == cut.weight) {
-      if (cut.equals == 0) continue;
+      if (cut.equals == 0) return true;
       --cut.equals;
     }
-    if (!visit(static_cast<int>(token), weight)) return;
+    return static_cast<bool>(visit(token, weight));
+  });
+}
+
+/// How many weights, and their sum.
+struct Kept {
+  size_t count = 0;
+  double sum = 0;
+};
+
+/// Of the kept weights, those of at least `min`.
+Kept kept(std::span<const float> weights, Cut cut, float min) {
+  Kept kept;
+  if (cut.weight > 0 || min > 0) {
+    each_kept(weights, cut, min, [&](int, float weight) {
+      ++kept.count;
+      kept.sum += weight;
+      return true;
+    });
+    return kept;
   }
+  // All: partial sums, which a vector unit adds side by side.
+  std::array<double, kBlock> sums{};
+  std::array<std::uint32_t, kBlock> counts{};
+  for (size_t begin = 0; begin < weights.size(); begin += kBlock) {
+    const auto block = weights.subspan(begin, std::min(kBlock, weights.size() - begin));
+    for (size_t i = 0; i < block.size(); ++i) {
+      sums[i] += block[i];
+      counts[i] += block[i] > 0;
+    }
+  }
+  kept.sum = std::accumulate(sums.begin(), sums.end(), 0.0);
+  kept.count = std::accumulate(counts.begin(), counts.end(), size_t{0});
+  return kept;
 }
 
 /// Keeps the `count` largest of `weights` that are above 0.
@@ -169,17 +233,15 @@ Cut cut_of(std::span<const float> weights, const SamplingParams& params) {
   Cut cut;
   if (params.top_k > 0) cut = cut_by_count(weights, static_cast<size_t>(params.top_k));
   if (params.top_p < 1) {
-    double total = 0;
-    size_t count = 0;
-    each_kept(weights, cut, [&](int, float weight) { return total += weight, ++count, true; });
+    const auto [count, total] = kept(weights, cut, 0);
     if (count == 0) return cut;
     // Weights below an even share of the remainder can't be kept: even all of them together stay
     // below the remainder. The factor protects the largest weight from rounding.
     const double goal = std::max(0.0, double{params.top_p}) * total;
-    const double min = 0.999 * (total - goal) / static_cast<double>(count);
+    const auto min = static_cast<float>(0.999 * (total - goal) / static_cast<double>(count));
     std::vector<float> candidates;
-    each_kept(weights, cut, [&](int, float weight) {
-      if (weight >= min) candidates.push_back(weight);
+    each_kept(weights, cut, min, [&](int, float weight) {
+      candidates.push_back(weight);
       return true;
     });
     cut = cut_by_sum(candidates, goal);
@@ -200,13 +262,9 @@ int sample_token(std::span<float> logits, const SamplingInput& input) {
   const std::span<const float> weights = logits;
   const Cut cut = cut_of(weights, params);
   const float min = std::min(params.min_p, 1.0f);
-  double total = 0;
-  each_kept(weights, cut,
-            [&](int, float weight) { return total += weight >= min ? weight : 0, true; });
-  double rest = input.uniform * total;
+  double rest = input.uniform * kept(weights, cut, min).sum;
   int sampled = likeliest;  // stays so if no weight is finite (a broken checkpoint)
-  each_kept(weights, cut, [&](int token, float weight) {
-    if (weight < min) return true;
+  each_kept(weights, cut, min, [&](int token, float weight) {
     sampled = token;
     rest -= weight;
     return rest >= 0;  // if rounding leaves a remainder, the last token is taken

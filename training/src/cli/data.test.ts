@@ -184,6 +184,72 @@ describe("extract", () => {
   });
 });
 
+describe("select", () => {
+  const row = (id: number, parts: AnswerPart[], response = textOfParts(parts)) =>
+    JSON.stringify({ id: `${id}/m`, prompt: `Question ${id}?`, response, parts });
+  const branched = (id: number) =>
+    row(id, [{ parallel: [1, 2].map((i) => ({ title: `T${i}`, body: `Item ${i} of ${id}.` })) }]);
+  const plain = (id: number, text = `One answer, number ${id}.`) => row(id, [{ serial: text }]);
+
+  it("takes rows with parts and a share without, leaves out what no model should learn, holds some out", async () => {
+    const parallel = file(
+      "select.parallel.jsonl",
+      [...Array.from({ length: 12 }, (_, i) => branched(i)), branched(3), plain(90)].join("\n"),
+    );
+    const serial = file(
+      "select.serial.jsonl",
+      [
+        ...Array.from({ length: 20 }, (_, i) => plain(i + 10)),
+        plain(100, "As an AI language model, I have no opinion."),
+        plain(101, "It is cold in the north.\nIt is cold in the north."),
+        plain(102, `It is ${"very ".repeat(50)}cold.`),
+        branched(103),
+      ].join("\n"),
+    );
+    const out = join(folder, "select.train.jsonl");
+    const heldout = join(folder, "select.heldout.jsonl");
+    const select = (seed: string) =>
+      data(
+        ...["select", "--parallel", parallel, "--serial", serial, "--out", out, "--json"],
+        ...["--heldout", heldout, "--heldout-rows", "4", "--serial-share", "0.4"],
+        ...["--max-characters", "200", "--seed", seed],
+      );
+    expect(JSON.parse((await select("1")).stdout)).toEqual({
+      ...{ parallel: 12, serial: 8, heldout: 4 },
+      left_out: {
+        // Once among the rows with parts; twice a prompt of these.
+        "a second answer to a prompt": 3,
+        "speaks of its writer": 1,
+        "a sentence comes twice": 1,
+        "longer than --max-characters": 1,
+      },
+    });
+    const prompts = [...lines(out), ...lines(heldout)].map(({ prompt }) => prompt);
+    expect([lines(out).length, new Set(prompts).size]).toEqual([16, 20]);
+    const first = readFileSync(out, "utf8");
+    await select("1");
+    expect(readFileSync(out, "utf8")).toBe(first);
+    await select("2");
+    expect(readFileSync(out, "utf8")).not.toBe(first);
+  });
+
+  it("refuses to hold everything out", async () => {
+    const parallel = file("select.few.jsonl", branched(1));
+    const { code, stderr } = await data(
+      ...[
+        "select",
+        "--parallel",
+        parallel,
+        "--out",
+        join(folder, "o"),
+        "--heldout",
+        join(folder, "h"),
+      ],
+    );
+    expect([code, stderr]).toEqual([1, expect.stringContaining("1 rows are left")]);
+  });
+});
+
 describe("sample", () => {
   it("prints the stages of a file, the same for the same seed", async () => {
     const rows = Array.from({ length: 20 }, (_, i) => JSON.stringify({ ...answer, id: i }));
@@ -297,6 +363,7 @@ it("every verb has help", async () => {
     ["--help"],
     ["generate", "--help"],
     ["extract", "-h"],
+    ["select", "--help"],
     ["sample", "--help"],
   ]) {
     const { code, stdout } = await data(...args);

@@ -1,7 +1,7 @@
 // How far an answer repeats itself.
-import { unmarked } from "@anabranch/training/pipeline/item-text.ts";
-import { type Block, parseBlocks, plain } from "@anabranch/training/pipeline/markdown.ts";
-import { sentencesOf } from "../ifeval/sentences.ts";
+import { unmarked } from "./item-text.ts";
+import { type Block, parseBlocks, plain } from "./markdown.ts";
+import { sentencesOf } from "./punkt.ts";
 
 /** Shorter sentences and items are labels, which may repeat. */
 const fewestWords = 4;
