@@ -325,6 +325,27 @@ describe("a visible title that comes twice, whatever its number", () => {
     }
     expect(ended).toBeGreaterThan(0);
   });
+
+  it("goes on, if the plan would have too few titles without it", async () => {
+    const shown = new Serving({
+      model: branching({
+        opening: [{ ids: [branchOpen] }, "title"],
+        visible: ["serial", "opening", "body"],
+        caps: { branches: 4, title_tokens: 4, branch_tokens: 12, stages: 1 },
+      }),
+    });
+    // Every title would be the token 100 alone.
+    const bias: Bias = [...eager, [100, 700]];
+    const answer = await ask(bias, { sampling: { frequencyPenalty: 0 } }, shown);
+    expect(of(answer, "stageOpened")[0]?.lanes.map(({ title }) => title)).toEqual([
+      [100],
+      [100, 100],
+    ]);
+    expect(trunk(answer).slice(0, 11)).toEqual([
+      ...[titleOpen, 100, titleClose, titleOpen, 100, 100, titleClose],
+      ...[titleOpen, 100, titleClose, fork],
+    ]);
+  });
 });
 
 describe("a plan that can't be used is dropped", () => {

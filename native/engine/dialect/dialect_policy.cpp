@@ -230,10 +230,26 @@ class DialectPolicy final : public DecodingPolicy {
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
     TokenConstraint constraint = free_text(text, &close, end_tokens_.ends);
-    if (empty && text.completes(close.ids, close.ids.back())) {
+    if (text.completes(close.ids, close.ids.back()) &&
+        (empty || repeats_too_early(close.ids.size() - 1))) {
       constraint.banned.push_back(close.ids.back());
     }
     return constraint;
+  }
+
+  /// Whether the current title, if it ended here, would be a visible one that comes twice, in a
+  /// plan that has too few titles to be used without it: such as "2." behind "1.". `begun`: tokens
+  /// of its close that stand behind it.
+  bool repeats_too_early(size_t begun) const {
+    const size_t last = titles_.size() - 1;
+    if (!dialect_->opening_visible || static_cast<int>(last) >= dialect_->min_branches)
+      return false;
+    auto title = unnumbered(last);
+    title = title.first(title.size() - std::min(begun, title.size()));
+    for (size_t earlier = 0; earlier < last; ++earlier) {
+      if (std::ranges::equal(unnumbered(earlier), title)) return true;
+    }
+    return false;
   }
 
   void step_trunk(Request& request, Lane& lane, const SampledToken& sampled, EventBuffer& events) {
@@ -341,6 +357,7 @@ class DialectPolicy final : public DecodingPolicy {
     if (titles_.back().empty() || !may_end_here()) return {};
     const Marker& close = dialect_->title_close;
     const int there = partial_match(texts_[0].ids, close.ids);
+    if (repeats_too_early(static_cast<size_t>(there))) return {};
     const int next = static_cast<int>(titles_.size()) + 1;
     if (std::ssize(texts_[0].ids) <= there || next > max_branches_) return {};
     std::vector<int> out = dialect_->full_marker(close, 1);
