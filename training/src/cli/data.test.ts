@@ -220,7 +220,7 @@ describe("select", () => {
         // Once among the rows with parts; twice a prompt of these.
         "a second answer to a prompt": 3,
         "speaks of its writer": 1,
-        "a sentence comes twice": 1,
+        "sentences come twice": 1,
         "longer than --max-characters": 1,
       },
     });

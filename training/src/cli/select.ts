@@ -11,8 +11,9 @@ export const selectHelp = `npm run data -- select --parallel FILE [--serial FILE
 
 Takes rows for training from the results of extract --format aspd, leaves out answers that a model should
 not learn, draws the rest in random order and sets some aside for the held-out loss. Left out are answers
-that repeat themselves (a sentence or a list item that comes twice), that speak of their writer as a language
-model, and second answers to a prompt. The two files have no prompt in common.
+that repeat themselves (more than a tenth of their sentences or a fifth of their list items say what an
+earlier one says), that speak of their writer as a language model, and second answers to a prompt. The two
+files have no prompt in common.
 
   --parallel FILE     rows with parts are taken from it; may be given several times
   --serial FILE       rows without parts are taken from it; may be given several times
@@ -46,14 +47,17 @@ interface Row {
 const ofItsWriter =
   /\bas an? (?:ai|artificial|language model|large language)|\bI(?:'m| am) an? (?:AI|language model)/i;
 
+/** Shares of an answer's sentences and of its list items that may say what an earlier one says. */
+const mostRepeated = { sentences: 0.1, items: 0.2 };
+
 /** Why a model should not learn this answer, or undefined. */
 function flaw({ prompt, response }: Row, maxCharacters: number): string | undefined {
   if (response.trim() === "") return "empty";
   if (prompt.length + response.length > maxCharacters) return "longer than --max-characters";
   if (ofItsWriter.test(response)) return "speaks of its writer";
   const { sentences, items } = repetitionOf(response);
-  if ((sentences ?? 0) > 0) return "a sentence comes twice";
-  if ((items ?? 0) > 0) return "a list item comes twice";
+  if ((sentences ?? 0) > mostRepeated.sentences) return "sentences come twice";
+  if ((items ?? 0) > mostRepeated.items) return "list items come twice";
   return undefined;
 }
 
