@@ -16,7 +16,7 @@ import torch
 from .batches import Batch, read_tasks
 from .dialect import NAMES, Dialect
 from .loop import Checkpoint, Objective, State, fit, learning_rate, log
-from .lora import TARGETS, add_lora, merge_lora
+from .lora import TARGETS, add_lora, load_adapter, merge_lora
 from .mask import flex_attention_problem
 from .optimizer import adamw
 from .packing import Packed
@@ -53,6 +53,11 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--adapter-out", type=Path, help="folder of the LoRA adapter")
     p.add_argument(
         "--lora", action="store_true", help="train low-rank updates instead of all weights"
+    )
+    p.add_argument(
+        "--adapter",
+        type=Path,
+        help="with --lora: the folder of an adapter that this command wrote, to go on from",
     )
     p.add_argument("--rank", type=int, default=32, help="LoRA rank (default %(default)s)")
     p.add_argument("--alpha", type=float, default=64, help="LoRA alpha (default %(default)s)")
@@ -120,6 +125,8 @@ def arguments() -> argparse.Namespace:
         p.error("--out or --adapter-out is needed")
     if args.adapter_out and not args.lora:
         p.error("--adapter-out needs --lora")
+    if args.adapter and not args.lora:
+        p.error("--adapter needs --lora")
     return args
 
 
@@ -150,7 +157,10 @@ def load_for_training(
     model = load_model(args.base, dtype, args.device, attention)
     add_marker_rows(model, vocabulary, args.seed)
     if args.lora:
-        add_lora(model.causal, vocabulary.dialect.markers, args.rank, args.alpha, args.targets)
+        markers = vocabulary.dialect.markers
+        add_lora(model.causal, markers, args.rank, args.alpha, args.targets)
+        if args.adapter:
+            load_adapter(model.causal, args.adapter, markers, args.alpha)
     if args.gradient_checkpointing:
         model.causal.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
@@ -167,7 +177,8 @@ def pack(path: Path, vocabulary: Vocabulary, row_tokens: int, fill: bool) -> Pac
 def settings_of(args: argparse.Namespace, peak: float, dialect: Dialect) -> dict:
     """The settings that must stay the same when a run is resumed."""
     return {
-        **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "rank", "alpha", "targets")},
+        **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "adapter")},
+        **{k: str(getattr(args, k)) for k in ("rank", "alpha", "targets")},
         **{k: getattr(args, k) for k in ("epochs", "row_tokens", "accumulate", "seed")},
         "max_steps": args.max_steps,
         "lr": peak,

@@ -4,10 +4,13 @@ W' = W + (alpha / rank) B A, where A [rank, in] starts at random and B [out, ran
 markers are new to the model, so their rows are trained in full. All other rows stay frozen.
 """
 
+import json
 import math
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 # PEFT's name of trained rows of an embedding or a head, after the module's.
@@ -116,6 +119,24 @@ def adapter_tensors(causal) -> dict[str, Tensor]:
             if module.rows is not causal.get_input_embeddings().rows:
                 out[f"{at}{TRAINED_ROWS}"] = module.rows
     return {name: tensor.detach() for name, tensor in out.items()}
+
+
+@torch.no_grad()
+def load_adapter(causal, folder: Path, markers: tuple[int, ...], alpha: float) -> None:
+    """Sets the trained parameters to those of an adapter that `export_adapter` wrote."""
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    if config["lora_alpha"] != alpha:
+        raise SystemExit(f"{folder} has alpha {config['lora_alpha']:g}: give it with --alpha")
+    if any(ids != list(markers) for ids in config["trainable_token_indices"].values()):
+        raise SystemExit(f"{folder} has other markers: give them with --marker-tokens")
+    tensors, own = load_file(folder / "adapter_model.safetensors"), adapter_tensors(causal)
+    for name in sorted(own.keys() | tensors.keys()):
+        shapes = [list(each[name].shape) if name in each else "none" for each in (tensors, own)]
+        if shapes[0] != shapes[1]:
+            raise SystemExit(
+                f"{folder}: {name} is {shapes[0]}, with --rank and --targets it is {shapes[1]}"
+            )
+        own[name].copy_(tensors[name])
 
 
 @torch.no_grad()

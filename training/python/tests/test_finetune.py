@@ -109,11 +109,24 @@ class Finetune(unittest.TestCase):
         unused = tuple(f"<unused_{n}>" for n in range(6))
         tiny.make_checkpoint("llama", self.base, tied=True, markers=unused)
         adapter = self.folder / "adapter"
-        self.finish(
-            "lora",
-            *["--lora", "--rank", "4", "--alpha", "8", "--export-dtype", "fp32"],
-            *["--marker-tokens", *unused, "--adapter-out", str(adapter)],
-        )
+        lora = ["--lora", "--rank", "4", "--alpha", "8", "--export-dtype", "fp32"]
+        lora += ["--marker-tokens", *unused]
+        first, _ = self.finish("lora", *lora, "--adapter-out", str(adapter))
+
+        # Another run goes on from it, with the same rank and alpha alone.
+        on = [*lora, "--adapter", str(adapter), "--max-steps", "2"]
+        again, _ = self.finish("again", *on)
+        self.assertAlmostEqual(again["heldout_loss_at_start"], first["heldout_loss"], 5)
+        for option, value, message in [
+            ("--rank", "2", r"lora_A.weight is \[4, \d+\], with --rank"),
+            ("--alpha", "4", "has alpha 8"),
+        ]:
+            other = subprocess.run(
+                self.command("no", *on, option, value), capture_output=True, text=True
+            )
+            self.assertNotEqual(other.returncode, 0)
+            self.assertRegex(other.stderr, message)
+
         # No token is new, so the adapter needs no tokenizer; the markers are the base's tokens.
         files = ["adapter_config.json", "adapter_model.safetensors", "aspd.json"]
         self.assertEqual(sorted(file.name for file in adapter.iterdir()), files)
