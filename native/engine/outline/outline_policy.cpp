@@ -8,8 +8,7 @@
 #include <utility>
 
 #include "dialect/lane_sampling.h"
-#include "outline/item_titles.h"
-#include "outline/openings.h"
+#include "outline/outlined_list.h"
 #include "serving/request.h"
 
 namespace anabranch {
@@ -21,83 +20,9 @@ constexpr int kReadingRows = 16;
 
 using Verdict = ItemEnd::Verdict;
 
-/// Tokens of a lane that may not belong to its item: those of a line that may become the next
-/// item's mark.
-class HeldTokens {
- public:
-  /// Takes the lane's next token, of a text with `text_bytes` bytes. Returns the tokens that belong
-  /// to the item now.
-  std::vector<EmittedToken> push(EmittedToken token, size_t text_bytes, const ItemEnd& end,
-                                 Verdict verdict) {
-    // The line began in this token, so what is held belongs to the line before.
-    const bool fresh = end.line_bytes() <= text_bytes;
-    std::vector<EmittedToken> free;
-    if (fresh || verdict == Verdict::kBody) free = take();
-    if (verdict == Verdict::kBody)
-      free.push_back(std::move(token));
-    else
-      held_.push_back(std::move(token));
-    return free;
-  }
-  std::vector<EmittedToken> take() { return std::exchange(held_, {}); }
-  int size() const { return static_cast<int>(held_.size()); }
-
- private:
-  std::vector<EmittedToken> held_;
-};
-
-/// An item that a branch writes.
-struct Item {
-  Item(std::vector<int> opening, ItemEnd its_end)
-      : ids(std::move(opening)), end(std::move(its_end)) {}
-
-  std::vector<int> ids;  // as they stand in the document
-  size_t body = 0;       // index of the body's first token
-  ItemEnd end;
-  int lane = 0;
-  HeldTokens held;
-  int body_tokens = 0;
-  bool closed = false;
-
-  int length() const { return static_cast<int>(ids.size()) + held.size(); }
-};
-
 bool begins_on_next_line(const ItemForm& form) {
   return form.separator.find('\n') != std::string::npos;
 }
-
-/// A list that is being outlined.
-struct Outline {
-  Outline(const OutlineRules& rules, const ItemForm& list, int max_titles)
-      : form(list), titles(rules, list, max_titles), end(list.mark, list.separator, list.block) {}
-
-  ItemForm form;  // of the first item
-  int side = 0;   // the lane that writes titles
-  ItemTitles titles;
-  bool complete = false;  // all titles are written
-  // The item that the trunk writes.
-  int ordinal = 1;
-  ItemEnd end;
-  Verdict verdict = Verdict::kBody;
-  bool in_title = false;  // the trunk writes the next item's mark or title
-  int title_tokens = 0;   // of that item
-  HeldTokens held;
-  // The stage.
-  bool in_stage = false;
-  std::vector<Item> items;
-  bool reading = false;        // the trunk's item is complete; it reads the others
-  size_t accepted = 0;         // items that belong to the answer; the trunk reads the last of them
-  size_t read = 0;             // tokens of that item
-  bool short_of_room = false;  // items were dropped because the answer has no room for them
-  size_t tried = 0;            // tokens of the next item that were written to be judged; 0: none
-
-  bool has_next_item() const { return accepted < items.size(); }
-  /// The last item was read, so the trunk goes on by itself.
-  bool reads_list_end() const {
-    return reading && tried == 0 && !has_next_item() && items.back().closed &&
-           read == items.back().ids.size();
-  }
-};
 
 class OutlinePolicy final : public DecodingPolicy {
  public:
@@ -166,7 +91,7 @@ class OutlinePolicy final : public DecodingPolicy {
     }
     if (!outline_) return;
     if (outline_->accepted > 0) {
-      Item& item = outline_->items[outline_->accepted - 1];
+      OutlinedItem& item = outline_->items[outline_->accepted - 1];
       if (!item.closed) {
         release(request, lane_of(request, item), item.held.take(), events);
       }
@@ -175,13 +100,15 @@ class OutlinePolicy final : public DecodingPolicy {
   }
 
  private:
-  Lane& lane_of(Request& request, const Item& item) { return request.tree().lanes()[item.lane]; }
+  Lane& lane_of(Request& request, const OutlinedItem& item) {
+    return request.tree().lanes()[item.lane];
+  }
 
   /// Whether the lane's next token begins an item's body on its title's line. It may not end the
   /// line: the first item has its text there, and only an outline's lines end so.
   bool begins_body_on_line(const Lane& lane) const {
     if (!outline_ || !outline_->in_stage || begins_on_next_line(outline_->form)) return false;
-    return std::ranges::any_of(outline_->items, [&](const Item& item) {
+    return std::ranges::any_of(outline_->items, [&](const OutlinedItem& item) {
       return item.lane == lane.id && item.body_tokens == 0;
     });
   }
@@ -262,7 +189,7 @@ class OutlinePolicy final : public DecodingPolicy {
   /// While titles are written: where the trunk is in its list.
   void follow_own_item(Request& request, int token, const std::optional<ItemBegin>& begun,
                        EventBuffer& events) {
-    Outline& outline = *outline_;
+    OutlinedList& outline = *outline_;
     if (outline.in_title) {
       if (!begun) {
         // An item without a title, or with a sentence in its place.
@@ -289,7 +216,7 @@ class OutlinePolicy final : public DecodingPolicy {
 
   /// While branches are decoded: the trunk's item ends before the next one's mark.
   void step_own_item(Request& request, const SampledToken& sampled, EventBuffer& events) {
-    Outline& outline = *outline_;
+    OutlinedList& outline = *outline_;
     Lane& trunk = request.tree().trunk();
     const Verdict verdict = outline.end.push(rules_->texts->text(sampled.token));
     write(request, trunk, sampled, outline.held, outline.end, verdict, events);
@@ -352,7 +279,7 @@ class OutlinePolicy final : public DecodingPolicy {
   /// Forks as soon as all titles are written and the trunk is in the body of an item.
   void open_stage_if_ready(Request& request, EventBuffer& events) {
     if (!outline_ || !outline_->complete || outline_->in_stage || outline_->in_title) return;
-    Outline& outline = *outline_;
+    OutlinedList& outline = *outline_;
     if (outline.verdict != Verdict::kBody) return;
     const auto titles = outline.titles.after(outline.ordinal);
     std::vector<std::vector<int>> title_ids;
@@ -362,7 +289,7 @@ class OutlinePolicy final : public DecodingPolicy {
           outline.form.mark.number + outline.ordinal + static_cast<int>(title_ids.size());
       ItemMark mark = outline.form.mark;
       mark.number = number;
-      Item& item = outline.items.emplace_back(
+      OutlinedItem& item = outline.items.emplace_back(
           outline.form.mark_of(number), ItemEnd(mark, outline.form.separator, outline.form.block));
       item.ids.insert(item.ids.end(), title->ids.begin(), title->ids.end());
       item.ids.insert(item.ids.end(), title->separator.begin(), title->separator.end());
@@ -386,7 +313,7 @@ class OutlinePolicy final : public DecodingPolicy {
   }
 
   void step_branch(Request& request, const LaneToken& next, EventBuffer& events) {
-    Item& item = outline_->items[next.lane - outline_->items.front().lane];
+    OutlinedItem& item = outline_->items[next.lane - outline_->items.front().lane];
     Lane& lane = lane_of(request, item);
     const int token = next.sampled.token;
     if (end_tokens_.contains(token)) {
@@ -407,7 +334,7 @@ class OutlinePolicy final : public DecodingPolicy {
     }
   }
 
-  void close_item(Request& request, Item& item, CloseReason reason, EventBuffer& events) {
+  void close_item(Request& request, OutlinedItem& item, CloseReason reason, EventBuffer& events) {
     Lane& lane = lane_of(request, item);
     item.held.take();
     item.closed = true;
@@ -423,7 +350,7 @@ class OutlinePolicy final : public DecodingPolicy {
 
   /// Items that the answer has no room for are dropped: the trunk writes their beginning itself.
   void drop_items_without_room(Request& request, EventBuffer& events) {
-    Outline& outline = *outline_;
+    OutlinedList& outline = *outline_;
     int left = room(request);
     for (size_t i = outline.accepted; i < outline.items.size(); ++i) {
       left -= outline.items[i].length();
@@ -442,7 +369,7 @@ class OutlinePolicy final : public DecodingPolicy {
 
   // ---- the reading -----------------------------------------------------------------------------
 
-  void read(Request& request, const Item& item, size_t& from, size_t to) {
+  void read(Request& request, const OutlinedItem& item, size_t& from, size_t to) {
     if (from == to) return;
     Lane& trunk = request.tree().trunk();
     trunk.write(std::span(item.ids).subspan(from, to - from));
@@ -463,9 +390,9 @@ class OutlinePolicy final : public DecodingPolicy {
   /// The last token of the item waits for what is read behind it. Returns whether only that is
   /// missing and there is a next item.
   bool read_accepted(Request& request, bool alone) {
-    Outline& outline = *outline_;
+    OutlinedList& outline = *outline_;
     if (outline.accepted == 0) return true;
-    const Item& item = outline.items[outline.accepted - 1];
+    const OutlinedItem& item = outline.items[outline.accepted - 1];
     const bool waits = outline.has_next_item() || !item.closed;
     const size_t end = item.ids.size() - (waits ? 1 : 0);
     read(request, item, outline.read, alone ? end : std::min(end, outline.read + kReadingRows));
@@ -476,15 +403,15 @@ class OutlinePolicy final : public DecodingPolicy {
   /// Reads the beginning of the next item. Its step says how likely the model, which sees all items
   /// before, would have begun it, and would have begun it so.
   void try_next_item(Request& request) {
-    Outline& outline = *outline_;
+    OutlinedList& outline = *outline_;
     Lane& trunk = request.tree().trunk();
-    const Item& next = outline.items[outline.accepted];
+    const OutlinedItem& next = outline.items[outline.accepted];
     const size_t body = next.ids.size() - next.body;
     const size_t wanted = static_cast<size_t>(rules_->body_sample);
     if (!next.closed && body <= wanted) return;
     trunk.probes.clear();
     if (outline.accepted > 0) {
-      const Item& item = outline.items[outline.accepted - 1];
+      const OutlinedItem& item = outline.items[outline.accepted - 1];
       read(request, item, outline.read, item.ids.size());
       trunk.probes.push_back(trunk.length() - 1);
     }
@@ -496,8 +423,8 @@ class OutlinePolicy final : public DecodingPolicy {
 
   /// The item that was tried belongs to the answer, or the list ends before it.
   void judge_item(Request& request, std::span<const float> probed, EventBuffer& events) {
-    Outline& outline = *outline_;
-    const Item& item = outline.items[outline.accepted];
+    OutlinedList& outline = *outline_;
+    const OutlinedItem& item = outline.items[outline.accepted];
     // The trunk wrote the first mark by itself.
     const bool first = outline.accepted == 0;
     const bool begun = first || std::exp(probed.front()) >= rules_->continue_probability;
@@ -517,7 +444,7 @@ class OutlinePolicy final : public DecodingPolicy {
     request.accept_branch(lane_of(request, item), events);
   }
 
-  bool says_something(const Item& item) const {
+  bool says_something(const OutlinedItem& item) const {
     return std::any_of(
         item.ids.begin() + static_cast<std::ptrdiff_t>(item.body), item.ids.end(), [&](int token) {
           return rules_->texts->text(token).find_first_not_of(" \t\r\n") != std::string::npos;
@@ -538,7 +465,7 @@ class OutlinePolicy final : public DecodingPolicy {
   /// `end`: nothing if the trunk's next token says what it is.
   void close_outline(Request& request, std::optional<OutlineEnd> end, EventBuffer& events) {
     if (!outline_) return;
-    Outline& outline = *outline_;
+    OutlinedList& outline = *outline_;
     Lane& trunk = request.tree().trunk();
     release(request, trunk, outline.held.take(), events);
     trunk.live = true;
@@ -572,7 +499,7 @@ class OutlinePolicy final : public DecodingPolicy {
   int context_;  // positions of the model
   OpeningScanner scanner_;
   int max_titles_ = 0;
-  std::optional<Outline> outline_;
+  std::optional<OutlinedList> outline_;
   /// What an item begins with that was refused, until the trunk has gone on.
   std::optional<int> refused_mark_;
   int accepted_tokens_ = 0;  // of branches of earlier stages
