@@ -14,8 +14,8 @@ import {
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const script = (path) => (node, args) => [node, [join(root, path), ...args]];
 
-/** Data preparation needs the engine only for likelihoods. */
-const usesEngine = process.argv.includes("--likelihood");
+/** Data preparation needs the engine only for likelihoods and for what outlines are fitted on. */
+const usesEngine = process.argv.includes("--likelihood") || process.argv[3] === "outline";
 
 /** name → what it needs, and what to execute. One without options of its own says here what it does. */
 export const commands = {

@@ -53,7 +53,7 @@ const engine = new EngineSupervisor(
     defaultMaxTokens: args.defaultMaxTokens,
     samplingDefaults,
     ...(args.autoThreshold === undefined ? {} : { autoThreshold: args.autoThreshold }),
-    ...(model.dialect ? {} : { outline: outlineRulesOf(model) }),
+    ...(model.dialect ? {} : { outline: outlineRulesOf(model, args.outlineThresholds) }),
     tokenBytes: packedTokens(model.tokenBytes),
     engine: {
       model: path,

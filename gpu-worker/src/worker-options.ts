@@ -6,6 +6,7 @@ import { gatewaySecret } from "@anabranch/shared/cli/local-gateway.ts";
 import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
 import { type AdapterSource, parseAdapter } from "./model/adapter-source.ts";
 import { modelHelp } from "./model/locate.ts";
+import type { OutlineThresholds } from "./model/outline.ts";
 
 const help = `npm run worker -- --model MODEL [options]
 
@@ -43,6 +44,10 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --default-max-tokens N   completion tokens if a request names no limit (default 1024)
   --auto-threshold X  from which probability of the classifier on \`auto\` is parallel, as computed by
                       \`npm run classifier -- threshold\` for the model (default: the gateway's own)
+  --outline-continue P   of a stock model: an item of a list joins an answer that branches if the model, having read those
+                      before it, begins its mark with at least this probability (default 0.3)
+  --outline-surprise X   and the first tokens of its body with a mean log-probability of at least -X
+                      (default 1.75); \`npm run data -- outline\` fits both for a model
   --sampling-defaults FROM   temperature, top_p, top_k, min_p and repetition_penalty of requests that name
                       none: model (its generation_config.json or GGUF metadata) or none (default model)
 
@@ -82,6 +87,7 @@ export interface WorkerOptions {
   maxTimePerTokenMs: number;
   defaultMaxTokens: number;
   autoThreshold: number | undefined;
+  outlineThresholds: OutlineThresholds;
   samplingDefaults: "model" | "none";
 }
 
@@ -109,6 +115,8 @@ const options = {
   "max-time-per-token-ms": { type: "string", default: "0" },
   "default-max-tokens": { type: "string", default: "1024" },
   "auto-threshold": { type: "string" },
+  "outline-continue": { type: "string" },
+  "outline-surprise": { type: "string" },
   "sampling-defaults": { type: "string", default: "model" },
 } as const;
 
@@ -140,6 +148,10 @@ export function readWorkerOptions(): WorkerOptions {
     const value = args[name];
     return value === undefined ? undefined : integer(name, value, 1, max);
   };
+  const number = (name: "auto-threshold" | "outline-continue" | "outline-surprise", max = 1) => {
+    const value = args[name];
+    return value === undefined ? undefined : decimal(name, value, 0, max);
+  };
   const { gateway, device, host, url, id } = args;
   const model = required("model", args.model);
   if (!/^(auto|cpu|cuda:\d{1,2})$/.test(device)) {
@@ -169,10 +181,11 @@ export function readWorkerOptions(): WorkerOptions {
     branchSchedule: branchScheduleOf(args["branch-schedule"]),
     maxTimePerTokenMs: decimal("max-time-per-token-ms", args["max-time-per-token-ms"], 0, 1e6),
     defaultMaxTokens: integer("default-max-tokens", args["default-max-tokens"], 1, 1 << 24),
-    autoThreshold:
-      args["auto-threshold"] === undefined
-        ? undefined
-        : decimal("auto-threshold", args["auto-threshold"], 0, 1),
+    autoThreshold: number("auto-threshold"),
+    outlineThresholds: {
+      continueProbability: number("outline-continue"),
+      surprise: number("outline-surprise", 1000),
+    },
     samplingDefaults: oneOf("sampling-defaults", args["sampling-defaults"], ["model", "none"]),
   };
 }

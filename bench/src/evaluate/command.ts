@@ -49,6 +49,7 @@ docs/evaluate.md says what each figure means.
   --dtype TYPE       of the weights: ${dtypes.join(", ")} (default auto)
   --device DEVICE    auto, cpu or cuda:N (default auto)
   --threads N        engine threads per worker (default: all cores but one, as a worker has)
+  --outline-continue P, --outline-surprise X   thresholds of a stock model's outlines, as of a worker
   --under MODEL      an instruct model that scores the answers: log-likelihood per token
   --out FILE         keep the answers as JSONL; a run that was interrupted goes on from them
   --answers FILE     judge the answers of such a file in place of new ones
@@ -91,6 +92,8 @@ const options = {
   dtype: { type: "string", default: "auto" },
   device: { type: "string", default: "auto" },
   threads: { type: "string", default: String(Math.max(1, availableParallelism() - 1)) },
+  "outline-continue": { type: "string" },
+  "outline-surprise": { type: "string" },
   under: { type: "string" },
   out: { type: "string" },
   answers: { type: "string" },
@@ -116,6 +119,14 @@ function sidesOf(values: Values): Record<Side, SideSettings> {
   return { model, against: side("against-mode", values["against-mode"], other, adapter) };
 }
 
+function outlineOptionsOf(values: Values): { outline?: string[] } {
+  const options = (["outline-continue", "outline-surprise"] as const).flatMap((name) => {
+    const value = values[name];
+    return value === undefined ? [] : [`--${name}`, value];
+  });
+  return options.length > 0 ? { outline: options } : {};
+}
+
 const serveOptionsOf = (values: Values): ServeOptions => ({
   sides: sidesOf(values),
   temperature: decimal("temperature", values.temperature, 0, 2),
@@ -125,15 +136,17 @@ const serveOptionsOf = (values: Values): ServeOptions => ({
   device: values.device,
   threads: integer("threads", values.threads, 1, 1024),
   concurrency: integer("concurrency", values.concurrency, 1, 1024),
+  ...outlineOptionsOf(values),
 });
 
 /** The pairs of the suite in its order: those that --out holds already, and new ones. */
 async function newPairs(suite: string, values: Values, serving: ServeOptions): Promise<Pair[]> {
   const limit =
     values.limit === undefined ? undefined : integer("limit", values.limit, 1, 1_000_000);
-  const { sides, temperature, maxTokens, seed } = serving;
+  const { sides, temperature, maxTokens, seed, outline } = serving;
   const questions = await readSuite(suite, { data: values.data, seed, ...(limit && { limit }) });
-  const file = new PairFile(values.out, { sides, temperature, maxTokens, seed });
+  const settings = { sides, temperature, maxTokens, seed, ...(outline && { outline }) };
+  const file = new PairFile(values.out, settings);
   const kept = await file.open();
   const missing = questions.filter(({ id }) => !kept.has(id));
   if (kept.size > 0) say(`${questions.length - missing.length} pairs are in ${values.out}`);

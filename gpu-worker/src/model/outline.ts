@@ -53,7 +53,22 @@ const procedureWords = [
   ...inBothCases(foreignProcedureWords),
 ];
 
+/** When an item joins the answer; absent: as for any model. */
+export interface OutlineThresholds {
+  /** Of its mark, at least. */
+  continueProbability: number | undefined;
+  /** Mean negative log-probability of its first tokens, in nats, at most. */
+  surprise: number | undefined;
+}
+
 /** The engine's rules for outlines of this model. */
-export function outlineRulesOf(model: TextModel): OutlineRules {
-  return { texts: model.tokenTexts, sequentialTitles, closingTitles, procedureWords };
+export function outlineRulesOf(
+  model: TextModel,
+  { continueProbability, surprise }: OutlineThresholds,
+): OutlineRules {
+  return {
+    ...{ texts: model.tokenTexts, sequentialTitles, closingTitles, procedureWords },
+    ...(continueProbability !== undefined && { continueProbability }),
+    ...(surprise !== undefined && { bodyLogProbability: -surprise }),
+  };
 }

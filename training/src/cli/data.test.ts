@@ -250,6 +250,44 @@ describe("select", () => {
   });
 });
 
+describe("outline", () => {
+  const listed = (id: number) => {
+    const items = Array.from(
+      { length: 8 },
+      (_, i) => `${i + 1}. **Kind ${id} ${"abcdefgh"[i]}**: ${body}.`,
+    );
+    const response = `Here are some kinds:\n\n${items.join("\n\n")}\n\nThat is all.`;
+    return JSON.stringify({ prompt: `Which kinds of ${id} are there?`, response });
+  };
+
+  it("fits thresholds that let more pass the more shall be kept", async () => {
+    const input = file("lists.jsonl", Array.from({ length: 10 }, (_, i) => listed(i)).join("\n"));
+    const fit = async (keep: string) =>
+      JSON.parse(
+        (
+          await data(
+            ...["outline", "--in", input, "--model", "models/small", "--keep", keep],
+            ...["--limit", "9", "--threads", "1", "--json"],
+          )
+        ).stdout,
+      );
+    const [most, half] = [await fit("0.98"), await fit("0.5")];
+    expect(most).toMatchObject({ answers: 9, items: 63 });
+    expect(most.continue).toBeLessThanOrEqual(half.continue);
+    expect(most.surprise).toBeGreaterThan(half.surprise);
+    expect(most.marks["0.01"]).toBe(most.continue);
+  });
+
+  it("needs lists", async () => {
+    const input = file("no-lists.jsonl", '{"prompt":"Hi","response":"Hello"}');
+    const { code, stderr } = await data("outline", "--in", input, "--model", "models/small");
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining("has 0 items of such lists; 50 are"),
+    ]);
+  });
+});
+
 describe("sample", () => {
   it("prints the stages of a file, the same for the same seed", async () => {
     const rows = Array.from({ length: 20 }, (_, i) => JSON.stringify({ ...answer, id: i }));
@@ -364,6 +402,7 @@ it("every verb has help", async () => {
     ["generate", "--help"],
     ["extract", "-h"],
     ["select", "--help"],
+    ["outline", "--help"],
     ["sample", "--help"],
   ]) {
     const { code, stdout } = await data(...args);

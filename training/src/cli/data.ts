@@ -2,6 +2,7 @@
 import { answerCommand, answerHelp } from "./answer.ts";
 import { extractCommand, extractHelp } from "./extract.ts";
 import { generateCommand, generateHelp } from "./generate.ts";
+import { outlineCommand, outlineHelp } from "./outline.ts";
 import { promptsCommand, promptsHelp } from "./prompts.ts";
 import { sampleCommand, sampleHelp } from "./sample.ts";
 import { selectCommand, selectHelp } from "./select.ts";
@@ -14,6 +15,7 @@ prompts   writes prompts of many kinds
 answer    asks a served model for answers to prompts, many at once
 extract   cuts real answers into serial and parallel parts, with statistics and a report
 select    takes the rows to train on, and some to hold out
+outline   fits the thresholds of a stock model's outlines
 sample    prints a random sample of the parallel stages that extract found
 
 npm run data -- VERB --help lists the options of a verb. Paths are relative to the repository root.
@@ -25,6 +27,7 @@ const verbs: Record<string, Verb> = {
   answer: { help: answerHelp, run: answerCommand },
   extract: { help: extractHelp, run: extractCommand },
   select: { help: selectHelp, run: selectCommand },
+  outline: { help: outlineHelp, run: outlineCommand },
   sample: { help: sampleHelp, run: sampleCommand },
 };
 

@@ -27,8 +27,8 @@ files have no prompt in common.
 `;
 
 const options = {
-  parallel: { type: "string", multiple: true, default: [] },
-  serial: { type: "string", multiple: true, default: [] },
+  parallel: { type: "string", multiple: true },
+  serial: { type: "string", multiple: true },
   out: { type: "string" },
   heldout: { type: "string" },
   "heldout-rows": { type: "string", default: "30" },
@@ -100,15 +100,16 @@ async function write(file: string, rows: readonly Row[]): Promise<void> {
 
 export async function selectCommand(argv: string[]) {
   const { values } = parseArgs({ args: argv, options });
-  if (values.parallel.length === 0) throw new UsageError("--parallel is needed; see --help");
+  const { parallel: parallelFiles = [], serial: serialFiles = [] } = values;
+  if (parallelFiles.length === 0) throw new UsageError("--parallel is needed; see --help");
   const out = fromRoot(required("out", values.out));
   const heldout = fromRoot(required("heldout", values.heldout));
   const share = decimal("serial-share", values["serial-share"], 0, 0.99);
   const setAside = integer("heldout-rows", values["heldout-rows"], 0);
   const random = new Random(integer("seed", values.seed, 0));
   const selection = new Selection(integer("max-characters", values["max-characters"], 1));
-  const parallel = await selection.take(values.parallel, true);
-  const others = await selection.take(values.serial, false);
+  const parallel = await selection.take(parallelFiles, true);
+  const others = await selection.take(serialFiles, false);
   const serial = random.sample(others, Math.round((parallel.length * share) / (1 - share)));
   const rows = random.shuffle([...parallel, ...serial]);
   if (rows.length <= setAside) {
