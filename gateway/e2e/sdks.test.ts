@@ -67,8 +67,9 @@ describe("openai", () => {
       ...{ ignore_eos: true, temperature: 1 },
     });
     for await (const _ of plain) break; // which aborts it
-    const timely = { timeout: 300, maxRetries: 0 };
-    const late = openai.chat.completions.create({ ...endless, stream: false }, timely);
+    // Eight choices of a thousand tokens take longer than that anywhere.
+    const timely = { timeout: 100, maxRetries: 0 };
+    const late = openai.chat.completions.create({ ...endless, n: 8, stream: false }, timely);
     await expect(late).rejects.toThrow(OpenAI.APIConnectionTimeoutError);
     await expect.poll(() => cluster.busy(), { timeout: 20_000 }).toEqual([]);
   });
