@@ -3,7 +3,7 @@
 import { locateModel } from "@anabranch/gpu-worker/model/locate.ts";
 import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import type { Dtype, Engine } from "@anabranch/native";
-import { cut } from "./cut.ts";
+import { cut, maxLeadTokens } from "./cut.ts";
 
 /** Tokens of a body that say how it begins, as the engine reads them. */
 const bodyTokens = 8;
@@ -27,7 +27,8 @@ interface Place {
 export function itemPlaces(prompt: string, response: string): Place[] {
   const places: Place[] = [];
   let at = 0;
-  for (const part of cut(response, prompt, { titles: "leads", maxTitleTokens: 24 }).parts) {
+  for (const part of cut(response, prompt, { titles: "leads", maxTitleTokens: maxLeadTokens })
+    .parts) {
     if ("serial" in part) {
       at += Buffer.byteLength(part.serial);
       continue;
