@@ -60,7 +60,14 @@ export interface Stage<Logprob = unknown> {
 
 /** What one event changed. */
 export type Change<Logprob = unknown> =
-  | { kind: "text"; run: TextRun<Logprob>; text: string; logprobs: readonly Logprob[] }
+  | {
+      kind: "text";
+      run: TextRun<Logprob>;
+      /** Where in the run's text it begins. */
+      at: number;
+      text: string;
+      logprobs: readonly Logprob[];
+    }
   | { kind: "stage_opened"; stage: Stage<Logprob> }
   | { kind: "branch_accepted"; run: TextRun<Logprob> }
   | { kind: "branch_closed"; run: TextRun<Logprob> }
@@ -166,9 +173,10 @@ export class AnswerDocument<Logprob = unknown> {
     // A lane of which no text is ever shown has no run.
     if (text === "" && logprobs.length === 0) return null;
     const run = this.runOf(lane);
+    const at = run.text.length;
     run.text += text;
     run.logprobs.push(...logprobs);
-    return { kind: "text" as const, run, text, logprobs };
+    return { kind: "text" as const, run, at, text, logprobs };
   }
 
   #openStage(opened: Extract<LaneEvent, { case: "stageOpened" }>["value"]) {

@@ -15,11 +15,20 @@ interface Seen {
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 const marker = Buffer.from("data: {");
 
-function eventsIn(chunk: Buffer): number {
-  let count = 0;
-  for (let at = chunk.indexOf(marker); at >= 0; at = chunk.indexOf(marker, at + marker.length))
-    count++;
-  return count;
+/** Counts the events of a stream, which parts of it may cut anywhere. */
+class EventCounter {
+  #rest = Buffer.alloc(0);
+  count = 0;
+
+  add(part: Buffer): void {
+    const all = Buffer.concat([this.#rest, part]);
+    let after = 0;
+    for (let at = all.indexOf(marker); at >= 0; at = all.indexOf(marker, after)) {
+      this.count++;
+      after = at + marker.length;
+    }
+    this.#rest = all.subarray(Math.max(after, all.length - marker.length + 1));
+  }
 }
 
 function send(target: Target, script: MockScript, stream: boolean) {
@@ -50,11 +59,12 @@ async function ask(target: Target, script: MockScript, stream: boolean): Promise
     throw new Error(`${target.name} answers ${head.statusCode}: ${Buffer.concat(parts)}`);
   }
   let firstMs = 0;
-  let events = 0;
+  const counter = new EventCounter();
   for await (const chunk of head as AsyncIterable<Buffer>) {
     if (firstMs === 0) firstMs = performance.now() - began;
-    if (stream) events += eventsIn(chunk);
+    if (stream) counter.add(chunk);
   }
+  const events = counter.count;
   if (stream && events < script.words) throw new Error(`${target.name} lost events of a stream`);
   return { firstMs, lastMs: performance.now() - began, events };
 }

@@ -9,6 +9,8 @@ interface Released {
   logprobs: TokenLogprob[];
 }
 
+type Text = Extract<AnswerChange, { kind: "text" }>;
+
 export class OrderedPresenter implements Presenter {
   readonly #document: ChoiceDocument;
   /** Everything before this run has been sent. */
@@ -25,9 +27,8 @@ export class OrderedPresenter implements Presenter {
     const released: Released = { text: "", logprobs: [] };
     // The document may be ahead of the change: one message can hold the text of a later branch and the
     // end that makes it void.
-    if (change.kind === "text" && !change.run.void && this.#isPast(change.run)) {
-      this.#release(change.run, released);
-    }
+    const news = change.kind === "text" ? change : null;
+    if (news && !news.run.void && this.#isPast(news.run)) this.#release(news.run, news, released);
     const { runs, finished } = this.#document;
     for (let index = this.#at ? runs.indexOf(this.#at) : runs.length; ; index++) {
       const at = runs[index];
@@ -35,7 +36,7 @@ export class OrderedPresenter implements Presenter {
       if (!at) break;
       if (at.void) continue;
       if (!at.accepted) break;
-      this.#release(at, released);
+      this.#release(at, news, released);
       if (!at.closed && !finished) break;
     }
     return released.text === "" && released.logprobs.length === 0 ? [] : [released];
@@ -48,13 +49,23 @@ export class OrderedPresenter implements Presenter {
     return runs.indexOf(run) < runs.indexOf(this.#at);
   }
 
-  #release(run: AnswerRun, into: Released): void {
+  #release(run: AnswerRun, news: Text | null, into: Released): void {
     const known = this.#sent.get(run);
     // A lead comes with the first text under it, so that a client's first text is the model's.
     if (!known && run.text === "" && !run.closed && !this.#document.finished) return;
     const sent = known ?? { text: 0, logprobs: 0 };
-    into.text += (known ? "" : run.lead) + run.text.slice(sent.text);
-    into.logprobs.push(...run.logprobs.slice(sent.logprobs));
-    this.#sent.set(run, { text: run.text.length, logprobs: run.logprobs.length });
+    // What is new in an open run is released as it came, each bit of it in a chunk of its own. (To slice a text that grows is
+    // also to copy all of it.)
+    const isOpen = !run.closed && !this.#document.finished;
+    const { text, logprobs } =
+      isOpen && news?.run === run && news.at === sent.text
+        ? news
+        : { text: run.text.slice(sent.text), logprobs: run.logprobs.slice(sent.logprobs) };
+    into.text += (known ? "" : run.lead) + text;
+    into.logprobs.push(...logprobs);
+    this.#sent.set(run, {
+      text: sent.text + text.length,
+      logprobs: sent.logprobs + logprobs.length,
+    });
   }
 }

@@ -101,7 +101,8 @@ export class Router {
       request.ended = now;
       known.running--;
       for (const each of known.requests) {
-        if (each.ended !== null && each.ended < now - keepMs) known.requests.delete(each);
+        if (each.ended === null || each.ended >= now - keepMs) break;
+        known.requests.delete(each);
       }
     };
   }
@@ -224,11 +225,14 @@ function sinceReport(
   const reportedAt = upstream ? 0 : seenAt;
   const prompts: { tokens: number; ms: number }[] = [];
   let requests = 0;
-  for (const { requests: count, tokens, begun, ended } of sent) {
-    if (begun >= reportedAt) {
+  for (const each of sent) {
+    const { requests: count, tokens, begun, ended } = each;
+    if (ended !== null && (upstream || ended < reportedAt)) {
+      sent.delete(each); // nothing is left of it that the report does not have
+    } else if (begun >= reportedAt) {
       prompts.push({ tokens, ms: now - begun });
       if (ended === null) requests += count;
-    } else if (ended !== null && ended >= reportedAt) requests -= count;
+    } else if (ended !== null) requests -= count;
   }
   return { ms: now - reportedAt, requests, prompts };
 }

@@ -12,11 +12,12 @@ import {
   GenerateRequestSchema,
   ToolChoice,
 } from "@anabranch/shared/proto/anabranch/v1/worker_pb.js";
-import { bytesOf, eventData } from "@anabranch/shared/server-sent-data.ts";
+import { eventData } from "@anabranch/shared/server-sent-data.ts";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiError } from "../api-error.ts";
 import type { PoolWorker } from "../pool/pool.ts";
+import { bytesTogether } from "../streams/together.ts";
 import { authorization } from "./check-upstream.ts";
 import { ChunkReader, type EventInit, type UsageInit } from "./chunk-reader.ts";
 import { merge } from "./merge.ts";
@@ -73,7 +74,7 @@ async function* completion(
   callsTools = false,
 ): AsyncGenerator<EventInit[], End> {
   const reader = new ChunkReader(callsTools);
-  for await (const data of eventData(bytesOf(stream))) {
+  for await (const data of eventData(bytesTogether(stream))) {
     const events = data.flatMap((each) => reader.events(each));
     if (events.length > 0) yield events;
   }
