@@ -30,33 +30,54 @@ struct Bf16Cache {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-/// scores[m, t] = q[m] · K[t] for the 16 tokens of a block; q is [head_dim, M]. Prefetches the next
-/// block's K and this block's V, because the hardware can't predict where blocks are.
-template <class Cache, int M>
-void block_scores(const float* q, int head_dim, const typename Cache::Element* k,
-                  const typename Cache::Element* next_k, const typename Cache::Element* v,
-                  float* scores) {
+/// scores[m, t] = q[m] · K[t] for the tokens of B blocks; q is [head_dim, M]. Prefetches the next
+/// blocks' K and these blocks' V, because the hardware can't predict where blocks are.
+template <class Cache, int M, int B>
+void block_scores(const float* q, int head_dim, const typename Cache::Element* const (&k)[B],
+                  const typename Cache::Element* const (&next_k)[B],
+                  const typename Cache::Element* const (&v)[B], float* scores) {
   constexpr int V = kBlockTokens / W;
-  Vec acc[M][V];
+  Vec acc[M][B * V];
   for (auto& by_token : acc) {
     for (Vec& a : by_token) a = splat(0.0f);
   }
   for (int d = 0; d < head_dim; ++d) {
-    __builtin_prefetch(next_k + d * kBlockTokens);
-    __builtin_prefetch(v + d * kBlockTokens);
-    Vec key[V];
+    Vec key[B * V];
+#pragma GCC unroll 4
+    for (int b = 0; b < B; ++b) {
+      __builtin_prefetch(next_k[b] + d * kBlockTokens);
+      __builtin_prefetch(v[b] + d * kBlockTokens);
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) key[v] = Cache::widened(k + d * kBlockTokens + v * W);
+      for (int i = 0; i < V; ++i) {
+        key[b * V + i] = Cache::widened(k[b] + d * kBlockTokens + i * W);
+      }
+    }
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
       const Vec query = splat(q[d * M + m]);
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[m][v] = fma(query, key[v], acc[m][v]);
+#pragma GCC unroll 8
+      for (int i = 0; i < B * V; ++i) acc[m][i] = fma(query, key[i], acc[m][i]);
     }
   }
   for (int m = 0; m < M; ++m) {
-    for (int v = 0; v < V; ++v) store(scores + m * kKvChunkTokens + v * W, acc[m][v]);
+    for (int i = 0; i < B * V; ++i) store(scores + m * kKvChunkTokens + i * W, acc[m][i]);
   }
+}
+
+/// The same for blocks [block, end), B at a time. Returns the first block that is left over.
+template <class Cache, int M, int B, class At>
+int scores_of_blocks(const float* q, int head_dim, At keys, At values, int block, int end,
+                     float* scores) {
+  for (; block + B <= end; block += B) {
+    const typename Cache::Element *k[B], *next_k[B], *v[B];
+    for (int b = 0; b < B; ++b) {
+      k[b] = keys(block + b);
+      next_k[b] = keys(std::min(block + B + b, end - 1));
+      v[b] = values(block + b);
+    }
+    block_scores<Cache, M, B>(q, head_dim, k, next_k, v, scores + block * kBlockTokens);
+  }
+  return block;
 }
 
 /// out[m][d] += weights[m, t] · V[t, d] over tokens [first, last) of a chunk, for S vectors of d.
@@ -168,11 +189,12 @@ void tile_of_queries(const AttendChunk& p, int first) {
   }
   const int from = *std::min_element(begin, begin + M) / kBlockTokens * kBlockTokens;
   const int longest = *std::max_element(end, end + M);
-  for (int t = from; t < longest; t += kBlockTokens) {
-    const int block = t / kBlockTokens;
-    const int next = t + kBlockTokens < longest ? block + 1 : block;
-    block_scores<Cache, M>(q, p.head_dim, keys(block), keys(next), values_at(block), scores + t);
-  }
+  // Few queries by one block have too few independent sums to keep the FMA units busy.
+  constexpr int kSums = M * (kBlockTokens / W), B = kSums == 1 ? 4 : kSums < 5 ? 2 : 1;
+  int block = from / kBlockTokens;
+  const int last_block = (longest + kBlockTokens - 1) / kBlockTokens;
+  block = scores_of_blocks<Cache, M, B>(q, p.head_dim, keys, values_at, block, last_block, scores);
+  scores_of_blocks<Cache, M, 1>(q, p.head_dim, keys, values_at, block, last_block, scores);
   for (int m = 0; m < M; ++m) {
     exponentiate(scores + m * kKvChunkTokens, from, begin[m], end[m], tail[m][0], tail[m][1]);
     std::fill_n(out[m], p.head_dim, 0.0f);

@@ -212,14 +212,16 @@ int multiply_row_block(const Gemm& g, const typename Format::Input* x, std::ptrd
 // ---- formats in groups: sums of integers, scaled group by group --------------------------------
 
 /// Keeps a sum where it is computed: GCC would compute all products first and spill them.
-template <class T>
+template <class Format, class T>
 inline void pin([[maybe_unused]] T& sum) {
-#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(ANABRANCH_WIDE)
+#if defined(__AVX512F__)
+  if constexpr (Format::whole) asm("" : "+v"(sum));
+#elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
   asm("" : "+x"(sum));
 #endif
 }
 
-/// Rows by one panel over whole groups of K. Between groups the sums are in memory, in L1.
+/// Rows by one panel over whole groups of K.
 template <class Format>
 struct Groups {
   const typename Format::Input* x = nullptr;  // at the first group
@@ -242,6 +244,12 @@ void multiply_groups(const Groups<Format>& g) {
   for (int m = 0; m < M; ++m) x[m] = g.x + m * g.ldx;
   const std::byte *w = g.w, *head = w, *fetch = g.fetch;
   const float* scales = g.scales;
+  Vec sums[M][2];  // in registers, where they have room for a tile's
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+    sums[m][0] = load<Vec>(g.sums + m * kPanelWidth);
+    sums[m][1] = load<Vec>(g.sums + m * kPanelWidth + W);
+  }
   int left = 0;  // values of the group of weights
   for (int k = 0; k < g.k; k += Format::chunk, left -= Format::chunk, ++scales) {
     if (left == 0) {
@@ -267,9 +275,9 @@ void multiply_groups(const Groups<Format>& g) {
         for (int m = 0; m < M; ++m) {
           const auto in = Format::spread(x[m][i * Format::parts + part]);
           acc[m][0] = Format::multiply(acc[m][0], in, low);
-          pin(acc[m][0]);
+          pin<Format>(acc[m][0]);
           acc[m][1] = Format::multiply(acc[m][1], in, high);
-          pin(acc[m][1]);
+          pin<Format>(acc[m][1]);
         }
       }
     }
@@ -278,11 +286,15 @@ void multiply_groups(const Groups<Format>& g) {
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
       x[m] += steps * Format::parts;
-      float* sums = g.sums + m * kPanelWidth;
       const float* input = scales + m * g.ldx;
-      store(sums, low.add(load<Vec>(sums), acc[m][0], input, g.scales_per_row));
-      store(sums + W, high.add(load<Vec>(sums + W), acc[m][1], input, g.scales_per_row));
+      sums[m][0] = low.add(sums[m][0], acc[m][0], input, g.scales_per_row);
+      sums[m][1] = high.add(sums[m][1], acc[m][1], input, g.scales_per_row);
     }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+    store(g.sums + m * kPanelWidth, sums[m][0]);
+    store(g.sums + m * kPanelWidth + W, sums[m][1]);
   }
 }
 
