@@ -46,6 +46,67 @@ double BranchSchedule::limit_of(const Request& request) const {
   return limit > 0 ? limit : std::numeric_limits<double>::infinity();
 }
 
+/// The longest step in which `lanes` lanes of the request may decode: as long as its tokens take by
+/// its limit, and longer where it is ahead of it.
+double BranchSchedule::allowed_seconds(const Request& request, int lanes) const {
+  const double limit = limit_of(request);
+  const Request::Pace pace = request.pace(now_);
+  return std::max(limit * lanes, limit * (pace.tokens + lanes) - pace.seconds);
+}
+
+/// A request whose limit the step misses even with no further lane holds none back: that would make
+/// other answers slower, and not help its own.
+class BranchSchedule::Bounds {
+ public:
+  explicit Bounds(const BranchSchedule& schedule) : schedule_(schedule) {}
+
+  void add_lanes(const Request& request, int lanes) {
+    Entry& entry = entries_[request.arrival];
+    entry.lanes += lanes;
+    entry.allowed = schedule_.allowed_seconds(request, entry.lanes);
+  }
+
+  /// The step takes at least so long.
+  void set_least(double seconds) {
+    for (auto& [_, entry] : entries_) entry.missed = entry.allowed < seconds;
+  }
+
+  /// Finds the tightest bounds anew.
+  void update() {
+    tightest_ = second_ = kNone;
+    for (const auto& [arrival, entry] : entries_) {
+      if (entry.missed || entry.allowed >= second_) continue;
+      second_ = entry.allowed;
+      if (second_ >= tightest_) continue;
+      std::swap(tightest_, second_);
+      tightest_of_ = arrival;
+    }
+  }
+
+  /// The longest step in which one more lane of the request decodes.
+  double with(const Request& request) const {
+    const auto known = entries_.find(request.arrival);
+    const double others = request.arrival == tightest_of_ ? second_ : tightest_;
+    if (known == entries_.end()) return std::min(others, schedule_.allowed_seconds(request, 1));
+    if (known->second.missed) return others;
+    return std::min(others, schedule_.allowed_seconds(request, known->second.lanes + 1));
+  }
+
+ private:
+  static constexpr double kNone = std::numeric_limits<double>::infinity();
+
+  struct Entry {
+    int lanes = 0;
+    double allowed = 0;
+    bool missed = false;
+  };
+
+  const BranchSchedule& schedule_;
+  std::unordered_map<std::uint64_t, Entry> entries_;  // by arrival
+  double tightest_ = kNone, second_ = kNone;
+  std::uint64_t tightest_of_ = 0;
+};
+
 void BranchSchedule::add_candidates(const std::shared_ptr<Request>& request, bool leads,
                                     std::vector<Candidate>& out) const {
   LaneTree& tree = request->tree();
@@ -94,10 +155,12 @@ BranchSchedule::Selection BranchSchedule::select(
     const std::vector<std::shared_ptr<Request>>& requests, int max_rows, int prefill,
     int max_prefill, const StepTimeModel& model) {
   ++steps_;
+  now_ = std::chrono::steady_clock::now();
+  const bool slack = options_.mode == Mode::kSlack;
   std::vector<Candidate> candidates = candidates_of(requests);
   Selection out;
   int room = max_rows;
-  double limit = std::numeric_limits<double>::infinity();
+  Bounds bounds(*this);
   std::unordered_map<std::uint64_t, int> lanes;  // selected, by group
   const auto select = [&](Candidate& candidate) {
     candidate.selected = true;
@@ -105,7 +168,7 @@ BranchSchedule::Selection BranchSchedule::select(
     out.work.decode_rows = max_rows - room;
     out.work.kv_tokens += candidate.kv_tokens;
     ++lanes[candidate.request->group];
-    limit = std::min(limit, limit_of(*candidate.request));
+    if (slack) bounds.add_lanes(*candidate.request, candidate.whole ? candidate.rows : 1);
   };
   for (Candidate& candidate : candidates) {
     // The exception: a fork may have more opening tokens than a whole batch holds.
@@ -114,6 +177,18 @@ BranchSchedule::Selection BranchSchedule::select(
   }
   prefill = std::min({prefill, max_prefill, room});
   if (out.work.decode_rows > 0) prefill = model.max_prefill_rows(out.work, prefill);
+
+  const auto seconds_with = [&](const Candidate* candidate) {
+    StepWork work = out.work;
+    work.prefill_rows = prefill;
+    if (candidate) {
+      work.decode_rows += candidate->rows;
+      work.kv_tokens += candidate->kv_tokens;
+    }
+    return model.seconds(work);
+  };
+  if (slack) bounds.set_least(seconds_with(nullptr));
+  bounds.update();
 
   std::vector<Candidate*> others;
   for (Candidate& candidate : candidates) {
@@ -129,17 +204,14 @@ BranchSchedule::Selection BranchSchedule::select(
     const int answer_lanes = lanes[candidate->request->group];
     if (options_.mode == Mode::kCap && answer_lanes >= options_.cap) continue;
     if (candidate->request->spec().sequential && !candidate->whole) continue;
-    if (options_.mode == Mode::kSlack) {
-      StepWork more = out.work;
-      more.decode_rows += candidate->rows;
-      more.prefill_rows = prefill;
-      more.kv_tokens += candidate->kv_tokens;
-      const double allowed = std::min(limit, limit_of(*candidate->request));
-      const bool slack = allowed == std::numeric_limits<double>::infinity() ||
-                         (model.seconds(more) > 0 && model.seconds(more) <= allowed);
-      if (!slack && trials-- <= 0) continue;
+    if (slack) {
+      const double allowed = bounds.with(*candidate->request), seconds = seconds_with(candidate);
+      const bool fits = allowed == std::numeric_limits<double>::infinity() ||
+                        (seconds > 0 && seconds <= allowed);
+      if (!fits && trials-- <= 0) continue;
     }
     select(*candidate);
+    bounds.update();
   }
   for (Candidate& candidate : candidates) {
     Lane& lane = lane_of(*candidate.request, candidate.lane);

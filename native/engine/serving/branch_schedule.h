@@ -5,6 +5,7 @@
 // decode within the slack that a limit on the time per token leaves, after PACE (arXiv:2605.06914).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,8 +17,8 @@
 namespace anabranch {
 
 struct BranchScheduleOptions {
-  /// kEager: all live lanes. kCap: at most `cap` lanes of an answer. kSlack: as many as keep the
-  /// predicted time of the step under the tightest limit of its requests.
+  /// kEager: all live lanes. kCap: at most `cap` lanes of an answer. kSlack: as many as the limits of
+  /// the step's requests leave time for.
   enum class Mode { kEager, kCap, kSlack } mode = Mode::kEager;
   int cap = 1;
   double max_time_per_token = 0;  // seconds, for requests without a limit of their own; 0: none
@@ -60,8 +61,13 @@ class BranchSchedule {
   void add_candidates(const std::shared_ptr<Request>& request, bool leads,
                       std::vector<Candidate>& out) const;
   double limit_of(const Request& request) const;
+  double allowed_seconds(const Request& request, int lanes) const;
+
+  /// What the limits of a step's requests leave time for.
+  class Bounds;
 
   BranchScheduleOptions options_;
+  std::chrono::steady_clock::time_point now_;  // of the step
   std::uint64_t steps_ = 0;
   std::uint64_t held_lanes_ = 0;
 };

@@ -238,6 +238,10 @@ void Request::emit(Lane& lane, const EmittedToken& token, EventBuffer& events) {
   }
   ++written_[lane.id];
   ++usage_.completion_tokens;
+  if (!first_token_at_) {
+    first_token_at_ = std::chrono::steady_clock::now();
+    tokens_before_first_ = usage_.completion_tokens;
+  }
   if (lane.id > 0 && lane.stage == 0) ++usage_.outline_tokens;
   if (token.flags & EmittedToken::kVisible) {
     ++usage_.visible_tokens;
@@ -251,6 +255,12 @@ void Request::release(const Lane& lane, std::span<const EmittedToken> tokens, Ev
   usage_.visible_tokens += static_cast<int>(tokens.size());
   visible_[lane.id] += static_cast<int>(tokens.size());
   events.add_released(spec_.id, lane.id, tokens);
+}
+
+Request::Pace Request::pace(std::chrono::steady_clock::time_point now) const {
+  if (!first_token_at_) return {};
+  return {usage_.completion_tokens - tokens_before_first_,
+          std::chrono::duration<double>(now - *first_token_at_).count()};
 }
 
 void Request::finish(FinishReason reason) {

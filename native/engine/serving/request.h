@@ -56,6 +56,12 @@ class Request : public std::enable_shared_from_this<Request> {
   bool expired(std::chrono::steady_clock::time_point now) const {
     return spec_.deadline.count() > 0 && now >= submitted_ + spec_.deadline;
   }
+  /// How fast it has been since its first token.
+  struct Pace {
+    int tokens = 0;      // after the first
+    double seconds = 0;  // since then
+  };
+  Pace pace(std::chrono::steady_clock::time_point now) const;
   /// Completion tokens that it may still write.
   int remaining() const { return spec_.max_tokens - usage_.completion_tokens; }
 
@@ -151,6 +157,8 @@ class Request : public std::enable_shared_from_this<Request> {
   RequestSpec spec_;
   LaneTree tree_;
   std::chrono::steady_clock::time_point submitted_ = std::chrono::steady_clock::now();
+  std::optional<std::chrono::steady_clock::time_point> first_token_at_;
+  int tokens_before_first_ = 0;  // those of a log, and the first itself
   RequestStatus status_ = RequestStatus::kWaiting;
   FinishReason finish_reason_ = FinishReason::kStop;
   bool start_emitted_ = false;

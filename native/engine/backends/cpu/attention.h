@@ -41,22 +41,30 @@ void block_scores(const float* q, int head_dim, const typename Cache::Element* c
   for (auto& by_token : acc) {
     for (Vec& a : by_token) a = splat(0.0f);
   }
-  for (int d = 0; d < head_dim; ++d) {
-    Vec key[B * V];
+  // Values of d in a cache line, which is prefetched once. head_dim is even.
+  constexpr int kLine = std::max<int>(1, 64 / (kBlockTokens * sizeof(typename Cache::Element)));
+  for (int first = 0; first < head_dim; first += kLine) {
 #pragma GCC unroll 4
     for (int b = 0; b < B; ++b) {
-      __builtin_prefetch(next_k[b] + d * kBlockTokens);
-      __builtin_prefetch(v[b] + d * kBlockTokens);
-#pragma GCC unroll 2
-      for (int i = 0; i < V; ++i) {
-        key[b * V + i] = Cache::widened(k[b] + d * kBlockTokens + i * W);
-      }
+      __builtin_prefetch(next_k[b] + first * kBlockTokens);
+      __builtin_prefetch(v[b] + first * kBlockTokens);
     }
+#pragma GCC unroll 2
+    for (int d = first; d < first + kLine; ++d) {
+      Vec key[B * V];
+#pragma GCC unroll 4
+      for (int b = 0; b < B; ++b) {
+#pragma GCC unroll 2
+        for (int i = 0; i < V; ++i) {
+          key[b * V + i] = Cache::widened(k[b] + d * kBlockTokens + i * W);
+        }
+      }
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) {
-      const Vec query = splat(q[d * M + m]);
+      for (int m = 0; m < M; ++m) {
+        const Vec query = splat(q[d * M + m]);
 #pragma GCC unroll 8
-      for (int i = 0; i < B * V; ++i) acc[m][i] = fma(query, key[i], acc[m][i]);
+        for (int i = 0; i < B * V; ++i) acc[m][i] = fma(query, key[i], acc[m][i]);
+      }
     }
   }
   for (int m = 0; m < M; ++m) {
@@ -195,6 +203,9 @@ void tile_of_queries(const AttendChunk& p, int first) {
   const int last_block = (longest + kBlockTokens - 1) / kBlockTokens;
   block = scores_of_blocks<Cache, M, B>(q, p.head_dim, keys, values_at, block, last_block, scores);
   scores_of_blocks<Cache, M, 1>(q, p.head_dim, keys, values_at, block, last_block, scores);
+  for (size_t line = 0; p.next && line < size * sizeof(Element); line += 64) {
+    __builtin_prefetch(p.next + line);
+  }
   for (int m = 0; m < M; ++m) {
     exponentiate(scores + m * kKvChunkTokens, from, begin[m], end[m], tail[m][0], tail[m][1]);
     std::fill_n(out[m], p.head_dim, 0.0f);

@@ -125,7 +125,8 @@ struct AttendChunk {
   const std::byte* v = nullptr;  // this layer's V, each [kBlockTokens, head_dim]
   int kv_heads = 0;
   int kv_head = 0;
-  float* scratch = nullptr;  // [attend_scratch_floats(head_dim)]
+  const std::byte* next = nullptr;  // a block of K that is needed next, or null
+  float* scratch = nullptr;         // [attend_scratch_floats(head_dim)]
 };
 
 static inline size_t attend_scratch_floats(int head_dim) {

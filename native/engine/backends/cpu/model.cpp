@@ -401,7 +401,9 @@ class CpuBackend final : public Backend {
 
   const AttentionPlan& plan_of(const Layer& layer) const { return plans_[layer.attention.window]; }
 
-  void attend(const Layer& layer, const AttentionPlan::WorkItem& item, float* scratch,
+  /// `next` is the item that this member attends to next; null: there is none.
+  void attend(const Layer& layer, const AttentionPlan::WorkItem& item,
+              const AttentionPlan::WorkItem* next, float* scratch,
               std::vector<ChunkQuery>& rows) const {
     const AttentionPlan& plan = plan_of(layer);
     const int dim = config_.head_dim;
@@ -423,6 +425,11 @@ class CpuBackend final : public Backend {
     chunk.v = layer.v.data();
     chunk.kv_heads = config_.kv_heads;
     chunk.kv_head = item.kv_head;
+    if (next) {
+      const size_t block = static_cast<size_t>(kBlockTokens) * dim * element_bytes();
+      const size_t index = static_cast<size_t>(*next->blocks) * config_.kv_heads + next->kv_head;
+      chunk.next = layer.k.data() + index * block;
+    }
     chunk.scratch = scratch;
     kernels_.attend(type_, chunk);
   }
@@ -485,7 +492,8 @@ class CpuBackend final : public Backend {
       for (const AttentionPlan::Wave& wave : plan.waves()) {
         const int* share = wave.thread_items.data() + member.index();
         for (int item = share[0]; item < share[1]; ++item) {
-          attend(layer, plan.item(item), attend_scratch, queries);
+          const auto* next = item + 1 < share[1] ? &plan.item(item + 1) : nullptr;
+          attend(layer, plan.item(item), next, attend_scratch, queries);
         }
         member.sync();
         const int wave_rows = wave.last_row - wave.first_row;
