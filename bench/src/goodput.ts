@@ -17,6 +17,8 @@ export interface GoodputSettings {
   seed: number;
   loads: number[];
   arrivals: number;
+  /** Each of other requests. */
+  rounds: number;
   /** In quiet times per token. */
   limits: number[];
   cap: number;
@@ -63,61 +65,104 @@ export function goodputOf(answers: readonly AnswerTimes[], limitMs: number, seco
   return round(met.reduce((sum, { tokens }) => sum + tokens, 0) / seconds);
 }
 
+/**
+ * All schedules get the same requests at the same times, one after another before the next load, and in the other
+ * order in every second round: a machine's speed changes within minutes.
+ */
 export async function measureGoodput(settings: GoodputSettings): Promise<GoodputFigures> {
-  const { shape, seed, arrivals, answerScale, limits } = settings;
-  const random = new Random(seed);
-  const requests = Array.from({ length: arrivals }, () =>
-    randomRequest(random, shape.vocab_size, answerScale),
-  );
-  const open = (branchSchedule: string) => openEngine(settings, requests, branchSchedule);
-  const eager = open("eager");
-  const { quietMs, aloneSeconds } = await alone(eager, requests, shape.vocab_size);
-  const { backend } = eager.engine.info();
-  eager.engine.close();
-  say(`one stream alone: ${quietMs.toFixed(1)} ms per token`);
-  const runs: GoodputRun[] = [];
+  const { shape, seed, limits, rounds } = settings;
+  const rounded = Array.from({ length: rounds }, (_, index) => requestsOf(settings, seed + index));
+  const [some = []] = rounded;
   const schedules: { schedule: string; limit: number | null }[] = [
     ...["off", `cap:${settings.cap}`, "eager"].map((schedule) => ({ schedule, limit: null })),
     ...limits.map((limit) => ({ schedule: "slack", limit })),
   ];
-  for (const { schedule, limit } of schedules) {
-    const client = open(schedule);
-    await alone(client, requests.slice(0, 2), shape.vocab_size); // fits the model of step times
+  const kvTokensOfAll = Math.max(...rounded.map((each) => kvTokens(each, each.length)));
+  const opened = schedules.map((each) => ({
+    ...each,
+    client: openEngine(settings, kvTokensOfAll, each.schedule),
+    runs: new Map<number, Run[]>(),
+  }));
+  // The first times also fit the models of step times.
+  const times: Alone[] = [];
+  for (const { client } of opened) times.push(await alone(client, some, shape.vocab_size));
+  const quietMs = median(times.map((each) => each.quietMs));
+  const aloneSeconds = median(times.map((each) => each.aloneSeconds));
+  say(`one stream alone: ${quietMs.toFixed(1)} ms per token`);
+  for (const [index, requests] of rounded.entries()) {
     for (const load of settings.loads) {
-      const times = arrivalTimes(new Random(seed), load / aloneSeconds, arrivals);
-      const limited = requests.map((request) =>
-        limit === null ? request : { ...request, maxTimePerTokenMs: limit * quietMs },
+      const arrivals = arrivalTimes(
+        new Random(seed + index),
+        load / aloneSeconds,
+        settings.arrivals,
       );
-      const run = await arrive(client, limited, times);
-      const goodput = limits.map((each) => goodputOf(run.answers, each * quietMs, run.seconds));
-      say(
-        `  load ${load}, ${schedule}${limit === null ? "" : ` at ${limit}`}: ${goodput.join(", ")}`,
-      );
-      runs.push({ load, schedule, limit, goodput, ...figuresOf(run) });
+      for (const { schedule, limit, client, runs } of index % 2 === 0
+        ? opened
+        : opened.toReversed()) {
+        const limited = requests.map((request) =>
+          limit === null ? request : { ...request, maxTimePerTokenMs: limit * quietMs },
+        );
+        const run = await arrive(client, limited, arrivals);
+        runs.set(load, [...(runs.get(load) ?? []), run]);
+        const told = limits.map((each) => goodputOf(run.answers, each * quietMs, run.seconds));
+        say(
+          `  round ${index + 1}, load ${load}, ${schedule}${limit === null ? "" : ` at ${limit}`}: ${told.join(", ")}`,
+        );
+      }
     }
-    client.engine.close();
   }
-  runs.sort((a, b) => a.load - b.load);
+  const [first] = opened;
+  const backend = first?.client.engine.info().backend ?? "";
+  for (const { client } of opened) client.engine.close();
+  const runs = settings.loads.flatMap((load) =>
+    opened.map(({ schedule, limit, runs: byLoad }): GoodputRun => {
+      const all = byLoad.get(load) ?? [];
+      const answers = all.flatMap((run) => run.answers);
+      const seconds = all.reduce((sum, run) => sum + run.seconds, 0);
+      const goodput = limits.map((each) => goodputOf(answers, each * quietMs, seconds));
+      return { load, schedule, limit, goodput, ...figuresOf(all, answers, seconds) };
+    }),
+  );
   return { backend, quiet_ms: round(quietMs), limits, runs };
 }
 
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+function requestsOf({ shape, arrivals, answerScale }: GoodputSettings, seed: number): Request[] {
+  const random = new Random(seed);
+  return Array.from({ length: arrivals }, () =>
+    randomRequest(random, shape.vocab_size, answerScale),
+  );
+}
+
 function openEngine(
-  { shapeName, shape, dtype, threads }: GoodputSettings,
-  requests: readonly Request[],
+  { shapeName, shape, dtype, threads, arrivals }: GoodputSettings,
+  kvTokensOfAll: number,
   branchSchedule: string,
 ): EngineClient {
-  const tokens = kvTokens(requests, requests.length) + 1024;
+  const tokens = kvTokensOfAll + 1024;
   return new EngineClient({
     ...{ model: randomCheckpoint(shapeName), dtype, threads, branchSchedule },
     kvMib: Math.ceil((tokens * kvBytesPerToken(shape, dtype)) / 2 ** 20) + 1,
-    maxQueue: Math.max(256, requests.length),
+    maxQueue: Math.max(256, arrivals),
   });
 }
 
 const quietTokens = 24;
 
-/** The time per token of a serial stream alone, and the mean time of a request alone. */
-async function alone(client: EngineClient, requests: readonly Request[], vocabulary: number) {
+interface Alone {
+  /** The time per token of a serial stream. */
+  quietMs: number;
+  /** The mean time of a request. */
+  aloneSeconds: number;
+}
+
+async function alone(
+  client: EngineClient,
+  requests: readonly Request[],
+  vocabulary: number,
+): Promise<Alone> {
   const prompt = Array.from({ length: 32 }, (_, i) => (i * 37) % vocabulary);
   const steps: number[] = [];
   const serial = [...prompt, ...prompt.slice(0, quietTokens)];
@@ -168,10 +213,10 @@ async function arrive(
   return { answers, seconds, before, after: client.engine.load() };
 }
 
-function figuresOf({ answers, seconds, before, after }: Run) {
+function figuresOf(runs: readonly Run[], answers: readonly AnswerTimes[], seconds: number) {
   const since = (
     field: "steps" | "schedulingSeconds" | "predictedSeconds" | "mispredictionSeconds",
-  ) => after[field] - before[field];
+  ) => runs.reduce((sum, { before, after }) => sum + after[field] - before[field], 0);
   return {
     seconds: round(seconds),
     tokens_s: round(answers.reduce((sum, { tokens }) => sum + tokens, 0) / seconds),

@@ -29,7 +29,7 @@ seed decides all sizes.
    per token, from its first to its last, in multiples of that of one serial stream alone. Goodput is the
    tokens of requests that met it, a second. All schedules get the same requests at the same times; slack
    knows the limit. The defaults are a trial. A measurement:
-   --parts goodput --loads 0.25,0.5,1,2,4,8 --arrivals 200 --answer-scale 1
+   --parts goodput --loads 0.25,0.5,1,2,4,8 --arrivals 100 --answer-scale 1 --rounds 2
 
   --parts LIST     which of loops, prompt, delay and goodput (default: all)
   --shape NAME     ${shapeNames.join(", ")} (default qwen2.5-0.5b)
@@ -40,6 +40,7 @@ seed decides all sizes.
   --prompt N       tokens of the long prompt (default 4000)
   --loads LIST     of part 4: arrivals in the time that the mean request takes alone (default 1,4)
   --arrivals N     of part 4: requests of each run (default 6)
+  --rounds N       of part 4: rounds, each of other requests (default 1)
   --limits LIST    of part 4: limits in quiet times per token (default 1.5,2,3)
   --cap N          of part 4: lanes of an answer in the schedule cap (default 2)
   --answer-scale X of part 4: lengths of prompts and answers, 1 as in part 1 (default 0.15)
@@ -277,6 +278,7 @@ interface Settings {
   parts: Part[];
   loads: number[];
   arrivals: number;
+  rounds: number;
   limits: number[];
   cap: number;
   answerScale: number;
@@ -294,6 +296,7 @@ export const subject = defineSubject({
     parts: { type: "string", default: parts.join(",") },
     loads: { type: "string", default: "1,4" },
     arrivals: { type: "string", default: "6" },
+    rounds: { type: "string", default: "1" },
     limits: { type: "string", default: "1.5,2,3" },
     cap: { type: "string", default: "2" },
     "answer-scale": { type: "string", default: "0.15" },
@@ -315,6 +318,7 @@ export const subject = defineSubject({
       parts: values.parts.split(",").map((part) => oneOf("parts", part, parts)),
       loads: values.loads.split(",").map((load) => decimal("loads", load, 0.001, 1000)),
       arrivals: integer("arrivals", values.arrivals, 1, 100_000),
+      rounds: integer("rounds", values.rounds, 1, 100),
       limits: values.limits.split(",").map((limit) => decimal("limits", limit, 1, 1000)),
       cap: integer("cap", values.cap, 1, 999),
       answerScale: decimal("answer-scale", values["answer-scale"], 0.05, 10),
