@@ -50,8 +50,8 @@ double BranchSchedule::limit_of(const Request& request) const {
 /// its limit, and longer where it is ahead of it.
 double BranchSchedule::allowed_seconds(const Request& request, int lanes) const {
   const double limit = limit_of(request);
-  const Request::Pace pace = request.pace(now_);
-  return std::max(limit * lanes, limit * (pace.tokens + lanes) - pace.seconds);
+  const Request::Progress so_far = request.progress(now_);
+  return std::max(limit * lanes, limit * (so_far.tokens + lanes) - so_far.seconds);
 }
 
 /// A request whose limit the step misses even with no further lane holds none back: that would make
@@ -206,8 +206,8 @@ BranchSchedule::Selection BranchSchedule::select(
     if (candidate->request->spec().sequential && !candidate->whole) continue;
     if (slack) {
       const double allowed = bounds.with(*candidate->request), seconds = seconds_with(candidate);
-      const bool fits = allowed == std::numeric_limits<double>::infinity() ||
-                        (seconds > 0 && seconds <= allowed);
+      const bool fits =
+          allowed == std::numeric_limits<double>::infinity() || (seconds > 0 && seconds <= allowed);
       if (!fits && trials-- <= 0) continue;
     }
     select(*candidate);

@@ -17,8 +17,8 @@
 namespace anabranch {
 
 struct BranchScheduleOptions {
-  /// kEager: all live lanes. kCap: at most `cap` lanes of an answer. kSlack: as many as the limits of
-  /// the step's requests leave time for.
+  /// kEager: all live lanes. kCap: at most `cap` lanes of an answer. kSlack: as many as the limits
+  /// of the step's requests leave time for.
   enum class Mode { kEager, kCap, kSlack } mode = Mode::kEager;
   int cap = 1;
   double max_time_per_token = 0;  // seconds, for requests without a limit of their own; 0: none

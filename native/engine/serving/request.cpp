@@ -257,7 +257,7 @@ void Request::release(const Lane& lane, std::span<const EmittedToken> tokens, Ev
   events.add_released(spec_.id, lane.id, tokens);
 }
 
-Request::Pace Request::pace(std::chrono::steady_clock::time_point now) const {
+Request::Progress Request::progress(std::chrono::steady_clock::time_point now) const {
   if (!first_token_at_) return {};
   return {usage_.completion_tokens - tokens_before_first_,
           std::chrono::duration<double>(now - *first_token_at_).count()};

@@ -57,11 +57,11 @@ class Request : public std::enable_shared_from_this<Request> {
     return spec_.deadline.count() > 0 && now >= submitted_ + spec_.deadline;
   }
   /// How fast it has been since its first token.
-  struct Pace {
+  struct Progress {
     int tokens = 0;      // after the first
     double seconds = 0;  // since then
   };
-  Pace pace(std::chrono::steady_clock::time_point now) const;
+  Progress progress(std::chrono::steady_clock::time_point now) const;
   /// Completion tokens that it may still write.
   int remaining() const { return spec_.max_tokens - usage_.completion_tokens; }
 

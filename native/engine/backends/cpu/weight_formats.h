@@ -22,8 +22,8 @@ namespace {
 
 constexpr int kPanelWidth = 2 * W;
 
-// Rows of a tile. For each one, registers hold two vectors of sums, for four bits with AVX-512 four:
-// those of the group and those of all groups. Beside them are two of weights, an input and a
+// Rows of a tile. For each one, registers hold two vectors of sums, for four bits with AVX-512
+// four: those of the group and those of all groups. Beside them are two of weights, an input and a
 // product, and for four bits a constant.
 #if defined(__AVX512F__) || defined(ANABRANCH_WIDE)
 constexpr int kTileRows = 12, kFourBitTileRows = 6;
