@@ -17,7 +17,7 @@ async function heldLanes(): Promise<number> {
   return Number(/^anabranch_held_lanes_total\S* (\d+)/m.exec(text)?.[1]);
 }
 
-it("a request's limit holds its branches back, and changes nothing of the answer", async () => {
+it("a request's limit holds branches back, and changes nothing of the answers", async () => {
   const apiKey = await cluster.key("acme");
   const openai = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey, maxRetries: 0 });
   const ask = async (limit: object) => {
@@ -30,8 +30,16 @@ it("a request's limit holds its branches back, and changes nothing of the answer
   };
   const free = await ask({});
   expect(await heldLanes()).toBe(0);
-  const limited = await ask({ max_time_per_token_ms: 0.001 });
-  expect(await heldLanes()).toBeGreaterThan(0);
-  expect(limited.text).toBe(free.text);
-  expect(limited.usage).toMatchObject({ completion_tokens: free.usage.completion_tokens });
+  // Side by side: an answer's own branches are not what its limit holds back. How long a step takes depends on the
+  // machine, so limits of all sizes are tried.
+  for (let limit = 0.05; (await heldLanes()) === 0; limit *= 1.3) {
+    expect(limit).toBeLessThan(1_000);
+    const limited = { max_time_per_token_ms: limit };
+    for (const { text, usage } of await Promise.all(
+      Array.from({ length: 8 }, () => ask(limited)),
+    )) {
+      expect(text).toBe(free.text);
+      expect(usage).toMatchObject({ completion_tokens: free.usage.completion_tokens });
+    }
+  }
 }, 120_000);

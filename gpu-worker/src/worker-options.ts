@@ -38,9 +38,9 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --max-running N     requests decoded at once (default 64)
   --max-queue N       requests waiting (default 256)
   --branch-schedule MODE   which lanes of an answer decode in a step: eager (all), off (one), cap:N (at most N)
-                      or slack (those that keep the step within --max-time-per-token-ms, or what a request
-                      asks for) (default eager)
-  --max-time-per-token-ms N   how long a step should take at most, for slack (default: no limit)
+                      or slack (those for which --max-time-per-token-ms, or what a request asks for, leaves
+                      time) (default eager)
+  --max-time-per-token-ms N   how long a token should take at most, on an answer's mean, for slack (default: no limit)
   --default-max-tokens N   completion tokens if a request names no limit (default 1024)
   --auto-threshold X  from which probability of the classifier on \`auto\` is parallel, as computed by
                       \`npm run classifier -- threshold\` for the model (default: the gateway's own)

@@ -15,7 +15,7 @@ export const options = z.strictObject({
   max_branches: z.int().min(1).max(256).nullish(),
   max_time_per_token_ms: z.number().gt(0).max(1_000_000).nullish().openapi({
     description:
-      "How long a step should take at most, where the worker schedules branches by slack",
+      "How long a token should take at most, on the mean, where the worker schedules branches by slack",
   }),
   cache: z.enum(["use", "bypass"]).nullish(),
   stream: z.enum(["ordered", "lanes"]).nullish(),

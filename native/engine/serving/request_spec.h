@@ -38,7 +38,7 @@ struct RequestSpec {
   bool ignore_eos = false;
   GrammarWords grammar;                   // what the answer may say; empty: anything
   std::chrono::milliseconds deadline{0};  // from submission; 0: none
-  double max_time_per_token = 0;          // seconds, in steps; 0: the engine's option
+  double max_time_per_token = 0;          // seconds, on the mean; 0: the engine's option
   bool sequential = false;                // debugging: siblings one after another, no draft tokens
   bool return_logits = false;             // debugging: raw logits of every sampled token, as events
 
