@@ -811,7 +811,7 @@ export interface components {
             /** @enum {string|null} */
             mode?: "serial" | "parallel" | "auto" | null;
             max_branches?: number | null;
-            /** @description How long a step should take at most, where the worker schedules branches by slack */
+            /** @description How long a token should take at most, on the mean, where the worker schedules branches by slack */
             max_time_per_token_ms?: number | null;
             /** @enum {string|null} */
             cache?: "use" | "bypass" | null;
@@ -958,7 +958,7 @@ export interface components {
             /** @enum {string|null} */
             mode?: "serial" | "parallel" | "auto" | null;
             max_branches?: number | null;
-            /** @description How long a step should take at most, where the worker schedules branches by slack */
+            /** @description How long a token should take at most, on the mean, where the worker schedules branches by slack */
             max_time_per_token_ms?: number | null;
             /** @enum {string|null} */
             cache?: "use" | "bypass" | null;
