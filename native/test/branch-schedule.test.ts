@@ -17,7 +17,7 @@ import {
 
 type Ask = Omit<EngineRequest, "id">;
 
-/** Of these, on any machine, some step meets one with its first lanes and not with all. */
+/** Steps may meet one with their first lanes and not with all. Until the times of steps are known, any limit holds lanes back. */
 const someLimits = [0.03, 0.1, 0.3, 1, 3];
 
 const schedules: readonly Partial<EngineOptions>[] = [
