@@ -4,7 +4,7 @@ import type { Dtype } from "@anabranch/native";
 import { Random } from "@anabranch/training/random.ts";
 import { EngineClient } from "./engine-client.ts";
 import { arrivalTimes, kvTokens, type Request, randomRequest } from "./load-requests.ts";
-import { type Quantiles, quantiles } from "./quantiles.ts";
+import { median, type Quantiles, quantiles } from "./quantiles.ts";
 import { randomCheckpoint } from "./random-checkpoint.ts";
 import { columns, round, say } from "./report.ts";
 import { kvBytesPerToken, type Shape } from "./shapes.ts";
@@ -125,9 +125,6 @@ export async function measureGoodput(settings: GoodputSettings): Promise<Goodput
   );
   return { backend, quiet_ms: round(quietMs), limits, runs };
 }
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 function requestsOf({ shape, arrivals, answerScale }: GoodputSettings, seed: number): Request[] {
   const random = new Random(seed);
