@@ -149,8 +149,7 @@ inline void exponentiate(float* scores, int from, int begin, int end, float& lar
   std::fill(scores + end, scores + padded, kNone);
   Vec top = splat(kNone);
   for (int t = from; t < padded; t += W) {
-    const Vec s = load<Vec>(scores + t);
-    top = s > top ? s : top;
+    top = larger(load<Vec>(scores + t), top);
   }
   float lanes[W];
   store(lanes, top);

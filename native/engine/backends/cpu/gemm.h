@@ -130,19 +130,31 @@ inline void store_sums(const Gemm& g, int row, int panel, float* sums, float* up
   const int column = (up ? panel / 2 : panel) * kPanelWidth;
   const int width = g.out_pairs ? kPanelWidth : std::min(kPanelWidth, g.n - column);
   float* out = g.out_pairs ? nullptr : static_cast<float*>(g.out) + row * g.ldo + column;
-  for (int j = 0; g.accumulate && j < width; ++j) sums[j] = out[j] + sums[j];
-  const float* addend = g.addends ? g.addends[row] : nullptr;
-  for (int j = 0; g.bias && j < width; ++j) sums[j] += g.bias[panel * kPanelWidth + j];
-  for (int j = 0; addend && j < width; ++j) sums[j] += addend[panel * kPanelWidth + j];
-  if (up) {
-    for (int j = 0; g.bias && j < width; ++j) up[j] += g.bias[(panel + 1) * kPanelWidth + j];
-    for (int j = 0; addend && j < width; ++j) up[j] += addend[(panel + 1) * kPanelWidth + j];
-    multiply_activated(g.activation, sums, up, width);
+  const auto add = [](float* to, const float* values) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelWidth; j += W)
+      store(to + j, load<Vec>(to + j) + load<Vec>(values + j));
+  };
+  if (g.accumulate && width == kPanelWidth) {
+    add(sums, out);
+  } else if (g.accumulate) {
+    for (int j = 0; j < width; ++j) sums[j] += out[j];
   }
-  if (out)
-    std::memcpy(out, sums, sizeof(float) * width);
-  else
+  const float* addend = g.addends ? g.addends[row] : nullptr;
+  if (g.bias) add(sums, g.bias + panel * kPanelWidth);
+  if (addend) add(sums, addend + panel * kPanelWidth);
+  if (up) {
+    if (g.bias) add(up, g.bias + (panel + 1) * kPanelWidth);
+    if (addend) add(up, addend + (panel + 1) * kPanelWidth);
+    multiply_activated(g.activation, sums, up, kPanelWidth);
+  }
+  if (!out) {
     store_pairs(static_cast<std::uint32_t*>(g.out) + row * g.ldo + column / 2, sums);
+  } else if (width == kPanelWidth) {
+    for (int j = 0; j < kPanelWidth; j += W) store(out + j, load<Vec>(sums + j));
+  } else {
+    std::copy_n(sums, width, out);
+  }
 }
 
 /// Prefetches the destination of one row's sums for writing: other cores have read it, and taking
@@ -224,34 +236,30 @@ inline void pin([[maybe_unused]] T& sum) {
 /// Rows by one panel over whole groups of K.
 template <class Format>
 struct Groups {
-  const typename Format::Input* x = nullptr;  // at the first group
-  const float* scales = nullptr;              // of the inputs, at the first group
-  std::ptrdiff_t ldx = 0;
-  int scales_per_row = 0;
-  const std::byte* w = nullptr;      // at the first group
-  int k = 0;                         // values along K
-  int group = 0;                     // values of a group of weights: one or several of the inputs'
-  const std::byte* fetch = nullptr;  // where to prefetch
-  size_t fetch_step = 0;             // bytes to prefetch per step
-  float* sums = nullptr;             // [rows][kPanelWidth]
+  const typename Format::Input* x = nullptr;  // the first chunk of the first row
+  size_t next_chunk = 0;                      // words from a row's chunk to its next one
+  const std::byte* w = nullptr;               // at the first group
+  int k = 0;                                  // values along K
+  int group = 0;                              // values of a group of weights: one chunk or several
+  const std::byte* fetch = nullptr;           // where to prefetch
+  size_t fetch_step = 0;                      // bytes to prefetch per step
+  bool first = false;                         // of K: sums start at zero
+  float* sums = nullptr;                      // [rows][kPanelWidth]
 };
 
 template <class Format, int M>
 void multiply_groups(const Groups<Format>& g) {
   constexpr int kSteps = Format::chunk / Format::depth;  // that share the inputs' scale
-  const typename Format::Input* x[M];
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) x[m] = g.x + m * g.ldx;
+  const typename Format::Input* x = g.x;
   const std::byte *w = g.w, *head = w, *fetch = g.fetch;
-  const float* scales = g.scales;
   Vec sums[M][2];  // in registers, where they have room for a tile's
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
-    sums[m][0] = load<Vec>(g.sums + m * kPanelWidth);
-    sums[m][1] = load<Vec>(g.sums + m * kPanelWidth + W);
+    sums[m][0] = g.first ? splat(0.0f) : load<Vec>(g.sums + m * kPanelWidth);
+    sums[m][1] = g.first ? splat(0.0f) : load<Vec>(g.sums + m * kPanelWidth + W);
   }
   int left = 0;  // values of the group of weights
-  for (int k = 0; k < g.k; k += Format::chunk, left -= Format::chunk, ++scales) {
+  for (int k = 0; k < g.k; k += Format::chunk, left -= Format::chunk, x += g.next_chunk) {
     if (left == 0) {
       head = w;
       w += Format::head;
@@ -273,7 +281,7 @@ void multiply_groups(const Groups<Format>& g) {
         Format::load_pair(w, part, low, high);
 #pragma GCC unroll 16
         for (int m = 0; m < M; ++m) {
-          const auto in = Format::spread(x[m][i * Format::parts + part]);
+          const auto in = Format::spread(x[m * Format::chunk_words + i * Format::parts + part]);
           acc[m][0] = Format::multiply(acc[m][0], in, low);
           pin<Format>(acc[m][0]);
           acc[m][1] = Format::multiply(acc[m][1], in, high);
@@ -285,10 +293,9 @@ void multiply_groups(const Groups<Format>& g) {
     const auto high = Format::group_scale(head, 1);
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
-      x[m] += steps * Format::parts;
-      const float* input = scales + m * g.ldx;
-      sums[m][0] = low.add(sums[m][0], acc[m][0], input, g.scales_per_row);
-      sums[m][1] = high.add(sums[m][1], acc[m][1], input, g.scales_per_row);
+      const auto* input = x + m * Format::chunk_words + kSteps * Format::parts;
+      sums[m][0] = low.add(sums[m][0], acc[m][0], input);
+      sums[m][1] = high.add(sums[m][1], acc[m][1], input);
     }
   }
 #pragma GCC unroll 16
@@ -306,35 +313,31 @@ void multiply_groups(const Groups<Format>& groups, int rows) {
   multiply_groups<Format, M>(groups);
 }
 
-/// Rows [first_row, first_row + rows) by the panels of g.
+/// Rows [first_row, first_row + rows), converted to x, by the panels of g.
 template <class Format>
-void multiply_grouped_rows(const Gemm& g, const typename Format::Input* x, std::ptrdiff_t ldx,
-                           int first_row, int rows) {
+void multiply_grouped_rows(const Gemm& g, const typename Format::Input* x, int first_row,
+                           int rows) {
   float sums[2 * kBlockRows * kPanelWidth];  // the first panel of a gated pair waits for the second
   const int tiles = (rows + Format::rows - 1) / Format::rows;
   Groups<Format> c;
-  c.ldx = ldx;
+  c.next_chunk = static_cast<size_t>(rows) * Format::chunk_words;
   c.group = Format::group(g.format);
   // Values along K, in whole groups, that all tiles use before the next ones: they stay in L1.
   const int in_cache = 256 / c.group * c.group;
   c.fetch_step = std::max<size_t>(1, Format::step / tiles);
-  c.scales_per_row = (g.k + Format::chunk - 1) / Format::chunk;
   c.w = g.w + panel_bytes(g.format, kPanelWidth, g.k) * static_cast<size_t>(g.first);
   for (int panel = g.first; panel < g.last; ++panel) {
     float* const panel_sums = sums + (g.gated ? panel % 2 : 0) * rows * kPanelWidth;
-    std::fill_n(panel_sums, rows * kPanelWidth, 0.0f);
     for (int row = 0; row < rows; ++row) prefetch_output(g, first_row + row, panel);
     for (int k = 0; k < g.k; k += c.k) {
       c.k = tiles == 1 ? g.k : std::min(in_cache, g.k - k);
-      c.fetch = c.w + Format::ahead;
+      c.first = k == 0;
+      c.fetch = c.w + Format::ahead(rows);
       const int groups = (c.k + c.group - 1) / c.group;
       const size_t steps = Format::steps(c.k);
       for (int row = 0, tile = 0, next; row < rows; row += next, ++tile) {
         next = (rows - row) / (tiles - tile);
-        const typename Format::Input* inputs = x + row * ldx;
-        c.x = inputs + k / Format::depth * Format::parts;
-        c.scales =
-            reinterpret_cast<const float*>(inputs + Format::input_size(g.k)) + k / Format::chunk;
+        c.x = x + k / Format::chunk * c.next_chunk + static_cast<size_t>(row) * Format::chunk_words;
         c.sums = panel_sums + row * kPanelWidth;
         multiply_groups<Format>(c, next);
         c.fetch += steps * c.fetch_step;
@@ -364,8 +367,16 @@ void gemm_of(const Gemm& g) {
       return to;
     };
     const typename Format::Input* x;
-    std::ptrdiff_t ldx;
-    if constexpr (std::is_same_v<typename Format::Input, float>) {
+    std::ptrdiff_t ldx = 0;
+    float* const normed_row = reinterpret_cast<float*>(g.scratch + kBlockRows * input_words(g.k));
+    if constexpr (Format::grouped) {
+      const size_t next_chunk = static_cast<size_t>(rows) * Format::chunk_words;
+      for (int row = 0; row < rows; ++row) {
+        Format::prepare(g.norm ? normed(row, normed_row) : input_row(row), g.k,
+                        g.scratch + static_cast<size_t>(row) * Format::chunk_words, next_chunk);
+      }
+      x = g.scratch;
+    } else if constexpr (std::is_same_v<typename Format::Input, float>) {
       float* to = reinterpret_cast<float*>(g.scratch);
       for (int row = 0; g.norm && row < rows; ++row)
         normed(row, to + static_cast<size_t>(row) * g.k);
@@ -376,14 +387,14 @@ void gemm_of(const Gemm& g) {
       ldx = g.ldx;
     } else {
       ldx = static_cast<std::ptrdiff_t>(input_words(g.k));
-      float* to = reinterpret_cast<float*>(g.scratch + kBlockRows * ldx);
       for (int row = 0; row < rows; ++row) {
-        Format::prepare(g.norm ? normed(row, to) : input_row(row), g.k, g.scratch + row * ldx);
+        Format::prepare(g.norm ? normed(row, normed_row) : input_row(row), g.k,
+                        g.scratch + row * ldx);
       }
       x = g.scratch;
     }
     if constexpr (Format::grouped) {
-      multiply_grouped_rows<Format>(g, x, ldx, first_row, rows);
+      multiply_grouped_rows<Format>(g, x, first_row, rows);
     } else {
       int panel = g.first;
       if constexpr (kTileRows < 12) {  // few rows by one panel have too few independent sums

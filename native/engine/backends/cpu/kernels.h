@@ -35,15 +35,19 @@ struct PanelFormat {
   FourBitFormat four_bit;  // of int4 weights
 };
 
-/// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits, or for
-/// int4 weights four bytes each, padded to whole scales. Then come scales and, for int4, sums.
+/// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits, for int4
+/// weights four bytes each, padded to whole scales. For integer weights each scale's values are
+/// followed by the scale and, for int4, by their scaled sum.
 /// Static, here and below: each copy of the kernels compiles its own (see kernels.cpp).
 static inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
 static inline size_t input_quads(int k) {
   return static_cast<size_t>((k + kMinFourBitGroup - 1) / kMinFourBitGroup * kMinFourBitGroup) / 4;
 }
+inline constexpr int kInt8ChunkWords = kInt8Group / 2 + 1;
+inline constexpr int kInt4ChunkWords = kMinFourBitGroup / 4 + 2;
 static inline size_t input_words(int k) {
-  return std::max(input_pairs(k), input_quads(k)) + 2 * input_quads(k) * 4 / kMinFourBitGroup;
+  const auto chunks = [k](int values) { return static_cast<size_t>((k + values - 1) / values); };
+  return std::max(chunks(kInt8Group) * kInt8ChunkWords, chunks(kMinFourBitGroup) * kInt4ChunkWords);
 }
 
 /// Bytes of one packed panel of `columns` outputs, with the scales of integer weights. k is padded

@@ -70,6 +70,19 @@ inline Vec fused(Vec a, Vec b, Vec c) {
 #endif
 }
 
+/// The larger value of each lane; b's where one is NaN.
+inline Vec larger(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(
+      _mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+#elif defined(__AVX2__) && !defined(ANABRANCH_WIDE)
+  return reinterpret_cast<Vec>(
+      _mm256_max_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
+#else
+  return a > b ? a : b;
+#endif
+}
+
 template <class T>
 inline T load(const void* at) {
   T out;

@@ -17,16 +17,18 @@ namespace {
 // a panel. Products accumulate in Sum. A chunk has `chunk` values of k. If `grouped`, a step has
 // `parts` Inputs per row, each multiplied by one part of the panel's step, a chunk's sums are
 // integers, and groups of one or several chunks begin with their columns' scales, of `head` bytes;
-// the last chunk is padded if `whole`. Weights are prefetched `ahead` bytes before their use: into
-// L1 for up to `near` rows, into L2 for more, whose inputs need L1.
+// the last chunk is padded if `whole`. Converted inputs lie chunk by chunk, in each row by row, of
+// `chunk_words` words each: so a tile's inputs are at constant distances. Weights are prefetched
+// `ahead` bytes before their use: into L1 for up to `near` rows, into L2 for more, whose inputs
+// need L1.
 
 constexpr int kPanelWidth = 2 * W;
 
-// Rows of a tile. For each one, registers hold two vectors of sums, for four bits with AVX-512
-// four: those of the group and those of all groups. Beside them are two of weights, an input and a
-// product, and for four bits a constant.
+// Rows of a tile. For each one, registers hold two vectors of sums. Beside them are two of weights,
+// an input and a product, and for four bits a constant. The sums of all groups, which four bits
+// have besides those of the group, are stored in between where there is no room.
 #if defined(__AVX512F__) || defined(ANABRANCH_WIDE)
-constexpr int kTileRows = 12, kFourBitTileRows = 6;
+constexpr int kTileRows = 12, kFourBitTileRows = 8;
 #else
 constexpr int kTileRows = 6, kFourBitTileRows = 4;
 #endif
@@ -130,16 +132,15 @@ inline float largest_magnitude(const float* x) {
   Vec max = splat(0.0f);
 #pragma GCC unroll 4
   for (int i = 0; i < N; i += W) {
-    const Bits v = load<Bits>(x + i) & 0x7fffffffu;
-    max = reinterpret_cast<Vec>(v) > max ? reinterpret_cast<Vec>(v) : max;
+    max = larger(reinterpret_cast<Vec>(load<Bits>(x + i) & 0x7fffffffu), max);
   }
-  return fold(max, [](Vec a, Vec b) { return a > b ? a : b; });
+  return fold(max, larger);
 }
 
-/// Converts one row to pairs of int16, followed by one scale per group.
-void quantize_row(const float* x, int k, std::uint32_t* words) {
-  std::uint32_t* scales = words + input_pairs(k);
-  for (int first = 0; first < k; first += kInt8Group) {
+/// Converts one row to pairs of int16: at each chunk of `words`, `next` words apart, and behind it
+/// its scale.
+void quantize_row(const float* x, int k, std::uint32_t* words, size_t next) {
+  for (int first = 0; first < k; first += kInt8Group, words += next) {
     const int n = std::min(kInt8Group, k - first);
     float part[kInt8Group] = {};
     const float* values = n == kInt8Group ? x + first : std::copy_n(x + first, n, part) - n;
@@ -152,22 +153,15 @@ void quantize_row(const float* x, int k, std::uint32_t* words) {
       const auto halves = __builtin_convertvector(reinterpret_cast<Bits>(shifted), Halves);
       std::memcpy(low + i, &halves, sizeof halves);
     }
-    std::memcpy(words, low, (n + 1) / 2 * 4);
-    words += (n + 1) / 2;
-    *scales++ = std::bit_cast<std::uint32_t>(largest > 1e-30f ? largest / 32767.0f : 0.0f);
+    std::memcpy(words, low, sizeof low);
+    words[kInt8Group / 2] =
+        std::bit_cast<std::uint32_t>(largest > 1e-30f ? largest / 32767.0f : 0.0f);
   }
 }
 
-/// 32 converted values.
-struct ByteGroup {
-  float scale;
-  int sum;
-};
-
-/// Converts 32 values to int8, four to a word.
-inline ByteGroup quantize_group(const float* x, std::uint32_t* words) {
-  const float largest = largest_magnitude<kMinFourBitGroup>(x);
-  const Vec inverse = splat(largest > 1e-30f ? 127.0f / largest : 0.0f);
+/// Converts 32 values to int8, four to a word. Returns their sum.
+inline int quantize_group(const float* x, float inverse_scale, std::uint32_t* words) {
+  const Vec inverse = splat(inverse_scale);
   Ints whole[kMinFourBitGroup / W], total = {};
 #pragma GCC unroll 4
   for (int i = 0; i < kMinFourBitGroup / W; ++i) {
@@ -177,22 +171,33 @@ inline ByteGroup quantize_group(const float* x, std::uint32_t* words) {
     total += whole[i];
   }
   store_bytes(reinterpret_cast<std::byte*>(words), whole);
-  return {largest > 1e-30f ? largest / 127.0f : 0.0f, sum(total)};
+  return sum(total);
 }
 
-/// Converts one row to int8, four to a word, followed by one scale per 32 values and by the sum of
-/// their converted values, scaled.
-void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words) {
-  constexpr int kTogether = kMinFourBitGroup;
-  const int groups = (k + kTogether - 1) / kTogether;
-  std::uint32_t* const scales = words + input_quads(k);
-  for (int group = 0; group < groups; ++group) {
-    const int first = group * kTogether, n = std::min(kTogether, k - first);
-    float part[kTogether] = {};
-    const float* values = n == kTogether ? x + first : std::copy_n(x + first, n, part) - n;
-    const auto [scale, sum] = quantize_group(values, words + first / 4);
-    scales[group] = std::bit_cast<std::uint32_t>(scale);
-    scales[groups + group] = std::bit_cast<std::uint32_t>(scale * static_cast<float>(sum));
+/// Converts one row to int8, four to a word: at each chunk of `words`, `next` words apart, and
+/// behind it its scale and the sum of its converted values, scaled. W chunks at a time, whose
+/// scales are computed together.
+void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words, size_t next) {
+  constexpr int kTogether = kMinFourBitGroup, kWords = kTogether / 4;
+  const int chunks = (k + kTogether - 1) / kTogether;
+  float rest[kTogether] = {};  // the last chunk, if k ends in it
+  if (k % kTogether) std::copy(x + k / kTogether * kTogether, x + k, rest);
+  const auto values = [&](int chunk) {
+    return (chunk + 1) * kTogether <= k ? x + chunk * kTogether : rest;
+  };
+  for (int first = 0; first < chunks; first += W) {
+    const int count = std::min(W, chunks - first);
+    float largest[W] = {}, inverse[W], scale[W];
+    for (int i = 0; i < count; ++i) largest[i] = largest_magnitude<kTogether>(values(first + i));
+    const Vec magnitude = load<Vec>(largest), none = splat(0.0f);
+    const Ints used = magnitude > splat(1e-30f);
+    store(inverse, used ? splat(127.0f) / magnitude : none);
+    store(scale, used ? magnitude / splat(127.0f) : none);
+    for (int i = 0; i < count; ++i, words += next) {
+      const auto sum = static_cast<float>(quantize_group(values(first + i), inverse[i], words));
+      words[kWords] = std::bit_cast<std::uint32_t>(scale[i]);
+      words[kWords + 1] = std::bit_cast<std::uint32_t>(scale[i] * sum);
+    }
   }
 }
 
@@ -209,16 +214,21 @@ struct Int8Weights {
   static constexpr int depth = 2, parts = 1, chunk = kInt8Group, near = 16, rows = kTileRows;
   static constexpr bool grouped = true;
   static constexpr bool whole = false;
-  static constexpr size_t step = kPanelWidth * 2, ahead = 16384;
+  static constexpr size_t step = kPanelWidth * 2;
+  static constexpr size_t ahead(int) { return 8192; }
   static constexpr size_t head = kPanelWidth * 2;  // bf16 scales
   static size_t steps(int k) { return input_pairs(k); }
   static int group(const PanelFormat&) { return kInt8Group; }
-  static size_t input_size(int k) { return input_pairs(k); }
-  static void prepare(const float* x, int k, std::uint32_t* words) { quantize_row(x, k, words); }
+  static constexpr int chunk_words = kInt8ChunkWords;
+  static void prepare(const float* x, int k, std::uint32_t* words, size_t next) {
+    quantize_row(x, k, words, next);
+  }
   struct GroupScale {
     Vec scale;
-    Vec add(Vec sum, Ints products, const float* input, int) const {
-      return fused(__builtin_convertvector(products, Vec) * splat(*input), scale, sum);
+    /// input: its scale.
+    Vec add(Vec sum, Ints products, const std::uint32_t* input) const {
+      const Vec inputs = reinterpret_cast<Vec>(splat_bits(*input));
+      return fused(__builtin_convertvector(products, Vec) * inputs, scale, sum);
     }
   };
   static GroupScale group_scale(const std::byte* head, int half) {
@@ -261,7 +271,9 @@ struct Int4Weights {
   static constexpr int depth = 8, parts = 2, chunk = kMinFourBitGroup, near = 16;
   static constexpr int rows = kFourBitTileRows;
   static constexpr bool grouped = true, whole = true;
-  static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
+  static constexpr size_t step = kPanelWidth * 4;
+  // With few rows, memory is the limit: the hardware prefetcher does most of it.
+  static constexpr size_t ahead(int rows) { return rows <= 4 ? 2048 : 8192; }
   static constexpr size_t head = kPanelWidth * (kOffset == FourBitOffset::kEight ? 2 : 4);
 
 #if defined(ANABRANCH_WORD_SUMS)
@@ -282,9 +294,9 @@ struct Int4Weights {
 
   static size_t steps(int k) { return input_quads(k) / parts; }
   static int group(const PanelFormat& format) { return format.four_bit.group; }
-  static size_t input_size(int k) { return input_quads(k); }
-  static void prepare(const float* x, int k, std::uint32_t* words) {
-    quantize_row_to_bytes(x, k, words);
+  static constexpr int chunk_words = kInt4ChunkWords;
+  static void prepare(const float* x, int k, std::uint32_t* words, size_t next) {
+    quantize_row_to_bytes(x, k, words, next);
   }
   static void load_pair(const std::byte* at, int part, Bits& low, Bits& high) {
     low = nibbles(at, part);
@@ -316,10 +328,12 @@ struct Int4Weights {
 
   struct GroupScale {
     Vec scale, offset;
-    /// Adds scale · (products · input + sum of inputs · zero), or the like with a minimum.
-    Vec add(Vec sum, Sum products, const float* input, int groups) const {
-      const Vec product = __builtin_convertvector(total(products), Vec) * splat(*input);
-      const Vec inputs = splat(input[groups]);
+    /// Adds scale · (products · input + sum of inputs · zero), or the like with a minimum. input:
+    /// its scale and its sum.
+    Vec add(Vec sum, Sum products, const std::uint32_t* input) const {
+      const Vec product = __builtin_convertvector(total(products), Vec) *
+                          reinterpret_cast<Vec>(splat_bits(input[0]));
+      const Vec inputs = reinterpret_cast<Vec>(splat_bits(input[1]));
       if constexpr (kOffset == FourBitOffset::kMin) {
         return fused(offset, inputs, fused(product, scale, sum));
       }
