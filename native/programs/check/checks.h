@@ -33,6 +33,8 @@ void check_plan_balance();
 
 /// The prediction of step times.
 void check_step_time();
+/// The branches that decode in a step.
+void check_branch_schedule();
 
 /// Serves the model in `folder` from several threads, calling every member of Engine concurrently.
 void check_serving(const std::string& folder);

@@ -79,6 +79,7 @@ void check_host() {
   check_window_plan();
   check_plan_balance();
   check_step_time();
+  check_branch_schedule();
   check_grammar_masks();
   check_kernels();
 }

@@ -1,0 +1,116 @@
+// Which branches decode in a step, where a step's time is known exactly.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "check/checks.h"
+#include "serving/branch_schedule.h"
+
+namespace anabranch {
+namespace {
+
+/// Branches that decode independently of each other, which nothing samples.
+class Branches final : public DecodingPolicy {
+ public:
+  std::optional<SamplingInput> sampling_input(const Request&, const Lane&) const override {
+    return std::nullopt;
+  }
+  std::vector<int> independent_lanes(const Request& request) const override {
+    std::vector<int> out;
+    for (const Lane& lane : request.tree().branches()) out.push_back(lane.id);
+    return out;
+  }
+  void step(Request&, const std::vector<LaneToken>&, EventBuffer&) override {}
+};
+
+/// Steps of 1 ms and 1 ms more per decode row, whatever they read.
+StepTimeModel model_of_rows() {
+  StepTimeModel model;
+  for (int i = 0; i < 400; ++i) {
+    const int rows = 1 + i * 7 % 12;
+    model.record({rows, 0, 0}, 0.001 * (1 + rows));
+  }
+  return model;
+}
+
+/// Answers that are being decoded.
+class Answers {
+ public:
+  /// An answer with this many branches (0: it is serial) and a limit in ms per token (0: none).
+  Answers& add(int branches, double limit) {
+    RequestSpec spec;
+    spec.id = static_cast<std::uint32_t>(requests_.size() + 1);
+    spec.prompt = {{false, {{1, 2, 3}}}};
+    spec.max_tokens = 1000;
+    spec.max_time_per_token = 0.001 * limit;
+    auto request = std::make_shared<Request>(std::move(spec), pool_);
+    request->policy = std::make_unique<Branches>();
+    request->arrival = request->group = requests_.size() + 1;
+    Batch prompt;
+    request->tree().add_rows(prompt, 1000, false);
+    if (branches > 0)
+      request->tree().fork(std::vector<std::vector<int>>(branches, {4}));
+    else
+      request->tree().trunk().write(4);
+    EventBuffer events;
+    request->start(0, events);
+    requests_.push_back(std::move(request));
+    return *this;
+  }
+
+  /// How many lanes of each answer decode in the next step.
+  std::vector<int> lanes_in_step(const std::string& mode, int max_rows = 64) {
+    BranchSchedule schedule(branch_schedule_of(mode));
+    schedule.select(requests_, max_rows, 0, 64, model_of_rows());
+    std::vector<int> out;
+    for (const auto& request : requests_) {
+      int lanes = 0;
+      for (const Lane& lane : request->tree().lanes()) lanes += lane.live && !lane.held;
+      out.push_back(lanes);
+    }
+    return out;
+  }
+
+ private:
+  BlockPool pool_{256};
+  std::vector<std::shared_ptr<Request>> requests_;
+};
+
+/// Empty if `got` is `wanted`, else both.
+std::string compared(const std::vector<int>& got, const std::vector<int>& wanted) {
+  if (got == wanted) return "";
+  const auto text = [](const std::vector<int>& lanes) {
+    std::string out;
+    for (int count : lanes) out += " " + std::to_string(count);
+    return out;
+  };
+  return "lanes that decode:" + text(got) + ", not" + text(wanted);
+}
+
+}  // namespace
+
+void check_branch_schedule() {
+  report("all branches decode at once",
+         compared(Answers().add(8, 0).add(0, 0).lanes_in_step("eager"), {8, 1}));
+  report("or one of each answer",
+         compared(Answers().add(8, 0).add(0, 0).lanes_in_step("off"), {1, 1}));
+  report("or a few", compared(Answers().add(8, 0).add(2, 0).lanes_in_step("cap:3"), {3, 2}));
+  report("slack without limits holds no branch",
+         compared(Answers().add(8, 0).add(0, 0).lanes_in_step("slack"), {8, 1}));
+  // Two rows take 3 ms, three 4 ms, four 5 ms.
+  report("branches decode within another answer's limit",
+         compared(Answers().add(8, 0).add(0, 4.1).lanes_in_step("slack"), {2, 1}));
+  report("and within the tightest of several",
+         compared(Answers().add(8, 0).add(0, 9.1).add(0, 5.1).lanes_in_step("slack"), {2, 1, 1}));
+  report("a limit that is missed anyway holds no branch",
+         compared(Answers().add(8, 0).add(0, 2.5).lanes_in_step("slack"), {8, 1}));
+  report("nor does it hide one that can be kept",
+         compared(Answers().add(8, 0).add(0, 2.5).add(0, 5.1).lanes_in_step("slack"), {2, 1, 1}));
+  // n branches write n tokens in 1 + n ms.
+  report("an answer's own branches make its mean time shorter",
+         compared(Answers().add(8, 1.6).lanes_in_step("slack"), {8}));
+  report("first lanes go before further ones where rows are few",
+         compared(Answers().add(8, 0).add(8, 0).add(0, 0).lanes_in_step("slack", 4), {2, 1, 1}));
+}
+
+}  // namespace anabranch
