@@ -28,7 +28,6 @@ AttentionPlan::AttentionPlan(int blocks, int max_partials, int kv_heads, int gro
       threads_(threads),
       chunk_at_(blocks, -1) {
   chunks_.reserve(max_partials);
-  chunk_reads_.reserve(max_partials);
   reads_.reserve(max_partials);
 }
 
@@ -76,26 +75,59 @@ void AttentionPlan::build(const Batch& batch, int window, std::span<const char> 
     }
     first_partial_[row] = used;
     num_partials_[row] = partials;
-    for (int s = 0; s < count; ++s) {
-      const int visible = first_visible(spans[s], position, window);
-      for (int first = visible / kKvChunkTokens * kKvChunkTokens; first < spans[s].length;
-           first += kKvChunkTokens) {
-        const int begin = std::max(0, visible - first);
-        const int tokens = std::min(kKvChunkTokens, spans[s].length - first);
-        if (begin >= tokens) continue;  // the window begins after the span
-        const int chunk = find_or_add_chunk(spans[s].blocks + first / kBlockTokens, begin, tokens);
-        ++chunks_[chunk].reads;
-        chunk_reads_.push_back({chunk, {row, begin, tokens, used++}});
-      }
-    }
+    used += partials;
+    add_row(row, spans, count, position, window);
   }
   close_wave(first_row, rows);
 }
 
+/// Adds a row's spans: to the runs of the row before, as far as both read the same.
+void AttentionPlan::add_row(int row, const KvSpan* spans, int count, int position, int window) {
+  int partials = 0;
+  bool same = true;
+  for (int s = 0; s < count; ++s) {
+    const KvSpan& span = spans[s];
+    const int visible = first_visible(span, position, window);
+    if (same && s < static_cast<int>(last_runs_.size())) {
+      SpanRun& run = runs_[last_runs_[s]];
+      same = run.first_row + run.rows == row && run.span.blocks == span.blocks &&
+             run.span.length == span.length && run.visible == visible;
+      if (same) ++run.rows;
+    } else {
+      same = false;
+    }
+    if (!same) {
+      last_runs_.resize(s);
+      last_runs_.push_back(static_cast<int>(runs_.size()));
+      runs_.push_back({span, visible, row, 1, partials});
+    }
+    partials += chunks_for(visible, span.length);
+  }
+  last_runs_.resize(count);
+}
+
+/// Adds the chunks that a run reads.
+void AttentionPlan::add_chunks(int index) {
+  const SpanRun& run = runs_[index];
+  int partial = run.partials_before;
+  for (int first = run.visible / kKvChunkTokens * kKvChunkTokens; first < run.span.length;
+       first += kKvChunkTokens) {
+    const int begin = std::max(0, run.visible - first);
+    const int tokens = std::min(kKvChunkTokens, run.span.length - first);
+    if (begin >= tokens) continue;  // the window begins after the span
+    const int chunk = find_or_add_chunk(run.span.blocks + first / kBlockTokens, begin, tokens);
+    chunks_[chunk].reads += run.rows;
+    chunk_runs_.push_back({chunk, index, begin, tokens, partial++});
+  }
+}
+
 /// Sorts the wave's reads by chunk and cuts the chunks into work items.
 void AttentionPlan::close_wave(int first_row, int last_row) {
+  for (size_t run = 0; run < runs_.size(); ++run) add_chunks(static_cast<int>(run));
   int begin = static_cast<int>(reads_.size());
-  reads_.resize(reads_.size() + chunk_reads_.size());
+  int added = 0;
+  for (const ChunkRun& part : chunk_runs_) added += runs_[part.run].rows;
+  reads_.resize(reads_.size() + added);
   const int first_item = static_cast<int>(items_.size());
   const auto max_cost = [&](const Chunk& chunk) {
     const int tokens = chunk.tokens - chunk.begin;
@@ -126,9 +158,18 @@ void AttentionPlan::close_wave(int first_row, int last_row) {
     }
     begin += chunk.reads;
   }
-  for (const ChunkRead& entry : chunk_reads_) reads_[chunks_[entry.chunk].next_read++] = entry.read;
+  for (const ChunkRun& part : chunk_runs_) {
+    const SpanRun& run = runs_[part.run];
+    QueryRead* read = reads_.data() + chunks_[part.chunk].next_read;
+    for (int row = run.first_row; row < run.first_row + run.rows; ++row) {
+      *read++ = {row, part.begin, part.tokens, first_partial_[row] + part.partial};
+    }
+    chunks_[part.chunk].next_read += run.rows;
+  }
+  runs_.clear();
+  last_runs_.clear();
   chunks_.clear();
-  chunk_reads_.clear();
+  chunk_runs_.clear();
   waves_.push_back(assign_to_threads(first_row, last_row, first_item));
 }
 

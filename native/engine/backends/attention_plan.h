@@ -78,20 +78,37 @@ class AttentionPlan {
     int next_read = 0;  // index in reads_ while they are sorted by chunk
     int next = -1;      // another chunk that begins with the same block
   };
-  struct ChunkRead {
-    int chunk;
-    QueryRead read;
+  /// Consecutive rows that read the same span, and the same before it. So the work of a plan grows
+  /// with the spans and with the reads, of which only the writing is left.
+  struct SpanRun {
+    KvSpan span;
+    int visible = 0;  // the span's first token that they see
+    int first_row = 0;
+    int rows = 0;
+    int partials_before = 0;  // of each row, for the spans before
+  };
+  /// The reads of one chunk by the rows of a run.
+  struct ChunkRun {
+    int chunk = 0;
+    int run = 0;
+    int begin = 0, tokens = 0;
+    int partial = 0;  // counted from the first one of each row
   };
 
+  void add_row(int row, const KvSpan* spans, int count, int position, int window);
   int find_or_add_chunk(const int* blocks, int begin, int tokens);
+  void add_chunks(int run);
   void close_wave(int first_row, int last_row);
   Wave assign_to_threads(int first_row, int last_row, int first_item);
 
   int max_partials_ = 0, kv_heads_ = 0, group_ = 0, threads_ = 0;
-  std::vector<int> chunk_at_;           // [blocks]: the chunk that begins with this block, or -1
-  std::vector<Chunk> chunks_;           // of the wave being built
-  std::vector<ChunkRead> chunk_reads_;  // of the wave being built
-  std::vector<QueryRead> reads_;        // by chunk, in row order
+  std::vector<int> chunk_at_;  // [blocks]: the chunk that begins with this block, or -1
+  // Of the wave being built:
+  std::vector<SpanRun> runs_;
+  std::vector<int> last_runs_;  // of the last row's spans
+  std::vector<Chunk> chunks_;
+  std::vector<ChunkRun> chunk_runs_;
+  std::vector<QueryRead> reads_;  // by chunk, in row order
   std::vector<WorkItem> items_;
   std::vector<int> first_partial_, num_partials_;  // [rows]
   std::vector<Wave> waves_;

@@ -15,6 +15,7 @@
 #if defined(ANABRANCH_WITH_CUDA)
 #include "backends/cuda/backend.h"
 #endif
+#include "bench/host_backend.h"
 #include "bench/measurements.h"
 #include "bench/random_checkpoint.h"
 #include "bench/random_adapter.h"
@@ -43,7 +44,10 @@ const char kHelp[] =
     "  --write-only    write the weights and exit\n"
     "  --parts LIST    what to measure (default decode,sampling,prefill,serving; also adapters: as "
     "many\n"
-    "                  requests as the most lanes, with and without four of rank 16, in turn)\n"
+    "                  requests as the most lanes, with and without four of rank 16, in turn; and "
+    "host: what\n"
+    "                  steps cost beside the computation, up to 1,000 lanes and 128k tokens of "
+    "context)\n"
     "  --lanes LIST    numbers of lanes to decode (default 1,8,32)\n"
     "  --prefix LIST   numbers of tokens before the fork (default 512)\n"
     "  --tokens N      tokens per lane (default 64)\n"
@@ -91,7 +95,7 @@ std::vector<int> numbers(const std::string& name, const std::string& value, int 
 
 std::set<std::string> parts_of(const std::string& value) {
   std::set<std::string> all = Options().parts;
-  all.insert("adapters");
+  all.insert({"adapters", "host"});
   std::set<std::string> out;
   for (const std::string& part : list(value)) {
     if (!all.contains(part)) throw bad_argument("--parts has no " + part + "; see --help");
@@ -242,7 +246,7 @@ std::string measure_sampling(Measurements& measurements, const Options& options)
 
 /// The "adapters" object of the report.
 std::string measure_adapters(Measurements& measurements, Backend& backend, const Options& options) {
-  constexpr int kAdapters = 4, kRank = 16;
+  constexpr int kAdapters = 4, kRank = 16, kPrompt = 16;
   std::vector<ServedAdapterPtr> adapters;
   for (int i = 1; i <= kAdapters; ++i) {
     const auto adapter = random_adapter(backend.config(), static_cast<std::uint64_t>(i),
@@ -253,8 +257,9 @@ std::string measure_adapters(Measurements& measurements, Backend& backend, const
   const int requests = *std::max_element(options.lanes.begin(), options.lanes.end());
   std::vector<double> with, without;
   for (int i = -2; i < options.repeat; ++i) {
-    const double plain = measurements.decode_requests(requests, options.tokens, {nullptr});
-    const double adapted = measurements.decode_requests(requests, options.tokens, adapters);
+    const double plain = measurements.decode_requests(requests, kPrompt, options.tokens, {nullptr});
+    const double adapted =
+        measurements.decode_requests(requests, kPrompt, options.tokens, adapters);
     if (i < 0) continue;
     without.push_back(plain);
     with.push_back(adapted);
@@ -303,6 +308,38 @@ std::string measure_serving(Measurements& measurements, const Options& options, 
          ",\"itl_p99_ms\":" + number(quantile(run.gaps, 0.99) * 1e3) + "}";
 }
 
+/// The "host" list of the report: steps that compute nothing.
+std::string measure_host(const ModelConfig& config, int vocabulary, const Options& options) {
+  struct Load {
+    int requests, lanes, context;  // each request has so many lanes
+  };
+  std::string out;
+  for (const Load& load : {Load{1, 1, 512}, Load{1, 8, 4096}, Load{1, 1000, 4096},
+                           Load{1, 1000, 131072}, Load{256, 1, 4096}}) {
+    const int tokens = 24 + load.requests;  // prompts are computed one after another
+    ModelConfig roomy = config;
+    roomy.context = load.context + load.lanes * tokens + 64;
+    HostBackend backend(
+        roomy, load.requests * load.lanes * (tokens / 16 + 4) + load.requests * load.context / 16);
+    Measurements measurements(backend, vocabulary);
+    std::vector<double> steps;
+    for (int i = 0; i < options.repeat; ++i) {
+      steps.push_back(
+          load.requests == 1
+              ? measurements.decode(load.context, load.lanes, tokens).step
+              : measurements.decode_requests(load.requests, load.context, tokens, {nullptr}));
+    }
+    const double step = median(steps);
+    std::fprintf(stderr, "host, %d requests with %d lanes after %d tokens: %.3f ms per step\n",
+                 load.requests, load.lanes, load.context, step * 1e3);
+    out += std::string(out.empty() ? "" : ",") + "{\"requests\":" + std::to_string(load.requests) +
+           ",\"lanes\":" + std::to_string(load.lanes) +
+           ",\"context\":" + std::to_string(load.context) + ",\"step_ms\":" + number(step * 1e3) +
+           "}";
+  }
+  return out;
+}
+
 int run(const Options& options) {
   const ModelShape& shape = find_shape(options.shape);
   std::fprintf(stderr, "weights in %s\n", options.folder.c_str());
@@ -331,6 +368,8 @@ int run(const Options& options) {
   measure("prefill", "prefill", [&] { return measure_prefill(measurements, config, options); });
   measure("adapters", "adapters",
           [&] { return measure_adapters(measurements, *backend, options); });
+  measure("host", "host",
+          [&] { return "[" + measure_host(config, shape.vocabulary, options) + "]"; });
   measure("serving", "serving", [&] { return measure_serving(measurements, options, missing); });
   for (; aborted < options.aborts; aborted += options.requests) {
     missing += measurements.serve(options.requests, true).missing;

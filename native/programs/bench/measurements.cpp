@@ -82,16 +82,15 @@ double Measurements::sample(int prefix, int tokens, const SamplingParams& sampli
   return median(steps);
 }
 
-double Measurements::decode_requests(int requests, int tokens,
+double Measurements::decode_requests(int requests, int prompt, int tokens,
                                      const std::vector<ServedAdapterPtr>& adapters) {
-  constexpr int kPrompt = 16;
   SchedulerOptions options;
   options.max_running = options.max_queue = requests;
   Scheduler scheduler(backend_, std::nullopt, options);
   for (int i = 0; i < requests; ++i) {
     RequestSpec spec;
     spec.id = static_cast<std::uint32_t>(i);
-    spec.prompt = {{false, {random_tokens(kPrompt)}}};
+    spec.prompt = {{false, {random_tokens(prompt)}}};
     spec.script = {{false, {spec.prompt[0].tokens[0]}}, {false, {random_tokens(tokens)}}};
     spec.adapter = adapters[static_cast<size_t>(i) % adapters.size()];
     scheduler.submit({scheduler.make(std::move(spec))});

@@ -26,9 +26,10 @@ class Measurements {
   /// Seconds per step of one lane whose tokens are sampled, not given.
   double sample(int prefix, int tokens, const SamplingParams& sampling);
 
-  /// Seconds per step of requests of one lane and a short prompt each, which have these adapters in
-  /// turn; a null one is the model itself.
-  double decode_requests(int requests, int tokens, const std::vector<ServedAdapterPtr>& adapters);
+  /// Seconds per step of requests of one lane and a prompt of `prompt` tokens each, which have
+  /// these adapters in turn; a null one is the model itself.
+  double decode_requests(int requests, int prompt, int tokens,
+                         const std::vector<ServedAdapterPtr>& adapters);
 
   /// Seconds to prefill a prompt.
   double prefill(int prompt);
