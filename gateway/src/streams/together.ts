@@ -10,9 +10,11 @@ const firstWait = 2;
 const longestWait = 16;
 /**
  * From so many takes a millisecond on, of all streams, this isolate has little time left, and a stream's next piece may be long
- * in coming because the others' are before it. Then all wait, as long as brings the takes down to about this rate.
+ * in coming because the others' are before it. Then all wait, as long as brings the takes down to about this rate, but never so
+ * long that a reader would notice.
  */
 const busyRate = 3;
+const longestBusyWait = 100;
 /** The rate is measured over this time, ms. */
 const rateMs = 100;
 
@@ -127,7 +129,7 @@ class Rate {
 
   /** How long each stream waits, ms. */
   get wait(): number {
-    return this.#last > busyRate ? this.open / busyRate : 0;
+    return this.#last > busyRate ? Math.min(longestBusyWait, this.open / busyRate) : 0;
   }
 }
 
