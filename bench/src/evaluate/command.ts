@@ -22,7 +22,7 @@ import { worstOf } from "./worst.ts";
 /** The demo: a base and the adapter that branches. */
 const demo = JSON.parse(
   readFileSync(new URL("../../../models/demo/demo.json", import.meta.url), "utf8"),
-) as { model: string; adapter: string };
+) as { model: string; adapter: string; autoThreshold: number };
 
 const help = `npm run evaluate -- [options]
 
@@ -50,6 +50,7 @@ docs/evaluate.md says what each figure means.
   --device DEVICE    auto, cpu or cuda:N (default auto)
   --threads N        engine threads per worker (default: all cores but one, as a worker has)
   --outline-continue P, --outline-surprise X   thresholds of a stock model's outlines, as of a worker
+  --auto-threshold X from which probability on auto is parallel, as of a worker (default: the demo's, of another model the gateway's)
   --under MODEL      an instruct model that scores the answers: log-likelihood per token
   --out FILE         keep the answers as JSONL; a run that was interrupted goes on from them
   --answers FILE     judge the answers of such a file in place of new ones
@@ -94,6 +95,7 @@ const options = {
   threads: { type: "string", default: String(Math.max(1, availableParallelism() - 1)) },
   "outline-continue": { type: "string" },
   "outline-surprise": { type: "string" },
+  "auto-threshold": { type: "string" },
   under: { type: "string" },
   out: { type: "string" },
   answers: { type: "string" },
@@ -119,12 +121,17 @@ function sidesOf(values: Values): Record<Side, SideSettings> {
   return { model, against: side("against-mode", values["against-mode"], other, adapter) };
 }
 
-function outlineOptionsOf(values: Values): { outline?: string[] } {
-  const options = (["outline-continue", "outline-surprise"] as const).flatMap((name) => {
-    const value = values[name];
-    return value === undefined ? [] : [`--${name}`, value];
-  });
-  return options.length > 0 ? { outline: options } : {};
+/** Options of the workers: at which probabilities a stock model branches, and `auto` is parallel. */
+function thresholdsOf(values: Values): { thresholds?: string[] } {
+  const own = values.model === undefined ? { "auto-threshold": String(demo.autoThreshold) } : {};
+  const given = { ...own, ...values };
+  const options = (["outline-continue", "outline-surprise", "auto-threshold"] as const).flatMap(
+    (name) => {
+      const value = given[name];
+      return value === undefined ? [] : [`--${name}`, value];
+    },
+  );
+  return options.length > 0 ? { thresholds: options } : {};
 }
 
 const serveOptionsOf = (values: Values): ServeOptions => ({
@@ -136,16 +143,16 @@ const serveOptionsOf = (values: Values): ServeOptions => ({
   device: values.device,
   threads: integer("threads", values.threads, 1, 1024),
   concurrency: integer("concurrency", values.concurrency, 1, 1024),
-  ...outlineOptionsOf(values),
+  ...thresholdsOf(values),
 });
 
 /** The pairs of the suite in its order: those that --out holds already, and new ones. */
 async function newPairs(suite: string, values: Values, serving: ServeOptions): Promise<Pair[]> {
   const limit =
     values.limit === undefined ? undefined : integer("limit", values.limit, 1, 1_000_000);
-  const { sides, temperature, maxTokens, seed, outline } = serving;
+  const { sides, temperature, maxTokens, seed, thresholds } = serving;
   const questions = await readSuite(suite, { data: values.data, seed, ...(limit && { limit }) });
-  const settings = { sides, temperature, maxTokens, seed, ...(outline && { outline }) };
+  const settings = { sides, temperature, maxTokens, seed, ...(thresholds && { thresholds }) };
   const file = new PairFile(values.out, settings);
   const kept = await file.open();
   const missing = questions.filter(({ id }) => !kept.has(id));

@@ -43,8 +43,8 @@ export interface AnswerSettings {
   temperature: number;
   maxTokens: number;
   seed: number;
-  /** Thresholds of outlines, as the workers' options. */
-  outline?: string[];
+  /** From which probabilities a model branches, as the workers' options. */
+  thresholds?: string[];
 }
 
 /** @throws Error if instruction_id_list and kwargs do not fit together */

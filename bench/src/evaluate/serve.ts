@@ -20,7 +20,7 @@ const adapterName = "taught";
 /** A worker for each model; one for both sides if they differ in nothing but their mode. */
 async function startWorkers(
   cluster: TestCluster,
-  { sides, dtype, device, threads, outline = [] }: ServeOptions,
+  { sides, dtype, device, threads, thresholds = [] }: ServeOptions,
 ): Promise<Record<Side, string>> {
   const ids = new Map<string, string>();
   const serve = async (side: Side, { model, adapter }: SideSettings) => {
@@ -31,7 +31,7 @@ async function startWorkers(
     say(`loading ${model}${adapter === undefined ? "" : ` with ${adapter}`}`);
     await cluster.addWorker(side, [
       ...["--model", path, "--model-id", side, "--dtype", dtype, "--device", device],
-      ...["--threads", String(threads), ...outline],
+      ...["--threads", String(threads), ...thresholds],
       ...(adapter === undefined ? [] : ["--adapter", `${adapterName}=${adapter}`]),
     ]);
     const id = adapter === undefined ? side : `${side}:${adapterName}`;
