@@ -11,7 +11,7 @@ export interface SaturationSizes {
 }
 
 export interface SaturationFigures extends SaturationSizes {
-  /** Of the busy clients' requests. */
+  /** Of the busy clients' requests; "none" is one without an answer. */
   statuses: Record<string, number>;
   /** Refusals without a Retry-After. */
   untold: number;
@@ -74,8 +74,14 @@ class Saturation {
     }
   }
 
-  async #ask(key: string) {
-    return await timedStream({ url: this.#cluster.url, key }, "Describe Mars.", tokens);
+  async #ask(key: string): Promise<{ status: number | "none"; retryAfter: number | null }> {
+    try {
+      return await timedStream({ url: this.#cluster.url, key }, "Describe Mars.", tokens);
+    } catch (error) {
+      const cause = error instanceof Error && error.cause ? `: ${error.cause}` : "";
+      process.stderr.write(`a request came to nothing: ${error}${cause}\n`);
+      return { status: "none", retryAfter: 0 };
+    }
   }
 }
 

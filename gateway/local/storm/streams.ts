@@ -1,6 +1,8 @@
 // Streams whose client looks at the clock: when the first text came, and how long it waited for each next one.
 import { type Client, endless, model, ours } from "./asking.ts";
 
+const maxMs = 60_000;
+
 export interface Timed {
   status: number;
   firstMs: number;
@@ -9,7 +11,7 @@ export interface Timed {
   retryAfter: number | null;
 }
 
-/** One streamed answer of `tokens` tokens. */
+/** One streamed answer of `tokens` tokens. Throws what fetch throws, also if the answer takes longer than a minute. */
 export async function timedStream(
   { url, key }: Client,
   content: string,
@@ -18,6 +20,7 @@ export async function timedStream(
   const began = performance.now();
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
+    signal: AbortSignal.timeout(maxMs),
     headers: { authorization: `Bearer ${key}` },
     body: JSON.stringify({
       ...{ model, messages: [{ role: "user", content }], stream: true, temperature: 1 },
