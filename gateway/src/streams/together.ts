@@ -14,6 +14,7 @@ const longestWait = 16;
  * long that a reader would notice.
  */
 const busyRate = 3;
+/** ms. */
 const longestBusyWait = 100;
 /** The rate is measured over this time, ms. */
 const rateMs = 100;
