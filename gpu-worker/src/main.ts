@@ -97,6 +97,10 @@ const server = createServer((request, response) => {
   });
 });
 
+// workerd closes a connection that was idle for five seconds. It has to be the one that does: a request that it sends as this
+// side closes the connection is lost.
+server.keepAliveTimeout = 120_000;
+
 let closing = false;
 async function close(code: number): Promise<never> {
   if (closing) return await new Promise<never>(() => {});

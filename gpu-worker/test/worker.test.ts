@@ -417,6 +417,15 @@ describe("the digest of a model", () => {
   });
 });
 
+describe("connections", () => {
+  it("are closed by the gateway, which keeps an idle one for five seconds", async () => {
+    const response = await fetch(`${worker.url}/metrics`);
+    await response.arrayBuffer();
+    const [, seconds] = /timeout=(\d+)/.exec(response.headers.get("keep-alive") ?? "") ?? [];
+    expect(Number(seconds)).toBeGreaterThan(60);
+  });
+});
+
 describe("metrics", () => {
   const sample = async (name: string): Promise<number> => {
     const response = await fetch(`${worker.url}/metrics`);

@@ -28,7 +28,13 @@ export class MortalCluster {
   readonly #workers = new Map<string, ChildProcess>();
   #optionsOf: OptionsOf = () => [];
   #gateway: ChildProcess | null = null;
+  readonly #stderr: "ignore" | "inherit";
   #url = "";
+
+  /** `stderr` of the processes: worth reading where none of them is killed. */
+  constructor(stderr: "ignore" | "inherit" = "ignore") {
+    this.#stderr = stderr;
+  }
 
   get url(): string {
     return this.#url;
@@ -135,7 +141,7 @@ export class MortalCluster {
   #start(file: string, args: readonly string[], env: Record<string, string>): ChildProcess {
     const child = spawn(process.execPath, [join(root, file), ...args], {
       cwd: root,
-      stdio: ["ignore", "pipe", "ignore"],
+      stdio: ["ignore", "pipe", this.#stderr],
       env: { ...process.env, ANABRANCH_ACCESS_LOG: "off", ...env },
     });
     this.#children.add(child);

@@ -98,7 +98,7 @@ async function quiet(cluster: MortalCluster, key: string, isOver: (count: number
 }
 
 export async function saturated(sizes: SaturationSizes): Promise<SaturationFigures> {
-  const cluster = new MortalCluster();
+  const cluster = new MortalCluster("inherit");
   try {
     await cluster.open(["only"], () => worker);
     const quietKey = await cluster.key("quiet");
