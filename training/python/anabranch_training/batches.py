@@ -75,6 +75,7 @@ class Batch:
     sources: Tensor  # [m] row * n + column of the token whose logits predict the target
     targets: Tensor  # [m]
     rules: Tensor  # [m]
+    held: Tensor  # [m] bool: of a sample that does not branch, though it may
     tokens: int  # padding excluded
     tasks: int  # rows of data used, including rows left out
 
@@ -103,6 +104,7 @@ def collate(rows: list[list[Sample]], pad: int, width: int = 0, tasks: int = 0) 
     ids = laid_out(lambda _, s: s.ids, pad)
     rules = laid_out(lambda _, s: s.rules, ANYTHING).reshape(-1)
     where = (rules != ANYTHING).nonzero().squeeze(1)
+    held = laid_out(lambda _, s: [int(s.free_and_serial)] * len(s), 0).reshape(-1)
     return Batch(
         ids=ids,
         positions=laid_out(lambda _, s: s.positions, 0),
@@ -112,6 +114,7 @@ def collate(rows: list[list[Sample]], pad: int, width: int = 0, tasks: int = 0) 
         sources=where - 1,
         targets=ids.reshape(-1)[where],
         rules=rules[where],
+        held=held[where].bool(),
         tokens=sum(len(s) for row in rows for s in row),
         tasks=tasks or sum(map(len, rows)),
     )

@@ -59,6 +59,12 @@ def arguments() -> argparse.Namespace:
         type=Path,
         help="with --lora: the folder of an adapter that this command wrote, to go on from",
     )
+    p.add_argument(
+        "--hold",
+        action="store_true",
+        help="with --lora: on rows without parts, learn the probabilities that the base gives each "
+        "token in place of the tokens, so that other answers stay as they are",
+    )
     p.add_argument("--rank", type=int, default=32, help="LoRA rank (default %(default)s)")
     p.add_argument("--alpha", type=float, default=64, help="LoRA alpha (default %(default)s)")
     p.add_argument("--targets", nargs="+", default=list(TARGETS), help="layers that LoRA updates")
@@ -127,6 +133,8 @@ def arguments() -> argparse.Namespace:
         p.error("--adapter-out needs --lora")
     if args.adapter and not args.lora:
         p.error("--adapter needs --lora")
+    if args.hold and not args.lora:
+        p.error("--hold needs --lora: without it the base itself changes")
     return args
 
 
@@ -177,7 +185,7 @@ def pack(path: Path, vocabulary: Vocabulary, row_tokens: int, fill: bool) -> Pac
 def settings_of(args: argparse.Namespace, peak: float, dialect: Dialect) -> dict:
     """The settings that must stay the same when a run is resumed."""
     return {
-        **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "adapter")},
+        **{k: str(getattr(args, k)) for k in ("base", "data", "lora", "adapter", "hold")},
         **{k: str(getattr(args, k)) for k in ("rank", "alpha", "targets")},
         **{k: getattr(args, k) for k in ("epochs", "row_tokens", "accumulate", "seed")},
         "max_steps": args.max_steps,
@@ -201,7 +209,8 @@ def main() -> None:
 
     model, vocabulary = load_for_training(args, dtype, attention)
     optimizer = adamw(model, peak, args.weight_decay)
-    objective = Objective(vocabulary.dialect, args.device, computes_in_bf16(args, cuda), flex)
+    bf16 = computes_in_bf16(args, cuda)
+    objective = Objective(vocabulary.dialect, args.device, bf16, flex, args.hold)
     data = pack(args.data, vocabulary, args.row_tokens, fill=flex)
     heldout: list[Batch] = []
     if args.heldout:

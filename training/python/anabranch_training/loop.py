@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .batches import Batch
 from .dialect import Dialect
+from .lora import without_lora
 from .optimizer import MuonAndAdamW
 from .sample import RULES, allowed_markers
 
@@ -27,31 +28,62 @@ def log(text: str) -> None:
 
 
 class Objective:
-    """Cross-entropy summed over the sampled tokens, with markers masked as in the engine.
+    """Loss summed over the sampled tokens, with markers masked as in the engine.
 
+    It is the cross-entropy. With `hold`, tokens of samples that don't branch have the divergence
+    KL(base || model) in its place, where the base is the model without its LoRA modules.
     A model has `forward(ids, positions, mask) -> hidden [b, n, d]` and `logits(hidden)`.
     """
 
-    def __init__(self, dialect: Dialect, device: str, autocast: bool = False, flex: bool = False):
-        self.device, self.autocast, self.flex = device, autocast, flex
+    def __init__(
+        self,
+        dialect: Dialect,
+        device: str,
+        autocast: bool = False,
+        flex: bool = False,
+        hold: bool = False,
+    ):
+        self.device, self.autocast, self.flex, self.hold = device, autocast, flex, hold
         self.markers = torch.tensor(dialect.markers, device=device)
         self.bias = marker_bias(dialect).to(device)
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         batch = batch.to(self.device)
+        if not self.hold or not batch.held.any():
+            return self._cross_entropy(model, batch)
+        held, taught = batch.held, ~batch.held
+        with torch.no_grad(), without_lora(model):
+            base = self.log_probabilities(model, batch, held)
+        own = self.log_probabilities(model, batch)
+        cross_entropy = F.nll_loss(own[taught], batch.targets[taught], reduction="sum")
+        # Markers that are not allowed are -inf on both sides.
+        difference = torch.where(base.isfinite(), base - own[held], 0.0)
+        return cross_entropy + (base.exp() * difference).sum()
+
+    def _cross_entropy(self, model: nn.Module, batch: Batch) -> Tensor:
+        return F.nll_loss(self.log_probabilities(model, batch), batch.targets, reduction="sum")
+
+    def log_probabilities(self, model: nn.Module, batch: Batch, of: Tensor | None = None) -> Tensor:
+        """[m, vocabulary] in fp32, of all sampled tokens or those that the bool tensor names."""
+        sources, rules = batch.sources, batch.rules
+        if of is not None:
+            sources, rules = sources[of], rules[of]
         kind = torch.device(self.device).type
         # A cache would keep a bf16 copy of every weight, which recomputation hardly reuses.
         with torch.autocast(kind, torch.bfloat16, enabled=self.autocast, cache_enabled=False):
             hidden = model(batch.ids, batch.positions, batch.mask(self.flex))
-            logits = model.logits(hidden.reshape(-1, hidden.shape[-1])[batch.sources])
-        logits = logits.float().index_add_(1, self.markers, self.bias[batch.rules])
-        return F.cross_entropy(logits, batch.targets, reduction="sum")
+            logits = model.logits(hidden.reshape(-1, hidden.shape[-1])[sources])
+        logits = logits.float().index_add_(1, self.markers, self.bias[rules])
+        return logits.log_softmax(-1)
 
     @torch.no_grad()
     def mean(self, model: nn.Module, batches: list[Batch]) -> float | None:
-        """Mean over all sampled tokens of `batches`; None if there are none."""
+        """Mean cross-entropy over all sampled tokens of `batches`; None if there are none."""
         count = sum(len(batch.targets) for batch in batches)
-        return sum(self(model, batch).item() for batch in batches) / count if count else None
+        if not count:
+            return None
+        device = self.device
+        return sum(self._cross_entropy(model, b.to(device)).item() for b in batches) / count
 
 
 def marker_bias(dialect: Dialect) -> Tensor:

@@ -6,6 +6,8 @@ markers are new to the model, so their rows are trained in full. All other rows 
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -22,13 +24,15 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 class LoraLinear(nn.Module):
     def __init__(self, base: nn.Linear, rank: int, alpha: float):
         super().__init__()
-        self.base, self.scale = base, alpha / rank
+        self.base, self.scale, self.enabled = base, alpha / rank, True
         device = base.weight.device
         self.a = nn.Parameter(torch.empty(rank, base.in_features, device=device))
         self.b = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.enabled:
+            return self.base(x)
         return self.base(x) + F.linear(F.linear(x, self.a), self.b) * self.scale
 
     def merged(self) -> nn.Linear:
@@ -41,11 +45,13 @@ class MarkerEmbedding(nn.Module):
 
     def __init__(self, base: nn.Embedding, ids: Tensor, rows: nn.Parameter):
         super().__init__()
-        self.base, self.rows = base, rows
+        self.base, self.rows, self.enabled = base, rows, True
         self.register_buffer("ids", ids, persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[b, n] -> [b, n, d]"""
+        if not self.enabled:
+            return self.base(tokens)
         is_marker = tokens[..., None] == self.ids
         out = self.base(tokens)
         own = F.embedding(is_marker.int().argmax(-1), self.rows).to(out.dtype)
@@ -61,7 +67,7 @@ class MarkerHead(nn.Module):
 
     def __init__(self, base: nn.Linear, ids: Tensor, rows: nn.Parameter):
         super().__init__()
-        self.base, self.rows = base, rows
+        self.base, self.rows, self.enabled = base, rows, True
         self.register_buffer("ids", ids, persistent=False)
 
     @property
@@ -71,6 +77,8 @@ class MarkerHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """[..., d] -> [..., vocabulary]"""
         logits = self.base(hidden)
+        if not self.enabled:
+            return logits
         return logits.index_copy(-1, self.ids, F.linear(hidden, self.rows).to(logits.dtype))
 
     merged = MarkerEmbedding.merged
@@ -103,6 +111,19 @@ def add_lora(causal, markers: tuple[int, ...], rank: int, alpha: float, targets)
     head_rows = rows if tied else nn.Parameter(head.weight[ids].float())
     causal.set_input_embeddings(MarkerEmbedding(embedding, ids, rows))
     causal.set_output_embeddings(MarkerHead(head, ids, head_rows))
+
+
+@contextmanager
+def without_lora(model: nn.Module) -> Iterator[None]:
+    """Within it, the model computes what its base does."""
+    added = [m for m in model.modules() if isinstance(m, LoraLinear | MarkerEmbedding | MarkerHead)]
+    try:
+        for module in added:
+            module.enabled = False
+        yield
+    finally:
+        for module in added:
+            module.enabled = True
 
 
 def adapter_tensors(causal) -> dict[str, Tensor]:

@@ -51,6 +51,11 @@ class Sample:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def free_and_serial(self) -> bool:
+        """It could have branched and does not."""
+        return TRUNK in self.rules and not any(self.lanes)
+
     def add(self, ids, at: int, lane: int, stage: int, rules) -> int:
         """Appends tokens at consecutive positions. ANYTHING means that they are forced.
 

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 import torch
+from anabranch_training.batches import Batch, is_parallel
 from anabranch_training.compare import BOUND, engine_logits, errors, trainer_logits
 from anabranch_training.dialect import MARKERS
 from anabranch_training.loop import Objective
@@ -34,7 +35,16 @@ class Finetune(unittest.TestCase):
 
     def command(self, run: str, *options: str) -> list[str]:
         return [
-            *[sys.executable, "-m", "anabranch_training.finetune", "--json", "--device", "cpu"],
+            *[
+                sys.executable,
+                "-m",
+                "anabranch_training.finetune",
+                "--json",
+                "--device",
+                "cpu",
+                "--precision",
+                "fp32",
+            ],
             *["--base", str(self.base), "--out", str(self.folder / run / "out")],
             *["--data", str(self.data), "--heldout", str(self.data)],
             *["--run", str(self.folder / run), "--checkpoint-minutes", "0"],
@@ -152,6 +162,44 @@ class Finetune(unittest.TestCase):
         rows = tensors["base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"]
         embedding = merged["model.embed_tokens.weight"]
         self.assertTrue(torch.equal(rows, embedding[ids]))
+
+    def test_hold_keeps_other_answers_as_the_base_writes_them(self):
+        unused = tuple(f"<unused_{n}>" for n in range(6))
+        tiny.make_checkpoint("llama", self.base, tied=True, markers=unused)
+        tasks = tiny.tasks()
+        plain = [task for task in tasks if not is_parallel(task)]
+        rows = [task for task in tasks if is_parallel(task)] + 12 * plain
+        self.data.write_text("".join(json.dumps(task) + "\n" for task in rows))
+        lora = ["--lora", "--rank", "8", "--alpha", "16", "--lr", "1e-2", "--max-steps", "80"]
+        lora += ["--checkpoint-minutes", "1", "--marker-tokens", *unused]
+        held, _ = self.finish("held", *lora, "--hold")
+        self.assertLess(held["heldout_loss"], held["heldout_loss_at_start"])
+        free, _ = self.finish("free", *lora)
+        self.assertLess(free["heldout_loss"], held["heldout_loss"])
+
+        # Mean divergence from the base on the tokens of samples that don't branch.
+        vocabulary = load_vocabulary(self.base, marker_tokens=unused)
+        packed = Packed(plain, vocabulary.encoder, vocabulary.pad, ROW_TOKENS, fill=False)
+        objective = Objective(vocabulary.dialect, "cpu")
+
+        def log_probabilities(folder: Path, batch: Batch) -> torch.Tensor:
+            model = load_model(folder, torch.float32, "cpu")
+            with torch.no_grad():
+                return objective.log_probabilities(model, batch)
+
+        divergence = {}
+        for run in ("held", "free"):
+            total, count = 0.0, 0
+            for batch in packed.in_order():
+                self.assertTrue(batch.held.all())
+                base = log_probabilities(self.base, batch)
+                own = log_probabilities(self.folder / run / "out", batch)
+                allowed = base.isfinite()
+                total += (base.exp() * (base - own))[allowed].sum().item()
+                count += len(batch.targets)
+            divergence[run] = total / count
+        print(f"nats a token from the base: {divergence}", file=sys.stderr)
+        self.assertLess(divergence["held"], 0.2 * divergence["free"])
 
     def test_refuses_markers_that_ordinary_text_has(self):
         tiny.make_checkpoint("llama", self.base, tied=True)
