@@ -34,6 +34,8 @@ export interface ChatAnswer {
   visibleTokens: number;
   /** What became of each outline. */
   outlineEnds: string[];
+  /** Why each plan was dropped that opened no branches. */
+  droppedPlans: string[];
 }
 
 interface Chunk {
@@ -48,6 +50,7 @@ interface Chunk {
       branches: number;
       visible_tokens: number;
       outline_ends: string[];
+      dropped_plans: string[];
     };
   } | null;
 }
@@ -95,13 +98,15 @@ export class ChatClient {
     }
     const ms = performance.now() - began;
     if (!usage || finish === undefined) throw new Error(`${model}: an answer ended without usage`);
-    const { steps, stages, branches, visible_tokens, outline_ends } = usage.anabranch;
+    const { steps, stages, branches, visible_tokens, outline_ends, dropped_plans } =
+      usage.anabranch;
     return {
       ...{ text, finish, ms, firstMs, steps, stages, branches },
       promptTokens: usage.prompt_tokens,
       completionTokens: usage.completion_tokens,
       visibleTokens: visible_tokens,
       outlineEnds: outline_ends,
+      droppedPlans: dropped_plans,
     };
   }
 }

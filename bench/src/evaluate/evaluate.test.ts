@@ -13,6 +13,7 @@ import { judge } from "./judge.ts";
 import { pageOf } from "./page.ts";
 import { type GivenAnswer, type Pair, PairFile, readPairs } from "./pairs.ts";
 import { readSuite } from "./suites.ts";
+import { figuresText } from "./table.ts";
 import { worstOf } from "./worst.ts";
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -132,9 +133,25 @@ describe("figures", () => {
     ];
     const judged = await Promise.all(pairs.map((each) => judge(each, undefined)));
     expect(figuresOf(judged).outline_ends).toEqual({ joined: 2, no_stage: 1 });
+    expect(figuresOf(judged).plans).toEqual({ forked: 0, dropped: {} });
     expect(worstOf(judged).map(({ pair, reasons }) => [pair.question.id, reasons])).toEqual([
       ["worse", ["cut off: 100%, against 0%", "repeated sentences: 50%, against 0%"]],
     ]);
+  });
+
+  it("count plans, and numbered lists in branches", async () => {
+    const list = "1. Eat.\n2. Sleep.\n3. Run.";
+    const forked = { stages: 1, outlineEnds: [], droppedPlans: ["long_title"] };
+    const pairs = [
+      pair("in order", answer(list, forked), answer("None.")),
+      pair("not", answer(list.replace("2", "3"), { ...forked, droppedPlans: [] }), answer(list)),
+      pair("serial", answer(list, { stages: 0, droppedPlans: ["few_titles"] }), answer(list)),
+    ];
+    const figures = figuresOf(await Promise.all(pairs.map((each) => judge(each, undefined))));
+    expect(figures.plans).toEqual({ forked: 2, dropped: { long_title: 1, few_titles: 1 } });
+    expect(figures.numbered_lists).toEqual({ lists: 2, in_order: 1 });
+    expect(figuresText(figures, {})).toContain("plans: 2 forked, 1 long_title, 1 few_titles");
+    expect(figuresText(figures, {})).toContain("that branched: 2, 1 in order");
   });
 
   it("leave out what is unknown, and ratios without tokens", async () => {

@@ -1,4 +1,5 @@
 // Figures of two sides from the measures of their answers.
+import { areInOrder, listNumbers } from "@anabranch/training/pipeline/list-numbers.ts";
 import { type Interval, intervalOf, type RatioInterval, ratiosOf, shareOf } from "./intervals.ts";
 import { type Judged, type MeasureName, type Measures, measureNames, shares } from "./judge.ts";
 import type { Side } from "./pairs.ts";
@@ -23,6 +24,10 @@ export interface Figures {
   speedup: { time: SpeedUp; steps: SpeedUp };
   /** What became of the outlines in the answers of `model`: how often each end came. */
   outline_ends: Record<string, number>;
+  /** The plans that `model` wrote: how many opened branches, and how many were dropped for which reason. */
+  plans: { forked: number; dropped: Record<string, number> };
+  /** Numbered lists of three or more items in the answers of `model` that branched, and those whose numbers are in order. */
+  numbered_lists: { lists: number; in_order: number };
   model: Means;
   against: Means;
   /** `model` minus `against` of each pair, over the pairs in which both have the measure. */
@@ -64,12 +69,31 @@ function differences(judged: readonly Judged[], name: MeasureName): number[] {
   );
 }
 
-function outlineEnds(judged: readonly Judged[]): Record<string, number> {
+/** How often each word comes. */
+function counted(words: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { pair } of judged) {
-    for (const end of pair.answers.model.outlineEnds ?? []) counts[end] = (counts[end] ?? 0) + 1;
-  }
+  for (const word of words) counts[word] = (counts[word] ?? 0) + 1;
   return counts;
+}
+
+/** Of the answers of `model`. A model that has outlines writes no plans. */
+function stageFigures(
+  judged: readonly Judged[],
+): Pick<Figures, "outline_ends" | "plans" | "numbered_lists"> {
+  const answers = judged.map(({ pair }) => pair.answers.model);
+  const outlineEnds = answers.flatMap((answer) => answer.outlineEnds ?? []);
+  const lists = judged
+    .filter(hasBranched)
+    .flatMap(({ pair }) => listNumbers(pair.answers.model.text));
+  const stages = answers.map((answer) => (answer.outlineEnds?.length ? 0 : (answer.stages ?? 0)));
+  return {
+    outline_ends: counted(outlineEnds),
+    plans: {
+      forked: stages.reduce((sum, each) => sum + each, 0),
+      dropped: counted(answers.flatMap((answer) => answer.droppedPlans ?? [])),
+    },
+    numbered_lists: { lists: lists.length, in_order: lists.filter(areInOrder).length },
+  };
 }
 
 export function figuresOf(judged: readonly Judged[]): Figures {
@@ -84,7 +108,7 @@ export function figuresOf(judged: readonly Judged[]): Figures {
     pairs: judged.length,
     coverage: model.coverage?.mean ?? null,
     speedup: { time: speedUp(judged, "seconds"), steps: speedUp(judged, "steps") },
-    outline_ends: outlineEnds(judged),
+    ...stageFigures(judged),
     model,
     against: side("against"),
     difference: meansOf((measure) => intervalOf(differences(judged, measure))),

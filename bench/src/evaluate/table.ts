@@ -82,13 +82,22 @@ export function figuresText(
   );
   const columns = ["category", "pairs", "coverage", "time", "steps", "words", "against's"];
   const table = aligned([columns, ...rows], [20, 8, 10, 9, 9, 9, 11]);
-  const { coverage, speedup, pairs, outline_ends } = figures;
-  const ends = Object.entries(outline_ends).map(([end, count]) => `${count} ${end}`);
+  const { coverage, speedup, pairs, outline_ends, plans, numbered_lists } = figures;
+  const counts = (of: Readonly<Record<string, number>>) =>
+    Object.entries(of).map(([name, count]) => `${count} ${name}`);
+  const dropped = counts(plans.dropped);
+  const stages = [
+    ...[["outlines of model's answers", counts(outline_ends)] as const],
+    ...[["plans", [...(plans.forked ? [`${plans.forked} forked`] : []), ...dropped]] as const],
+  ].flatMap(([name, all]) => (all.length > 0 ? `${name}: ${all.join(", ")}\n` : []));
+  const { lists, in_order } = numbered_lists;
+  if (lists > 0)
+    stages.push(`numbered lists of those that branched: ${lists}, ${in_order} in order\n`);
   return `${pairs} pairs; ${coverage === null ? "coverage unknown" : `${(100 * coverage).toFixed(1)}% of model's answers branched`}
 against's over model's, per visible token:
   ${speedUpLine("time ", speedup.time)}
   ${speedUpLine("steps", speedup.steps)}
-${ends.length > 0 ? `outlines of model's answers: ${ends.join(", ")}\n` : ""}
+${stages.join("")}
 ${lines.join("\n")}
 ${rows.length > 0 ? `\n${table.join("\n")}\n` : ""}`;
 }
