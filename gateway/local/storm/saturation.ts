@@ -27,6 +27,8 @@ export interface SaturationFigures extends SaturationSizes {
 
 const worker = ["--max-running", "8", "--max-queue", "24"];
 const tokens = 40;
+/** Anything else is a fault. */
+const expected = [200, 429, 503];
 /** Of the key whose Retry-After is taken at its word. */
 const strictRpm = 3;
 const quietPauseMs = 500;
@@ -76,7 +78,11 @@ class Saturation {
 
   async #ask(key: string): Promise<{ status: number | "none"; retryAfter: number | null }> {
     try {
-      return await timedStream({ url: this.#cluster.url, key }, "Describe Mars.", tokens);
+      const seen = await timedStream({ url: this.#cluster.url, key }, "Describe Mars.", tokens);
+      if (!expected.includes(seen.status)) {
+        process.stderr.write(`a request was answered with ${seen.status}: ${seen.refusal}\n`);
+      }
+      return seen;
     } catch (error) {
       const cause = error instanceof Error && error.cause ? `: ${error.cause}` : "";
       process.stderr.write(`a request came to nothing: ${error}${cause}\n`);

@@ -9,6 +9,8 @@ export interface Timed {
   /** Between two parts of the text. */
   gapsMs: number[];
   retryAfter: number | null;
+  /** What a refusal says; "" if there was an answer. */
+  refusal: string;
 }
 
 /** One streamed answer of `tokens` tokens. Throws what fetch throws, also if the answer takes longer than a minute. */
@@ -30,7 +32,9 @@ export async function timedStream(
   const gapsMs: number[] = [];
   let firstMs = Number.NaN;
   let last = 0;
-  for await (const _ of response.body ?? []) {
+  let refusal = "";
+  for await (const part of response.body ?? []) {
+    if (!response.ok) refusal += Buffer.from(part).toString();
     const now = performance.now();
     if (last === 0) firstMs = now - began;
     else gapsMs.push(now - last);
@@ -38,7 +42,7 @@ export async function timedStream(
   }
   const retryAfter = response.headers.get("retry-after");
   return {
-    ...{ status: response.status, firstMs, gapsMs },
+    ...{ status: response.status, firstMs, gapsMs, refusal },
     retryAfter: retryAfter === null ? null : Number(retryAfter),
   };
 }
