@@ -141,7 +141,8 @@ export class MortalCluster {
   #start(file: string, args: readonly string[], env: Record<string, string>): ChildProcess {
     const child = spawn(process.execPath, [join(root, file), ...args], {
       cwd: root,
-      stdio: ["ignore", "pipe", this.#stderr],
+      // The channel tells it when this process ends, however that happens.
+      stdio: ["ignore", "pipe", this.#stderr, "ipc"],
       env: { ...process.env, ANABRANCH_ACCESS_LOG: "off", ...env },
     });
     this.#children.add(child);
