@@ -108,12 +108,15 @@ const printed: Shown = {
 };
 
 const frameMs = 50;
+/** Of a terminal that does not tell its width. */
+const columnsUnknown = Number(process.env.COLUMNS) || 80;
 
 /** In place, branches side by side. */
 function drawn(): Shown {
   const { stdout } = process;
   const update = createLogUpdate(stdout);
-  const river = ({ document }: AnswerStream) => riverOf(document.parts, stdout.columns);
+  const river = ({ document }: AnswerStream) =>
+    riverOf(document.parts, stdout.columns || columnsUnknown);
   let last = 0;
   return {
     stream: "lanes",

@@ -95,6 +95,7 @@ export class Transport {
     signal?.throwIfAborted();
     signal?.addEventListener("abort", abort);
     let requestId: string | null = null;
+    let answered = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const heard = () => {
       clearTimeout(timer);
@@ -104,6 +105,7 @@ export class Transport {
       heard();
       const response = await this.#fetch(path, init, stop.signal);
       requestId = response.headers.get("x-request-id");
+      answered = true;
       heard();
       if (!response.ok) {
         const text = await response.text();
@@ -112,7 +114,7 @@ export class Transport {
       yield* read({ response, bytes: watched(response, heard) });
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;
-      throw error instanceof AnabranchError ? error : lost(error, requestId);
+      throw error instanceof AnabranchError ? error : lost(error, requestId, answered);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
@@ -148,11 +150,11 @@ async function* watched({ body }: Response, heard: () => void): AsyncGenerator<U
 const silence = (ms: number, requestId: string | null) =>
   new TimeoutError(`Nothing was heard of the gateway for ${ms} ms.`, requestId);
 
-const lost = (cause: unknown, requestId: string | null) =>
+const lost = (cause: unknown, requestId: string | null, answered: boolean) =>
   new ConnectionError(
-    requestId === null
-      ? "The gateway was not reached. Is its address right, and does it run?"
-      : "The connection to the gateway was lost before the answer had ended.",
+    answered
+      ? "The connection to the gateway was lost before the answer had ended."
+      : "The gateway was not reached. Is its address right, and does it run?",
     requestId,
     cause,
   );

@@ -33,6 +33,6 @@ export async function signInByLink(): Promise<void> {
     key.value = given.key;
     admin.value = given.admin;
   } catch (error) {
-    if (!signedIn.value) signInProblem.value = Failure.from(error).message;
+    if (!signedIn.value) signInProblem.value = Failure.from(error).said;
   }
 }

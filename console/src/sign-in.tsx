@@ -1,4 +1,5 @@
 import { useSignal } from "@preact/signals";
+import { Failure } from "./api/failure.ts";
 import { ErrorNote } from "./parts/notes.tsx";
 import { hrefOf } from "./router.ts";
 import { admin, key, signInProblem } from "./session.ts";
@@ -24,17 +25,36 @@ function Credential(props: {
   );
 }
 
+/** Why the gateway does not take a credential; null if it does, or if there is none. */
+async function refusal(name: string, credential: string, path: string): Promise<string | null> {
+  if (credential === "") return null;
+  try {
+    const response = await fetch(path, { headers: { authorization: `Bearer ${credential}` } });
+    return response.status === 401 ? `${name}: ${(await Failure.of(response)).said}` : null;
+  } catch (error) {
+    return Failure.from(error).said;
+  }
+}
+
 /** Takes the credentials that are not there yet. */
 function Credentials() {
   const givenKey = useSignal(key.peek());
   const givenAdmin = useSignal(admin.peek());
+  const problem = useSignal<string | null>(null);
+  const signIn = async () => {
+    problem.value =
+      (await refusal("API key", givenKey.value, "/v1/models")) ??
+      (await refusal("Operator's credential", givenAdmin.value, "/admin/v1/pool"));
+    if (problem.value !== null) return;
+    key.value = givenKey.value;
+    admin.value = givenAdmin.value;
+  };
   return (
     <form
       class="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        key.value = givenKey.value;
-        admin.value = givenAdmin.value;
+        void signIn();
       }}
     >
       <Credential
@@ -53,6 +73,7 @@ function Credentials() {
           givenAdmin.value = value;
         }}
       />
+      {problem.value && <ErrorNote message={problem.value} />}
       <div>
         <button type="submit" class="primary" disabled={!givenKey.value && !givenAdmin.value}>
           Sign in
@@ -68,8 +89,8 @@ export function SignIn() {
     <section class="narrow stack">
       <h1>Sign in</h1>
       <p>
-        <code>npm start</code> prints a link that signs in on this machine, and both credentials in
-        its line <code>ready</code>. Either will do.
+        <code>npm start</code> prints a link that signs in on this machine, and in its line{" "}
+        <code>ready</code> both credentials, or the files that have them. Either will do.
       </p>
       {signInProblem.value && <ErrorNote message={signInProblem.value} />}
       <Credentials />

@@ -71,7 +71,55 @@ describe("signing in", () => {
   });
 });
 
+it("credentials that the gateway does not know sign nobody in", async () => {
+  const page = await site.page("playground");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  for (const [label, other] of [
+    ["API key", site.cluster.adminToken],
+    ["Operator's credential", site.key],
+  ] as const) {
+    await page.getByLabel(label).fill(other);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("status").or(page.getByRole("alert")).getByText(`${label}: `).waitFor();
+    await page.getByLabel(label).fill("");
+  }
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  expect(site.problems.splice(0).every((text) => text.includes("401"))).toBe(true);
+});
+
 describe("keys", () => {
+  it("have their buttons in view, and those that ended can be changed", async () => {
+    const page = await site.page("keys?tenant=ended");
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.getByRole("button", { name: "New key" }).click();
+    const form = page.getByRole("form", { name: "A new key" });
+    await form.getByLabel("Tenant").fill("ended");
+    await form.getByLabel("Ends after").fill("2020-01-01");
+    await page.getByRole("button", { name: "Create" }).click();
+    expect(await form.locator("input:invalid").count()).toBe(1);
+    await form.getByLabel("Ends after").fill("");
+    await page.getByRole("button", { name: "Create" }).click();
+    await page.getByRole("button", { name: "I have it" }).click();
+    const revoke = page.getByRole("button", { name: "Revoke" });
+    const box = await revoke.boundingBox();
+    expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThan(1280);
+
+    const [{ id }] = (
+      await site.call<{ keys: [{ id: string }] }>(
+        "/admin/v1/keys?tenant=ended",
+        site.cluster.adminToken,
+      )
+    ).keys;
+    const body = JSON.stringify({ expires_at: 1 });
+    await site.call(`/admin/v1/keys/${id}`, site.cluster.adminToken, { method: "PATCH", body });
+    await page.reload();
+    await page.getByRole("row").filter({ hasText: "expired" }).waitFor();
+    await page.getByRole("button", { name: "Change" }).click();
+    await page.getByLabel("Ends after").fill("2099-01-01");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("row").filter({ hasText: "active" }).waitFor();
+  });
+
   const secretOf = async (page: Page) => {
     const secret = page.getByRole("region", { name: "The new key" });
     const text = (await secret.locator("code").textContent()) ?? "";

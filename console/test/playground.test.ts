@@ -66,6 +66,27 @@ async function answerOfApi(model: string, fields: object) {
   return choice.message;
 }
 
+it("numbers stay as they are typed, and those that no request may have are not sent", async () => {
+  const page = await playground(small);
+  for (const [label, typed, shown] of [
+    ["Temperature", "0.7", "0.7"],
+    ["Top-p", "0.05", "0.05"],
+    ["Max. tokens", "1.5", "1.5"],
+    ["Seed", "9007199254740993", "9007199254740993"],
+  ] as const) {
+    await page.getByLabel(label, { exact: true }).fill("");
+    await page.getByLabel(label, { exact: true }).pressSequentially(typed);
+    expect(await page.getByLabel(label, { exact: true }).inputValue()).toBe(shown);
+    const wrong = label === "Max. tokens" || label === "Seed";
+    expect(await page.getByRole("alert").count()).toBe(wrong ? 1 : 0);
+  }
+  const request = page.waitForRequest("**/v1/chat/completions");
+  await ask(page, "Hello.");
+  const { temperature, top_p, max_tokens, seed } = (await request).postDataJSON();
+  expect([temperature, top_p, max_tokens, seed]).toEqual([0.7, 0.05, 1, 900719925474099]);
+  await ended(page);
+});
+
 describe("an answer that branches", () => {
   it("grows in at least three columns at the same time, joins, and is the API's", async () => {
     const page = await playground(branching);
@@ -92,6 +113,16 @@ describe("an answer that branches", () => {
     const messages = [{ role: "user", content: list }];
     expect(await shownText(page)).toBe((await answerOfApi(branching, { messages })).content);
     await expectAccessible(page);
+  }, 120_000);
+
+  it("stops when the page is loaded again in the middle of it", async () => {
+    const page = await playground(branching);
+    await ask(page, list);
+    await page.locator(".branch.open").first().waitFor({ timeout: 60_000 });
+    await page.reload();
+    await page.locator(".badge", { hasText: "stopped" }).waitFor();
+    expect(await page.locator(".branch.open").count()).toBe(0);
+    expect(await page.locator(".note-error").count()).toBe(0);
   }, 120_000);
 
   it("is announced whole, branch after branch in order", async () => {

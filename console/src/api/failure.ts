@@ -7,9 +7,17 @@ export class Failure extends Error {
   /** 0: no answer came. */
   readonly status: number;
 
-  constructor(status: number, message: string) {
-    super(message);
+  /** Nobody answered, or the connection broke. */
+  readonly isLost: boolean;
+
+  /** What happened, without what to do about it. */
+  readonly said: string;
+
+  constructor(status: number, said: string, { then = "", isLost = false } = {}) {
+    super(said + then);
     this.status = status;
+    this.said = said;
+    this.isLost = isLost;
   }
 
   static ofBody(status: number, body: unknown): Failure {
@@ -20,7 +28,7 @@ export class Failure extends Error {
         : status === 503
           ? " A worker may still be starting: look at the pool, then try again."
           : "";
-    return new Failure(status, said + then);
+    return new Failure(status, said, { then });
   }
 
   static async of(response: Response): Promise<Failure> {
@@ -30,14 +38,10 @@ export class Failure extends Error {
   /** What was thrown, as one of these. */
   static from(error: unknown): Failure {
     if (error instanceof Failure) return error;
-    const lost = error instanceof TypeError;
-    return new Failure(
-      0,
-      lost
-        ? "The gateway does not answer. Is it still running? This page goes on as soon as it is back."
-        : error instanceof Error
-          ? error.message
-          : String(error),
-    );
+    if (error instanceof TypeError) {
+      const said = "The gateway does not answer. Is it still running?";
+      return new Failure(0, said, { isLost: true });
+    }
+    return new Failure(0, error instanceof Error ? error.message : String(error));
   }
 }

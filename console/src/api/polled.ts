@@ -3,6 +3,9 @@ import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Failure } from "./failure.ts";
 
+/** How often a gateway that does not answer is asked again. */
+const lostMs = 2_000;
+
 export interface Polled<T> {
   /** The last answer; null before the first. */
   data: Signal<T | null>;
@@ -14,7 +17,7 @@ export interface Polled<T> {
 
 /**
  * Calls `ask` when `what` changes, when `refresh` does and, if `everyMs` is given, that long after each answer while the
- * page is seen.
+ * page is seen. While the gateway is away it asks again in any case.
  */
 export function usePolled<T>(ask: () => Promise<T>, what: string, everyMs?: number): Polled<T> {
   const data = useSignal<T | null>(null);
@@ -33,12 +36,15 @@ export function usePolled<T>(ask: () => Promise<T>, what: string, everyMs?: numb
         failure.value = null;
       } catch (error) {
         if (over) return;
-        failure.value = Failure.from(error);
+        const found = Failure.from(error);
+        const then = " This page goes on as soon as it is back.";
+        failure.value = found.isLost ? new Failure(0, found.said, { then, isLost: true }) : found;
       }
-      if (everyMs !== undefined && !document.hidden) timer = setTimeout(look, everyMs);
+      if (!document.hidden && again() !== undefined) timer = setTimeout(look, again());
     };
+    const again = () => everyMs ?? (failure.value?.isLost ? lostMs : undefined);
     const seen = () => {
-      if (everyMs !== undefined && !document.hidden) void look();
+      if (!document.hidden && again() !== undefined) void look();
     };
     void look();
     document.addEventListener("visibilitychange", seen);

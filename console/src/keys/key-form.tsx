@@ -45,12 +45,20 @@ const tenantField: Field<"tenant"> = [
   ...(["tenant", "Tenant"] as const),
   { required: true, pattern: "[\\w.@:\\-]{1,64}", placeholder: "acme" },
 ];
-const fields: readonly Field<Exclude<keyof Given, "tenant">>[] = [
+const fields: readonly Field<Exclude<keyof Given, "tenant" | "expires">>[] = [
   ["name", "Name", { maxLength: 100, placeholder: "what it is for" }],
   ...limitFields,
   ["models", "Models", { placeholder: "all; else names, with commas" }],
-  ["expires", "Ends after", { type: "date" }],
 ];
+/** Not in the past; the day of a key that has ended may stay until another is given. */
+const endField = (before: string): Field<"expires"> => {
+  const today = dayOf(Date.now() / 1_000);
+  return [
+    "expires",
+    "Ends after",
+    { type: "date", min: before && before < today ? before : today },
+  ];
+};
 
 interface Props {
   /** The one that is changed; null: a new one. */
@@ -90,7 +98,11 @@ export function KeyForm({ of, made, changed, cancel }: Props) {
     >
       <div class="field-grid wide">
         {of === null && <TextFields fields={[tenantField]} given={draft.value} change={change} />}
-        <TextFields fields={fields} given={draft.value} change={change} />
+        <TextFields
+          fields={[...fields, endField(dayOf(of?.expires_at ?? null))]}
+          given={draft.value}
+          change={change}
+        />
         <Checks
           legend="For"
           values={scopes}

@@ -20,7 +20,7 @@ interface Props {
   changed: () => void;
 }
 
-function Actions({ of: { id }, change, rotated, changed }: Props) {
+function Actions({ of: { id, status }, change, rotated, changed }: Props) {
   const problem = useSignal<string | null>(null);
   const params = { path: { id } };
   const act = (what: () => Promise<void>) => async () => {
@@ -35,14 +35,16 @@ function Actions({ of: { id }, change, rotated, changed }: Props) {
   return (
     <>
       <ActionButton label="Change" of={id} act={change} />
-      <Confirm
-        label="Rotate"
-        of={id}
-        question="A new key with the same settings. This one works for another day."
-        act={act(async () =>
-          rotated(await bodyOf(api.POST("/admin/v1/keys/{id}/rotate", { params, body }))),
-        )}
-      />
+      {status === "active" && (
+        <Confirm
+          label="Rotate"
+          of={id}
+          question="A new key with the same settings. This one works for another day."
+          act={act(async () =>
+            rotated(await bodyOf(api.POST("/admin/v1/keys/{id}/rotate", { params, body }))),
+          )}
+        />
+      )}
       <Confirm
         label="Revoke"
         of={id}
@@ -85,7 +87,7 @@ export function KeyRow(props: Props) {
       </td>
       <td>{when(1_000 * key.created_at)}</td>
       <td>{end === null ? "never" : when(1_000 * end)}</td>
-      <td class="actions">{status === "active" && <Actions {...props} />}</td>
+      <td class="actions">{status !== "revoked" && <Actions {...props} />}</td>
     </tr>
   );
 }

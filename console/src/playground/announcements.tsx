@@ -14,7 +14,8 @@ function wholeParts(parts: readonly Part[], over: boolean): string[] {
     const branches = part.branches.filter(({ void: no }) => !no);
     for (const [place, { title, text, closed, accepted }] of branches.entries()) {
       if (!over && !(closed && accepted)) return said;
-      said.push(`Branch ${place + 1} of ${branches.length}, ${title ?? ""}: ${text}`);
+      const name = title && !text.trimStart().startsWith(title) ? `, ${title}` : "";
+      said.push(`Branch ${place + 1} of ${branches.length}${name}: ${text}`);
     }
   }
   return said;
@@ -39,7 +40,7 @@ export function Announcements({ run }: { run: Run }) {
       data-structure={structure}
     >
       {said.map((text, index) => (
-        <p key={index}>{text}</p>
+        <p key={index}>{text.replaceAll("**", "")}</p>
       ))}
       {isOver(status) && <p>{ends[status]}</p>}
     </div>

@@ -1,6 +1,6 @@
 // An answer in numbers: those of its usage block, and the times that this page measured.
 import { count, duration, rate } from "../parts/numbers.ts";
-import type { Run } from "./run.ts";
+import { isOver, type Run } from "./run.ts";
 
 /** Tokens of the answer's text for each second of the whole request. */
 export const tokensPerSecond = (run: Run): number | null =>
@@ -23,13 +23,13 @@ function figuresOf(run: Run): [label: string, value: string, hint?: string][] {
       ? []
       : [["First text", duration(firstTextMs), "Since the request was sent"]];
   if (!usage) {
+    const branches = run.answer.stages.flatMap((stage) => stage.branches);
     return [
       ["Time", duration(run.elapsed)],
       ["Characters", count(lengthOf(run))],
-      [
-        "Branches open",
-        count(run.answer.stages.flatMap((s) => s.branches).filter((b) => !b.closed).length),
-      ],
+      isOver(run.status.value)
+        ? ["Branches", count(branches.length)]
+        : ["Branches open", count(branches.filter(({ closed }) => !closed).length)],
       ...first,
     ];
   }

@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { ErrorNote } from "../parts/notes.tsx";
 import { Composer } from "./composer.tsx";
-import { clear, open, transcript, turns } from "./conversation.ts";
+import { clear, open, running, transcript, turns } from "./conversation.ts";
 import { prompt, rows } from "./draft.ts";
 import { SettingsPanel } from "./settings-panel.tsx";
 import { TurnView } from "./turn.tsx";
@@ -106,9 +106,18 @@ function Conversation() {
 
 export function Playground() {
   const count = turns.value.length;
+  const busy = running.value;
+  const begunAt = useRef<number | null>(null);
   useEffect(() => {
     if (count > 1) document.querySelector(".turn:last-of-type")?.scrollIntoView();
   }, [count]);
+  // The end of an answer comes into view, unless somebody has scrolled meanwhile.
+  useEffect(() => {
+    if (busy) begunAt.current = scrollY;
+    else if (begunAt.current === scrollY) {
+      document.querySelector(".turn:last-of-type .turn-foot")?.scrollIntoView({ block: "nearest" });
+    }
+  }, [busy]);
   return (
     <div class="playground">
       <div class="talk">

@@ -28,6 +28,8 @@ function remarkOn({ accepted, closed, reason }: Branch): string | undefined {
 
 interface ColumnProps {
   title: string;
+  /** The text may begin with the title: then it is not shown twice. */
+  opens: boolean;
   text: string;
   closed: boolean;
   accepted: boolean;
@@ -36,9 +38,9 @@ interface ColumnProps {
   of: number;
 }
 
-const Column = memo(({ title, text, closed, accepted, remark, place, of }: ColumnProps) => {
-  // In some dialects a branch begins with its title.
-  const begins = text.trimStart().startsWith(title);
+const Column = memo((props: ColumnProps) => {
+  const { title, opens, text, closed, accepted, remark, place, of } = props;
+  const begins = opens && text.trimStart().startsWith(title);
   return (
     <section
       class={`branch${closed ? "" : " open"}${accepted ? "" : " ahead"}`}
@@ -59,9 +61,11 @@ interface StageProps {
   part: Extract<Part, { kind: "stage" }>;
   /** Of the whole answer. */
   over: boolean;
+  /** The branches are those of the request: their titles are not in their texts. */
+  declared: boolean;
 }
 
-function StageView({ part }: StageProps) {
+function StageView({ part, over, declared }: StageProps) {
   const branches = part.branches.filter(({ void: no }) => !no);
   const count = branches.length;
   if (count === 0) return null;
@@ -75,8 +79,9 @@ function StageView({ part }: StageProps) {
           <Column
             key={branch.lane}
             title={branch.title ?? ""}
+            opens={!declared}
             text={branch.text}
-            closed={branch.closed}
+            closed={branch.closed || over}
             accepted={branch.accepted}
             remark={remarkOn(branch)}
             place={index + 1}
@@ -99,6 +104,7 @@ export function River({ run }: { run: Run }) {
   const frame = run.frame.value;
   const isRunning = run.status.value === "running";
   const over = isOver(run.status.value);
+  const declared = run.request.anabranch?.branches !== undefined;
   const { parts } = run.answer;
   const last = parts.at(-1);
   // Between a fork and its join nothing is written in the trunk.
@@ -107,7 +113,7 @@ export function River({ run }: { run: Run }) {
     <div class={`river${isRunning && inTrunk ? " flowing" : ""}`} data-frame={frame}>
       {parts.map((part, index) =>
         part.kind === "stage" ? (
-          <Stage key={`stage ${part.stage}`} part={part} over={over} />
+          <Stage key={`stage ${part.stage}`} part={part} over={over} declared={declared} />
         ) : (
           <div key={index} class="trunk">
             <Text text={part.text} />

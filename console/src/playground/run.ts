@@ -8,6 +8,8 @@ import { key } from "../session.ts";
 import { type Chunk, EventLog, type RunEvent, type Usage } from "./event-log.ts";
 import type { ChatRequest } from "./settings.ts";
 
+const brokeOff = "The answer broke off: the gateway has ended. Try again.";
+
 /** `waiting`: it is not sent yet. */
 export type Status = "waiting" | "running" | "done" | "stopped" | "failed";
 export const isOver = (status: Status): boolean => status !== "waiting" && status !== "running";
@@ -22,6 +24,15 @@ export interface SavedRun {
   cache: string | null;
   ms: number;
 }
+
+/** The page is being left or loaded again, which ends its requests. */
+let leaving = false;
+addEventListener("beforeunload", () => {
+  leaving = true;
+});
+addEventListener("pageshow", () => {
+  leaving = false;
+});
 
 export class Run {
   readonly request: ChatRequest;
@@ -102,13 +113,19 @@ export class Run {
         this.#draw();
       }
       if (this.answer.finishReason === null) {
-        throw new Failure(0, "The answer broke off: the gateway has ended. Try again.");
+        throw new Failure(0, brokeOff);
       }
       this.#end("done");
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.problem = Failure.from(error).message;
-      this.#end(this.#stop.signal.aborted ? "stopped" : "failed");
+      const stopped = this.#stop.signal.aborted || leaving;
+      if (!stopped) this.problem = this.#problemOf(error);
+      this.#end(stopped ? "stopped" : "failed");
     }
+  }
+
+  #problemOf(error: unknown): string {
+    const failure = Failure.from(error);
+    return failure.isLost && this.answer.text !== "" ? brokeOff : failure.message;
   }
 
   stop(): void {

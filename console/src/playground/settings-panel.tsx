@@ -1,5 +1,6 @@
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { api, bodyOf } from "../api/client.ts";
 import { usePolled } from "../api/polled.ts";
 import { ErrorNote } from "../parts/notes.tsx";
@@ -54,29 +55,57 @@ function Models() {
 type NumberField = "temperature" | "topP" | "maxTokens" | "maxBranches" | "seed";
 
 const numberFields: [field: NumberField, label: string, limits: Record<string, number>][] = [
-  ["temperature", "Temperature", { min: 0, max: 2, step: 0.1 }],
-  ["topP", "Top-p", { min: 0, max: 1, step: 0.05 }],
+  ["temperature", "Temperature", { min: 0, max: 2, step: 0.01 }],
+  ["topP", "Top-p", { min: 0, max: 1, step: 0.01 }],
   ["maxTokens", "Max. tokens", { min: 1, step: 1 }],
   ["maxBranches", "Max. branches", { min: 1, step: 1 }],
-  ["seed", "Seed", { min: 0, step: 1 }],
+  // A larger one is not a number of JavaScript's.
+  ["seed", "Seed", { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1 }],
 ];
+
+/** What is typed stays as it is typed: "0." is on its way to 0.7. What no request may have is not set, and said. */
+function NumberInput(props: { field: NumberField; label: string; limits: Record<string, number> }) {
+  const { field, label, limits } = props;
+  const value = settings.value[field];
+  const input = useRef<HTMLInputElement>(null);
+  const problem = useSignal("");
+  const show = () => {
+    if (input.current) input.current.value = String(settings.peek()[field] ?? "");
+  };
+  useEffect(() => {
+    if (document.activeElement !== input.current) show();
+  }, [value]);
+  return (
+    <div class="field">
+      <label class="field">
+        <span>{label}</span>
+        <input
+          ref={input}
+          type="number"
+          placeholder="default"
+          {...limits}
+          aria-invalid={problem.value !== ""}
+          onInput={({ currentTarget: typed }) => {
+            problem.value = typed.validationMessage;
+            if (!typed.validity.valid) return;
+            set({ [field]: typed.value === "" ? null : typed.valueAsNumber } as Partial<Settings>);
+          }}
+          onBlur={() => {
+            problem.value = "";
+            show();
+          }}
+        />
+      </label>
+      {problem.value && <small role="alert">{problem.value}</small>}
+    </div>
+  );
+}
 
 function NumberFields() {
   return (
     <div class="field-grid">
       {numberFields.map(([field, label, limits]) => (
-        <label key={field} class="field">
-          <span>{label}</span>
-          <input
-            type="number"
-            placeholder="default"
-            {...limits}
-            value={settings.value[field] ?? ""}
-            onInput={({ currentTarget: { value, valueAsNumber } }) =>
-              set({ [field]: value === "" ? null : valueAsNumber } as Partial<Settings>)
-            }
-          />
-        </label>
+        <NumberInput key={field} field={field} label={label} limits={limits} />
       ))}
     </div>
   );
