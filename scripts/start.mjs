@@ -50,6 +50,7 @@ const modelOptions = process.env.ANABRANCH_MODEL
       ...["--model", demo.model, "--model-id", demo.id],
       ...["--adapter", `${demo.adapterName}=${demo.adapter}`],
       ...["--auto-threshold", String(demo.autoThreshold)],
+      ...["--sampling-defaults", JSON.stringify(demo.samplingDefaults)],
     ];
 /** A child that has not ended so long after its answers is killed. */
 const stopMs = 4_000;

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { hostname } from "node:os";
 import { cudaDevices } from "@anabranch/native";
 import { failCommand } from "@anabranch/shared/cli/command.ts";
-import { neutralSampling } from "@anabranch/shared/sampling-defaults.ts";
+import { neutralSampling, type SamplingDefaults } from "@anabranch/shared/sampling-defaults.ts";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { log } from "./log.ts";
@@ -13,6 +13,7 @@ import { LongPrompts } from "./long-prompts.ts";
 import { Metrics } from "./metrics.ts";
 import { adapterText, engineAdapter, locateAdapter } from "./model/adapter.ts";
 import { locateModel } from "./model/locate.ts";
+import type { Json } from "./model/model-files.ts";
 import { outlineRulesOf } from "./model/outline.ts";
 import { samplingDefaultsOf } from "./model/sampling-defaults.ts";
 import { TextModel } from "./model/text-model.ts";
@@ -20,7 +21,21 @@ import { packedTokens } from "./model/token-texts.ts";
 import { PoolMembership } from "./pool.ts";
 import { ServedModels } from "./served-models.ts";
 import { routes, type WorkerState } from "./service.ts";
-import { readWorkerOptions } from "./worker-options.ts";
+import { readWorkerOptions, type WorkerOptions } from "./worker-options.ts";
+
+function samplingDefaultsFor(
+  wanted: WorkerOptions["samplingDefaults"],
+  { do_sample, ...named }: Json,
+): SamplingDefaults {
+  if (wanted === "none") return neutralSampling;
+  if (wanted === "model") return samplingDefaultsOf({ do_sample, ...named });
+  // A temperature that is given counts.
+  return samplingDefaultsOf({
+    ...("temperature" in wanted ? {} : { do_sample }),
+    ...named,
+    ...wanted,
+  });
+}
 
 /** Resolves the options, finds or fetches the model and reads its text files. */
 async function prepare() {
@@ -28,10 +43,7 @@ async function prepare() {
     const args = readWorkerOptions();
     const located = await locateModel(args.model);
     const model = await TextModel.open(located, args.modelId);
-    const samplingDefaults =
-      args.samplingDefaults === "model"
-        ? samplingDefaultsOf(model.generationConfig)
-        : neutralSampling;
+    const samplingDefaults = samplingDefaultsFor(args.samplingDefaults, model.generationConfig);
     const adapters = await Promise.all(args.adapters.map(locateAdapter));
     const texts = new Map(adapters.map((each) => [each.name, adapterText(model, each)]));
     return { args, path: located.path, model, samplingDefaults, adapters, texts };

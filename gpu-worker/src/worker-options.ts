@@ -7,6 +7,7 @@ import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared
 import { type AdapterSource, parseAdapter } from "./model/adapter-source.ts";
 import { modelHelp } from "./model/locate.ts";
 import type { OutlineThresholds } from "./model/outline.ts";
+import { samplingNames } from "./model/sampling-defaults.ts";
 
 const help = `npm run worker -- --model MODEL [options]
 
@@ -49,7 +50,8 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --outline-surprise X   and the first tokens of its body with a mean log-probability of at least -X
                       (default 1.75); \`npm run data -- outline\` fits both for a model
   --sampling-defaults FROM   temperature, top_p, top_k, min_p and repetition_penalty of requests that name
-                      none: model (its generation_config.json or GGUF metadata) or none (default model)
+                      none: model (its generation_config.json or GGUF metadata), none, or the model's with others in
+                      their place, as JSON: '{"temperature":0.2,"top_p":0.9}' (default model)
 
 Environment:
   ANABRANCH_POOL_TOKEN         the gateway's secret for workers; needed with --gateway, unless that
@@ -88,7 +90,8 @@ export interface WorkerOptions {
   defaultMaxTokens: number;
   autoThreshold: number | undefined;
   outlineThresholds: OutlineThresholds;
-  samplingDefaults: "model" | "none";
+  /** What of the model's counts: all, nothing, or all but what is given here, by name. */
+  samplingDefaults: "model" | "none" | Record<string, unknown>;
 }
 
 const options = {
@@ -119,6 +122,23 @@ const options = {
   "outline-surprise": { type: "string" },
   "sampling-defaults": { type: "string", default: "model" },
 } as const;
+
+/** @throws UsageError if it is neither of the two words nor an object with known names */
+function samplingDefaultsFrom(text: string): WorkerOptions["samplingDefaults"] {
+  if (!text.startsWith("{"))
+    return oneOf<"model" | "none">("sampling-defaults", text, ["model", "none"]);
+  try {
+    const given = JSON.parse(text) as Record<string, unknown>;
+    const unknown = Object.keys(given).find((name) => !samplingNames.includes(name));
+    if (unknown === undefined) return given;
+    throw new UsageError(
+      `--sampling-defaults takes ${samplingNames.join(", ")}, not ${JSON.stringify(unknown)}`,
+    );
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`--sampling-defaults: ${(error as Error).message}`);
+  }
+}
 
 /** @throws UsageError for what the engine does not know */
 function branchScheduleOf(text: string): string {
@@ -186,6 +206,6 @@ export function readWorkerOptions(): WorkerOptions {
       continueProbability: number("outline-continue"),
       surprise: number("outline-surprise", 1000),
     },
-    samplingDefaults: oneOf("sampling-defaults", args["sampling-defaults"], ["model", "none"]),
+    samplingDefaults: samplingDefaultsFrom(args["sampling-defaults"]),
   };
 }

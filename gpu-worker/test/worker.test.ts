@@ -566,15 +566,21 @@ describe("a model that knows no markers", () => {
   });
 });
 
-it("reports the model's sampling defaults, or neutral ones if it is told to", async () => {
-  const temperatureOf = async ({ client, headers }: WorkerProcess) =>
-    (await client.describe({}, { headers })).models[0]?.samplingDefaults?.temperature;
-  expect(await temperatureOf(worker)).toBe(0);
-  const other = await WorkerProcess.start(["--model", smallModel, "--sampling-defaults", "none"]);
-  try {
-    expect(await temperatureOf(other)).toBe(1);
-  } finally {
-    await other.stop();
+it("reports the model's sampling defaults, or neutral or other ones if it is told to", async () => {
+  const defaultsOf = async ({ client, headers }: WorkerProcess) =>
+    (await client.describe({}, { headers })).models[0]?.samplingDefaults;
+  expect(await defaultsOf(worker)).toMatchObject({ temperature: 0, topP: 1 });
+  for (const [given, wanted] of [
+    ["none", { temperature: 1, topP: 1 }],
+    ['{"temperature":0.2}', { temperature: 0.2, topP: 1 }],
+    ['{"top_p":0.9}', { temperature: 0, topP: 0.9 }],
+  ] as const) {
+    const other = await WorkerProcess.start(["--model", smallModel, "--sampling-defaults", given]);
+    try {
+      expect(await defaultsOf(other)).toMatchObject(wanted);
+    } finally {
+      await other.stop();
+    }
   }
 });
 

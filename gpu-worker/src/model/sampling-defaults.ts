@@ -34,6 +34,9 @@ const fields: readonly Field[] = [
   },
 ];
 
+/** What a config may name, beside `do_sample`. */
+export const samplingNames: readonly string[] = fields.map(({ name }) => name);
+
 /**
  * What the config does not name is neutral. `do_sample: false` means greedy, whatever its temperature says.
  * @throws Error naming the field that is out of range
