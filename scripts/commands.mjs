@@ -61,6 +61,8 @@ export const commands = {
     exec: (node, args) => [node, [bin("vitest"), "run", ...args]],
   },
   "test:training": {
+    about: "Tests the Python package, in an environment that it makes in .anabranch/venv (1.2 GB).",
+    takes: "names of tests, as Python's unittest takes them",
     needs: [native, python],
     exec: (_, args) => [venvPython, [join(root, "training/python/tests"), ...args]],
   },

@@ -12,9 +12,10 @@ if (!command) {
   process.exit(2);
 }
 
-if (command.about && args.length > 0) {
-  const wantsHelp = args.length === 1 && args[0] === "--help";
-  if (wantsHelp) process.stdout.write(`npm run ${name}\n\n${command.about} It has no options.\n`);
+const wantsHelp = args.length === 1 && args[0] === "--help";
+if (command.about && args.length > 0 && (wantsHelp || !command.takes)) {
+  const takes = command.takes ? `It takes ${command.takes}.` : "It has no options.";
+  if (wantsHelp) process.stdout.write(`npm run ${name}\n\n${command.about} ${takes}\n`);
   else process.stderr.write(`${name}: it has no options; see --help\n`);
   process.exit(wantsHelp ? 0 : 2);
 }
