@@ -1,3 +1,4 @@
+import { partsOf } from "@anabranch/gateway/local/storm/weights.ts";
 import { expect, it } from "vitest";
 import { faultsOf } from "./storm.ts";
 
@@ -7,6 +8,7 @@ const none = {
   limits: null,
   aborts: null,
   hostile: null,
+  weights: null,
   saturation: null,
 };
 const deaths = {
@@ -27,5 +29,19 @@ it("a storm that the gateway held has no faults, and each fault is said", () => 
   expect(faultsOf({ ...none, saturation: wrong })).toEqual([
     "saturation was answered with 500",
     "a Retry-After was not true",
+  ]);
+  const fair = [
+    { weight: 1, answers: 104 },
+    { weight: 3, answers: 296 },
+  ];
+  const weights = (tenants: typeof fair) => ({
+    ...none,
+    weights: { seconds: 1, tenants: partsOf(tenants) },
+  });
+  expect(faultsOf(weights(fair))).toEqual([]);
+  const unfair = fair.map(({ weight }) => ({ weight, answers: 100 }));
+  expect(faultsOf(weights(unfair))).toEqual([
+    "weight 1 has 2.00 times its fair part",
+    "weight 3 has 0.67 times its fair part",
   ]);
 });

@@ -9,11 +9,12 @@ import {
   underLimits,
 } from "@anabranch/gateway/local/storm/limits.ts";
 import { type SaturationFigures, saturated } from "@anabranch/gateway/local/storm/saturation.ts";
+import { underWeights, type WeightFigures } from "@anabranch/gateway/local/storm/weights.ts";
 import { integer, UsageError } from "@anabranch/shared/cli/options.ts";
 import { type Machine, say, thisMachine } from "./report.ts";
 import { defineSubject } from "./subject.ts";
 
-const partNames = ["equal", "deaths", "limits", "hostile", "saturation"] as const;
+const partNames = ["equal", "deaths", "limits", "hostile", "weights", "saturation"] as const;
 type Part = (typeof partNames)[number];
 
 const help = `npm run bench -- storm [options]
@@ -25,6 +26,7 @@ Exits with 1 if something is lost, counted twice or refused wrongly; times and m
   deaths       requests while leaders, engines, workers and the gateway are killed: none lost, changed or counted twice
   limits       requests at once, over several isolates, under each limit of a key; and half of the clients leave
   hostile      hostile bodies, unknown keys and half-open connections beside good streams
+  weights      two tenants, one of three times the weight, who both want more than the worker can give
   saturation   more than the worker can take: 429 and 503 with a true Retry-After, memory, a quiet tenant's first text
 
   --parts A,B      (default all)
@@ -33,6 +35,7 @@ Exits with 1 if something is lost, counted twice or refused wrongly; times and m
   --limits N       requests of each limit (default 200)
   --isolates N     (default 3)
   --bodies N       (default 500), with --keys N (default 10000), --connections N (default 200), --streams N (default 8)
+  --weigh N        seconds of weights (default 60)
   --seconds N      of saturation (default 300), by --clients N (default 120)
   --json           print one JSON value to stdout
 `;
@@ -44,6 +47,7 @@ export interface StormFigures {
   limits: LimitFigures[] | null;
   aborts: AbortFigures | null;
   hostile: HostileFigures | null;
+  weights: WeightFigures | null;
   saturation: SaturationFigures | null;
 }
 
@@ -55,6 +59,9 @@ const limitsFor = (requests: number) => [
   { max_concurrent: Math.ceil(requests / 10) },
 ];
 
+/** Of its fair part: what a tenant may have more or less. */
+const unfair = 0.1;
+
 /** What is wrong, as sentences; none if the gateway held. */
 export function faultsOf({
   equal,
@@ -62,6 +69,7 @@ export function faultsOf({
   limits,
   aborts,
   hostile,
+  weights,
   saturation,
 }: Omit<StormFigures, "machine">): string[] {
   const faults: string[] = [];
@@ -98,6 +106,10 @@ export function faultsOf({
     claim(hostile.failed === 0, `${hostile.failed} good streams failed beside hostile clients`);
     claim(hostile.restarted === 0, `${hostile.restarted} processes restarted`);
   }
+  for (const { weight, of_fair } of weights?.tenants ?? []) {
+    const isFair = Math.abs(of_fair - 1) <= unfair;
+    claim(isFair, `weight ${weight} has ${of_fair.toFixed(2)} times its fair part`);
+  }
   if (saturation) {
     const { statuses, untold, retries, quiet_failed } = saturation;
     const wrong = Object.keys(statuses).filter((status) => !["200", "429", "503"].includes(status));
@@ -120,6 +132,7 @@ const options = {
   keys: { type: "string", default: "10000" },
   connections: { type: "string", default: "200" },
   streams: { type: "string", default: "8" },
+  weigh: { type: "string", default: "60" },
   seconds: { type: "string", default: "300" },
   clients: { type: "string", default: "120" },
 } as const;
@@ -159,6 +172,7 @@ export const subject = defineSubject({
           ...{ connections: number("connections"), streams: number("streams") },
         }),
       ),
+      weights: await run("weights", () => underWeights(number("weigh"))),
       saturation: await run("saturation", () =>
         saturated({ seconds: number("seconds"), clients: number("clients") }),
       ),

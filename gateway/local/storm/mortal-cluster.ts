@@ -110,6 +110,11 @@ export class MortalCluster {
     return (await this.#admin<{ key: string }>("/keys", { method: "POST", body })).key;
   }
 
+  async weigh(tenant: string, weight: number): Promise<void> {
+    const body = JSON.stringify({ weight });
+    await this.#admin(`/tenants/${tenant}`, { method: "PATCH", body });
+  }
+
   async usage(tenant: string): Promise<Ended[]> {
     const path = `/usage?tenant=${tenant}&by=status,cache`;
     const { rows } = await this.#admin<{ rows: (Ended & { status: number | string })[] }>(path);
