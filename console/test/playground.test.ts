@@ -58,7 +58,7 @@ interface Completion {
 
 /** The same question as a plain request. */
 async function answerOfApi(model: string, fields: object) {
-  const body = { model, temperature: 0, max_tokens: 512, ...fields };
+  const body = { model, temperature: 0, max_tokens: 1024, ...fields };
   const init = { method: "POST", body: JSON.stringify(body) };
   const { choices } = await site.call<Completion>("/v1/chat/completions", site.key, init);
   const [choice] = choices;

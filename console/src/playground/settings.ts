@@ -22,7 +22,7 @@ export interface Settings {
 }
 
 export const settings = storedFields<Settings>("anabranch.settings", {
-  ...{ model: "", mode: "auto", temperature: 0, topP: null, maxTokens: 512 },
+  ...{ model: "", mode: "auto", temperature: 0, topP: null, maxTokens: 1024 },
   ...{ maxBranches: null, seed: null, system: "", cache: false, together: true },
 });
 
