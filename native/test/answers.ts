@@ -257,12 +257,14 @@ export const endsWith = (ids: readonly number[], end: readonly number[]): boolea
 /**
  * The structure of a finished answer, from its events. A plan begins with the last token of `opener`,
  * and is a run of its own; dropped plans are left out.
+ * `leavesOut`: each title begins with `opener`, and a last one that opened no branch has left the context.
  * `places` names each row of the serialised form by lane and by the lane's index of the next token.
  */
 export function structureOf(
   promptIds: readonly number[],
   answer: Answer,
   opener: number | readonly number[],
+  leavesOut = false,
 ): { runs: StructureRun[]; places: string[] } {
   const runs: StructureRun[] = [];
   const places: string[] = [];
@@ -301,6 +303,13 @@ export function structureOf(
       (plan ? planPlaces : serialPlaces).push(at);
     } else if (event.kind === "stageOpened") {
       endSerial();
+      const last = plan?.lastIndexOf(opener as number) ?? 0;
+      const titles = plan?.filter((id) => id === opener).length ?? 0;
+      if (plan && leavesOut && titles > event.lanes.length) {
+        const leftOut = plan.length - 1 - last; // all before the fork
+        plan.splice(last, leftOut);
+        planPlaces.splice(last, leftOut);
+      }
       runs.push({ serial: plan ?? [] });
       places.push(...planPlaces);
       plan = undefined;
@@ -322,8 +331,9 @@ export async function expectSameLogits(
   answer: Answer,
   opener: number | readonly number[],
   resume: "sum" | "max" = "sum",
+  leavesOut = false,
 ): Promise<void> {
-  const { runs, places } = structureOf(promptIds, answer, opener);
+  const { runs, places } = structureOf(promptIds, answer, opener, leavesOut);
   const scored = await serving.engine.score(runs, resume, { logits: true });
   const logits = scored.logits ?? new Float32Array();
   const vocabulary = serving.engine.info().vocabulary;

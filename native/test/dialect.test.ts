@@ -10,6 +10,7 @@ import {
   close,
   eager,
   eos,
+  expectSameLogits,
   finish,
   folderLike,
   idsOf,
@@ -270,13 +271,15 @@ describe("titles that the client sees, at the beginning of their branches", () =
       if (ids[0] !== titleOpen || !opened) continue;
       const plan = ids.slice(0, ids.indexOf(fork));
       const titles = plan.join().split(`${titleOpen}`).slice(1);
-      const last = plan.slice(plan.lastIndexOf(titleOpen) + 1, -1);
+      const last = plan.slice(plan.lastIndexOf(titleOpen) + 1);
       expect(titles.length).toBeGreaterThan(1);
-      if (last.length <= leads.caps.title_tokens) continue;
+      if (last.includes(titleClose)) continue;
       cut++;
+      expect(last.length).toBe(leads.caps.title_tokens + 1);
+      // It leaves the context.
       expect(opened.lanes.map(({ title }) => title)).not.toContainEqual(last);
-      expect(answer.lanes[0]?.[plan.length - 1]).toMatchObject({ id: titleClose, forced: true });
       expect(answer.lanes[0]?.[plan.length]).toMatchObject({ id: fork, forced: true });
+      await expectSameLogits(shown, [5, 6, 7, 40], answer, titleOpen, "sum", true);
     }
     expect(cut).toBeGreaterThan(0);
   });
@@ -311,7 +314,9 @@ describe("a visible title that comes twice, whatever its number", () => {
       if (ids[0] !== titleOpen || !opened) continue;
       const plan = ids.slice(0, ids.indexOf(fork));
       const starts = plan.flatMap((id, i) => (id === titleOpen ? [i] : []));
-      const titles = starts.map((at, i) => plan.slice(at + 1, (starts[i + 1] ?? plan.length) - 1));
+      const titles = starts.map((at, i) =>
+        plan.slice(at + 1, starts[i + 1] ?? plan.length).filter((id) => id !== titleClose),
+      );
       const names = titles.map((title, i) =>
         (title[0] === numbers[i]?.ids[0] ? title.slice(1) : title).join(),
       );
@@ -393,6 +398,31 @@ describe("a plan that can't be used is dropped", () => {
       ...(sampling ? { sampling } : {}),
     });
     expect(ids.slice(plan)).toEqual(trunk(serial));
+  });
+
+  it("of visible titles: the first is written as text, and the answer goes on behind it", async () => {
+    const visible = new Serving({
+      model: branching({
+        opening: [{ ids: [branchOpen] }, "title"],
+        visible: ["serial", "opening", "body"],
+        caps: { branches: 4, title_tokens: 4, branch_tokens: 12, stages: 1 },
+      }),
+    });
+    for (const [bias, plan, title, why] of [
+      [[...eager, [fork, 950]], 4, [1, 2], 1],
+      [[[titleOpen, 900]], 6, [1, 6], 2],
+    ] as [Bias, number, [number, number], number][]) {
+      const answer = await ask(bias, { maxTokens: 60, returnLogits: true }, visible);
+      const first = trunk(answer).slice(...title);
+      const written = answer.lanes[0]?.slice(plan, plan + first.length) ?? [];
+      expect(idsOf(written)).toEqual(first);
+      expect(written.every(({ forced, visible }) => forced && visible)).toBe(true);
+      expect(answer.usage).toMatchObject({ stages: 0, droppedPlan: why });
+      const ends = answer.reason === finish.stop ? 1 : 0;
+      expect(answer.usage.visibleTokens).toBe(answer.usage.completionTokens - plan - ends);
+      await expectSameLogits(visible, [5, 6, 7, 40], answer, titleOpen);
+    }
+    visible.expectAllFree();
   });
 
   it("one that max_tokens has no room for leaves the rest of it to the text", async () => {

@@ -305,7 +305,7 @@ class DialectPolicy final : public DecodingPolicy {
                                       : static_cast<int>(titles_.back().size());
     titles_.emplace_back();
     state_ = State::kTitle;
-    if (!has_room(request, usual, usual)) cut_plan(request, lane, PlanDrop::kNoRoom, events);
+    if (!has_room(request, usual, usual)) end_plan(request, lane, 0, PlanDrop::kNoRoom, events);
   }
 
   /// Tokens of a branch, at least.
@@ -374,12 +374,13 @@ class DialectPolicy final : public DecodingPolicy {
     std::vector<int>& title = titles_.back();
     const size_t close_begun = close.ids.size() - 1;  // tokens of the close, in the title so far
     if (texts_[0].completes(close.ids, sampled.token)) {
+      const size_t written = title.size() + 1 + dialect_->render(close.rest, {}, 1).size();
       title.resize(title.size() - close_begun);
       write_marker(request, lane, sampled, events);
       if (!force(request, lane, dialect_->render(close.rest, {}, 1), events)) return;
       // Of visible titles a repeated one ends the plan: its number would be missing in the answer.
       if (dialect_->opening_visible && used_titles().size() < titles_.size()) {
-        end_plan(request, lane, {}, PlanDrop::kFewTitles, events);
+        end_plan(request, lane, written, PlanDrop::kFewTitles, events);
       } else {
         promise_branches();
         offer_markers(request, lane, events);
@@ -389,9 +390,9 @@ class DialectPolicy final : public DecodingPolicy {
     title.push_back(sampled.token);
     write_text(request, lane, sampled, &close, false, events);
     if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + close_begun) {
-      cut_plan(request, lane, PlanDrop::kLongTitle, events);
+      end_plan(request, lane, title.size(), PlanDrop::kLongTitle, events);
     } else if (!has_room(request, 0, static_cast<int>(title.size()))) {
-      cut_plan(request, lane, PlanDrop::kNoRoom, events);
+      end_plan(request, lane, title.size(), PlanDrop::kNoRoom, events);
     }
   }
 
@@ -497,45 +498,52 @@ class DialectPolicy final : public DecodingPolicy {
       openings.push_back(opening_of(i));
     }
     if (static_cast<int>(titles.size()) < dialect_->min_branches) {
-      return drop_plan(request, lane, PlanDrop::kFewTitles);
+      return drop_plan(request, lane, titles_.front(), PlanDrop::kFewTitles, events);
     }
     state_ = State::kText;
     request.open_stage(titles, openings, events);
     texts_.resize(request.tree().lanes().size());
   }
 
-  /// The last title does not end where it should, for `reason`.
-  void cut_plan(Request& request, Lane& lane, PlanDrop reason, EventBuffer& events) {
-    const int there = partial_match(texts_[0].ids, dialect_->title_close.ids);
-    std::vector<int> close = dialect_->full_marker(dialect_->title_close, 1);
-    close.erase(close.begin(), close.begin() + there);
-    end_plan(request, lane, std::move(close), reason, events);
-  }
-
-  /// The last title is left out and ends the plan: `close`, what is missing of its end, and the
-  /// fork are forced. Where too few titles are left, the plan is dropped for `reason`.
-  void end_plan(Request& request, Lane& lane, std::vector<int> close, PlanDrop reason,
+  /// The last title is left out and ends the plan: it leaves the context, so that the trunk, which
+  /// reads the plan after the join, does not count it, and the fork is forced. `written`: the
+  /// title's tokens so far, with those of its close. Where too few titles are left, the plan is
+  /// dropped for `reason`.
+  void end_plan(Request& request, Lane& lane, size_t written, PlanDrop reason,
                 EventBuffer& events) {
+    const int number = static_cast<int>(titles_.size());
+    const std::vector<int> first = titles_.front();
     titles_.pop_back();
     if (static_cast<int>(used_titles().size()) < dialect_->min_branches) {
-      return drop_plan(request, lane, reason);
+      return drop_plan(request, lane, first, reason, events);
     }
     ends_with_stage_ = reason == PlanDrop::kNoRoom;
-    const auto trigger = dialect_->full_marker(dialect_->fork, 1);
-    close.insert(close.end(), trigger.begin(), trigger.end());
-    if (force(request, lane, close, events)) fork(request, lane, events);
+    const size_t marker = dialect_->full_marker(dialect_->title_open, number).size();
+    request.tree().take_back(static_cast<int>(marker + written));
+    if (force(request, lane, dialect_->full_marker(dialect_->fork, 1), events)) {
+      fork(request, lane, events);
+    }
   }
 
   /// Drops an unusable plan: its segment is removed, markers are banned from now on, and the trunk
   /// continues with the last token and the counts from before the plan. Sampling indices keep
-  /// counting.
-  void drop_plan(Request& request, Lane& lane, PlanDrop reason) {
+  /// counting. A visible title is what the document has in its place: the first one is written as
+  /// text, because a model that may not open a plan there has nothing else to say.
+  void drop_plan(Request& request, Lane& lane, std::vector<int> first, PlanDrop reason,
+                 EventBuffer& events) {
     may_branch_ = false;
     state_ = State::kText;
     request.note_dropped_plan(reason);
     request.tree().drop_segment(static_cast<int>(dialect_->opener().ids.size()) - 1);
     request.counts(lane) = std::move(before_plan_.counts);
-    texts_[0] = {std::move(before_plan_.ids), {}};
+    std::vector<int> ids = std::move(before_plan_.ids);
+    if (dialect_->opening_visible && !first.empty()) {
+      first.resize(first.size() - partial_match(first, dialect_->title_close.ids));
+      if (!force(request, lane, first, events, true)) return;
+      for (int token : first) ++request.counts(lane)[token];
+      ids.insert(ids.end(), first.begin(), first.end());
+    }
+    texts_[0] = {std::move(ids), {}};
   }
 
   // ---- branches --------------------------------------------------------------------------------

@@ -90,6 +90,11 @@ void LaneTree::drop_segment(int extra) {
   segments_.pop_back();
 }
 
+void LaneTree::take_back(int tokens) {
+  commit_draft();
+  trunk().segment->remove_last(tokens);
+}
+
 void LaneTree::open_branches(int start, const Context& seen, const std::optional<PrefixKey>& root,
                              const std::vector<std::vector<int>>& openings) {
   ++stages_;

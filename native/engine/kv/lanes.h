@@ -72,6 +72,9 @@ class LaneTree {
   void begin_segment();
   void drop_segment(int extra);
 
+  /// Removes the last tokens of the trunk's segment, and ends its draft.
+  void take_back(int tokens);
+
   /// Opens one branch per opening (the tokens it is forced to begin with). All start at the trunk's
   /// next position and see what the trunk sees. Costs O(branches) pointer operations.
   void fork(const std::vector<std::vector<int>>& openings);
