@@ -41,6 +41,9 @@ export interface RequestFacts {
   thinking?: Thinking;
 }
 
+/** Of a title that can only stand at the beginning of a line. */
+const lineBeginning = /^(?:[-*+] |\d+[.)] |#+ |\|)/;
+
 export class Answer {
   readonly #model: TextModel;
   readonly #facts: RequestFacts;
@@ -125,7 +128,7 @@ export class Answer {
       case "branchClosed": {
         const { lane, reason } = event.value;
         this.#endRun(lane);
-        if (reason !== CloseReason.MARKER) this.#endLine(lane);
+        this.#endLine(lane, reason !== CloseReason.MARKER);
         this.document.apply(event);
         const value = { lane, reason };
         this.#ends.push(create(EventSchema, { event: { case: "branchClosed", value } }));
@@ -179,12 +182,18 @@ export class Answer {
     this.#decoders.delete(lane);
   }
 
-  /** A branch that was cut off ends its line, so that the next one does not begin in the middle of it. */
-  #endLine(lane: number): void {
+  /**
+   * A branch that was cut off ends its line, so that the next one does not begin in the middle of it. So does any branch
+   * before one whose visible title begins a list item, a heading or a table's row.
+   */
+  #endLine(lane: number, cutOff: boolean): void {
     const run = this.document.runOf(lane);
     const stage = this.document.stages.find(({ branches }) => branches.includes(run));
     // In an outlined stage the trunk writes the line ends.
     if (stage?.outlined || run.text === "" || run.text.endsWith("\n")) return;
+    const next = stage?.branches[stage.branches.indexOf(run) + 1];
+    const isShown = run.title !== null && run.text.trimStart().startsWith(run.title);
+    if (!cutOff && !(isShown && next?.title && lineBeginning.test(next.title))) return;
     this.document.apply({ case: "delta", value: { lane, text: "\n", logprobs: [] } });
   }
 
