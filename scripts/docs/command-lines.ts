@@ -64,11 +64,10 @@ const optionsOf = (args: readonly string[]): string[] =>
  */
 async function faultOf({ command, args }: Question): Promise<string | null> {
   const exec = executions.get(command);
-  const python = command === "test:training" ? "python3" : undefined;
   const [file, argv] = exec
     ? exec(process.execPath, [...args, "--help"])
     : [join(root, command), [...args, "--help"]];
-  const child = spawn(python ?? file, argv, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(file, argv, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   const [help, said, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
