@@ -8,7 +8,11 @@ import {
   type LimitFigures,
   underLimits,
 } from "@anabranch/gateway/local/storm/limits.ts";
-import { type SaturationFigures, saturated } from "@anabranch/gateway/local/storm/saturation.ts";
+import {
+  expectedStatuses,
+  type SaturationFigures,
+  saturated,
+} from "@anabranch/gateway/local/storm/saturation.ts";
 import { underWeights, type WeightFigures } from "@anabranch/gateway/local/storm/weights.ts";
 import { integer, UsageError } from "@anabranch/shared/cli/options.ts";
 import { type Machine, say, thisMachine } from "./report.ts";
@@ -112,7 +116,8 @@ export function faultsOf({
   }
   if (saturation) {
     const { statuses, untold, retries, quiet_failed } = saturation;
-    const wrong = Object.keys(statuses).filter((status) => !["200", "429", "503"].includes(status));
+    const expected = expectedStatuses.map(String);
+    const wrong = Object.keys(statuses).filter((status) => !expected.includes(status));
     claim(wrong.length === 0, `saturation was answered with ${wrong.join(", ")}`);
     claim(untold === 0, `${untold} refusals have no Retry-After`);
     claim(retries.asked === retries.let_in, "a Retry-After was not true");

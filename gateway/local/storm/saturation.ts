@@ -27,8 +27,8 @@ export interface SaturationFigures extends SaturationSizes {
 
 const worker = ["--max-running", "8", "--max-queue", "24"];
 const tokens = 40;
-/** Anything else is a fault. */
-const expected = [200, 429, 503];
+/** How requests may be answered. Anything else is a fault. */
+export const expectedStatuses: readonly number[] = [200, 429, 503];
 /** Of the key whose Retry-After is taken at its word. */
 const strictRpm = 3;
 const quietPauseMs = 500;
@@ -79,7 +79,7 @@ class Saturation {
   async #ask(key: string): Promise<{ status: number | "none"; retryAfter: number | null }> {
     try {
       const seen = await timedStream({ url: this.#cluster.url, key }, "Describe Mars.", tokens);
-      if (!expected.includes(seen.status)) {
+      if (!expectedStatuses.includes(seen.status)) {
         process.stderr.write(`a request was answered with ${seen.status}: ${seen.refusal}\n`);
       }
       return seen;
