@@ -85,19 +85,18 @@ export function figuresText(
   const { coverage, speedup, pairs, outline_ends, plans, numbered_lists } = figures;
   const counts = (of: Readonly<Record<string, number>>) =>
     Object.entries(of).map(([name, count]) => `${count} ${name}`);
-  const dropped = counts(plans.dropped);
-  const stages = [
-    ...[["outlines of model's answers", counts(outline_ends)] as const],
-    ...[["plans", [...(plans.forked ? [`${plans.forked} forked`] : []), ...dropped]] as const],
-  ].flatMap(([name, all]) => (all.length > 0 ? `${name}: ${all.join(", ")}\n` : []));
   const { lists, in_order } = numbered_lists;
-  if (lists > 0)
-    stages.push(`numbered lists of those that branched: ${lists}, ${in_order} in order\n`);
+  const stages = [
+    ["outlines of model's answers", counts(outline_ends)],
+    ["plans", counts({ ...(plans.forked > 0 && { forked: plans.forked }), ...plans.dropped })],
+    ["numbered lists of those that branched", lists > 0 ? [lists, `${in_order} in order`] : []],
+  ] as const;
+  const known = stages.filter(([, all]) => all.length > 0);
   return `${pairs} pairs; ${coverage === null ? "coverage unknown" : `${(100 * coverage).toFixed(1)}% of model's answers branched`}
 against's over model's, per visible token:
   ${speedUpLine("time ", speedup.time)}
   ${speedUpLine("steps", speedup.steps)}
-${stages.join("")}
+${known.map(([name, all]) => `${name}: ${all.join(", ")}\n`).join("")}
 ${lines.join("\n")}
 ${rows.length > 0 ? `\n${table.join("\n")}\n` : ""}`;
 }

@@ -27,6 +27,7 @@ export function usePolled<T>(ask: () => Promise<T>, what: string, everyMs?: numb
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let over = false;
+    const again = () => everyMs ?? (failure.value?.isLost ? lostMs : undefined);
     const look = async () => {
       clearTimeout(timer);
       try {
@@ -42,7 +43,6 @@ export function usePolled<T>(ask: () => Promise<T>, what: string, everyMs?: numb
       }
       if (!document.hidden && again() !== undefined) timer = setTimeout(look, again());
     };
-    const again = () => everyMs ?? (failure.value?.isLost ? lostMs : undefined);
     const seen = () => {
       if (!document.hidden && again() !== undefined) void look();
     };
