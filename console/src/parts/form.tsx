@@ -1,7 +1,7 @@
 // Forms that change something through the API.
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Failure } from "../api/failure.ts";
 import { ErrorNote } from "./notes.tsx";
 
@@ -20,7 +20,7 @@ export function Form({ label, verb, disabled = false, act, cancel, children }: P
   const problem = useSignal<string | null>(null);
   const busy = useSignal(false);
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => form.current?.querySelector("input")?.focus(), []);
+  useLayoutEffect(() => form.current?.querySelector("input")?.focus(), []);
   const submit = async () => {
     busy.value = true;
     problem.value = null;
