@@ -8,6 +8,7 @@ import {
   packages,
   python,
   root,
+  servingPackages,
   venvPython,
 } from "./setup.mjs";
 
@@ -20,14 +21,17 @@ const usesEngine = process.argv.includes("--likelihood") || process.argv[3] === 
 /** name → what it needs, and what to execute. One without options of its own says here what it does. */
 export const commands = {
   start: { needs: [native, consoleFiles], exec: script("scripts/start.mjs") },
-  admin: { needs: [packages], exec: script("gateway/local/admin.ts") },
+  admin: { needs: [servingPackages], exec: script("gateway/local/admin.ts") },
   worker: { needs: [native], exec: script("gpu-worker/src/main.ts") },
   models: { needs: [native], exec: script("gpu-worker/src/cli/models.ts") },
   dialect: { needs: [packages], exec: script("gpu-worker/src/cli/write-dialect.ts") },
-  score: { needs: [native], exec: script("gpu-worker/src/cli/score.ts") },
-  bench: { needs: [native, consoleFiles], exec: script("bench/src/main.ts") },
-  evaluate: { needs: [native, consoleFiles], exec: script("bench/src/evaluate/main.ts") },
-  data: { needs: [usesEngine ? native : packages], exec: script("training/src/cli/data.ts") },
+  score: { needs: [packages, native], exec: script("gpu-worker/src/cli/score.ts") },
+  bench: { needs: [packages, native, consoleFiles], exec: script("bench/src/main.ts") },
+  evaluate: { needs: [packages, native, consoleFiles], exec: script("bench/src/evaluate/main.ts") },
+  data: {
+    needs: [packages, ...(usesEngine ? [native] : [])],
+    exec: script("training/src/cli/data.ts"),
+  },
   classifier: { needs: [packages], exec: script("training/src/cli/classifier.ts") },
   generate: {
     about: "Writes the code that is made from other files: protobuf and API types, D1 migrations.",
@@ -37,7 +41,7 @@ export const commands = {
     about: "Checks format, lint, import walls, words and types, as before each commit.",
     ...{ needs: [packages], exec: script("scripts/check.mjs") },
   },
-  picture: { needs: [native, consoleFiles], exec: script("scripts/picture.ts") },
+  picture: { needs: [packages, native, consoleFiles], exec: script("scripts/picture.ts") },
   sbom: { needs: [packages], exec: script("scripts/sbom.mjs") },
   fuzz: { needs: [packages], exec: script("scripts/fuzz.mjs") },
   sanitize: { needs: [packages], exec: script("scripts/sanitize.mjs") },
@@ -57,13 +61,13 @@ export const commands = {
     ...{ needs: [consoleFiles], exec: (node) => [node, ["--print", "'built into console/dist'"]] },
   },
   test: {
-    needs: [nativeChecks, consoleFiles, browser],
+    needs: [packages, nativeChecks, consoleFiles, browser],
     exec: (node, args) => [node, [bin("vitest"), "run", ...args]],
   },
   "test:training": {
     about: "Tests the Python package, in an environment that it makes in .anabranch/venv (1.2 GB).",
     takes: "names of tests, as Python's unittest takes them",
-    needs: [native, python],
+    needs: [packages, native, python],
     exec: (_, args) => [venvPython, [join(root, "training/python/tests"), ...args]],
   },
   format: {

@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { delimiter, dirname } from "node:path";
 import { commands } from "./commands.mjs";
-import { modernNode, packages, python, root, SetupError } from "./setup.mjs";
+import { modernNode, packages, python, root, SetupError, servingPackages } from "./setup.mjs";
 
 const [name, ...args] = process.argv.slice(2);
 const command = commands[name];
@@ -24,7 +24,8 @@ if (command.about && args.length > 0 && (wantsHelp || !command.takes)) {
 const helpOnly = args.includes("--help") && !command.needs.includes(python);
 
 try {
-  for (const step of helpOnly ? [packages] : command.needs) step();
+  const neededForHelp = command.needs.includes(packages) ? [packages] : [servingPackages];
+  for (const step of helpOnly ? neededForHelp : command.needs) step();
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   process.stderr.write(`${error.message}\n`);

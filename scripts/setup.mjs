@@ -58,20 +58,41 @@ function digest(paths) {
   return hash.digest("hex");
 }
 
-/** Runs `step` unless the stamp in `stampFile` says that these inputs were done before. */
-function once(stampFile, inputs, step) {
+/** Whether the stamp in `stampFile` says that these inputs were done before. */
+function isDone(stampFile, inputs) {
   const stamp = join(root, stampFile);
+  return existsSync(stamp) && readFileSync(stamp, "utf8") === digest(inputs);
+}
+
+/** Runs `step` unless it was done with these inputs before. */
+function once(stampFile, inputs, step) {
+  if (isDone(stampFile, inputs)) return;
   const now = digest(inputs);
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === now) return;
   step();
+  const stamp = join(root, stampFile);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, now);
 }
 
-/** npm packages, exactly as locked. */
+const manifests = ["package.json", "package-lock.json"];
+const allInstalled = "node_modules/.anabranch-installed";
+const servingInstalled = "node_modules/.anabranch-serving-installed";
+const quietly = ["--loglevel", "error", "--no-audit", "--no-fund"];
+
+/** All npm packages, exactly as locked. */
 export function packages() {
-  once("node_modules/.anabranch-installed", ["package.json", "package-lock.json"], () =>
-    run("installing npm packages", "npm", ["ci", "--loglevel", "error", "--no-audit", "--no-fund"]),
+  once(allInstalled, manifests, () => {
+    // `npm ci` would remove first what a server that is running was started from.
+    const how = isDone(servingInstalled, manifests) ? ["install", "--no-save"] : ["ci"];
+    run("installing npm packages", "npm", [...how, ...quietly]);
+  });
+}
+
+/** Those that serve, exactly as locked: none that only our own tests, checks and measurements use. */
+export function servingPackages() {
+  if (isDone(allInstalled, manifests)) return;
+  once(servingInstalled, manifests, () =>
+    run("installing npm packages", "npm", ["ci", "--omit", "dev", ...quietly]),
   );
 }
 
@@ -88,7 +109,7 @@ export function nativeChecks() {
 }
 
 function build(target, title) {
-  packages();
+  servingPackages();
   once(
     `native/build/.anabranch-built-${target}`,
     ["native/CMakeLists.txt", "native/engine", "native/addon", "native/programs"],
@@ -136,7 +157,7 @@ function isConfigured() {
 
 /** The console's files, which the gateway serves. */
 export function consoleFiles() {
-  packages();
+  servingPackages();
   once(
     "console/dist/.anabranch-built",
     [
