@@ -353,6 +353,38 @@ describe("a visible title that comes twice, whatever its number", () => {
   });
 });
 
+describe("a visible title that says an earlier one's words, where tokens have texts", () => {
+  const [soil, number] = [100, 30];
+  const texts: string[] = Array.from({ length: 192 }, (_, id) => (id < 10 ? "" : "."));
+  texts[soil] = " Soil";
+  texts[number] = "1";
+  const words = { sequentialTitles: [], closingTitles: [], procedureWords: [] };
+  const dialect = {
+    opening: [{ ids: [branchOpen] }, "title"],
+    visible: ["serial", "opening", "body"],
+    index: [number, 31, 32, 33].map((id) => ({ ids: [id] })),
+    caps: { branches: 5, title_tokens: 6, branch_tokens: 12, stages: 2 },
+  };
+  const shown = new Serving({ outline: { texts, ...words }, model: branching(dialect) });
+  const plain = { sampling: { frequencyPenalty: 0 } };
+
+  it("goes on with a word, and the plan ends behind the second one that had to", async () => {
+    const answer = await ask([...eager, [fork, 890], [soil, 700]], plain, shown);
+    const titles = of(answer, "stageOpened")[0]?.lanes.map(({ title }) => title);
+    expect(titles).toEqual([[soil], [soil, soil], [soil, soil, soil]]);
+  });
+
+  it("is not counted on behind the join", async () => {
+    const bias: Bias = [...eager, [fork, 890], [soil, 700], [number, 750]];
+    const behindJoin = async (serving: Serving) => {
+      const ids = trunk(await ask(bias, plain, serving));
+      return ids[ids.indexOf(join) + 1];
+    };
+    expect(await behindJoin(shown)).toBe(soil);
+    expect(await behindJoin(new Serving({ model: branching(dialect) }))).toBe(number);
+  });
+});
+
 describe("a plan that can't be used is dropped", () => {
   const cases: { name: string; bias: Bias; sampling?: Sampling; plan: number; why: number }[] = [
     {

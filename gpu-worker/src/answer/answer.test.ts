@@ -15,11 +15,11 @@ beforeAll(async () => {
   model = await TextModel.open(locatePath(join(import.meta.dirname, "../../../models/small")));
 });
 
-/** The text of an answer with one stage: each branch is its title, if `shown`, and what it goes on with. */
+/** The text of an answer with one stage: each branch is its title, if `shown`, and what it goes on with; then `behind`. */
 function textOf(
   branches: readonly [title: string, rest: string][],
   reason: CloseReason,
-  shown = true,
+  { shown = true, behind = "" } = {},
 ) {
   const answer = new Answer(model, [], { seed: 0n, promptTokenIds: [1] });
   const event = (init: MessageInitShape<typeof EngineEventSchema>["event"]): EngineEvent =>
@@ -36,6 +36,13 @@ function textOf(
       event({ case: "branchClosed", value: { lane, reason } }),
     ]);
   }
+  const tokenIds = model.tokens(behind);
+  const visible = tokenIds.map((tokenId) => ({ tokenId }));
+  answer.events([
+    event({ case: "stageClosed", value: { stage: 1 } }),
+    event({ case: "tokens", value: { lane: 0, tokenIds, visible } }),
+    event({ case: "finished", value: {} }),
+  ]);
   return answer.document.runs.map(({ text }) => text).join("");
 }
 
@@ -59,10 +66,19 @@ describe("a branch that does not end its line", () => {
     ];
     expect(textOf(sentences, CloseReason.MARKER)).toBe("Rome is old. Oslo is not.");
     // A hidden title is no text.
-    expect(textOf(items, CloseReason.MARKER, false)).toBe(" less of more.\n well.");
+    expect(textOf(items, CloseReason.MARKER, { shown: false })).toBe(" less of more.\n well.");
+  });
+
+  it("is not gone on with by the text behind the list", () => {
+    const said = (behind: string) => textOf(items.slice(2), CloseReason.MARKER, { behind });
+    expect(said("So eat.")).toBe("3. Sleep: well.\n\nSo eat.");
+    expect(said("\n\nSo eat.")).toBe("3. Sleep: well.\n\nSo eat.");
+    const sentence: [string, string][] = [["Rome is", " old."]];
+    const behind = { behind: " So go." };
+    expect(textOf(sentence, CloseReason.MARKER, behind)).toBe("Rome is old. So go.");
   });
 
   it("ends it in any case where it was cut off", () => {
-    expect(textOf(items, CloseReason.CAP, false)).toBe(" less of\n more.\n well.\n");
+    expect(textOf(items, CloseReason.CAP, { shown: false })).toBe(" less of\n more.\n well.\n");
   });
 });

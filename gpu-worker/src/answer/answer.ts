@@ -58,6 +58,7 @@ export class Answer {
   readonly #decoders = new Map<number, IncrementalText>();
   /** Ends of branches and stages that wait for held-back text which comes before them. */
   readonly #ends: Event[] = [];
+  #endsInItem = false;
 
   /** @param isText it continues the text of its prompt; a chat's answer begins a text */
   constructor(model: TextModel, stops: readonly string[], facts: RequestFacts, isText = false) {
@@ -138,6 +139,7 @@ export class Answer {
       case "stageClosed": {
         this.#endRun(0);
         this.document.apply(event);
+        this.#endsInItem = this.#isInItem();
         const { stage } = event.value;
         this.#ends.push(create(EventSchema, { event: { case: "stageClosed", value: { stage } } }));
         this.#attach(out, this.#filter.release());
@@ -156,6 +158,7 @@ export class Answer {
   #decode({ lane, tokenIds, visible }: EngineTokens): Delta {
     for (const token of visible) {
       const text = this.#decoderOf(lane).push(token.tokenId);
+      if (lane === 0 && text !== "") this.#beginText(text);
       this.#filter.append(lane, text, this.#logprobOf(token));
     }
     if (lane === 0) {
@@ -195,6 +198,20 @@ export class Answer {
     const isShown = run.title !== null && run.text.trimStart().startsWith(run.title);
     if (!cutOff && !(isShown && next?.title && lineBeginning.test(next.title))) return;
     this.document.apply({ case: "delta", value: { lane, text: "\n", logprobs: [] } });
+  }
+
+  /** Whether the stage that has just closed ends within the line of a list item, a heading or a table's row. */
+  #isInItem(): boolean {
+    const stage = this.document.stages.at(-1);
+    const run = stage?.branches.at(-1);
+    if (!run || stage?.outlined || run.title === null || run.text.endsWith("\n")) return false;
+    return lineBeginning.test(run.title) && run.text.trimStart().startsWith(run.title);
+  }
+
+  /** What the trunk says behind a list is no part of its last item. */
+  #beginText(text: string): void {
+    if (this.#endsInItem && !/^\s/.test(text)) this.#filter.append(0, "\n\n", undefined);
+    this.#endsInItem = false;
   }
 
   #titled({ stage, lanes, titles, outlined }: EngineStageOpened): StageOpened {

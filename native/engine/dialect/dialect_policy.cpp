@@ -22,10 +22,17 @@ struct Text {
   }
 };
 
+/// Titles of a plan that may say an earlier one's words and go on: "Soil", "Soil type". A plan ends
+/// behind them: a small model goes on to "Soil type type".
+constexpr int kVariedTitles = 2;
+/// The trunk's tokens behind a join that may be line ends only.
+constexpr size_t kLineEnds = 3;
+
 class DialectPolicy final : public DecodingPolicy {
  public:
-  DialectPolicy(const RequestSpec& spec, const Dialect* dialect, const std::vector<int>& eos)
-      : dialect_(dialect), end_tokens_(spec, eos), texts_(1) {
+  DialectPolicy(const RequestSpec& spec, const Dialect* dialect, const std::vector<int>& eos,
+                std::shared_ptr<const TokenTexts> said)
+      : dialect_(dialect), said_(std::move(said)), end_tokens_(spec, eos), texts_(1) {
     if (dialect_) {
       max_branches_ = dialect_->max_branches;
       if (spec.max_branches > 0) max_branches_ = std::min(max_branches_, spec.max_branches);
@@ -196,6 +203,7 @@ class DialectPolicy final : public DecodingPolicy {
     if (!may_branch_) return false;
     if (request.tree().stages() >= dialect_->max_stages) return false;
     if (request.remaining() < dialect_->min_room) return false;
+    if (list_ended()) return false;
     // Not directly after a join.
     return !after_join_ || texts_[0].ids.size() >= dialect_->opener().ids.size();
   }
@@ -222,7 +230,18 @@ class DialectPolicy final : public DecodingPolicy {
       return constraint;
     }
     if (state_ == State::kTitle) return title_constraint();
-    return free_text(texts_[0], text_marker(request), end_tokens_.ignored);
+    TokenConstraint constraint = free_text(texts_[0], text_marker(request), end_tokens_.ignored);
+    if (list_ended()) {
+      for (const auto& number : dialect_->index) constraint.banned.push_back(number.front());
+    }
+    return constraint;
+  }
+
+  /// Whether the trunk stands behind a list that said all that it had to say: it goes on with
+  /// something else, not with the list's next number.
+  bool list_ended() const {
+    return varied_ >= kVariedTitles && after_join_ && texts_[0].ids.size() < kLineEnds &&
+           said_->words(texts_[0].ids).empty();
   }
 
   TokenConstraint title_constraint() const {
@@ -230,11 +249,29 @@ class DialectPolicy final : public DecodingPolicy {
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
     TokenConstraint constraint = free_text(text, &close, end_tokens_.ends);
-    if (text.completes(close.ids, close.ids.back()) &&
-        (empty || repeats_too_early(close.ids.size() - 1))) {
+    const bool closes = text.completes(close.ids, close.ids.back());
+    if (closes && (empty || repeats_too_early(close.ids.size() - 1) || says_again())) {
       constraint.banned.push_back(close.ids.back());
     }
+    if (says_again()) {
+      const auto& wordless = said_->wordless();
+      constraint.banned.insert(constraint.banned.end(), wordless.begin(), wordless.end());
+    }
     return constraint;
+  }
+
+  /// Whether the current title has the words of an earlier one so far. It goes on with a word then:
+  /// a model that repeats a title has begun to write what belongs in its branch, or the same list
+  /// over again. Known only of visible titles whose tokens have texts.
+  bool says_again() const {
+    if (!dialect_->opening_visible || !said_ || titles_.size() < 2) return false;
+    const size_t last = titles_.size() - 1;
+    const std::string words = said_->words(unnumbered(last));
+    if (words.empty()) return false;
+    for (size_t earlier = 0; earlier < last; ++earlier) {
+      if (said_->words(unnumbered(earlier)) == words) return true;
+    }
+    return false;
   }
 
   /// Whether the current title, if it ended here, would be a visible one that comes twice, in a
@@ -291,6 +328,7 @@ class DialectPolicy final : public DecodingPolicy {
     request.tree().begin_segment();
     write_marker(request, lane, sampled, events);
     titles_.clear();
+    varied_ = 0;
     promised_ = 0;
     if (!force(request, lane, dialect_->render(opener.rest, {}, 1), events)) return;
     if (&opener == &dialect_->title_open)
@@ -304,6 +342,7 @@ class DialectPolicy final : public DecodingPolicy {
     const int usual = titles_.empty() ? std::min(kUsualTitleTokens, dialect_->max_title_tokens)
                                       : static_cast<int>(titles_.back().size());
     titles_.emplace_back();
+    varies_ = false;
     state_ = State::kTitle;
     if (!has_room(request, usual, usual)) end_plan(request, lane, 0, PlanDrop::kNoRoom, events);
   }
@@ -357,9 +396,10 @@ class DialectPolicy final : public DecodingPolicy {
     if (titles_.back().empty() || !may_end_here()) return {};
     const Marker& close = dialect_->title_close;
     const int there = partial_match(texts_[0].ids, close.ids);
-    if (repeats_too_early(static_cast<size_t>(there))) return {};
+    if (repeats_too_early(static_cast<size_t>(there)) || says_again()) return {};
     const int next = static_cast<int>(titles_.size()) + 1;
     if (std::ssize(texts_[0].ids) <= there || next > max_branches_) return {};
+    if (varies_ || repeats_itself(next)) return {};
     std::vector<int> out = dialect_->full_marker(close, 1);
     out.erase(out.begin(), out.begin() + there);
     const auto begin = dialect_->full_marker(dialect_->title_open, next);
@@ -376,6 +416,7 @@ class DialectPolicy final : public DecodingPolicy {
     if (texts_[0].completes(close.ids, sampled.token)) {
       const size_t written = title.size() + 1 + dialect_->render(close.rest, {}, 1).size();
       title.resize(title.size() - close_begun);
+      if (varies_) ++varied_;
       write_marker(request, lane, sampled, events);
       if (!force(request, lane, dialect_->render(close.rest, {}, 1), events)) return;
       // Of visible titles a repeated one ends the plan: its number would be missing in the answer.
@@ -388,6 +429,7 @@ class DialectPolicy final : public DecodingPolicy {
       return;
     }
     title.push_back(sampled.token);
+    varies_ = varies_ || says_again();
     write_text(request, lane, sampled, &close, false, events);
     if (title.size() > static_cast<size_t>(dialect_->max_title_tokens) + close_begun) {
       end_plan(request, lane, title.size(), PlanDrop::kLongTitle, events);
@@ -422,9 +464,14 @@ class DialectPolicy final : public DecodingPolicy {
 
   bool may_add_title(const Request& request, int number) const {
     if (number == 1) return true;
-    if (number > max_branches_) return false;
+    if (number > max_branches_ || repeats_itself(number)) return false;
     const auto open = dialect_->full_marker(dialect_->title_open, number).size();
     return request.remaining() - static_cast<int>(open) >= promised_ + plan_end_;
+  }
+
+  /// Whether a plan that has titles before this one's number can only repeat them.
+  bool repeats_itself(int number) const {
+    return varied_ >= kVariedTitles && number > dialect_->min_branches;
   }
 
   void add_option(const Marker& marker, int number) {
@@ -605,6 +652,7 @@ class DialectPolicy final : public DecodingPolicy {
   };
 
   const Dialect* dialect_;
+  std::shared_ptr<const TokenTexts> said_;  // may be null
   EndTokens end_tokens_;
   std::vector<int> branch_close_;  // all tokens of a branch's close
   std::vector<int> join_;          // all tokens of a join
@@ -616,7 +664,9 @@ class DialectPolicy final : public DecodingPolicy {
   std::vector<std::vector<int>> titles_;  // of the current plan
   BeforePlan before_plan_;                // what drop_plan() restores
   int plan_end_ = 0;                      // tokens that end a title and its plan
-  int promised_ = 0;  // tokens of the branches of the current plan's complete titles
+  int varied_ = 0;       // titles of the plan that would have repeated another's words
+  bool varies_ = false;  // the current title is one
+  int promised_ = 0;     // tokens of the branches of the current plan's complete titles
   bool ends_with_stage_ =
       false;  // max_tokens cut the plan: the answer ends where a serial one would
   std::vector<MarkerOption> marker_options_;
@@ -626,8 +676,9 @@ class DialectPolicy final : public DecodingPolicy {
 }  // namespace
 
 std::unique_ptr<DecodingPolicy> make_dialect_policy(const RequestSpec& spec, const Dialect* dialect,
-                                                    const std::vector<int>& eos) {
-  return std::make_unique<DialectPolicy>(spec, dialect, eos);
+                                                    const std::vector<int>& eos,
+                                                    std::shared_ptr<const TokenTexts> texts) {
+  return std::make_unique<DialectPolicy>(spec, dialect, eos, std::move(texts));
 }
 
 }  // namespace anabranch

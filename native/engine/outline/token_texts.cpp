@@ -1,11 +1,21 @@
 #include "outline/token_texts.h"
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "hash.h"
 
 namespace anabranch {
+namespace {
+
+/// Of a character beyond ASCII, every byte is one.
+bool is_of_word(char byte) {
+  const auto code = static_cast<unsigned char>(byte);
+  return code >= 0x80 || std::isalnum(code) != 0;
+}
+
+}  // namespace
 
 TokenTexts::TokenTexts(std::vector<std::string> texts)
     : texts_(std::move(texts)), fingerprint_(0xcbf29ce484222325ull) {
@@ -17,6 +27,7 @@ TokenTexts::TokenTexts(std::vector<std::string> texts)
     longest_ = std::max(longest_, text.size());
     const size_t said = text.find_first_not_of(" \t\r");
     if (said != std::string::npos && text[said] == '\n') line_ends_.push_back(static_cast<int>(id));
+    if (std::ranges::none_of(text, is_of_word)) wordless_.push_back(static_cast<int>(id));
   }
 }
 
@@ -28,6 +39,17 @@ std::string_view TokenTexts::text(int token) const {
 std::string TokenTexts::text(const std::vector<int>& tokens) const {
   std::string out;
   for (int token : tokens) out += text(token);
+  return out;
+}
+
+std::string TokenTexts::words(std::span<const int> tokens) const {
+  std::string out;
+  for (int token : tokens) {
+    for (char byte : text(token)) {
+      if (is_of_word(byte))
+        out += static_cast<char>(std::tolower(static_cast<unsigned char>(byte)));
+    }
+  }
   return out;
 }
 

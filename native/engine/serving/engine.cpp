@@ -56,16 +56,15 @@ Engine::Engine(const EngineOptions& options, OnEvents on_events, OnFault on_faul
   backend_ = make_backend(config, *weights_, backend);
   weights_->release_pages();
   info_.backend = backend_->name();
-  const auto outline = dialect ? nullptr : options.outline;
-  info_.digest = digest_of(folder, options.dialect, outline.get(), *weights_, backend.weight_type,
-                           config.context);
-  info_.dialect = dialect ? dialect->name : outline ? "outline" : "";
+  info_.digest = digest_of(folder, options.dialect, options.outline.get(), *weights_,
+                           backend.weight_type, config.context);
+  info_.dialect = dialect ? dialect->name : options.outline ? "outline" : "";
   info_.vocabulary = config.vocabulary;
   info_.context = config.context;
   info_.weight_bytes = backend_->weight_bytes();
   max_queue_ = options.scheduler.max_queue;
   scheduler_ = std::make_unique<Scheduler>(*backend_, std::move(dialect), options.scheduler,
-                                           outline, options.trie);
+                                           options.outline, options.trie);
   load_ = scheduler_->load();
   for (const AdapterSource& source : options.adapters) load_adapter(source);
   thread_ = std::thread([this] { run(); });

@@ -26,7 +26,8 @@ inline constexpr int kRequestsPerFlush = 20;
 struct EngineOptions {
   std::string model;    // folder in Hugging Face format
   std::string dialect;  // JSON; empty: the folder's aspd.json, if it has one
-  std::shared_ptr<const OutlineRules> outline;  // for a model without a dialect; null: it is serial
+  /// How a model without a dialect branches; null: it is serial. Its texts serve dialects, too.
+  std::shared_ptr<const OutlineRules> outline;
   std::shared_ptr<const TokenTrie> trie;  // for requests with a grammar; null: none can have one
   int max_context = 0;                    // maximum number of positions; 0: the model's own
   std::vector<AdapterSource> adapters;

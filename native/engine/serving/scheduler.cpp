@@ -83,7 +83,7 @@ std::unique_ptr<DecodingPolicy> Scheduler::policy_of(const RequestSpec& spec,
                         outlined_blocks(spec, *outline_) <= static_cast<size_t>(pool_.total());
   const ModelConfig& config = backend_.config();
   if (outlined) return make_outline_policy(spec, outline_, config.eos, config.context);
-  return make_dialect_policy(spec, dialect, config.eos);
+  return make_dialect_policy(spec, dialect, config.eos, outline_ ? outline_->texts : nullptr);
 }
 
 std::shared_ptr<Request> Scheduler::make_score(std::uint32_t id, std::vector<StructureRun> runs,

@@ -60,8 +60,9 @@ struct LoadSnapshot {
 
 class Scheduler {
  public:
-  /// Without a dialect, requests that may branch do so by `outline`, if it is given. Without
-  /// `trie`, none can have a grammar.
+  /// Without a dialect, requests that may branch do so by `outline`, if it is given; with
+  /// one, its texts tell whether visible titles repeat each other. Without `trie`, none can have a
+  /// grammar.
   Scheduler(Backend& backend, std::optional<Dialect> dialect, SchedulerOptions options,
             std::shared_ptr<const OutlineRules> outline = nullptr,
             std::shared_ptr<const TokenTrie> trie = nullptr);
