@@ -46,7 +46,7 @@ export interface EngineOptions {
   model: string;
   /** A dialect as JSON, in place of the folder's aspd.json. */
   dialect?: string;
-  /** For a model without a dialect: answers that may branch do so at their lists. */
+  /** A model without a dialect may branch at its lists by it. Its texts serve dialects: no visible title repeats another. */
   outline?: OutlineRules;
   /**
    * For each token by id, the number of its bytes in two bytes, little-endian, and they; none for tokens
