@@ -44,6 +44,10 @@ export interface RequestFacts {
 /** Of a title that can only stand at the beginning of a line. */
 const lineBeginning = /^(?:[-*+] |\d+[.)] |#+ |\|)/;
 
+/** Whether the client sees a branch's title as the beginning of its text. */
+const showsTitle = ({ title, text }: { title: string | null; text: string }): boolean =>
+  title !== null && text.trimStart().startsWith(title);
+
 export class Answer {
   readonly #model: TextModel;
   readonly #facts: RequestFacts;
@@ -195,8 +199,7 @@ export class Answer {
     // In an outlined stage the trunk writes the line ends.
     if (stage?.outlined || run.text === "" || run.text.endsWith("\n")) return;
     const next = stage?.branches[stage.branches.indexOf(run) + 1];
-    const isShown = run.title !== null && run.text.trimStart().startsWith(run.title);
-    if (!cutOff && !(isShown && next?.title && lineBeginning.test(next.title))) return;
+    if (!cutOff && !(showsTitle(run) && next?.title && lineBeginning.test(next.title))) return;
     this.document.apply({ case: "delta", value: { lane, text: "\n", logprobs: [] } });
   }
 
@@ -204,8 +207,8 @@ export class Answer {
   #isInItem(): boolean {
     const stage = this.document.stages.at(-1);
     const run = stage?.branches.at(-1);
-    if (!run || stage?.outlined || run.title === null || run.text.endsWith("\n")) return false;
-    return lineBeginning.test(run.title) && run.text.trimStart().startsWith(run.title);
+    if (!run || stage?.outlined || run.text.endsWith("\n")) return false;
+    return showsTitle(run) && lineBeginning.test(run.title ?? "");
   }
 
   /** What the trunk says behind a list is no part of its last item. */
