@@ -21,7 +21,7 @@
 
 namespace anabranch {
 
-inline constexpr int kRequestsPerFlush = 20;
+inline constexpr int kRequestsPerFlush = 50;
 
 struct EngineOptions {
   std::string model;    // folder in Hugging Face format

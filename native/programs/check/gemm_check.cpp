@@ -57,7 +57,7 @@ std::vector<FourBitRow> four_bit_rows(const FourBitFormat& format, int n, int k,
   return out;
 }
 
-/// Rounds inputs as products with int4 weights do: to 1/127 of the largest of 32.
+/// Rounds inputs as products with int4 weights and those beside them do: to 1/127 of the largest of 32.
 void round_inputs(std::vector<float>& x) {
   for (size_t first = 0; first < x.size(); first += kMinFourBitGroup) {
     const size_t last = std::min(x.size(), first + kMinFourBitGroup);
@@ -71,8 +71,8 @@ void round_inputs(std::vector<float>& x) {
 
 /// Bits that name the format.
 int key_of(const PanelFormat& format) {
-  return static_cast<int>(format.type) + 16 * static_cast<int>(format.four_bit.offset) +
-         64 * format.four_bit.group;
+  return static_cast<int>(format.type) + 8 * format.byte_inputs +
+         16 * static_cast<int>(format.four_bit.offset) + 64 * format.four_bit.group;
 }
 
 bool quantizes_inputs(const PanelFormat& format) {
@@ -80,6 +80,7 @@ bool quantizes_inputs(const PanelFormat& format) {
 }
 
 std::string title(const PanelFormat& format) {
+  if (format.byte_inputs) return "int8 beside int4";
   if (format.type != WeightType::kInt4) return name_of(format.type);
   static constexpr const char* offsets[] = {"", " with minima", " with zero points"};
   return "int4 by " + std::to_string(format.four_bit.group) +
@@ -119,7 +120,7 @@ PackedWeights make_weights(const Kernels& kernels, const PanelFormat& format, in
       std::copy_n(original.begin() + static_cast<size_t>(panel * width + j) * k, k,
                   rows.begin() + static_cast<size_t>(j) * k);
     }
-    kernels.pack(format.type, rows.data(), k, out.packed.data() + bytes * panel);
+    kernels.pack(format, rows.data(), k, out.packed.data() + bytes * panel);
   }
   return out;
 }
@@ -182,7 +183,8 @@ std::string gemm_wrong(const Kernels& kernels, const PanelFormat& format, int n,
     if (rounds) {
       for (float& value : in) value = stored(format.type, value);
     }
-    if (format.type == WeightType::kInt4) round_inputs(in);
+    const bool byte_inputs = format.byte_inputs || format.type == WeightType::kInt4;
+    if (byte_inputs) round_inputs(in);
     // One output of the product, and its error bound.
     const auto product = [&](int output) {
       double sum = mode.bias ? bias[output] : 0, size = std::abs(sum);
@@ -192,8 +194,8 @@ std::string gemm_wrong(const Kernels& kernels, const PanelFormat& format, int n,
         sum += term;
         size += std::abs(term);
       }
-      // With int8 weights, inputs are rounded to 1/32767 or less of their group's maximum.
-      return std::pair(sum, format.type == WeightType::kInt8
+      // Inputs of 16 bits are rounded to 1/32767 or less of their group's maximum.
+      return std::pair(sum, format.type == WeightType::kInt8 && !byte_inputs
                                 ? 4e-5 * std::sqrt(k) * (mode.norm ? 4 : 1)
                                 : 1e-6 * size);
     };

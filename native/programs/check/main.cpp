@@ -61,6 +61,7 @@ void check_kernels() {
       check_attention(kernels, type);
     }
     check_gemm(kernels, WeightType::kInt8);
+    check_gemm(kernels, PanelFormat::beside_int4());
     for (const FourBitFormat& format :
          {FourBitFormat{32, FourBitOffset::kEight}, FourBitFormat{32, FourBitOffset::kMin},
           FourBitFormat{96, FourBitOffset::kEight},

@@ -247,6 +247,9 @@ struct Groups {
   float* sums = nullptr;                      // [rows][kPanelWidth]
 };
 
+/// Rows for which memory alone is the limit: the hardware's prefetcher does better without ours.
+constexpr int kFewRows = 4;
+
 template <class Format, int M>
 void multiply_groups(const Groups<Format>& g) {
   constexpr int kSteps = Format::chunk / Format::depth;  // that share the inputs' scale
@@ -267,12 +270,14 @@ void multiply_groups(const Groups<Format>& g) {
     }
     typename Format::Sum acc[M][2];
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) acc[m][0] = acc[m][1] = typename Format::Sum{};
+    for (int m = 0; m < M; ++m) {
+      acc[m][0] = acc[m][1] = Format::start(x + m * Format::chunk_words + kSteps * Format::parts);
+    }
     const int steps =
         Format::whole ? kSteps : std::min(kSteps, (g.k - k + Format::depth - 1) / Format::depth);
 #pragma GCC unroll 4
     for (int i = 0; i < steps; ++i, w += Format::step, fetch += g.fetch_step) {
-      for (size_t line = 0; line < Format::step; line += 64) {
+      for (size_t line = 0; M > kFewRows && line < Format::step; line += 64) {
         __builtin_prefetch(fetch + line, 0, M <= Format::near ? 3 : 2);
       }
 #pragma GCC unroll 4
@@ -332,7 +337,7 @@ void multiply_grouped_rows(const Gemm& g, const typename Format::Input* x, int f
     for (int k = 0; k < g.k; k += c.k) {
       c.k = tiles == 1 ? g.k : std::min(in_cache, g.k - k);
       c.first = k == 0;
-      c.fetch = c.w + Format::ahead(rows);
+      c.fetch = c.w + Format::ahead;
       const int groups = (c.k + c.group - 1) / c.group;
       const size_t steps = Format::steps(c.k);
       for (int row = 0, tile = 0, next; row < rows; row += next, ++tile) {
@@ -413,7 +418,7 @@ void gemm(const Gemm& g) {
     case WeightType::kF32:
       return gemm_of<F32Weights>(g);
     case WeightType::kInt8:
-      return gemm_of<Int8Weights>(g);
+      return g.format.byte_inputs ? gemm_of<Int8ByteWeights>(g) : gemm_of<Int8Weights>(g);
     case WeightType::kInt4:
       switch (g.format.four_bit.offset) {
         case FourBitOffset::kEight:

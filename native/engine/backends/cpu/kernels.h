@@ -30,30 +30,38 @@ struct PanelFormat {
   PanelFormat(WeightType type = WeightType::kF32) : type(type) {}
   explicit PanelFormat(const FourBitFormat& four_bit)
       : type(WeightType::kInt4), four_bit(four_bit) {}
+  /// Eight bits among int4 weights: with inputs of as many bits as theirs.
+  static PanelFormat beside_int4() {
+    PanelFormat out(WeightType::kInt8);
+    out.byte_inputs = true;
+    return out;
+  }
 
   WeightType type;
-  FourBitFormat four_bit;  // of int4 weights
+  FourBitFormat four_bit;    // of int4 weights
+  bool byte_inputs = false;  // of int8 weights: inputs are rounded to bytes, not to 16 bits
 };
 
-/// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits, for int4
-/// weights four bytes each, padded to whole scales. For integer weights each scale's values are
-/// followed by the scale and, for int4, by their scaled sum.
+/// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits or four
+/// bytes each, these padded to whole scales. For integer weights each scale's values are followed by
+/// the scale and, if they are bytes, by their sum.
 /// Static, here and below: each copy of the kernels compiles its own (see kernels.cpp).
 static inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
 static inline size_t input_quads(int k) {
   return static_cast<size_t>((k + kMinFourBitGroup - 1) / kMinFourBitGroup * kMinFourBitGroup) / 4;
 }
 inline constexpr int kInt8ChunkWords = kInt8Group / 2 + 1;
-inline constexpr int kInt4ChunkWords = kMinFourBitGroup / 4 + 2;
+inline constexpr int kByteChunkWords = kMinFourBitGroup / 4 + 2;
 static inline size_t input_words(int k) {
   const auto chunks = [k](int values) { return static_cast<size_t>((k + values - 1) / values); };
-  return std::max(chunks(kInt8Group) * kInt8ChunkWords, chunks(kMinFourBitGroup) * kInt4ChunkWords);
+  return std::max(chunks(kInt8Group) * kInt8ChunkWords, chunks(kMinFourBitGroup) * kByteChunkWords);
 }
 
 /// Bytes of one packed panel of `columns` outputs, with the scales of integer weights. k is padded
-/// to pairs, for int4 weights to the smallest group.
+/// to pairs, where inputs are bytes to whole scales of them.
 static inline size_t panel_bytes(const PanelFormat& format, int columns, int k) {
-  const size_t values = static_cast<size_t>(columns) * (k + k % 2);
+  const size_t padded = format.byte_inputs ? input_quads(k) * 4 : static_cast<size_t>(k + k % 2);
+  const size_t values = static_cast<size_t>(columns) * padded;
   switch (format.type) {
     case WeightType::kF32:
       return values * 4;
@@ -182,7 +190,7 @@ struct Kernels {
   int panel_width;  // output columns of a packed panel
   bool pairs;       // bf16 products round the inputs to bf16, too, and multiply pairs
   // Packs a panel of any type but int4. rows: [panel_width, k]
-  void (*pack)(WeightType type, const float* rows, int k, std::byte* out);
+  void (*pack)(const PanelFormat& format, const float* rows, int k, std::byte* out);
   // Packs a panel of int4. rows: [panel_width]
   void (*pack_four_bit)(const FourBitFormat& format, const FourBitRow* rows, int k, std::byte* out);
   void (*gemm)(const Gemm& gemm);

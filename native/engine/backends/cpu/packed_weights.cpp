@@ -46,7 +46,7 @@ class PanelRows {
     if (format_.type == WeightType::kInt4)
       kernels.pack_four_bit(format_.four_bit, four_bit_.data(), k_, out);
     else
-      kernels.pack(format_.type, values_.data(), k_, out);
+      kernels.pack(format_, values_.data(), k_, out);
   }
 
  private:
@@ -95,7 +95,7 @@ PanelFormat WeightPacker::format_of(const std::vector<LinearSpec>& layers) const
   std::vector<const Tensor*> tensors;
   for (const LinearSpec& layer : layers) tensors.push_back(&checkpoint_.get(layer.weight));
   const auto format = common_four_bit_format(tensors);
-  return format ? PanelFormat(*format) : WeightType::kInt8;
+  return format ? PanelFormat(*format) : PanelFormat::beside_int4();
 }
 
 PackedLinear WeightPacker::linear(const std::vector<LinearSpec>& layers, bool gated) {
@@ -105,7 +105,7 @@ PackedLinear WeightPacker::linear(const std::vector<LinearSpec>& layers, bool ga
 PackedLinear WeightPacker::head(const LinearSpec& layer) {
   const bool widened =
       type_ == WeightType::kInt4 && !four_bit_format(checkpoint_.get(layer.weight));
-  return pack({layer}, false, widened ? WeightType::kInt8 : format_of({layer}));
+  return pack({layer}, false, widened ? PanelFormat::beside_int4() : format_of({layer}));
 }
 
 PackedLinear WeightPacker::pack(const std::vector<LinearSpec>& layers, bool gated,

@@ -27,6 +27,7 @@ typedef std::uint32_t Bits __attribute__((vector_size(W * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(W * 4)));
 typedef std::uint16_t Halves __attribute__((vector_size(W * 2)));
 typedef std::int16_t Shorts __attribute__((vector_size(W * 4)));
+typedef std::uint16_t Words __attribute__((vector_size(W * 4)));
 
 inline Vec splat(float value) {
 #if defined(__AVX512F__)

@@ -20,7 +20,7 @@ namespace {
 // the last chunk is padded if `whole`. Converted inputs lie chunk by chunk, in each row by row, of
 // `chunk_words` words each: so a tile's inputs are at constant distances. Weights are prefetched
 // `ahead` bytes before their use: into L1 for up to `near` rows, into L2 for more, whose inputs
-// need L1.
+// need L1. A chunk's sums begin at start(), of what is behind its inputs.
 
 constexpr int kPanelWidth = 2 * W;
 
@@ -175,9 +175,11 @@ inline int quantize_group(const float* x, float inverse_scale, std::uint32_t* wo
 }
 
 /// Converts one row to int8, four to a word: at each chunk of `words`, `next` words apart, and
-/// behind it its scale and the sum of its converted values, scaled. W chunks at a time, whose
-/// scales are computed together.
-void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words, size_t next) {
+/// behind it its scale and what `tell_sum` makes of the scale and the sum of its converted values.
+/// W chunks at a time, whose scales are computed together.
+template <class TellSum>
+inline void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words, size_t next,
+                                  TellSum tell_sum) {
   constexpr int kTogether = kMinFourBitGroup, kWords = kTogether / 4;
   const int chunks = (k + kTogether - 1) / kTogether;
   float rest[kTogether] = {};  // the last chunk, if k ends in it
@@ -194,9 +196,9 @@ void quantize_row_to_bytes(const float* x, int k, std::uint32_t* words, size_t n
     store(inverse, used ? splat(127.0f) / magnitude : none);
     store(scale, used ? magnitude / splat(127.0f) : none);
     for (int i = 0; i < count; ++i, words += next) {
-      const auto sum = static_cast<float>(quantize_group(values(first + i), inverse[i], words));
+      const int sum = quantize_group(values(first + i), inverse[i], words);
       words[kWords] = std::bit_cast<std::uint32_t>(scale[i]);
-      words[kWords + 1] = std::bit_cast<std::uint32_t>(scale[i] * sum);
+      words[kWords + 1] = tell_sum(scale[i], sum);
     }
   }
 }
@@ -214,8 +216,7 @@ struct Int8Weights {
   static constexpr int depth = 2, parts = 1, chunk = kInt8Group, near = 16, rows = kTileRows;
   static constexpr bool grouped = true;
   static constexpr bool whole = false;
-  static constexpr size_t step = kPanelWidth * 2;
-  static constexpr size_t ahead(int) { return 8192; }
+  static constexpr size_t step = kPanelWidth * 2, ahead = 8192;
   static constexpr size_t head = kPanelWidth * 2;  // bf16 scales
   static size_t steps(int k) { return input_pairs(k); }
   static int group(const PanelFormat&) { return kInt8Group; }
@@ -239,6 +240,7 @@ struct Int8Weights {
     low = reinterpret_cast<Ints>(both << 8 >> 8);
     high = reinterpret_cast<Ints>(both >> 8);
   }
+  static Ints start(const std::uint32_t*) { return Ints{}; }
   static Ints spread(std::uint32_t x) { return reinterpret_cast<Ints>(splat_bits(x)); }
   static Ints multiply(Ints sum, Ints x, Ints w) {
 #if defined(__AVX512VNNI__)
@@ -257,6 +259,57 @@ struct Int8Weights {
   }
 };
 
+/// int8 beside int4 weights, in steps of twice 4 k: a column's word holds them plus 128. Scales are those
+/// of int8. Inputs are bytes, as for int4: half as many instructions as with 16 bits. Sums of a
+/// chunk begin with -128 times the sum of its inputs, so that they are those of the weights
+/// themselves, and exact.
+struct Int8ByteWeights {
+  static constexpr auto type = WeightType::kInt8;
+  using Input = std::uint32_t;
+  using Sum = Ints;
+  using Wide = Bits;
+  static constexpr int depth = 8, parts = 2, chunk = kMinFourBitGroup, near = 0;
+  static constexpr int rows = kFourBitTileRows;
+  static constexpr bool grouped = true, whole = true;
+  static constexpr size_t step = kPanelWidth * 8, ahead = 8192;
+  static constexpr size_t head = kPanelWidth * 2;  // bf16 scales
+  static size_t steps(int k) { return input_quads(k) / parts; }
+  static int group(const PanelFormat&) { return kInt8Group; }
+  static constexpr int chunk_words = kByteChunkWords;
+  static void prepare(const float* x, int k, std::uint32_t* words, size_t next) {
+    quantize_row_to_bytes(
+        x, k, words, next, [](float, int sum) { return static_cast<std::uint32_t>(-128 * sum); });
+  }
+  static Ints start(const std::uint32_t* input) {
+    return reinterpret_cast<Ints>(splat_bits(input[1]));
+  }
+  using GroupScale = Int8Weights::GroupScale;
+  static GroupScale group_scale(const std::byte* head, int half) {
+    return Int8Weights::group_scale(head, half);
+  }
+  static void load_pair(const std::byte* at, int part, Bits& low, Bits& high) {
+    at += part * kPanelWidth * 4;
+    low = load<Bits>(at);
+    high = load<Bits>(at + W * 4);
+  }
+  static Bits spread(std::uint32_t x) { return splat_bits(x); }
+  static Ints multiply(Ints sum, Bits x, Bits w) {
+#if defined(__AVX512VNNI__)
+    return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum),
+                                                      reinterpret_cast<__m512i>(w),
+                                                      reinterpret_cast<__m512i>(x)));
+#else
+    // Pairs of 16 bits: the words' even bytes, then their odd ones.
+    const auto inputs = reinterpret_cast<Shorts>(x);
+    const auto weights = reinterpret_cast<Words>(w);
+    const auto pairs = [](Ints so_far, Shorts a, Words b) {
+      return Int8Weights::multiply(so_far, reinterpret_cast<Ints>(a), reinterpret_cast<Ints>(b));
+    };
+    return pairs(pairs(sum, inputs << 8 >> 8, weights & 0xff), inputs >> 8, weights >> 8);
+#endif
+  }
+};
+
 /// Four bits, value = scale · q + offset, in steps of 8 k: byte b of a column's word holds q[b] in
 /// its low half and q[4 + b] in its high half. Columns 0 to W - 1 come first, then W to 2W - 1.
 /// Each group begins with its columns' scales, then with the offsets, if they are stored. Inputs
@@ -271,9 +324,7 @@ struct Int4Weights {
   static constexpr int depth = 8, parts = 2, chunk = kMinFourBitGroup, near = 16;
   static constexpr int rows = kFourBitTileRows;
   static constexpr bool grouped = true, whole = true;
-  static constexpr size_t step = kPanelWidth * 4;
-  // With few rows, memory is the limit: the hardware prefetcher does most of it.
-  static constexpr size_t ahead(int rows) { return rows <= 4 ? 2048 : 8192; }
+  static constexpr size_t step = kPanelWidth * 4, ahead = 8192;
   static constexpr size_t head = kPanelWidth * (kOffset == FourBitOffset::kEight ? 2 : 4);
 
 #if defined(ANABRANCH_WORD_SUMS)
@@ -294,10 +345,13 @@ struct Int4Weights {
 
   static size_t steps(int k) { return input_quads(k) / parts; }
   static int group(const PanelFormat& format) { return format.four_bit.group; }
-  static constexpr int chunk_words = kInt4ChunkWords;
+  static constexpr int chunk_words = kByteChunkWords;
   static void prepare(const float* x, int k, std::uint32_t* words, size_t next) {
-    quantize_row_to_bytes(x, k, words, next);
+    quantize_row_to_bytes(x, k, words, next, [](float scale, int sum) {
+      return std::bit_cast<std::uint32_t>(scale * static_cast<float>(sum));
+    });
   }
+  static Sum start(const std::uint32_t*) { return Sum{}; }
   static void load_pair(const std::byte* at, int part, Bits& low, Bits& high) {
     low = nibbles(at, part);
     high = nibbles(at + W * 4, part);
@@ -384,6 +438,8 @@ void pack_bf16(const float* rows, int k, std::byte* out) {
 /// The integer nearest to x, |x| < 2^22, in the low bits.
 inline std::uint32_t nearest(float x) { return std::bit_cast<std::uint32_t>(x + 12582912.0f); }
 
+/// In words of `kDepth` values of k: pairs of two columns, or four of one column, plus 128.
+template <int kDepth>
 void pack_int8(const float* rows, int k, std::byte* out) {
   for (int first = 0; first < k; first += kInt8Group) {
     const int n = std::min(kInt8Group, k - first);
@@ -397,13 +453,16 @@ void pack_int8(const float* rows, int k, std::byte* out) {
       std::memcpy(out, &scale, 2);
       inverse[j] = from_bf16(scale) > 1e-30f ? 1.0f / from_bf16(scale) : 0.0f;
     }
-    for (int i = 0; i < n; i += 2) {
-      for (int j = 0; j < W; ++j) {
+    constexpr int kColumns = 4 / kDepth;  // in a word
+    const int padded = kDepth == 4 ? static_cast<int>(input_quads(n)) * 4 : n;
+    for (int i = 0; i < padded; i += kDepth) {
+      for (int j = 0; j < kPanelWidth / kColumns; ++j) {
         for (int value = 0; value < 4; ++value, ++out) {
-          const int column = value % 2 ? j + W : j, at = first + i + value / 2;
+          const int column = j + value % kColumns * W, at = first + i + value / kColumns;
           const float whole =
               at < k ? rows[static_cast<size_t>(column) * k + at] * inverse[column] : 0;
-          *out = static_cast<std::byte>(nearest(std::min(127.0f, std::max(-127.0f, whole))));
+          *out = static_cast<std::byte>(nearest(std::min(127.0f, std::max(-127.0f, whole))) +
+                                        (kDepth == 4 ? 128 : 0));
         }
       }
     }
@@ -430,13 +489,15 @@ void pack_four_bit(const FourBitFormat& format, const FourBitRow* rows, int k, s
   }
 }
 
-void pack(WeightType type, const float* rows, int k, std::byte* out) {
-  if (type == WeightType::kF32)
+void pack(const PanelFormat& format, const float* rows, int k, std::byte* out) {
+  if (format.type == WeightType::kF32)
     pack_f32(rows, k, out);
-  else if (type == WeightType::kBF16)
+  else if (format.type == WeightType::kBF16)
     pack_bf16(rows, k, out);
+  else if (format.byte_inputs)
+    pack_int8<4>(rows, k, out);
   else
-    pack_int8(rows, k, out);
+    pack_int8<2>(rows, k, out);
 }
 
 }  // namespace
