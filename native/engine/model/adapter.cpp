@@ -243,6 +243,7 @@ int TokenRows::find(int token) const {
 }
 
 void Adapter::drop_updates() {
+  head.rows = {};
   for (AdapterLayer& layer : layers) {
     for (LowRank* update :
          {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {

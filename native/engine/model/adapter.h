@@ -47,7 +47,7 @@ struct Adapter {
   std::uint64_t fingerprint = 0;  // of the contents of its files
   std::shared_ptr<const BackendAdapter> on_backend;
 
-  /// Frees the numbers of the updates: rows read what is on the backend.
+  /// Frees the numbers of the updates and of the head: the backend has its own.
   void drop_updates();
 };
 

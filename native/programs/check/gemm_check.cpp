@@ -57,7 +57,8 @@ std::vector<FourBitRow> four_bit_rows(const FourBitFormat& format, int n, int k,
   return out;
 }
 
-/// Rounds inputs as products with int4 weights and those beside them do: to 1/127 of the largest of 32.
+/// Rounds inputs as products with int4 weights and those beside them do: to 1/127 of the largest
+/// of 32.
 void round_inputs(std::vector<float>& x) {
   for (size_t first = 0; first < x.size(); first += kMinFourBitGroup) {
     const size_t last = std::min(x.size(), first + kMinFourBitGroup);

@@ -21,14 +21,21 @@ struct AdaptedProduct {
   bool logits_rows = false;  // its rows are those with logits, in their order
 };
 
-/// What an adapter adds to one product, in the layout of that product's panels.
+/// Rows of the head that an adapter has, as weights of a product in fp32.
+struct PackedRows {
+  int n = 0;
+  int panels = 0;
+  std::vector<std::byte> data;  // [panels] of panel_bytes
+};
+
+/// What an adapter adds to one product, as LowRankUpdate has it.
 struct PackedUpdate {
-  int ranks = 0;  // of all layers of the product together
-  bool bf16 = false;
+  int ranks = 0;  // of all layers of the product together, of each padded to pairs
+  WeightType type = WeightType::kF32;
   std::vector<std::byte> a, b;
   std::vector<PanelRanks> panels;
 
-  LowRankPanels view() const { return {bf16, a.data(), b.data(), panels.data()}; }
+  LowRankUpdate view() const { return {type, a.data(), b.data(), panels.data()}; }
 };
 
 /// The products of a layer, as they are packed.
@@ -39,20 +46,22 @@ struct PackedLayer {
 struct PackedAdapter final : BackendAdapter {
   /// By layer and AdaptedProduct::Kind.
   std::vector<std::array<PackedUpdate, 4>> layers;
+  PackedRows head;  // of TokenRows
 };
 
-/// The updates of `adapter` for products of `layers`, whose panels have `panel_width` columns.
+/// The updates of `adapter` for products of `layers`, of a model with weights of `type`: beside
+/// fp32 weights in fp32, else in bf16.
 std::shared_ptr<PackedAdapter> pack_adapter(const Adapter& adapter,
                                             const std::vector<PackedLayer>& layers,
-                                            int panel_width);
+                                            const Kernels& kernels, WeightType type);
 
-/// The low-rank updates of one step. They are computed in fp32 and handed to the base model's
-/// products as addends: rows without an adapter have none and keep their bits.
+/// The low-rank updates of one step. They are handed to the base model's products as addends: rows
+/// without an adapter have none and keep their bits.
 class AdapterUpdates {
  public:
   AdapterUpdates() = default;
-  /// `widest` inputs and `packed_columns` outputs are the most that a product has.
-  AdapterUpdates(const Kernels& kernels, int max_rows, int widest, int packed_columns, int threads);
+  /// `packed_columns` outputs are the most that a product has.
+  AdapterUpdates(const Kernels& kernels, int max_rows, int packed_columns, int threads);
 
   /// Notes which rows of the step have an adapter. For one thread, before the others begin.
   void plan(const Batch& batch);
@@ -63,9 +72,12 @@ class AdapterUpdates {
   int vocabulary_of(int logits_row, int own) const;
 
   /// Whether any row has an update of this product. If so, all members call project(), wait for
-  /// each other, and call expand().
+  /// each other if is_shared(), and call expand().
   bool has(const AdaptedProduct& product) const;
-  /// This member's share of A · x. `g` says what x is.
+  /// Whether members share A · x: of few rows each computes all, which takes less time than to
+  /// wait.
+  bool is_shared(const AdaptedProduct& product) const;
+  /// This member's part of A · x. `g` says what x is, and has the member's scratch.
   void project(const AdaptedProduct& product, const Gemm& g, int k,
                const ThreadPool::Member& member);
   /// Computes B · (A · x) of this member's panels, and gives it to `g`.
@@ -74,7 +86,7 @@ class AdapterUpdates {
 
   bool has_head_rows() const;
   /// This member's share of the logits of tokens whose rows of the head adapters replace. `g` has
-  /// the head's inputs; row r's logits begin at logits[r · stride].
+  /// the head's inputs and the member's scratch; row r's logits begin at logits[r · stride].
   void replace_logits(const Gemm& g, int k, float* logits, std::ptrdiff_t stride,
                       const ThreadPool::Member& member);
 
@@ -94,20 +106,19 @@ class AdapterUpdates {
     return product.logits_rows ? logits_rows_ : rows_;
   }
   void collect(const Batch& batch, bool logits_rows, Rows& out);
-  /// Calls `of(update, first entry, rows)` for entries of one adapter, a few at a time.
-  template <class Of>
-  void each_group(const AdaptedProduct& product, Of of);
-  const float* input(const Gemm& g, int row, int k, const ThreadPool::Member& member,
-                     int slot) const;
+  /// A · x of an entry, as this member reads it.
+  float* projected(const AdaptedProduct& product, size_t entry, const ThreadPool::Member& member);
 
   const Kernels* kernels_ = nullptr;
-  int widest_ = 0;
   size_t packed_columns_ = 0;
+  size_t threads_ = 0;
   Rows rows_, logits_rows_;
   size_t rank_stride_ = 0;
-  std::vector<float> projected_;  // [entries, rank_stride_]
-  Buffer addends_;                // [max_rows, packed_columns_]
-  Buffer inputs_;                 // [threads, kLowRankRows, widest_]
+  // [entries, rank_stride_]; of few entries one for each member
+  std::vector<float> projected_;
+  size_t head_stride_ = 0;
+  std::vector<float> head_logits_;  // [entries with logits, head_stride_]
+  Buffer addends_;                  // [max_rows, packed_columns_]
 };
 
 }  // namespace anabranch

@@ -358,46 +358,52 @@ void multiply_grouped_rows(const Gemm& g, const typename Format::Input* x, int f
   }
 }
 
+/// The inputs of the rows [first_row, first_row + rows) as the format takes them, in place or in
+/// g's scratch. `ldx`: from one row to the next, unless the format is grouped.
+template <class Format>
+const typename Format::Input* inputs_of(const Gemm& g, int first_row, int rows,
+                                        std::ptrdiff_t& ldx) {
+  const auto input_row = [&](int row) {
+    return static_cast<const float*>(g.x) + (first_row + row) * g.ldx;
+  };
+  const auto normed = [&](int row, float* to) {
+    rms_norm(input_row(row), g.norm, g.k, g.epsilon, to);
+    return to;
+  };
+  float* const normed_row = reinterpret_cast<float*>(g.scratch + kBlockRows * input_words(g.k));
+  if constexpr (Format::grouped) {
+    const size_t next_chunk = static_cast<size_t>(rows) * Format::chunk_words;
+    for (int row = 0; row < rows; ++row) {
+      Format::prepare(g.norm ? normed(row, normed_row) : input_row(row), g.k,
+                      g.scratch + static_cast<size_t>(row) * Format::chunk_words, next_chunk);
+    }
+    return g.scratch;
+  } else if constexpr (std::is_same_v<typename Format::Input, float>) {
+    float* to = reinterpret_cast<float*>(g.scratch);
+    for (int row = 0; g.norm && row < rows; ++row) normed(row, to + static_cast<size_t>(row) * g.k);
+    ldx = g.norm ? g.k : g.ldx;
+    return g.norm ? to : input_row(0);
+  } else if (g.x_pairs) {
+    ldx = g.ldx;
+    return static_cast<const std::uint32_t*>(g.x) + first_row * g.ldx;
+  } else {
+    ldx = static_cast<std::ptrdiff_t>(input_words(g.k));
+    for (int row = 0; row < rows; ++row) {
+      Format::prepare(g.norm ? normed(row, normed_row) : input_row(row), g.k,
+                      g.scratch + row * ldx);
+    }
+    return g.scratch;
+  }
+}
+
 template <class Format>
 void gemm_of(const Gemm& g) {
   // A panel is read from memory once, then from cache for all row tiles. Row blocks stay in cache
   // while the panels stream through.
   for (int first_row = 0; first_row < g.m; first_row += kBlockRows) {
     const int rows = std::min(g.m - first_row, kBlockRows);
-    const auto input_row = [&](int row) {
-      return static_cast<const float*>(g.x) + (first_row + row) * g.ldx;
-    };
-    const auto normed = [&](int row, float* to) {
-      rms_norm(input_row(row), g.norm, g.k, g.epsilon, to);
-      return to;
-    };
-    const typename Format::Input* x;
     std::ptrdiff_t ldx = 0;
-    float* const normed_row = reinterpret_cast<float*>(g.scratch + kBlockRows * input_words(g.k));
-    if constexpr (Format::grouped) {
-      const size_t next_chunk = static_cast<size_t>(rows) * Format::chunk_words;
-      for (int row = 0; row < rows; ++row) {
-        Format::prepare(g.norm ? normed(row, normed_row) : input_row(row), g.k,
-                        g.scratch + static_cast<size_t>(row) * Format::chunk_words, next_chunk);
-      }
-      x = g.scratch;
-    } else if constexpr (std::is_same_v<typename Format::Input, float>) {
-      float* to = reinterpret_cast<float*>(g.scratch);
-      for (int row = 0; g.norm && row < rows; ++row)
-        normed(row, to + static_cast<size_t>(row) * g.k);
-      x = g.norm ? to : input_row(0);
-      ldx = g.norm ? g.k : g.ldx;
-    } else if (g.x_pairs) {
-      x = static_cast<const std::uint32_t*>(g.x) + first_row * g.ldx;
-      ldx = g.ldx;
-    } else {
-      ldx = static_cast<std::ptrdiff_t>(input_words(g.k));
-      for (int row = 0; row < rows; ++row) {
-        Format::prepare(g.norm ? normed(row, normed_row) : input_row(row), g.k,
-                        g.scratch + row * ldx);
-      }
-      x = g.scratch;
-    }
+    const typename Format::Input* x = inputs_of<Format>(g, first_row, rows, ldx);
     if constexpr (Format::grouped) {
       multiply_grouped_rows<Format>(g, x, first_row, rows);
     } else {

@@ -27,6 +27,7 @@ const Kernels ANABRANCH_TABLE(ANABRANCH_PATH) = {ANABRANCH_STRING(ANABRANCH_PATH
                                                  rms_norm,
                                                  attend,
                                                  merge,
-                                                 {project, expand}};
+                                                 project,
+                                                 expand};
 
 }  // namespace anabranch

@@ -43,9 +43,9 @@ struct PanelFormat {
 };
 
 /// Words of one converted input row, for kernels that don't take fp32: pairs of 16 bits or four
-/// bytes each, these padded to whole scales. For integer weights each scale's values are followed by
-/// the scale and, if they are bytes, by their sum.
-/// Static, here and below: each copy of the kernels compiles its own (see kernels.cpp).
+/// bytes each, these padded to whole scales. For integer weights each scale's values are followed
+/// by the scale and, if they are bytes, by their sum. Static, here and below: each copy of the
+/// kernels compiles its own (see kernels.cpp).
 static inline size_t input_pairs(int k) { return static_cast<size_t>(k + 1) / 2; }
 static inline size_t input_quads(int k) {
   return static_cast<size_t>((k + kMinFourBitGroup - 1) / kMinFourBitGroup * kMinFourBitGroup) / 4;
@@ -162,28 +162,18 @@ struct PanelRanks {
   size_t at = 0;  // where the panel begins in b, in values
 };
 
-/// A low-rank update (LoRA) of a product, in the layout of its panels: what a step reads lies in
-/// the order in which it is read. Values are bf16 where that is what they are, else fp32.
-struct LowRankPanels {
-  bool bf16 = false;
-  const std::byte* a = nullptr;  // [ranks, k]
-  const std::byte* b = nullptr;  // of each panel [count, panel_width]
+/// A low-rank update (LoRA) of a product, y += B · (A · x): what a step reads lies in the order in
+/// which it is read. Kernels with `pairs` have bf16 values in words of two: of A two of k, of B two
+/// ranks, whose number is even.
+struct LowRankUpdate {
+  WeightType type = WeightType::kF32;  // or bf16
+  const std::byte* a = nullptr;        // of each half panel of ranks [k, panel_width / 2]
+  const std::byte* b = nullptr;        // of each panel of the product [count, panel_width]
   const PanelRanks* panels = nullptr;
 };
 
-/// Rows that are computed together, at most.
-inline constexpr int kLowRankRows = 4;
-
-/// The two halves of such an update, for up to kLowRankRows rows of a step. Each output is one sum
-/// in a fixed order, whatever other outputs are computed beside it.
-struct LowRankKernels {
-  /// out[row][i] = sum over k of x[row][k] · a[i, k], for the ranks [first, last).
-  void (*project)(const LowRankPanels& update, int k, int first, int last, const float* const* x,
-                  int rows, float* const* out);
-  /// out[row][panel, j] = sum over r of t[row][r] · b[panel, r, j], for the panels [first, last).
-  void (*expand)(const LowRankPanels& update, int first, int last, const float* const* t, int rows,
-                 float* const* out);
-};
+/// Rows that are computed together, at most, and how many floats behind a row's ranks are readable.
+inline constexpr int kLowRankRows = 4, kLowRankSlack = 32;
 
 struct Kernels {
   const char* name;
@@ -197,7 +187,14 @@ struct Kernels {
   void (*rms_norm)(const float* x, const float* weight, int n, float epsilon, float* out);
   void (*attend)(WeightType type, const AttendChunk& chunk);  // the type of K and V
   void (*merge)(const Merge& merge);
-  LowRankKernels low_rank;
+  // A · x of a low-rank update. `gemm` has x as of a product, without weights, and out of [m, ldo]
+  // ranks in whole half panels. Each output here is one sum in a fixed order, whatever is computed
+  // beside it.
+  void (*project)(const LowRankUpdate& update, const Gemm& gemm);
+  // out[row][panel, j] = sum over r of t[row][r] · b[panel, r, j], for the panels [first, last) and
+  // up to kLowRankRows rows.
+  void (*expand)(const LowRankUpdate& update, int first, int last, const float* const* t, int rows,
+                 float* const* out);
 };
 
 /// The table named `path` ("avx512bf16", "avx512vnni", "avx512", "avx2", "plain"), or the best one

@@ -1,119 +1,167 @@
-// Products with the narrow matrices of a LoRA adapter, in fp32.
+// Products with the narrow matrices of a LoRA adapter.
 // Included by kernels.cpp only.
 #pragma once
 
 #include <algorithm>
-
+#include "backends/cpu/gemm.h"
 #include "backends/cpu/vectors.h"
 #include "backends/cpu/weight_formats.h"
 
 namespace anabranch {
 namespace {
 
-using Bf16Value = std::uint16_t;
+// What half a panel has of one step along k, or of one rank (of DotWeights: of two).
+template <class Format>
+struct HalfPanel {
+  using Stored = float;
+  static Vec at(const float* values) { return load<Vec>(values); }
+};
+template <>
+struct HalfPanel<Bf16Weights> {
+  using Stored = std::uint16_t;
+  static Vec at(const std::uint16_t* values) { return widen(values); }
+};
+#if defined(ANABRANCH_DOT)
+template <>
+struct HalfPanel<DotWeights> {
+  using Stored = std::uint32_t;
+  static Bits at(const std::uint32_t* words) { return load<Bits>(words); }
+};
+using LowRankBf16 = DotWeights;
+#else
+using LowRankBf16 = Bf16Weights;
+#endif
 
-inline Vec load_values(const float* at) { return load<Vec>(at); }
-inline Vec load_values(const Bf16Value* at) { return widen(at); }
-
-/// `count` values from `at`, then zeros.
-template <class Value>
-inline Vec load_some(const Value* at, int count) {
-  Value padded[W] = {};
-  std::copy(at, at + count, padded);
-  return load_values(padded);
-}
-
-template <int kRows, class Value>
-void project_rows(const Value* a, int k, int first, int last, const float* const* x,
-                  float* const* out) {
+/// A · x of kRows rows and half a panel of ranks.
+template <class Format, int kRows>
+void project_rows(const typename HalfPanel<Format>::Stored* a, int steps,
+                  const typename Format::Input* x, std::ptrdiff_t ldx, float* out,
+                  std::ptrdiff_t ldo) {
   constexpr int kSums = 4;  // independent, to keep the FMA units busy
-  a += static_cast<std::ptrdiff_t>(first) * k;
-  for (int rank = first; rank < last; ++rank, a += k) {
-    Vec sums[kRows][kSums] = {};
-    int i = 0;
-    for (; i + kSums * W <= k; i += kSums * W) {
-      for (int s = 0; s < kSums; ++s) {
-        const Vec value = load_values(a + i + s * W);
-        for (int row = 0; row < kRows; ++row) {
-          sums[row][s] = fma(load<Vec>(x[row] + i + s * W), value, sums[row][s]);
-        }
-      }
-    }
-    for (; i + W <= k; i += W) {
-      const Vec value = load_values(a + i);
-      for (int row = 0; row < kRows; ++row) {
-        sums[row][0] = fma(load<Vec>(x[row] + i), value, sums[row][0]);
-      }
-    }
+  Vec sums[kRows][kSums] = {};
+  const auto add = [&](int step, int sum) {
+    const auto values = HalfPanel<Format>::at(a + static_cast<size_t>(step) * W);
     for (int row = 0; row < kRows; ++row) {
-      Vec(&of)[kSums] = sums[row];
-      if (i < k) of[1] = fma(load_some(x[row] + i, k - i), load_some(a + i, k - i), of[1]);
-      out[row][rank] = sum((of[0] + of[1]) + (of[2] + of[3]));
-    }
-  }
-}
-
-template <int kRows, class Value>
-void expand_rows(const Value* b, const PanelRanks* panels, int first, int last,
-                 const float* const* t, float* const* out) {
-  constexpr int kVectors = kPanelWidth / W;
-  for (int panel = first; panel < last; ++panel) {
-    const PanelRanks& ranks = panels[panel];
-    const Value* values = b + ranks.at;
-    Vec sums[kRows][kVectors] = {};
-    for (int r = 0; r < ranks.count; ++r, values += kPanelWidth) {
-      for (int v = 0; v < kVectors; ++v) {
-        const Vec value = load_values(values + v * W);
-        for (int row = 0; row < kRows; ++row) {
-          sums[row][v] = fma(splat(t[row][ranks.first + r]), value, sums[row][v]);
-        }
-      }
-    }
-    for (int row = 0; row < kRows; ++row) {
-      for (int v = 0; v < kVectors; ++v) {
-        store(out[row] + panel * kPanelWidth + v * W, sums[row][v]);
-      }
-    }
-  }
-}
-
-/// `compute` with the number of rows and a pointer of the values' type.
-template <class Compute>
-void by_rows_and_values(bool bf16, const std::byte* values, int rows, Compute compute) {
-  const auto by_rows = [&](const auto* typed) {
-    switch (rows) {
-      case 1:
-        return compute(std::integral_constant<int, 1>(), typed);
-      case 2:
-        return compute(std::integral_constant<int, 2>(), typed);
-      case 3:
-        return compute(std::integral_constant<int, 3>(), typed);
-      default:
-        return compute(std::integral_constant<int, kLowRankRows>(), typed);
+      sums[row][sum] =
+          Format::multiply(sums[row][sum], Format::spread(x[row * ldx + step]), values);
     }
   };
-  if (bf16)
-    by_rows(reinterpret_cast<const Bf16Value*>(values));
-  else
-    by_rows(reinterpret_cast<const float*>(values));
-}
-
-void project(const LowRankPanels& update, int k, int first, int last, const float* const* x,
-             int rows, float* const* out) {
-  // Two at a time: more would not leave registers for the sums.
-  for (int row = 0; row < rows; row += 2) {
-    const int count = std::min(2, rows - row);
-    by_rows_and_values(update.bf16, update.a, count, [&](auto of, const auto* a) {
-      project_rows<of()>(a, k, first, last, x + row, out + row);
-    });
+  int i = 0;
+  for (; i + kSums <= steps; i += kSums) {
+#pragma GCC unroll 4
+    for (int sum = 0; sum < kSums; ++sum) add(i + sum, sum);
+  }
+  for (; i < steps; ++i) add(i, 0);
+  for (int row = 0; row < kRows; ++row) {
+    const Vec(&of)[kSums] = sums[row];
+    store(out + row * ldo, (of[0] + of[1]) + (of[2] + of[3]));
   }
 }
 
-void expand(const LowRankPanels& update, int first, int last, const float* const* t, int rows,
+template <class Format, int kRows = kLowRankRows>
+void project_rows(const typename HalfPanel<Format>::Stored* a, int steps,
+                  const typename Format::Input* x, std::ptrdiff_t ldx, float* out,
+                  std::ptrdiff_t ldo, int rows) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return project_rows<Format, kRows - 1>(a, steps, x, ldx, out, ldo, rows);
+  }
+  project_rows<Format, kRows>(a, steps, x, ldx, out, ldo);
+}
+
+template <class Format>
+void project_of(const LowRankUpdate& update, const Gemm& g) {
+  const int steps = (g.k + Format::depth - 1) / Format::depth;
+  for (int first_row = 0; first_row < g.m; first_row += kBlockRows) {
+    const int rows = std::min(g.m - first_row, kBlockRows);
+    std::ptrdiff_t ldx = 0;
+    const auto* x = inputs_of<Format>(g, first_row, rows, ldx);
+    float* const out = static_cast<float*>(g.out) + first_row * g.ldo;
+    const auto* a = reinterpret_cast<const typename HalfPanel<Format>::Stored*>(update.a);
+    for (int rank = 0; rank < g.n; rank += W, a += static_cast<size_t>(steps) * W) {
+      for (int row = 0; row < rows; row += kLowRankRows) {
+        project_rows<Format>(a, steps, x + row * ldx, ldx, out + row * g.ldo + rank, g.ldo,
+                             std::min(kLowRankRows, rows - row));
+      }
+    }
+  }
+}
+
+void project(const LowRankUpdate& update, const Gemm& g) {
+  if (update.type == WeightType::kF32)
+    project_of<F32Weights>(update, g);
+  else
+    project_of<LowRankBf16>(update, g);
+}
+
+template <int kRows>
+using PanelSums = Vec[kRows][2];
+
+/// Adds ranks that are steps of the format.
+template <class Format, int kRows>
+void add_ranks(const std::byte* panel, int steps, const typename Format::Input* const* t,
+               PanelSums<kRows>& sums) {
+  const auto* values = reinterpret_cast<const typename HalfPanel<Format>::Stored*>(panel);
+  for (int step = 0; step < steps; ++step) {
+    for (int half = 0; half < 2; ++half, values += W) {
+      const auto value = HalfPanel<Format>::at(values);
+      for (int row = 0; row < kRows; ++row) {
+        sums[row][half] = Format::multiply(sums[row][half], Format::spread(t[row][step]), value);
+      }
+    }
+  }
+}
+
+/// As add_ranks, of t in fp32.
+template <class Format, int kRows>
+void add_panel(const std::byte* b, const PanelRanks& ranks, const float* const* t,
+               PanelSums<kRows>& sums) {
+  using Stored = typename HalfPanel<Format>::Stored;
+  const size_t bytes = kPanelWidth * sizeof(Stored);  // of a step
+  b += ranks.at / Format::depth * sizeof(Stored);
+  const typename Format::Input* in[kRows];
+  if constexpr (Format::depth == 1) {
+    for (int row = 0; row < kRows; ++row) in[row] = t[row] + ranks.first;
+    add_ranks<Format, kRows>(b, ranks.count, in, sums);
+  } else {
+    // As many ranks as are rounded together.
+    static_assert(kLowRankSlack >= kPanelWidth);
+    for (int first = 0; first < ranks.count; first += kPanelWidth) {
+      std::uint32_t pairs[kRows][kPanelWidth / 2];
+      for (int row = 0; row < kRows; ++row) {
+        store_pairs(pairs[row], t[row] + ranks.first + first);
+        in[row] = pairs[row];
+      }
+      const int steps = std::min(kPanelWidth, ranks.count - first) / Format::depth;
+      add_ranks<Format, kRows>(b, steps, in, sums);
+      b += bytes * static_cast<size_t>(steps);
+    }
+  }
+}
+
+template <class Format, int kRows>
+void expand_rows(const LowRankUpdate& update, int first, int last, const float* const* t,
+                 float* const* out) {
+  for (int panel = first; panel < last; ++panel) {
+    PanelSums<kRows> sums = {};
+    add_panel<Format, kRows>(update.b, update.panels[panel], t, sums);
+    for (int row = 0; row < kRows; ++row) {
+      for (int half = 0; half < 2; ++half) {
+        store(out[row] + panel * kPanelWidth + half * W, sums[row][half]);
+      }
+    }
+  }
+}
+
+template <int kRows = kLowRankRows>
+void expand(const LowRankUpdate& update, int first, int last, const float* const* t, int rows,
             float* const* out) {
-  by_rows_and_values(update.bf16, update.b, rows, [&](auto of, const auto* b) {
-    expand_rows<of()>(b, update.panels, first, last, t, out);
-  });
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return expand<kRows - 1>(update, first, last, t, rows, out);
+  }
+  if (update.type == WeightType::kF32)
+    expand_rows<F32Weights, kRows>(update, first, last, t, out);
+  else
+    expand_rows<LowRankBf16, kRows>(update, first, last, t, out);
 }
 
 }  // namespace

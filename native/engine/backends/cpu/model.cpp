@@ -107,7 +107,7 @@ class CpuBackend final : public Backend {
     for (const Layer& layer : layers_) {
       layers.push_back({&layer.qkv, &layer.output, &layer.gate_up, &layer.down});
     }
-    adapter.on_backend = pack_adapter(adapter, layers, kernels_.panel_width);
+    adapter.on_backend = pack_adapter(adapter, layers, kernels_, type_);
     adapter.drop_updates();
   }
 
@@ -204,7 +204,7 @@ class CpuBackend final : public Backend {
         widest_panels = std::max(widest_panels, w->panels);
       }
     }
-    adapters_ = {kernels_, max_rows_, widest, widest_panels * kernels_.panel_width, pool_.size()};
+    adapters_ = {kernels_, max_rows_, widest_panels * kernels_.panel_width, pool_.size()};
     gemm_stride_ = gemm_scratch(widest);
     gemm_scratch_ = Buffer(gemm_stride_ * pool_.size() * sizeof(std::uint32_t));
     // A row that reads every block must fit into one wave. Untouched pages take no memory.
@@ -267,6 +267,10 @@ class CpuBackend final : public Backend {
       for (int i = 0; i < config_.hidden; ++i) to[i] += config_.residual_scale * added[i];
     }
   }
+  std::uint32_t* scratch_of(const ThreadPool::Member& member) const {
+    return gemm_scratch_.words() + gemm_stride_ * member.index();
+  }
+
   void multiply(const PackedLinear& w, Gemm g, int m, const ThreadPool::Member& member) const {
     const auto panels = w.share(member);
     g.m = m;
@@ -279,17 +283,17 @@ class CpuBackend final : public Backend {
     g.bias = w.bias.empty() ? nullptr : w.bias.data();
     g.gated = w.gated;
     g.activation = config_.activation;
-    g.scratch = gemm_scratch_.words() + gemm_stride_ * member.index();
+    g.scratch = scratch_of(member);
     kernels_.gemm(g);
   }
 
-  /// The product's input with what adapters add to its sums. Waits for the other members if there
-  /// is anything.
+  /// The product's input with what adapters add to its sums. May wait for the other members.
   Gemm adapted(const AdaptedProduct& product, const PackedLinear& w, Gemm g,
                ThreadPool::Member& member) {
     if (!adapters_.has(product)) return g;
+    g.scratch = scratch_of(member);
     adapters_.project(product, g, w.k, member);
-    member.sync();
+    if (adapters_.is_shared(product)) member.sync();
     adapters_.expand(product, w, g, member);
     return g;
   }
@@ -525,6 +529,7 @@ class CpuBackend final : public Backend {
     multiply(head_, head, batch.logits_rows, member);
     if (!adapters_.has_head_rows()) return;
     member.sync();
+    head.scratch = scratch_of(member);
     adapters_.replace_logits(head, c.hidden, logits, head.ldo, member);
   }
 

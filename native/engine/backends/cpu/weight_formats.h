@@ -259,9 +259,9 @@ struct Int8Weights {
   }
 };
 
-/// int8 beside int4 weights, in steps of twice 4 k: a column's word holds them plus 128. Scales are those
-/// of int8. Inputs are bytes, as for int4: half as many instructions as with 16 bits. Sums of a
-/// chunk begin with -128 times the sum of its inputs, so that they are those of the weights
+/// int8 beside int4 weights, in steps of twice 4 k: a column's word holds them plus 128. Scales are
+/// those of int8. Inputs are bytes, as for int4: half as many instructions as with 16 bits. Sums of
+/// a chunk begin with -128 times the sum of its inputs, so that they are those of the weights
 /// themselves, and exact.
 struct Int8ByteWeights {
   static constexpr auto type = WeightType::kInt8;
@@ -277,8 +277,8 @@ struct Int8ByteWeights {
   static int group(const PanelFormat&) { return kInt8Group; }
   static constexpr int chunk_words = kByteChunkWords;
   static void prepare(const float* x, int k, std::uint32_t* words, size_t next) {
-    quantize_row_to_bytes(
-        x, k, words, next, [](float, int sum) { return static_cast<std::uint32_t>(-128 * sum); });
+    quantize_row_to_bytes(x, k, words, next,
+                          [](float, int sum) { return static_cast<std::uint32_t>(-128 * sum); });
   }
   static Ints start(const std::uint32_t* input) {
     return reinterpret_cast<Ints>(splat_bits(input[1]));
