@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/vectors.h"
 #include "backends/cpu/weight_formats.h"
