@@ -65,7 +65,8 @@ const engine = new EngineSupervisor(
     defaultMaxTokens: args.defaultMaxTokens,
     samplingDefaults,
     ...(args.autoThreshold === undefined ? {} : { autoThreshold: args.autoThreshold }),
-    ...(model.dialect ? {} : { outline: outlineRulesOf(model, args.outlineThresholds) }),
+    // A model with a dialect has no outlines, but its visible titles are compared as texts.
+    outline: outlineRulesOf(model, args.outlineThresholds),
     tokenBytes: packedTokens(model.tokenBytes),
     engine: {
       model: path,

@@ -10,8 +10,8 @@ export interface EngineProcessOptions {
   /** Of models that branch by a dialect; absent: the gateway's own. */
   autoThreshold?: number;
   samplingDefaults: SamplingDefaults;
-  /** A JSON file with OutlineRules, too large for a command line; absent: answers are not outlined. */
-  outlinePath?: string;
+  /** A JSON file with OutlineRules, too large for a command line. */
+  outlinePath: string;
   /** A file with the engine's `tokenBytes`; absent: no request can have a grammar. */
   tokenBytesPath?: string;
   engine: EngineOptions;

@@ -77,13 +77,12 @@ let nextId = 1;
 const engine = (() => {
   try {
     const { outlinePath, tokenBytesPath } = options;
-    const outline: OutlineRules | undefined =
-      outlinePath === undefined ? undefined : JSON.parse(readFileSync(outlinePath, "utf8"));
+    const outline: OutlineRules = JSON.parse(readFileSync(outlinePath, "utf8"));
     return openEngine(
       {
         ...options.engine,
         flushIntervalMs: FLUSH_INTERVAL_MS,
-        ...(outline && { outline }),
+        outline,
         ...(tokenBytesPath !== undefined && { tokenBytes: readFileSync(tokenBytesPath) }),
       },
       deliver,

@@ -38,7 +38,7 @@ export type SupervisorOptions = Omit<
   EngineProcessOptions,
   "socket" | "outlinePath" | "tokenBytesPath"
 > & {
-  outline?: OutlineRules;
+  outline: OutlineRules;
   tokenBytes?: Uint8Array;
 };
 
@@ -88,12 +88,10 @@ export class EngineSupervisor {
     this.queue = new FairQueue(maxRunning, maxQueue);
     this.#options = {
       ...others,
+      outlinePath: join(this.#folder, "outline.json"),
       engine: { ...others.engine, maxRunning: mostRunning(maxRunning) },
     };
-    if (outline) {
-      this.#options.outlinePath = join(this.#folder, "outline.json");
-      writeFileSync(this.#options.outlinePath, JSON.stringify(outline));
-    }
+    writeFileSync(this.#options.outlinePath, JSON.stringify(outline));
     if (tokenBytes) {
       this.#options.tokenBytesPath = join(this.#folder, "token-bytes");
       writeFileSync(this.#options.tokenBytesPath, tokenBytes);
