@@ -24,7 +24,7 @@ const question = {
   messages: [
     { role: "user" as const, content: "What are the benefits of walking?" },
     { role: "assistant" as const, content: walking },
-    { role: "user" as const, content: "What are the benefits of reading?" },
+    { role: "user" as const, content: "What are the benefits of music?" },
   ],
 };
 const anabranch = { mode: "parallel", cache: "bypass" };

@@ -249,11 +249,11 @@ class DialectPolicy final : public DecodingPolicy {
     const Marker& close = dialect_->title_close;
     const bool empty = text.ids.size() < close.ids.size();
     TokenConstraint constraint = free_text(text, &close, end_tokens_.ends);
-    const bool closes = text.completes(close.ids, close.ids.back());
-    if (closes && (empty || repeats_too_early(close.ids.size() - 1) || says_again())) {
+    const bool closes = text.completes(close.ids, close.ids.back()), again = says_again();
+    if (closes && (empty || again || repeats_too_early(close.ids.size() - 1))) {
       constraint.banned.push_back(close.ids.back());
     }
-    if (says_again()) {
+    if (again) {
       const auto& wordless = said_->wordless();
       constraint.banned.insert(constraint.banned.end(), wordless.begin(), wordless.end());
     }
