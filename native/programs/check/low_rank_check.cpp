@@ -1,4 +1,4 @@
-// Products with an adapter's narrow matrix: values against double precision, and bits that don't
+// Products with an adapter's narrow matrices: values against double precision, and bits that don't
 // depend on what a thread computes beside them.
 #include <array>
 #include <cmath>

@@ -74,8 +74,7 @@ class AdapterUpdates {
   /// Whether any row has an update of this product. If so, all members call project(), wait for
   /// each other if is_shared(), and call expand().
   bool has(const AdaptedProduct& product) const;
-  /// Whether members share A · x: of few rows each computes all, which takes less time than to
-  /// wait.
+  /// Whether members share A · x: of few rows each computes all, so that none waits for another.
   bool is_shared(const AdaptedProduct& product) const;
   /// This member's part of A · x. `g` says what x is, and has the member's scratch.
   void project(const AdaptedProduct& product, const Gemm& g, int k,
