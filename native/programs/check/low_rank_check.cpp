@@ -53,8 +53,8 @@ std::string project_wrong(const Kernels& kernels, int k, int rank, WeightType ty
           const float value = c < k && i < rank ? value_of(i, c) : 0;
           const std::uint16_t bits = to_bf16(value);
           const auto* from = type == WeightType::kF32 ? static_cast<const void*>(&value) : &bits;
-          a.resize(a.size() + (type == WeightType::kF32 ? 4 : 2));
-          const size_t size = type == WeightType::kF32 ? 4 : 2;
+          const size_t size = type == WeightType::kF32 ? sizeof value : sizeof bits;
+          a.resize(a.size() + size);
           std::memcpy(&a[a.size() - size], from, size);
         }
       }
