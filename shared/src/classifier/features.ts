@@ -3,6 +3,7 @@
 import { cuesOf } from "./cues.ts";
 import { type Reading, readPrompt } from "./reading.ts";
 import { shapesOf } from "./shapes.ts";
+import { wordsOf } from "./words.ts";
 
 export interface Features {
   /** In the order of `cueNames`, each 0 to 1. */
@@ -10,6 +11,9 @@ export interface Features {
   /** Buckets; each has the value `shapeValue`, so that the vector's length is 1. */
   shapes: readonly number[];
   shapeValue: number;
+  /** Indices of words, each with the value `wordValue`. */
+  words: readonly number[];
+  wordValue: number;
   reading: Reading;
 }
 
@@ -19,10 +23,13 @@ export const cueNames: readonly string[] = Object.keys(cuesOf(readPrompt(""), 1)
 export function featuresOf(prompt: string, turn = 1): Features {
   const reading = readPrompt(prompt);
   const shapes = shapesOf(reading);
+  const words = wordsOf(reading);
   return {
     cues: Float64Array.from(Object.values(cuesOf(reading, turn))),
     shapes,
     shapeValue: 1 / Math.sqrt(Math.max(1, shapes.length)),
+    words,
+    wordValue: 1 / Math.sqrt(Math.max(1, words.length)),
     reading,
   };
 }

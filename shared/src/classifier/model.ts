@@ -2,6 +2,7 @@
 // logarithm of its speed-up.
 import { cueNames, type Features } from "./features.ts";
 import { shapeBuckets } from "./shapes.ts";
+import { wordCount } from "./words.ts";
 
 /** One value for each feature. */
 export interface LinearModel {
@@ -10,6 +11,8 @@ export interface LinearModel {
   cues: ArrayLike<number>;
   /** One weight a bucket. */
   shapes: ArrayLike<number>;
+  /** One weight a word. */
+  words: ArrayLike<number>;
 }
 
 export interface Model {
@@ -23,10 +26,12 @@ export interface Model {
   threshold: number;
 }
 
-export function linear(model: LinearModel, { cues, shapes, shapeValue }: Features): number {
-  let sum = 0;
-  for (const bucket of shapes) sum += model.shapes[bucket] ?? 0;
-  sum = model.bias + sum * shapeValue;
+export function linear(model: LinearModel, features: Features): number {
+  const { cues, shapes, shapeValue, words, wordValue } = features;
+  let [ofShapes, ofWords] = [0, 0];
+  for (const bucket of shapes) ofShapes += model.shapes[bucket] ?? 0;
+  for (const word of words) ofWords += model.words[word] ?? 0;
+  let sum = model.bias + ofShapes * shapeValue + ofWords * wordValue;
   for (let i = 0; i < cues.length; i++) sum += (cues[i] ?? 0) * (model.cues[i] ?? 0);
   return sum;
 }
@@ -40,20 +45,36 @@ export interface ModelFile {
   speedup: { slope: number; bias: number };
   bias: number;
   cues: Record<string, number>;
-  /** Weights are `scale` × signed bytes, in base64, one a bucket. */
-  shapes: { scale: number; bytes: string };
+  /** One weight a bucket. */
+  shapes: PackedWeights;
+  /** One weight a word. */
+  words: PackedWeights;
+}
+
+/** Weights are `scale` × signed bytes, in base64. */
+export interface PackedWeights {
+  scale: number;
+  bytes: string;
+}
+
+/** @throws Error if there are not `count` weights */
+function unpack({ scale, bytes }: PackedWeights, count: number): Float64Array {
+  const values = Int8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+  if (values.length !== count) {
+    throw new Error(`the classifier needs ${count} weights, and there are ${values.length}`);
+  }
+  return Float64Array.from(values, (value) => value * scale);
 }
 
 /** @throws Error if the file is of other features */
-export function readModel({ version, threshold, speedup, bias, cues, shapes }: ModelFile): Model {
-  const bytes = Int8Array.from(atob(shapes.bytes), (letter) => letter.charCodeAt(0));
-  if (bytes.length !== shapeBuckets)
-    throw new Error(`the classifier needs ${shapeBuckets} weights`);
-  const ordered = cueNames.map((name) => {
-    const weight = cues[name];
+export function readModel(file: ModelFile): Model {
+  const { version, threshold, speedup, bias } = file;
+  const cues = cueNames.map((name) => {
+    const weight = file.cues[name];
     if (weight === undefined) throw new Error(`the classifier has no weight for ${name}`);
     return weight;
   });
-  const weights = Float64Array.from(bytes, (byte) => byte * shapes.scale);
-  return { version, threshold, speedup, parallel: { bias, cues: ordered, shapes: weights } };
+  const shapes = unpack(file.shapes, shapeBuckets);
+  const words = unpack(file.words, wordCount);
+  return { version, threshold, speedup, parallel: { bias, cues, shapes, words } };
 }

@@ -13,6 +13,7 @@ import { constructedPrompts } from "./constructed.ts";
 import { demoRows, examplesOf } from "./examples.ts";
 import { fitModel, packModel } from "./fit-model.ts";
 import { fit } from "./logistic.ts";
+import { minimise } from "./minimise.ts";
 import { readLabels } from "./prompt-label.ts";
 import { auc, averagePrecision, rankCorrelation, scores } from "./scores.ts";
 
@@ -50,7 +51,43 @@ describe("scores", () => {
 const row = (source: string, prompt: string, target: number, speedup: number | null = null) => {
   return { source, prompt, turn: 1, target, speedup };
 };
-const options = { cuePenalty: 1e-3, shapePenalty: 1e-3, groupPenalty: 1e-6, steps: 200 };
+const options = {
+  ...{ cuePenalty: 1e-3, shapePenalty: 1e-3, vectorPenalty: 1e-3, groupPenalty: 1e-6 },
+  ...{ steps: 200, slope: 1e-6 },
+};
+
+describe("minimise", () => {
+  it("finds the bottom of a curved valley, and of a bowl in many dimensions", () => {
+    const valley = minimise(
+      ([x = 0, y = 0], slope) => {
+        slope[0] = -2 * (1 - x) - 400 * x * (y - x * x);
+        slope[1] = 200 * (y - x * x);
+        return (1 - x) ** 2 + 100 * (y - x * x) ** 2;
+      },
+      Float64Array.of(-1.2, 1),
+      { steps: 200, slope: 1e-8 },
+    );
+    for (const value of valley) expect(value).toBeCloseTo(1, 6);
+    const bowl = minimise(
+      (at, slope) => {
+        let sum = 0;
+        for (const [i, value] of at.entries()) {
+          slope[i] = (i + 1) * (value - i);
+          sum += ((i + 1) * (value - i) ** 2) / 2;
+        }
+        return sum;
+      },
+      new Float64Array(60),
+      { steps: 200, slope: 1e-9 },
+    );
+    for (const [i, value] of bowl.entries()) expect(value).toBeCloseTo(i, 6);
+  });
+
+  it("stays where it is flat", () => {
+    const start = Float64Array.of(3, 4);
+    expect(minimise(() => 1, start, { steps: 5, slope: 1e-9 })).toEqual(start);
+  });
+});
 
 describe("the fit", () => {
   it("learns what tells prompts apart, and nothing if there is nothing", () => {
@@ -67,6 +104,18 @@ describe("the fit", () => {
     expect(linear(model, featuresOf("Write a haiku about a picnic."))).toBeLessThan(0);
     const same = fit(examplesOf([row("a", "red", 1), row("a", "red", 0)]), options);
     expect(linear(same, featuresOf("red"))).toBeCloseTo(0);
+  });
+
+  it("has an opinion of words that no prompt had, by their likeness to those that were there", () => {
+    const rows = (words: string, target: number) =>
+      words.split(" ").map((word) => row("a", `Describe the ${word}`, target));
+    const model = fit(
+      examplesOf([...rows("red blue yellow", 1), ...rows("nurse lawyer farmer", 0)]),
+      options,
+    );
+    const odds = (word: string) => linear(model, featuresOf(`Describe the ${word}`));
+    expect(odds("purple")).toBeGreaterThan(0);
+    expect(odds("priest")).toBeLessThan(0);
   });
 
   it("learns less of which source is parallel more often than of prompts", () => {
@@ -116,7 +165,16 @@ describe("features", () => {
     }
   });
 
-  it("forget what a prompt is about", () => {
+  it("know the common ones of the first words, as often as they are there", () => {
+    const { words, wordValue } = featuresOf("The tree, the zorbing: 2 trees!");
+    expect(words).toHaveLength(4);
+    expect(words[0]).toBe(words[2]);
+    expect(wordValue).toBe(0.5);
+    expect(featuresOf(`${"tree ".repeat(40)}river`).words).toHaveLength(40);
+    expect(featuresOf("2 + 2").words).toEqual([]);
+  });
+
+  it("forget what a prompt is about but for its words", () => {
     const [a, b] = ["What are some tips for zorbing?", "What are some tips for glorking?"];
     expect(featuresOf(a ?? "").shapes).toEqual(featuresOf(b ?? "").shapes);
   });
@@ -153,7 +211,7 @@ describe("npm run classifier", () => {
     await labelCommand([
       ...["--answers", at("own.jsonl"), "--out", at("labels.jsonl"), "--judgements", "none"],
     ]);
-    const labels = await readLabels(at("labels.jsonl"));
+    const labels = await readLabels([at("labels.jsonl")]);
     expect(labels).toMatchObject([
       { source: "topics", judged: 1, answers: 2, parallel: 0.5, agreement: 0.5 },
       { source: "topics", judged: 0, answers: 1, speedup: 1, parallel: 0 },
@@ -217,6 +275,17 @@ describe("npm run classifier", () => {
     expect(await threshold()).toMatchObject({ branched: 0, threshold: 1 });
     await writeFile(pairs, JSON.stringify({ prompt: "a", model: { text: "b" } }));
     await expect(thresholdCommand(["--pairs", pairs])).rejects.toThrow(/pairs.jsonl, line 1/);
+  });
+
+  it("names a row that says nothing of its prompt", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "classifier-"));
+    const file = join(folder, "labels.jsonl");
+    const rows = [
+      { source: "a", prompt: "b", judged: 1 },
+      { source: "a", prompt: "c" },
+    ];
+    await writeFile(file, rows.map((each) => JSON.stringify(each)).join("\n"));
+    await expect(readLabels([file])).rejects.toThrow(/labels.jsonl, line 2: .*"judged"/);
   });
 
   it("labels nothing that is for measuring alone", async () => {

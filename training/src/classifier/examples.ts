@@ -6,6 +6,7 @@ import type { Split } from "../tasks/task.ts";
 import { constructedPrompts } from "./constructed.ts";
 import type { Example } from "./logistic.ts";
 import type { PromptLabel } from "./prompt-label.ts";
+import { vectorOf } from "./word-vectors.ts";
 
 export interface LabelledExample extends Example {
   source: string;
@@ -21,8 +22,9 @@ const weightOf: Record<string, number> = {
   demo: 150,
   topics: 500,
   constructed: 600,
-  arena_hard: 400,
-  biggen: 100,
+  written: 2000,
+  arena_hard: 500,
+  biggen: 300,
   gsm8k: 80,
   self_instruct: 500,
   oasst: 600,
@@ -65,13 +67,16 @@ export function examplesOf(rows: readonly Row[]): LabelledExample[] {
   const sources = [...new Set(rows.map(({ source }) => source))];
   const sizes = new Map<string, number>();
   for (const { source } of rows) sizes.set(source, (sizes.get(source) ?? 0) + 1);
-  return rows.map(({ source, prompt, turn, target, speedup }) => ({
-    ...{ source, prompt, target, speedup },
-    group: sources.indexOf(source),
-    features: featuresOf(prompt, turn),
-    parallel: target === 0.5 ? null : target > 0.5,
-    weight: (weightOf[source] ?? otherWeight) / (sizes.get(source) ?? 1),
-  }));
+  return rows.map(({ source, prompt, turn, target, speedup }) => {
+    const features = featuresOf(prompt, turn);
+    return {
+      ...{ source, prompt, target, speedup, features },
+      group: sources.indexOf(source),
+      vector: vectorOf(features),
+      parallel: target === 0.5 ? null : target > 0.5,
+      weight: (weightOf[source] ?? otherWeight) / (sizes.get(source) ?? 1),
+    };
+  });
 }
 
 /** All that the classifier learns from. */

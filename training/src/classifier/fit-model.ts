@@ -6,6 +6,7 @@ import {
   linear,
   type Model,
   type ModelFile,
+  type PackedWeights,
   readModel,
   sigmoid,
 } from "@anabranch/shared/classifier/model.ts";
@@ -15,14 +16,13 @@ import { thresholdFrom } from "./measured-threshold.ts";
 
 /** Chosen by the mean AUC of sources left out (`npm run classifier -- evaluate`). */
 export const fitOptions: FitOptions = {
-  cuePenalty: 3e-3,
-  shapePenalty: 3e-3,
+  cuePenalty: 1e-4,
+  shapePenalty: 1e-4,
+  vectorPenalty: 5e-5,
   groupPenalty: 1e-6,
-  steps: 120,
+  steps: 400,
+  slope: 1e-5,
 };
-
-/** Sources are calibrated on models that did not see them, in this many turns. */
-const folds = 3;
 
 export interface Costs {
   /** Steps that a plan costs where nothing comes of it, as a share of the answer's. */
@@ -35,14 +35,36 @@ interface Scored {
   weight: number;
 }
 
-/** `slope` and `bias` that make log-odds match targets best: Platt scaling by Newton's method. */
-function calibrate(scored: readonly Scored[]): { slope: number; bias: number } {
-  let [slope, bias] = [1, 0];
-  for (let step = 0; step < 25; step++) {
-    let [g0, g1, h00, h01, h11] = [0, 0, 1e-9, 0, 1e-9];
+/** Keeps `slope` near 1 and `bias` near 0 where all targets match already. */
+const calibrationPenalty = 1e-3;
+
+/** Of log-odds: `slope` × them + `bias`. */
+interface Calibration {
+  slope: number;
+  bias: number;
+}
+
+/** The weighted mean log-loss plus the penalty. */
+function calibrationLoss(scored: readonly Scored[], { slope, bias }: Calibration): number {
+  let [sum, total] = [0, 0];
+  for (const { odds, target, weight } of scored) {
+    const x = slope * odds + bias;
+    sum += weight * (Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))) - target * x);
+    total += weight;
+  }
+  return sum / total + (calibrationPenalty / 2) * ((slope - 1) ** 2 + bias ** 2);
+}
+
+/** What makes log-odds match targets best: Platt scaling by Newton's method, in steps that never lose. */
+function calibrate(scored: readonly Scored[]): Calibration {
+  let at: Calibration = { slope: 1, bias: 0 };
+  const total = scored.reduce((sum, { weight }) => sum + weight, 0);
+  for (let step = 0; step < 25 && total > 0; step++) {
+    let [g0, g1] = [calibrationPenalty * (at.slope - 1), calibrationPenalty * at.bias];
+    let [h00, h01, h11] = [calibrationPenalty, 0, calibrationPenalty];
     for (const { odds, target, weight } of scored) {
-      const p = sigmoid(slope * odds + bias);
-      const [error, curve] = [weight * (p - target), weight * p * (1 - p)];
+      const p = sigmoid(at.slope * odds + at.bias);
+      const [error, curve] = [(weight / total) * (p - target), (weight / total) * p * (1 - p)];
       g0 += error * odds;
       g1 += error;
       h00 += curve * odds * odds;
@@ -50,10 +72,19 @@ function calibrate(scored: readonly Scored[]): { slope: number; bias: number } {
       h11 += curve;
     }
     const determinant = h00 * h11 - h01 * h01;
-    slope -= (h11 * g0 - h01 * g1) / determinant;
-    bias -= (h00 * g1 - h01 * g0) / determinant;
+    const [slope, bias] = [
+      (h11 * g0 - h01 * g1) / determinant,
+      (h00 * g1 - h01 * g0) / determinant,
+    ];
+    const now = calibrationLoss(scored, at);
+    for (let part = 1; part > 1e-6; part /= 2) {
+      const next = { slope: at.slope - part * slope, bias: at.bias - part * bias };
+      if (calibrationLoss(scored, next) > now) continue;
+      at = next;
+      break;
+    }
   }
-  return { slope, bias };
+  return at;
 }
 
 /** Least squares of the logarithm of measured speed-ups on log-odds. */
@@ -84,20 +115,17 @@ function thresholdOf(examples: readonly LabelledExample[], { wrongPlan }: Costs)
   return thresholdFrom(gain, wrongPlan);
 }
 
-/** A model of all examples, calibrated on sources that were left out in turn. */
+/** A model of all examples, calibrated on each source by a model that did not see it. */
 export function fitModel(examples: readonly LabelledExample[], costs: Costs): Model {
   const raw = fit(examples, fitOptions);
   const groups = [...new Set(examples.map(({ group }) => group))];
   const scored: Scored[] = [];
-  for (let fold = 0; fold < folds; fold++) {
-    const out = new Set(groups.filter((_, i) => i % folds === fold));
-    const rest = examples.filter(({ group }) => !out.has(group));
-    if (out.size === 0 || rest.length === 0) continue;
+  for (const out of groups) {
+    const rest = examples.filter(({ group }) => group !== out);
+    if (rest.length === 0) continue;
     const model = fit(rest, fitOptions);
-    for (const example of examples) {
-      if (!out.has(example.group)) continue;
-      const { features, target, weight } = example;
-      scored.push({ odds: linear(model, features), target, weight });
+    for (const { group, features, target, weight } of examples) {
+      if (group === out) scored.push({ odds: linear(model, features), target, weight });
     }
   }
   const { slope, bias } = calibrate(scored);
@@ -105,6 +133,7 @@ export function fitModel(examples: readonly LabelledExample[], costs: Costs): Mo
     bias: slope * raw.bias + bias,
     cues: Float64Array.from(raw.cues, (weight) => slope * weight),
     shapes: Float64Array.from(raw.shapes, (weight) => slope * weight),
+    words: Float64Array.from(raw.words, (weight) => slope * weight),
   };
   return {
     version: "",
@@ -116,16 +145,19 @@ export function fitModel(examples: readonly LabelledExample[], costs: Costs): Mo
 
 /** Rounds a model to its committed form, and names it. */
 export function packModel({ parallel, speedup, threshold }: Model): ModelFile {
-  const shapes = Array.from(parallel.shapes);
-  const scale = shapes.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1e-9) / 127;
-  const bytes = Int8Array.from(shapes, (weight) => Math.round(weight / scale));
   const round = (value: number) => Number(value.toPrecision(5));
+  const pack = (weights: ArrayLike<number>): PackedWeights => {
+    const most = Array.from(weights).reduce((max, weight) => Math.max(max, Math.abs(weight)), 1e-9);
+    const bytes = Int8Array.from(weights, (weight) => Math.round((127 * weight) / most));
+    return { scale: round(most / 127), bytes: Buffer.from(bytes.buffer).toString("base64") };
+  };
   const weights = {
     threshold: round(threshold),
     speedup: { slope: round(speedup.slope), bias: round(speedup.bias) },
     bias: round(parallel.bias),
     cues: Object.fromEntries(cueNames.map((name, i) => [name, round(parallel.cues[i] ?? 0)])),
-    shapes: { scale: round(scale), bytes: Buffer.from(bytes.buffer).toString("base64") },
+    shapes: pack(parallel.shapes),
+    words: pack(parallel.words),
   };
   const version = createHash("sha256").update(JSON.stringify(weights)).digest("hex").slice(0, 12);
   return { version, ...weights };

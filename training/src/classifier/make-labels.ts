@@ -8,7 +8,7 @@ import type { Count } from "../pipeline/stage-cost.ts";
 import { stepSpeedUp } from "../pipeline/statistics.ts";
 import { type PromptLabel, parallelSpeedUp } from "./prompt-label.ts";
 
-/** Rows by their position in the source's file. All others are answered by one text. */
+/** Prompts by their position among the different ones of the source's file. All others are answered by one text. */
 type Judgements = Record<string, { parallel: number[]; unclear: number[] }>;
 
 interface JudgedSource {
@@ -24,6 +24,8 @@ const judgedSources: readonly JudgedSource[] = [
   { name: "self_instruct", source: "self_instruct", file: "self_instruct_prompts.jsonl", turn: 1 },
   { name: "mt_bench", source: "mt_bench", file: "mt_bench_prompts.jsonl", turn: 1 },
   { name: "mt_bench_second", source: "mt_bench", file: "mt_bench_prompts.jsonl", turn: 2 },
+  { name: "arena_hard", source: "arena_hard", file: "arena_hard.jsonl", turn: 1 },
+  { name: "biggen", source: "biggen", file: "biggen_prompts.jsonl", turn: 1 },
 ];
 
 /** Kinds of generated prompts, which are labels by construction. */
@@ -80,18 +82,20 @@ export class LabelMaker {
   /** Reads what a reader says of the prompts in `folder`. */
   async addJudgements(file: string, folder: string): Promise<void> {
     const judgements = JSON.parse(readFileSync(file, "utf8")) as Judgements;
-    for (const { name, source, file: prompts, turn } of judgedSources) {
+    for (const { name, source, file: promptFile, turn } of judgedSources) {
       const judged = judgements[name];
       if (!judged) continue;
-      const path = join(folder, prompts);
+      const path = join(folder, promptFile);
       if (!existsSync(path)) throw new Error(`${path} is missing; --data names its folder`);
-      let index = 0;
+      const prompts = new Set<string>();
       for await (const { row } of readRows(path)) {
         const turns = Array.isArray(row.turns) ? row.turns : [row.prompt];
-        const found = this.#found(source, String(turns[turn - 1]), turn);
+        prompts.add(String(turns[turn - 1]));
+      }
+      for (const [index, prompt] of [...prompts].entries()) {
+        const found = this.#found(source, prompt, turn);
         found.judged = judged.parallel.includes(index) ? 1 : 0;
         if (judged.unclear.includes(index)) found.judged = 0.5;
-        index++;
       }
     }
   }

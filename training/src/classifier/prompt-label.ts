@@ -19,14 +19,30 @@ export interface PromptLabel {
 
 export const parallelSpeedUp = 1.2;
 
-/** @throws Error naming the file and the line */
-export async function readLabels(file: string): Promise<PromptLabel[]> {
+/** Of a prompt that nobody judged and nobody answered. */
+const unlabelled = {
+  ...{ turn: 1, answers: 0 },
+  ...{ speedup: null, parallel: null, agreement: null, judged: null },
+};
+
+/**
+ * What a row leaves out is not known of it.
+ * @throws Error naming the file and the line
+ */
+export async function readLabels(files: readonly string[]): Promise<PromptLabel[]> {
   const labels: PromptLabel[] = [];
-  for await (const { row, line } of readRows(file)) {
-    if (typeof row.prompt !== "string" || typeof row.source !== "string") {
-      throw new Error(`${file}, line ${line}: it needs "source" and "prompt"`);
+  for (const file of files) {
+    for await (const { row, line } of readRows(file)) {
+      const label = { ...unlabelled, ...row } as PromptLabel;
+      const { source, prompt, judged, parallel } = label;
+      if (typeof prompt !== "string" || typeof source !== "string") {
+        throw new Error(`${file}, line ${line}: it needs "source" and "prompt"`);
+      }
+      if (judged === null && parallel === null) {
+        throw new Error(`${file}, line ${line}: it needs "judged" or "parallel"`);
+      }
+      labels.push(label);
     }
-    labels.push(row as unknown as PromptLabel);
   }
   return labels;
 }
@@ -42,8 +58,7 @@ export async function readTestLabels(file: string): Promise<PromptLabel[]> {
     if (typeof prompt !== "string" || (label !== 0 && label !== 1)) {
       throw new Error(`${file}, line ${line}: it needs "prompt", and "label" as 0 or 1`);
     }
-    const none = { speedup: null, parallel: null, agreement: null, answers: 0 };
-    labels.push({ source: "test", prompt, turn: 1, judged: label, ...none });
+    labels.push({ ...unlabelled, source: "test", prompt, judged: label });
   }
   return labels;
 }

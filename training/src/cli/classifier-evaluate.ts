@@ -17,7 +17,8 @@ For each source of labels, fits on all others and judges that source: area under
 precision, Brier score, expected calibration error, and the rank correlation of predicted with measured
 speed-up; beside the AUC of "short prompts are parallel", of keywords, and of one guess for all.
 
-  --labels FILE   of \`npm run classifier -- label\` (default ${defaultLabels})
+  --labels FILE   rows with source, prompt, and judged or parallel; may be given several times (default
+                  ${defaultLabels.join(" and ")})
   --test FILE     rows with prompt and label (0 or 1), of which nothing is learned
   --charts DIR    write a reliability diagram and the strongest reasons as SVG
   --wrong-plan X  as in \`fit\` (default ${defaultWrongPlan})
@@ -25,7 +26,7 @@ speed-up; beside the AUC of "short prompts are parallel", of keywords, and of on
 `;
 
 const options = {
-  labels: { type: "string", default: defaultLabels },
+  labels: { type: "string", multiple: true, default: defaultLabels },
   test: { type: "string" },
   charts: { type: "string" },
   "wrong-plan": { type: "string", default: defaultWrongPlan },
@@ -64,7 +65,7 @@ function textOf({ sources, mean, pooled, latency, test }: Evaluation): string {
 export async function evaluateCommand(argv: string[]) {
   const { values } = parseArgs({ args: argv, options });
   const costs = { wrongPlan: decimal("wrong-plan", values["wrong-plan"], 0, 1) };
-  const examples = trainingExamples(await readLabels(fromRoot(values.labels)));
+  const examples = trainingExamples(await readLabels(values.labels.map(fromRoot)));
   const test = values.test ? testExamples(await readTestLabels(fromRoot(values.test))) : null;
   const json = evaluate(examples, test, costs, (line) => process.stderr.write(`${line}\n`));
   if (values.charts !== undefined) {

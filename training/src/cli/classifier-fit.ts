@@ -7,7 +7,11 @@ import { fitModel, packModel } from "../classifier/fit-model.ts";
 import { readLabels } from "../classifier/prompt-label.ts";
 import { fromRoot } from "./paths.ts";
 
-export const defaultLabels = "training/data/prompt-labels.jsonl";
+/** Those of `npm run classifier -- label`, and of prompts that were written for it. */
+export const defaultLabels: string[] = [
+  "training/data/prompt-labels.jsonl",
+  "training/data/written-prompts.jsonl",
+];
 export const defaultWrongPlan = "0.1";
 
 export const fitHelp = `npm run classifier -- fit [options]
@@ -15,7 +19,8 @@ export const fitHelp = `npm run classifier -- fit [options]
 Fits the classifier on the label file, the demo generator's tasks and constructed prompts. The same labels
 give the same weights, byte for byte.
 
-  --labels FILE   of \`npm run classifier -- label\` (default ${defaultLabels})
+  --labels FILE   rows with source, prompt, and judged or parallel; may be given several times (default
+                  ${defaultLabels.join(" and ")})
   --out FILE      the weights (default gateway/src/classifier/weights.json)
   --wrong-plan X  steps that a plan costs where nothing comes of it, as a share of an answer's steps, 0 to 1
                   (default ${defaultWrongPlan}); with what plans save it gives the threshold
@@ -23,7 +28,7 @@ give the same weights, byte for byte.
 `;
 
 const options = {
-  labels: { type: "string", default: defaultLabels },
+  labels: { type: "string", multiple: true, default: defaultLabels },
   out: { type: "string", default: "gateway/src/classifier/weights.json" },
   "wrong-plan": { type: "string", default: defaultWrongPlan },
   json: { type: "boolean" },
@@ -32,7 +37,7 @@ const options = {
 export async function fitCommand(argv: string[]) {
   const { values } = parseArgs({ args: argv, options });
   const wrongPlan = decimal("wrong-plan", values["wrong-plan"], 0, 1);
-  const examples = trainingExamples(await readLabels(fromRoot(values.labels)));
+  const examples = trainingExamples(await readLabels(values.labels.map(fromRoot)));
   const file = packModel(fitModel(examples, { wrongPlan }));
   const out = fromRoot(values.out);
   await writeFile(out, `${JSON.stringify(file, null, 2)}\n`);
