@@ -136,7 +136,9 @@ function table({ machine, targets, added }: GatewayFigures): string {
       Math.round(figures.peak_mib),
       ...[abort_ms.streamed?.p50, abort_ms.whole.p50],
     ];
-    return [name, ...numbers.map((number) => String(number ?? "–"))];
+    const words = (number?: number | null) =>
+      Number.isNaN(number) ? "never" : String(number ?? "–");
+    return [name, ...numbers.map(words)];
   });
   return `${machine.cpu}, ${machine.cores} cores
 Added to the first and last byte of a streamed answer and to the last of a whole one, ms; requests a second of ${clients}

@@ -104,15 +104,20 @@ export async function litellm(mock: Mock, command: string): Promise<Target> {
   const config = join(folder, "config.yaml");
   const params = `{model: openai/mock, api_base: "${mock.url}/v1", api_key: none}`;
   writeFileSync(config, `model_list:\n  - model_name: mock\n    litellm_params: ${params}\n`);
+  // It refuses to start without a key, and ends a stream of a hundred equal events.
+  const key = `sk-${randomBytes(16).toString("hex")}`;
   const program = Program.start(
     command,
     ["--config", config, "--port", String(port), "--host", "127.0.0.1"],
-    { LITELLM_LOG: "ERROR" },
+    {
+      ...{ LITELLM_LOG: "ERROR", LITELLM_MASTER_KEY: key },
+      REPEATED_STREAMING_CHUNK_LIMIT: "1000000000",
+    },
   );
   await program.answersAt(`http://127.0.0.1:${port}/health/liveliness`);
   return {
     ...{ name: "litellm", base: `http://127.0.0.1:${port}/v1`, model: "mock" },
-    headers: { authorization: "Bearer none" },
+    headers: { authorization: `Bearer ${key}` },
     peakMiB: () => program.peakMiB,
     async stop() {
       await program.stop();
