@@ -44,15 +44,16 @@ export async function keyIdOf(secret: string, key: string): Promise<string | nul
   return (await sameSecret(check, await checkOf(secret, body))) ? keyId : null;
 }
 
-let signing: { secret: string; key: Promise<CryptoKey> } | undefined;
+/** The key and not its promise: a request must not await what another one began. */
+let signing: { secret: string; key: CryptoKey } | undefined;
 
-function signingKey(secret: string): Promise<CryptoKey> {
-  if (signing?.secret !== secret) {
-    const algorithm = { name: "HMAC", hash: "SHA-256" };
-    const key = crypto.subtle.importKey("raw", encoder.encode(secret), algorithm, false, ["sign"]);
-    signing = { secret, key };
-  }
-  return signing.key;
+async function signingKey(secret: string): Promise<CryptoKey> {
+  if (signing?.secret === secret) return signing.key;
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const bytes = encoder.encode(secret);
+  const key = await crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign"]);
+  signing = { secret, key };
+  return key;
 }
 
 /** HMAC-SHA-256 of `text` under the environment's secret. */

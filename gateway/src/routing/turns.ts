@@ -15,7 +15,7 @@ const rarelyMs = 50;
 /** One that did not look for this long is gone: its client left, and nothing of the request runs any more. */
 const silentMs = 2_000;
 /** No turn is longer: a request gives up before. */
-const longestMs = 40_000;
+const maxMs = 40_000;
 
 /** A request that waits, or whose turn it is. */
 interface Ticket {
@@ -35,7 +35,7 @@ function within(name: string, now: number): Turns {
   const { waiting, going } = turns.get(name) ?? { waiting: [], going: [] };
   const left = {
     waiting: waiting.filter(({ at }) => now - at < silentMs),
-    going: going.filter(({ at }) => now - at < longestMs),
+    going: going.filter(({ at }) => now - at < maxMs),
   };
   turns.set(name, left);
   return left;
