@@ -294,23 +294,23 @@ describe("when something dies", () => {
   }));
   // Nothing ends by itself, but for a stop string in some branches.
   const fields: Fields = {
-    ...{ temperature: 1, seed: 5, max_tokens: 120, stop: ["ou"], logit_bias: { 2: -100 } },
+    ...{ temperature: 1, seed: 5, max_tokens: 200, stop: ["ou"], logit_bias: { 2: -100 } },
   };
 
-  /** Reads the lanes and calls `kill` once, when most branches have begun. */
+  /** Reads the lanes and calls `kill` once, when most branches have some text. */
   async function interrupted(logprobs: boolean, kill: () => Promise<void>) {
     const stream = await openai.chat.completions.create({
       ...declare(messages, branches, { ...fields, logprobs }, { stream: "lanes" }),
       stream: true,
     });
-    let texts = 0;
+    const begun = new Set<unknown>();
     let killed = false;
     const answer = await collectLanes(
       (async function* () {
         for await (const chunk of stream) {
           yield chunk;
-          if (chunk.choices[0]?.delta.content) texts++;
-          if (killed || texts < 12) continue;
+          if (chunk.choices[0]?.delta.content) begun.add(Reflect.get(chunk, "anabranch")?.lane);
+          if (killed || begun.size <= branches.length / 2) continue;
           killed = true;
           await kill();
         }
