@@ -12,7 +12,7 @@ const atOnce = 24;
 /** How often those look who may go next; others more rarely. */
 const lookMs = 4;
 const rarelyMs = 50;
-/** One that did not look for this long is gone: its client left, and nothing of the request runs any more. */
+/** One that did not look for this long is gone: its client left, and nothing of the request runs any more. If it does, it waits anew. */
 const silentMs = 2_000;
 /** No turn is longer: a request gives up before. */
 const maxMs = 40_000;
@@ -31,7 +31,8 @@ interface Turns {
 
 const turns = new Map<string, Turns>();
 
-function within(name: string, now: number): Turns {
+/** Those that are there; whoever is gone is forgotten. */
+function present(name: string, now: number): Turns {
   const { waiting, going } = turns.get(name) ?? { waiting: [], going: [] };
   const left = {
     waiting: waiting.filter(({ at }) => now - at < silentMs),
@@ -54,7 +55,7 @@ function leave(name: string, ticket: Ticket): void {
 function look(name: string, ticket: Ticket): number {
   const now = Date.now();
   ticket.at = now;
-  const all = within(name, now);
+  const all = present(name, now);
   if (!all.waiting.includes(ticket)) all.waiting.push(ticket);
   const place = all.waiting.indexOf(ticket);
   const before = Math.max(0, place + 1 - (atOnce - all.going.length));
