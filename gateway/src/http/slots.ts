@@ -2,17 +2,11 @@
 import { ApiError } from "../api-error.ts";
 
 export class Slots {
-  readonly #count: number;
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
   constructor(count: number) {
-    this.#count = count;
     this.#free = count;
-  }
-
-  get isIdle(): boolean {
-    return this.#free === this.#count;
   }
 
   /** Resolves with what gives the slot back, once. Rejects if `signal` is aborted meanwhile. */
