@@ -58,7 +58,7 @@ export interface PackedWeights {
 }
 
 /** @throws Error if there are not `count` weights */
-function unpack({ scale, bytes }: PackedWeights, count: number): Float64Array {
+export function unpack({ scale, bytes }: PackedWeights, count: number): Float64Array {
   const values = Int8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
   if (values.length !== count) {
     throw new Error(`the classifier needs ${count} weights, and there are ${values.length}`);

@@ -2,29 +2,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Features } from "@anabranch/shared/classifier/features.ts";
+import { type PackedWeights, unpack } from "@anabranch/shared/classifier/model.ts";
 import { wordCount } from "@anabranch/shared/classifier/words.ts";
 
 const path = join(import.meta.dirname, "../../data/word-vectors.json");
 
-interface VectorFile {
-  dims: number;
-  /** Values are `scale` × signed bytes, in base64, word by word. */
-  scale: number;
-  bytes: string;
-}
-
-const file = JSON.parse(readFileSync(path, "utf8")) as VectorFile;
+/** The values stand word by word. */
+const file = JSON.parse(readFileSync(path, "utf8")) as PackedWeights & { dims: number };
 
 /** Values of a word's vector. */
 export const { dims } = file;
 
-const values = Float64Array.from(
-  new Int8Array(Buffer.from(file.bytes, "base64")),
-  (value) => value * file.scale,
-);
-if (values.length !== wordCount * dims) {
-  throw new Error(`${path} is of other words than shared/src/classifier/words.json`);
-}
+const values = unpack(file, wordCount * dims);
 
 /** The sum of a prompt's words' vectors, scaled. */
 export function vectorOf({ words, wordValue }: Features): Float64Array {
