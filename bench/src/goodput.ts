@@ -78,14 +78,17 @@ export async function measureGoodput(settings: GoodputSettings): Promise<Goodput
     ...limits.map((limit) => ({ schedule: "slack", limit })),
   ];
   const kvTokensOfAll = Math.max(...rounded.map((each) => kvTokens(each, each.length)));
-  const opened = schedules.map((each) => ({
-    ...each,
-    client: openEngine(settings, kvTokensOfAll, each.schedule),
-    runs: new Map<number, Run[]>(),
-  }));
-  // The first times also fit the models of step times.
   const times: Alone[] = [];
-  for (const { client } of opened) times.push(await alone(client, some, shape.vocab_size));
+  const open = async (schedule: string, limit: number | null) => {
+    // Slack knows its limit as a worker does, in multiples of what the engines before it took.
+    const limitMs = limit === null ? 0 : limit * median(times.map((each) => each.quietMs));
+    const client = openEngine(settings, kvTokensOfAll, schedule, limitMs);
+    // This also fits the model of step times.
+    times.push(await alone(client, some, shape.vocab_size));
+    return { schedule, limit, client, runs: new Map<number, Run[]>() };
+  };
+  const opened: Awaited<ReturnType<typeof open>>[] = [];
+  for (const { schedule, limit } of schedules) opened.push(await open(schedule, limit));
   const quietMs = median(times.map((each) => each.quietMs));
   const aloneSeconds = median(times.map((each) => each.aloneSeconds));
   say(`one stream alone: ${quietMs.toFixed(1)} ms per token`);
@@ -99,10 +102,7 @@ export async function measureGoodput(settings: GoodputSettings): Promise<Goodput
       for (const { schedule, limit, client, runs } of index % 2 === 0
         ? opened
         : opened.toReversed()) {
-        const limited = requests.map((request) =>
-          limit === null ? request : { ...request, maxTimePerTokenMs: limit * quietMs },
-        );
-        const run = await arrive(client, limited, arrivals);
+        const run = await arrive(client, requests, arrivals);
         runs.set(load, [...(runs.get(load) ?? []), run]);
         const told = limits.map((each) => goodputOf(run.answers, each * quietMs, run.seconds));
         say(
@@ -137,10 +137,12 @@ function openEngine(
   { shapeName, shape, dtype, threads, arrivals }: GoodputSettings,
   kvTokensOfAll: number,
   branchSchedule: string,
+  maxTimePerTokenMs: number,
 ): EngineClient {
   const tokens = kvTokensOfAll + 1024;
   return new EngineClient({
     ...{ model: randomCheckpoint(shapeName), dtype, threads, branchSchedule },
+    ...(maxTimePerTokenMs > 0 && { maxTimePerTokenMs }),
     kvMib: Math.ceil((tokens * kvBytesPerToken(shape, dtype)) / 2 ** 20) + 1,
     maxQueue: Math.max(256, arrivals),
   });

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "error.h"
@@ -14,6 +15,9 @@ namespace {
 constexpr int kMaxCap = 4096;
 /// Until the model knows what a row costs, slack mode tries one more row in every such step.
 constexpr std::uint64_t kTrialSteps = 8;
+/// What limits are held to be: predictions are wrong by about a tenth.
+constexpr double kMargin = 0.9;
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 using Mode = BranchScheduleOptions::Mode;
 
@@ -43,7 +47,28 @@ BranchScheduleOptions branch_schedule_of(const std::string& text) {
 double BranchSchedule::limit_of(const Request& request) const {
   const double own = request.spec().max_time_per_token;
   const double limit = own > 0 ? own : options_.max_time_per_token;
-  return limit > 0 ? limit : std::numeric_limits<double>::infinity();
+  return limit > 0 ? kMargin * limit : kNoLimit;
+}
+
+bool BranchSchedule::admits(const Request& request,
+                            const std::vector<std::shared_ptr<Request>>& running,
+                            const StepTimeModel& model) const {
+  const double limit = kMargin * options_.max_time_per_token;
+  if (options_.mode != Mode::kSlack || limit <= 0 || request.scorer) return true;
+  const auto kv_tokens = [](const Request& each) {
+    return static_cast<double>(each.tree().lanes().front().segment->next_position());
+  };
+  StepWork work{1, 0, kv_tokens(request)};
+  // A limit that it would miss alone can't be kept by waiting.
+  if (model.seconds(work) > limit) return true;
+  std::unordered_set<std::uint64_t> answers;
+  for (const auto& each : running) {
+    if (each->scorer || !answers.insert(each->group).second) continue;
+    ++work.decode_rows;
+    work.kv_tokens += kv_tokens(*each);
+  }
+  if (answers.contains(request.group)) return true;
+  return model.seconds(work) <= limit;
 }
 
 /// The longest step in which `lanes` lanes of the request may decode: as long as its tokens take by
@@ -73,7 +98,7 @@ class BranchSchedule::Bounds {
 
   /// Finds the tightest bounds anew.
   void update() {
-    tightest_ = second_ = kNone;
+    tightest_ = second_ = kNoLimit;
     for (const auto& [arrival, entry] : entries_) {
       if (entry.missed || entry.allowed >= second_) continue;
       second_ = entry.allowed;
@@ -82,6 +107,9 @@ class BranchSchedule::Bounds {
       tightest_of_ = arrival;
     }
   }
+
+  /// The longest step that misses none of them.
+  double tightest() const { return tightest_; }
 
   /// The longest step in which one more lane of the request decodes.
   double with(const Request& request) const {
@@ -93,8 +121,6 @@ class BranchSchedule::Bounds {
   }
 
  private:
-  static constexpr double kNone = std::numeric_limits<double>::infinity();
-
   struct Entry {
     int lanes = 0;
     double allowed = 0;
@@ -103,7 +129,7 @@ class BranchSchedule::Bounds {
 
   const BranchSchedule& schedule_;
   std::unordered_map<std::uint64_t, Entry> entries_;  // by arrival
-  double tightest_ = kNone, second_ = kNone;
+  double tightest_ = kNoLimit, second_ = kNoLimit;
   std::uint64_t tightest_of_ = 0;
 };
 
@@ -175,9 +201,6 @@ BranchSchedule::Selection BranchSchedule::select(
     const bool fits = candidate.rows <= room || (candidate.rows > max_rows && room == max_rows);
     if (candidate.leads && fits) select(candidate);
   }
-  prefill = std::min({prefill, max_prefill, room});
-  if (out.work.decode_rows > 0) prefill = model.max_prefill_rows(out.work, prefill);
-
   const auto seconds_with = [&](const Candidate* candidate) {
     StepWork work = out.work;
     work.prefill_rows = prefill;
@@ -187,8 +210,16 @@ BranchSchedule::Selection BranchSchedule::select(
     }
     return model.seconds(work);
   };
-  if (slack) bounds.set_least(seconds_with(nullptr));
-  bounds.update();
+  const auto update_bounds = [&] {
+    if (slack) bounds.set_least(seconds_with(nullptr));
+    bounds.update();
+  };
+  const int wanted = std::min({std::exchange(prefill, 0), max_prefill, room});
+  update_bounds();
+  out.longest = bounds.tightest();
+  prefill = wanted;
+  if (out.work.decode_rows > 0) prefill = model.max_prefill_rows(out.work, wanted, out.longest);
+  update_bounds();
 
   std::vector<Candidate*> others;
   for (Candidate& candidate : candidates) {
@@ -206,8 +237,7 @@ BranchSchedule::Selection BranchSchedule::select(
     if (candidate->request->spec().sequential && !candidate->whole) continue;
     if (slack) {
       const double allowed = bounds.with(*candidate->request), seconds = seconds_with(candidate);
-      const bool fits =
-          allowed == std::numeric_limits<double>::infinity() || (seconds > 0 && seconds <= allowed);
+      const bool fits = allowed == kNoLimit || (seconds > 0 && seconds <= allowed);
       if (!fits && trials-- <= 0) continue;
     }
     select(*candidate);

@@ -35,6 +35,7 @@ class BranchSchedule {
   struct Selection {
     std::vector<std::shared_ptr<Request>> requests;  // that decode, in the order given
     StepWork work;
+    double longest = 0;  // seconds that the step may take with prefill
   };
   /// Selects among the lanes of `requests`, in the order in which they are to be served, that have
   /// nothing to prefill; sets Lane::held of the others. The selected lanes need at most `room`
@@ -42,6 +43,12 @@ class BranchSchedule {
   /// prefilled besides, in steps of at most `max_prefill`.
   Selection select(const std::vector<std::shared_ptr<Request>>& requests, int max_rows, int prefill,
                    int max_prefill, const StepTimeModel& model);
+
+  /// Whether `request` may start beside `running`. Under the engine's own limit in slack mode it
+  /// waits while first lanes alone, its own included, would miss it. A request's limit keeps nobody
+  /// waiting: others would pay for what one client asks.
+  bool admits(const Request& request, const std::vector<std::shared_ptr<Request>>& running,
+              const StepTimeModel& model) const;
 
   /// Lanes that were held back, summed over steps.
   std::uint64_t held_lanes() const { return held_lanes_; }

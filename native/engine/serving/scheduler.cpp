@@ -270,6 +270,7 @@ void Scheduler::admit(EventBuffer& events) {
   std::vector<Request*> overtaken;  // those before `next` that do not fit
   for (size_t next = 0; next < waiting_.size();) {
     const std::shared_ptr<Request> request = waiting_[next];
+    if (!branches_.admits(*request, running_, step_time_)) return;
     int cached = 0;
     if (!can_start(*request, cached)) {
       if (static_cast<int>(running_.size()) >= options_.max_running) return;
@@ -352,7 +353,7 @@ StepWork Scheduler::build_batch() {
                    [](const auto& a, const auto& b) { return a->last_step < b->last_step; });
   int pending = 0;
   for (const auto& request : order) pending += request->tree().pending_prefill();
-  auto [selected, work] =
+  auto [selected, work, longest] =
       branches_.select(order, max_decode_rows, pending, options_.prefill_rows, step_time_);
   int room = max_decode_rows;
   for (const auto& request : selected) {
@@ -361,7 +362,7 @@ StepWork Scheduler::build_batch() {
   work.decode_rows = max_decode_rows - room;
   counters_.decode_rows += static_cast<std::uint64_t>(work.decode_rows);
   int prefill = std::min(backend_.max_rows() - work.decode_rows, options_.prefill_rows);
-  if (work.decode_rows > 0) prefill = step_time_.max_prefill_rows(work, prefill);
+  if (work.decode_rows > 0) prefill = step_time_.max_prefill_rows(work, prefill, longest);
   const int max_score_rows =
       backend_.config().vocabulary > kLargeVocabulary ? kMaxScoreRows : max_logits_rows;
   for (auto& request : order) {

@@ -5,7 +5,7 @@
 namespace anabranch {
 namespace {
 
-constexpr double kMaxStretch = 2.5;
+constexpr double kMinStretch = 1.5, kMaxStretch = 2.5;
 constexpr int kUnmeasuredRows = 8;  // of prefill, before any is measured
 /// What a step still counts one step later: about fifty steps decide.
 constexpr double kMemory = 0.98;
@@ -76,11 +76,12 @@ void StepTimeModel::record(const StepWork& work, double seconds) {
   }
 }
 
-int StepTimeModel::max_prefill_rows(StepWork decode, int limit) const {
+int StepTimeModel::max_prefill_rows(StepWork decode, int limit, double longest) const {
   decode.prefill_rows = 0;
   const double alone = seconds(decode);
   if (alone == 0 || coefficients_[2] == 0) return std::min(limit, kUnmeasuredRows);
-  const double rows = (kMaxStretch - 1) * alone / coefficients_[2];
+  longest = std::clamp(longest, kMinStretch * alone, kMaxStretch * alone);
+  const double rows = (longest - alone) / coefficients_[2];
   return rows >= limit ? limit : std::clamp(static_cast<int>(rows), 1, limit);
 }
 

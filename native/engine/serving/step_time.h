@@ -36,9 +36,10 @@ class StepTimeModel {
   /// Whether steps of different numbers of decode rows were seen.
   bool knows_rows() const { return knows_rows_; }
 
-  /// The prefill rows, at most `limit`, that a step with these decode rows may have: the step takes
-  /// at most kMaxStretch times as long as without them.
-  int max_prefill_rows(StepWork decode, int limit) const;
+  /// The prefill rows, at most `limit`, that a step with these decode rows may have: it takes at
+  /// most `longest` seconds, but always up to kMinStretch and never more than kMaxStretch times as
+  /// long as without them.
+  int max_prefill_rows(StepWork decode, int limit, double longest) const;
 
  private:
   static constexpr int kTerms = 4;
