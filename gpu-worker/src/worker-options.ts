@@ -48,7 +48,7 @@ Serves one model to a gateway's pool, and Prometheus metrics at /metrics.
   --outline-continue P   of a stock model: an item of a list joins an answer that branches if the model, having read those
                       before it, begins its mark with at least this probability (default 0.3)
   --outline-surprise X   and the first tokens of its body with a mean log-probability of at least -X
-                      (default 1.75); \`npm run data -- outline\` fits both for a model
+                      (default 2.5); \`npm run data -- outline\` fits both for a model
   --sampling-defaults FROM   temperature, top_p, top_k, min_p and repetition_penalty of requests that name
                       none: model (its generation_config.json or GGUF metadata), none, or the model's with others in
                       their place, as JSON: '{"temperature":0.2,"top_p":0.9}' (default model)

@@ -37,8 +37,10 @@ class ItemTitles {
   Next push(int token, std::span<const int> written, bool goes_on);
   /// The lane ends: what follows the last title is removed.
   Next end() const { return {kept_, false, {}, -1, true}; }
-  /// The trunk wrote an item with this title itself.
+  /// The list has an item with this title already.
   void skip(const std::string& title) { skipped_.push_back(plain_title(title)); }
+  /// The titles of such items, the first one's included.
+  const std::vector<std::string>& skipped() const { return skipped_; }
 
   /// The titles behind place `ordinal` that the trunk has not written.
   std::vector<const Title*> after(int ordinal) const;

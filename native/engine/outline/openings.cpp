@@ -139,7 +139,10 @@ std::optional<ItemBegin> OpeningScanner::begin_body(std::string_view body) {
   if (!body.empty()) {
     begun.emplace();
     if (!read_form(begun->form, body)) begun.reset();
-    if (begun) begun->first = begins_list(body);
+    if (begun) {
+      begun->first = begins_list();
+      begun->outlinable = outlinable(body);
+    }
   }
   // The line goes on, unless the separator ended it.
   if (line_.find('\n') != std::string::npos)
@@ -150,12 +153,12 @@ std::optional<ItemBegin> OpeningScanner::begin_body(std::string_view body) {
   return begun;
 }
 
-bool OpeningScanner::begins_list(std::string_view body) const {
-  if (mark_.row        ? !after_table_rule_
-      : mark_.numbered ? mark_.number > 1
-                       : seen_.contains(key_of(mark_))) {
-    return false;
-  }
+bool OpeningScanner::begins_list() const {
+  if (mark_.row) return after_table_rule_;
+  return mark_.numbered ? mark_.number <= 1 : !seen_.contains(key_of(mark_));
+}
+
+bool OpeningScanner::outlinable(std::string_view body) const {
   if (mark_.heading == 1) return false;  // the title of the whole answer
   if (line_.find('\n', title_.end) != std::string::npos) {
     // A list of names has no bodies: the next item follows at once.

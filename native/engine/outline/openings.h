@@ -42,7 +42,8 @@ class ItemForm {
 /// Where the body of an item begins.
 struct ItemBegin {
   ItemForm form;
-  bool first = false;  // of a list that can be outlined
+  bool first = false;       // of its list
+  bool outlinable = false;  // the items behind it can be written beside it
 };
 
 /// Follows the trunk's text.
@@ -51,7 +52,7 @@ class OpeningScanner {
   explicit OpeningScanner(const OutlineRules& rules) : rules_(rules) {}
 
   /// Takes the trunk's next token. If it is the first of an item's body, returns how the item is
-  /// written. A list can be outlined behind the token before this one.
+  /// written. An outline goes behind the token before this one.
   std::optional<ItemBegin> push(int token);
 
  private:
@@ -64,7 +65,8 @@ class OpeningScanner {
 
   void push_line_text(int token, std::string_view text);
   void end_line();
-  bool begins_list(std::string_view body) const;
+  bool begins_list() const;
+  bool outlinable(std::string_view body) const;
   bool read_form(ItemForm& form, std::string_view body) const;
   bool read_mark_pieces(ItemForm& form) const;
   std::optional<ItemBegin> begin_body(std::string_view body);

@@ -17,6 +17,8 @@ namespace {
 /// Rows of the reading in a step beside other lanes. Fixed, so that what is dropped when does not
 /// depend on the batch.
 constexpr int kReadingRows = 16;
+/// A list of which so many outlines opened no stage is not outlined again.
+constexpr int kMaxFailures = 2;
 
 using Verdict = ItemEnd::Verdict;
 
@@ -183,7 +185,19 @@ class OutlinePolicy final : public DecodingPolicy {
     trunk.write(sampled.token);
     const auto begun = scanner_.push(sampled.token);
     if (outline_) follow_own_item(request, sampled.token, begun, events);
-    if (!outline_ && begun && begun->first) open_outline(request, begun->form, events);
+    if (!outline_ && begun) begin_item(request, *begun, events);
+  }
+
+  /// The first item of a list opens an outline, or a later one with which the trunk goes on.
+  void begin_item(Request& request, const ItemBegin& begun, EventBuffer& events) {
+    const bool goes_on = !begun.first && last_list_ &&
+                         begun.form.mark.same_list(last_list_->mark) &&
+                         last_list_->failures < kMaxFailures;
+    if (!begun.outlinable || !(begun.first || goes_on)) return;
+    open_outline(request, begun.form, events);
+    if (!outline_) return;
+    if (begun.first) last_list_.emplace(begun.form.mark);
+    for (const std::string& title : last_list_->titles) outline_->titles.skip(title);
   }
 
   /// While titles are written: where the trunk is in its list.
@@ -289,8 +303,9 @@ class OutlinePolicy final : public DecodingPolicy {
           outline.form.mark.number + outline.ordinal + static_cast<int>(title_ids.size());
       ItemMark mark = outline.form.mark;
       mark.number = number;
-      OutlinedItem& item = outline.items.emplace_back(
-          outline.form.mark_of(number), ItemEnd(mark, outline.form.separator, outline.form.block));
+      OutlinedItem& item =
+          outline.items.emplace_back(title->text, outline.form.mark_of(number),
+                                     ItemEnd(mark, outline.form.separator, outline.form.block));
       item.ids.insert(item.ids.end(), title->ids.begin(), title->ids.end());
       item.ids.insert(item.ids.end(), title->separator.begin(), title->separator.end());
       item.body = item.ids.size();
@@ -466,6 +481,8 @@ class OutlinePolicy final : public DecodingPolicy {
   void close_outline(Request& request, std::optional<OutlineEnd> end, EventBuffer& events) {
     if (!outline_) return;
     OutlinedList& outline = *outline_;
+    last_list_->titles = outline.titles.skipped();
+    last_list_->failures += outline.in_stage ? 0 : 1;
     Lane& trunk = request.tree().trunk();
     release(request, trunk, outline.held.take(), events);
     trunk.live = true;
@@ -481,6 +498,7 @@ class OutlinePolicy final : public DecodingPolicy {
       Lane& lane = lane_of(request, outline.items[i]);
       if (i < outline.accepted) {
         accepted.push_back(lane.id);
+        last_list_->titles.push_back(outline.items[i].title);
         accepted_tokens_ += outline.items[i].length();
         if (lane.live) request.close_branch(lane, CloseReason::kCap, events);
       } else {
@@ -500,6 +518,14 @@ class OutlinePolicy final : public DecodingPolicy {
   OpeningScanner scanner_;
   int max_titles_ = 0;
   std::optional<OutlinedList> outline_;
+  /// The list that was outlined last. Where the trunk goes on with it, it is outlined again.
+  struct LastList {
+    explicit LastList(const ItemMark& its_mark) : mark(its_mark) {}
+    ItemMark mark;
+    std::vector<std::string> titles;  // of its items
+    int failures = 0;                 // outlines of it that opened no stage
+  };
+  std::optional<LastList> last_list_;
   /// What an item begins with that was refused, until the trunk has gone on.
   std::optional<int> refused_mark_;
   int accepted_tokens_ = 0;  // of branches of earlier stages

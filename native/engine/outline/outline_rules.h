@@ -24,7 +24,7 @@ struct OutlineRules {
   double continue_probability = 0.3;
   /// An item stays if the model, having read those before it, gives the first tokens of its body at
   /// least this mean log-probability. Below it the item would have begun in another way.
-  double body_log_probability = -1.75;
+  double body_log_probability = -2.5;
   int body_sample = 8;  // tokens of a body that are judged so
   int max_titles = 10;  // of a list, the first one included
   int max_title_tokens = 20;

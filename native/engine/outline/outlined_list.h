@@ -1,6 +1,7 @@
 // A list that is being outlined: its titles, the trunk's own item, the branches, the reading.
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,9 +38,10 @@ class HeldTokens {
 
 /// An item that a branch writes.
 struct OutlinedItem {
-  OutlinedItem(std::vector<int> opening, ItemEnd its_end)
-      : ids(std::move(opening)), end(std::move(its_end)) {}
+  OutlinedItem(std::string its_title, std::vector<int> opening, ItemEnd its_end)
+      : title(std::move(its_title)), ids(std::move(opening)), end(std::move(its_end)) {}
 
+  std::string title;     // as it is compared with others
   std::vector<int> ids;  // as they stand in the document
   size_t body = 0;       // index of the body's first token
   ItemEnd end;
