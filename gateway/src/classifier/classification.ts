@@ -10,7 +10,8 @@ export const classification = z
     speedup: z.number().openapi({ description: "The expected speed-up in decode steps" }),
     mode: z.enum(["serial", "parallel"]).openapi({ description: "What `auto` makes of it" }),
     abstains: z.boolean().openapi({
-      description: "The prompt's language is unknown to the classifier: the model may branch",
+      description:
+        "The classifier hardly knows the prompt's language: `mode` is parallel, and the model decides",
     }),
     reasons: z
       .array(z.object({ cue: z.string(), weight: z.number() }))

@@ -25,6 +25,15 @@ describe("the classifier", () => {
     const { abstains, mode } = classify("여행을 준비할 때 무엇을 챙겨야 하나요?");
     expect({ abstains, mode }).toEqual({ abstains: true, mode: "parallel" });
     expect(classify("What should I pack for a trip?").abstains).toBe(false);
+    // Code and notes do without English's small words.
+    for (const prompt of [
+      "def f(x): return x + 1",
+      "npm ERR! code ERESOLVE unable resolve dependency tree",
+      "pros/cons electric cars",
+    ]) {
+      expect(classify(prompt).abstains, prompt).toBe(false);
+    }
+    expect(classify("Wer hat die Mona Lisa gemalt?").abstains).toBe(true);
   });
 
   const expectJudgement = (prompt: string) => {

@@ -5,7 +5,7 @@ import { jsonBody, tenantRoute } from "../http/route.ts";
 import { classification, classificationOf } from "./classification.ts";
 import { classify, threshold, version } from "./classifier.ts";
 
-/** Bounds the time that one request takes from all others: about 0.1 s where each prompt is long. */
+/** Bounds the time that one request takes from all others: some tenths of a second where each prompt is long. */
 const mostPrompts = 256;
 
 const body = z.object({
@@ -28,9 +28,10 @@ export const classifyPrompts = tenantRoute({
     schema: z.object({
       object: z.literal("list"),
       version: z.string(),
-      threshold: z
-        .number()
-        .openapi({ description: "From this probability on, `auto` is parallel" }),
+      threshold: z.number().openapi({
+        description:
+          "From this probability on, `auto` is parallel; so it is wherever the classifier abstains",
+      }),
       data: z.array(classification.extend({ index: z.int() })),
     }),
   },

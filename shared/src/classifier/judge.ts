@@ -1,6 +1,7 @@
 // What the classifier says of a prompt.
 import { cueNames, type Features, featuresOf } from "./features.ts";
 import { linear, type Model, sigmoid } from "./model.ts";
+import { wordsRead } from "./words.ts";
 
 export interface Reason {
   /** A cue's name. */
@@ -15,7 +16,7 @@ export interface Judgement {
   /** The expected speed-up in decode steps, at least 1. */
   speedup: number;
   mode: "serial" | "parallel";
-  /** The prompt is in a language that the classifier does not know, so the mode is left to the model. */
+  /** The prompt is in a language that the classifier hardly knows: the mode is parallel, and the model decides. */
   abstains: boolean;
   /** The cues that count most, strongest first. */
   reasons: Reason[];
@@ -23,13 +24,21 @@ export interface Judgement {
 
 const mostReasons = 5;
 const unknownScript = 0.5;
+const knownWords = 0.75;
 
-const cueAt = (name: string) => cueNames.indexOf(name);
-const [scriptCue, englishCue] = [cueAt("another script"), cueAt("few English words")];
+const cue = (features: Features, name: string) => features.cues[cueNames.indexOf(name)] ?? 0;
 
-/** Whether the prompt is in a language of which no example was learned. */
-const isForeign = ({ cues }: Features) =>
-  (cues[scriptCue] ?? 0) > unknownScript || (cues[englishCue] ?? 0) === 1;
+/**
+ * Whether the prompt is in a language of which hardly an example was learned. Notes, formulas and code may be English
+ * without its small words.
+ */
+function isForeign(features: Features): boolean {
+  if (cue(features, "another script") > unknownScript) return true;
+  if (cue(features, "few English words") === 0) return false;
+  const isCode = cue(features, "code") + cue(features, "code fence") > 0;
+  const spoken = features.reading.words.filter((word) => /^\p{L}/u.test(word)).slice(0, wordsRead);
+  return !isCode && features.words.length < knownWords * spoken.length;
+}
 
 function reasonsOf(model: Model, { cues }: Features): Reason[] {
   return cueNames

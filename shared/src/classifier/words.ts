@@ -10,7 +10,7 @@ export const wordCount: number = words.length;
 const indices = new Map(words.map((word, index) => [word, index]));
 
 /** The first words of a prompt say what is asked; a pasted text behind them does not. */
-const wordsRead = 40;
+export const wordsRead = 40;
 
 /** Indices of the known ones of the first words. A word that comes twice is there twice. */
 export function wordsOf({ words: all }: Reading): number[] {

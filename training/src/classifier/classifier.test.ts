@@ -234,8 +234,8 @@ describe("npm run classifier", () => {
     const rows = (await readFile(at("out.jsonl"), "utf8")).trim().split("\n");
     expect(rows.map((line) => JSON.parse(line))).toEqual(
       prompts.map((prompt) => {
-        const { probability, speedup, mode } = judge(model, prompt);
-        return { probability, speedup, mode };
+        const { probability, speedup, mode, abstains } = judge(model, prompt);
+        return { probability, speedup, mode, abstains };
       }),
     );
   });

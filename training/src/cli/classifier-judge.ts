@@ -10,8 +10,9 @@ import { fromRoot } from "./paths.ts";
 export const judgeHelp = `npm run classifier -- judge --in FILE --out FILE [options]
 
 Judges prompts as the gateway does. The input holds one JSON object per line with prompt; the output, in the
-same order, {probability, speedup, mode}: the chance that a good answer is a list of independent points, the
-expected speed-up in decode steps, and what \`auto\` decides.
+same order, {probability, speedup, mode, abstains}: the chance that a good answer is a list of independent points, the
+expected speed-up in decode steps, what \`auto\` decides, and whether it abstains because it does not know the language:
+then \`mode\` is parallel whatever the probability, and the model decides.
 
   --in FILE       the prompts
   --out FILE      the result; the file appears when the run is complete
@@ -26,19 +27,32 @@ const options = {
   json: { type: "boolean" },
 } as const;
 
+function modelOf(file: string) {
+  const text = readFileSync(file, "utf8");
+  try {
+    return readModel(JSON.parse(text) as ModelFile);
+  } catch {
+    throw new Error(`${file} holds no weights: npm run classifier -- fit makes such a file`);
+  }
+}
+
 export async function judgeCommand(argv: string[]) {
   const { values } = parseArgs({ args: argv, options });
   const input = fromRoot(required("in", values.in));
   const out = fromRoot(required("out", values.out));
-  const weights = readFileSync(fromRoot(values.weights), "utf8");
-  const model = readModel(JSON.parse(weights) as ModelFile);
+  if (out === input) throw new Error(`--out is the file of --in, ${input}: name another one`);
+  const model = modelOf(fromRoot(values.weights));
   const json = { prompts: 0, parallel: 0 };
   const writer = await RowWriter.open(out);
   try {
     for await (const { row, line } of readRows(input)) {
-      if (typeof row.prompt !== "string") throw new Error(`${input}, line ${line}: no "prompt"`);
-      const { probability, speedup, mode } = judge(model, row.prompt);
-      await writer.write({ probability, speedup, mode });
+      const { prompt } = row;
+      if (typeof prompt !== "string") {
+        const fault = prompt === undefined ? 'no "prompt"' : '"prompt" is not a text';
+        throw new Error(`${input}, line ${line}: ${fault}`);
+      }
+      const { probability, speedup, mode, abstains } = judge(model, prompt);
+      await writer.write({ probability, speedup, mode, abstains });
       json.prompts++;
       if (mode === "parallel") json.parallel++;
     }

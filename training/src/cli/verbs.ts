@@ -32,7 +32,8 @@ async function run(
   });
   if (!verb) {
     const wantsHelp = ["--help", "-h"].includes(name);
-    process[wantsHelp ? "stdout" : "stderr"].write(help);
+    const fault = wantsHelp || name === "" ? "" : `There is no ${name} here.\n\n`;
+    process[wantsHelp ? "stdout" : "stderr"].write(fault + help);
     return wantsHelp ? 0 : 2;
   }
   if (values.help) {

@@ -1,6 +1,15 @@
 // JSONL files of any size, read and written in constant memory.
 import { createReadStream, existsSync } from "node:fs";
-import { type FileHandle, mkdir, open, readFile, rename, rm, truncate } from "node:fs/promises";
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+} from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
@@ -11,6 +20,7 @@ import { dirname } from "node:path";
 export async function* readRows(
   file: string,
 ): AsyncGenerator<{ row: Record<string, unknown>; line: number }> {
+  await refuseFolder(file);
   let rest = "";
   let line = 0;
   let rows = 0;
@@ -27,6 +37,13 @@ export async function* readRows(
   }
   yield* parse(rest);
   if (rows === 0) throw new Error(`${file} holds no rows`);
+}
+
+/** What there is under a name; undefined: nothing yet. */
+async function refuseFolder(path: string) {
+  const there = await stat(path).catch(() => undefined);
+  if (there?.isDirectory()) throw new Error(`${path} is a folder, not a file`);
+  return there;
 }
 
 function parseRow(text: string, file: string, line: number): Record<string, unknown> {
@@ -57,22 +74,30 @@ export async function reopenRows(file: string): Promise<boolean> {
 
 const bufferedCharacters = 1 << 16;
 
-/** Writes a JSONL file that appears under its name only when it is complete. */
+/**
+ * Writes a JSONL file that appears under its name only when it is complete. A pipe or a device is written to as it is:
+ * no file may take its place.
+ */
 export class RowWriter {
   readonly #path: string;
+  /** Null: the rows go where they belong at once. */
+  readonly #part: string | null;
   readonly #file: FileHandle;
   #buffer: string[] = [];
   #buffered = 0;
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string, part: string | null, file: FileHandle) {
     this.#path = path;
+    this.#part = part;
     this.#file = file;
   }
 
   /** @throws Error naming the file */
   static async open(path: string): Promise<RowWriter> {
+    const there = await refuseFolder(path);
+    const part = there === undefined || there.isFile() ? `${path}.part` : null;
     await mkdir(dirname(path), { recursive: true });
-    return new RowWriter(path, await open(`${path}.part`, "w"));
+    return new RowWriter(path, part, await open(part ?? path, "w"));
   }
 
   async write(row: unknown): Promise<void> {
@@ -85,13 +110,13 @@ export class RowWriter {
   async close(): Promise<void> {
     await this.#flush();
     await this.#file.close();
-    await rename(`${this.#path}.part`, this.#path);
+    if (this.#part !== null) await rename(this.#part, this.#path);
   }
 
   /** Deletes what was written. */
   async discard(): Promise<void> {
     await this.#file.close();
-    await rm(`${this.#path}.part`, { force: true });
+    if (this.#part !== null) await rm(this.#part, { force: true });
   }
 
   async #flush(): Promise<void> {
