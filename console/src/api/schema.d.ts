@@ -649,7 +649,7 @@ export interface components {
              * @enum {string}
              */
             mode: "serial" | "parallel";
-            /** @description The prompt's language is unknown to the classifier: the model may branch */
+            /** @description The classifier hardly knows the prompt's language: `mode` is parallel, and the model decides */
             abstains: boolean;
             /** @description What counts most, in log-odds, strongest first */
             reasons: {
@@ -2755,7 +2755,7 @@ export interface operations {
                         /** @enum {string} */
                         object: "list";
                         version: string;
-                        /** @description From this probability on, `auto` is parallel */
+                        /** @description From this probability on, `auto` is parallel; so it is wherever the classifier abstains */
                         threshold: number;
                         data: (components["schemas"]["Classification"] & {
                             index: number;
