@@ -11,8 +11,9 @@ export interface Features {
   /** Buckets; each has the value `shapeValue`, so that the vector's length is 1. */
   shapes: readonly number[];
   shapeValue: number;
-  /** Indices of words, each with the value `wordValue`. */
+  /** Indices of words, each with the value `wordValue`: the known ones of the first `wordsRead`. */
   words: readonly number[];
+  wordsRead: number;
   wordValue: number;
   reading: Reading;
 }
@@ -23,12 +24,13 @@ export const cueNames: readonly string[] = Object.keys(cuesOf(readPrompt(""), 1)
 export function featuresOf(prompt: string, turn = 1): Features {
   const reading = readPrompt(prompt);
   const shapes = shapesOf(reading);
-  const words = wordsOf(reading);
+  const { known: words, read: wordsRead } = wordsOf(reading);
   return {
     cues: Float64Array.from(Object.values(cuesOf(reading, turn))),
     shapes,
     shapeValue: 1 / Math.sqrt(Math.max(1, shapes.length)),
     words,
+    wordsRead,
     wordValue: 1 / Math.sqrt(Math.max(1, words.length)),
     reading,
   };

@@ -1,7 +1,6 @@
 // What the classifier says of a prompt.
 import { cueNames, type Features, featuresOf } from "./features.ts";
 import { linear, type Model, sigmoid } from "./model.ts";
-import { wordsRead } from "./words.ts";
 
 export interface Reason {
   /** A cue's name. */
@@ -26,18 +25,18 @@ const mostReasons = 5;
 const unknownScript = 0.5;
 const knownWords = 0.75;
 
-const cue = (features: Features, name: string) => features.cues[cueNames.indexOf(name)] ?? 0;
+const cueAt = (name: string) => cueNames.indexOf(name);
+const [scriptCue, englishCue] = [cueAt("another script"), cueAt("few English words")];
+const codeCues = [cueAt("code"), cueAt("code fence")];
 
 /**
  * Whether the prompt is in a language of which hardly an example was learned. Notes, formulas and code may be English
  * without its small words.
  */
-function isForeign(features: Features): boolean {
-  if (cue(features, "another script") > unknownScript) return true;
-  if (cue(features, "few English words") === 0) return false;
-  const isCode = cue(features, "code") + cue(features, "code fence") > 0;
-  const spoken = features.reading.words.filter((word) => /^\p{L}/u.test(word)).slice(0, wordsRead);
-  return !isCode && features.words.length < knownWords * spoken.length;
+function isForeign({ cues, words, wordsRead }: Features): boolean {
+  if ((cues[scriptCue] ?? 0) > unknownScript) return true;
+  if ((cues[englishCue] ?? 0) === 0 || codeCues.some((cue) => (cues[cue] ?? 0) > 0)) return false;
+  return words.length < knownWords * wordsRead;
 }
 
 function reasonsOf(model: Model, { cues }: Features): Reason[] {

@@ -10,17 +10,18 @@ export const wordCount: number = words.length;
 const indices = new Map(words.map((word, index) => [word, index]));
 
 /** The first words of a prompt say what is asked; a pasted text behind them does not. */
-export const wordsRead = 40;
+const firstWords = 40;
 
-/** Indices of the known ones of the first words. A word that comes twice is there twice. */
-export function wordsOf({ words: all }: Reading): number[] {
+/** Indices of the known ones of the first words, and how many these are. A word that comes twice counts twice. */
+export function wordsOf({ words: all }: Reading): { known: number[]; read: number } {
   const known: number[] = [];
   let read = 0;
   for (const word of all) {
     if (!/^\p{L}/u.test(word)) continue;
-    if (read++ === wordsRead) break;
+    if (read === firstWords) break;
+    read++;
     const index = indices.get(word);
     if (index !== undefined) known.push(index);
   }
-  return known;
+  return { known, read };
 }
