@@ -32,7 +32,7 @@ async function run(
   });
   if (!verb) {
     const wantsHelp = ["--help", "-h"].includes(name);
-    const fault = wantsHelp || name === "" ? "" : `There is no ${name} here.\n\n`;
+    const fault = wantsHelp || name === "" ? "" : `${name} is none of these:\n\n`;
     process[wantsHelp ? "stdout" : "stderr"].write(fault + help);
     return wantsHelp ? 0 : 2;
   }

@@ -39,7 +39,10 @@ export async function* readRows(
   if (rows === 0) throw new Error(`${file} holds no rows`);
 }
 
-/** What there is under a name; undefined: nothing yet. */
+/**
+ * What there is under a name; undefined: nothing yet.
+ * @throws Error if it is a folder
+ */
 async function refuseFolder(path: string) {
   const there = await stat(path).catch(() => undefined);
   if (there?.isDirectory()) throw new Error(`${path} is a folder, not a file`);
