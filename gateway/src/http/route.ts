@@ -8,7 +8,7 @@ import { Reservation } from "../limits/reservation.ts";
 import { countRefusal } from "../usage/refusals.ts";
 import type { RequestContext, TenantContext } from "./context.ts";
 import { drainError, isDraining } from "./drain.ts";
-import { errorResponses, publicErrors } from "./error-responses.ts";
+import { bodyErrors, errorResponses, publicErrors } from "./error-responses.ts";
 import { type Access, guardedPaths } from "./guarded-paths.ts";
 
 const security: Record<Access, { [scheme: string]: string[] }[]> = {
@@ -75,6 +75,7 @@ function define<Schema extends z.ZodType, Context extends RequestContext>(
           content: { "application/json": { schema: response.schema }, ...streamed },
         },
         ...(access === "public" ? publicErrors : errorResponses),
+        ...(request?.body ? bodyErrors : {}),
       },
     }),
     pattern,

@@ -17,6 +17,9 @@ constexpr int kMaxCap = 4096;
 constexpr std::uint64_t kTrialSteps = 8;
 /// What limits are held to be: predictions are wrong by about a tenth.
 constexpr double kMargin = 0.9;
+/// An answer that is behind its limit makes up for it in so many steps, by at most this part of
+/// one.
+constexpr double kCatchUpSteps = 8, kMaxCatchUp = 0.3;
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 using Mode = BranchScheduleOptions::Mode;
@@ -71,12 +74,15 @@ bool BranchSchedule::admits(const Request& request,
   return model.seconds(work) <= limit;
 }
 
-/// The longest step in which `lanes` lanes of the request may decode: as long as its tokens take by
-/// its limit, and longer where it is ahead of it.
+double longest_step(double limit, int lanes, const Request::Progress& so_far) {
+  if (limit == kNoLimit) return limit;
+  const double ahead = limit * so_far.tokens - so_far.seconds;
+  if (ahead >= 0) return limit * lanes + ahead;
+  return limit * lanes - std::min(-ahead / kCatchUpSteps, kMaxCatchUp * limit * lanes);
+}
+
 double BranchSchedule::allowed_seconds(const Request& request, int lanes) const {
-  const double limit = limit_of(request);
-  const Request::Progress so_far = request.progress(now_);
-  return std::max(limit * lanes, limit * (so_far.tokens + lanes) - so_far.seconds);
+  return longest_step(limit_of(request), lanes, request.progress(now_));
 }
 
 /// A request whose limit the step misses even with no further lane holds none back: that would make

@@ -28,6 +28,11 @@ struct BranchScheduleOptions {
 /// for another text.
 BranchScheduleOptions branch_schedule_of(const std::string& text);
 
+/// The longest step, in seconds, in which `lanes` lanes of an answer may decode under its limit:
+/// as long as their tokens may take, longer where the answer is ahead of its limit and shorter
+/// where it is behind.
+double longest_step(double limit, int lanes, const Request::Progress& so_far);
+
 class BranchSchedule {
  public:
   explicit BranchSchedule(const BranchScheduleOptions& options) : options_(options) {}

@@ -1,4 +1,5 @@
 // Which branches decode in a step, where a step's time is known exactly.
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -86,6 +87,14 @@ class Answers {
   std::vector<std::shared_ptr<Request>> requests_;
 };
 
+/// Empty if an answer whose first `tokens` tokens took `ms` may take `wanted` ms for its next step
+/// of `lanes` lanes, under a limit of 10 ms per token.
+std::string step_of(int lanes, int tokens, double ms, double wanted) {
+  const double got = 1000 * longest_step(0.010, lanes, {tokens, 0.001 * ms});
+  if (std::abs(got - wanted) < 1e-9) return "";
+  return std::to_string(got) + " ms, not " + std::to_string(wanted);
+}
+
 /// Empty if `got` is `wanted`, else both.
 std::string compared(const std::vector<int>& got, const std::vector<int>& wanted) {
   if (got == wanted) return "";
@@ -116,6 +125,10 @@ void check_branch_schedule() {
          compared(Answers().add(8, 0).add(0, 2.8).lanes_in_step("slack"), {8, 1}));
   report("nor does it hide one that can be kept",
          compared(Answers().add(8, 0).add(0, 2.8).add(0, 5.7).lanes_in_step("slack"), {2, 1, 1}));
+  report("an answer at its limit takes it for each of its lanes", step_of(3, 5, 50, 30));
+  report("one that is ahead has time left", step_of(1, 5, 38, 22));
+  report("one that is behind makes up for it in eight steps", step_of(1, 5, 66, 8));
+  report("but never faster than by a part of a step", step_of(2, 5, 500, 14));
   // n branches write n tokens in 1 + n ms.
   report("an answer's own branches make its mean time shorter",
          compared(Answers().add(8, 1.8).lanes_in_step("slack"), {8}));
