@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readCommandLine } from "../shared/src/cli/command.ts";
 import { root } from "./setup.mjs";
 
 const help = `npm run fuzz -- [options] [FILE]
@@ -16,18 +16,15 @@ given as FILE, it is read once more.
   --seed N     of libFuzzer (default: the time's)
 `;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
+const { values, positionals } = readCommandLine({
+  name: "fuzz",
+  help,
+  positionals: true,
   options: {
     seconds: { type: "string", default: "1800" },
     seed: { type: "string", default: "0" },
-    help: { type: "boolean", default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
 
 const build = join(root, "native/build-fuzz");
 const corpus = join(build, "corpus");

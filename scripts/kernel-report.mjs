@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { availableParallelism, setPriority } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readCommandLine } from "../shared/src/cli/command.ts";
 import { root } from "./setup.mjs";
 
 const help = `npm run kernel-report -- [options]
@@ -174,18 +174,15 @@ function print(rows) {
   }
 }
 
-const { values } = parseArgs({
+const { values } = readCommandLine({
+  name: "kernel-report",
+  help,
   options: {
     architectures: { type: "string", default: Object.keys(multiprocessors).join() },
     only: { type: "string", default: "" },
     json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
 const architectures = values.architectures.split(",");
 const unknown = architectures.find((architecture) => !(architecture in multiprocessors));
 if (unknown !== undefined) {

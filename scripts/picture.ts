@@ -3,9 +3,9 @@
 import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { LaneAnswer, type LaneChunk } from "@anabranch/client";
 import { openTestCluster } from "@anabranch/gateway/local/test-cluster.ts";
+import { readCommandLine } from "@anabranch/shared/cli/command.ts";
 import OpenAI from "openai";
 
 const root = join(import.meta.dirname, "..");
@@ -20,19 +20,16 @@ answer as an animated SVG: each piece of text where and when it came, above the 
   --out FILE      (default docs/branching.svg)
 `;
 
-const { values } = parseArgs({
+const { values } = readCommandLine({
+  name: "picture",
+  help,
   options: {
     prompt: { type: "string", default: "What are the benefits of learning a second language?" },
     tokens: { type: "string", default: "400" },
     threads: { type: "string", default: "2" },
     out: { type: "string", default: "docs/branching.svg" },
-    help: { type: "boolean", default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
 
 /** A piece of text: when it came, ms since the question, and the lane that wrote it; 0 is the trunk. */
 interface Piece {

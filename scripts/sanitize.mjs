@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readCommandLine } from "../shared/src/cli/command.ts";
 import { root } from "./setup.mjs";
 
 const help = `npm run sanitize -- [options]
@@ -17,18 +17,15 @@ and runs them: every kernel, serving from several threads, broken model folders,
   --only NAME  address or thread
 `;
 
-const { values } = parseArgs({
+const { values } = readCommandLine({
+  name: "sanitize",
+  help,
   options: {
     seconds: { type: "string", default: "45" },
     seed: { type: "string", default: "1" },
     only: { type: "string" },
-    help: { type: "boolean", default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
 
 const say = (line) => process.stderr.write(`${line}\n`);
 

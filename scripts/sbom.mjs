@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { parseArgs } from "node:util";
+import { readCommandLine } from "../shared/src/cli/command.ts";
 import { root } from "./setup.mjs";
 
 const help = `npm run sbom [-- --out DIR]
@@ -15,16 +15,13 @@ Writes into DIR (default dist/release):
   SHA256SUMS      of each file of the commit, for sha256sum -c
 `;
 
-const { values } = parseArgs({
+const { values } = readCommandLine({
+  name: "sbom",
+  help,
   options: {
     out: { type: "string", default: "dist/release" },
-    help: { type: "boolean", default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
 
 const read = (command, args) =>
   execFileSync(command, args, { cwd: root, encoding: "utf8", maxBuffer: 1 << 28 });

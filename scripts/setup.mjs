@@ -67,11 +67,62 @@ function isDone(stampFile, inputs) {
 /** Runs `step` unless it was done with these inputs before. */
 function once(stampFile, inputs, step) {
   if (isDone(stampFile, inputs)) return;
-  const now = digest(inputs);
-  step();
-  const stamp = join(root, stampFile);
-  mkdirSync(dirname(stamp), { recursive: true });
-  writeFileSync(stamp, now);
+  alone(() => {
+    // Another command may have done it meanwhile.
+    if (isDone(stampFile, inputs)) return;
+    const now = digest(inputs);
+    step();
+    const stamp = join(root, stampFile);
+    mkdirSync(dirname(stamp), { recursive: true });
+    writeFileSync(stamp, now);
+  });
+}
+
+const lockFile = join(root, ".anabranch/setup.lock");
+
+/** Runs `step` while no other command sets this folder up: two would write the same files. */
+function alone(step) {
+  mkdirSync(dirname(lockFile), { recursive: true });
+  let told;
+  for (let holder = takeLock(); holder !== null; holder = takeLock()) {
+    if (holder !== told) {
+      say(`· waiting for process ${holder}, which sets this folder up (${lockFile})`);
+      told = holder;
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  }
+  try {
+    step();
+  } finally {
+    rmSync(lockFile, { force: true });
+  }
+}
+
+/** Takes the lock, also from a process that has ended without giving it back. Returns who has it; null: this process. */
+function takeLock() {
+  try {
+    writeFileSync(lockFile, String(process.pid), { flag: "wx" });
+    return null;
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error;
+  }
+  const read = () => (existsSync(lockFile) ? readFileSync(lockFile, "utf8") : "");
+  const holder = read();
+  if (isRunning(Number(holder))) return holder;
+  // It may just be writing its name.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  if (read() === holder) rmSync(lockFile, { force: true });
+  return takeLock();
+}
+
+function isRunning(pid) {
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
 }
 
 const manifests = ["package.json", "package-lock.json"];
@@ -142,16 +193,20 @@ function build(target, title) {
   );
 }
 
-/** Whether native/build was configured for this checkout: a copied folder would build the other one. */
+/**
+ * Whether native/build is ready to build this checkout. If not, it is removed: a copied folder would build the other
+ * checkout, and what is left of a configuration that failed remembers its fault.
+ */
 function isConfigured() {
-  const cache = join(root, "native/build/CMakeCache.txt");
+  const folder = join(root, "native/build");
+  const cache = join(folder, "CMakeCache.txt");
   if (!existsSync(cache)) return false;
   const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, "utf8"))?.[1];
+  const written = ["build.ninja", "Makefile"].some((name) => existsSync(join(folder, name)));
   // CMake may know this folder by a link to it.
-  if (home && existsSync(home) && realpathSync(home) === realpathSync(join(root, "native"))) {
-    return true;
-  }
-  rmSync(join(root, "native/build"), { recursive: true });
+  const own = home && existsSync(home) && realpathSync(home) === realpathSync(join(root, "native"));
+  if (written && own) return true;
+  rmSync(folder, { recursive: true });
   return false;
 }
 

@@ -1,13 +1,13 @@
 // npm start: the gateway and one worker with a model, by default the demo, until SIGINT or SIGTERM. When both serve it
 // prints one line on stdout, `ready {…}`; everything else goes to stderr.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { secrets } from "../gateway/local/secrets.ts";
-import { stateFolder } from "../shared/src/cli/local-gateway.ts";
+import { readCommandLine } from "../shared/src/cli/command.ts";
+import { openStateFolder, readState, stateFolder } from "../shared/src/cli/local-gateway.ts";
 import { root } from "./setup.mjs";
 
 const help = `npm start [-- --help]
@@ -27,16 +27,7 @@ Environment:
   ANABRANCH_DRAIN_SECONDS   how long running answers may take when it stops (default 30)
 `;
 
-try {
-  const { values } = parseArgs({ options: { help: { type: "boolean", default: false } } });
-  if (values.help) {
-    process.stdout.write(help);
-    process.exit(0);
-  }
-} catch (error) {
-  process.stderr.write(`start: ${error.message}; see --help\n`);
-  process.exit(2);
-}
+readCommandLine({ name: "start", help, options: {} });
 
 const state = stateFolder();
 const keyFile = join(state, "start-key.json");
@@ -169,8 +160,7 @@ async function ask(url, credential, init = {}) {
 
 /** A key without limits, created once and kept. */
 async function unlimitedKey(gateway, admin) {
-  const kept = existsSync(keyFile) ? JSON.parse(readFileSync(keyFile, "utf8")).key : null;
-  if (kept && (await ask(`${gateway}/v1/models`, kept)).status === 200) return kept;
+  if (knownKey && (await ask(`${gateway}/v1/models`, knownKey)).status === 200) return knownKey;
   const body = JSON.stringify({ tenant: "local" });
   const made = await ask(`${gateway}/admin/v1/keys`, admin, { method: "POST", body });
   if (made.status !== 200) throw new Error(`no key could be made: ${JSON.stringify(made.body)}`);
@@ -203,9 +193,17 @@ async function registeredModel(gateway, admin) {
   }
 }
 
+let kept, knownKey;
 try {
-  mkdirSync(state, { recursive: true, mode: 0o700 });
-  const kept = secrets(secretsFile);
+  openStateFolder(state);
+  kept = secrets(secretsFile);
+  knownKey = readState(keyFile)?.key;
+} catch (error) {
+  say(`start: ${error.message}`);
+  process.exit(1);
+}
+
+try {
   say("· starting the gateway");
   const listening = firstLine(startGateway());
   const { gateway } = JSON.parse(await listening);

@@ -1,10 +1,11 @@
 // npm start as a whole: what it does when one of its processes is killed, and when it is.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { childProcesses, runs } from "@anabranch/shared/child-processes.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -70,19 +71,46 @@ async function answered(): Promise<boolean> {
   return response.ok;
 }
 
+/** What one says that ends by itself, and its exit code. */
+async function tried(args: string[], env: Record<string, string>) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "start.mjs"), ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ANABRANCH_PORT: "0", ...env },
+  });
+  const [out, err] = [text(child.stdout), text(child.stderr)];
+  const [code] = await once(child, "close");
+  return { code, out: await out, err: await err };
+}
+
 it("says how it is used, and starts nothing then", async () => {
-  const asked = spawn(process.execPath, [join(import.meta.dirname, "start.mjs"), "--help"], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, ANABRANCH_PORT: "0", ANABRANCH_STATE: join(state, "unused") },
-  });
-  let text = "";
-  asked.stdout.setEncoding("utf8").on("data", (more) => {
-    text += more;
-  });
-  expect(await once(asked, "close")).toEqual([0, null]);
-  expect(text).toContain("ANABRANCH_PORT");
-  expect(text).not.toMatch(/^ready /m);
+  const { code, out } = await tried(["--help"], { ANABRANCH_STATE: join(state, "unused") });
+  expect(code).toBe(0);
+  expect(out).toContain("ANABRANCH_PORT");
+  expect(out).not.toMatch(/^ready /m);
   expect(existsSync(join(state, "unused"))).toBe(false);
+});
+
+it("says in one line what it can't start with", async () => {
+  const file = join(state, "file");
+  const broken = join(state, "broken");
+  mkdirSync(broken);
+  writeFileSync(file, "");
+  writeFileSync(join(broken, "secrets.json"), "{");
+  const [option, noFolder, noJson, port] = await Promise.all([
+    tried(["--nope"], {}),
+    tried([], { ANABRANCH_STATE: file }),
+    tried([], { ANABRANCH_STATE: broken }),
+    tried([], { ANABRANCH_PORT: "abc", ANABRANCH_STATE: join(state, "other") }),
+  ]);
+  expect(option).toMatchObject({ code: 2, err: "start: Unknown option '--nope'; see --help\n" });
+  expect(noFolder.err).toBe(
+    `start: the state folder ${file} can't be used (ANABRANCH_STATE names it): it is not a folder\n`,
+  );
+  expect(noJson.err).toBe(
+    `start: ${join(broken, "secrets.json")} is not a JSON object: restore it from a backup\n`,
+  );
+  expect(port.err).toContain("(ANABRANCH_PORT or --port) is a whole number from 0 to 65535");
+  expect([noFolder, noJson, port].map(({ code }) => code)).toEqual([1, 1, 1]);
 });
 
 describe("npm start", () => {

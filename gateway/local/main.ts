@@ -23,13 +23,27 @@ if (!(drainSeconds >= 0 && drainSeconds <= 3_600)) {
   process.exit(2);
 }
 const { host, state } = values;
+const port = Number(values.port);
+if (values.port.trim() === "" || !Number.isInteger(port) || port < 0 || port > 65_535) {
+  process.stderr.write(
+    `the port (ANABRANCH_PORT or --port) is a whole number from 0 to 65535, not "${values.port}"\n`,
+  );
+  process.exit(2);
+}
+
+function reasonOf({ message, code }: Error & { code?: string }): string {
+  if (code === "EADDRINUSE") {
+    return `port ${port} of ${host} is taken; set ANABRANCH_PORT to another one, or to 0 for any that is free`;
+  }
+  // What workerd said stands above.
+  return code === "EPIPE" ? "workerd ended at once" : message;
+}
+
 const accessLog = process.env.ANABRANCH_ACCESS_LOG !== "off";
-const gateway = await serve({ port: Number(values.port), host, state, accessLog }).catch(
-  (error: Error) => {
-    process.stderr.write(`the gateway did not start: ${error.message}\n`);
-    process.exit(1);
-  },
-);
+const gateway = await serve({ port, host, state, accessLog }).catch((error: Error) => {
+  process.stderr.write(`the gateway did not start: ${reasonOf(error)}\n`);
+  process.exit(1);
+});
 process.stdout.write(`${JSON.stringify({ gateway: gateway.url })}\n`);
 
 let closing = false;

@@ -1,6 +1,7 @@
 // Runs the gateway on this machine: the same Worker, on workerd, with its storage in a folder.
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { openStateFolder } from "@anabranch/shared/cli/local-gateway.ts";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { configurationFault } from "../src/configuration.ts";
 import { bundle, root } from "./bundle.ts";
@@ -80,8 +81,7 @@ export async function serve({
   if (!existsSync(join(root, "console/dist/index.html"))) {
     throw new Error("the console is not built: npm run console");
   }
-  const folder = resolve(root, state ?? ".anabranch");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const folder = openStateFolder(resolve(root, state ?? ".anabranch"));
   const { script, options } = await bundle(join(root, ".anabranch/gateway"));
   const kept = secrets(join(folder, "secrets.json"));
   const variables = { ...environmentVariables(), ...given.variables };

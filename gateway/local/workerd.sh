@@ -11,9 +11,9 @@ if [ -n "$ANABRANCH_WORKERD_LOCK" ] && command -v flock >/dev/null; then
   exec 9>>"$ANABRANCH_WORKERD_LOCK"
   # One that is just ending gets the time for it.
   if ! flock --timeout 5 9; then
-    echo "The data folder is in use by process $(cat "$ANABRANCH_WORKERD_LOCK"): end that one first." >&2
+    echo "The data folder is in use by the gateway with process ID $(cat "$ANABRANCH_WORKERD_LOCK"): end that one first." >&2
     exit 1
   fi
-  echo $$ >"$ANABRANCH_WORKERD_LOCK"
+  echo "$PPID" >"$ANABRANCH_WORKERD_LOCK"
 fi
 exec "$@"

@@ -1,5 +1,5 @@
 // The gateway of this machine: where `npm start` keeps its state, and where it listens.
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,29 @@ const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** ANABRANCH_STATE, relative to the repository, or `.anabranch` there. */
 export const stateFolder = (): string => resolve(root, process.env.ANABRANCH_STATE || ".anabranch");
+
+/** The same, made if it is missing. Throws an Error with one line if it can't be written to. */
+export function openStateFolder(folder = stateFolder()): string {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "EEXIST" || code === "ENOTDIR" ? "it is not a folder" : message;
+    throw new Error(`the state folder ${folder} can't be used (ANABRANCH_STATE names it): ${why}`);
+  }
+  return folder;
+}
+
+/** A JSON object of the state folder; null if the file is missing. Throws an Error with one line if it holds something else. */
+export function readState(path: string): Record<string, unknown> | null {
+  if (!existsSync(path)) return null;
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {}
+  throw new Error(`${path} is not a JSON object: restore it from a backup`);
+}
 
 /** Its address: the port is ANABRANCH_PORT, or 8787. */
 export const localGateway = (): string =>
@@ -35,8 +58,7 @@ export function keptFor(
   name: string,
 ): string {
   const path = join(stateFolder(), file);
-  if (!isLocal(gateway) || !existsSync(path)) return "";
-  const value = (JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>)[name];
+  const value = isLocal(gateway) ? readState(path)?.[name] : undefined;
   return typeof value === "string" ? value : "";
 }
 
