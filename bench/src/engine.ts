@@ -121,10 +121,7 @@ export const subject = defineSubject({
     const dtype = oneOf("dtype", values.dtype, dtypes);
     const withPeer = values.peer !== undefined;
     if (values.peer !== undefined) oneOf("peer", values.peer, ["llama.cpp"]);
-    return await measureEngine({
-      ...(values.model
-        ? await fileModel(values.model, dtype, withPeer)
-        : shapeModel(values.shape, dtype, withPeer)),
+    const settings = {
       withPeer,
       device: values.device,
       codePath: values["code-path"],
@@ -134,7 +131,11 @@ export const subject = defineSubject({
       tokens: integer("tokens", values.tokens, 1, 1 << 20),
       repeat: integer("repeat", values.repeat, 1, 1000),
       threads: integer("threads", values.threads, 1, 1024),
-    });
+    };
+    const model = values.model
+      ? await fileModel(values.model, dtype, withPeer)
+      : shapeModel(values.shape, dtype, withPeer);
+    return await measureEngine({ ...model, ...settings });
   },
   table,
 });

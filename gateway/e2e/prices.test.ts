@@ -78,6 +78,9 @@ it("keeps a key within its money, and charges exactly what the answers say", asy
   };
   expect(currency).toBe("EUR");
   expect(Math.round(Number(totals.cost) * 1e6)).toBe(cost);
+  // For people: days and hours as such.
+  expect(await admin("usage", "--by", "day,tenant")).toMatch(/^ +day .+\n\d{4}-\d\d-\d\d +payer /);
+  expect(await admin("usage", "--by", "hour")).toMatch(/^ +hour .+\n\d{4}-\d\d-\d\dT\d\d:00 /);
   const csv = await admin("usage", "--by", "tenant", "--csv");
   expect(csv).toContain(`,${totals.cost},`);
   expect(csv).toMatch(/,EUR$/m);

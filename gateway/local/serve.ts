@@ -57,6 +57,18 @@ const sharedObjects = (objects: object) =>
   );
 const isolateName = (index: number) => (index === 0 ? "gateway" : `gateway-${index}`);
 
+/** How often it is said that the disk is full, at most. */
+const fullDiskMs = 10_000;
+let fullDiskTold = 0;
+
+function tellFullDisk(folder: string): void {
+  if (Date.now() - fullDiskTold < fullDiskMs) return;
+  fullDiskTold = Date.now();
+  process.stderr.write(
+    `the disk of ${folder} is full: nothing is stored until some of it is free\n`,
+  );
+}
+
 async function drain(inner: URL, kept: Secrets, seconds: number): Promise<void> {
   try {
     await fetch(new URL("/admin/v1/drain", inner), {
@@ -115,8 +127,10 @@ export async function serve({
       log: new Log(LogLevel.WARN),
       telemetry: { enabled: false },
       unsafeRuntimeEnv: workerdEnvironment(folder),
-      handleStructuredLogs: ({ level, message }) =>
-        process.stderr.write(`gateway ${level}: ${message}\n`),
+      handleStructuredLogs: ({ level, message }) => {
+        process.stderr.write(`gateway ${level}: ${message}\n`);
+        if (message.includes("SQLITE_FULL")) tellFullDisk(folder);
+      },
     }),
   );
   try {

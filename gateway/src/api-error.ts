@@ -75,10 +75,25 @@ export function requireModel(models: readonly string[] | null, id: string): void
   if (models && !models.includes(id)) throw modelNotFound(id);
 }
 
+/** Whether SQLite could not write, of an object or of D1, which tells no more than that it failed. */
+function isOfStorage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    /SQLITE_FULL|^internal error; reference = /.test(error.message) || isOfStorage(error.cause)
+  );
+}
+
 /** Anything thrown, as an error that a client may see. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   console.error(error);
+  if (isOfStorage(error)) {
+    return new ApiError(
+      503,
+      "The gateway's storage failed; its log says why, and a full disk is the usual reason.",
+      { code: "storage_unavailable", headers: { "retry-after": "30" } },
+    );
+  }
   return new ApiError(500, "The gateway failed while it processed the request.", {
     code: "internal_error",
   });

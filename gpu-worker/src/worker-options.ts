@@ -7,7 +7,7 @@ import { decimal, integer, oneOf, required, UsageError } from "@anabranch/shared
 import { type AdapterSource, parseAdapter } from "./model/adapter-source.ts";
 import { modelHelp } from "./model/locate.ts";
 import type { OutlineThresholds } from "./model/outline.ts";
-import { samplingNames } from "./model/sampling-defaults.ts";
+import { samplingFault, samplingNames } from "./model/sampling-defaults.ts";
 
 const help = `npm run worker -- --model MODEL [options]
 
@@ -130,10 +130,14 @@ function samplingDefaultsFrom(text: string): WorkerOptions["samplingDefaults"] {
   try {
     const given = JSON.parse(text) as Record<string, unknown>;
     const unknown = Object.keys(given).find((name) => !samplingNames.includes(name));
-    if (unknown === undefined) return given;
-    throw new UsageError(
-      `--sampling-defaults takes ${samplingNames.join(", ")}, not ${JSON.stringify(unknown)}`,
-    );
+    if (unknown !== undefined) {
+      throw new UsageError(
+        `--sampling-defaults takes ${samplingNames.join(", ")}, not ${JSON.stringify(unknown)}`,
+      );
+    }
+    const fault = samplingFault(given);
+    if (fault) throw new UsageError(`--sampling-defaults: ${fault}`);
+    return given;
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(`--sampling-defaults: ${(error as Error).message}`);

@@ -196,6 +196,9 @@ async function evaluate(values: Values): Promise<Evaluation> {
   if (answers !== undefined && values.suite !== undefined) {
     throw new UsageError("--answers holds its own prompts; leave --suite out");
   }
+  if (answers !== undefined && values.out !== undefined) {
+    throw new UsageError("--out is for new answers; --answers has them already");
+  }
   if (values.blind && values.page === undefined) throw new UsageError("--blind needs --page");
   const serving = serveOptionsOf(values);
   const suite = values.suite ?? "rag";

@@ -29,18 +29,21 @@ async function usageCsv(api: AdminApi, query: Json): Promise<string> {
   return all;
 }
 
-/** For people: hours and days in this machine's time. */
-function usageTable({ rows, currency }: Json & { rows: Json[] }): string {
+/** For people: the beginning of each hour or day in this machine's time. */
+function usageTable({ rows, currency }: Json & { rows: Json[] }, by: string): string {
+  const ofTime = by.split(",").includes("hour") ? "hour" : "day";
   const shown = (name: string, value: unknown) => {
-    if (name === "hour") return date(value).slice(0, 16);
-    if (name === "day") return date(value).slice(0, 10);
+    if (name === "start") return date(value).slice(0, ofTime === "hour" ? 16 : 10);
     return String(value ?? "");
   };
   const [first] = rows;
   if (!first) return "";
   const names = Object.keys(first);
   return table([
-    names.map((name) => (name === "cost" && currency ? `cost ${currency}` : name)),
+    names.map((name) => {
+      if (name === "start") return ofTime;
+      return name === "cost" && currency ? `cost ${currency}` : name;
+    }),
     ...rows.map((row) => names.map((name) => shown(name, row[name]))),
   ]);
 }
@@ -102,7 +105,7 @@ export const usageVerbs: Record<string, AdminVerb> = {
       if (csv) return { json: null, text: await usageCsv(api, query) };
       if (json) return { json: await usageReport(api, query), text: "" };
       const utc_offset = -new Date().getTimezoneOffset();
-      return { json: null, text: usageTable(await usageReport(api, { ...query, utc_offset })) };
+      return { json: null, text: usageTable(await usageReport(api, { ...query, utc_offset }), by) };
     },
   },
 };

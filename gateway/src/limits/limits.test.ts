@@ -116,6 +116,13 @@ describe("the window", () => {
       window.settle("a", "k", spend(70), t0 + 3);
       expect(window.month(t0 + 4)).toEqual({ tenant: spend(70), keys: { k: spend(70) } });
       expect(ask("b", 31, 3_600_000)).toMatchObject({ used: 70 });
+      // More than the budget is too much in any month, and when it is spent, not the request's fault.
+      expect(ask("b", 101, 3_600_000)).toMatchObject({ retryAfterMs: null });
+      window.settle("c", "k", spend(31), t0 + 3_600_001);
+      expect(ask("b", 101, 3_600_002)).toMatchObject({
+        ...{ kind: "monthly", used: 101 },
+        retryAfterMs: Date.UTC(2027, 1) - t0 - 3_600_002,
+      });
       expect(ask("b", 31, month)).toBeNull();
     }));
 

@@ -29,7 +29,10 @@ export interface Refusal {
   limit: number;
   used: number;
   requested: number;
-  /** When it may succeed, in ms from now; null: never, because it asks for more than the whole limit. */
+  /**
+   * When it may succeed, in ms from now; null: never, because it asks for more than the whole limit. Of a month's budget
+   * that is spent, when it begins anew, however much the request asks for.
+   */
   retryAfterMs: number | null;
 }
 
@@ -167,12 +170,14 @@ export class SpendingWindow {
     }
     if (tokensPerMonth !== null && spent.month.tokens + tokens > tokensPerMonth) {
       const facts = { limit: tokensPerMonth, used: spent.month.tokens, requested: tokens };
-      const retryAfterMs = tokens > tokensPerMonth ? null : nextMonth(now) - now;
+      const never = tokens > tokensPerMonth && spent.month.tokens < tokensPerMonth;
+      const retryAfterMs = never ? null : nextMonth(now) - now;
       return { kind: "monthly", ...facts, retryAfterMs };
     }
     if (costPerMonth !== null && spent.month.cost + cost > costPerMonth) {
       const facts = { limit: costPerMonth, used: spent.month.cost, requested: cost };
-      const retryAfterMs = cost > costPerMonth ? null : nextMonth(now) - now;
+      const never = cost > costPerMonth && spent.month.cost < costPerMonth;
+      const retryAfterMs = never ? null : nextMonth(now) - now;
       return { kind: "cost", ...facts, retryAfterMs };
     }
     if (tpm !== null && spent.tokens + tokens > tpm) {

@@ -38,7 +38,7 @@ async function listModels({ url, credential }: UpstreamSettings): Promise<Listed
     redirect: "manual",
     signal: AbortSignal.timeout(timeoutMs),
   }).catch((error: Error) => {
-    throw new UpstreamError(`${url}/models does not answer: ${error.message}`);
+    throw new UpstreamError(`${url}/models does not answer: ${error.message.replace(/\.$/, "")}`);
   });
   if (!response.ok) {
     await response.body?.cancel();

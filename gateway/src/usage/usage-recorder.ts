@@ -16,11 +16,17 @@ export interface RequestFacts {
   stream: boolean;
 }
 
+/** Tries at once. Who waits for the row waits for these. */
 const maxAttempts = 3;
+/** Then it is tried now and then, by at most so many requests of this isolate: storage may be full, or away. */
+const laterMs = { first: 1_000, longest: 15_000, all: 900_000 };
+const maxLater = 1_000;
+let later = 0;
 
 export class UsageRecorder {
   readonly reservation: Reservation;
   readonly #facts: RequestFacts & { tenantId: string; keyId: string; at: number };
+  readonly #waitUntil: TenantContext["waitUntil"];
   #closed: Promise<void> | undefined;
   #startedMs: number | null = null;
   #firstTextMs: number | null = null;
@@ -38,13 +44,14 @@ export class UsageRecorder {
   once = false;
 
   constructor(
-    { caller, at, reservation }: TenantContext,
+    { caller, at, reservation, waitUntil }: TenantContext,
     facts: RequestFacts,
     price: Price | null,
   ) {
     const { tenantId, keyId } = caller;
     this.#facts = { ...facts, tenantId, keyId, at };
     this.reservation = reservation;
+    this.#waitUntil = waitUntil;
     this.price = price;
   }
 
@@ -113,9 +120,26 @@ export class UsageRecorder {
       try {
         return await this.reservation.finish(settlement, row);
       } catch (error) {
-        if (attempt === maxAttempts) throw error;
+        if (attempt === maxAttempts) {
+          if (later < maxLater) this.#waitUntil(this.#sendLater(settlement, row));
+          throw error;
+        }
         await scheduler.wait(50 * 4 ** attempt);
       }
     }
+  }
+
+  async #sendLater(settlement: Settlement, row: UsageRow): Promise<void> {
+    const until = Date.now() + laterMs.all;
+    later++;
+    for (let wait = laterMs.first; Date.now() < until; wait = Math.min(2 * wait, laterMs.longest)) {
+      await scheduler.wait(wait);
+      try {
+        await this.reservation.finish(settlement, row);
+        console.log(`usage of ${row.requestId} is recorded now`);
+        break;
+      } catch {}
+    }
+    later--;
   }
 }

@@ -59,10 +59,16 @@ const processPath = fileURLToPath(new URL("process.ts", import.meta.url));
 /** The process says that it can't load the model: another try gives the same. */
 class CannotLoadError extends Error {}
 
-const endedAtStart = (code: number) =>
-  code === EXIT_CANNOT_LOAD
+/** What ended a process: its exit code, or else the signal. */
+type Ending = number | string;
+
+const endedWith = (ending: Ending) =>
+  `the engine process ended with ${typeof ending === "number" ? `code ${ending}` : ending}`;
+
+const endedAtStart = (ending: Ending) =>
+  ending === EXIT_CANNOT_LOAD
     ? new CannotLoadError("the engine could not load the model (see above)")
-    : new Error(`the engine process ended with ${code} while it started`);
+    : new Error(`${endedWith(ending)} while it started`);
 
 export class EngineSupervisor {
   /** What a request waits in before it goes to the engine. */
@@ -130,9 +136,9 @@ export class EngineSupervisor {
       stdio: ["pipe", "inherit", "inherit"],
     });
     this.#child = child;
-    const exited = new Promise<number>((resolve) => {
-      child.on("exit", (code) => resolve(code ?? -1));
-      child.on("error", () => resolve(-1));
+    const exited = new Promise<Ending>((resolve) => {
+      child.on("exit", (code, signal) => resolve(code ?? signal ?? "no code"));
+      child.on("error", ({ message }) => resolve(message));
     });
     const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
       "grpc.max_receive_message_length": 64 << 20,
@@ -143,19 +149,19 @@ export class EngineSupervisor {
     try {
       const serving = this.#whenServing(client, engine.adapters);
       const outcome = await Promise.race([serving, exited]);
-      if (typeof outcome === "number") throw endedAtStart(outcome);
+      if (typeof outcome !== "object") throw endedAtStart(outcome);
       const since = performance.now();
-      void exited.then((code) => {
+      void exited.then((ending) => {
         if (performance.now() - since > SOUND_MS) this.#backoff = FIRST_BACKOFF_MS;
-        void this.#replace(code);
+        void this.#replace(ending);
       });
       return outcome;
     } catch (error) {
       this.#client = undefined;
       client.close();
       child.kill("SIGKILL");
-      const code = await exited;
-      throw code === EXIT_CANNOT_LOAD ? endedAtStart(code) : error;
+      const ending = await exited;
+      throw ending === EXIT_CANNOT_LOAD ? endedAtStart(ending) : error;
     }
   }
 
@@ -179,17 +185,18 @@ export class EngineSupervisor {
   }
 
   /** gRPC fails a dead engine's requests with UNAVAILABLE; the next process serves new ones. */
-  async #replace(code: number): Promise<void> {
+  async #replace(ending: Ending): Promise<void> {
     this.#client?.close();
     this.#client = undefined;
     this.#awaySince = performance.now();
-    let reason = `the engine process ended with ${code}`;
+    let reason = endedWith(ending);
     // Whatever stops the next one, even files that can't be read, may be over at the try after it.
     while (!this.#closing) {
       await this.#pause(reason);
       if (this.#closing) return;
       try {
         await this.#launch();
+        log.info("the engine serves again");
         return;
       } catch (error) {
         reason = messageOf(error);

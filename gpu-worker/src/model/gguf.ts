@@ -88,6 +88,7 @@ function readVocabulary(values: Json, fail: (what: string) => never): Vocabulary
     return Array.isArray(value) ? value : undefined;
   };
   const kind = values["tokenizer.ggml.model"];
+  if (kind === undefined) return fail("has no tokenizer (tokenizer.ggml.model), or is cut off");
   if (kind !== "gpt2" && kind !== "llama") {
     return fail(`tokenizer.ggml.model is "${kind}"; known are gpt2 and llama`);
   }

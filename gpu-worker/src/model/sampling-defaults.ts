@@ -37,22 +37,33 @@ const fields: readonly Field[] = [
 /** What a config may name, beside `do_sample`. */
 export const samplingNames: readonly string[] = fields.map(({ name }) => name);
 
+/** What is wrong with one of the config's values; undefined: nothing. */
+export function samplingFault(config: Json): string | undefined {
+  for (const { name, accepts, range } of fields) {
+    const value = config[name];
+    if (value === undefined || value === null) continue;
+    if (typeof value !== "number" || !accepts(value)) {
+      return `${name} is ${JSON.stringify(value)}, which is not ${range}`;
+    }
+  }
+  return undefined;
+}
+
 /**
  * What the config does not name is neutral. `do_sample: false` means greedy, whatever its temperature says.
  * @throws Error naming the field that is out of range
  */
 export function samplingDefaultsOf(config: Json): SamplingDefaults {
+  const fault = samplingFault(config);
+  if (fault) {
+    throw new Error(
+      `the model's generation config says ${fault}; --sampling-defaults none leaves its values out`,
+    );
+  }
   const out = { ...neutralSampling };
-  for (const { key, name, accepts, range } of fields) {
+  for (const { key, name } of fields) {
     const value = config[name];
-    if (value === undefined || value === null) continue;
-    if (typeof value !== "number" || !accepts(value)) {
-      throw new Error(
-        `the model's generation config says ${name} is ${JSON.stringify(value)}, which is not ${range}; ` +
-          "--sampling-defaults none leaves its values out",
-      );
-    }
-    out[key] = value;
+    if (typeof value === "number") out[key] = value;
   }
   out.topK = Math.max(0, out.topK);
   if (config.do_sample === false) out.temperature = 0;

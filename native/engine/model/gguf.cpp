@@ -256,7 +256,7 @@ void read_tensors(Cursor& cursor, std::uint64_t count, std::int64_t alignment,
   for (size_t i = 0; i < places.size(); ++i) {
     const auto& [offset, bytes, name] = places[i];
     if (offset > limit || bytes > limit - offset)
-      cursor.fail("tensor \"" + name + "\" is beyond the file");
+      cursor.fail("tensor \"" + name + "\" is beyond the file, which is cut off: fetch it again");
     if (i > 0 && places[i - 1].offset + places[i - 1].bytes > offset) {
       cursor.fail("tensors \"" + places[i - 1].name + "\" and \"" + name + "\" overlap");
     }

@@ -17,8 +17,8 @@ constexpr int kMaxCap = 4096;
 constexpr std::uint64_t kTrialSteps = 8;
 /// What limits are held to be: predictions are wrong by about a tenth.
 constexpr double kMargin = 0.9;
-/// An answer that is behind its limit makes up for it in so many steps, by at most this part of
-/// one.
+/// An answer that misses its limit so far makes up for it in so many steps, by at most this
+/// part of one.
 constexpr double kCatchUpSteps = 8, kMaxCatchUp = 0.3;
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 

@@ -127,7 +127,7 @@ void check_branch_schedule() {
          compared(Answers().add(8, 0).add(0, 2.8).add(0, 5.7).lanes_in_step("slack"), {2, 1, 1}));
   report("an answer at its limit takes it for each of its lanes", step_of(3, 5, 50, 30));
   report("one that is ahead has time left", step_of(1, 5, 38, 22));
-  report("one that is behind makes up for it in eight steps", step_of(1, 5, 66, 8));
+  report("one that misses it so far makes up for it in eight steps", step_of(1, 5, 66, 8));
   report("but never faster than by a part of a step", step_of(2, 5, 500, 14));
   // n branches write n tokens in 1 + n ms.
   report("an answer's own branches make its mean time shorter",

@@ -6,7 +6,7 @@ import { decimal, integer, oneOf, required } from "@anabranch/shared/cli/options
 import { RunProgress } from "@anabranch/shared/cli/run-progress.ts";
 import OpenAI from "openai";
 import { readRows, reopenRows } from "../pipeline/jsonl.ts";
-import { fromRoot } from "./paths.ts";
+import { checkApart, fromRoot } from "./paths.ts";
 
 export const answerHelp = `npm run data -- answer --in FILE --out FILE --url URL --model NAME [options]
 
@@ -93,12 +93,22 @@ async function finishedAnswers(file: string, model: string): Promise<Set<string>
 const refuses = (error: unknown): boolean =>
   error instanceof OpenAI.APIError && [400, 413, 422].includes(error.status ?? 0);
 
+/** What ended the run. The SDK's message names neither the server nor where the key comes from. */
+function faultOf(error: unknown, url: string, keyName: string): string {
+  const fault = `${url}: ${error instanceof Error ? error.message : error}`;
+  const unkeyed = error instanceof OpenAI.AuthenticationError && !process.env[keyName];
+  return unkeyed
+    ? `${fault}\n${keyName} is not set: it is the key; --key-env names another`
+    : fault;
+}
+
 export async function answerCommand(argv: string[]) {
   const { values } = parseArgs({ args: argv, options });
   const url = required("url", values.url);
   const model = required("model", values.model);
   const input = fromRoot(required("in", values.in));
   const out = fromRoot(required("out", values.out));
+  checkApart({ out }, { in: [input] });
   const seed = integer("seed", values.seed, 0);
   const sampling = {
     temperature: decimal("temperature", values.temperature, 0, 2),
@@ -143,7 +153,8 @@ export async function answerCommand(argv: string[]) {
       counts.cut += finish === "length" ? 1 : 0;
       counts.tokens += completion.usage?.completion_tokens ?? 0;
     } catch (error) {
-      if (!refuses(error)) throw error;
+      if (!refuses(error))
+        throw new Error(faultOf(error, url, values["key-env"]), { cause: error });
       counts.refused++;
       process.stderr.write(`refused, ${id}: ${(error as Error).message}\n`);
     }

@@ -5,7 +5,7 @@ import { judge } from "@anabranch/shared/classifier/judge.ts";
 import { type ModelFile, readModel } from "@anabranch/shared/classifier/model.ts";
 import { required } from "@anabranch/shared/cli/options.ts";
 import { RowWriter, readRows } from "../pipeline/jsonl.ts";
-import { fromRoot } from "./paths.ts";
+import { checkApart, fromRoot } from "./paths.ts";
 
 export const judgeHelp = `npm run classifier -- judge --in FILE --out FILE [options]
 
@@ -40,7 +40,7 @@ export async function judgeCommand(argv: string[]) {
   const { values } = parseArgs({ args: argv, options });
   const input = fromRoot(required("in", values.in));
   const out = fromRoot(required("out", values.out));
-  if (out === input) throw new Error(`--out is the file of --in, ${input}: name another one`);
+  checkApart({ out }, { in: [input] });
   const model = modelOf(fromRoot(values.weights));
   const json = { prompts: 0, parallel: 0 };
   const writer = await RowWriter.open(out);

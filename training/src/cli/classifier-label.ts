@@ -4,7 +4,7 @@ import { integer, required, UsageError } from "@anabranch/shared/cli/options.ts"
 import { LabelMaker } from "../classifier/make-labels.ts";
 import { RowWriter } from "../pipeline/jsonl.ts";
 import { readTokenizer } from "../pipeline/tokenizer.ts";
-import { fromRoot } from "./paths.ts";
+import { checkApart, fromRoot } from "./paths.ts";
 
 export const labelHelp = `npm run classifier -- label --answers FILE --out FILE [options]
 
@@ -35,6 +35,7 @@ export async function labelCommand(argv: string[]) {
   const out = fromRoot(required("out", values.out));
   const most = integer("most", values.most, 1);
   if (values.answers.length === 0) throw new UsageError("--answers is needed; see --help");
+  checkApart({ out }, { answers: values.answers });
   const maker = new LabelMaker(readTokenizer(fromRoot("models/ordinary")).count);
   for (const file of values.answers) await maker.addAnswers(fromRoot(file), most);
   if (values.judgements !== "none") {

@@ -376,6 +376,18 @@ describe("bad input", () => {
       ["extract", "--in", "x", "--out", "y", "--votes", "3"],
       /--votes needs --llm/,
     ],
+    "a result in the place of the answers": [
+      ["extract", "--in", "x", "--out", "y/../x"],
+      /--out is the file of --in/,
+    ],
+    "rows in the place of those they are chosen from": [
+      ["select", "--parallel", "x", "--out", "x", "--heldout", "y"],
+      /--out is the file of --parallel/,
+    ],
+    "held-out rows in the place of the others": [
+      ["select", "--parallel", "x", "--out", "y", "--heldout", "y"],
+      /--heldout is the file of --out/,
+    ],
     "likelihood without a model": [
       ["extract", "--in", "x", "--out", "y", "--likelihood"],
       /--model is needed/,

@@ -26,7 +26,7 @@ import { charactersPerToken, estimate } from "../pipeline/stage-cost.ts";
 import { Statistics, type Summary } from "../pipeline/statistics.ts";
 import { readTokenizer } from "../pipeline/tokenizer.ts";
 import { trainingRow, twinRow } from "../pipeline/training-rows.ts";
-import { fromRoot } from "./paths.ts";
+import { checkApart, fromRoot } from "./paths.ts";
 
 export const extractHelp = `npm run data -- extract --in FILE --out FILE [options]
 
@@ -225,11 +225,14 @@ class Progress {
 async function extract(values: Values): Promise<ExtractResult> {
   const input = fromRoot(required("in", values.in));
   const out = fromRoot(required("out", values.out));
+  checkApart({ out }, { in: [input] });
   const aspd = oneOf("format", values.format, ["parts", "aspd"]) === "aspd";
   const rules = rulesOf(values);
   const threshold = decimal("threshold", values.threshold, -100, 100);
   const concurrency = integer("concurrency", values.concurrency, 1, 1000);
   if (values.llm === undefined && values.votes !== "0") throw new UsageError("--votes needs --llm");
+  if (values.llm === undefined && values["llm-model"])
+    throw new UsageError("--llm-model needs --llm");
   const annotator = await Annotator.open(values, out);
   const scorer = await openScorer(values);
   const check = scorer && new LikelihoodCheck(scorer, threshold);

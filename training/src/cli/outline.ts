@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { decimal, integer, oneOf, required } from "@anabranch/shared/cli/options.ts";
 import { RunProgress } from "@anabranch/shared/cli/run-progress.ts";
-import { readAnswers } from "../pipeline/answers.ts";
+import { type Answer, readAnswers } from "../pipeline/answers.ts";
 import { BeginningsReader } from "../pipeline/item-beginnings.ts";
 import { fromRoot } from "./paths.ts";
 
@@ -50,6 +50,15 @@ const table = (values: readonly number[]): Record<string, number> =>
     shares.map((share) => [String(share), Number(below(values, share).toFixed(3))]),
   );
 
+async function firstAnswers(file: string, limit: number): Promise<Answer[]> {
+  const out: Answer[] = [];
+  for await (const answer of readAnswers(file)) {
+    if (out.length === limit) break;
+    out.push(answer);
+  }
+  return out;
+}
+
 export async function outlineCommand(argv: string[]) {
   const { values } = parseArgs({ args: argv, options });
   const model = required("model", values.model);
@@ -59,14 +68,13 @@ export async function outlineCommand(argv: string[]) {
   const { dtypes } = await import("@anabranch/native");
   const dtype = oneOf("dtype", values.dtype, dtypes);
   const threads = integer("threads", values.threads, 1, 1024);
+  const read = await firstAnswers(input, limit);
   const reader = await BeginningsReader.open(model, { dtype, threads });
-  const progress = new RunProgress(limit, "answers");
+  const progress = new RunProgress(read.length, "answers");
   const marks: number[] = [];
   const bodies: number[] = [];
-  let answers = 0;
   try {
-    for await (const { prompt, response } of readAnswers(input)) {
-      if (answers++ === limit) break;
+    for (const { prompt, response } of read) {
       const found = await reader.read(prompt, response);
       marks.push(...found.marks);
       bodies.push(...found.bodies);
@@ -85,13 +93,13 @@ export async function outlineCommand(argv: string[]) {
   const fitted = { continue: Number(begun.toFixed(3)), surprise: Number((-so).toFixed(2)) };
   return {
     json: {
-      answers: Math.min(answers, limit),
+      answers: read.length,
       items,
       ...fitted,
       marks: table(marks),
       bodies: table(bodies),
     },
-    text: `${items} items in lists of ${Math.min(answers, limit)} answers
+    text: `${items} items in lists of ${read.length} answers
 --outline-continue ${fitted.continue} --outline-surprise ${fitted.surprise}
 `,
   };

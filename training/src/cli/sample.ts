@@ -32,6 +32,9 @@ async function draw(file: string, n: number, random: Random): Promise<Stage[]> {
   let seen = 0;
   for await (const { row, line } of readRows(file)) {
     if (!Array.isArray(row.parts)) throw new Error(`${file}, line ${line}: no "parts"`);
+    if (row.model === undefined) {
+      throw new Error(`${file}, line ${line}: no "model": it is not of extract --format parts`);
+    }
     for (const stage of stagesOf(row, row.parts as AnswerPart[])) {
       const place = random.int(0, seen++);
       if (drawn.length < n) drawn.push(stage);

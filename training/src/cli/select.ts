@@ -5,7 +5,7 @@ import type { AnswerPart } from "@anabranch/shared/parts.ts";
 import { RowWriter, readRows } from "../pipeline/jsonl.ts";
 import { repetitionOf } from "../pipeline/repetition.ts";
 import { Random } from "../random.ts";
-import { fromRoot } from "./paths.ts";
+import { checkApart, fromRoot } from "./paths.ts";
 
 export const selectHelp = `npm run data -- select --parallel FILE [--serial FILE] --out FILE --heldout FILE [options]
 
@@ -104,6 +104,7 @@ export async function selectCommand(argv: string[]) {
   if (parallelFiles.length === 0) throw new UsageError("--parallel is needed; see --help");
   const out = fromRoot(required("out", values.out));
   const heldout = fromRoot(required("heldout", values.heldout));
+  checkApart({ out, heldout }, { parallel: parallelFiles, serial: serialFiles });
   const share = decimal("serial-share", values["serial-share"], 0, 0.99);
   const setAside = integer("heldout-rows", values["heldout-rows"], 0);
   const random = new Random(integer("seed", values.seed, 0));
@@ -112,18 +113,22 @@ export async function selectCommand(argv: string[]) {
   const others = await selection.take(serialFiles, false);
   const serial = random.sample(others, Math.round((parallel.length * share) / (1 - share)));
   const rows = random.shuffle([...parallel, ...serial]);
+  const left = Object.entries(selection.leftOut)
+    .sort(([, a], [, b]) => b - a)
+    .map(([why, n]) => `  ${n} left out: ${why}\n`)
+    .join("");
   if (rows.length <= setAside) {
-    throw new Error(`${rows.length} rows are left, which is not more than --heldout-rows`);
+    const fault = `${rows.length} rows are left, and --heldout-rows takes ${setAside}`;
+    throw new Error(`${fault}\n${left}`.trim());
   }
   await write(heldout, rows.slice(0, setAside));
   await write(out, rows.slice(setAside));
-  const left = Object.entries(selection.leftOut).sort(([, a], [, b]) => b - a);
   return {
     json: {
       ...{ parallel: parallel.length, serial: serial.length, heldout: setAside },
       left_out: selection.leftOut,
     },
     text: `${parallel.length} rows with parts and ${serial.length} without, of which ${setAside} are set aside
-${left.map(([why, n]) => `  ${n} left out: ${why}\n`).join("")}`,
+${left}`,
   };
 }
