@@ -30,7 +30,7 @@ BranchScheduleOptions branch_schedule_of(const std::string& text);
 
 /// The longest step, in seconds, in which `lanes` lanes of an answer may decode under its limit:
 /// as long as their tokens may take, longer where the answer is ahead of its limit and shorter
-/// where it is behind.
+/// where it misses it so far.
 double longest_step(double limit, int lanes, const Request::Progress& so_far);
 
 class BranchSchedule {
