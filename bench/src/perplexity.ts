@@ -1,11 +1,12 @@
 // npm run bench -- perplexity: how well a model with weights of a type predicts text.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { locateModel, modelHelp } from "@anabranch/gpu-worker/model/locate.ts";
 import { TextModel } from "@anabranch/gpu-worker/model/text-model.ts";
 import { type Dtype, dtypes, openEngine } from "@anabranch/native";
 import { integer, oneOf, required, UsageError } from "@anabranch/shared/cli/options.ts";
+import { readRows } from "@anabranch/training/pipeline/jsonl.ts";
 import { llamaPerplexity, type PeerPerplexity } from "./peer.ts";
 import { columns, round, say } from "./report.ts";
 import { defineSubject } from "./subject.ts";
@@ -79,7 +80,7 @@ export const subject = defineSubject({
     if (peer && !/\.gguf$/i.test(peerModel)) {
       throw new UsageError("--peer llama.cpp reads GGUF alone: give --peer-model a .gguf file");
     }
-    const text = readTexts(texts);
+    const text = await readTexts(texts);
     const model = await TextModel.open(located);
     const count = Math.ceil(tokens / scoredPerWindow(window));
     const windows = windowsOf(model.text(text), model.text(""), window, count);
@@ -105,14 +106,15 @@ export const subject = defineSubject({
 });
 
 /** The answers of a file, with empty lines between them. */
-function readTexts(path: string): string {
-  const lines = readFileSync(path, "utf8").split("\n").filter(Boolean);
-  const texts = lines.map((line, i) => {
-    const { response, text } = JSON.parse(line) as { response?: unknown; text?: unknown };
-    const found = response ?? text;
-    if (typeof found === "string") return found;
-    throw new UsageError(`${path}: line ${i + 1} has neither response nor text`);
-  });
+async function readTexts(path: string): Promise<string> {
+  const texts: string[] = [];
+  for await (const { row, line } of readRows(path)) {
+    const found = row.response ?? row.text;
+    if (typeof found !== "string") {
+      throw new UsageError(`${path}, line ${line}: neither response nor text`);
+    }
+    texts.push(found);
+  }
   return texts.join("\n\n");
 }
 

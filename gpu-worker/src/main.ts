@@ -125,7 +125,12 @@ async function close(code: number): Promise<never> {
   await engine.close();
   process.exit(code);
 }
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void close(0));
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    log.info(`${signal}: leaving the pool and stopping; answers that run go on elsewhere`);
+    void close(0);
+  });
+}
 // `npm start`, if that is what started it, has ended without ending this process.
 process.on("disconnect", () => void close(0));
 if (process.connected === false) await close(0);
