@@ -13,7 +13,7 @@ WORKDIR /anabranch
 COPY . .
 # The image may run on other processors than this one.
 ENV ANABRANCH_KERNELS=all
-RUN node scripts/run.mjs models --help > /dev/null && useradd --create-home worker && mkdir /models && chown worker /models
+RUN node scripts/run.mjs build && useradd --create-home worker && mkdir /models && chown worker /models
 USER worker
 # Models of the hub are kept here.
 ENV HF_HOME=/models

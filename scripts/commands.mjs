@@ -60,6 +60,11 @@ export const commands = {
       "Builds the console into console/dist, as start and test do by themselves; before `wrangler deploy`.",
     ...{ needs: [consoleFiles], exec: (node) => [node, ["--print", "'built into console/dist'"]] },
   },
+  build: {
+    about:
+      "Builds the engine and the console, as start does by itself; for images and units that run their programs.",
+    ...{ needs: [native, consoleFiles], exec: (node) => [node, ["--print", "'built'"]] },
+  },
   test: {
     needs: [packages, nativeChecks, consoleFiles, browser],
     exec: (node, args) => [node, [bin("vitest"), "run", ...args]],

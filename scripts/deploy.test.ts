@@ -62,6 +62,18 @@ describe("deploy/", () => {
     for (const option of ["host", "port", "state"]) expect(gatewaySource).toContain(`${option}: {`);
   });
 
+  it("builds the engine wherever a worker runs", async () => {
+    const load = (name: string) => import(join(import.meta.dirname, name));
+    const [{ commands }, { native }] = await Promise.all([load("commands.mjs"), load("setup.mjs")]);
+    for (const name of ["worker.Dockerfile", "anabranch-worker@.service"]) {
+      const build = /(?:node scripts\/run\.mjs|npm run) ([\w:-]+)(.*)/.exec(read(name));
+      const [, command = "", rest] = build ?? [];
+      expect(commands[command]?.needs, name).toContain(native);
+      // Help is told without what the command needs.
+      expect(rest).not.toContain("--help");
+    }
+  });
+
   it("sets variables that something reads", () => {
     const sources = execFileSync("grep", ["-rhoE", "ANABRANCH_[A-Z_]+", "gateway", "gpu-worker"], {
       cwd: root,
