@@ -62,8 +62,8 @@ export const commands = {
   },
   build: {
     about:
-      "Builds the engine and the console, as start does by itself; for images and units that run their programs.",
-    ...{ needs: [native, consoleFiles], exec: (node) => [node, ["--print", "'built'"]] },
+      "Builds the engine, the console and the gateway, as start does by itself: images and units run them as they are.",
+    ...{ needs: [native, consoleFiles], exec: script("gateway/local/build.ts") },
   },
   test: {
     needs: [packages, nativeChecks, consoleFiles, browser],

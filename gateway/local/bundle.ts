@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -79,6 +80,8 @@ export async function bundle(folder: string): Promise<Bundle> {
     const aside = mkdtempSync(`${folder}.`);
     await build(aside);
     writeFileSync(join(aside, "stamp"), now);
+    // Services run it as users of their own.
+    chmodSync(aside, 0o755);
     rmSync(folder, { recursive: true, force: true });
     renameSync(aside, folder);
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -60,6 +60,14 @@ describe("a local gateway", () => {
 
   it("keeps secrets for their owner alone", () => {
     expect(statSync(join(state, "secrets.json")).mode & 0o777).toBe(0o600);
+  });
+
+  it("runs from a checkout that its user may only read", () => {
+    const bundled = join(root, ".anabranch/gateway");
+    expect(statSync(bundled).mode & 0o755).toBe(0o755);
+    for (const name of readdirSync(bundled)) {
+      expect(statSync(join(bundled, name)).mode & 0o444, name).toBe(0o444);
+    }
   });
 
   it("takes its workerd with it when it is killed, and the next one has its data", async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
@@ -39,6 +39,19 @@ it.each([
 it("what the environment says is for any gateway", () => {
   vi.stubEnv("ANABRANCH_ADMIN_TOKEN", "given");
   expect(gatewaySecret("http://gateway.example", "ANABRANCH_ADMIN_TOKEN")).toBe("given");
+});
+
+it("what is kept is read only where the environment says nothing", () => {
+  vi.stubEnv("ANABRANCH_STATE", join(state, "broken"));
+  mkdirSync(join(state, "broken"));
+  writeFileSync(join(state, "broken/secrets.json"), "{");
+  vi.stubEnv("ANABRANCH_POOL_TOKEN", "given");
+  expect(gatewaySecret("http://127.0.0.1", "ANABRANCH_POOL_TOKEN")).toBe("given");
+  vi.stubEnv("ANABRANCH_POOL_TOKEN", "");
+  expect(() => gatewaySecret("http://127.0.0.1", "ANABRANCH_POOL_TOKEN")).toThrow(
+    "secrets.json is not a JSON object",
+  );
+  vi.stubEnv("ANABRANCH_STATE", state);
 });
 
 it("other addresses are refused", () => {

@@ -26,8 +26,14 @@ export function openStateFolder(folder = stateFolder()): string {
 /** A JSON object of the state folder; null if the file is missing. Throws an Error with one line if it holds something else. */
 export function readState(path: string): Record<string, unknown> | null {
   if (!existsSync(path)) return null;
+  let text: string;
   try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Error(`${path} can't be read: ${(error as Error).message}`);
+  }
+  try {
+    const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
   } catch {}
   throw new Error(`${path} is not a JSON object: restore it from a backup`);
@@ -62,11 +68,14 @@ export function keptFor(
   return typeof value === "string" ? value : "";
 }
 
-/** The secret of a gateway: the environment's, or what a gateway on this machine keeps; "" if there is none. */
+/**
+ * The secret of a gateway: the environment's, or what a gateway on this machine keeps; "" if there is none. What is kept
+ * is read only if it is needed: a service may not be allowed to.
+ */
 export function gatewaySecret(
   gateway: string,
   name: "ANABRANCH_ADMIN_TOKEN" | "ANABRANCH_POOL_TOKEN",
 ): string {
-  const found = keptFor(gateway, "secrets.json", name);
-  return process.env[name] || found;
+  isLocal(gateway);
+  return process.env[name] || keptFor(gateway, "secrets.json", name);
 }
