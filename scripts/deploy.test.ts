@@ -62,6 +62,19 @@ describe("deploy/", () => {
     for (const option of ["host", "port", "state"]) expect(gatewaySource).toContain(`${option}: {`);
   });
 
+  it("serves the demo as npm start does", () => {
+    const demo = JSON.parse(readFileSync(join(root, "models/demo/demo.json"), "utf8"));
+    const own = [
+      ...[`--model=${demo.model}`, `--model-id=${demo.id}`],
+      ...[`--adapter=${demo.adapterName}=${demo.adapter}`],
+      ...[`--auto-threshold=${demo.autoThreshold}`],
+      `--sampling-defaults=${JSON.stringify(demo.samplingDefaults)}`,
+    ];
+    const workers = workerArguments().filter((args) => args.some((word) => word.includes("demo")));
+    expect(workers).toHaveLength(2);
+    for (const args of workers) expect(args).toEqual(expect.arrayContaining(own));
+  });
+
   it("builds the engine wherever a worker runs", async () => {
     const load = (name: string) => import(join(import.meta.dirname, name));
     const [{ commands }, { native }] = await Promise.all([load("commands.mjs"), load("setup.mjs")]);
