@@ -89,7 +89,7 @@ function alone(step) {
       say(`· waiting for process ${holder}, which sets this folder up (${lockFile})`);
       told = holder;
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    pause(200);
   }
   try {
     step();
@@ -110,10 +110,13 @@ function takeLock() {
   const holder = read();
   if (isRunning(Number(holder))) return holder;
   // It may just be writing its name.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  pause(100);
   if (read() === holder) rmSync(lockFile, { force: true });
   return takeLock();
 }
+
+/** Steps are synchronous, so this is too. */
+const pause = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
 function isRunning(pid) {
   if (!(pid > 0)) return false;
