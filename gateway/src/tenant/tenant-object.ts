@@ -36,16 +36,22 @@ export class TenantObject extends DurableObject<Bindings> {
     this.#window.correct(requestId, spend);
   }
 
-  /** Ends a request: settles what it spent and takes its usage row. The row is safe when this returns. */
+  /**
+   * Ends a request: settles what it spent and takes its usage row, both or neither, so that it can be tried again at any
+   * time. The row is safe when this returns.
+   */
   async finish(
     requestId: string,
     keyId: string,
     settlement: Settlement,
     row: UsageRow | null,
   ): Promise<void> {
-    if (settlement === "release") this.#window.release(requestId);
-    else this.#window.settle(requestId, keyId, settlement);
-    if (row) await this.#outbox.put(row);
+    this.ctx.storage.transactionSync(() => {
+      if (settlement === "release") this.#window.release(requestId);
+      else this.#window.settle(requestId, keyId, settlement);
+      if (row) this.#outbox.put(row);
+    });
+    if (row) await this.#outbox.wake();
   }
 
   /** What was spent in this month: by the tenant, and by each key that spent any. */

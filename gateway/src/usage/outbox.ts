@@ -23,12 +23,21 @@ export class UsageOutbox {
       number INTEGER PRIMARY KEY AUTOINCREMENT, usage TEXT NOT NULL)`);
   }
 
-  /** Takes a row, in the transaction of whatever else its caller writes. */
-  async put(row: UsageRow): Promise<void> {
+  /** Takes a row, in the caller's transaction. Call `wake` behind it. */
+  put(row: UsageRow): void {
     this.#storage.sql.exec("INSERT INTO waiting_usage (usage) VALUES (?)", JSON.stringify(row));
+  }
+
+  /** Rows that were put go to D1 in a moment. */
+  async wake(): Promise<void> {
     if (this.#alarmed) return;
     this.#alarmed = true;
-    await this.#storage.setAlarm(Date.now() + flushAfterMs);
+    try {
+      await this.#storage.setAlarm(Date.now() + flushAfterMs);
+    } catch (error) {
+      this.#alarmed = false;
+      throw error;
+    }
   }
 
   /** Two flushes at once would write the same rows twice: the later one waits for the first. */
