@@ -8,7 +8,7 @@ import { serve } from "./serve.ts";
 
 const { values } = parseArgs({
   options: {
-    port: { type: "string", default: process.env.ANABRANCH_PORT ?? "8787" },
+    port: { type: "string", default: process.env.ANABRANCH_PORT || "8787" },
     host: { type: "string", default: "127.0.0.1" },
     state: { type: "string", default: stateFolder() },
   },
