@@ -136,10 +136,11 @@ export class UsageRecorder {
       await scheduler.wait(wait);
       try {
         await this.reservation.finish(settlement, row);
-        console.log(`usage of ${row.requestId} is recorded now`);
-        break;
+        later--;
+        return console.log(`usage of ${row.requestId} is recorded now`);
       } catch {}
     }
     later--;
+    console.error(`usage of ${row.requestId} is lost`);
   }
 }
